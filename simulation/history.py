@@ -1,0 +1,265 @@
+"""The history of a run: what happened, in the order in which it happened, and nothing about why.
+
+A history is the only thing that the judge may look at, so everything that an invariant needs is an entry here.
+This file has no clock, no engine and no opinion: it writes entries down, reads them back, and can say in one
+digest whether two histories are the same.
+
+On disk a history is JSON Lines: a header that names the format and the terms of the run, then one entry a line.
+
+    {"causim-history": 1, "scenario": "late-leader", "seed": 4, "terms": {"lookback": 900000000, ...}, ...}
+    {"at": 1200, "kind": "published", "event": "a", "fingerprint": "5f3a…", "occurred": 0}
+    {"at": 1350, "kind": "delivered", "event": "a", "consumer": "c1", "attempt": 1}
+
+Times are integers of microseconds since the start of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Self
+
+FORMAT = 1
+"""The version of the file format; a reader refuses any other."""
+
+KINDS: Mapping[str, str] = {
+    # the broker
+    "published": "a producer handed the event to the broker (follows, occurred, fingerprint, id)",
+    "duplicated": "the broker will deliver the event once more than it was asked to",
+    "dropped": "the broker lost one delivery of the event",
+    "delivered": "the broker handed the event to a live consumer (attempt, counted from 1; delivery)",
+    "acknowledged": "the consumer told the broker that it is done with the delivery (delivery)",
+    "rejected": "the consumer could not handle the delivery, the broker will offer it again (delivery, because)",
+    "dead-lettered": "the event was given up, and said so (by: broker or engine)",
+    # the engine, as its consumer saw it
+    "parked": "the engine keeps the event until its leader was handled",
+    "refused": "the engine would not handle the event (because: seen, held or depth)",
+    "lease-lost": "the holder was told that its lease is no longer its own",
+    "started": "a handler began (handling, via: delivered, released or rescued; fingerprint; fence)",
+    "ended": "a handler ended (handling, outcome: ok, failed or unknown; write: accepted or refused)",
+    "swept": "a consumer's sweep for lost followers ended (found)",
+    # the world
+    "joined": "a consumer came alive",
+    "stopped": "a consumer stopped in good order",
+    "crashed": "a consumer died (holding: the events that it was handling)",
+    "paused": "a consumer stopped making progress while the world went on",
+    "resumed": "a paused consumer goes on",
+    "fault": "a fault was injected (fault, and what it did)",
+    "healed": "a fault ended (fault)",
+    "unreachable": "Redis became unreachable for a consumer, or for all if none is named",
+    "reachable": "Redis is reachable again",
+    "store-lost": "the store lost data by an injected fault (keys)",
+    "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
+    "census": "the keys left in the store when the world was quiet (keys: name to type and ttl)",
+    # the wire, kept only when a run is traced
+    "command": "a request reached Redis (command, connection)",
+    "reply": "the reply to a request reached the consumer (reply, connection)",
+}
+"""Every kind of entry, and what it says. A reader ignores details it does not know, but not kinds."""
+
+
+class MalformedHistory(Exception):
+    """A history file cannot be read. The message names the file, the line and what is wrong with it."""
+
+
+class Entry(NamedTuple):
+    """One thing that happened.
+
+    `at` is in microseconds since the start of the run; `event` and `consumer` are names, empty where the entry is
+    about none; `details` holds what KINDS lists for the kind, as JSON values.
+    """
+
+    at: int
+    kind: str
+    event: str = ""
+    consumer: str = ""
+    details: Mapping[str, Any] = {}
+
+    def to_json(self) -> str:
+        """Return the entry as one line of canonical JSON: the same entry always gives the same bytes."""
+        record: dict[str, Any] = {"at": self.at, "kind": self.kind}
+        if self.event:
+            record["event"] = self.event
+        if self.consumer:
+            record["consumer"] = self.consumer
+        record.update(sorted(self.details.items()))
+        return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Build an entry from a parsed line. Raises ValueError that says which field is wrong."""
+        details = dict(record)
+        at, kind = details.pop("at", None), details.pop("kind", None)
+        event, consumer = details.pop("event", ""), details.pop("consumer", "")
+        if not isinstance(at, int) or isinstance(at, bool) or at < 0:
+            raise ValueError(f"'at' must be a count of microseconds, not {at!r}")
+        if kind not in KINDS:
+            raise ValueError(f"'kind' is {kind!r}; known are {', '.join(KINDS)}")
+        if not isinstance(event, str) or not isinstance(consumer, str):
+            raise ValueError("'event' and 'consumer' must be names")
+        return cls(at, kind, event, consumer, details)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the engine promised and the scenario asks, as far as a judge must know it. Microseconds."""
+
+    lookback: int = 900_000_000
+    retention: int = 1_800_000_000
+    lease: int = 16_000_000
+    release_bound: int = 60_000_000
+    """How long a released follower may wait, idle, for its handling to start."""
+    sweep_interval: int = 5_000_000
+    stuck_bound: int = 600_000_000
+    """How long a consumer may work on one delivery, or sweep, without anything happening."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a history: which run this is, and on which terms it is to be judged."""
+
+    scenario: str = "unnamed"
+    seed: int = 0
+    engine: str = "unknown"
+    store: str = "unknown"
+    version: str = ""
+    epoch: str = "2023-11-14T22:13:20+00:00"
+    """The instant that `at` = 0 stands for."""
+    terms: Terms = field(default_factory=Terms)
+    exercise: tuple[str, ...] = ()
+    """What must have happened at least once for the run to prove anything."""
+    invariants: tuple[str, ...] = ()
+    """The invariants to judge; none named means all."""
+    allowed_loss: tuple[str, ...] = ()
+    """Losses that the scenario's faults make unavoidable, by name of the fault that causes them."""
+
+    def to_json(self) -> str:
+        """Return the header as one line of canonical JSON."""
+        record = {"causim-history": FORMAT, **asdict(self)}
+        return json.dumps(record, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Build a header from a parsed line. Raises ValueError that says which field is wrong."""
+        if record.get("causim-history") != FORMAT:
+            raise ValueError(
+                f"format version {record.get('causim-history')!r}; this program reads version {FORMAT}"
+            )
+        known = {f.name for f in fields(cls)}
+        values = {k: v for k, v in record.items() if k in known}
+        for name in ("exercise", "invariants", "allowed_loss"):
+            if name in values:
+                values[name] = tuple(values[name])
+        if "terms" in values:
+            values["terms"] = _terms(values["terms"])
+        return cls(**values)
+
+
+def _terms(record: object) -> Terms:
+    if not isinstance(record, dict):
+        raise ValueError("'terms' must be a table of durations in microseconds")
+    known = {f.name for f in fields(Terms)}
+    for name, value in record.items():
+        if name not in known:
+            raise ValueError(f"'terms.{name}' is not known; known are {', '.join(sorted(known))}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValueError(f"'terms.{name}' must be a count of microseconds, not {value!r}")
+    return Terms(**record)
+
+
+class History:
+    """An append-only list of entries under a header.
+
+    `truncated` is empty, or says why the file that the history was read from ended before its run did.
+    """
+
+    __slots__ = ("entries", "header", "truncated")
+
+    def __init__(self, header: Header, entries: Iterable[Entry] = (), truncated: str = "") -> None:
+        self.header = header
+        self.entries: list[Entry] = list(entries)
+        self.truncated = truncated
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def __repr__(self) -> str:
+        h = self.header
+        return f"<History of {h.scenario} seed {h.seed} on {h.engine}: {len(self)} entries>"
+
+    def append(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
+        """Write down that something happened `at` microseconds into the run."""
+        self.entries.append(Entry(at, kind, event, consumer, details))
+
+    def of(self, *kinds: str) -> Iterator[Entry]:
+        """Yield the entries of some kinds, in order."""
+        return (entry for entry in self.entries if entry.kind in kinds)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all entries. The header is left out: it names the store, which must not matter."""
+        sha = hashlib.sha256()
+        for entry in self.entries:
+            sha.update(entry.to_json().encode())
+            sha.update(b"\n")
+        return sha.hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Write the history to a file, whole or not at all."""
+        partial = path.with_name(path.name + ".part")
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(self.header.to_json() + "\n")
+            file.writelines(entry.to_json() + "\n" for entry in self.entries)
+        partial.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a history file, written by this program or by another.
+
+        A file without a header is read on default terms. A last line that is cut off ends the history there and
+        is noted in `truncated`. Raises MalformedHistory for anything else that is not right, OSError if the file
+        cannot be opened.
+        """
+        with path.open(encoding="utf-8", errors="strict") as file:
+            try:
+                return cls._parse(file, path)
+            except UnicodeDecodeError as error:
+                raise MalformedHistory(f"{path}: not UTF-8 text ({error.reason})") from None
+
+    @classmethod
+    def _parse(cls, file: IO[str], path: Path) -> Self:
+        history = cls(Header())
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                if line.endswith("\n"):
+                    raise MalformedHistory(f"{path}:{number}: not JSON: {error.msg}") from None
+                history.truncated = f"line {number} is cut off"
+                break
+            history._take(record, f"{path}:{number}")
+        return history
+
+    def _take(self, record: object, where: str) -> None:
+        try:
+            if not isinstance(record, dict):
+                raise ValueError("each line must be a JSON object")
+            if "causim-history" in record:
+                if self.entries:
+                    raise ValueError("the header must be the first line")
+                self.header = Header.from_record(record)
+                return
+            entry = Entry.from_record(record)
+            if self.entries and entry.at < self.entries[-1].at:
+                raise ValueError(f"time runs backwards: {entry.at} after {self.entries[-1].at}")
+        except (ValueError, TypeError) as error:
+            raise MalformedHistory(f"{where}: {error}") from None
+        self.entries.append(entry)
