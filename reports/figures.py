@@ -1,0 +1,197 @@
+"""The two pictures that every run leaves behind: how long events took, and what became of followers.
+
+Each takes a history or its events frame and returns a matplotlib figure that no global state knows of; whoever
+wants a file calls its `savefig`. What the pictures show is computed in `series.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from reports.frames import events_frame
+from reports.series import (
+    ENOUGH,
+    FATES,
+    edges,
+    end_of,
+    follower_times,
+    marks,
+    quantile_by_bin,
+    rate_by_bin,
+    waitlist,
+    waits,
+)
+from reports.style import (
+    BLACK,
+    BLUE,
+    FATE_LINES,
+    FATE_MARKERS,
+    SKY,
+    VERMILION,
+    durations_on,
+    empty,
+    legend,
+    picture,
+    tidy,
+    times_on,
+)
+from reports.units import Unit, duration, share, unit_for
+from simulation.history import History
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from reports.series import Floats
+    from reports.style import Picture
+
+RESOLUTION = 1e-6
+"""The shortest duration that a history can hold, in seconds. A logarithmic axis draws a wait of nothing here."""
+
+
+def latency_figure(run: History | pd.DataFrame) -> Picture:
+    """Draw how long events took: publish to effect, and waiting to release, as distributions and over time."""
+    frame = _frame(run)
+    effects, waited = frame[frame["latency_s"].notna()], waits(frame)
+    subtitle = (
+        f"{len(effects):,} of {len(frame):,} events took effect · "
+        f"{len(waited):,} of {int(frame['parked_s'].notna().sum()):,} parked followers were handled"
+    )
+    figure = picture(11, 7.2, f"Latency of events{_name(frame)}", subtitle)
+    (left, right), (below_left, below_right) = figure.subplots(2, 2)
+    end, latencies, lasted = end_of(frame), _floats(effects, "latency_s"), _floats(waited, "wait_s")
+    tidy(left, "Publish to effect")
+    _distribution(left, latencies, "events", "from publication to the first effect")
+    tidy(below_left, "Publish to effect, over time")
+    _over_time(below_left, _floats(effects, "published_s"), latencies, end, "publication")
+    tidy(right, "Waiting to release")
+    _distribution(right, lasted, "parked followers", "from ready (delivered, leader done) to the start of the handling")
+    tidy(below_right, "Waiting to release, over time")
+    _over_time(below_right, _floats(waited, "parked_s"), lasted, end, "parking")
+    return figure
+
+
+def followers_figure(run: History | pd.DataFrame) -> Picture:
+    """Draw what became of parked followers over time: how many, at what rate, and how many were waiting."""
+    frame = _frame(run)
+    times = follower_times(frame)
+    parked, lost = len(times["parked"]), len(times["lost"])
+    subtitle = f"{parked:,} of {len(frame):,} events were parked · {lost:,} lost ({share(lost, parked)} of the parked)"
+    figure = picture(11, 8.4, f"Followers{_name(frame)}", subtitle)
+    counts, rates, waiting = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
+    end, unit = end_of(frame), unit_for(end_of(frame))
+    tidy(counts, "Followers so far")
+    tidy(rates, "Rate")
+    tidy(waiting, "Waiting: followers that are parked")
+    if not parked:
+        for axes in (counts, rates, waiting):
+            empty(axes, "no event was parked")
+        return figure
+    _counts(counts, times, end, unit)
+    _rates(rates, times, end, unit)
+    _waiting(waiting, frame, end, unit)
+    return figure
+
+
+def _frame(run: History | pd.DataFrame) -> pd.DataFrame:
+    return events_frame(run) if isinstance(run, History) else run
+
+
+def _floats(frame: pd.DataFrame, column: str) -> Floats:
+    return frame[column].to_numpy(dtype=np.float64)
+
+
+def _name(frame: pd.DataFrame) -> str:
+    """Return what the title says of the run, as far as the frame knows."""
+    known = frame.attrs
+    if "scenario" not in known:
+        return ""
+    return f" – {known['scenario']} · {known['engine']} · seed {known['seed']}"
+
+
+def _distribution(axes: Axes, values: Floats, of: str, label: str) -> None:
+    """Draw which share of the values is at or below each duration, and mark the quantiles."""
+    if not len(values):
+        return empty(axes, f"no {of} were handled")
+    ordered = np.sort(np.maximum(values, RESOLUTION))
+    axes.ecdf(ordered, color=BLUE, linewidth=1.8)
+    if len(ordered) < 20:
+        axes.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), "o", color=BLUE, markersize=5)
+    for mark, style, color in zip(marks(values), ("--", ":"), (BLACK, VERMILION), strict=True):
+        words = f"{mark.name} {duration(mark.value)}"
+        axes.axvline(max(mark.value, RESOLUTION), linestyle=style, color=color, linewidth=1.5, label=words)
+    durations_on(axes, "x", low=float(ordered[0]), high=float(ordered[-1]))
+    axes.set_xlabel(label)
+    axes.set_ylabel(f"share of {of}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.set_ylim(-0.02, 1.03)
+    return legend(axes)
+
+
+def _over_time(axes: Axes, at: Floats, values: Floats, end: float, of: str) -> None:
+    """Draw each value at its time, and the quantiles over time where there are enough values for them."""
+    if not len(values):
+        return empty(axes, "nothing to show")
+    seen, unit = np.maximum(values, RESOLUTION), unit_for(end)
+    size, alpha = (26, 0.9) if len(seen) < ENOUGH else (7, max(0.12, min(0.6, 300 / len(seen))))
+    axes.scatter(at / unit.seconds, seen, s=size, color=SKY, alpha=alpha, linewidths=0, label="event", rasterized=True)
+    if len(seen) >= ENOUGH:
+        bins = edges(float(at.max()), len(seen), each=250)
+        for q, name, color, style in ((0.5, "p50", BLACK, "-"), (0.99, "p99", VERMILION, (0, (4, 1)))):
+            line = quantile_by_bin(at, seen, bins, q)
+            axes.stairs(
+                line, bins / unit.seconds, baseline=None, color=color, linestyle=style, linewidth=1.6, label=name
+            )
+    durations_on(axes, "y", low=float(seen.min()), high=float(seen.max()))
+    times_on(axes, end / unit.seconds)
+    axes.set_ylabel("duration")
+    axes.set_xlabel(f"time of {of} since the start of the run ({unit.sign})")
+    return legend(axes)
+
+
+def _counts(axes: Axes, times: dict[str, Floats], end: float, unit: Unit) -> None:
+    parked = len(times["parked"])
+    for fate in FATES:
+        at = times[fate]
+        if not len(at) and fate == "redelivered":
+            continue
+        x, y = np.concatenate([[0.0], at, [end]]), np.append(np.arange(len(at) + 1), len(at))
+        name = fate if fate == "parked" else f"{fate} ({share(len(at), parked)})"
+        axes.step(x / unit.seconds, y, where="post", label=f"{len(at):,} {name}", **FATE_LINES[fate], **_dots(fate, at))
+    axes.set_ylabel("followers")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    legend(axes)
+
+
+def _dots(fate: str, at: Floats) -> dict[str, Any]:
+    """Mark about a dozen of a line's steps, so that the lines differ by more than colour and dashes."""
+    if not len(at):
+        return {}
+    return {"marker": FATE_MARKERS[fate], "markersize": 6, "markevery": range(1, len(at) + 1, -(-len(at) // 12))}
+
+
+def _rates(axes: Axes, times: dict[str, Floats], end: float, unit: Unit) -> None:
+    bins = edges(end, len(times["parked"]), each=20, least=12)
+    for fate in FATES:
+        if len(times[fate]):
+            rate = rate_by_bin(times[fate], bins)
+            axes.stairs(rate * unit.seconds, bins / unit.seconds, baseline=None, **FATE_LINES[fate])
+    width = duration(float(bins[1] - bins[0]))
+    axes.set_title(f"Rate, in steps of {width}", loc="left", fontsize=10.5)
+    axes.set_ylabel(f"followers per {unit.sign}")
+    axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
+
+
+def _waiting(axes: Axes, frame: pd.DataFrame, end: float, unit: Unit) -> None:
+    level = waitlist(frame)
+    x, y = np.concatenate([[0.0], level.at, [end]]), np.concatenate([[0], level.height, level.height[-1:]])
+    axes.fill_between(x / unit.seconds, y, step="post", color=SKY, alpha=0.5, linewidth=0)
+    axes.step(x / unit.seconds, y, where="post", color=BLUE, linewidth=1.2)
+    axes.set_ylabel("followers")
+    axes.set_xlabel(f"time since the start of the run ({unit.sign})")
+    times_on(axes, end / unit.seconds)
+    axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,94 @@
+"""How the pictures look: colours that colour-blind people can tell apart, each with a line of its own.
+
+The palette is that of Okabe and Ito (https://jfly.uni-koeln.de/color/). Nothing here touches matplotlib's global state.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
+
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from reports.units import duration
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#6B6B6B"
+
+FATE_LINES: dict[str, dict[str, Any]] = {
+    "parked": {"color": SKY, "linestyle": "-", "linewidth": 4.5, "alpha": 0.6},
+    "released": {"color": BLUE, "linestyle": (0, (5, 1.5)), "linewidth": 1.6},
+    "rescued": {"color": ORANGE, "linestyle": (0, (5, 1.5, 1, 1.5)), "linewidth": 2.0},
+    "redelivered": {"color": GREEN, "linestyle": (0, (1, 1)), "linewidth": 2.0},
+    "lost": {"color": VERMILION, "linestyle": "-", "linewidth": 2.0},
+}
+"""One line style for each fate of a follower."""
+
+FATE_MARKERS = {"parked": "o", "released": "s", "rescued": "^", "redelivered": "D", "lost": "X"}
+"""One marker for each fate, so that a line of one point is seen and told apart."""
+
+
+class Picture(Figure):
+    """A figure that a notebook shows as it is, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        out = BytesIO()
+        self.savefig(out, format="png")
+        return out.getvalue()
+
+
+def picture(width: float, height: float, title: str, subtitle: str) -> Picture:
+    """Return an empty figure of a size in inches under a title and a line that explains it."""
+    figure = Picture(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
+    figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    figure.text(0.01, 1 - 0.42 / height, subtitle, ha="left", va="center", fontsize=9.5, color=GREY)
+    return figure
+
+
+def tidy(axes: Axes, title: str) -> None:
+    """Give a plot its title and a light grid, and take away the lines that say nothing."""
+    axes.set_title(title, loc="left", fontsize=10.5)
+    axes.grid(visible=True, color="#E3E3E3", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)
+
+
+def empty(axes: Axes, words: str) -> None:
+    """Say in words that a plot has nothing to show, where its lines would be."""
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=GREY)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+
+
+def durations_on(axes: Axes, which: Literal["x", "y"], *, low: float, high: float) -> None:
+    """Label an axis of seconds with durations (`10 ms`, `1 s`); logarithmic where the values span a decade or two."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if low > 0 and high / low > 30:
+        axes.set(**{f"{which}scale": "log"})
+        axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 1e3 else (1.0, 3.0)))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+
+
+def times_on(axes: Axes, end: float) -> None:
+    """Let a time axis show the whole run, in its unit, with a little air so that nothing hides in the frame."""
+    axes.set_xlim(-0.01 * (end or 1), 1.01 * (end or 1))
+
+
+def legend(axes: Axes) -> None:
+    """Put the legend beside the title, where it hides no line."""
+    shown = axes.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 0.995), ncols=5, fontsize=9, frameon=False, columnspacing=1.2
+    )
+    for handle in shown.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([24])
