@@ -10,7 +10,7 @@ delay = { empirical = ["1ms", "2ms", "40ms"] }             each as likely as the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from simulation.durations import format_duration, parse_duration
 from simulation.streams import Stream
@@ -21,6 +21,7 @@ ACCEPTED = (
 )
 
 
+@runtime_checkable
 class Distribution(Protocol):
     """Something to draw durations from."""
 

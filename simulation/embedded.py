@@ -11,7 +11,6 @@ from importlib.metadata import version
 from queue import Empty
 from typing import Any
 
-import fakeredis
 import redis.exceptions
 from fakeredis import FakeServer, FakeStrictRedis
 
@@ -19,12 +18,12 @@ from fakeredis import FakeServer, FakeStrictRedis
 class EmbeddedLink:
     """A connection to a fakeredis server."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_client", "_socket")
 
     def __init__(self, server: FakeServer) -> None:
-        client = FakeStrictRedis(server=server)
-        connection = client.connection_pool.get_connection()
-        connection.connect()
+        self._client = FakeStrictRedis(server=server)  # collecting it would close the socket
+        connection = self._client.connection_pool.get_connection()
+        connection.connect()  # type: ignore[no-untyped-call]
         self._socket: Any = connection._sock
 
     def execute(self, request: bytes, replies: int) -> bytes:
@@ -47,7 +46,9 @@ class EmbeddedLink:
 
     def close(self) -> None:
         """Close the connection."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 class EmbeddedStore:
@@ -122,6 +123,3 @@ def _error_text(error: redis.exceptions.RedisError) -> str:
             return text if text.startswith(prefix) else f"{prefix} {text}"
     head = text.split(" ", 1)[0]
     return text if head.isupper() else f"ERR {text}"
-
-
-__all__ = ["EmbeddedLink", "EmbeddedStore", "fakeredis"]

@@ -129,6 +129,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.network: Network | None = None
         self.failures: list[dict[str, Any]] = []
         """Contexts of exceptions that nobody handled, as asyncio reports them."""
+        self._world = Context()
         self._closed = False
         self._running = False
         self._generators: set[Any] = set()
@@ -176,6 +177,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Run the callback in `delay` microseconds."""
         return self._timer(delay, callback, args, context)
 
+    def in_world(self, delay: int, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
+        """Run the callback in `delay` microseconds, outside of every process: no crash or pause can stop it."""
+        return self._timer(delay, callback, args, self._world)
+
     def _timer(
         self, delay: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
@@ -190,7 +195,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def _take_turn(self, turn: Any) -> None:
         handle = turn.handle
-        handle._scheduled = False
+        if type(handle) is asyncio.TimerHandle:
+            handle._scheduled = False  # type: ignore[attr-defined]
         if handle._cancelled:
             return
         process = handle._context.get(current_process)

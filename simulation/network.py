@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,7 +101,6 @@ class Network:
         self._connections: dict[str, int] = {}
         self._wires: set[Wire] = set()
         self._listening: list[Wire] = []
-        self._world = Context()
         loop.network = self
 
     async def connect(self, protocol_factory: Callable[[], Any], process: Process | None) -> tuple[Wire, Any]:
@@ -140,10 +139,6 @@ class Network:
     def _of(self, consumer: str) -> list[Wire]:
         chosen = (wire for wire in self._wires if not consumer or wire.consumer == consumer)
         return sorted(chosen, key=lambda wire: (wire.consumer, wire.connection))
-
-    def in_world(self, delay: int, callback: Callable[..., object], *args: Any) -> None:
-        """Schedule something that no consumer's crash or pause can stop. `delay` is in microseconds."""
-        self.loop.call_in(delay, callback, *args, context=self._world)
 
     def listen(self, wire: Wire) -> None:
         """Watch a wire for what the store pushes."""
@@ -214,7 +209,7 @@ class Wire(asyncio.Transport):
         now = network.loop.now
         arrival = max(now + network.latency.draw(self._stream) + fate.request_delay, self._last_arrival)
         self._last_arrival = arrival
-        network.in_world(arrival - now, self._arrive, packet, fate)
+        network.loop.in_world(arrival - now, self._arrive, packet, fate)
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one packet."""
@@ -248,7 +243,7 @@ class Wire(asyncio.Transport):
     def _finish(self) -> None:
         # The store sees the end of the connection behind everything that was sent before it.
         network = self._network
-        network.in_world(max(0, self._last_arrival - network.loop.now), self._close_link)
+        network.loop.in_world(max(0, self._last_arrival - network.loop.now), self._close_link)
 
     def _close_link(self) -> None:
         self._network.forget(self)
@@ -295,7 +290,7 @@ class Wire(asyncio.Transport):
         if fate.answer:
             network.loop.call_in(due - now, self._receive, reply, context=self._context)
         else:
-            network.in_world(due - now, self.reset, ConnectionResetError("the reply was lost"))
+            network.loop.in_world(due - now, self.reset, ConnectionResetError("the reply was lost"))
 
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""

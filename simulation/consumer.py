@@ -1,0 +1,284 @@
+"""A virtual consumer: workers that take deliveries, a sweeper, and the handler whose work is the effect.
+
+A consumer outlives its incarnations. Each start makes a new process, a new engine and new connections; a crash ends
+the process without a word. What a consumer writes into the history it writes only while its process is alive, since
+a dead one has no say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import redis.asyncio
+
+from simulation.broker import Broker, Delivery
+from simulation.engines import Engine, EngineContext
+from simulation.history import History
+from simulation.loop import SECOND, Process, SimulatedLoop
+from simulation.network import Network
+from simulation.scenario import Scenario
+from simulation.streams import Streams
+
+_cause: ContextVar[tuple[str, str]] = ContextVar("_cause", default=("delivered", ""))
+"""Why a handler runs: ("delivered", the event that was delivered) or ("rescued", "")."""
+
+
+class HandlerFailed(Exception):
+    """The handler of an event raised, as the scenario asked."""
+
+
+class Unreadable(Exception):
+    """The message of an event could not be parsed."""
+
+
+class World(Protocol):
+    """What a consumer needs of the world around it."""
+
+    loop: SimulatedLoop
+    network: Network
+    broker: Broker
+    history: History
+    streams: Streams
+    scenario: Scenario
+    scope: str
+    engine: type[Engine]
+    decode: Callable[[bytes], Any]
+
+    def name_of(self, identity: str) -> str:
+        """Return the name of the event with this id."""
+        ...
+
+    def was_handled(self, name: str) -> bool:
+        """Return whether the event has had an effect."""
+        ...
+
+    def leader_of(self, name: str) -> str:
+        """Return the name of the event that this one follows, empty if none."""
+        ...
+
+    def handling_started(self, name: str) -> int:
+        """Take note that a handler runs, and return how many have run for the event, with this one."""
+        ...
+
+    def handling_ended(self, name: str, ok: bool) -> None:
+        """Take note that a handler ended."""
+        ...
+
+    def collapsed(self, error: BaseException) -> None:
+        """End the run: an engine broke down."""
+        ...
+
+
+@dataclass(slots=True)
+class _Open:
+    """A handling that has begun and not ended."""
+
+    number: int
+    event: str
+
+
+class Consumer:
+    """One member of the consumer group."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.name = name
+        self.process = Process(name)
+        self.process.alive = False
+        self._world = world
+        self._engine: Any = None
+        self._clients: list[redis.asyncio.Redis] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._graveyard: list[object] = []
+        self._open: dict[int, _Open] = {}
+        self._handlings = 0
+        self._lives = 0
+
+    @property
+    def holding(self) -> list[str]:
+        """The events that are being handled now."""
+        return sorted(opened.event for opened in self._open.values())
+
+    # -- lives -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bring the consumer to life, as a new process."""
+        if self.process.alive:
+            return
+        world = self._world
+        self._lives += 1
+        self.process = Process(self.name)
+        world.history.append(world.loop.now, "joined", consumer=self.name)
+        task = world.loop.spawn(self._live(), self.process, name=self.name)
+        task.add_done_callback(self._ended)
+        self._tasks = [task]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._world.collapsed(error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error)
+
+    def crash(self) -> None:
+        """End the process at once. Nothing of it runs again; what it has sent may still arrive."""
+        if not self.process.alive:
+            return
+        world = self._world
+        world.loop.kill(self.process)
+        world.network.sever(self.name)
+        world.history.append(world.loop.now, "crashed", consumer=self.name, holding=self.holding)
+        opened, self._open = self._open, {}
+        for handling in opened.values():
+            world.handling_ended(handling.event, False)
+        # The dead must stay referenced: collecting a task would run its `finally` blocks.
+        self._graveyard += [self._engine, *self._tasks, *self._clients]
+        self._clients, self._tasks = [], []
+
+    def stop(self) -> None:
+        """Shut the consumer down in good order: cancel its tasks and close its connections."""
+        if not self.process.alive:
+            return
+        tasks, clients, self._tasks, self._clients = self._tasks, self._clients, [], []
+        self._world.loop.spawn(self._shut_down(tasks, clients, self.process), self.process)
+
+    async def _shut_down(
+        self, tasks: list[asyncio.Task[None]], clients: list[redis.asyncio.Redis], process: Process
+    ) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        close = getattr(self._engine, "close", None)
+        if close is not None:
+            await close()
+        for client in clients:
+            await client.aclose()
+        self._world.history.append(self._world.loop.now, "stopped", consumer=self.name)
+        self._world.loop.kill(process)
+
+    def pause(self) -> None:
+        """Freeze the process."""
+        if self.process.running:
+            self._world.loop.pause(self.process)
+            self._world.history.append(self._world.loop.now, "paused", consumer=self.name)
+
+    def resume(self) -> None:
+        """Let a frozen process go on."""
+        if self.process.alive and self.process.paused:
+            self._world.history.append(self._world.loop.now, "resumed", consumer=self.name)
+            self._world.loop.resume(self.process)
+            self._world.broker.wake()
+
+    # -- work ------------------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        world = self._world
+        settings = world.scenario.consumers
+        tokens = world.streams[f"tokens/{self.name}/{self._lives}"]
+        context = EngineContext(
+            consumer=self.name,
+            scope=world.scope,
+            connect=self._connect,
+            effect=self._effect,
+            policy=world.scenario.policy,
+            handler=settings.handler,
+            token=lambda: tokens.bytes(8).hex(),
+        )
+        self._engine = world.engine(context)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(settings.concurrency):
+                group.create_task(self._work())
+            group.create_task(self._sweep())
+
+    def _connect(self, **options: Any) -> redis.asyncio.Redis:
+        client = redis.asyncio.Redis(host="redis", port=6379, **options)
+        self._clients.append(client)
+        return client
+
+    async def _work(self) -> None:
+        world = self._world
+        while True:
+            delivery = await world.broker.take(self.name, self.process)
+            _cause.set(("delivered", delivery.name))
+            await self._handle(delivery)
+
+    async def _handle(self, delivery: Delivery) -> None:
+        world = self._world
+        history, broker = world.history, world.broker
+        try:
+            outcome = await self._engine.handle(self._read(delivery)) or "handled"
+        except Exception as error:
+            broker.reject(delivery, self.name, type(error).__name__)
+            return
+        match outcome:
+            case "parked":
+                history.append(world.loop.now, "parked", delivery.name, self.name, delivery=delivery.number)
+            case "seen" | "busy":
+                because = "seen" if outcome == "seen" else "held"
+                history.append(world.loop.now, "refused", delivery.name, self.name, because=because)
+        if outcome != "busy":
+            broker.acknowledge(delivery, self.name)
+
+    def _read(self, delivery: Delivery) -> Any:
+        try:
+            return self._world.decode(delivery.body)
+        except ValueError as error:
+            raise Unreadable(delivery.name) from error
+
+    async def _sweep(self) -> None:
+        world = self._world
+        interval = world.scenario.consumers.sweep_interval / SECOND
+        _cause.set(("rescued", ""))
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                found = await self._engine.sweep()
+            except Exception as error:
+                world.history.append(world.loop.now, "swept", consumer=self.name, because=type(error).__name__)
+                continue
+            if found:
+                world.history.append(world.loop.now, "swept", consumer=self.name, found=found)
+
+    # -- the handler -----------------------------------------------------------------------------------------
+
+    async def _effect(self, event: Any, fence: int | None = None) -> None:
+        world = self._world
+        name = world.name_of(str(event.id))
+        self._handlings += 1
+        opened = _Open(self._handlings, name)
+        handling = f"{self.name}/{opened.number}"
+        self._open[opened.number] = opened
+        details: dict[str, Any] = {"handling": handling, "via": self._via(name), "fingerprint": fingerprint(event)}
+        if fence is not None:
+            details["fence"] = fence
+        world.history.append(world.loop.now, "started", name, self.name, **details)
+        luck = world.streams.fresh(f"handler/{name}/{world.handling_started(name)}")
+        outcome = "failed"
+        try:
+            await asyncio.sleep(world.scenario.consumers.handler_time.draw(luck) / SECOND)
+            if luck.random() < world.scenario.consumers.handler_failure:
+                raise HandlerFailed(name)
+            outcome = "ok"
+        finally:
+            # A crashed consumer never gets here: what is left of its tasks is ended after the history is closed.
+            if self._open.pop(opened.number, None) is not None:
+                world.history.append(world.loop.now, "ended", name, self.name, handling=handling, outcome=outcome)
+                world.handling_ended(name, outcome == "ok")
+
+    def _via(self, name: str) -> str:
+        how, delivered = _cause.get()
+        if how == "delivered":
+            return "delivered" if delivered == name else "released"
+        return "released" if self._world.was_handled(self._world.leader_of(name)) else "rescued"
+
+
+def fingerprint(event: Any) -> str:
+    """Return a short digest of everything that an event says."""
+    dump = getattr(event, "model_dump_json", None)
+    return digest(dump().encode() if dump else repr(event).encode())
+
+
+def digest(data: bytes) -> str:
+    """Return a short digest of bytes."""
+    return blake2b(data, digest_size=8).hexdigest()

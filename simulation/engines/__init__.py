@@ -1,0 +1,125 @@
+"""The engines that a world can put to the test, behind one small interface.
+
+An engine is made anew for each incarnation of each consumer, from an `EngineContext`, and does two things: `handle`
+an event that the broker delivered, and `sweep` for followers that wait in vain. An adapter for an engine of your own
+is ten lines:
+
+    class MyEngine:
+        def __init__(self, context):
+            self.ordering = MyOrdering(context.connect(), context.scope)
+            self.effect = context.effect
+
+        async def handle(self, event):
+            await self.ordering.process(event, self.effect)
+
+        async def sweep(self):
+            for event in await self.ordering.overdue():
+                await self.handle(event)
+
+and is named on the command line as `--engine mypackage.engine:MyEngine`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+    from simulation.scenario import PolicyTable
+
+Outcome = Literal["handled", "parked", "seen", "busy"]
+"""What became of a delivery. All but `busy` are acknowledged; `busy`: somebody holds the event, ask again later.
+An exception is a failure: the delivery is not acknowledged, and counts towards the dead letter."""
+
+
+class UnknownEngine(Exception):
+    """There is no such engine, or it cannot be loaded. The message says what to do."""
+
+
+class Effect(Protocol):
+    """The handler's work: what must happen once, and in causal order."""
+
+    async def __call__(self, event: Any, fence: int | None = None) -> None:
+        """Handle the event. `fence` is its fencing token, from engines that have one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContext:
+    """What an engine of one consumer gets to work with."""
+
+    consumer: str
+    scope: str
+    """The prefix of its keys, the same for all consumers of a world."""
+    connect: Callable[..., redis.asyncio.Redis]
+    """Returns a Redis client into the simulated network; arguments go to the client."""
+    effect: Effect
+    policy: PolicyTable
+    handler: Literal["reentrant", "plain"]
+    token: Callable[[], str]
+    """A source of unique tokens that the run owns."""
+
+
+class Engine(Protocol):
+    """One consumer's engine. `decode` and `close` may be left out."""
+
+    def __init__(self, context: EngineContext) -> None:
+        """Connect to Redis by way of the context."""
+        ...
+
+    def handle(self, event: Any) -> Awaitable[Outcome | None]:
+        """Handle one delivery; None means handled."""
+        ...
+
+    def sweep(self) -> Awaitable[int | None]:
+        """Handle followers that wait in vain, and return how many were found."""
+        ...
+
+
+BUILT_IN: Mapping[str, tuple[str, str]] = {
+    "native": ("simulation.engines.native:NativeEngine", "the engine of this project, package `ordering`"),
+    "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
+    "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
+}
+"""The engines with a name: where they are and what they are."""
+
+
+def resolve(name: str) -> type[Engine]:
+    """Return the engine class for a name or a `module:Class`. Raises UnknownEngine."""
+    target = BUILT_IN[name][0] if name in BUILT_IN else name
+    module_name, colon, class_name = target.partition(":")
+    if not colon:
+        near = get_close_matches(name, BUILT_IN, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UnknownEngine(f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)} and module:Class")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a console script does not look where its user stands; python -m does
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except ImportError as error:
+        extra = " (pip install 'causim[prefect]')" if name == "prefect" else ""
+        raise UnknownEngine(f"engine {name!r} cannot be loaded: {error}{extra}") from error
+    except AttributeError:
+        raise UnknownEngine(f"engine {name!r}: module {module_name} has no {class_name}") from None
+    for verb in ("handle", "sweep"):
+        if not callable(getattr(found, verb, None)):
+            raise UnknownEngine(f"engine {name!r}: {class_name} has no method {verb}")
+    engine: type[Engine] = found
+    return engine
+
+
+def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:
+    """Return the function by which an engine's consumers read a message: its own `decode`, or that of `ordering`."""
+    own: Callable[[bytes], Any] | None = getattr(engine, "decode", None)
+    if own is not None:
+        return own
+    from ordering import ReceivedEvent
+
+    return ReceivedEvent.model_validate_json

@@ -1,0 +1,23 @@
+"""The control group: no ordering at all. Whatever needs an engine must go wrong here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulation.engines import EngineContext, Outcome
+
+
+class NullEngine:
+    """Handles every delivery at once."""
+
+    def __init__(self, context: EngineContext) -> None:
+        self._effect = context.effect
+
+    async def handle(self, event: Any) -> Outcome:
+        """Handle the event, whatever it follows."""
+        await self._effect(event)
+        return "handled"
+
+    async def sweep(self) -> int:
+        """Find nothing: nothing is ever parked."""
+        return 0

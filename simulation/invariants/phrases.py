@@ -1,0 +1,24 @@
+"""How the judge says times: in seconds, as short as tells them apart."""
+
+from __future__ import annotations
+
+MICRO = 1_000_000
+
+
+def moments(*ats: int) -> list[str]:
+    """Return some times, in microseconds, as words: to a tenth of a millisecond, finer where two would read the same."""
+    told: list[str] = []
+    for digits in (4, 5, 6):
+        told = [_told(at, digits) for at in ats]
+        if len(set(told)) == len(set(ats)):
+            break
+    return told
+
+
+def moment(at: int) -> str:
+    """Return one time or duration, in microseconds, as words."""
+    return _told(at, 4 if at >= 100 or at == 0 else 6)
+
+
+def _told(at: int, digits: int) -> str:
+    return f"{at / MICRO:.{digits}f}".rstrip("0").rstrip(".") + " s"

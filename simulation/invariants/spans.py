@@ -1,0 +1,70 @@
+"""Spans of time, and clocks that stand still in some of them.
+
+A span is a pair of times in microseconds, `begin <= end`. A list of spans is *merged* when it is sorted and no two of
+them touch. This file knows no history.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+Span = tuple[int, int]
+
+
+def merge(spans: Iterable[Span]) -> list[Span]:
+    """Return the union of the spans, sorted and without overlaps; empty ones are left out."""
+    merged: list[Span] = []
+    for begin, end in sorted(spans):
+        if begin >= end:
+            continue
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def everywhere(lanes: Sequence[Sequence[Span]]) -> list[Span]:
+    """Return the time that lies in a span of every lane; each lane must be merged. No lanes, no time."""
+    if not lanes or not all(lanes):
+        return []
+    steps = sorted(step for lane in lanes for begin, end in lane for step in ((begin, 1), (end, -1)))
+    common: list[Span] = []
+    inside, since = 0, 0
+    for at, step in steps:
+        if inside == len(lanes) and at > since:
+            common.append((since, at))
+        inside += step
+        since = at
+    return common
+
+
+def within(spans: Sequence[Span], begin: int, end: int) -> Sequence[Span]:
+    """Return those of some merged spans that overlap the time from `begin` to `end`, uncut."""
+    first = bisect_right(spans, begin, key=lambda span: span[1])
+    last = bisect_left(spans, end, key=lambda span: span[0])
+    return spans[first:last]
+
+
+class Clock:
+    """Measures time, but stands still in some spans."""
+
+    __slots__ = ("_begins", "_stood", "still")
+
+    def __init__(self, still: Iterable[Span] = ()) -> None:
+        self.still = merge(still)
+        self._begins = [begin for begin, _ in self.still]
+        self._stood = list(accumulate((end - begin for begin, end in self.still), initial=0))
+
+    def elapsed(self, begin: int, end: int) -> int:
+        """Return how much time this clock counts from `begin` to `end`: nothing if that is backwards."""
+        return max(0, self._reading(end) - self._reading(begin))
+
+    def _reading(self, at: int) -> int:
+        passed = bisect_right(self._begins, at)
+        if passed == 0:
+            return at
+        begin, end = self.still[passed - 1]
+        return at - self._stood[passed] + max(0, end - at) if at >= begin else at

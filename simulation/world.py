@@ -1,0 +1,430 @@
+"""A world: one scenario and one seed, assembled, run to its end and judged.
+
+A run has three phases. In *safety*, the workload is published and the faults strike. In *healing*, no fault strikes
+any more and everybody is alive. *Quiet* is reached when nothing is in flight and nothing is due; a run that never
+gets there before its horizon says so, and what was still in flight.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import hiredis
+
+from simulation.ambient import Ambient
+from simulation.broker import Broker
+from simulation.consumer import Consumer, digest, fingerprint
+from simulation.engines import Engine, decoder, resolve
+from simulation.faults import DeliveryFault
+from simulation.history import Header, History, Terms
+from simulation.injection import Injector
+from simulation.invariants import Judgement, judge
+from simulation.loop import SimulatedLoop
+from simulation.network import Network
+from simulation.scenario import BadScenario, Scenario
+from simulation.servers import EPOCH, RemoteStore, Store, command, open_store
+from simulation.streams import Streams
+from simulation.workload import (
+    BadTrace,
+    Plan,
+    Publication,
+    arrange,
+    chains,
+    cycles,
+    fans,
+    publications,
+    read_trace,
+    trace_epoch,
+    trace_publications,
+    trees,
+)
+
+
+class EngineFailed(Exception):
+    """An engine broke down outside of any delivery: it could not be made, or its consumer died of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a run cost."""
+
+    commands: int
+    """Redis commands that consumers sent."""
+    round_trips: int
+    """Packets that consumers sent."""
+    events: int
+    """Events that were published."""
+    virtual: int
+    """Microseconds of virtual time."""
+
+
+class Run:
+    """A finished run: the scenario, the history and what the judge makes of it."""
+
+    def __init__(self, scenario: Scenario, history: History, counts: Counts, silent: tuple[str, ...]) -> None:
+        self.scenario = scenario
+        self.history = history
+        self.counts = counts
+        self.silent_faults = silent
+        """The faults of the scenario that never struck."""
+        self.judgement: Judgement = judge(history, scenario.judge.invariants)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.history.header.seed
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `violated` or `unknown`."""
+        return self.judgement.verdict
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the history."""
+        return self.history.digest
+
+    @property
+    def events(self) -> Any:
+        """A DataFrame with one row for each event."""
+        from reports.frames import events_frame
+
+        return events_frame(self.history)
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.scenario.name} seed {self.seed}: {self.verdict}>"
+
+
+class World:
+    """Everything that exists in one run."""
+
+    def __init__(self, scenario: Scenario, seed: int, engine: str, store: Store, trace: bool = False) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.store = store
+        self.engine: type[Engine] = resolve(engine)
+        self.decode = decoder(self.engine)
+        self.streams = Streams(seed)
+        self.loop = SimulatedLoop()
+        self.epoch, self._publications = workload(scenario, seed, self.streams)
+        self.scope = "causim"
+        if isinstance(store, RemoteStore):
+            self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
+        self.history = History(self._header(engine))
+        self.network = Network(self.loop, store, scenario.network.latency, self.streams, self._tracer(trace))
+        self.consumers = {f"c{i}": Consumer(self, f"c{i}") for i in range(1, scenario.consumers.count + 1)}
+        self.injector = Injector(self, scenario.faults)
+        self.broker = Broker(
+            loop=self.loop,
+            settings=scenario.broker,
+            faults=self.injector.delivery_faults,
+            streams=self.streams,
+            history=self.history,
+            watcher=self,
+        )
+        self._names: dict[str, str] = {}
+        self._leaders: dict[str, str] = {}
+        self._handled: set[str] = set()
+        self._handlings: dict[str, int] = {}
+        self._unsettled = 0
+        self._open = 0
+        self._published = 0
+        self._publishing = True
+        self._progresses = 0
+        self._ended = ""
+        self._collapse: BaseException | None = None
+
+    def _header(self, engine: str) -> Header:
+        scenario = self.scenario
+        return Header(
+            scenario=scenario.name,
+            seed=self.seed,
+            engine=engine,
+            store=f"{self.store.name} {self.store.version}",
+            version=version("causim"),
+            epoch=self.epoch.isoformat(),
+            terms=Terms(
+                lookback=scenario.policy.lookback,
+                retention=scenario.policy.retention,
+                lease=scenario.policy.lease,
+                release_bound=scenario.release_bound,
+                sweep_interval=scenario.consumers.sweep_interval,
+                stuck_bound=scenario.judge.stuck_bound,
+            ),
+            exercise=scenario.judge.exercise,
+            invariants=scenario.judge.invariants,
+            allowed_loss=scenario.judge.allowed_loss,
+        )
+
+    def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
+        if not trace:
+            return None
+        return lambda kind, consumer, details: self.history.append(self.loop.now, kind, "", consumer, **details)
+
+    # -- running ---------------------------------------------------------------------------------------------
+
+    def run(self) -> Run:
+        """Run the world to its end, and judge it."""
+        self.store.begin(self.epoch)
+        try:
+            with Ambient(self.loop, self.epoch, self.streams) as self.ambient:
+                self._begin()
+                self.loop.run_while(lambda: not self._ended)
+                self._finish()
+        finally:
+            self._clean_up()
+        if self._collapse is not None:
+            raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
+        counts = Counts(self.network.commands, self.network.packets, self._published, self.loop.now)
+        silent = tuple(getattr(fault, "kind", "") for fault in self.injector.silent)
+        return Run(self.scenario, self.history, counts, silent)
+
+    def _begin(self) -> None:
+        self._note("phase", phase="safety")
+        for name, consumer in self.consumers.items():
+            delay = self.scenario.consumers.start.draw(self.streams[f"start/{name}"])
+            self.loop.in_world(delay, consumer.start)
+        self.loop.env.process(self._publish())
+        self.loop.in_world(self.scenario.judge.horizon, self._end, "horizon")
+
+    def _publish(self) -> Iterator[Any]:
+        for publication in self._publications:
+            if publication.at > self.loop.now:
+                yield self.loop.env.timeout(publication.at - self.loop.now)
+            self._names[str(publication.id)] = publication.name
+            self._leaders[publication.name] = publication.follows
+            self._published += 1
+            self._unsettled += 1
+            self.broker.publish(publication, self._fingerprint(publication))
+        self._publishing = False
+        if self.scenario.faults:
+            last = max(self.loop.now, self.injector.last_moment)
+            self.loop.in_world(last - self.loop.now + self.scenario.judge.heal_after, self._heal)
+        self.progress()
+
+    def _fingerprint(self, publication: Publication) -> str:
+        try:
+            return fingerprint(self.decode(publication.body))
+        except ValueError:
+            return digest(publication.body)
+
+    def _heal(self) -> None:
+        if not self.injector.healed and not self._ended:
+            self._note("phase", phase="healing")
+            self.injector.heal()
+            self.progress()
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def progress(self) -> None:
+        """Something came to rest. If everything has, wait whether it stays so."""
+        self._progresses += 1
+        if self._publishing or self.broker.pending or self._open:
+            return
+        judge = self.scenario.judge
+        wait = judge.settle if self._all_settled() else self._patience()
+        self.loop.in_world(wait, self._still_quiet, self._progresses)
+
+    def _all_settled(self) -> bool:
+        return self._unsettled == 0
+
+    def _patience(self) -> int:
+        policy, consumers = self.scenario.policy, self.scenario.consumers
+        return policy.lookback + self.scenario.release_bound + 2 * consumers.sweep_interval
+
+    def _still_quiet(self, progresses: int) -> None:
+        if progresses != self._progresses or self._ended:
+            return
+        if self.scenario.faults and not self.injector.healed:
+            self._heal()
+        else:
+            self._end("quiet")
+
+    def _end(self, phase: str) -> None:
+        self._ended = self._ended or phase
+
+    def _finish(self) -> None:
+        if not self._ended:  # nothing was left to happen
+            self._ended = "quiet"
+        in_flight = sorted(f"{c.name}: {event}" for c in self.consumers.values() for event in c.holding)
+        if self._ended == "horizon":
+            in_flight.append(f"{self.broker.pending} deliveries pending")
+        if self._ended == "quiet":
+            self._note("census", keys=self._census())
+        self._note("phase", phase=self._ended, in_flight=in_flight)
+
+    def _census(self) -> dict[str, dict[str, Any]]:
+        """Return the keys that will never expire. Those with a TTL are no burden, and may be very many."""
+        self.store.set_time(self.loop.now)
+        link = self.store.link()
+        reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")
+
+        def ask(request: bytes, replies: int) -> list[Any]:
+            reader.feed(link.execute(request, replies))
+            return [reader.gets() for _ in range(replies)]
+
+        found: dict[str, dict[str, Any]] = {}
+        cursor = "0"
+        while True:
+            [[cursor, keys]] = ask(command("SCAN", cursor, "MATCH", f"*{self.scope}*", "COUNT", 1000), 1)
+            ttls = ask(b"".join(command("PTTL", key) for key in keys), len(keys)) if keys else []
+            lasting = [key for key, ttl in zip(keys, ttls, strict=True) if ttl == -1]
+            types = ask(b"".join(command("TYPE", key) for key in lasting), len(lasting)) if lasting else []
+            found.update({key: {"type": kind, "ttl": None} for key, kind in zip(lasting, types, strict=True)})
+            if str(cursor) == "0":
+                link.close()
+                return dict(sorted(found.items()))
+
+    def _clean_up(self) -> None:
+        closed = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            self.history, written = History(self.history.header), self.history  # the dead may write; nobody reads it
+            self.loop.close()
+            self.history = written
+        finally:
+            logging.disable(closed)
+        self.network.close()
+        if isinstance(self.store, RemoteStore):
+            self.store.remove(self.scope)
+
+    def _note(self, kind: str, **details: Any) -> None:
+        self.history.append(self.loop.now, kind, **details)
+
+    # -- what consumers ask and tell -------------------------------------------------------------------------
+
+    def name_of(self, identity: str) -> str:
+        """Return the name of the event with this id, or the id if nobody published it."""
+        return self._names.get(identity, identity)
+
+    def was_handled(self, name: str) -> bool:
+        """Return whether the event has had an effect."""
+        return name in self._handled
+
+    def leader_of(self, name: str) -> str:
+        """Return the name of the event that this one follows, empty if none."""
+        return self._leaders.get(name, "")
+
+    def handling_started(self, name: str) -> int:
+        """Take note that a handler runs, and return how many have run for the event, with this one."""
+        self._open += 1
+        self._handlings[name] = count = self._handlings.get(name, 0) + 1
+        return count
+
+    def handling_ended(self, name: str, ok: bool) -> None:
+        """Take note that a handler ended."""
+        self._open -= 1
+        if ok and name not in self._handled:
+            self._handled.add(name)
+            self._unsettled -= 1
+        self.progress()
+
+    def given_up(self, name: str) -> None:
+        """Take note that an event will not be handled, and that somebody said so."""
+        if name not in self._handled:
+            self._handled.add(name)
+            self._unsettled -= 1
+        self.progress()
+
+    def fault_struck(self, fault: DeliveryFault, event: str) -> None:
+        """Take note that a fault struck an event."""
+        self.injector.delivery_struck(fault, event)
+
+    def collapsed(self, error: BaseException) -> None:
+        """End the run: an engine broke down."""
+        self._collapse = error
+        self._end("collapse")
+
+
+# -- assembling --------------------------------------------------------------------------------------------------
+
+
+def workload(scenario: Scenario, seed: int, streams: Streams) -> tuple[datetime, Iterator[Publication]]:
+    """Return the epoch of a run and its publications. Raises BadScenario if a trace cannot be used."""
+    table = scenario.workload
+    if table.kind == "trace":
+        path = Path(scenario.folder) / table.file
+        try:
+            events = _trace(path, path.stat().st_mtime_ns, table.limit)
+        except (BadTrace, OSError) as error:
+            raise BadScenario(f"{scenario.name}: table [workload], key 'file': {error}") from None
+        epoch = trace_epoch(events)
+        return epoch, trace_publications(events, epoch, table.speed)
+    return EPOCH, publications(_plans(scenario, streams), seed, EPOCH)
+
+
+@lru_cache(maxsize=4)
+def _trace(path: Path, changed: int, limit: int | None) -> list[dict[str, Any]]:
+    return read_trace(path, limit)
+
+
+def _plans(scenario: Scenario, streams: Streams) -> list[Plan]:
+    table = scenario.workload
+    if table.kind == "events":
+        return [Plan(**event.model_dump()) for event in table.events]
+    assert table.kind != "trace"
+    match table.kind:
+        case "chains":
+            families = chains(table.count, table.length)
+        case "fan-out":
+            families = fans(table.count, table.followers)
+        case "trees":
+            families = trees(table.count, table.depth, table.branching)
+        case "cycles":
+            families = cycles(table.count, table.length)
+    leaders = {plan.follows for family in families for plan in family}
+    order, gaps, absent = streams["workload/order"], streams["workload/interval"], streams["workload/missing"]
+    plans, moment = [], 0
+    occurred = {plan.name: i for i, plan in enumerate(plan for family in families for plan in family)}
+    for plan in arrange(families, table.order, table.interleave, order):
+        missing = plan.name in leaders and absent.random() < table.missing
+        plans.append(replace(plan, at=moment, occurred=occurred[plan.name], published=not missing))
+        moment += table.interval.draw(gaps)
+    return plans
+
+
+class Laboratory:
+    """A store that is kept for many runs, one after the other."""
+
+    def __init__(self, store: str = "auto", executable: Path | None = None) -> None:
+        self.store, self.note = open_store(store, executable)
+
+    def run(self, scenario: Scenario, seed: int | None = None, engine: str | None = None, trace: bool = False) -> Run:
+        """Run a scenario. Seed and engine are the scenario's own unless given."""
+        chosen = scenario.seed if seed is None else seed
+        return World(scenario, chosen, engine or scenario.engine, self.store, trace).run()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+
+def run(
+    scenario: Scenario,
+    seed: int | None = None,
+    engine: str | None = None,
+    store: str = "auto",
+    trace: bool = False,
+) -> Run:
+    """Run a scenario once, on a store of its own, and return the judged run.
+
+    Args:
+        scenario: what to run, from `load`.
+        seed: the scenario's own if not given.
+        engine: a built-in engine's name or `module:Class`; the scenario's own if not given.
+        store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
+        trace: keep every Redis command and reply in the history too.
+
+    Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
+    """
+    with Laboratory(store) as laboratory:
+        return laboratory.run(scenario, seed, engine, trace)
