@@ -1,0 +1,5 @@
+"""`python -m simulation` is `causim`."""
+
+from simulation.cli import entry
+
+entry()

@@ -1,0 +1,100 @@
+"""The command line: `causim`, also `python -m simulation`.
+
+Each command is a module with `register(commands)` and `execute(arguments)`; what is heavy to import is imported when
+a command runs. Exit codes are pytest's: 0 holds, 1 violated, 2 interrupted, 3 an error of ours, 4 bad usage or a bad
+file, 5 nothing was exercised or the run did not come to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
+EXIT_CODES = {"holds": HOLDS, "violated": VIOLATED, "unknown": UNKNOWN}
+
+
+class BadUsage(Exception):
+    """The command line asks for something that does not make sense. The message says what would."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    from simulation.cli import check, catalogue, run
+
+    top = _Parser(
+        prog="causim",
+        description="Verify causal event ordering on Redis: run scenarios in virtual time, judge what happened.",
+        epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 internal error, 4 bad usage or file, 5 unknown",
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for module in (run, check, catalogue):
+        module.register(commands)
+    return top
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"causim {version('causim')}")  # noqa: T201  # this is what was asked for
+        parser.exit(HOLDS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        code: int = given.execute(given)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
+        return INTERRUPTED
+    except Exception as error:
+        if _is_users(error):
+            _say(f"error: {error}")
+            return USAGE
+        return _internal(error)
+
+
+def _is_users(error: Exception) -> bool:
+    from simulation.engines import UnknownEngine
+    from simulation.history import MalformedHistory
+    from simulation.scenario import BadScenario
+    from simulation.servers import StoreUnavailable
+
+    return isinstance(error, BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | OSError)
+
+
+def _internal(error: Exception) -> int:
+    import traceback
+
+    traceback.print_exception(error)
+    _say(
+        "this is a bug in causim or in the engine under test; if it is causim's, please report it with the lines above, "
+        "the scenario file, the seed and the output of `causim --version`"
+    )
+    return INTERNAL
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"causim: {text}\n")
+
+
+def entry() -> NoReturn:
+    """Run the command line as a program."""
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""`causim list`: what there is to run, to put to the test, to judge and to go wrong."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Row = tuple[str, str]
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser("list", help="list scenarios, engines, invariants or faults", description=__doc__)
+    parser.add_argument("what", choices=sorted(LISTS), help="what to list")
+    parser.add_argument("paths", nargs="*", type=Path, help="where to look for scenarios (default: scenarios)")
+    parser.set_defaults(execute=execute)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Print the list."""
+    rows = list(LISTS[given.what](given.paths))
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        print(f"{name:<{width}}  {text}")  # noqa: T201
+    return 0
+
+
+def _scenarios(paths: list[Path]) -> Iterable[Row]:
+    from simulation.cli.files import scenario_files
+    from simulation.scenario import BadScenario, load
+
+    for path in scenario_files(paths or [Path("scenarios")]):
+        try:
+            scenario = load(path)
+        except BadScenario as error:
+            yield str(path), f"cannot be used: {str(error).splitlines()[0]}"
+        else:
+            yield str(path), scenario.description
+
+
+def _engines(_: list[Path]) -> Iterable[Row]:
+    from simulation.engines import BUILT_IN
+
+    yield from ((name, text) for name, (_, text) in BUILT_IN.items())
+    yield "module:Class", "an engine of your own, with the methods handle(event) and sweep()"
+
+
+def _invariants(_: list[Path]) -> Iterable[Row]:
+    from simulation.invariants import INVARIANTS
+
+    yield from ((name, invariant.summary) for name, invariant in INVARIANTS.items())
+
+
+def _faults(_: list[Path]) -> Iterable[Row]:
+    from simulation.faults import FAULTS
+
+    yield from ((name, " ".join((kind.__doc__ or "").split())) for name, kind in FAULTS.items())
+
+
+def _coverage(_: list[Path]) -> Iterable[Row]:
+    from simulation.invariants import COVERAGE
+
+    yield from COVERAGE.items()
+
+
+LISTS: dict[str, Callable[[list[Path]], Iterable[Row]]] = {
+    "scenarios": _scenarios,
+    "engines": _engines,
+    "invariants": _invariants,
+    "faults": _faults,
+    "coverage": _coverage,
+}

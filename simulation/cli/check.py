@@ -1,0 +1,51 @@
+"""`causim check`: judge a history file, also one that another program wrote."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "check",
+        help="judge a history file",
+        description="Judge a history (JSON Lines) against the causal invariants. The format is in the documentation.",
+    )
+    parser.add_argument("history", type=Path, metavar="HISTORY.jsonl", help="the file to judge")
+    parser.add_argument("--invariant", action="append", default=[], metavar="NAME", help="judge only this (repeatable)")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    parser.add_argument("--most", type=int, default=20, metavar="N", help="violations to print (default: 20)")
+    parser.set_defaults(execute=execute)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Judge the file, print what came of it and return the exit code."""
+    from simulation.cli import EXIT_CODES, BadUsage
+    from simulation.history import History
+    from simulation.invariants import INVARIANTS, judge
+
+    unknown = [name for name in given.invariant if name not in INVARIANTS]
+    if unknown:
+        raise BadUsage(f"invariant {unknown[0]!r} is not known; known are {', '.join(INVARIANTS)}")
+    history = History.read(given.history)
+    judgement = judge(history, given.invariant)
+    write = sys.stdout.write
+    if given.json:
+        write(json.dumps(asdict(judgement), default=list) + "\n")
+        return EXIT_CODES[judgement.verdict]
+    write(f"{given.history} · {len(history):,} entries\n  {judgement.verdict}\n")
+    for violation in judgement.violations[: given.most]:
+        write(f"  {violation.invariant}\n    {violation.because}\n")
+    if len(judgement.violations) > given.most:
+        write(f"  … and {len(judgement.violations) - given.most:,} more violations (--most shows more)\n")
+    for reason in judgement.reasons:
+        write(f"  {reason}\n")
+    happened = " · ".join(f"{word} {count:,}" for word, count in judgement.coverage.items() if count)
+    write(f"  exercised: {happened or 'nothing'}\n")
+    return EXIT_CODES[judgement.verdict]

@@ -1,0 +1,24 @@
+"""Finding scenario files: those that were named, and those below folders that were named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from simulation.cli import BadUsage
+
+
+def scenario_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the scenario files that the paths mean, in order, each once. Raises BadUsage if a path means none."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            below = sorted(path.rglob("*.toml"))
+            if not below:
+                raise BadUsage(f"{path}: no scenario files (*.toml) in this folder")
+            found.update(dict.fromkeys(below))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise BadUsage(f"{path}: no such file or folder; `causim list scenarios` shows what there is")
+    return list(found)

@@ -1,0 +1,98 @@
+"""Where results go: `results/<scenario>/<time>-<seed>/`, with a link `latest` beside them.
+
+A folder appears under its name only when it is complete, so whoever looks finds all of a run or nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from simulation.world import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The folder of one scenario's results."""
+
+    root: Path
+    scenario: str
+
+    def keep(self, run: Run, stamp: str, replay: str, extra: Mapping[str, Any]) -> Path:
+        """Write everything about a run into a new folder, move the link `latest`, and return the folder.
+
+        `stamp` is the moment as it is to appear in the folder's name, `extra` goes into `verdict.json`. Raises
+        OSError if the folder cannot be written.
+        """
+        name = f"{stamp}-{run.seed}"
+        shelf = self.root / self.scenario
+        shelf.mkdir(parents=True, exist_ok=True)
+        partial = shelf / f".{name}.part"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            _write(run, partial, replay, extra)
+            folder = _free(shelf / name)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        _link(shelf / "latest", folder.name)
+        return folder
+
+
+def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> None:
+    from reports import write_report
+
+    scenario = tomli_w.dumps(run.scenario.written())
+    (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
+    run.history.write(folder / "history.jsonl")
+    (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
+    write_report(folder, run, scenario_text=scenario, replay=replay)
+
+
+def verdict_record(run: Run, replay: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `verdict.json` says of a run."""
+    judgement, header = run.judgement, run.history.header
+    return {
+        "scenario": header.scenario,
+        "engine": header.engine,
+        "seed": header.seed,
+        "store": header.store,
+        "version": header.version,
+        "verdict": judgement.verdict,
+        "violations": [asdict(violation) for violation in judgement.violations],
+        "coverage": dict(judgement.coverage),
+        "missing": list(judgement.missing),
+        "reasons": list(judgement.reasons),
+        "silent_faults": list(run.silent_faults),
+        "digest": run.digest,
+        "counts": asdict(run.counts),
+        "replay": replay,
+        **extra,
+    }
+
+
+def _free(path: Path) -> Path:
+    for number in range(1, 1000):
+        candidate = path if number == 1 else path.with_name(f"{path.name}.{number}")
+        if not candidate.exists():
+            return candidate
+    raise OSError(f"too many results under {path}")
+
+
+def _link(link: Path, target: str) -> None:
+    temporary = link.with_name(f".latest.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.symlink_to(target)
+        temporary.replace(link)
+    except OSError:  # a file system without links: a file that names the folder serves as well
+        link.write_text(target + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The search: many runs of one scenario, in whatever order finds what is wrong soonest."""

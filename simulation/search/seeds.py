@@ -1,0 +1,101 @@
+"""Many seeds of one scenario, on one core or on all, each worker with a Redis of its own.
+
+Results are streamed as they come and nothing is kept, so memory does not grow with the number of seeds. With one
+job everything happens in this process; with more, the order in which results arrive is the workers' own, but what
+they say is not.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulation.scenario import Scenario
+from simulation.summary import Summary, summarise
+from simulation.world import Laboratory
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for all runs of a search."""
+
+    scenario: Scenario
+    engine: str
+    store: str = "auto"
+    executable: Path | None = None
+
+
+def jobs_from(text: str) -> int:
+    """Return a number of jobs from `auto` or a count. Raises ValueError."""
+    if text == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = int(text)
+    if count < 1:
+        raise ValueError(f"a number of jobs must be at least 1, not {count}")
+    return count
+
+
+def search(plan: Plan, seeds: Iterable[int], jobs: int = 1, laboratory: Laboratory | None = None) -> Iterator[Summary]:
+    """Yield a summary for each seed, as it is done.
+
+    Args:
+        plan: what to run.
+        seeds: which seeds, in the order in which to begin them.
+        jobs: how many runs at a time, each in a process of its own if more than one.
+        laboratory: a store to use, if there is only one job and the caller has one.
+    """
+    if jobs > 1:
+        yield from _in_parallel(plan, seeds, jobs)
+    elif laboratory is not None:
+        yield from _in_turn(plan, seeds, laboratory)
+    else:
+        with Laboratory(plan.store, plan.executable) as own:
+            yield from _in_turn(plan, seeds, own)
+
+
+def _in_turn(plan: Plan, seeds: Iterable[int], laboratory: Laboratory) -> Iterator[Summary]:
+    for seed in seeds:
+        yield summarise(laboratory.run(plan.scenario, seed, plan.engine))
+
+
+def _in_parallel(plan: Plan, seeds: Iterable[int], jobs: int) -> Iterator[Summary]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(plan,))
+    try:
+        running: set[Future[Summary]] = set()
+        for seed in seeds:
+            running.add(pool.submit(_one, seed))
+            if len(running) >= 4 * jobs:  # enough to keep everybody busy, few enough to forget
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Worker:
+    """What a worker process keeps between its runs."""
+
+    plan: Plan
+    laboratory: Laboratory
+
+
+def _prepare(plan: Plan) -> None:
+    import atexit
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to
+    _Worker.plan = plan
+    _Worker.laboratory = Laboratory(plan.store, plan.executable)
+    atexit.register(_Worker.laboratory.store.close)
+
+
+def _one(seed: int) -> Summary:
+    plan = _Worker.plan
+    return summarise(_Worker.laboratory.run(plan.scenario, seed, plan.engine))

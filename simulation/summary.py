@@ -1,0 +1,157 @@
+"""What one run comes to, in a record small enough to keep for a million runs and to send between processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import floor, log10
+
+from simulation.history import History
+from simulation.invariants import Violation
+from simulation.world import Counts, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One run, without its history."""
+
+    seed: int
+    verdict: str
+    violations: tuple[Violation, ...]
+    """The first violation of each invariant that was violated."""
+    coverage: Mapping[str, int]
+    missing: tuple[str, ...]
+    """The words of the scenario's `exercise` that did not happen."""
+    reasons: tuple[str, ...]
+    """Why the verdict is unknown, apart from what is missing."""
+    counts: Counts
+    digest: str
+    latencies: Mapping[int, int]
+    """Times from publication to effect in microseconds, rounded to three digits, and how often each was seen."""
+    followers: int
+    """Events that follow another."""
+    lost: int
+    """Followers that were never handled."""
+    silent_faults: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What many runs of one scenario come to. It does not grow with their number."""
+
+    runs: int = 0
+    violating: int = 0
+    first_violating: int | None = None
+    """The seed of the first run that was violated."""
+    violations: dict[str, tuple[int, int, Violation]] = field(default_factory=dict)
+    """For each violated invariant: in how many runs, the first such seed, and its violation."""
+    coverage: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why runs were unknown, and the first seed for which that was so."""
+    latencies: Counter[int] = field(default_factory=Counter)
+    silent_faults: set[str] = field(default_factory=set)
+    """Kinds of faults that never struck in any run."""
+    commands: int = 0
+    round_trips: int = 0
+    events: int = 0
+    followers: int = 0
+    lost: int = 0
+
+    def add(self, summary: Summary) -> None:
+        """Count one more run."""
+        silent = set(summary.silent_faults)
+        self.silent_faults = silent if self.runs == 0 else self.silent_faults & silent
+        self.runs += 1
+        self.coverage.update(summary.coverage)
+        self.latencies.update(summary.latencies)
+        self.commands += summary.counts.commands
+        self.round_trips += summary.counts.round_trips
+        self.events += summary.counts.events
+        self.followers += summary.followers
+        self.lost += summary.lost
+        for reason in summary.reasons:
+            self.reasons.setdefault(reason, summary.seed)
+        if summary.verdict == "violated":
+            self._add_violations(summary)
+
+    def _add_violations(self, summary: Summary) -> None:
+        self.violating += 1
+        if self.first_violating is None or summary.seed < self.first_violating:
+            self.first_violating = summary.seed
+        for violation in summary.violations:
+            count, seed, first = self.violations.get(violation.invariant, (0, summary.seed, violation))
+            if summary.seed < seed:
+                seed, first = summary.seed, violation
+            self.violations[violation.invariant] = (count + 1, seed, first)
+
+    def missing(self, exercise: Iterable[str]) -> list[str]:
+        """Return the words that did not happen in any run."""
+        return [word for word in exercise if not self.coverage[word]]
+
+    def verdict(self, exercise: Iterable[str]) -> str:
+        """Return the verdict on all runs together.
+
+        One violated run is enough to be `violated`. `holds` asks that every run went to its end, and that each word
+        of the exercise happened in at least one.
+        """
+        if self.violating:
+            return "violated"
+        return "unknown" if self.reasons or self.missing(exercise) or not self.runs else "holds"
+
+    def latency(self, quantile: float) -> int | None:
+        """Return a quantile of the time from publication to effect, in microseconds; None if nothing was handled."""
+        wanted = quantile * self.latencies.total()
+        passed = 0
+        for value in sorted(self.latencies):
+            passed += self.latencies[value]
+            if passed >= wanted:
+                return value
+        return None
+
+
+def summarise(run: Run) -> Summary:
+    """Return what a run comes to."""
+    judgement = run.judgement
+    first: dict[str, Violation] = {}
+    for violation in judgement.violations:
+        first.setdefault(violation.invariant, violation)
+    latencies, followers, lost = _effects(run.history)
+    return Summary(
+        seed=run.seed,
+        verdict=judgement.verdict,
+        violations=tuple(first.values()),
+        coverage={word: count for word, count in judgement.coverage.items() if count},
+        missing=judgement.missing,
+        reasons=judgement.reasons,
+        counts=run.counts,
+        digest=run.digest,
+        latencies=latencies,
+        followers=followers,
+        lost=lost,
+        silent_faults=run.silent_faults,
+    )
+
+
+def _effects(history: History) -> tuple[Counter[int], int, int]:
+    published: dict[str, int] = {}
+    followers: set[str] = set()
+    latencies: Counter[int] = Counter()
+    handled: set[str] = set()
+    for entry in history.entries:
+        if entry.kind == "published":
+            published.setdefault(entry.event, entry.at)
+            if entry.details.get("follows"):
+                followers.add(entry.event)
+        elif entry.kind == "ended" and entry.details.get("outcome") == "ok" and entry.event not in handled:
+            handled.add(entry.event)
+            if entry.event in published:
+                latencies[_rounded(entry.at - published[entry.event])] += 1
+    return latencies, len(followers), len(followers - handled)
+
+
+def _rounded(value: int) -> int:
+    if value < 1000:
+        return value
+    size = 10 ** (floor(log10(value)) - 2)
+    return value // size * size
