@@ -7,10 +7,12 @@ and randomness comes from the streams of the run. Outside, nothing is changed.
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import random
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +22,7 @@ from simulation.loop import SimulatedLoop, current_process
 from simulation.streams import Streams
 
 _random: Any = random
+_version = cache(importlib.metadata.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ class Ambient:
         self._before = os.urandom, _random._urandom, random.getstate()
         os.urandom = _random._urandom = self.urandom
         random.seed(self._streams["ambient/random"].bytes(16))
+        # Redis clients read their own version from disk for every connection, which takes longer than the connection.
+        self._version = importlib.metadata.version
+        importlib.metadata.version = _version
         return self
 
     def __exit__(
@@ -87,4 +93,5 @@ class Ambient:
     ) -> None:
         os.urandom, _random._urandom, state = self._before
         random.setstate(state)
+        importlib.metadata.version = self._version
         self._travel.stop()

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -148,7 +148,7 @@ class World:
             seed=self.seed,
             engine=engine,
             store=f"{self.store.name} {self.store.version}",
-            version=version("causim"),
+            version=_version(),
             epoch=self.epoch.isoformat(),
             terms=Terms(
                 lookback=scenario.policy.lookback,
@@ -365,10 +365,15 @@ def _trace(path: Path, changed: int, limit: int | None) -> list[dict[str, Any]]:
     return read_trace(path, limit)
 
 
+@cache
+def _version() -> str:
+    return version("causim")
+
+
 def _plans(scenario: Scenario, streams: Streams) -> list[Plan]:
     table = scenario.workload
     if table.kind == "events":
-        return [Plan(**event.model_dump()) for event in table.events]
+        return [Plan(**dict(event)) for event in table.events]
     assert table.kind != "trace"
     match table.kind:
         case "chains":

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 
+import prefect_redis.client
 import prefect_redis.ordering as original
 from prefect.server.events.schemas.events import ReceivedEvent
 from prefect_redis.client import get_async_redis_client
 
 from simulation.engines import EngineContext, Outcome
 from simulation.scenario import PolicyTable
+
+# Every client reads all of Prefect's settings anew, which takes longer than a short run; they do not change in here.
+prefect_redis.client.RedisMessagingSettings = cache(prefect_redis.client.RedisMessagingSettings)
 
 
 class PrefectEngine:

@@ -66,5 +66,4 @@ class Clock:
         passed = bisect_right(self._begins, at)
         if passed == 0:
             return at
-        begin, end = self.still[passed - 1]
-        return at - self._stood[passed] + max(0, end - at) if at >= begin else at
+        return at - self._stood[passed] + max(0, self.still[passed - 1][1] - at)

@@ -1,0 +1,132 @@
+"""causal-order: no event takes effect before its leader.
+
+Every effect of `f` starts at or after the end of an effect of its leader. An event that follows itself has no leader.
+
+A leader *came* within the lookback if, from f's first delivery until the lookback had passed, it was delivered to
+somebody, or if it was still in somebody's hands when f started: being handled, not yet acknowledged, or parked in turn.
+One delivery does not count: one that was not a second old when f started, and of which its consumer had shown no sign.
+It had not reached Redis, so no engine could know of it (the sweep and the late leader meet at the edge of the lookback).
+
+In a cycle each member waits for all the others, and itself. No order is right, so the first member to take effect is
+excused as if its leader had never come: not before it was held back for the whole lookback. The others follow in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.invariants.chronicle import Chronicle
+from simulation.invariants.phrases import moment, moments
+from simulation.invariants.records import NEVER, Delivery, EventStory, Handling
+from simulation.invariants.verdict import Invariant, Violation
+
+NAME = "causal-order"
+
+UNDERWAY = 1_000_000
+"""How long a delivery may take to reach Redis, in microseconds, before an engine can be blamed for not knowing of it."""
+
+
+def subjects(told: Chronicle) -> int:
+    """Count the effects of events that have a leader."""
+    return sum(len(event.effects) for event in told if event.leader)
+
+
+def check(told: Chronicle) -> Iterator[Violation]:
+    """Yield a violation for each effect that came before its leader's."""
+    for event in told:
+        for effect in early(told, event):
+            yield _violation(told, event, effect, NAME)
+
+
+def early(told: Chronicle, event: EventStory) -> Iterator[Handling]:
+    """Yield the effects of an event that came before its leader's and are not excused."""
+    leader = told.leader_of(event)
+    if leader is None:
+        return
+    first_end = leader.effects[0].end if leader.effects else told.end
+    for effect in event.effects:
+        if effect.start < first_end and not _excused(told, event, leader, effect):
+            yield effect
+
+
+def _excused(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:
+    if leader.dead != NEVER and leader.dead < effect.start:
+        return True
+    if not event.deliveries or effect.start_at < event.deliveries[0].at + told.terms.lookback:
+        return False
+    if event.name in told.cycles:
+        return _first_of_cycle(told, event, effect)
+    return not _came(told, event, leader, effect)
+
+
+def _first_of_cycle(told: Chronicle, event: EventStory, effect: Handling) -> bool:
+    members = (told.events[name] for name in told.cycles[event.name])
+    return all(effect.start <= other.start for member in members for other in member.effects)
+
+
+def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:
+    """Say whether the leader was with somebody in the lookback after the event's first delivery."""
+    first = event.deliveries[0]
+    until_at = first.at + told.terms.lookback
+    for delivery in leader.deliveries:
+        if delivery.index > first.index:
+            if delivery.at < until_at and _known(leader, delivery, effect):
+                return True
+        elif delivery.closed == NEVER or delivery.closed > effect.start:
+            return True
+    if any(handling.start < first.index and handling.open_at(effect.start) for handling in leader.handlings):
+        return True
+    return _kept(told, leader, effect, first)
+
+
+def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+    """Say whether an engine could know of a leader's delivery when the follower started."""
+    if effect.start_at - delivery.at > UNDERWAY:
+        return True
+    signs = [delivery.closed, leader.parked, *(handling.start for handling in leader.handlings)]
+    return any(delivery.index < sign < effect.start for sign in signs)
+
+
+def _kept(told: Chronicle, leader: EventStory, effect: Handling, first: Delivery) -> bool:
+    """Say whether the engine had parked the leader before, and still kept it when the follower started."""
+    return (
+        NEVER < leader.parked < first.index
+        and not any(handling.start < effect.start for handling in leader.handlings)
+        and not told.store_lost(leader.name, leader.parked, effect.start)
+    )
+
+
+def _violation(told: Chronicle, event: EventStory, effect: Handling, invariant: str) -> Violation:
+    leader = told.events[event.leader]
+    witness = [event.published, effect.start]
+    if leader.effects:
+        done = leader.effects[0]
+        began, ended = moments(effect.start_at, done.end_at)
+        because = f"because the effect of event {event.name} began at {began}, before its leader {leader.name} completed at {ended}"
+        witness += [done.start, done.end]
+    else:
+        because = (
+            f"because event {event.name} took effect from {moment(effect.start_at)} on,"
+            f" but its leader {leader.name} never did"
+        )
+        witness += [delivery.index for delivery in leader.deliveries[:1]]
+    return Violation(
+        invariant,
+        effect.start_at,
+        (event.name, leader.name),
+        tuple(dict.fromkeys([effect.consumer, *(h.consumer for h in leader.effects[:1])])),
+        because,
+        tuple(sorted(index for index in witness if index != NEVER)),
+    )
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    summary="every effect of an event starts at or after the end of an effect of its leader",
+    excuses=(
+        "the leader was delivered to nobody for the whole lookback after the event's first delivery, and the event"
+        " starts after it; or the leader was dead-lettered before; in a cycle, the first member to take effect"
+    ),
+    subjects=subjects,
+    check=check,
+)

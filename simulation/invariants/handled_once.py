@@ -1,0 +1,74 @@
+"""handled-once: an event has at most one effect.
+
+Each effect is compared with the one before it: if the earlier one was excused, so is everything before it. A second
+effect is excused where no record of the first can have stopped it:
+
+- the first holder died or was cut off between its effect and the recording of it (see `recording`),
+- the seen marker had lived out its retention when the second handling started,
+- the store lost the marker, or the lease, by an injected fault in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.invariants.chronicle import Chronicle
+from simulation.invariants.phrases import moments
+from simulation.invariants.records import EventStory, Handling
+from simulation.invariants.recording import unrecorded
+from simulation.invariants.verdict import Invariant, Violation
+
+NAME = "handled-once"
+
+
+def subjects(told: Chronicle) -> int:
+    """Count the events that took effect."""
+    return sum(1 for event in told if event.effects)
+
+
+def check(told: Chronicle) -> Iterator[Violation]:
+    """Yield a violation for each effect too many."""
+    for event in told:
+        for first, second in repeats(told, event):
+            yield violation(told, event, first, second, NAME)
+
+
+def repeats(told: Chronicle, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
+    """Yield each pair of consecutive effects of an event whose second is not excused."""
+    for first, second in zip(event.effects, event.effects[1:], strict=False):
+        if not _excused(told, event, first, second):
+            yield first, second
+
+
+def _excused(told: Chronicle, event: EventStory, first: Handling, second: Handling) -> bool:
+    if second.start_at >= first.end_at + told.terms.retention:
+        return True
+    if told.store_lost(event.name, first.start, second.start):
+        return True
+    return first.end < second.start and unrecorded(told, first, second.start)
+
+
+def violation(told: Chronicle, event: EventStory, first: Handling, second: Handling, invariant: str) -> Violation:
+    """Return the proof that an event took effect twice, for the invariant that it breaks."""
+    once, again, twice = moments(first.end_at, second.start_at, second.end_at)
+    return Violation(
+        invariant,
+        second.end_at,
+        (event.name,),
+        tuple(dict.fromkeys((first.consumer, second.consumer))),
+        f"because {first.consumer} had handled event {event.name} at {once}"
+        f" and {second.consumer} handled it again from {again} to {twice}",
+        tuple(sorted((first.start, first.end, second.start, second.end))),
+    )
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    summary="an event has at most one effect",
+    excuses=(
+        "the holder crashed or was cut off between the effect and its recording; the seen marker's retention had passed;"
+        " the store lost the marker by an injected fault"
+    ),
+    subjects=subjects,
+    check=check,
+)

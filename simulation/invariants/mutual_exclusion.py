@@ -1,0 +1,100 @@
+"""mutual-exclusion: nobody handles an event while somebody else does.
+
+A crash ends a handling; a pause does not. Two handlings of one event may overlap only because the first holder could
+not keep its lease, and only if nothing came of it:
+
+    1. the first holder takes its lease, and is paused or cut off from Redis for longer than the lease lasts
+    2. the lease lapses, a second holder starts                        the overlap
+    3. the first holder goes on, and its late write is refused by its fencing token, or it never writes
+
+The first holder is the one with the lower fencing token; without tokens, the one that started first. (A holder that is
+paused between its lease and its handler starts *after* the second.) A holder that renews in time has at least half a
+lease left when it falls silent, so a second one that starts sooner took a lease that had not lapsed.
+
+Where the scenario allows a loss of the store's data, a lease that can have been lost with it excuses an overlap too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.invariants.chronicle import Chronicle
+from simulation.invariants.phrases import moment, moments
+from simulation.invariants.records import NEVER, EventStory, Handling
+from simulation.invariants.recording import length
+from simulation.invariants.spans import within
+from simulation.invariants.verdict import Invariant, Violation
+
+NAME = "mutual-exclusion"
+
+
+def subjects(told: Chronicle) -> int:
+    """Count the events that were handled."""
+    return sum(1 for event in told if event.handlings)
+
+
+def check(told: Chronicle) -> Iterator[Violation]:
+    """Yield a violation for each handling that began while another of the same event was open."""
+    for event in told:
+        still_open: list[Handling] = []
+        for handling in event.handlings:
+            still_open = [other for other in still_open if other.open_at(handling.start)]
+            for other in still_open:
+                if not _excused(told, event, other, handling):
+                    yield _violation(told, other, handling)
+                    break
+            still_open.append(handling)
+
+
+def _excused(told: Chronicle, event: EventStory, earlier: Handling, later: Handling) -> bool:
+    first, second = (later, earlier) if _fence(later) < _fence(earlier) else (earlier, later)
+    held = first.delivery.index if first.delivery else event.deliveries[0].index if event.deliveries else first.start
+    if any(held < loss.index < later.start and loss.touches(event.name) for loss in told.allowed_losses):
+        return True
+    return not first.took_effect and _silenced(told, first, told.entries[held].at, second.start_at)
+
+
+def _silenced(told: Chronicle, first: Handling, since: int, until: int) -> bool:
+    """Say whether the first holder was silent for longer than its lease, for long enough when the second started."""
+    lease = told.terms.lease
+    return any(
+        length(span) > lease and 2 * (min(span[1], until) - max(span[0], since)) >= lease
+        for span in within(told.silences(first.consumer), since, until + 1)
+    )
+
+
+def _fence(handling: Handling) -> float:
+    """Return a handling's fencing token as a number; without one, all are equal."""
+    token = handling.fence
+    if isinstance(token, (int, float)):
+        return token
+    return int(token) if isinstance(token, str) and token.isdecimal() else 0
+
+
+def _violation(told: Chronicle, earlier: Handling, later: Handling) -> Violation:
+    began, again = moments(earlier.start_at, later.start_at)
+    if earlier.end == NEVER:
+        open_until = "and had not ended"
+    else:
+        open_until = f"and went on until {moment(earlier.end_at)}"
+    return Violation(
+        NAME,
+        later.start_at,
+        (later.event,),
+        tuple(dict.fromkeys((earlier.consumer, later.consumer))),
+        f"because {earlier.consumer} handled event {later.event} from {began} {open_until},"
+        f" but {later.consumer} began to handle it at {again}",
+        tuple(index for index in (earlier.start, later.start, earlier.end) if index != NEVER),
+    )
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    summary="handlings of one event never overlap (a crash ends a handling, a pause does not)",
+    excuses=(
+        "the first holder was paused or cut off for longer than its lease, and its late write was refused by its fencing"
+        " token; or the lease can have been lost with data that the scenario allows to be lost"
+    ),
+    subjects=subjects,
+    check=check,
+)

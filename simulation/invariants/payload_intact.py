@@ -1,0 +1,55 @@
+"""payload-intact: a handler is given the event that was published, to the byte.
+
+The history holds no payloads, only fingerprints of what was published and of what each handler was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.invariants.chronicle import Chronicle
+from simulation.invariants.phrases import moment
+from simulation.invariants.records import NEVER, EventStory, Handling
+from simulation.invariants.verdict import Invariant, Violation
+
+NAME = "payload-intact"
+
+
+def subjects(told: Chronicle) -> int:
+    """Count the handlings whose event can be compared with what was published."""
+    return sum(1 for _ in _comparable(told))
+
+
+def check(told: Chronicle) -> Iterator[Violation]:
+    """Yield a violation for each handling whose event differs from every publication of it."""
+    for event, handling in _comparable(told):
+        if handling.fingerprint not in event.fingerprints:
+            yield _violation(event, handling)
+
+
+def _comparable(told: Chronicle) -> Iterator[tuple[EventStory, Handling]]:
+    prints = any(event.fingerprints for event in told)
+    for event in told:
+        if event.fingerprints or (prints and event.published == NEVER):
+            for handling in event.handlings:
+                if handling.fingerprint:
+                    yield event, handling
+
+
+def _violation(event: EventStory, handling: Handling) -> Violation:
+    given = f"because at {moment(handling.start_at)} the handler of {handling.consumer} was given an event {event.name}"
+    if event.fingerprints:
+        because = f"{given} with fingerprint {handling.fingerprint}, but {event.fingerprints[0]} was published"
+    else:
+        because = f"{given} that nobody had published"
+    witness = tuple(index for index in (event.published, handling.start) if index != NEVER)
+    return Violation(NAME, handling.start_at, (event.name,), (handling.consumer,), because, witness)
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    summary="the event handed to the handler equals the event published",
+    excuses="none",
+    subjects=subjects,
+    check=check,
+)

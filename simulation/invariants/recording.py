@@ -1,0 +1,99 @@
+"""Whether an effect was recorded: what separates a duplicate that nobody could prevent from a bug.
+
+Between the end of a handler and the moment in which the engine writes "seen" to Redis there is a gap that no engine can
+close. The judge cannot look into Redis; it takes the holder's next step as the sign that the recording was done:
+
+    1. the handling ends ok                                           the effect
+    2. …the engine records it…                                        the gap
+    3. the consumer acknowledges the delivery, or begins with a follower that this effect released, or ends the
+       sweep that had rescued the event                               the sign
+
+The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there for longer
+than its lease. Without a sign the gap is taken to last one lease, no longer: after that a living holder has recorded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from simulation.invariants.chronicle import Chronicle
+from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
+from simulation.invariants.spans import Span, within
+
+
+def completion(told: Chronicle, event: EventStory) -> Handling | None:
+    """Return the effect that completed an event: the first that can have been recorded, else the last one."""
+    effects = event.effects
+    for effect, later in zip(effects, effects[1:], strict=False):
+        if not unrecorded(told, effect, later.start):
+            return effect
+    return effects[-1] if effects else None
+
+
+def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
+    """Say whether the holder died or was cut off between the effect and its recording, before the entry at an index."""
+    if effect.outcome == "unknown":
+        return True
+    holder = told.consumers.get(effect.consumer)
+    if holder is None:
+        return False
+    sign = _sign(told, effect, holder)
+    until = min(before, sign) if sign != NEVER else before
+    until_at = min(effect.end_at + told.terms.lease, told.entries[until].at if until < told.end else told.end_at)
+    if any(effect.end < index < until and at <= until_at for index, at in holder.crashes):
+        return True
+    gap = (effect.end_at, until_at + 1)
+    if within(holder.cut_off, *gap) or within(told.blackouts, *gap):
+        return True
+    return any(length(span) > told.terms.lease for span in within(told.silences(holder.name), *gap))
+
+
+def length(span: Span) -> int:
+    """Return how long a span lasts."""
+    return span[1] - span[0]
+
+
+def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:
+    """Return the index of the holder's first step after the recording of its effect, or NEVER."""
+    event, owner = told.events[effect.event], owner_of(told, effect)
+    signs = [_acknowledged(event.deliveries, effect)]
+    if owner.via == "rescued":
+        later = bisect_right(holder.sweeps, (effect.end, told.end_at))
+        signs.append(holder.sweeps[later][0] if later < len(holder.sweeps) else NEVER)
+    elif owner is not effect:
+        signs.append(_acknowledged(told.events[owner.event].deliveries, effect))
+    signs.extend(
+        handling.start
+        for follower in told.followers_of(event)
+        for handling in follower.handlings
+        if handling.via == "released" and handling.consumer == effect.consumer and handling.start > effect.end
+    )
+    return min((sign for sign in signs if sign != NEVER), default=NEVER)
+
+
+def _acknowledged(deliveries: list[Delivery], effect: Handling) -> int:
+    acknowledged = (
+        d.closed
+        for d in deliveries
+        if d.closing == "acknowledged" and d.consumer == effect.consumer and d.closed > effect.end
+    )
+    return min(acknowledged, default=NEVER)
+
+
+def owner_of(told: Chronicle, handling: Handling) -> Handling:
+    """Return the handling that began the cascade in which a handling took place: itself, unless it was released."""
+    path: list[Handling] = []
+    while handling not in told.owners and (releaser := _releaser(told, handling)):
+        path.append(handling)
+        handling = releaser
+    owner = told.owners.get(handling, handling)
+    told.owners.update(dict.fromkeys(path, owner))
+    return owner
+
+
+def _releaser(told: Chronicle, handling: Handling) -> Handling | None:
+    leader = told.leader_of(told.events[handling.event])
+    if handling.via != "released" or leader is None:
+        return None
+    earlier = (h for h in reversed(leader.handlings) if h.start < handling.start and h.consumer == handling.consumer)
+    return next(earlier, None)

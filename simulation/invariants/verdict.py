@@ -1,0 +1,67 @@
+"""The shape of a judgement: plain data, frozen, three-valued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from simulation.invariants.chronicle import Chronicle
+
+Verdict = Literal["holds", "violated", "unknown"]
+"""`unknown` is never a pass: it says that the history proves nothing either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One proof that an invariant was broken.
+
+    `at` is in microseconds; `because` is one plain sentence that begins with "because"; `witness` holds the indices of
+    the few entries that prove it, in order.
+    """
+
+    invariant: str
+    at: int
+    events: tuple[str, ...]
+    consumers: tuple[str, ...]
+    because: str
+    witness: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one invariant has to say: `unknown` if the history held nothing that it could examine."""
+
+    verdict: Verdict
+    examined: int
+    violations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the judge says of a history.
+
+    `coverage` counts what was exercised, by the words of COVERAGE; `reasons` say why the verdict is `unknown`, and are
+    empty otherwise; `verdicts` has one finding for each invariant that was judged.
+    """
+
+    verdict: Verdict
+    violations: tuple[Violation, ...]
+    coverage: Mapping[str, int]
+    reasons: tuple[str, ...]
+    verdicts: Mapping[str, Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """A rule that every history must keep.
+
+    `summary` says when it holds and `excuses` when a breach is excused, as prose; `subjects` counts what the rule is
+    about in a chronicle, and `check` yields what broke it.
+    """
+
+    name: str
+    summary: str
+    excuses: str
+    subjects: Callable[[Chronicle], int]
+    check: Callable[[Chronicle], Iterator[Violation]]

@@ -1,0 +1,28 @@
+"""Stores for the tests: one real redis-server and one fakeredis a session, empty at the start of each run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from simulation import Laboratory
+from simulation.servers import Store
+
+
+@pytest.fixture(scope="session")
+def laboratory() -> Iterator[Laboratory]:
+    """A laboratory on a real redis-server in virtual time."""
+    with Laboratory("server") as laboratory:
+        yield laboratory
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Laboratory]:
+    """A laboratory on fakeredis."""
+    with Laboratory("embedded") as laboratory:
+        yield laboratory
+
+
+@pytest.fixture
+def server(laboratory: Laboratory) -> Store:
+    """A real redis-server in virtual time."""
+    return laboratory.store

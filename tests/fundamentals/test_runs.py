@@ -1,0 +1,42 @@
+"""Runs: a function of scenario and seed; judged; the control group fails where the engine holds."""
+
+import os
+import subprocess
+import sys
+
+from simulation import Laboratory, loads
+
+LATE = """
+name = "late"
+[workload]
+kind = "chains"
+length = 4
+order = "reversed"
+interval = "1ms"
+[judge]
+exercise = ["parked", "released"]
+"""
+
+
+def test_the_same_seed_gives_the_same_history_in_another_process_with_another_hash_seed(
+    laboratory: Laboratory,
+) -> None:
+    here = laboratory.run(loads(LATE), seed=7).digest
+    script = f"from simulation import loads, run; print(run(loads({LATE!r}), seed=7).digest)"
+    environment = {**os.environ, "PYTHONHASHSEED": "4242"}
+    there = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert there.stdout.strip() == here
+    assert laboratory.run(loads(LATE), seed=8).digest != here
+
+
+def test_without_an_engine_order_is_lost_and_the_judge_says_so(laboratory: Laboratory) -> None:
+    run = laboratory.run(loads(LATE), seed=7, engine="null")
+    assert run.verdict == "violated"
+    assert {violation.invariant for violation in run.judgement.violations} == {"causal-order"}
+
+
+def test_with_the_engine_order_holds_and_something_was_exercised(laboratory: Laboratory) -> None:
+    run = laboratory.run(loads(LATE), seed=7)
+    assert run.verdict == "holds", run.judgement
+    assert run.judgement.coverage["parked"] > 0
+    assert run.judgement.coverage["released"] > 0

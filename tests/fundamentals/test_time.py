@@ -1,0 +1,51 @@
+"""Time: one heap, one clock, integers of microseconds, and nobody's wall clock."""
+
+import asyncio
+
+from simulation.loop import SECOND, SimulatedLoop
+
+
+def test_a_day_of_sleep_passes_at_once() -> None:
+    loop = SimulatedLoop()
+
+    async def sleeper() -> str:
+        await asyncio.sleep(86_400)
+        return "rested"
+
+    assert loop.run_until_complete(sleeper()) == "rested"
+    assert loop.now == 86_400 * SECOND
+
+
+def test_generators_are_physics_and_coroutines_are_software_on_the_same_clock() -> None:
+    loop, seen = SimulatedLoop(), []
+
+    def physics():
+        yield loop.env.timeout(1 * SECOND)
+        seen.append(("physics", loop.now))
+
+    async def software() -> None:
+        await asyncio.sleep(0.5)
+        seen.append(("software", loop.now))
+        await asyncio.sleep(1.0)
+        seen.append(("software", loop.now))
+
+    loop.env.process(physics())
+    loop.run_until_complete(software())
+
+    assert seen == [("software", 500_000), ("physics", 1_000_000), ("software", 1_500_000)]
+
+
+def test_a_cancelled_timer_does_not_drag_the_clock() -> None:
+    loop = SimulatedLoop()
+
+    async def impatient() -> None:
+        try:
+            async with asyncio.timeout(5):
+                await asyncio.sleep(500)
+        except TimeoutError:
+            return
+
+    loop.run_until_complete(impatient())
+    loop.run_while(lambda: True)  # whatever is left in the heap must not be worth waiting for
+
+    assert loop.now == 5 * SECOND

@@ -1,0 +1,188 @@
+"""The loop: asyncio's own tools work on it, and each trap that it avoids has a test."""
+
+import asyncio
+import contextlib
+import gc
+
+import anyio
+import pytest
+
+from simulation.loop import SECOND, Deadlock, Process, SimulatedLoop, VirtualTime, current_process
+
+
+def test_task_groups_and_queues_work() -> None:
+    loop = SimulatedLoop()
+
+    async def story() -> list[int]:
+        queue: asyncio.Queue[int] = asyncio.Queue()
+        taken: list[int] = []
+
+        async def producer(base: int) -> None:
+            for i in range(3):
+                await asyncio.sleep(0.1)
+                await queue.put(base + i)
+
+        async def consumer() -> None:
+            while len(taken) < 6:
+                taken.append(await queue.get())
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(consumer())
+            group.create_task(producer(0))
+            group.create_task(producer(10))
+        return taken
+
+    assert loop.run_until_complete(story()) == [0, 10, 1, 11, 2, 12]
+    assert loop.now == 300_000
+
+
+def test_anyio_works() -> None:
+    loop = SimulatedLoop()
+
+    async def story() -> float:
+        with anyio.move_on_after(2.5):
+            await anyio.sleep(100)
+        return loop.time()
+
+    assert loop.run_until_complete(story()) == 2.5
+
+
+def test_an_exception_with_an_odd_constructor_arrives_as_it_was_raised() -> None:
+    # SimPy re-creates exceptions as type(e)(*e.args), which fails for those whose __init__ wants something else.
+    class Odd(Exception):
+        def __init__(self, code: int, *, reason: str) -> None:
+            super().__init__(f"{code} because of {reason}")
+            self.code = code
+
+    loop = SimulatedLoop()
+
+    async def fail() -> None:
+        await asyncio.sleep(1)
+        raise Odd(7, reason="the test")
+
+    with pytest.raises(Odd, match="7 because of the test") as caught:
+        loop.run_until_complete(fail())
+    assert caught.value.code == 7
+
+
+def test_an_exception_in_a_callback_is_kept_and_does_not_stop_the_world() -> None:
+    loop = SimulatedLoop()
+    loop.call_soon(lambda: 1 / 0)
+    loop.run_until_complete(asyncio.sleep(1))
+    assert [type(failure["exception"]) for failure in loop.failures] == [ZeroDivisionError]
+
+
+def test_what_nothing_will_ever_finish_is_a_deadlock() -> None:
+    loop = SimulatedLoop()
+
+    async def forever() -> None:
+        await loop.create_future()
+
+    with pytest.raises(Deadlock, match="nothing is left to happen"):
+        loop.run_until_complete(forever())
+    loop.close()
+
+
+def test_cancelled_timers_do_not_pile_up() -> None:
+    loop = SimulatedLoop()
+
+    async def story() -> None:
+        for _ in range(5_000):
+            async with asyncio.timeout(1_000):
+                await asyncio.sleep(0.001)
+
+    loop.run_until_complete(story())
+    assert len(loop.env._queue) < 1_000
+
+
+def test_time_is_rounded_to_whole_microseconds() -> None:
+    loop = SimulatedLoop()
+    moments = []
+    for delay in (0.1 + 0.2, 1e-7, 0.000_001_4):
+        loop.call_later(delay, lambda: moments.append(loop.now))
+    loop.run_while(lambda: True)
+    assert sorted(moments) == [0, 1, 300_000]
+
+
+def test_callbacks_of_one_moment_run_in_the_order_in_which_they_were_scheduled() -> None:
+    loop, seen = SimulatedLoop(), []
+    for i in range(50):
+        loop.call_later(1.0, seen.append, i)
+    loop.run_while(lambda: True)
+    assert seen == list(range(50))
+
+
+def test_a_task_belongs_to_the_process_it_was_spawned_in_and_so_do_its_children() -> None:
+    loop, owners = SimulatedLoop(), []
+
+    async def child() -> None:
+        owners.append(current_process.get())
+
+    async def parent() -> None:
+        await asyncio.gather(child(), asyncio.create_task(child()))
+
+    process = Process("c1")
+    loop.spawn(parent(), process)
+    loop.run_while(lambda: True)
+    assert owners == [process, process]
+
+
+def test_the_dead_say_nothing_when_they_are_collected() -> None:
+    loop, process, said = SimulatedLoop(), Process("c1"), []
+
+    @contextlib.asynccontextmanager
+    async def lock():
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0)
+            said.append("unlocked")
+
+    async def victim() -> None:
+        async with lock():
+            await asyncio.sleep(10)
+
+    loop.spawn(victim(), process)
+    loop.in_world(SECOND, loop.kill, process)
+    loop.run_while(lambda: True)
+    loop.close()
+    gc.collect()
+    assert said == []
+
+
+def test_a_paused_process_can_be_killed_and_its_held_callbacks_never_run() -> None:
+    loop, process, seen = SimulatedLoop(), Process("c1"), []
+
+    async def victim() -> None:
+        await asyncio.sleep(1)
+        seen.append("woke")
+
+    loop.spawn(victim(), process)
+    loop.in_world(500_000, loop.pause, process)
+    loop.in_world(2_000_000, loop.kill, process)
+    loop.run_while(lambda: True)
+    assert seen == []
+    loop.close()
+
+
+def test_executors_run_inline() -> None:
+    loop = SimulatedLoop()
+
+    async def story() -> int:
+        return await loop.run_in_executor(None, lambda: 42)
+
+    assert loop.run_until_complete(story()) == 42
+
+
+def test_peek_ignores_cancelled_timers() -> None:
+    environment = VirtualTime()
+    loop = SimulatedLoop(environment)
+    loop.call_later(1.0, print).cancel()
+    loop.call_later(2.0, print)
+    assert environment.peek() == 2 * SECOND
+
+
+def test_a_connection_without_a_network_is_refused() -> None:
+    loop = SimulatedLoop()
+    with pytest.raises(OSError, match="no network"):
+        loop.run_until_complete(asyncio.open_connection("redis", 6379))
