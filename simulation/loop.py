@@ -17,14 +17,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
 from heapq import heapify, heappop
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 import simpy
 from simpy.core import EmptySchedule
 from simpy.events import NORMAL
-
-if TYPE_CHECKING:
-    from simulation.network import Network
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -33,6 +30,14 @@ SECOND = 1_000_000
 
 _COMPACT_ABOVE = 256
 """A heap with fewer cancelled timers than this is not worth rebuilding."""
+
+
+class Dialler(Protocol):
+    """Whoever opens connections for a loop: the simulated network."""
+
+    async def connect(self, protocol_factory: Callable[[], Any], process: Process | None) -> tuple[Any, Any]:
+        """Open a connection for a process and return its transport and protocol."""
+        ...
 
 
 class Deadlock(Exception):
@@ -116,7 +121,10 @@ class VirtualTime(simpy.Environment):
             self.cancelled = 0
 
 
-class SimulatedLoop(asyncio.AbstractEventLoop):
+_Base: Any = asyncio.AbstractEventLoop  # most of it is never needed in here, and is refused when called
+
+
+class SimulatedLoop(_Base):  # type: ignore[misc]
     """An asyncio event loop in virtual time.
 
     It supports what code on top of streams and timers needs: tasks, futures, timers, connections (into the
@@ -126,7 +134,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, environment: VirtualTime | None = None) -> None:
         self.env = environment or VirtualTime()
-        self.network: Network | None = None
+        self.network: Dialler | None = None
         self.failures: list[dict[str, Any]] = []
         """Contexts of exceptions that nobody handled, as asyncio reports them."""
         self._world = Context()
@@ -238,7 +246,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Return a new future of this loop."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self,
         coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
         *,
@@ -270,9 +278,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     # -- running ---------------------------------------------------------------------------------------------
 
-    def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
+    def run_until_complete(self, future: Awaitable[T]) -> T:
         """Run the world until the future is done, and return its result. Raises Deadlock if it never will be."""
-        task = asyncio.ensure_future(future, loop=self)
+        task: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)
         self.run_while(lambda: not task.done())
         if not task.done():
             raise Deadlock(f"nothing is left to happen, and {task!r} is not done")

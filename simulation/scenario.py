@@ -23,6 +23,7 @@ from pydantic import (
     PlainSerializer,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -35,7 +36,7 @@ Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(forma
 """Microseconds, written as "250ms" or "15m"."""
 
 Delay = Annotated[
-    InstanceOf[Distribution],  # type: ignore[type-var]
+    InstanceOf[Distribution],
     BeforeValidator(lambda given: given if hasattr(given, "draw") else parse_distribution(given)),
     PlainSerializer(lambda distribution: distribution.written()),
 ]
@@ -203,11 +204,15 @@ class Judge(_Table):
     )
     allowed_loss: tuple[str, ...] = Field((), description="losses that the faults make unavoidable")
 
-    @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        _known("invariant", self.invariants, INVARIANTS)
-        _known("exercise word", self.exercise, COVERAGE)
-        return self
+    @field_validator("invariants")
+    @classmethod
+    def _invariants_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("invariant", names, INVARIANTS)
+
+    @field_validator("exercise")
+    @classmethod
+    def _words_are_known(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return _known("exercise word", words, COVERAGE)
 
 
 class Scenario(_Table):
@@ -299,12 +304,13 @@ def parse(record: Mapping[str, Any], source: str = "scenario", folder: str = "."
         raise BadScenario("\n".join(f"{source}: {_sentence(e)}" for e in error.errors())) from None
 
 
-def _known(what: str, given: tuple[str, ...], known: Mapping[str, Any]) -> None:
+def _known(what: str, given: tuple[str, ...], known: Mapping[str, Any]) -> tuple[str, ...]:
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{what} {name!r} is not known{hint} (known: {', '.join(known)})")
+    return given
 
 
 def _assign(record: dict[str, Any], path: str, value: Any) -> None:
@@ -327,8 +333,8 @@ def _sentence(error: Any) -> str:
         case "missing":
             return f"{where}: this key is required"
         case "union_tag_invalid" | "union_tag_not_found":
-            accepted = error["ctx"].get("expected_tags", "")
-            return f"{where}.kind: {_tag(error)}; accepted are {accepted or 'the kinds that `causim list` shows'}"
+            accepted = error["ctx"].get("expected_tags", "the kinds that the documentation lists")
+            return f"{_where((*error['loc'], 'kind'))}: {_tag(error)}; accepted are {accepted}"
         case _:
             message = error["msg"].removeprefix("Value error, ")
             shown = "" if isinstance(given, dict) or repr(given) in message else f" (given: {given!r})"
@@ -358,8 +364,9 @@ def _path(location: tuple[Any, ...]) -> list[Any]:
     # pydantic puts the chosen member of a union behind the name of the field; a file has no such level.
     steps: list[Any] = []
     for position, step in enumerate(location):
-        behind_union = position > 0 and (location[0] == "workload" and position == 1)
-        behind_fault = position == 2 and location[0] == "faults"
+        last = position == len(location) - 1  # then it is a key
+        behind_union = position == 1 and location[0] == "workload" and not last
+        behind_fault = position == 2 and location[0] == "faults" and not last
         if not (behind_union or behind_fault):
             steps.append(step)
     return steps

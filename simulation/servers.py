@@ -86,7 +86,8 @@ class Store(Protocol):
 
 def command(*words: str | bytes | int) -> bytes:
     """Encode one Redis command."""
-    return hiredis.pack_command(words)
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub forgets longer tuples
+    return packed
 
 
 class SocketLink:

@@ -153,5 +153,5 @@ def _effects(history: History) -> tuple[Counter[int], int, int]:
 def _rounded(value: int) -> int:
     if value < 1000:
         return value
-    size = 10 ** (floor(log10(value)) - 2)
+    size: int = 10 ** (floor(log10(value)) - 2)
     return value // size * size

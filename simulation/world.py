@@ -8,7 +8,7 @@ gets there before its horizon says so, and what was still in flight.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, lru_cache
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import hiredis
+import simpy
 
 from simulation.ambient import Ambient
 from simulation.broker import Broker
@@ -194,7 +195,7 @@ class World:
         self.loop.env.process(self._publish())
         self.loop.in_world(self.scenario.judge.horizon, self._end, "horizon")
 
-    def _publish(self) -> Iterator[Any]:
+    def _publish(self) -> Generator[simpy.Event, Any, None]:
         for publication in self._publications:
             if publication.at > self.loop.now:
                 yield self.loop.env.timeout(publication.at - self.loop.now)

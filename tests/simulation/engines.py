@@ -1,0 +1,70 @@
+"""Small engines for tests of the world around them."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+from simulation.engines import EngineContext, Outcome
+
+
+class Plain:
+    """Handles everything at once, and reads messages without the help of `ordering`."""
+
+    def __init__(self, context: EngineContext) -> None:
+        self.context = context
+
+    @staticmethod
+    def decode(body: bytes) -> Any:
+        return SimpleNamespace(**json.loads(body))
+
+    async def handle(self, event: Any) -> Outcome | None:
+        await self.context.effect(event)
+        return None
+
+    async def sweep(self) -> int:
+        return 0
+
+
+class Failing(Plain):
+    """Fails each delivery without having touched the event."""
+
+    async def handle(self, event: Any) -> Outcome | None:
+        raise RuntimeError("no")
+
+
+class Busy(Plain):
+    """Says three times that somebody holds the event."""
+
+    seen = 0
+
+    async def handle(self, event: Any) -> Outcome | None:
+        type(self).seen += 1
+        if type(self).seen <= 3:
+            return "busy"
+        return await super().handle(event)
+
+
+class Writing(Plain):
+    """Writes one key with a lifetime and one without."""
+
+    async def handle(self, event: Any) -> Outcome | None:
+        client = self.context.connect()
+        await client.set(f"{self.context.scope}:lasting", 1)
+        await client.set(f"{self.context.scope}:passing", 1, ex=100)
+        return await super().handle(event)
+
+
+class Broken(Plain):
+    """Cannot even be made."""
+
+    def __init__(self, context: EngineContext) -> None:
+        raise RuntimeError("no licence")
+
+
+class Sweeping(Plain):
+    """Fails in its sweep, which is no reason to stop handling."""
+
+    async def sweep(self) -> int:
+        raise RuntimeError("swept too hard")

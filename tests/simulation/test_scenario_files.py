@@ -1,0 +1,103 @@
+"""Scenario files: every mistake is answered with the file, the table, the key, what was given and what is accepted."""
+
+from pathlib import Path
+
+import pytest
+
+from simulation.scenario import BadScenario, load, loads
+
+MINIMAL = """
+name = "x"
+[workload]
+kind = "chains"
+"""
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(BadScenario) as caught:
+        loads(text, source="x.toml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name = ", "x.toml: not TOML: "),
+        ('[workload]\nkind = "chains"', "x.toml: key 'name': this key is required"),
+        ('name = "x"', "x.toml: key 'workload': this key is required"),
+        (MINIMAL + "lenght = 3", "table [workload], key 'lenght': there is no such key; did you mean 'length'?"),
+        (MINIMAL + "[brokr]", "key 'brokr': there is no such key; did you mean 'broker'?"),
+        (MINIMAL + "[broker]\ndrop = 1.3", "table [broker], key 'drop': Input should be less than or equal to 1"),
+        (MINIMAL + '[broker]\nredeliver_after = "5"', "table [broker], key 'redeliver_after': '5' is not a duration"),
+        (MINIMAL + "[broker]\nredeliver_after = 5", "5 has no unit; give a duration such as"),
+        (MINIMAL + '[broker]\ndelay = { normal = "5ms" }', "table [broker], key 'delay': {'normal': '5ms'} is not"),
+        (MINIMAL + "[consumers]\ncount = 0", "table [consumers], key 'count': Input should be greater than or equal"),
+        (MINIMAL + '[consumers]\ncount = "many"', "(given: 'many')"),
+        (MINIMAL + '[judge]\ninvariants = ["casual-order"]', "did you mean 'causal-order'?"),
+        (MINIMAL + '[judge]\nexercise = ["packed"]', "did you mean 'parked'?"),
+        (
+            MINIMAL + '[expect]\nnative = "hold"',
+            "expect.native: expectation 'hold' is not known; did you mean 'holds'?",
+        ),
+        ('name = "x"\n[workload]\nkind = "chain"', "table [workload], key 'kind': 'chain' is not a kind; accepted are"),
+        ('name = "x"\n[workload]\nlength = 4', "the kind is not given"),
+        (MINIMAL + '[[faults]]\nkind = "crush"\nat = "1s"', "table [faults[1]], key 'kind': 'crush' is not a kind"),
+        (MINIMAL + '[[faults]]\nkind = "pause"\nat = "1s"', "table [faults[1]], key 'for': this key is required"),
+        (
+            'name = "x"\n[workload]\nevents = [{ name = "a" }, { name = "a" }]',
+            "table [workload], key 'events': two events are called a",
+        ),
+        ('name = "x"\n[workload]\nevents = [{ nme = "a" }]', "table [workload.events[1]], key 'nme'"),
+    ],
+)
+def test_a_mistake_is_answered_with_where_and_what(text: str, expected: str) -> None:
+    assert expected in complaint(text)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    lines = complaint(MINIMAL + "lenght = 3\n[broker]\ndrop = 2\n").splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("x.toml: table [") for line in lines)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadScenario, match=r"nowhere\.toml: No such file"):
+        load(tmp_path / "nowhere.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadScenario, match="not UTF-8 text"):
+        load(binary)
+
+
+def test_a_trace_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> None:
+    from simulation.streams import Streams
+    from simulation.world import workload
+
+    (tmp_path / "events.jsonl").write_text('{"id": "not a uuid"}\n')
+    (tmp_path / "x.toml").write_text('name = "x"\n[workload]\nkind = "trace"\nfile = "events.jsonl"\n')
+    with pytest.raises(BadScenario, match=r"key 'file': .*events\.jsonl:1: not an event"):
+        workload(load(tmp_path / "x.toml"), 1, Streams(1))
+
+
+def test_a_scenario_is_frozen_and_its_values_are_numbers() -> None:
+    scenario = loads(MINIMAL + '[policy]\nlookback = "15m"\n')
+    assert scenario.policy.lookback == 900_000_000
+    with pytest.raises(ValueError, match="frozen"):
+        scenario.policy.lookback = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("path", sorted(Path("scenarios").rglob("*.toml")), ids=str)
+def test_a_shipped_scenario_is_written_as_it_was_read(path: Path) -> None:
+    import tomli_w
+
+    scenario = load(path)
+    again = loads(tomli_w.dumps(scenario.written()), folder=scenario.folder)
+    assert again == scenario
+    assert scenario.description, "each shipped scenario says what it is about"
+
+
+def test_values_can_be_replaced_by_their_paths() -> None:
+    scenario = loads(MINIMAL).with_values({"broker.drop": 0.5, "policy.lease": "20s"})
+    assert (scenario.broker.drop, scenario.policy.lease) == (0.5, 20_000_000)
+    with pytest.raises(BadScenario, match="there is no such key"):
+        scenario.with_values({"broker.dorp": 0.5})

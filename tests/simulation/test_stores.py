@@ -1,0 +1,121 @@
+"""The stores: a clock exact to the microsecond, runs that start empty, orders that no hash seed decides."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import hiredis
+import pytest
+
+from simulation.ambient import Ambient
+from simulation.loop import SimulatedLoop
+from simulation.servers import EPOCH, ServerStore, Store, StoreUnavailable, command, open_store
+from simulation.streams import Streams
+
+
+def ask(store: Store, *words: str | int) -> object:
+    reader = hiredis.Reader(encoding="utf-8")
+    link = store.link()
+    reader.feed(link.execute(command(*words), 1))
+    link.close()
+    return reader.gets()
+
+
+@pytest.mark.parametrize("now", [0, 1, 999_999, 1_234_567, 9_999_500, 86_400_000_000, 3 * 365 * 86_400_000_000 + 7])
+def test_the_server_shows_the_virtual_time_to_the_microsecond(server: Store, now: int) -> None:
+    server.begin(EPOCH)
+    server.set_time(now)
+    seconds, micros = ask(server, "TIME")
+    assert (int(seconds) - int(EPOCH.timestamp())) * 1_000_000 + int(micros) == now
+
+
+@pytest.mark.parametrize(("now", "left"), [(9_999_500, 1), (10_001_000, 0)])
+def test_expiry_is_exact(server: Store, now: int, left: int) -> None:
+    server.begin(EPOCH)
+    ask(server, "SET", "key", "value", "PX", 10_000)
+    server.set_time(now)
+    assert ask(server, "EXISTS", "key") == left
+
+
+def test_a_run_begins_with_nothing_of_the_one_before(server: Store) -> None:
+    server.begin(EPOCH)
+    ask(server, "SET", "key", "value")
+    sha = ask(server, "SCRIPT", "LOAD", "return 1")
+    server.set_time(5_000_000)
+    server.begin(EPOCH + timedelta(days=1))
+    assert ask(server, "DBSIZE") == 0
+    assert ask(server, "SCRIPT", "EXISTS", str(sha)) == [0]
+    assert int(ask(server, "TIME")[0]) == int(EPOCH.timestamp()) + 86_400
+
+
+def test_the_order_of_a_set_is_that_of_insertion(server: Store) -> None:
+    server.begin(EPOCH)
+    members = [f"{i * 7919 % 1000:03}-member" for i in range(300)]
+    for member in members:
+        ask(server, "SADD", "set", member)
+    assert ask(server, "SMEMBERS", "set") == members
+
+
+def test_the_embedded_store_keeps_the_ambient_time(embedded) -> None:
+    store, loop = embedded.store, SimulatedLoop()
+    store.begin(EPOCH)
+    with Ambient(loop, EPOCH, Streams(1)):
+        ask(store, "SET", "key", "value", "PX", 10_000)
+        loop.in_world(9_999_500, lambda: None)
+        loop.run_while(lambda: True)
+        assert ask(store, "EXISTS", "key") == 1
+        loop.in_world(1_500, lambda: None)
+        loop.run_while(lambda: True)
+        assert ask(store, "EXISTS", "key") == 0
+
+
+def test_both_stores_answer_the_same(server: Store, embedded) -> None:
+    server.begin(EPOCH)
+    embedded.store.begin(EPOCH)
+    questions = [
+        ("SET", "a", "1"), ("INCR", "a"), ("GET", "a"), ("GET", "b"), ("LPUSH", "l", "x", "y"), ("LRANGE", "l", 0, -1),
+        ("ZADD", "z", 1, "m"), ("ZRANGE", "z", 0, -1), ("TYPE", "z"), ("EVAL", "return {1, 'two', {3}}", 0),
+        ("EVAL", "return redis.call('INCRBY', KEYS[1], ARGV[1])", 1, "a", 5), ("DEL", "a", "b"),
+    ]  # fmt: skip
+    for words in questions:
+        assert ask(server, *words) == ask(embedded.store, *words), words
+    for words in [("INCR", "l"), ("NOSUCH",), ("EVALSHA", "0" * 40, 0)]:
+        assert str(ask(server, *words)).split()[0] == str(ask(embedded.store, *words)).split()[0]
+
+
+def test_a_server_that_cannot_start_is_named_with_its_reason(tmp_path: Path) -> None:
+    broken = tmp_path / "redis-server"
+    broken.write_text("#!/bin/sh\necho no such luck\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(StoreUnavailable, match=r"redis-server does not start under libfaketime: no such luck"):
+        ServerStore(broken)
+
+
+def test_a_server_leaves_nothing_behind() -> None:
+    store = ServerStore()
+    directory, process = store._directory, store._process
+    assert directory.exists()
+    assert process is not None
+    store.close()
+    assert not directory.exists()
+    assert process.poll() is not None
+
+
+def test_an_unknown_store_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(StoreUnavailable, match="known are server, embedded"):
+        open_store("postgres")
+
+
+def test_where_no_server_can_run_fakeredis_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing_bundled() -> Path:
+        raise StoreUnavailable("no redis-server is bundled for plan9")
+
+    monkeypatch.setattr("simulation.servers.bundled_server", nothing_bundled)
+    store, note = open_store("auto")
+    assert store.name == "embedded"
+    assert "no redis-server is bundled for plan9" in note
+    assert "fakeredis" in note
+
+
+def test_no_redis_at_an_address_is_said() -> None:
+    with pytest.raises(StoreUnavailable, match=r"no Redis at redis://127.0.0.1:1"):
+        open_store("redis://127.0.0.1:1")

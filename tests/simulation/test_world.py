@@ -1,0 +1,175 @@
+"""The world: what the broker does to events, how consumers live and die, and how a run comes to its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from simulation import Laboratory, Run, loads
+from simulation.engines import UnknownEngine, resolve
+from simulation.world import EngineFailed
+
+HERE = "tests.simulation.engines"
+
+
+def run(laboratory: Laboratory, text: str, engine: str = "Plain", seed: int = 1, **options: Any) -> Run:
+    return laboratory.run(loads('name = "test"\n' + text), seed, f"{HERE}:{engine}", **options)
+
+
+def kinds(run: Run) -> Counter[str]:
+    return Counter(entry.kind for entry in run.history)
+
+
+CHAINS = '[workload]\nkind = "chains"\ncount = 40\n'
+
+
+def test_every_event_is_delivered_once_on_a_quiet_day(laboratory: Laboratory) -> None:
+    found = kinds(run(laboratory, CHAINS))
+    assert (found["published"], found["delivered"], found["acknowledged"], found["ended"]) == (200, 200, 200, 200)
+
+
+def test_what_is_dropped_is_never_delivered_and_the_run_still_ends(laboratory: Laboratory) -> None:
+    result = run(laboratory, CHAINS + "[broker]\ndrop = 0.25\n")
+    dropped = {entry.event for entry in result.history.of("dropped")}
+    delivered = {entry.event for entry in result.history.of("delivered")}
+    assert 25 < len(dropped) < 75
+    assert dropped.isdisjoint(delivered)
+    assert len(dropped | delivered) == 200
+
+
+def test_duplicates_are_delivered_later(laboratory: Laboratory) -> None:
+    result = run(laboratory, CHAINS + '[broker]\nduplicate = 0.5\nduplicate_delay = "3s"\n')
+    deliveries: dict[str, list[int]] = {}
+    for entry in result.history.of("delivered"):
+        deliveries.setdefault(entry.event, []).append(entry.at)
+    twice = [moments for moments in deliveries.values() if len(moments) == 2]
+    assert 60 < len(twice) < 140
+    assert all(second - first >= 2_900_000 for first, second in twice)
+    assert kinds(result)["duplicated"] == len(twice)
+
+
+def test_reordering_lets_later_events_overtake(laboratory: Laboratory) -> None:
+    result = run(laboratory, CHAINS + '[broker]\nreorder = 0.3\nreorder_delay = "1s"\n')
+    order = [entry.event for entry in result.history.of("delivered")]
+    assert order != [entry.event for entry in result.history.of("published")]
+
+
+def test_a_failed_delivery_comes_again_when_idle_and_is_dead_lettered_at_the_last_failure(
+    laboratory: Laboratory,
+) -> None:
+    text = '[workload]\nevents = [{ name = "a" }]\n[broker]\ndelay = "1ms"\n[network]\nlatency = "0s"\n'
+    result = run(laboratory, text, "Failing")
+    assert [entry.at for entry in result.history.of("delivered")] == [1_000, 5_001_000, 10_001_000, 15_001_000]
+    assert [entry.details["because"] for entry in result.history.of("rejected")] == ["RuntimeError"] * 4
+    assert [entry.details["by"] for entry in result.history.of("dead-lettered")] == ["broker"]
+
+
+def test_an_event_that_is_held_elsewhere_comes_again_and_does_not_count_as_failed(laboratory: Laboratory) -> None:
+    from tests.simulation.engines import Busy
+
+    Busy.seen = 0
+    result = run(laboratory, '[workload]\nevents = [{ name = "a" }]\n[broker]\nmax_failures = 1\n', "Busy")
+    found = kinds(result)
+    assert (found["delivered"], found["refused"], found["ended"], found["dead-lettered"]) == (4, 3, 1, 0)
+
+
+def test_a_slow_handler_has_its_event_redelivered_meanwhile(laboratory: Laboratory) -> None:
+    text = '[workload]\nevents = [{ name = "a" }]\n[consumers]\nhandler_time = "7s"\n'
+    result = run(laboratory, text)
+    attempts = [entry.details["attempt"] for entry in result.history.of("delivered")]
+    assert attempts == [1, 2]
+
+
+def test_an_unreadable_message_is_a_failure_of_its_own(laboratory: Laboratory) -> None:
+    text = '[workload]\nevents = [{ name = "a", readable = false }, { name = "b" }]\n'
+    result = run(laboratory, text)
+    assert {entry.details["because"] for entry in result.history.of("rejected")} == {"Unreadable"}
+    assert [entry.event for entry in result.history.of("dead-lettered")] == ["a"]
+    assert [entry.event for entry in result.history.of("ended")] == ["b"]
+
+
+def test_handlers_fail_as_often_as_they_should(laboratory: Laboratory) -> None:
+    result = run(laboratory, CHAINS + "[consumers]\nhandler_failure = 0.2\n[broker]\nmax_failures = 20\n")
+    outcomes = Counter(entry.details["outcome"] for entry in result.history.of("ended"))
+    assert outcomes["ok"] == 200
+    assert 20 < outcomes["failed"] < 90
+
+
+def test_a_group_shares_the_work(laboratory: Laboratory) -> None:
+    result = run(laboratory, CHAINS + '[consumers]\ncount = 5\nhandler_time = "200ms"\n')
+    share = Counter(entry.consumer for entry in result.history.of("started"))
+    assert len(share) == 5
+    assert min(share.values()) > 20
+
+
+@pytest.mark.parametrize(("concurrency", "at_once"), [(1, 1), (3, 3)])
+def test_a_consumer_works_on_as_many_deliveries_as_it_should(
+    laboratory: Laboratory, concurrency: int, at_once: int
+) -> None:
+    text = CHAINS + f'[consumers]\ncount = 1\nconcurrency = {concurrency}\nhandler_time = "200ms"\n'
+    result = run(laboratory, text)
+    open_now = most = 0
+    for entry in result.history.of("started", "ended"):
+        open_now += 1 if entry.kind == "started" else -1
+        most = max(most, open_now)
+    assert most == at_once
+
+
+def test_the_census_lists_what_will_never_expire(laboratory: Laboratory) -> None:
+    result = run(laboratory, '[workload]\nevents = [{ name = "a" }]\n', "Writing")
+    [census] = result.history.of("census")
+    assert census.details["keys"] == {"causim:lasting": {"type": "string", "ttl": None}}
+
+
+def test_a_run_that_is_not_quiet_at_its_horizon_says_what_was_in_flight(laboratory: Laboratory) -> None:
+    text = (
+        '[workload]\nevents = [{ name = "a" }]\n[consumers]\nhandler_time = "1h"\n'
+        '[broker]\nredeliver_after = "2h"\n[judge]\nhorizon = "10s"\n'
+    )
+    result = run(laboratory, text)
+    last = result.history.entries[-1]
+    assert (last.kind, last.details["phase"], last.at) == ("phase", "horizon", 10_000_000)
+    assert last.details["in_flight"] == ["c1: a", "1 deliveries pending"]
+
+
+def test_an_engine_that_cannot_be_made_is_not_blamed_on_the_scenario(laboratory: Laboratory) -> None:
+    with pytest.raises(EngineFailed, match="RuntimeError: no licence"):
+        run(laboratory, CHAINS, "Broken")
+
+
+def test_a_failing_sweep_is_written_down_and_does_not_stop_the_consumer(laboratory: Laboratory) -> None:
+    text = '[workload]\nevents = [{ name = "a" }, { name = "b", at = "12s" }]\n[consumers]\ncount = 1\n'
+    result = run(laboratory, text, "Sweeping")
+    assert [entry.details["because"] for entry in result.history.of("swept")] == ["RuntimeError"] * 2
+    assert kinds(result)["ended"] == 2
+
+
+def test_commands_and_replies_are_kept_when_a_run_is_traced(laboratory: Laboratory) -> None:
+    text = '[workload]\nevents = [{ name = "a" }]\n'
+    traced, plain = run(laboratory, text, "Writing", trace=True), run(laboratory, text, "Writing")
+    commands = [entry.details["commands"] for entry in traced.history.of("command")]
+    assert [["SET", "causim:lasting", "1"]] in commands
+    assert [e for e in traced.history if e.kind not in ("command", "reply")] == plain.history.entries
+
+
+def test_a_long_wait_costs_little_wall_time_because_nothing_happens_in_it(laboratory: Laboratory) -> None:
+    text = '[workload]\nevents = [{ name = "a" }, { name = "b", at = "3h" }]\n[consumers]\nsweep_interval = "30m"\n'
+    result = run(laboratory, text)
+    assert result.counts.virtual > 3 * 3_600_000_000
+    assert len(result.history) < 20
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("nativ", "did you mean 'native'"),
+        ("nowhere:Engine", "cannot be loaded: No module named 'nowhere'"),
+        (f"{HERE}:Nobody", "has no Nobody"),
+        ("json:JSONDecoder", "has no method handle"),
+    ],
+)
+def test_an_engine_that_is_not_one_is_refused_with_a_reason(name: str, complaint: str) -> None:
+    with pytest.raises(UnknownEngine, match=complaint):
+        resolve(name)
