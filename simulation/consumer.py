@@ -192,7 +192,8 @@ class Consumer:
             group.create_task(self._sweep())
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
-        client = redis.asyncio.Redis(host="redis", port=6379, **options)
+        # RESP2 greets a server in one round trip; an engine that wants RESP3 says so.
+        client = redis.asyncio.Redis(host="redis", port=6379, **{"protocol": 2, **options})
         self._clients.append(client)
         return client
 

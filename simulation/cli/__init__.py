@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from simulation.cli import check, catalogue, run
+    from simulation.cli import catalogue, check, run
 
     top = _Parser(
         prog="causim",
@@ -85,8 +85,8 @@ def _internal(error: Exception) -> int:
 
     traceback.print_exception(error)
     _say(
-        "this is a bug in causim or in the engine under test; if it is causim's, please report it with the lines above, "
-        "the scenario file, the seed and the output of `causim --version`"
+        "this is a bug in causim or in the engine under test; if it is causim's, please report it "
+        "with the lines above, the scenario file, the seed and the output of `causim --version`"
     )
     return INTERNAL
 

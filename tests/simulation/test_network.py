@@ -13,9 +13,10 @@ from simulation.servers import EPOCH, Store, command
 from simulation.streams import Streams
 
 Client = redis.asyncio.Redis
+HALF_A_MILLISECOND = Constant(500)
 
 
-def world(store: Store, latency: Distribution = Constant(500)) -> tuple[SimulatedLoop, Network]:
+def world(store: Store, latency: Distribution = HALF_A_MILLISECOND) -> tuple[SimulatedLoop, Network]:
     store.begin(EPOCH)
     loop = SimulatedLoop()
     return loop, Network(loop, store, latency, Streams(1))
