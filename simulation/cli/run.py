@@ -27,10 +27,10 @@ def register(commands: Any) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scenario files or folders of them")
     parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
     parser.add_argument(
-        "--seeds", type=_count, default=1, metavar="N", help="run N seeds from the first on (default: 1)"
+        "--seeds", type=count, default=1, metavar="N", help="run N seeds from the first on (default: 1)"
     )
     parser.add_argument("--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores")
-    parser.add_argument("--stop-after", type=_count, metavar="K", help="stop a scenario after K violated runs")
+    parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
     add_world_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--no-results", action="store_true", help="leave nothing behind")
@@ -50,7 +50,8 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Return a count of at least 1 from an option. Raises ArgumentTypeError."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")

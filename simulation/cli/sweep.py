@@ -1,0 +1,127 @@
+"""`causim sweep`: run a scenario over a grid of its values, and draw what depends on what."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    from simulation.cli.run import add_world_options, count
+
+    parser = commands.add_parser(
+        "sweep",
+        help="run a scenario over a grid of its values",
+        description="Run a scenario for every combination of some of its values, and leave a table and pictures.",
+        epilog="example: causim sweep scenarios/lost-leader.toml --vary broker.drop=0:0.2:0.02 "
+        "--vary policy.lookback=1m,5m,15m --seeds 20 --jobs auto",
+    )
+    parser.add_argument("path", type=Path, metavar="SCENARIO", help="the scenario file")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        required=True,
+        metavar="PATH=VALUES",
+        help="a value of the scenario and what it takes: FIRST:LAST:STEP or a list (repeatable)",
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first seed (default: 1)")
+    parser.add_argument("--seeds", type=count, default=20, metavar="N", help="seeds for each combination (default: 20)")
+    parser.add_argument("--jobs", default="auto", metavar="J", help="runs at a time: a count, or auto (default: auto)")
+    add_world_options(parser)
+    parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
+    parser.add_argument("--fresh", action="store_true", help="do not go on where an earlier sweep stopped")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each combination")
+    parser.set_defaults(execute=execute)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Run the grid, print and draw what came of it and return the exit code."""
+    from importlib.metadata import version
+
+    from simulation.cli import BadUsage
+    from simulation.engines import resolve
+    from simulation.scenario import load
+    from simulation.search.grid import BadAxis, Ledger, cells, key, parse_axis
+
+    scenario = load(given.path)
+    engine = given.engine or scenario.engine
+    resolve(engine)
+    try:
+        axes = [parse_axis(text) for text in given.vary]
+    except BadAxis as error:
+        raise BadUsage(str(error)) from None
+    grid = cells(scenario, axes)
+    seeds = range(given.seed, given.seed + given.seeds)
+    folder = given.out / scenario.name / "sweep"
+    ledger_file = folder / "cells.jsonl"
+    if given.fresh:
+        ledger_file.unlink(missing_ok=True)
+    ledger = Ledger(ledger_file)
+    rows: list[dict[str, Any]] = []
+    interrupted = False
+    for number, cell in enumerate(grid, start=1):
+        name = key(cell, engine, seeds, version("causim"))
+        known = ledger.get(name)
+        try:
+            found = known or _measure(cell, engine, seeds, given)
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        if known is None:
+            ledger.put(name, found)
+        rows.append(found)
+        _say(found, number, len(grid), cell.values, given, resumed=known is not None)
+    if rows:
+        title = f"{scenario.name} · {engine} · {given.seeds} seeds each"
+        _leave(rows, [axis.path for axis in axes], folder, title, given)
+    return _code(rows, interrupted)
+
+
+def _measure(cell: Any, engine: str, seeds: range, given: argparse.Namespace) -> dict[str, Any]:
+    from simulation.search.grid import row
+    from simulation.search.seeds import Plan, jobs_from, search
+    from simulation.summary import Tally
+
+    tally = Tally()
+    plan = Plan(cell.scenario, engine, given.store, given.redis_server)
+    for summary in search(plan, seeds, jobs_from(given.jobs)):
+        tally.add(summary)
+    return row(cell, tally, cell.scenario.judge.exercise)
+
+
+def _say(row: dict[str, Any], number: int, of: int, values: Any, given: argparse.Namespace, *, resumed: bool) -> None:
+    if given.json:
+        sys.stdout.write(json.dumps(row) + "\n")
+    else:
+        where = "  ".join(f"{path}={value}" for path, value in values.items())
+        note = "  (from an earlier sweep)" if resumed else ""
+        rates = "  ".join(f"{word} {row[f'{word}_rate']:.2%}" for word in ("violated", "lost", "rescued"))
+        trips = f"round trips/event {row['round_trips_per_event']:.1f}"
+        sys.stdout.write(f"{number}/{of}  {where}  {row['verdict']}  {rates}  {trips}{note}\n")
+    sys.stdout.flush()
+
+
+def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: argparse.Namespace) -> None:
+    import pandas as pd
+    from reports.sweeps import write_sweep
+
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "sweep.parquet"
+    frame = pd.DataFrame(rows)
+    frame.to_parquet(table)
+    pictures = write_sweep(frame, axes, folder, title)
+    if not given.json:
+        sys.stdout.write(f"\ntable     {table}\n" + "".join(f"picture   {picture}\n" for picture in pictures))
+
+
+def _code(rows: list[dict[str, Any]], interrupted: bool) -> int:
+    from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED
+
+    if interrupted:
+        return INTERRUPTED
+    verdicts = {row["verdict"] for row in rows}
+    return VIOLATED if "violated" in verdicts else UNKNOWN if "unknown" in verdicts else HOLDS
