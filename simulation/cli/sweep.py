@@ -107,6 +107,7 @@ def _say(row: dict[str, Any], number: int, of: int, values: Any, given: argparse
 
 def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: argparse.Namespace) -> None:
     import pandas as pd
+
     from reports.sweeps import write_sweep
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,173 @@
+"""Logs of events, turned into scenarios: JSON Lines, CSV or Parquet, with columns named as the log names them.
+
+A log is somebody else's data. Nothing of it is executed, every row that cannot be used is counted with its reason,
+and rows are skipped only when that was asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+FIELDS: Mapping[str, str] = {
+    "id": "what identifies the event: a UUID, or any text (a UUID is made from it)",
+    "follows": "the id of the event that it follows, empty if none",
+    "occurred": "when it happened: ISO 8601, or seconds, milliseconds or microseconds since 1970",
+    "received": "when it was received; `occurred` if there is no such column",
+    "event": "what kind of event it is",
+    "resource": "what it is about",
+}
+REQUIRED = ("id", "occurred")
+
+
+class BadLog(Exception):
+    """A log cannot be imported. The message says which file, which row and why."""
+
+
+@dataclass(slots=True)
+class Import:
+    """What was read from a log."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
+    """Why rows were not used, one sentence a row."""
+
+    @property
+    def following(self) -> int:
+        """How many events follow another."""
+        return sum(1 for event in self.events if event["follows"])
+
+    @property
+    def missing(self) -> int:
+        """How many of them follow an event that is not in the log."""
+        known = {event["id"] for event in self.events}
+        return sum(1 for event in self.events if event["follows"] and event["follows"] not in known)
+
+
+def parse_map(text: str) -> dict[str, str]:
+    """Read `id=…,follows=…,occurred=…`: which column of the log each field comes from. Raises BadLog."""
+    mapping = {name: name for name in FIELDS}
+    for pair in filter(None, text.split(",")):
+        name, equals, column = pair.partition("=")
+        if not equals or name not in FIELDS:
+            raise BadLog(f"--map {pair!r}: give FIELD=COLUMN, with a field of {', '.join(FIELDS)}")
+        mapping[name] = column
+    return mapping
+
+
+def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
+    """Read every row of a log. Raises BadLog if the file as a whole cannot be read, OSError if it is not there."""
+    found = Import()
+    seen: set[str] = set()
+    for where, row in _rows(path):
+        try:
+            event = _event(row, mapping)
+            if event["id"] in seen:
+                raise ValueError(f"the id {event['id']} was there before")
+        except (ValueError, TypeError, OverflowError) as error:
+            found.rejected.append(f"{where}: {error}")
+            continue
+        seen.add(event["id"])
+        found.events.append(event)
+    found.events.sort(key=lambda event: event["occurred"])
+    return found
+
+
+def _rows(path: Path) -> Iterator[tuple[str, object]]:
+    match path.suffix.lower():
+        case ".jsonl" | ".ndjson" | ".json":
+            yield from _json_lines(path)
+        case ".csv":
+            with path.open(encoding="utf-8", newline="") as file:
+                for number, row in enumerate(csv.DictReader(file), start=2):
+                    yield f"{path}:{number}", row
+        case ".parquet":
+            import pyarrow.parquet
+
+            for number, row in enumerate(pyarrow.parquet.read_table(path).to_pylist(), start=1):
+                yield f"{path} row {number}", row
+        case _:
+            raise BadLog(f"{path}: a log must be .jsonl, .csv or .parquet")
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield f"{path}:{number}", json.loads(line)
+            except json.JSONDecodeError as error:
+                yield f"{path}:{number}", error
+
+
+def _event(row: object, mapping: Mapping[str, str]) -> dict[str, Any]:
+    if isinstance(row, Exception):
+        raise ValueError(f"not JSON: {row}")
+    if not isinstance(row, dict):
+        raise ValueError("not an object with named fields")
+    values = {name: row.get(column) for name, column in mapping.items()}
+    for name in REQUIRED:
+        if values[name] in (None, ""):
+            raise ValueError(f"no {mapping[name]!r} (field {name}; --map {name}=COLUMN names another)")
+    occurred = _instant(values["occurred"])
+    resource = values["resource"]
+    return {
+        "id": _identity(values["id"]),
+        "event": str(values["event"] or "imported.event"),
+        "resource": resource if isinstance(resource, dict) else {"prefect.resource.id": str(resource or "imported")},
+        "related": row.get("related") if isinstance(row.get("related"), list) else [],
+        "payload": row.get("payload") if isinstance(row.get("payload"), dict) else {},
+        "occurred": _text(occurred),
+        "received": _text(_instant(values["received"]) if values["received"] else occurred),
+        "follows": _identity(values["follows"]) if values["follows"] else None,
+    }
+
+
+def _identity(value: object) -> str:
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        return str(uuid5(NAMESPACE_URL, f"causim:{value}"))
+
+
+def _instant(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    for unit in (1, 1_000, 1_000_000):  # seconds until the year 5138, then the finer units
+        if abs(number) / unit < 1e11:
+            return datetime.fromtimestamp(number / unit, UTC)
+    raise ValueError(f"{value!r} is not a moment")
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def scenario_record(name: str, events_file: str, count: int) -> dict[str, Any]:
+    """Return the tables of a scenario that replays imported events, with an ordinary day's troubles."""
+    return {
+        "name": name,
+        "description": f"{count:,} imported events, reordered and duplicated.",
+        "workload": {"kind": "trace", "file": events_file},
+        "broker": {
+            "delay": {"lognormal": {"median": "15ms", "sigma": 0.9}},
+            "duplicate": 0.02,
+            "reorder": 0.1,
+            "reorder_delay": {"exponential": "300ms"},
+        },
+        "consumers": {"count": 5, "handler_time": {"lognormal": {"median": "10ms", "sigma": 0.6}}},
+        "expect": {"native": "holds"},
+    }

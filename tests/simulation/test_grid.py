@@ -1,0 +1,74 @@
+"""Sweeps: axes as people write them, every combination once, right intervals, and going on where it stopped."""
+
+from pathlib import Path
+
+import pytest
+
+from simulation import loads
+from simulation.cli import main
+from simulation.search.grid import BadAxis, Ledger, cells, parse_axis, wilson
+
+SCENARIO = 'name = "x"\n[workload]\nkind = "chains"\nlength = 2\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("broker.drop=0:0.2:0.05", (0, 0.05, 0.1, 0.15, 0.2)),
+        ("consumers.count=1,2,5,20", (1, 2, 5, 20)),
+        ("consumers.count=1:4:1", (1, 2, 3, 4)),
+        ("policy.lookback=1m,15m", ("1m", "15m")),
+        ("policy.lease=10s:30s:10s", ("10s", "20s", "30s")),
+        ("workload.order=in-order,reversed", ("in-order", "reversed")),
+    ],
+)
+def test_an_axis_is_read(text: str, values: tuple[object, ...]) -> None:
+    assert parse_axis(text).values == values
+
+
+@pytest.mark.parametrize("text", ["broker.drop", "broker.drop=", "=1", "a=1:0:1", "a=0:1:0", "a=0:1:x", "a=0:1:1e-9"])
+def test_an_axis_that_is_not_one_is_refused(text: str) -> None:
+    with pytest.raises(BadAxis):
+        parse_axis(text)
+
+
+def test_every_combination_is_a_scenario_of_its_own() -> None:
+    grid = cells(loads(SCENARIO), [parse_axis("broker.drop=0,0.5"), parse_axis("consumers.count=1,2,3")])
+    assert [(c.scenario.broker.drop, c.scenario.consumers.count) for c in grid] == [
+        (0.0, 1), (0.0, 2), (0.0, 3), (0.5, 1), (0.5, 2), (0.5, 3),
+    ]  # fmt: skip
+
+
+def test_the_interval_of_a_rate_is_wilsons() -> None:
+    assert [round(bound, 4) for bound in wilson(10, 100)] == [0.0552, 0.1744]
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_ledger_survives_a_line_that_was_cut(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    Ledger(path).put("a", {"runs": 3})
+    with path.open("a") as file:
+        file.write('{"key": "b", "ro')
+    assert Ledger(path).get("a") == {"runs": 3}
+    assert Ledger(path).get("b") is None
+
+
+def test_a_sweep_leaves_a_table_and_pictures_and_goes_on_where_it_stopped(tmp_path: Path, capsys) -> None:
+    (tmp_path / "x.toml").write_text(SCENARIO + '[broker]\ndelay = "2ms"\n')
+    arguments = [
+        "sweep", str(tmp_path / "x.toml"), "--vary", "broker.drop=0,0.4", "--seeds", "5", "--jobs", "1",
+        "--out", str(tmp_path),
+    ]  # fmt: skip
+    main([*arguments, "--engine", "null"])
+    first = capsys.readouterr().out
+    assert "1/2  broker.drop=0" in first
+    assert "from an earlier sweep" not in first
+    import pandas as pd
+
+    table = pd.read_parquet(tmp_path / "x" / "sweep" / "sweep.parquet")
+    assert list(table["broker.drop"]) == [0.0, 0.4]
+    assert list(table["runs"]) == [5, 5]
+    assert (table["lost_rate"] <= table["lost_high"]).all()
+    assert (tmp_path / "x" / "sweep" / "latency-p50.png").stat().st_size > 10_000
+    main([*arguments, "--engine", "null"])
+    assert capsys.readouterr().out.count("from an earlier sweep") == 2
