@@ -1,0 +1,33 @@
+"""What the engine says when an event is not to be handled now. Each carries the event, and its docstring says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class OrderingError(Exception):
+    """Something about one event: its `event` is the one."""
+
+    def __init__(self, event: Any) -> None:
+        super().__init__(event)
+        self.event = event
+
+
+class EventArrivedEarly(OrderingError):
+    """The event waits for the one that it follows. Acknowledge its message: the engine keeps it and will hand it out."""
+
+
+class EventBeingProcessed(OrderingError):
+    """Somebody else holds the event. Leave its message unacknowledged and look again later."""
+
+
+class EventAlreadySeen(OrderingError):
+    """The event was handled before. Acknowledge its message."""
+
+
+class MaxDepthExceeded(OrderingError):
+    """Handlers have called each other too deeply for this event: the events follow each other in a circle, or nearly."""
+
+
+class LeaseLost(OrderingError):
+    """The lease on the event ran out while its handler worked, and somebody else has it now. Undo, or trust the fence."""

@@ -1,0 +1,52 @@
+-- Decide about one event that was delivered: grant its lease, park it, or refuse it.
+-- keys: waitlist
+-- args: id token claim leader occurred payload old lookback lease keep mode
+-- returns: granted fence | seen | held | parked | waiting ms | drain token
+local id, token, claim, leader = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local occurred, payload, old = ARGV[5], ARGV[6], ARGV[7]
+local lookback, lease, keep, mode = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+
+if redis.call("EXISTS", key("seen:" .. id)) == 1 then
+  forget(id)
+  return {"seen"}
+end
+local owner, fence = holder(id)
+if owner == token then
+  redis.call("PEXPIRE", key("processing:" .. id), lease)
+  return {"granted", fence}
+end
+if owner then return {"held"} end
+
+-- Whoever has a claim on the event will handle it; others may rely on that.
+local claimant = redis.call("HGET", key("claimants"), id)
+local forced = claimant == claim .. "!"
+local mine = text(claim) and (claimant == claim or forced)
+if is_live("claims", id) and not mine then return {"parked"} end
+
+if text(leader) and mode == "causal" and not forced then
+  if redis.call("EXISTS", key("seen:" .. leader)) == 1 or redis.call("EXISTS", key("dead:" .. leader)) == 1 then
+    -- Siblings that came earlier and have not started go first.
+    local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
+    if first and not mine then
+      local draining = is_live("releases", leader)
+      local ours = text(claim) and redis.call("HGET", key("drainers"), leader) == claim
+      if not (first == id and (ours or not draining)) then
+        park(id, leader, occurred, payload)
+        if draining then return {"parked"} end
+        redis.call("ZADD", key("releases"), now + lease, leader)
+        redis.call("HSET", key("drainers"), leader, token)
+        return {"drain", token}
+      end
+    end
+  else
+    local since = redis.call("ZSCORE", key("waitlist"), id)
+    local overdue = mine or old == "1" or (old == "" and since and now - since >= lookback)
+    if is_expected(leader) or not overdue then
+      park(id, leader, occurred, payload)
+      local left = redis.call("PTTL", key("processing:" .. leader))
+      if left > 0 then return {"waiting", left} end
+      return {"parked"}
+    end
+  end
+end
+return {"granted", grant(id, token, lease, keep)}

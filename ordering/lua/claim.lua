@@ -1,0 +1,14 @@
+-- Claim everything that waits for an event that was handled.
+-- keys: waitlist
+-- args: leader token lease
+-- returns: {id}...
+local leader, token, lease = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local ids = redis.call("ZRANGE", key("queue:" .. leader), 0, -1)
+for _, id in ipairs(ids) do
+  redis.call("ZREM", key("heads"), id)
+  redis.call("ZADD", key("claims"), now + lease, id)
+  redis.call("HSET", key("claimants"), id, token)
+end
+redis.call("DEL", key("queue:" .. leader))
+redis.call("ZREM", key("releases"), leader)
+return ids

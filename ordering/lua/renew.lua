@@ -1,0 +1,15 @@
+-- Show a sign of life: prolong the lease on an event and the claims on the queues that the caller drains.
+-- keys: waitlist
+-- args: id token lease drain leaders...
+-- returns: renewed | lost
+local id, token, lease, drain = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+for i = 5, #ARGV, 2 do
+  if redis.call("HGET", key("drainers"), ARGV[i]) == ARGV[i + 1] then
+    redis.call("ZADD", key("releases"), "XX", now + lease, ARGV[i])
+  end
+end
+local owner = holder(id)
+if owner ~= token then return {"lost"} end
+redis.call("PEXPIRE", key("processing:" .. id), lease)
+redis.call("ZADD", key("claims"), "XX", now + lease, id)
+return {"renewed"}

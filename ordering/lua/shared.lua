@@ -1,0 +1,115 @@
+-- What all verbs share: the names of the keys, the clock, and the small steps that keep them consistent.
+-- Every verb's first key names the scope by way of its waitlist, so that a cluster knows where to send it.
+
+local prefix = string.sub(KEYS[1], 1, -#"waitlist" - 1)
+local function key(name) return prefix .. name end
+
+-- One clock for all consumers: the server's, in milliseconds and in microseconds.
+local time = redis.call("TIME")
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
+
+local function text(value) return value and value ~= "" end
+
+-- Lease values are "token|fence".
+local function holder(id)
+  local value = redis.call("GET", key("processing:" .. id))
+  if not value then return nil, nil end
+  local bar = string.find(value, "|", 1, true)
+  if not bar then return value, "0" end
+  return string.sub(value, 1, bar - 1), string.sub(value, bar + 1)
+end
+
+-- Fences only grow: by the clock, and past the last one if two fall into the same microsecond.
+local function next_fence(keep)
+  local last = tonumber(redis.call("GET", key("fence")) or "0")
+  local fence = string.format("%.0f", math.max(now_us, last + 1))
+  redis.call("SET", key("fence"), fence, "PX", keep)
+  return fence
+end
+
+local function is_parked(id) return redis.call("ZSCORE", key("waitlist"), id) end
+
+local function is_live(set, id)
+  local deadline = redis.call("ZSCORE", key(set), id)
+  return deadline and tonumber(deadline) > now
+end
+
+-- Forget everything about a parked event but its mark.
+local function forget(id)
+  local leader = redis.call("HGET", key("leaders"), id)
+  if leader then redis.call("ZREM", key("queue:" .. leader), id) end
+  redis.call("DEL", key("event:" .. id))
+  redis.call("ZREM", key("waitlist"), id)
+  redis.call("ZREM", key("heads"), id)
+  redis.call("ZREM", key("claims"), id)
+  redis.call("HDEL", key("leaders"), id)
+  redis.call("HDEL", key("claimants"), id)
+  redis.call("HDEL", key("attempts"), id)
+end
+
+local function grant(id, token, lease, keep)
+  local fence = next_fence(keep)
+  redis.call("SET", key("processing:" .. id), token .. "|" .. fence, "PX", lease)
+  local leader = redis.call("HGET", key("leaders"), id)
+  if leader then
+    -- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
+    redis.call("ZREM", key("queue:" .. leader), id)
+    redis.call("ZREM", key("heads"), id)
+    redis.call("ZADD", key("claims"), now + lease, id)
+    redis.call("HSET", key("claimants"), id, token)
+  end
+  return fence
+end
+
+-- Whether the engine knows that an event is still to come: it waits, or somebody holds it.
+local function is_expected(id)
+  return is_parked(id) or redis.call("EXISTS", key("processing:" .. id)) == 1
+end
+
+local function park(id, leader, occurred, payload)
+  redis.call("SET", key("event:" .. id), payload)
+  redis.call("HSET", key("leaders"), id, leader)
+  redis.call("ZADD", key("queue:" .. leader), occurred, id)
+  redis.call("ZADD", key("waitlist"), "NX", now, id)
+  redis.call("ZREM", key("claims"), id)
+  redis.call("HDEL", key("claimants"), id)
+  if not is_parked(leader) then
+    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), id), id)
+  end
+end
+
+-- Hand out the next follower of a leader: the earliest that has not started. The queue is the caller's by `drain`.
+-- Returns {"granted", id, fence, payload, more} or {"missing", id} or nil if the queue is empty; `more` is "1" or "0".
+local function next_of(leader, drain, token, lease, keep)
+  while true do
+    local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)
+    local id = first[1]
+    if not id then
+      redis.call("ZREM", key("releases"), leader)
+      redis.call("HDEL", key("drainers"), leader)
+      return nil
+    end
+    redis.call("ZADD", key("releases"), now + lease, leader)
+    redis.call("HSET", key("drainers"), leader, drain)
+    if redis.call("EXISTS", key("seen:" .. id)) == 1 then
+      forget(id)
+    elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
+      -- Somebody has it, by a delivery of his own: he will complete it, or his claim runs out.
+      redis.call("ZREM", key("queue:" .. leader), id)
+      redis.call("ZADD", key("claims"), now + redis.call("PTTL", key("processing:" .. id)), id)
+    else
+      local payload = redis.call("GET", key("event:" .. id))
+      if not payload then
+        forget(id)
+        return {"missing", id}
+      end
+      local fence = grant(id, token, lease, keep)
+      if redis.call("ZCARD", key("queue:" .. leader)) > 0 then return {"granted", id, fence, payload, "1"} end
+      -- All have started: from here on, a sibling that arrives need not wait for anybody.
+      redis.call("ZREM", key("releases"), leader)
+      redis.call("HDEL", key("drainers"), leader)
+      return {"granted", id, fence, payload, "0"}
+    end
+  end
+end

@@ -1,0 +1,107 @@
+-- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders.
+-- keys: waitlist
+-- args: token lookback lease batch chains
+-- returns: {id, payload, leader, why}...
+-- The same token asking again gets the same answer.
+local token, lookback, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local batch, chains = tonumber(ARGV[4]), ARGV[5] == "1"
+local found = {}
+
+local function answer(id, leader, why)
+  local payload = redis.call("GET", key("event:" .. id))
+  table.insert(found, {id, payload or "", leader or "", why})
+end
+
+local record = key("sweep:" .. token)
+if redis.call("EXISTS", record) == 1 then
+  for _, line in ipairs(redis.call("LRANGE", record, 0, -1)) do
+    local item = cjson.decode(line)
+    if is_parked(item[1]) then answer(item[1], item[2], item[3]) end
+  end
+  return found
+end
+
+local function keep(id, leader, why)
+  redis.call("RPUSH", record, cjson.encode({id, leader or "", why}))
+  answer(id, leader, why)
+end
+
+local function claim(id, mark)
+  local leader = redis.call("HGET", key("leaders"), id)
+  if leader then redis.call("ZREM", key("queue:" .. leader), id) end
+  redis.call("ZREM", key("heads"), id)
+  redis.call("ZADD", key("claims"), now + lease, id)
+  redis.call("HSET", key("claimants"), id, token .. mark)
+  return leader
+end
+
+-- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on.
+for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now, "LIMIT", 0, batch)) do
+  local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
+  if first then
+    redis.call("ZADD", key("releases"), now + lease, leader)
+    redis.call("HSET", key("drainers"), leader, token)
+    keep(first, leader, "released")
+  else
+    redis.call("ZREM", key("releases"), leader)
+    redis.call("HDEL", key("drainers"), leader)
+  end
+end
+
+-- 2. Events in somebody's hands for longer than a lease, and those whose rest after a failure is over.
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, batch - #found)) do
+  if not is_parked(id) then
+    forget(id)
+  elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
+    redis.call("ZADD", key("claims"), now + redis.call("PTTL", key("processing:" .. id)), id)
+  else
+    keep(id, claim(id, ""), "retried")
+  end
+end
+
+-- 3. Heads of chains that have waited for the whole lookback.
+local function find_cycle(id)
+  local visited = {}
+  while id and not visited[id] do
+    visited[id] = true
+    id = is_parked(id) and redis.call("HGET", key("leaders"), id) or nil
+  end
+  return id ~= nil
+end
+
+local function claim_below(id)
+  local level = {id}
+  while #level > 0 do
+    local below = {}
+    for _, leader in ipairs(level) do
+      for _, follower in ipairs(redis.call("ZRANGE", key("queue:" .. leader), 0, -1)) do
+        claim(follower, "")
+        keep(follower, leader, "below")
+        table.insert(below, follower)
+      end
+    end
+    level = below
+  end
+end
+
+local room = batch - #found
+if room > 0 then
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("heads"), "-inf", now - lookback, "LIMIT", 0, room)) do
+    local leader = redis.call("HGET", key("leaders"), id)
+    if not leader or not is_parked(id) then
+      redis.call("ZREM", key("heads"), id)
+    elseif is_parked(leader) then
+      redis.call("ZREM", key("heads"), id)
+      if find_cycle(id) then
+        claim(id, "!")
+        keep(id, leader, "cycle")
+      end
+    elseif redis.call("EXISTS", key("processing:" .. leader)) == 0 then
+      claim(id, "")
+      keep(id, leader, "lost")
+      if chains then claim_below(id) end
+    end
+  end
+end
+redis.call("PEXPIRE", record, lease)
+return found

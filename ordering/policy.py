@@ -1,0 +1,51 @@
+"""How long the engine waits for what. The numbers depend on each other; a policy that cannot work cannot be made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+PRECEDING_EVENT_LOOKBACK = timedelta(minutes=15)
+"""How long a follower waits for a leader that does not come."""
+PROCESSED_EVENT_LOOKBACK = timedelta(minutes=30)
+"""How long it is remembered that an event was handled."""
+SEEN_EXPIRATION = max(PRECEDING_EVENT_LOOKBACK, PROCESSED_EVENT_LOOKBACK)
+IN_FLIGHT_EVENT_TIMEOUT = timedelta(seconds=8)
+"""Half of a lease."""
+MAX_DEPTH_OF_PRECEDING_EVENT = 20
+"""How deep handlers may call each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The engine's numbers.
+
+    `lookback`: how long a follower waits for a leader that does not come. `retention`: how long it is remembered that
+    an event was handled. `lease`: how long an event, or a leader's queue, is somebody's without a sign of life.
+    `retry_delay`: how long a released event rests after its handler failed. `max_attempts`: the failure at which such
+    an event is dead-lettered. `batch`: how many events a sweep returns at most. `age_by`: whether an event is old by
+    how long the engine has known it, or by its own `received`.
+    """
+
+    lookback: timedelta = PRECEDING_EVENT_LOOKBACK
+    retention: timedelta = SEEN_EXPIRATION
+    lease: timedelta = 2 * IN_FLIGHT_EVENT_TIMEOUT
+    retry_delay: timedelta = timedelta(seconds=5)
+    max_attempts: int = 4
+    max_depth: int = MAX_DEPTH_OF_PRECEDING_EVENT
+    batch: int = 100
+    age_by: Literal["known", "received"] = "known"
+
+    def __post_init__(self) -> None:
+        for name in ("retention", "lease", "retry_delay"):
+            if getattr(self, name) <= timedelta(0):
+                raise ValueError(f"policy.{name} must be positive, not {getattr(self, name)}")
+        if self.retention < self.lookback:
+            raise ValueError(
+                f"policy.retention ({self.retention}) must not be shorter than policy.lookback ({self.lookback}): "
+                "a follower within the lookback must still find that its leader was handled"
+            )
+        for name in ("max_attempts", "max_depth", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"policy.{name} must be at least 1, not {getattr(self, name)}")

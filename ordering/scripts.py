@@ -1,0 +1,67 @@
+"""The verbs: one Lua script each, as a typed function. What a script takes is read from its own header and checked.
+
+A script is sent by its digest, and in full when the server has forgotten it. Everything here may be executed twice
+when a client library retries on its own; each script gives the same token the same answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+_HEADER = re.compile(r"^-- (keys|args|returns): (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's text and what its header declares."""
+
+    name: str
+    text: str
+    digest: str
+    args: tuple[str, ...]
+    words: frozenset[str]
+    """The words that its reply may begin with; empty if it returns a list."""
+
+
+@cache
+def script(name: str) -> Script:
+    """Return a script by its name, with what all scripts share in front of it."""
+    folder = files("ordering") / "lua"
+    own = (folder / f"{name}.lua").read_text(encoding="utf-8")
+    header: dict[str, str] = dict(_HEADER.findall(own))
+    text = (folder / "shared.lua").read_text(encoding="utf-8") + own
+    returns = header["returns"]
+    words = () if returns.startswith("{") else (choice.split()[0] for choice in returns.split("|"))
+    digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, text, digest, tuple(header["args"].split()), frozenset(words))
+
+
+async def call(redis: Any, name: str, waitlist: str, *args: str | int | bytes) -> Any:
+    """Run a script. Raises TypeError if the arguments are not those that its header declares."""
+    verb = script(name)
+    declared = verb.args
+    if len(args) != len(declared) and not (declared[-1].endswith("...") and len(args) >= len(declared) - 1):
+        raise TypeError(f"{name} takes {' '.join(declared)}, not {len(args)} arguments")
+    try:
+        reply = await redis.evalsha(verb.digest, 1, waitlist, *args)
+    except NoScriptError:
+        reply = await redis.eval(verb.text, 1, waitlist, *args)
+    return reply
+
+
+def words(reply: Sequence[Any]) -> list[str]:
+    """Return a reply as text, whether the client decodes replies or not."""
+    return [text(part) for part in reply]
+
+
+def text(value: Any) -> str:
+    """Return one part of a reply as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)

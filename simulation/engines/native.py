@@ -1,0 +1,62 @@
+"""The engine of this project, package `ordering`, called as a consumer should call it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from ordering import (
+    CausalOrdering,
+    EventAlreadySeen,
+    EventArrivedEarly,
+    EventBeingProcessed,
+    Policy,
+    fencing_token,
+)
+from simulation.engines import EngineContext, Outcome
+
+
+class NativeEngine:
+    """One consumer of `ordering`."""
+
+    def __init__(self, context: EngineContext) -> None:
+        policy = context.policy
+        self._ordering = CausalOrdering(
+            context.scope,
+            redis=context.connect(),
+            policy=Policy(
+                lookback=timedelta(microseconds=policy.lookback),
+                retention=timedelta(microseconds=policy.retention),
+                lease=timedelta(microseconds=policy.lease),
+                max_depth=policy.depth,
+            ),
+            token=context.token,
+        )
+        self._effect = context.effect
+        self._plain = context.handler == "plain"
+
+    async def handle(self, event: Any) -> Outcome:
+        """Handle one delivery: parked and seen events are to be acknowledged, a held one is not."""
+        try:
+            await self._handler(event)
+        except EventAlreadySeen:
+            return "seen"
+        except EventArrivedEarly:
+            return "parked"
+        except EventBeingProcessed:
+            return "busy"
+        return "handled"
+
+    async def sweep(self) -> int:
+        """Handle what waits in vain."""
+        lost = await self._ordering.get_lost_followers()
+        for event in lost:
+            await self.handle(event)
+        return len(lost)
+
+    async def _handler(self, event: Any, depth: int = 0) -> None:
+        if self._plain and depth:
+            await self._effect(event, fencing_token())
+            return
+        async with self._ordering.preceding_event_confirmed(self._handler, event, depth):
+            await self._effect(event, fencing_token())
