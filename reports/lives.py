@@ -50,8 +50,8 @@ class Handling:
 
     @property
     def is_effect(self) -> bool:
-        """Whether the handling took effect: it ended `ok`, or the effect sink accepted its write."""
-        return self.outcome == "ok" or self.write == "accepted"
+        """Whether it took effect: the effect sink accepted its write, or it ended `ok` and no write was refused."""
+        return self.write == "accepted" or (self.outcome == "ok" and self.write != "refused")
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ its semantics agree with the server's, the same run must give the same history.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from importlib.metadata import version
 from queue import Empty
@@ -73,6 +74,10 @@ class EmbeddedStore:
 
     def settle(self, turns: int = 1) -> None:
         """Do nothing: fakeredis pushes before it answers."""
+
+    def nearby(self) -> AbstractContextManager[None]:
+        """Do nothing: the server is in here."""
+        return nullcontext()
 
     def close(self) -> None:
         """Do nothing: the server goes with this object."""

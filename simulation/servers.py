@@ -18,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -77,6 +79,10 @@ class Store(Protocol):
 
     def settle(self, turns: int = 1) -> None:
         """Return once everything that the store has to push has been written to its links."""
+        ...
+
+    def nearby(self) -> AbstractContextManager[None]:
+        """Return a context in which round trips are as fast as they can be."""
         ...
 
     def close(self) -> None:
@@ -270,6 +276,28 @@ class ServerStore(_SocketStore):
         # libfaketime reads the fraction as a double and truncates: half a microsecond more makes it exact.
         os.pwrite(self._clock, instant.strftime("%Y-%m-%d %H:%M:%S.%f5").encode(), 0)
 
+    @contextmanager
+    def nearby(self) -> Iterator[None]:
+        """Keep the server and this process on one processor, and give both their freedom back afterwards.
+
+        The two take turns and never work at the same time. Waking each other up on the same processor takes less than
+        half of what it takes across two.
+        """
+        if self._process is None or not hasattr(os, "sched_setaffinity"):
+            yield
+            return
+        both = (0, self._process.pid)
+        allowed = [os.sched_getaffinity(who) for who in both]
+        here = _current_processor(allowed[0])
+        try:
+            for who in both:
+                os.sched_setaffinity(who, {here})
+            yield
+        finally:
+            for who, processors in zip(both, allowed, strict=True):
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(who, processors)
+
     def close(self) -> None:
         """Stop the server and remove its directory."""
         if self._process is not None:
@@ -314,6 +342,10 @@ class RemoteStore(_SocketStore):
     def set_time(self, now: int) -> None:
         """Leave the server's clock alone: it is not ours."""
 
+    def nearby(self) -> AbstractContextManager[None]:
+        """Do nothing: the server is elsewhere."""
+        return nullcontext()
+
     def remove(self, scope: str) -> int:
         """Delete the keys of one scope, and return how many there were."""
         pattern = "*" + "".join(f"[{c}]" if c in "*?[]" else c for c in scope) + "*"
@@ -331,6 +363,13 @@ class RemoteStore(_SocketStore):
     def close(self) -> None:
         """Close the control connection."""
         self._control.close()
+
+
+def _current_processor(allowed: set[int]) -> int:
+    # The 39th field of this file, behind the parenthesised name: the processor that this process last ran on.
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    here = int(fields[36])
+    return here if here in allowed else min(allowed)
 
 
 def bundled_server() -> Path:

@@ -175,7 +175,7 @@ class World:
         """Run the world to its end, and judge it."""
         self.store.begin(self.epoch)
         try:
-            with Ambient(self.loop, self.epoch, self.streams) as self.ambient:
+            with self.store.nearby(), Ambient(self.loop, self.epoch, self.streams) as self.ambient:
                 self._begin()
                 self.loop.run_while(lambda: not self._ended)
                 self._finish()
