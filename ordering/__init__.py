@@ -1,4 +1,13 @@
-"""Causal ordering of events on Redis."""
+"""The engine: causal ordering of events on Redis, for asyncio.
+
+    ordering = CausalOrdering("orders", redis=redis.asyncio.Redis())
+
+    async def handler(event, depth=0):
+        async with ordering.preceding_event_confirmed(handler, event, depth):
+            ...  # what must happen once, after what the event follows
+
+Read next: `causal.py` (what runs in the consumer), then `lua/shared.lua` (the data in Redis).
+"""
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion, fencing_token
 from ordering.errors import EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, LeaseLost, MaxDepthExceeded
@@ -12,4 +21,21 @@ from ordering.policy import (
     Policy,
 )
 
-__all__ = [n for n in dir() if n[0] != "_"]
+__all__ = [
+    "IN_FLIGHT_EVENT_TIMEOUT",
+    "MAX_DEPTH_OF_PRECEDING_EVENT",
+    "PRECEDING_EVENT_LOOKBACK",
+    "PROCESSED_EVENT_LOOKBACK",
+    "SEEN_EXPIRATION",
+    "CausalOrdering",
+    "Event",
+    "EventAlreadySeen",
+    "EventArrivedEarly",
+    "EventBeingProcessed",
+    "EventProcessingCompletion",
+    "LeaseLost",
+    "MaxDepthExceeded",
+    "Policy",
+    "ReceivedEvent",
+    "fencing_token",
+]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from calendar import timegm
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -39,6 +40,17 @@ class Handler(Protocol):
     def __call__(self, event: Any, depth: int = 0) -> Awaitable[Any]:
         """Handle the event."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The exceptions that an ordering raises: a drop-in for another engine raises that engine's."""
+
+    early: type[Exception] = EventArrivedEarly
+    seen: type[Exception] = EventAlreadySeen
+    held: type[Exception] = EventBeingProcessed
+    depth: type[Exception] = MaxDepthExceeded
+    lost: type[Exception] = LeaseLost
 
 
 class EventProcessingCompletion:
@@ -91,6 +103,8 @@ class CausalOrdering:
         token: a source of unique tokens.
     """
 
+    errors = Errors()
+
     def __init__(
         self,
         scope: str,
@@ -105,7 +119,11 @@ class CausalOrdering:
         self.policy = policy or Policy()
         self.event_type = event_type
         self._token = token
-        self._desk = _desks.setdefault(redis, {}).setdefault(scope, _Desk())
+
+    @property
+    def _desk(self) -> _Desk:
+        """What this process remembers; it outlives this object, which may be made anew for every event."""
+        return _desks.setdefault(self.redis, {}).setdefault(self.scope, _Desk())
 
     def _key(self, name: str) -> str:
         return f"{{{self.scope}}}:{name}"
@@ -169,7 +187,7 @@ class CausalOrdering:
         token = grant.token if grant else self._token()
         reply = words(await self._complete(_id(event), token, "", "", ""))
         if reply[0] == "lost":
-            raise LeaseLost(event)
+            raise self.errors.lost(event)
         claim = self._token()
         ids = [text(i) for i in await self._call("claim", _id(event), claim, _ms(self.policy.lease))]
         self._desk.claims.update(dict.fromkeys(ids, claim))
@@ -180,10 +198,13 @@ class CausalOrdering:
 
         They are followers of leaders that never came, and events whose holder died or whose handler failed.
         """
+        return await self._lost_followers(chains=False)
+
+    async def _lost_followers(self, *, chains: bool) -> list[Any]:
         claim = self._token()
         policy = self.policy
         found = []
-        rows = await self._call("sweep", claim, _ms(policy.lookback), _ms(policy.lease), policy.batch, "0")
+        rows = await self._call("sweep", claim, _ms(policy.lookback), _ms(policy.lease), policy.batch, int(chains))
         for identity, payload, leader, why in (words(row) for row in rows):
             event = self._parse(identity, payload)
             if event is None:
@@ -200,7 +221,7 @@ class CausalOrdering:
         """Return if the event may be handled now, else park it. Raises EventArrivedEarly."""
         _, grant = await self._begin(event)
         if grant is None:
-            raise EventArrivedEarly(event)
+            raise self.errors.early(event)
         await self._fail(grant, counts=False)
 
     # -- the whole of it -------------------------------------------------------------------------------------
@@ -214,7 +235,7 @@ class CausalOrdering:
         """
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
-            raise EventAlreadySeen(event) if answer == "seen" else EventBeingProcessed(event)
+            raise self.errors.seen(event) if answer == "seen" else self.errors.held(event)
         completion = EventProcessingCompletion()
         async with self._working(grant, ()):
             yield completion
@@ -238,7 +259,7 @@ class CausalOrdering:
             return
         if depth > self.policy.max_depth:
             self._log(logging.WARNING, event, "has exceeded the maximum recursion depth %s", self.policy.max_depth)
-            raise MaxDepthExceeded(event)
+            raise self.errors.depth(event)
         leader = _leader(event)
         answer, grant = await self._begin(event)
         queue = self._desk.queues.pop(leader, "")
@@ -257,14 +278,14 @@ class CausalOrdering:
     async def _refuse(self, handler: Handler, event: Any, answer: str, depth: int) -> None:
         match answer.split():
             case ["seen"]:
-                raise EventAlreadySeen(event)
+                raise self.errors.seen(event)
             case ["held"]:
-                raise EventBeingProcessed(event)
+                raise self.errors.held(event)
             case ["drain", token]:
                 # Earlier siblings wait and nobody is at work on them: this event is parked behind them, and so
                 # whoever brought it goes through the queue.
                 await _Drain(self, handler, depth, [(_leader(event), token)]).run(None)
-        raise EventArrivedEarly(event)
+        raise self.errors.early(event)
 
     # -- leases ----------------------------------------------------------------------------------------------
 
@@ -281,7 +302,7 @@ class CausalOrdering:
                 leader,
                 _occurred(event),
                 event.model_dump_json() if leader else "",
-                self._old(event),
+                self._received(event),
                 _ms(policy.lookback),
                 _ms(policy.lease),
                 _ms(policy.retention),
@@ -292,10 +313,9 @@ class CausalOrdering:
             return "granted", Grant(event, token, int(reply[1]))
         return " ".join(reply), None
 
-    def _old(self, event: Any) -> str:
-        if self.policy.age_by == "known":
-            return ""
-        return "1" if datetime.now(UTC) - event.received >= self.policy.lookback else "0"
+    def _received(self, event: Any) -> str | int:
+        """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
+        return "" if self.policy.age_by == "known" else _micros(event.received) // 1000
 
     @asynccontextmanager
     async def _working(self, grant: Grant, queues: tuple[tuple[str, str], ...]) -> AsyncIterator[None]:
@@ -416,9 +436,7 @@ class _Keeper:
 class _Drain:
     """Goes through what an event has released: depth first, siblings in the order they occurred, without recursion."""
 
-    def __init__(
-        self, ordering: CausalOrdering, handler: Handler, depth: int, queues: list[tuple[str, str]]
-    ) -> None:
+    def __init__(self, ordering: CausalOrdering, handler: Handler, depth: int, queues: list[tuple[str, str]]) -> None:
         self._ordering = ordering
         self._handler = handler
         self._stack = [(leader, token, depth) for leader, token in queues]
@@ -453,7 +471,7 @@ class _Drain:
             return await self._next()
         try:
             return await self._after(grant, level)
-        except LeaseLost:
+        except ordering.errors.lost:
             ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
             return await self._next()
 
@@ -463,7 +481,7 @@ class _Drain:
         following = self._ordering._token()
         reply = await self._ordering._complete(_id(grant.event), grant.token, leader, token, following)
         if text(reply[0]) == "lost":
-            raise LeaseLost(grant.event)
+            raise self._ordering.errors.lost(grant.event)
         return await self._take(reply, following, _id(grant.event), level)
 
     async def _next(self) -> tuple[Grant | None, int]:
@@ -472,9 +490,7 @@ class _Drain:
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            reply = await ordering._call(
-                "advance", leader, token, following, _ms(policy.lease), _ms(policy.retention)
-            )
+            reply = await ordering._call("advance", leader, token, following, _ms(policy.lease), _ms(policy.retention))
             grant, level = await self._take(reply, following, "", level)
             if grant is not None:
                 return grant, level
@@ -525,7 +541,12 @@ def _leader(event: Any) -> str:
 
 
 def _occurred(event: Any) -> int:
-    return (event.occurred - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return _micros(event.occurred)
+
+
+def _micros(moment: datetime) -> int:
+    # Exact, and for every kind of datetime: Prefect's are pendulum's, whose arithmetic is its own.
+    return timegm(moment.utctimetuple()) * 1_000_000 + int(moment.microsecond)
 
 
 def _order(event: Any) -> tuple[datetime, str]:

@@ -1,4 +1,4 @@
-"""What the engine says when an event is not to be handled now. Each carries the event, and its docstring says what to do."""
+"""What the engine says when an event is not to be handled now. Each carries the event; its docstring says the fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class OrderingError(Exception):
 
 
 class EventArrivedEarly(OrderingError):
-    """The event waits for the one that it follows. Acknowledge its message: the engine keeps it and will hand it out."""
+    """The event waits for the one that it follows. Acknowledge its message: the engine keeps it, and hands it out."""
 
 
 class EventBeingProcessed(OrderingError):
@@ -26,8 +26,8 @@ class EventAlreadySeen(OrderingError):
 
 
 class MaxDepthExceeded(OrderingError):
-    """Handlers have called each other too deeply for this event: the events follow each other in a circle, or nearly."""
+    """Handlers have called each other too deeply for this event: do events follow each other in a circle?"""
 
 
 class LeaseLost(OrderingError):
-    """The lease on the event ran out while its handler worked, and somebody else has it now. Undo, or trust the fence."""
+    """The lease ran out while the handler worked, and somebody else has the event now. Undo, or trust the fence."""

@@ -1,9 +1,9 @@
 -- Decide about one event that was delivered: grant its lease, park it, or refuse it.
 -- keys: waitlist
--- args: id token claim leader occurred payload old lookback lease keep mode
+-- args: id token claim leader occurred payload received lookback lease keep mode
 -- returns: granted fence | seen | held | parked | waiting ms | drain token
 local id, token, claim, leader = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local occurred, payload, old = ARGV[5], ARGV[6], ARGV[7]
+local occurred, payload, received = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local lookback, lease, keep, mode = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 
 if redis.call("EXISTS", key("seen:" .. id)) == 1 then
@@ -39,8 +39,8 @@ if text(leader) and mode == "causal" and not forced then
       end
     end
   else
-    local since = redis.call("ZSCORE", key("waitlist"), id)
-    local overdue = mine or old == "1" or (old == "" and since and now - since >= lookback)
+    local since = received or tonumber(redis.call("ZSCORE", key("waitlist"), id) or now)
+    local overdue = mine or now - since >= lookback
     if is_expected(leader) or not overdue then
       park(id, leader, occurred, payload)
       local left = redis.call("PTTL", key("processing:" .. leader))

@@ -1,0 +1,83 @@
+"""The engine in Prefect: name this module in `PREFECT_SERVER_EVENTS_CAUSAL_ORDERING`, and nothing else changes.
+
+It takes Prefect's Redis settings, event classes and exceptions, and the key names of the original where they mean the
+same. As in the original, the constants below are read when they are used, and an event is old by its `received`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from prefect.server.events.ordering import (
+    MAX_DEPTH_OF_PRECEDING_EVENT,
+    PRECEDING_EVENT_LOOKBACK,
+    SEEN_EXPIRATION,
+    EventArrivedEarly,
+    MaxDepthExceeded,
+)
+from prefect.server.events.ordering import CausalOrdering as _PrefectOrdering
+from prefect.server.events.ordering.memory import EventBeingProcessed
+from prefect.server.events.schemas.events import ReceivedEvent
+from prefect_redis.client import cluster_key_prefix, get_async_redis_client
+
+from ordering import causal
+from ordering.causal import EventProcessingCompletion
+from ordering.policy import IN_FLIGHT_EVENT_TIMEOUT, Policy
+
+__all__ = [
+    "IN_FLIGHT_EVENT_TIMEOUT",
+    "MAX_DEPTH_OF_PRECEDING_EVENT",
+    "PRECEDING_EVENT_LOOKBACK",
+    "SEEN_EXPIRATION",
+    "CausalOrdering",
+    "EventAlreadySeen",
+    "EventArrivedEarly",
+    "EventBeingProcessed",
+    "EventProcessingCompletion",
+    "MaxDepthExceeded",
+]
+
+
+class EventAlreadySeen(EventArrivedEarly):
+    """The event was handled before. Prefect acknowledges what arrives early, and so it does with this."""
+
+
+class CausalOrdering(causal.CausalOrdering, _PrefectOrdering):
+    """The engine, as Prefect makes it: anew for every event, from nothing but a scope."""
+
+    errors = causal.Errors(
+        early=EventArrivedEarly,
+        seen=EventAlreadySeen,
+        held=EventBeingProcessed,
+        depth=MaxDepthExceeded,
+    )
+
+    def __init__(self, scope: str) -> None:
+        self._prefix = cluster_key_prefix(scope or "prefect:events:ordering")
+        super().__init__(scope, redis=get_async_redis_client(), event_type=ReceivedEvent)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that the constants of this module add up to now."""
+        lookback = PRECEDING_EVENT_LOOKBACK
+        return Policy(
+            lookback=lookback,
+            retention=max(SEEN_EXPIRATION, lookback, timedelta(seconds=1)),
+            lease=2 * IN_FLIGHT_EVENT_TIMEOUT,
+            max_depth=MAX_DEPTH_OF_PRECEDING_EVENT,
+            age_by="received",
+        )
+
+    @policy.setter
+    def policy(self, _: Policy) -> None:
+        """Ignore the default: the constants decide."""
+
+    def _key(self, key: str) -> str:
+        if not self.scope and not self._prefix.startswith("{"):
+            return key
+        return f"{self._prefix}:{key}"
+
+    async def get_lost_followers(self) -> list[Any]:
+        """Return events that wait in vain, with everything that waits for them, in the order they occurred."""
+        return await self._lost_followers(chains=True)
