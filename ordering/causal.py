@@ -61,16 +61,6 @@ class EventProcessingCompletion:
 
 
 @dataclass(slots=True)
-class Grant:
-    """A lease on one event."""
-
-    event: Any
-    token: str
-    fence: int
-    lost: bool = False
-
-
-@dataclass(slots=True)
 class _Desk:
     """What one process remembers of its own attempts, for one scope."""
 
@@ -80,6 +70,19 @@ class _Desk:
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on the queues of leaders."""
+
+
+@dataclass(slots=True)
+class Grant:
+    """A lease on one event."""
+
+    event: Any
+    token: str
+    fence: int
+    desk: _Desk
+    lost: bool = False
+    handed: bool = False
+    """Whether the handler was called with the event and may still enter the engine for it, once."""
 
 
 _desks: WeakKeyDictionary[Any, dict[str, _Desk]] = WeakKeyDictionary()
@@ -253,8 +256,7 @@ class CausalOrdering:
 
         Raises EventArrivedEarly, EventAlreadySeen, EventBeingProcessed, MaxDepthExceeded, LeaseLost.
         """
-        handed = _current.get()
-        if handed is not None and _id(handed.event) == _id(event):
+        if self._is_handed(event):
             yield  # the drain that called the handler holds the lease, and completes the event afterwards
             return
         if depth > self.policy.max_depth:
@@ -274,6 +276,13 @@ class CausalOrdering:
                 await self._abandon(leader)
             raise
         await _Drain(self, handler, depth, [(leader, queue)] if queue else []).run(grant)
+
+    def _is_handed(self, event: Any) -> bool:
+        grant = _current.get()
+        if grant is None or not grant.handed or grant.desk is not self._desk or _id(grant.event) != _id(event):
+            return False
+        grant.handed = False
+        return True
 
     async def _refuse(self, handler: Handler, event: Any, answer: str, depth: int) -> None:
         match answer.split():
@@ -310,7 +319,7 @@ class CausalOrdering:
             )
         )
         if reply[0] == "granted":
-            return "granted", Grant(event, token, int(reply[1]))
+            return "granted", Grant(event, token, int(reply[1]), self._desk)
         return " ".join(reply), None
 
     def _received(self, event: Any) -> str | int:
@@ -514,7 +523,7 @@ class _Drain:
         _, identity, fence, payload, leader, more = words(reply)
         level = self._descend(leader, token, completed, level, more=more == "1")
         event = ordering._parse(identity, payload)
-        grant = Grant(event, token, int(fence))
+        grant = Grant(event, token, int(fence), ordering._desk, handed=True)
         if event is None:
             await ordering._call("unpark", identity)
             return await self._next()

@@ -1,0 +1,117 @@
+"""A real redis-server and fakeredis for the engine's own tests, in real time, with short policies."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import fakeredis
+import pytest
+import redis.asyncio
+
+from ordering import CausalOrdering, Policy, ReceivedEvent
+from simulation.servers import bundled_server
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def socket() -> Iterator[str]:
+    """The address of a redis-server of the tests' own."""
+    with tempfile.TemporaryDirectory(prefix="causim-test-") as folder:
+        address = f"{folder}/redis"
+        arguments = [bundled_server(), "--port", "0", "--unixsocket", address, "--save", "", "--dir", folder]
+        process = subprocess.Popen([str(a) for a in arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(2_000):
+                if Path(address).exists():
+                    break
+                time.sleep(0.005)
+            yield address
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(params=["server", "embedded"])
+async def connect(request: pytest.FixtureRequest, socket: str) -> AsyncIterator[Any]:
+    """Returns new clients of one empty store."""
+    clients = []
+    server = fakeredis.FakeServer(version=(7,))
+
+    def make() -> Any:
+        if request.param == "embedded":
+            client: Any = fakeredis.FakeAsyncRedis(server=server)
+        else:
+            client = redis.asyncio.Redis(unix_socket_path=socket)
+        clients.append(client)
+        return client
+
+    await make().flushall()
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+class Fleet:
+    """Several processes of one scope, and events to give them."""
+
+    def __init__(self, connect: Any) -> None:
+        self._connect = connect
+        self._tokens = itertools.count(1)
+
+    def engine(self, policy: Policy | None = None, scope: str = "test") -> CausalOrdering:
+        """Return an engine in a process of its own."""
+        return CausalOrdering(
+            scope, redis=self._connect(), policy=policy or Policy(), token=lambda: f"t{next(self._tokens)}"
+        )
+
+
+@pytest.fixture
+def fleet(connect: Any) -> Fleet:
+    """Several processes of one scope."""
+    return Fleet(connect)
+
+
+def event(number: int, follows: int = 0, occurred: int | None = None, **more: Any) -> ReceivedEvent:
+    """Return event `number`, which follows event `follows`."""
+    moment = START + timedelta(seconds=number if occurred is None else occurred)
+    leader = UUID(int=follows) if follows else None
+    return ReceivedEvent(id=UUID(int=number), follows=leader, occurred=moment, received=moment, **more)
+
+
+def number(one: Any) -> int:
+    """Return an event's number."""
+    return int(one.id.int)
+
+
+class Recorder:
+    """A handler that writes down what it handled; plain, or entering the engine again."""
+
+    def __init__(self, engine: CausalOrdering, *, reentrant: bool = True) -> None:
+        self.engine = engine
+        self.reentrant = reentrant
+        self.handled: list[int] = []
+        self.depths: list[int] = []
+        self.failing: dict[int, int] = {}
+
+    async def __call__(self, one: Any, depth: int = 0) -> None:
+        if depth and not self.reentrant:
+            await self._work(one, depth)
+            return
+        async with self.engine.preceding_event_confirmed(self, one, depth):
+            await self._work(one, depth)
+
+    async def _work(self, one: Any, depth: int) -> None:
+        if self.failing.get(number(one), 0):
+            self.failing[number(one)] -= 1
+            raise RuntimeError(f"event {number(one)} is hard")
+        self.handled.append(number(one))
+        self.depths.append(depth)

@@ -1,0 +1,293 @@
+"""Leases and claims: one owner at a time, whoever dies is replaced, whoever is late learns it."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordering import (
+    EventAlreadySeen,
+    EventArrivedEarly,
+    EventBeingProcessed,
+    LeaseLost,
+    Policy,
+    fencing_token,
+)
+from tests.ordering.conftest import Fleet, Recorder, event, number
+
+SHORT = Policy(
+    lookback=timedelta(milliseconds=300),
+    retention=timedelta(seconds=60),
+    lease=timedelta(milliseconds=150),
+    retry_delay=timedelta(milliseconds=20),
+)
+
+
+async def park(handler: Recorder, *events: Any) -> None:
+    for one in events:
+        with pytest.raises(EventArrivedEarly):
+            await handler(one)
+
+
+async def sweep(handler: Recorder) -> list[int]:
+    lost = await handler.engine.get_lost_followers()
+    for one in lost:
+        try:
+            await handler(one)
+        except (EventArrivedEarly, EventAlreadySeen):
+            continue
+    return [number(one) for one in lost]
+
+
+async def test_two_cannot_hold_one_event(fleet: Fleet) -> None:
+    one, two = fleet.engine(), fleet.engine()
+    assert await one.record_event_as_processing(event(1)) is True
+    assert await two.record_event_as_processing(event(1)) is False
+    with pytest.raises(EventBeingProcessed):
+        await Recorder(two)(event(1))
+    await one.forget_event_is_processing(event(1))
+    assert await two.record_event_as_processing(event(1)) is True
+
+
+async def test_nobody_can_give_back_what_another_holds(fleet: Fleet) -> None:
+    one, two = fleet.engine(), fleet.engine()
+    await one.record_event_as_processing(event(1))
+    await two.forget_event_is_processing(event(1))
+    assert await one.event_has_started_processing(event(1))
+
+
+async def test_a_duplicate_of_a_handled_event_is_refused_in_the_step_that_would_grant_it(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    await handler(event(1))
+    with pytest.raises(EventAlreadySeen):
+        await handler(event(1))
+    assert handler.handled == [1]
+
+
+async def test_a_lease_is_renewed_while_the_handler_works(fleet: Fleet) -> None:
+    one, two = fleet.engine(SHORT), Recorder(fleet.engine(SHORT))
+    async with one.preceding_event_confirmed(two, event(1)):
+        for _ in range(8):
+            await asyncio.sleep(0.06)  # in all, more than three leases
+            with pytest.raises(EventBeingProcessed):
+                await two(event(1))
+
+
+async def test_a_holder_that_lost_its_lease_learns_it_and_completes_nothing(fleet: Fleet) -> None:
+    one, two = fleet.engine(SHORT), fleet.engine(SHORT)
+    held = asyncio.Event()
+
+    async def late() -> None:
+        async with one.event_is_processing(event(1)):
+            await one.redis.delete(one._key(f"processing:{event(1).id}"))  # the lease ran out
+            held.set()
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(late())
+    await held.wait()
+    assert await two.record_event_as_processing(event(1))
+    with pytest.raises(LeaseLost):
+        await task
+    assert await two.event_has_started_processing(event(1)), "the successor's lease must survive"
+    assert not await two.event_has_been_seen(event(1))
+
+
+async def test_fences_grow(fleet: Fleet) -> None:
+    one, two = fleet.engine(), fleet.engine()
+    fences = []
+    for engine in (one, two, one):
+        with pytest.raises(RuntimeError):
+            async with engine.preceding_event_confirmed(Recorder(engine), event(1)):
+                fences.append(fencing_token())
+                raise RuntimeError
+    assert fences == sorted(set(fences))
+    assert fencing_token() is None
+
+
+async def test_a_failing_handler_gives_its_event_back_at_once(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    handler.failing = {1: 1}
+    with pytest.raises(RuntimeError):
+        await handler(event(1))
+    assert not await handler.engine.event_has_started_processing(event(1))
+    await handler(event(1))
+    assert handler.handled == [1]
+
+
+async def test_one_failing_follower_delays_no_sibling_and_is_tried_again(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    await park(handler, event(2, 1), event(3, 1), event(4, 2))
+    handler.failing = {2: 1}
+    await handler(event(1))
+    assert handler.handled == [1, 3]
+    await asyncio.sleep(0.03)
+    assert await sweep(handler) == [2]
+    assert handler.handled == [1, 3, 2, 4]
+
+
+async def test_a_follower_that_always_fails_is_dead_lettered_and_its_followers_go_on(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    await park(handler, event(2, 1), event(3, 2))
+    handler.failing = {2: 99}
+    await handler(event(1))
+    for _ in range(5):
+        await asyncio.sleep(0.03)
+        try:
+            await sweep(handler)
+        except RuntimeError:
+            continue
+    assert handler.handled == [1, 3]
+    assert "was given up after 4 failed attempts" in caplog.text
+    assert await handler.engine.redis.get(handler.engine._key(f"dead:{event(2).id}"))
+
+
+async def test_followers_of_a_leader_whose_consumer_died_after_completing_it_are_offered_within_a_lease(
+    fleet: Fleet,
+) -> None:
+    dying, other = fleet.engine(SHORT), Recorder(fleet.engine(SHORT))
+    await park(other, event(3, 1), event(2, 1))
+    await dying.record_event_as_processing(event(1))
+    await dying.complete_event_and_get_followers(event(1))  # …and dies here
+    assert await sweep(other) == []
+    await asyncio.sleep(0.17)
+    assert await sweep(other) == [2, 3]
+    assert other.handled == [2, 3]
+
+
+async def test_lost_followers_surface_after_the_lookback_in_causal_order(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    await park(handler, event(4, 3), event(3, 2), event(2, 1))
+    assert await sweep(handler) == []
+    await asyncio.sleep(0.32)
+    assert await sweep(handler) == [2]
+    assert handler.handled == [2, 3, 4]
+
+
+async def test_many_sweeps_at_once_share_the_work(fleet: Fleet) -> None:
+    handlers = [Recorder(fleet.engine(SHORT)) for _ in range(4)]
+    await park(handlers[0], *(event(n, 1) for n in range(10, 30)))
+    await asyncio.sleep(0.32)
+    found = await asyncio.gather(*(handler.engine.get_lost_followers() for handler in handlers))
+    assert sorted(number(one) for lost in found for one in lost) == list(range(10, 30))
+
+
+async def test_what_a_dead_sweeper_had_claimed_is_offered_again(fleet: Fleet) -> None:
+    dying, other = Recorder(fleet.engine(SHORT)), Recorder(fleet.engine(SHORT))
+    await park(dying, event(2, 1), event(3, 1))
+    await asyncio.sleep(0.32)
+    assert len(await dying.engine.get_lost_followers()) == 2  # …and dies before it handles them
+    assert await sweep(other) == []
+    await asyncio.sleep(0.17)
+    assert await sweep(other) == [2, 3]
+    assert other.handled == [2, 3]
+
+
+async def test_a_circle_ends_each_member_once_loudly(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    await park(handler, event(1, 3), event(2, 1), event(3, 2))
+    await asyncio.sleep(0.32)
+    for _ in range(3):
+        await sweep(handler)
+    assert sorted(handler.handled) == [1, 2, 3]
+    assert "the circle is broken here" in caplog.text
+
+
+async def test_a_late_leader_and_the_sweep_do_not_both_handle_a_follower(fleet: Fleet) -> None:
+    sweeper, late = Recorder(fleet.engine(SHORT)), Recorder(fleet.engine(SHORT))
+    await park(sweeper, event(2, 1))
+    await asyncio.sleep(0.32)
+    [held] = await sweeper.engine.get_lost_followers()
+    await late(event(1))
+    await sweeper(held)
+    assert (late.handled, sweeper.handled) == ([1], [2])
+
+
+async def test_a_fresh_sibling_does_not_overtake_those_that_wait(fleet: Fleet) -> None:
+    one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
+    await park(one, event(2, 1), event(3, 1))
+    order: list[int] = []
+
+    async def slow(released: Any, depth: int = 0) -> None:
+        order.append(number(released))
+        if number(released) == 2:  # while event 2 is being handled, event 4 arrives elsewhere
+            with pytest.raises(EventArrivedEarly):
+                await two(event(4, 1))
+
+    async with one.engine.preceding_event_confirmed(slow, event(1)):
+        pass
+    assert order == [2, 3, 4]
+    assert two.handled == []
+
+
+async def test_a_duplicate_of_a_released_follower_is_not_handled_elsewhere(fleet: Fleet) -> None:
+    one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
+    await park(one, event(2, 1), event(3, 1))
+
+    async def slow(released: Any, depth: int = 0) -> None:
+        if number(released) == 2:
+            with pytest.raises(EventBeingProcessed):
+                await two(event(2, 1))
+            with pytest.raises(EventArrivedEarly):
+                await two(event(3, 1))
+
+    async with one.engine.preceding_event_confirmed(slow, event(1)):
+        pass
+    assert two.handled == []
+
+
+async def test_a_backlog_older_than_the_lookback_stays_in_order(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())  # the events were received in 2024
+    await park(handler, event(2, 1))
+    await handler(event(1))
+    assert handler.handled == [1, 2]
+
+
+async def test_by_the_originals_rule_an_old_event_is_not_held_back(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(Policy(age_by="received")))
+    await handler(event(2, 1))
+    assert handler.handled == [2]
+
+
+async def test_a_payload_that_cannot_be_read_concerns_that_event_alone(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Recorder(fleet.engine())
+    await park(handler, event(2, 1), event(3, 1))
+    await handler.engine.redis.set(handler.engine._key(f"event:{event(2).id}"), b"{damaged")
+    await handler(event(1))
+    assert handler.handled == [1, 3]
+    assert str(event(2).id) in caplog.text
+
+
+async def test_a_payload_that_is_gone_concerns_that_event_alone(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    handler = Recorder(fleet.engine())
+    await park(handler, event(2, 1), event(3, 1))
+    await handler.engine.redis.delete(handler.engine._key(f"event:{event(2).id}"))
+    await handler(event(1))
+    assert handler.handled == [1, 3]
+    assert str(event(2).id) in caplog.text
+
+
+async def test_cancellation_gives_everything_back_at_once(fleet: Fleet) -> None:
+    one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
+    await park(one, event(2, 1), event(3, 1))
+    reached = asyncio.Event()
+
+    async def slow(released: Any, depth: int = 0) -> None:
+        reached.set()
+        await asyncio.sleep(60)
+
+    async def work() -> None:
+        async with one.engine.preceding_event_confirmed(slow, event(1)):
+            pass
+
+    task = asyncio.create_task(work())
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await sweep(two) == [2, 3]
+    assert two.handled == [2, 3]
