@@ -44,6 +44,10 @@ class Chronicle:
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
         """What `recording.owner_of` has found out so far."""
+        self.family_work: dict[str, list[Span]] = {}
+        """What `waiting.busy_spans` has found out: by root, the time in which its family was being handled."""
+        self.faults: Counter[str] = Counter()
+        """How often each kind of fault struck."""
         self._silences: dict[str, list[Span]] = {}
 
     def __iter__(self) -> Iterator[EventStory]:
@@ -291,6 +295,7 @@ class _Scribe:
     def lost(self, index: int, entry: Entry) -> None:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
+            self.told.faults[self.last_fault] += 1
         if entry.kind == "store-lost" or entry.event:
             self.losses.append((index, entry, str(entry.details.get("fault") or self.last_fault)))
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
-from simulation.invariants.records import EventStory, Handling
 from simulation.invariants.recording import unrecorded
+from simulation.invariants.records import EventStory, Handling
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "handled-once"

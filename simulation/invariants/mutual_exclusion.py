@@ -20,8 +20,8 @@ from collections.abc import Iterator
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moment, moments
-from simulation.invariants.records import NEVER, EventStory, Handling
 from simulation.invariants.recording import length
+from simulation.invariants.records import NEVER, EventStory, Handling
 from simulation.invariants.spans import within
 from simulation.invariants.verdict import Invariant, Violation
 

@@ -41,13 +41,15 @@ class Finding:
 class Judgement:
     """What the judge says of a history.
 
-    `coverage` counts what was exercised, by the words of COVERAGE; `reasons` say why the verdict is `unknown`, and are
-    empty otherwise; `verdicts` has one finding for each invariant that was judged.
+    `coverage` counts what was exercised, by the words of COVERAGE; `missing` are the words that the header asks for and
+    that did not happen; `reasons` say why the history proves nothing for other causes; `verdicts` has one finding for
+    each invariant that was judged.
     """
 
     verdict: Verdict
     violations: tuple[Violation, ...]
     coverage: Mapping[str, int]
+    missing: tuple[str, ...]
     reasons: tuple[str, ...]
     verdicts: Mapping[str, Finding]
 
