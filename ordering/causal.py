@@ -319,6 +319,8 @@ class CausalOrdering:
             )
         )
         if reply[0] == "granted":
+            if len(reply) == 3:
+                self._desk.queues[leader] = reply[2]
             return "granted", Grant(event, token, int(reply[1]), self._desk)
         return " ".join(reply), None
 
@@ -379,6 +381,13 @@ class CausalOrdering:
             _ms(policy.lease),
             _ms(policy.retention),
             _ms(policy.retention),
+        )
+
+    def _lament(self, identity: str) -> None:
+        logger.error(
+            "Event %s of scope %r was parked, but what it said is gone from Redis; it cannot be handled",
+            identity,
+            self.scope,
         )
 
     def _parse(self, identity: str, payload: str | bytes) -> Any:
@@ -488,57 +497,45 @@ class _Drain:
         """Complete an event, and take the next."""
         leader, token, _ = self._stack[-1] if self._stack else ("", "", 0)
         following = self._ordering._token()
-        reply = await self._ordering._complete(_id(grant.event), grant.token, leader, token, following)
-        if text(reply[0]) == "lost":
+        reply = words(await self._ordering._complete(_id(grant.event), grant.token, leader, token, following))
+        if reply[0] == "lost":
             raise self._ordering.errors.lost(grant.event)
-        return await self._take(reply, following, _id(grant.event), level)
+        return await self._take(reply, following, _id(grant.event), level) or await self._next()
 
     async def _next(self) -> tuple[Grant | None, int]:
-        """Take the next event of the queue that is drained, or of the one below it."""
+        """Take the next event of the queue that is drained, or of those below it."""
         ordering, policy = self._ordering, self._ordering.policy
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            reply = await ordering._call("advance", leader, token, following, _ms(policy.lease), _ms(policy.retention))
-            grant, level = await self._take(reply, following, "", level)
-            if grant is not None:
-                return grant, level
+            reply = words(
+                await ordering._call("advance", leader, token, following, _ms(policy.lease), _ms(policy.retention))
+            )
+            if reply[0] == "lost":  # somebody took the queue over: it is his now
+                self._stack.pop()
+            elif taken := await self._take(reply, following, "", level):
+                return taken
         return None, 0
 
-    async def _take(self, reply: Any, token: str, completed: str, level: int) -> tuple[Grant | None, int]:
+    async def _take(self, reply: list[str], token: str, completed: str, level: int) -> tuple[Grant, int] | None:
+        """Read what was handed out, and keep the stack to the queues that are unfinished."""
         ordering = self._ordering
-        match words(reply[:1])[0], len(reply):
-            case "missing", _:
-                logger.error(
-                    "Event %s of scope %r was parked, but what it said is gone from Redis; it cannot be handled",
-                    text(reply[1]),
-                    ordering.scope,
-                )
-                self._descend(text(reply[2]), token, completed, level, more=True)
-                return await self._next()
-            case "done", 1:
-                if self._stack:
-                    self._stack.pop()
-                return await self._next() if self._stack else (None, 0)
-        _, identity, fence, payload, leader, more = words(reply)
-        level = self._descend(leader, token, completed, level, more=more == "1")
-        event = ordering._parse(identity, payload)
-        grant = Grant(event, token, int(fence), ordering._desk, handed=True)
+        word, left, *rest = reply
+        if left == "0" and self._stack:
+            self._stack.pop()
+        if word == "done":
+            return None
+        identity, leader = rest[0], rest[-1]
+        if leader == completed:
+            self._stack.append((leader, token, level + 1))
+        if word == "missing":
+            ordering._lament(identity)
+            return None
+        event = ordering._parse(identity, rest[2])
         if event is None:
             await ordering._call("unpark", identity)
-            return await self._next()
-        return grant, level
-
-    def _descend(self, leader: str, token: str, completed: str, level: int, *, more: bool) -> int:
-        """Keep the stack to the queues that are not empty yet, and return the level of the event that was taken."""
-        if leader == completed:
-            if more:
-                self._stack.append((leader, token, level + 1))
-            return level + 1
-        level = self._stack[-1][2]
-        if not more:
-            self._stack.pop()
-        return level
+            return None
+        return Grant(event, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]
 
 
 def _id(event: UUID | Any) -> str:

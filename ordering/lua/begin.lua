@@ -1,7 +1,7 @@
 -- Decide about one event that was delivered: grant its lease, park it, or refuse it.
 -- keys: waitlist
 -- args: id token claim leader occurred payload received lookback lease keep mode
--- returns: granted fence | seen | held | parked | waiting ms | drain token
+-- returns: granted fence drain | granted fence | seen | held | parked | waiting ms | drain token
 local id, token, claim, leader = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local occurred, payload, received = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local lookback, lease, keep, mode = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
@@ -27,16 +27,17 @@ if text(leader) and mode == "causal" and not forced then
   if redis.call("EXISTS", key("seen:" .. leader)) == 1 or redis.call("EXISTS", key("dead:" .. leader)) == 1 then
     -- Siblings that came earlier and have not started go first.
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
-    if first and not mine then
-      local draining = is_live("releases", leader)
-      local ours = text(claim) and redis.call("HGET", key("drainers"), leader) == claim
-      if not (first == id and (ours or not draining)) then
-        park(id, leader, occurred, payload)
-        if draining then return {"parked"} end
-        redis.call("ZADD", key("releases"), now + lease, leader)
-        redis.call("HSET", key("drainers"), leader, token)
-        return {"drain", token}
+    local draining = is_live("releases", leader)
+    if (first or draining) and not mine then
+      if first == id and (not draining or is_drained_by(leader, claim)) then
+        local drain = draining and claim or token
+        drain_by(leader, drain, lease)
+        return {"granted", grant(id, token, lease, keep), drain}
       end
+      park(id, leader, occurred, payload)
+      if draining then return {"parked"} end
+      drain_by(leader, token, lease)
+      return {"drain", token}
     end
   else
     local since = received or tonumber(redis.call("ZSCORE", key("waitlist"), id) or now)

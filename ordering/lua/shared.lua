@@ -79,19 +79,33 @@ local function park(id, leader, occurred, payload)
   end
 end
 
+-- A drain is the claim on a leader's queue. It lasts until the last that it handed out is done, so that a sibling which
+-- arrives meanwhile waits behind those that came before it, however long their start takes to reach their handler.
+local function drain_by(leader, token, lease)
+  redis.call("ZADD", key("releases"), now + lease, leader)
+  redis.call("HSET", key("drainers"), leader, token)
+end
+
+local function end_drain(leader)
+  redis.call("ZREM", key("releases"), leader)
+  redis.call("HDEL", key("drainers"), leader)
+end
+
+local function is_drained_by(leader, token)
+  return leader ~= "" and redis.call("HGET", key("drainers"), leader) == token
+end
+
 -- Hand out the next follower of a leader: the earliest that has not started. The queue is the caller's by `drain`.
--- Returns {"granted", id, fence, payload, more} or {"missing", id} or nil if the queue is empty; `more` is "1" or "0".
+-- Returns {"granted", id, fence, payload} or {"missing", id} or nil if the queue is empty, which ends the drain.
 local function next_of(leader, drain, token, lease, keep)
   while true do
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)
     local id = first[1]
     if not id then
-      redis.call("ZREM", key("releases"), leader)
-      redis.call("HDEL", key("drainers"), leader)
+      end_drain(leader)
       return nil
     end
-    redis.call("ZADD", key("releases"), now + lease, leader)
-    redis.call("HSET", key("drainers"), leader, drain)
+    drain_by(leader, drain, lease)
     if redis.call("EXISTS", key("seen:" .. id)) == 1 then
       forget(id)
     elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
@@ -104,12 +118,24 @@ local function next_of(leader, drain, token, lease, keep)
         forget(id)
         return {"missing", id}
       end
-      local fence = grant(id, token, lease, keep)
-      if redis.call("ZCARD", key("queue:" .. leader)) > 0 then return {"granted", id, fence, payload, "1"} end
-      -- All have started: from here on, a sibling that arrives need not wait for anybody.
-      redis.call("ZREM", key("releases"), leader)
-      redis.call("HDEL", key("drainers"), leader)
-      return {"granted", id, fence, payload, "0"}
+      return {"granted", id, grant(id, token, lease, keep), payload}
     end
   end
+end
+
+-- Tell the caller what was handed out, and remember it for a retry of the same request whose reply was lost.
+local function hand_over(answer, left, token, leader, lease)
+  if not answer then return {"done", left} end
+  if answer[1] == "missing" then return {"missing", left, answer[2], leader} end
+  local record = cjson.encode({"next", left, answer[2], answer[3], "", leader})
+  redis.call("SET", key("handed:" .. token), record, "PX", lease)
+  return {"next", left, answer[2], answer[3], answer[4], leader}
+end
+
+local function handed_before(token)
+  local record = token ~= "" and redis.call("GET", key("handed:" .. token))
+  if not record then return nil end
+  local answer = cjson.decode(record)
+  answer[5] = redis.call("GET", key("event:" .. answer[3]))
+  return answer[5] and answer or nil
 end

@@ -39,12 +39,10 @@ end
 for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now, "LIMIT", 0, batch)) do
   local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
   if first then
-    redis.call("ZADD", key("releases"), now + lease, leader)
-    redis.call("HSET", key("drainers"), leader, token)
+    drain_by(leader, token, lease)
     keep(first, leader, "released")
   else
-    redis.call("ZREM", key("releases"), leader)
-    redis.call("HDEL", key("drainers"), leader)
+    end_drain(leader)
   end
 end
 
