@@ -15,6 +15,8 @@ from typing import Any
 
 import tomli_w
 
+from simulation.history import History
+from simulation.invariants import Judgement
 from simulation.world import Run
 
 
@@ -48,14 +50,48 @@ class Shelf:
         return folder
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A run, as the reports ask for it."""
+
+    run: Run
+    scenario_text: str
+    replay: str
+
+    @property
+    def history(self) -> History:
+        """What happened."""
+        return self.run.history
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the judge makes of it."""
+        return self.run.judgement
+
+    @property
+    def commands(self) -> int:
+        """How many commands reached Redis."""
+        return self.run.counts.commands
+
+
 def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> None:
     from reports import write_report
 
-    scenario = tomli_w.dumps(run.scenario.written())
+    scenario = tomli_w.dumps(_runnable(run, folder))
     (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
     run.history.write(folder / "history.jsonl")
     (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
-    write_report(folder, run, scenario_text=scenario, replay=replay)
+    write_report(folder, Reported(run, scenario, replay))
+
+
+def _runnable(run: Run, folder: Path) -> dict[str, Any]:
+    """Return the scenario as it was run, so that it can be run again from where it is kept."""
+    record = run.scenario.written()
+    workload = record["workload"]
+    if workload["kind"] == "trace":
+        file = (Path(run.scenario.folder) / workload["file"]).resolve()
+        workload["file"] = os.path.relpath(file, folder.resolve())
+    return {**record, "seed": run.seed, "engine": run.history.header.engine}
 
 
 def verdict_record(run: Run, replay: str, extra: Mapping[str, Any]) -> dict[str, Any]:

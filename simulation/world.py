@@ -99,6 +99,20 @@ class Run:
 
         return events_frame(self.history)
 
+    @property
+    def latency(self) -> Any:
+        """A picture of how long events took."""
+        from reports.figures import latency_figure
+
+        return latency_figure(self.history)
+
+    @property
+    def followers(self) -> Any:
+        """A picture of what became of followers."""
+        from reports.figures import followers_figure
+
+        return followers_figure(self.history)
+
     def __repr__(self) -> str:
         return f"<Run of {self.scenario.name} seed {self.seed}: {self.verdict}>"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
@@ -49,9 +49,9 @@ def parse_axis(text: str) -> Axis:
 
 
 def _steps(text: str, first: str, last: str, step: str) -> Iterator[Any]:
+    show: Callable[[Decimal], Any] = _number
     try:
         low, high, by = (Decimal(word) for word in (first, last, step))
-        show = _number
     except InvalidOperation:
         try:
             low, high, by = (Decimal(parse_duration(word)) for word in (first, last, step))

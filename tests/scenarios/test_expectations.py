@@ -1,0 +1,51 @@
+"""The shipped scenarios say what they expect of each engine; here it is checked, on a real redis-server."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from simulation import Laboratory, load
+from simulation.summary import Tally, summarise
+
+SCENARIOS = sorted(Path("scenarios").glob("*.toml"))
+LARGE = {"many-consumers", "prefect-etl"}
+"""Scenarios of thousands of events: one seed proves as much as many small ones."""
+SEEDS_TO_CONVICT = 300
+
+
+def cases() -> list[object]:
+    found: list[object] = []
+    for path in SCENARIOS:
+        for engine, expected in load(path).expect.items():
+            marks = [pytest.mark.prefect] if engine == "prefect" else []
+            found.append(pytest.param(path, engine, expected, id=f"{path.stem}-{engine}", marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("path", "engine", "expected"), cases())
+def test_a_scenario_is_as_it_says(
+    path: Path, engine: str, expected: str | tuple[str, ...], laboratory: Laboratory
+) -> None:
+    if engine == "prefect" and find_spec("prefect_redis") is None:
+        pytest.skip("needs the prefect extra")
+    scenario = load(path)
+    wanted = {expected} if isinstance(expected, str) else set(expected)
+    tally = Tally()
+    most = 1 if scenario.name in LARGE else 20 if wanted == {"holds"} else SEEDS_TO_CONVICT
+    for seed in range(1, most + 1):
+        tally.add(summarise(laboratory.run(scenario, seed, engine)))
+        if wanted != {"holds"} and wanted <= set(tally.violations):
+            break
+    if wanted == {"holds"}:
+        assert tally.verdict(scenario.judge.exercise) == "holds", (tally.violations, tally.reasons, tally.missing)
+    else:
+        assert wanted <= set(tally.violations), f"not convicted within {most} seeds: {tally.violations}"
+
+
+@pytest.mark.parametrize("path", [p for p in SCENARIOS if p.stem not in ("many-consumers",)], ids=lambda p: p.stem)
+def test_both_stores_give_the_same_history(path: Path, laboratory: Laboratory, embedded: Laboratory) -> None:
+    scenario = load(path)
+    assert laboratory.run(scenario).digest == embedded.run(scenario).digest

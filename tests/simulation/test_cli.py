@@ -1,0 +1,224 @@
+"""The command line: exit codes, what is printed, what is left behind, and every kind of mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from simulation import History, load
+from simulation.cli import main
+
+HOLDS = 'name = "fine"\n[workload]\nkind = "chains"\n'
+RACE = """
+name = "race"
+[workload]
+kind = "chains"
+order = "reversed"
+interval = "1ms"
+[judge]
+exercise = ["parked"]
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "fine.toml").write_text(HOLDS)
+    (tmp_path / "race.toml").write_text(RACE)
+    (tmp_path / "bad.toml").write_text(HOLDS + "lenght = 3\n")
+    return tmp_path
+
+
+def run(files: Path, *arguments: str) -> int:
+    return main(["run", *arguments, "--out", str(files / "results")])
+
+
+def test_a_scenario_that_holds_exits_with_0_and_leaves_everything(files: Path, capsys: Any) -> None:
+    assert run(files, str(files / "race.toml"), "--seed", "5") == 0
+    said = capsys.readouterr().out
+    assert "race · 5 events · 2 consumers · engine native · redis-server" in said
+    assert "in virtual time · seed 5" in said
+    assert "holds" in said
+    latest = files / "results" / "race" / "latest"
+    assert latest.is_symlink()
+    assert {path.name for path in latest.iterdir()} >= {
+        "scenario.toml", "history.jsonl", "verdict.json", "events.parquet", "latency.png", "followers.png",
+    }  # fmt: skip
+    verdict = json.loads((latest / "verdict.json").read_text())
+    assert (verdict["verdict"], verdict["seed"], verdict["engine"]) == ("holds", 5, "native")
+    assert History.read(latest / "history.jsonl").digest == verdict["digest"]
+    assert len(pd.read_parquet(latest / "events.parquet")) == 5
+    assert load(latest / "scenario.toml").seed == 5
+
+
+def test_a_scenario_that_is_violated_exits_with_1_and_says_how_to_replay_it(files: Path, capsys: Any) -> None:
+    assert run(files, str(files / "race.toml"), "--engine", "null", "--seeds", "3") == 1
+    said = capsys.readouterr().out
+    assert "violated  causal-order  in 3 of 3 seeds (100.0%), first at seed 1" in said
+    assert "because   the effect of event c1." in said
+    assert f"replay    causim run {files / 'race.toml'} --engine null --seed 1" in said
+
+
+def test_a_run_that_exercised_nothing_of_what_it_is_about_exits_with_5(files: Path, capsys: Any) -> None:
+    (files / "dull.toml").write_text(RACE.replace("reversed", "in-order").replace('"1ms"', '"5s"'))
+    assert run(files, str(files / "dull.toml")) == 5
+    assert "nothing was proved about 'parked': it did not happen" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "bad.toml"], "there is no such key; did you mean 'length'?"),
+        (["run", "nowhere.toml"], "no such file or folder"),
+        (["run", "empty"], "no scenario files"),
+        (["run", "fine.toml", "--engine", "nativ"], "did you mean 'native'"),
+        (["run", "fine.toml", "--store", "postgres"], "known are server, embedded"),
+        (["run", "fine.toml", "--redis-server", "/bin/false", "--store", "server"], "does not start under libfaketime"),
+        (["check", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["check", "bad.jsonl"], "bad.jsonl:2: 'kind' is 'exploded'"),
+        (["check", "bad.jsonl", "--invariant", "tidy"], "known are causal-order"),
+        (["sweep", "fine.toml", "--vary", "broker.drop=oops:1:2"], "broker.drop"),
+        (["sweep", "fine.toml", "--vary", "broker.dorp=1"], "there is no such key"),
+    ],
+)
+def test_a_mistake_exits_with_4_and_a_sentence(
+    arguments: list[str], complaint: str, files: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    (files / "empty").mkdir()
+    (files / "bad.jsonl").write_text('{"at": 0, "kind": "phase"}\n{"at": 1, "kind": "exploded"}\n')
+    assert main(arguments) == 4
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "x", "--seeds", "0"], ["list", "planets"]])
+def test_bad_usage_exits_with_4(arguments: list[str], capsys: Any) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 4
+    assert "usage: causim" in capsys.readouterr().err
+
+
+def test_an_engine_that_breaks_down_is_an_internal_error_and_says_how_to_report_it(files: Path, capsys: Any) -> None:
+    assert run(files, str(files / "fine.toml"), "--engine", "tests.simulation.engines:Broken") == 3
+    assert "this is a bug in causim or in the engine under test" in capsys.readouterr().err
+
+
+def test_a_history_of_our_own_and_of_others_can_be_checked(files: Path, capsys: Any) -> None:
+    run(files, str(files / "race.toml"))
+    assert main(["check", str(files / "results" / "race" / "latest" / "history.jsonl")]) == 0
+    foreign = [
+        {"at": 0, "kind": "published", "event": "order"},
+        {"at": 1, "kind": "published", "event": "payment", "follows": "order"},
+        {"at": 2, "kind": "delivered", "event": "payment", "consumer": "w"},
+        {"at": 3, "kind": "started", "event": "payment", "consumer": "w", "handling": 1},
+        {"at": 4, "kind": "ended", "event": "payment", "consumer": "w", "handling": 1, "outcome": "ok"},
+        {"at": 5, "kind": "delivered", "event": "order", "consumer": "w"},
+        {"at": 6, "kind": "started", "event": "order", "consumer": "w", "handling": 2},
+        {"at": 7, "kind": "ended", "event": "order", "consumer": "w", "handling": 2, "outcome": "ok"},
+    ]
+    path = files / "foreign.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in foreign))
+    capsys.readouterr()
+    assert main(["check", str(path)]) == 1
+    assert "causal-order" in capsys.readouterr().out
+
+
+def test_a_history_that_is_cut_off_is_judged_up_to_the_cut_and_is_unknown(files: Path, capsys: Any) -> None:
+    run(files, str(files / "race.toml"))
+    whole = (files / "results" / "race" / "latest" / "history.jsonl").read_text()
+    (files / "cut.jsonl").write_text(whole[: len(whole) * 2 // 3])
+    assert main(["check", str(files / "cut.jsonl")]) == 5
+    assert "cut off" in capsys.readouterr().out
+
+
+def test_json_is_one_line_for_each_scenario(files: Path, capsys: Any) -> None:
+    run(files, str(files / "fine.toml"), str(files / "race.toml"), "--json", "--engine", "null")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["scenario"], line["verdict"]) for line in lines] == [("fine", "holds"), ("race", "violated")]
+    assert lines[1]["violations"][0]["invariant"] == "causal-order"
+
+
+def test_quiet_prints_the_verdicts_alone(files: Path, capsys: Any) -> None:
+    run(files, str(files / "fine.toml"), "--quiet", "--no-results")
+    assert capsys.readouterr().out == "holds     fine\n"
+    assert not (files / "results").exists()
+
+
+def test_many_jobs_say_the_same_as_one(files: Path, capsys: Any) -> None:
+    said = []
+    for jobs in ("1", "2"):
+        run(
+            files,
+            str(files / "race.toml"),
+            "--engine",
+            "null",
+            "--seeds",
+            "6",
+            "--jobs",
+            jobs,
+            "--json",
+            "--no-results",
+        )
+        said.append(json.loads(capsys.readouterr().out))
+    assert said[0] == said[1]
+
+
+def test_it_stops_after_as_many_violated_runs_as_asked(files: Path, capsys: Any) -> None:
+    run(files, str(files / "race.toml"), "--engine", "null", "--seeds", "50", "--stop-after", "2", "--json")
+    assert json.loads(capsys.readouterr().out)["seeds"] == 2
+
+
+@pytest.mark.parametrize("what", ["scenarios", "engines", "invariants", "faults", "coverage"])
+def test_everything_can_be_listed(what: str, capsys: Any) -> None:
+    assert main(["list", what]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 4
+    assert all("  " in line for line in lines)
+
+
+def test_a_payload_cannot_dress_up_what_is_printed(files: Path, capsys: Any) -> None:
+    (files / "markup.toml").write_text('name = "[bold]x[/bold]"\n[workload]\nevents = [{ name = "[red]a[/red]" }]\n')
+    assert main(["run", str(files / "markup.toml"), "--no-results"]) == 4
+    assert "key 'name'" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_and_sums_up_what_was_done(files: Path) -> None:
+    command = [sys.executable, "-m", "simulation", "run", str(files / "race.toml"), "--seeds", "100000"]
+    process = subprocess.Popen(
+        [*command, "--out", str(files / "results")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert "interrupted after" in out
+    assert "Traceback" not in err
+    assert (files / "results" / "race" / "latest" / "verdict.json").exists()
+
+
+def test_help_needs_nothing_heavy() -> None:
+    script = "import sys; from simulation.cli import parser; parser(); print([m for m in HEAVY if m in sys.modules])"
+    heavy = ["pandas", "matplotlib", "simpy", "redis", "pydantic", "rich"]
+    code = f"HEAVY = {heavy}\n{script}"
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ}
+    ).stdout
+    assert out.strip() == "[]"
+
+
+def test_the_version_is_told(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("causim 0.")
