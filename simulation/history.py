@@ -35,12 +35,12 @@ KINDS: Mapping[str, str] = {
     "rejected": "the consumer could not handle the delivery, the broker will offer it again (delivery, because)",
     "dead-lettered": "the event was given up, and said so (by: broker or engine)",
     # the engine, as its consumer saw it
-    "parked": "the engine keeps the event until its leader was handled",
-    "refused": "the engine would not handle the event (because: seen, held or depth)",
+    "parked": "the engine keeps the event until its leader was handled (delivery)",
+    "refused": "the engine would not handle the event (because: seen, held or depth; delivery)",
     "lease-lost": "the holder was told that its lease is no longer its own",
-    "started": "a handler began (handling, via: delivered, released or rescued; fingerprint; fence)",
+    "started": "a handler began (handling, via: delivered, released or rescued; fingerprint; fence; delivery)",
     "ended": "a handler ended (handling, outcome: ok, failed or unknown; write: accepted or refused)",
-    "swept": "a consumer's sweep for lost followers ended (found)",
+    "swept": "a consumer's sweep for lost followers ended (found; who writes down one that found 0 writes down all)",
     # the world
     "joined": "a consumer came alive",
     "stopped": "a consumer stopped in good order",
@@ -51,9 +51,9 @@ KINDS: Mapping[str, str] = {
     "healed": "a fault ended (fault)",
     "unreachable": "Redis became unreachable for a consumer, or for all if none is named",
     "reachable": "Redis is reachable again",
-    "store-lost": "the store lost data by an injected fault (keys)",
+    "store-lost": "the store lost data by an injected fault (fault; keys: their names, or left out if it may be any)",
     "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
-    "census": "the keys left in the store when the world was quiet (keys: name to type and ttl)",
+    "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and, if known, role: lock or claim)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
     "reply": "the reply to a request reached the consumer (reply, connection)",
@@ -135,6 +135,8 @@ class Header:
     """The invariants to judge; none named means all."""
     allowed_loss: tuple[str, ...] = ()
     """Losses that the scenario's faults make unavoidable, by name of the fault that causes them."""
+    documented_keys: tuple[str, ...] = ()
+    """Patterns of the keys that may stay in the store without a TTL, because the policy documents them."""
 
     def to_json(self) -> str:
         """Return the header as one line of canonical JSON."""
@@ -148,7 +150,7 @@ class Header:
             raise ValueError(f"format version {record.get('causim-history')!r}; this program reads version {FORMAT}")
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in record.items() if k in known}
-        for name in ("exercise", "invariants", "allowed_loss"):
+        for name in ("exercise", "invariants", "allowed_loss", "documented_keys"):
             if name in values:
                 values[name] = tuple(values[name])
         if "terms" in values:

@@ -1,12 +1,12 @@
 """The judge: a pure function of a history, which knows nothing of engines and cannot be argued with.
 
-Read first `verdict.py` (the shape of a judgement), then `chronicle.py` (a history, arranged by event), then any invariant:
-each is a file of its own that says in its docstring when it holds and what excuses a breach.
+Read first `verdict.py` (the shape of a judgement), then `chronicle.py` (a history, arranged by event), then any
+invariant: each is a file of its own that says in its docstring when it holds and what excuses a breach.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from simulation.history import History
 from simulation.invariants import (
@@ -23,6 +23,7 @@ from simulation.invariants import (
 )
 from simulation.invariants.chronicle import Chronicle, chronicle
 from simulation.invariants.coverage import COVERAGE, coverage
+from simulation.invariants.records import NEVER
 from simulation.invariants.verdict import Finding, Invariant, Judgement, Verdict, Violation
 
 INVARIANTS: Mapping[str, Invariant] = {
@@ -42,6 +43,12 @@ INVARIANTS: Mapping[str, Invariant] = {
 }
 """Every invariant by its name."""
 
+_SHOWN = 5
+
+
+class UnknownInvariant(Exception):
+    """You asked for an invariant that does not exist. The message lists those that do: look for a typing error."""
+
 
 def judge(history: History, names: Sequence[str] = ()) -> Judgement:
     """Judge a history.
@@ -50,23 +57,32 @@ def judge(history: History, names: Sequence[str] = ()) -> Judgement:
         history: what happened.
         names: the invariants to judge; none named means those of the header, and if it names none, all.
 
-    A violation is `violated`, however incomplete the history. Without one, the verdict is `holds` only if the history is
-    whole, something was handled, and everything that the header's `exercise` lists has happened.
+    Raises UnknownInvariant for a name that is none of INVARIANTS.
+
+    A violation is `violated`, however incomplete the history. Without one, the verdict is `holds` only if the history
+    is whole and the run went quiet (a history without phases is taken to tell all there is), something was handled, and
+    everything that the header's `exercise` lists has happened.
     """
     told = chronicle(history)
-    chosen = [INVARIANTS[name] for name in names or history.header.invariants or INVARIANTS]
     violations: list[Violation] = []
     verdicts: dict[str, Finding] = {}
-    for invariant in chosen:
+    for invariant in _chosen(names or history.header.invariants):
         found = list(invariant.check(told))
         violations += found
         verdicts[invariant.name] = _finding(invariant.subjects(told), len(found))
     happened = coverage(told)
-    missing = tuple(word for word in history.header.exercise if not happened[word])
-    reasons = _reasons(history, told, happened)
-    violations.sort(key=lambda violation: (violation.at, violation.invariant, violation.events))
+    missing = tuple(word for word in history.header.exercise if not happened.get(word))
+    reasons = tuple(_reasons(history, told))
+    violations.sort(key=lambda violation: (violation.at, violation.witness, violation.invariant))
     verdict: Verdict = "violated" if violations else "unknown" if missing or reasons else "holds"
     return Judgement(verdict, tuple(violations), happened, missing, reasons, verdicts)
+
+
+def _chosen(names: Sequence[str]) -> list[Invariant]:
+    unknown = [name for name in names if name not in INVARIANTS]
+    if unknown:
+        raise UnknownInvariant(f"no invariant is called {unknown[0]!r}; known are {', '.join(INVARIANTS)}")
+    return [invariant for name, invariant in INVARIANTS.items() if not names or name in names]
 
 
 def _finding(examined: int, violations: int) -> Finding:
@@ -74,15 +90,32 @@ def _finding(examined: int, violations: int) -> Finding:
     return Finding(verdict, examined, violations)
 
 
-def _reasons(history: History, told: Chronicle, happened: Mapping[str, int]) -> tuple[str, ...]:
-    reasons = []
+def _reasons(history: History, told: Chronicle) -> Iterator[str]:
+    """Say why a history proves nothing, whatever the invariants found in it."""
     if history.truncated:
-        reasons.append(f"the history is cut off: {history.truncated}")
-    if told.phases and told.phases[-1].name == "horizon":
-        reasons.append(f"the run reached its horizon before it was quiet; in flight: {told.phases[-1].in_flight}")
-    if not happened["handled"]:
-        reasons.append("nothing was handled")
-    return tuple(reasons)
+        yield f"the history is cut off: {history.truncated}"
+    if told.phases and not told.quiet:
+        last = told.phases[-1]
+        where = "at its horizon" if last.name == "horizon" else f"in its phase {last.name!r}"
+        yield f"the run ended {where}, before it was quiet; in flight: {last.in_flight or _in_flight(told)}"
+    if not any(event.effects for event in told):
+        yield "nothing was handled"
 
 
-__all__ = ["COVERAGE", "INVARIANTS", "Finding", "Invariant", "Judgement", "Verdict", "Violation", "judge"]
+def _in_flight(told: Chronicle) -> str:
+    waiting = [event.name for event in told if event.deliveries and not event.effects and event.dead == NEVER]
+    more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
+    return ", ".join(waiting[:_SHOWN]) + more or "nothing that was delivered"
+
+
+__all__ = [
+    "COVERAGE",
+    "INVARIANTS",
+    "Finding",
+    "Invariant",
+    "Judgement",
+    "UnknownInvariant",
+    "Verdict",
+    "Violation",
+    "judge",
+]

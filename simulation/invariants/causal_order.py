@@ -3,9 +3,9 @@
 Every effect of `f` starts at or after the end of an effect of its leader. An event that follows itself has no leader.
 
 A leader *came* within the lookback if, from f's first delivery until the lookback had passed, it was delivered to
-somebody, or if it was still in somebody's hands when f started: being handled, not yet acknowledged, or parked in turn.
-One delivery does not count: one that was not a second old when f started, and of which its consumer had shown no sign.
-It had not reached Redis, so no engine could know of it (the sweep and the late leader meet at the edge of the lookback).
+somebody, or if it was still in somebody's hands when f started: being handled, not yet answered, or parked in turn. One
+delivery does not count: one that was not a second old when f started, and of which its consumer had shown no sign. It
+had not reached Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback).
 
 In a cycle each member waits for all the others, and itself. No order is right, so the first member to take effect is
 excused as if its leader had never come: not before it was held back for the whole lookback. The others follow in order.
@@ -23,7 +23,7 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "causal-order"
 
 UNDERWAY = 1_000_000
-"""How long a delivery may take to reach Redis, in microseconds, before an engine can be blamed for not knowing of it."""
+"""How long a delivery may take to reach Redis, in microseconds, until an engine is to blame for not knowing of it."""
 
 
 def subjects(told: Chronicle) -> int:
@@ -34,11 +34,11 @@ def subjects(told: Chronicle) -> int:
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each effect that came before its leader's."""
     for event in told:
-        for effect in early(told, event):
-            yield _violation(told, event, effect, NAME)
+        for effect in _early(told, event):
+            yield _violation(told, event, effect)
 
 
-def early(told: Chronicle, event: EventStory) -> Iterator[Handling]:
+def _early(told: Chronicle, event: EventStory) -> Iterator[Handling]:
     """Yield the effects of an event that came before its leader's and are not excused."""
     leader = told.leader_of(event)
     if leader is None:
@@ -96,13 +96,16 @@ def _kept(told: Chronicle, leader: EventStory, effect: Handling, first: Delivery
     )
 
 
-def _violation(told: Chronicle, event: EventStory, effect: Handling, invariant: str) -> Violation:
+def _violation(told: Chronicle, event: EventStory, effect: Handling) -> Violation:
     leader = told.events[event.leader]
     witness = [event.published, effect.start]
     if leader.effects:
         done = leader.effects[0]
         began, ended = moments(effect.start_at, done.end_at)
-        because = f"because the effect of event {event.name} began at {began}, before its leader {leader.name} completed at {ended}"
+        because = (
+            f"because the effect of event {event.name} began at {began},"
+            f" before its leader {leader.name} completed at {ended}"
+        )
         witness += [done.start, done.end]
     else:
         because = (
@@ -111,7 +114,7 @@ def _violation(told: Chronicle, event: EventStory, effect: Handling, invariant: 
         )
         witness += [delivery.index for delivery in leader.deliveries[:1]]
     return Violation(
-        invariant,
+        NAME,
         effect.start_at,
         (event.name, leader.name),
         tuple(dict.fromkeys([effect.consumer, *(h.consumer for h in leader.effects[:1])])),

@@ -36,6 +36,8 @@ class Chronicle:
         self.phases: list[Phase] = []
         self.censuses: list[int] = []
         self.leases_lost: list[int] = []
+        self.crashed_holding: list[int] = []
+        """The crashes of consumers that were handling something."""
         self.store_losses: list[Loss] = []
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
@@ -44,8 +46,6 @@ class Chronicle:
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
         """What `recording.owner_of` has found out so far."""
-        self.family_work: dict[str, list[Span]] = {}
-        """What `waiting.busy_spans` has found out: by root, the time in which its family was being handled."""
         self.faults: Counter[str] = Counter()
         """How often each kind of fault struck."""
         self._silences: dict[str, list[Span]] = {}
@@ -130,13 +130,13 @@ class _Scribe:
     def write(self) -> Chronicle:
         kinds: dict[str, Callable[[int, Entry], None]] = {
             "published": self.published,
-            "duplicated": self.duplicated,
             "dropped": self.lost,
             "delivered": self.delivered,
             "acknowledged": self.closed,
             "rejected": self.closed,
             "dead-lettered": self.dead_lettered,
             "parked": self.parked,
+            "refused": self.refused,
             "lease-lost": self.lease_lost,
             "started": self.started,
             "ended": self.ended,
@@ -184,9 +184,6 @@ class _Scribe:
             story.follows = str(details.get("follows") or "")
             occurred = details.get("occurred")
             story.occurred = occurred if isinstance(occurred, int) else entry.at
-
-    def duplicated(self, index: int, entry: Entry) -> None:
-        self.story(entry.event).duplicates += 1
 
     def delivered(self, index: int, entry: Entry) -> None:
         story = self.story(entry.event)
@@ -243,6 +240,18 @@ class _Scribe:
             story.parked, story.parked_at = index, entry.at
         if delivery := self.delivery_of(entry):
             delivery.parked = True
+            self.answer(delivery, index)
+
+    def refused(self, index: int, entry: Entry) -> None:
+        """Close a delivery that the engine would not handle; a consumer need not answer it at all if it is held."""
+        delivery = self.delivery_of(entry)
+        if delivery and delivery.closed == NEVER:
+            self.close(delivery, index, entry)
+            self.answer(delivery, index)
+
+    def answer(self, delivery: Delivery, index: int) -> None:
+        if delivery.answered == NEVER:
+            delivery.answered = index
 
     def lease_lost(self, index: int, entry: Entry) -> None:
         self.told.leases_lost.append(index)
@@ -273,6 +282,8 @@ class _Scribe:
             handling.end, handling.end_at = index, entry.at
             handling.outcome = str(entry.details.get("outcome", "ok"))
             self.open_handlings[entry.consumer].pop(handling, None)
+            if handling.delivery:
+                self.answer(handling.delivery, index)
 
     def swept(self, index: int, entry: Entry) -> None:
         consumer = self.lives.consumers.get(entry.consumer)
@@ -289,7 +300,10 @@ class _Scribe:
             for delivery in opened.values():
                 if delivery.closed == NEVER:
                     self.close(delivery, index, entry)
-        for handling in self.open_handlings.pop(entry.consumer, {}):
+        cut = self.open_handlings.pop(entry.consumer, {})
+        if entry.kind == "crashed" and (cut or entry.details.get("holding")):
+            self.told.crashed_holding.append(index)
+        for handling in cut:
             handling.end, handling.end_at, handling.outcome, handling.cut = index, entry.at, "unknown", True
 
     def lost(self, index: int, entry: Entry) -> None:
@@ -297,9 +311,11 @@ class _Scribe:
             self.last_fault = str(entry.details.get("fault", ""))
             self.told.faults[self.last_fault] += 1
         if entry.kind == "store-lost" or entry.event:
-            self.losses.append((index, entry, str(entry.details.get("fault") or self.last_fault)))
+            default = "drop" if entry.kind == "dropped" else self.last_fault
+            self.losses.append((index, entry, str(entry.details.get("fault") or default)))
 
     def phase(self, index: int, entry: Entry) -> None:
+        self.lives.tell(index, entry)
         in_flight = _listed(entry.details.get("in_flight"))
         self.told.phases.append(Phase(index, entry.at, str(entry.details.get("phase", "")), in_flight))
 

@@ -1,49 +1,78 @@
-"""clean-store: when the world is quiet, no key is left that will never expire.
+"""clean-store: when the world is quiet, Redis holds nothing that stays for ever.
 
-The census lists the keys that have no lifetime. A lock or a claim that was left behind is such a key, or is a field of
-one; what has a lifetime goes by itself.
+The census lists the keys that are left. A key without a TTL is a leak; so is a lock or a claim, TTL or not, where the
+census says that a key is one. A policy may document keys that stay, as patterns in the header's `documented_keys`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
 
 from simulation.invariants.chronicle import Chronicle
+from simulation.invariants.phrases import moment
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "clean-store"
+
+HELD = ("lock", "claim")
+"""The roles of keys that nobody may hold when all is quiet."""
+
 _SHOWN = 5
 
 
 def subjects(told: Chronicle) -> int:
-    """Count the times that the keys were looked at."""
-    return len(told.censuses)
+    """Count the censuses that were taken when the world was quiet."""
+    return sum(1 for _ in _censuses(told))
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
-    """Yield a violation for each census that found keys without a lifetime."""
-    for index in told.censuses:
-        entry = told.entries[index]
-        keys = entry.details.get("keys")
-        found = keys if isinstance(keys, dict) else {}
-        lasting = sorted(name for name, key in found.items() if _lasts(key))
-        if lasting:
-            shown = ", ".join(lasting[:_SHOWN]) + (
-                f" and {len(lasting) - _SHOWN} more" if len(lasting) > _SHOWN else ""
-            )
-            one = len(lasting) == 1
-            because = f"because {len(lasting)} key{'' if one else 's'} will never expire although all is quiet: {shown}"
-            yield Violation(NAME, entry.at, (), (), because, (index,))
+    """Yield a violation for each census that found keys which should not be there, and why they should not."""
+    for index in _censuses(told):
+        keys = told.entries[index].details.get("keys") or {}
+        if isinstance(keys, Mapping):
+            yield from _violations(told, index, keys)
 
 
-def _lasts(key: object) -> bool:
-    return not isinstance(key, dict) or key.get("ttl") in (None, -1)
+def _censuses(told: Chronicle) -> Iterator[int]:
+    if told.quiet or not told.phases:
+        yield from told.censuses
+
+
+def _violations(told: Chronicle, index: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
+    leaked = _those(told, keys, lambda key: key.get("ttl") in (None, -1) and key.get("role") not in HELD)
+    held = _those(told, keys, lambda key: key.get("role") in HELD)
+    at = told.entries[index].at
+    for names, flaw in ((leaked, "without a TTL"), (held, "that somebody still holds")):
+        if names:
+            because = f"because at {moment(at)}, when the world was quiet, Redis still had {_counted(names)} {flaw}"
+            yield Violation(NAME, at, (), (), f"{because}: {_shortened(names)}", (index,))
+
+
+def _those(told: Chronicle, keys: Mapping[str, Any], flawed: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+    documented = told.header.documented_keys
+    return sorted(
+        name
+        for name, key in keys.items()
+        if flawed(key if isinstance(key, Mapping) else {})
+        and not any(fnmatchcase(name, pattern) for pattern in documented)
+    )
+
+
+def _counted(names: list[str]) -> str:
+    return "a key" if len(names) == 1 else f"{len(names)} keys"
+
+
+def _shortened(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 INVARIANT = Invariant(
     name=NAME,
-    summary="when all is quiet, no key without a lifetime remains: no lock, no claim, no payload",
-    excuses="none",
+    summary="when the world is quiet, no key without a TTL remains, and no lock or claim",
+    excuses="keys that the policy documents",
     subjects=subjects,
     check=check,
 )

@@ -1,25 +1,45 @@
-"""Coverage: what must have happened at least once for a run to prove anything. Each word counts from the history alone."""
+"""Coverage: what a run exercised, each word counted from the history alone.
+
+A run that broke no invariant proves nothing about what never happened in it. A scenario lists under `exercise` the
+words that must have counted at least once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
+from simulation.invariants.cascades import span_of
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.records import NEVER, EventStory, Handling
+from simulation.invariants.spans import within
 
-Counter = Callable[[Chronicle], int]
+Count = Callable[[Chronicle], int]
 
 
-def _kind(kind: str) -> Counter:
+def coverage(told: Chronicle) -> dict[str, int]:
+    """Return how often each thing happened, by the words of COVERAGE."""
+    return {word: count(told) for word, (count, _) in _WORDS.items()}
+
+
+def _entries(kind: str) -> Count:
     return lambda told: told.counts[kind]
 
 
-def _via(via: str) -> Counter:
-    return lambda told: sum(1 for event in told for handling in event.handlings if handling.via == via)
-
-
-def _fault(name: str) -> Counter:
+def _fault(name: str) -> Count:
     return lambda told: told.faults[name]
+
+
+def _handlings(meets: Callable[[Handling], bool]) -> Count:
+    return lambda told: sum(1 for handling in _all_handlings(told) if meets(handling))
+
+
+def _followers(meets: Callable[[Chronicle, EventStory, EventStory], bool]) -> Count:
+    return lambda told: sum(1 for event in told if (leader := told.leader_of(event)) and meets(told, event, leader))
+
+
+def _all_handlings(told: Chronicle) -> Iterator[Handling]:
+    return (handling for event in told for handling in event.handlings)
 
 
 def _handled(told: Chronicle) -> int:
@@ -30,90 +50,125 @@ def _redelivered(told: Chronicle) -> int:
     return sum(1 for event in told for delivery in event.deliveries if delivery.attempt > 1)
 
 
-def _reordered(told: Chronicle) -> int:
-    return sum(1 for event in told if _came_first(event, told.leader_of(event)))
+def _reordered(_: Chronicle, event: EventStory, leader: EventStory) -> bool:
+    return bool(event.deliveries and leader.deliveries) and event.deliveries[0].index < leader.deliveries[0].index
 
 
-def _came_first(event: EventStory, leader: EventStory | None) -> bool:
-    if leader is None or not (event.deliveries and leader.deliveries):
+def _leaderless(_: Chronicle, event: EventStory, leader: EventStory) -> bool:
+    return bool(event.deliveries) and not leader.deliveries and not leader.handlings
+
+
+def _in_cycle(told: Chronicle, event: EventStory, _: EventStory) -> bool:
+    return event.name in told.cycles
+
+
+def _waited_for_leader(told: Chronicle) -> int:
+    return sum(1 for event in told if event.leader for handling in event.handlings if _waited(told, event, handling))
+
+
+def _waited(told: Chronicle, event: EventStory, handling: Handling) -> bool:
+    delivery = handling.delivery
+    if delivery is None or delivery.parked:
         return False
-    return event.deliveries[0].index < leader.deliveries[0].index
+    leading = told.events[event.leader].handlings
+    return any(other.open_at(delivery.index) and NEVER < other.end < handling.start for other in leading)
 
 
-def _failed(told: Chronicle) -> int:
-    return sum(1 for event in told for handling in event.handlings if handling.outcome == "failed")
-
-
-def _waited(told: Chronicle) -> int:
-    return sum(1 for event in told for handling in event.handlings if _waited_for_leader(told, event, handling))
-
-
-def _waited_for_leader(told: Chronicle, event: EventStory, handling: Handling) -> bool:
-    leader, delivery = told.leader_of(event), handling.delivery
-    if leader is None or delivery is None or delivery.parked:
-        return False
-    return any(h.open_at(delivery.index) and NEVER < h.end < handling.start for h in leader.handlings)
+def _outlasted_lease(told: Chronicle) -> int:
+    spans = (span_of(told, handling) for handling in _all_handlings(told))
+    return sum(1 for begin_at, end_at in spans if end_at - begin_at > told.terms.lease)
 
 
 def _lease_expired(told: Chronicle) -> int:
-    """Count handlings that went on for longer than a lease while their consumer could not renew it."""
-    lease = told.terms.lease
-    silent = 0
+    expired = {h for event in told for h in event.handlings if _silenced(told, h)}
     for event in told:
-        for handling in event.handlings:
-            end = told.end_at if handling.end == NEVER else handling.end_at
-            if end - handling.start_at > lease:
-                spans = told.silences(handling.consumer)
-                silent += any(min(e, end) - max(b, handling.start_at) > lease for b, e in spans)
-    return silent + len(told.leases_lost)
+        pairs = pairwise(event.handlings)
+        expired.update(handling for handling, later in pairs if _replaced(told, handling, later))
+    for index in told.leases_lost:
+        entry = told.entries[index]
+        lost = told.events.get(entry.event)
+        held = [h for h in lost.handlings if h.consumer == entry.consumer and h.start < index] if lost else []
+        expired.update(held[-1:])
+    return len(expired)
 
 
-def _crashed_holding(told: Chronicle) -> int:
-    return sum(1 for event in told for handling in event.handlings if handling.cut)
+def _silenced(told: Chronicle, handling: Handling) -> bool:
+    begin_at, end_at = span_of(told, handling)
+    lease = told.terms.lease
+    if end_at - begin_at <= lease:
+        return False
+    silences = within(told.silences(handling.consumer), begin_at, end_at)
+    return any(min(end, end_at) - max(begin, begin_at) > lease for begin, end in silences)
+
+
+def _replaced(told: Chronicle, handling: Handling, later: Handling) -> bool:
+    if handling.cut and told.entries[handling.end].kind == "crashed":
+        return True
+    return handling.open_at(later.start)
+
+
+def _returned_late(told: Chronicle) -> int:
+    return sum(
+        1
+        for event in told
+        for delivery in event.deliveries
+        if event.effects and delivery.at >= event.effects[0].end_at + told.terms.retention
+    )
+
+
+def _duplicate_effects(told: Chronicle) -> int:
+    return sum(max(0, len(event.effects) - 1) for event in told)
 
 
 def _restarted(told: Chronicle) -> int:
-    seen: set[str] = set()
-    again = 0
-    for entry in told.entries:
-        if entry.kind == "joined":
-            again += entry.consumer in seen
-            seen.add(entry.consumer)
-    return again
+    return sum(consumer.restarts for consumer in told.consumers.values())
 
 
-_WORDS: Mapping[str, tuple[Counter, str]] = {
-    "handled": (_handled, "an event was handled"),
-    "parked": (_kind("parked"), "an event was kept back until its leader was handled"),
-    "released": (_via("released"), "an event was handled because its leader had been"),
-    "rescued": (_via("rescued"), "an event was handled by the sweep, its leader had not come"),
-    "waited-for-leader": (_waited, "a delivery waited while its leader was being handled, and then went on"),
-    "reordered": (_reordered, "a follower was delivered before its leader"),
-    "redelivered": (_redelivered, "an event was delivered again because it had not been acknowledged"),
-    "duplicated": (_kind("duplicated"), "an event was delivered once more than it was published"),
-    "dropped": (_kind("dropped"), "the broker lost an event"),
-    "refused": (_kind("refused"), "the engine refused a delivery: seen before, or held by somebody"),
-    "handler-failed": (_failed, "a handler raised"),
-    "dead-lettered": (_kind("dead-lettered"), "an event was given up aloud"),
-    "lease-expired": (_lease_expired, "a holder was silent for longer than its lease while its handler ran"),
-    "crashed": (_kind("crashed"), "a consumer died"),
-    "crashed-while-holding": (_crashed_holding, "a consumer died while it was handling an event"),
-    "stopped": (_kind("stopped"), "a consumer was shut down in good order"),
-    "paused": (_kind("paused"), "a consumer was frozen"),
-    "restarted": (_restarted, "a consumer came back"),
-    "unreachable": (_kind("unreachable"), "Redis was out of reach for a consumer"),
-    "store-lost": (_kind("store-lost"), "the store lost data"),
-    "swept": (_kind("swept"), "a sweep found something"),
+_WORDS: Mapping[str, tuple[Count, str]] = {
+    # the events
+    "handled": (_handled, "an event took effect"),
+    "reordered": (_followers(_reordered), "a follower was first delivered before its leader was"),
+    "leader-lost": (_followers(_leaderless), "a follower was delivered, and its leader never was"),
+    "in-cycle": (_followers(_in_cycle), "an event follows itself through others"),
+    # the queue
+    "duplicated": (_entries("duplicated"), "the broker delivered an event once more than it was asked to"),
+    "dropped": (_entries("dropped"), "the broker lost a delivery"),
+    "redelivered": (_redelivered, "an event was offered again because a delivery of it was not acknowledged"),
+    "rejected": (_entries("rejected"), "a consumer could not handle a delivery"),
+    "dead-lettered": (_entries("dead-lettered"), "an event was given up, and said so"),
+    "returned-late": (_returned_late, "an event was delivered again after the retention of its seen marker"),
+    # the engine
+    "parked": (_entries("parked"), "an event was kept until its leader was handled"),
+    "released": (_handlings(lambda h: h.via == "released"), "an event was handled because its leader had been"),
+    "rescued": (_handlings(lambda h: h.via == "rescued"), "an event was handled because a sweep had found it"),
+    "waited-for-leader": (
+        _waited_for_leader,
+        "a follower was delivered while its leader was being handled, was not parked, and started once that had ended",
+    ),
+    "refused": (_entries("refused"), "the engine would not handle a delivery: seen before, held, or too deep"),
+    "swept": (_entries("swept"), "a consumer told of a sweep"),
+    "lease-expired": (
+        _lease_expired,
+        "a holder lost its lease before it had ended: it was told so, it was paused or cut off for longer than a lease,"
+        " or another handling of the event began while it was open or because its consumer had died",
+    ),
+    "outlasted-lease": (_outlasted_lease, "a handling lasted longer than a lease"),
+    "handled-again": (_duplicate_effects, "an event took effect once more"),
+    "handler-failed": (_handlings(lambda h: h.outcome == "failed"), "a handler raised, or was cancelled"),
+    # the consumers
+    "crashed": (_entries("crashed"), "a consumer died"),
+    "crashed-while-holding": (lambda told: len(told.crashed_holding), "a consumer died while it was handling an event"),
+    "stopped": (_entries("stopped"), "a consumer stopped in good order"),
+    "restarted": (_restarted, "a consumer came back after it had died or stopped"),
+    "paused": (_entries("paused"), "a consumer stopped making progress while the world went on"),
+    # Redis and the way to it
+    "unreachable": (_entries("unreachable"), "Redis was out of reach for a consumer, or for all"),
+    "store-lost": (_entries("store-lost"), "the store lost data by an injected fault"),
     "request-lost": (_fault("request-lost"), "a request to Redis was lost"),
-    "reply-lost": (_fault("reply-lost"), "a reply of Redis was lost after the command was executed"),
-    "error-reply": (_fault("error-reply"), "Redis refused a command"),
-    "slowed": (_fault("latency"), "a packet to or from Redis was slowed down"),
+    "reply-lost": (_fault("reply-lost"), "a reply of Redis was lost after the command had been executed"),
+    "error-reply": (_fault("error-reply"), "Redis refused a command with an error"),
+    "slowed": (_fault("latency"), "a request to Redis, or its reply, was held up by a fault"),
 }
 
-COVERAGE: Mapping[str, str] = {word: text for word, (_, text) in _WORDS.items()}
-"""Every word that a scenario may list under `exercise`, and what it means."""
-
-
-def coverage(told: Chronicle) -> dict[str, int]:
-    """Return how often each thing happened."""
-    return {word: count(told) for word, (count, _) in _WORDS.items()}
+COVERAGE: Mapping[str, str] = {word: meaning for word, (_, meaning) in _WORDS.items()}
+"""Every word that a scenario may list under `exercise`, with its definition."""

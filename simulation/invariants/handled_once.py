@@ -11,6 +11,7 @@ effect is excused where no record of the first can have stopped it:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
@@ -29,13 +30,13 @@ def subjects(told: Chronicle) -> int:
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each effect too many."""
     for event in told:
-        for first, second in repeats(told, event):
-            yield violation(told, event, first, second, NAME)
+        for first, second in _repeats(told, event):
+            yield _violation(event, first, second)
 
 
-def repeats(told: Chronicle, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
+def _repeats(told: Chronicle, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
     """Yield each pair of consecutive effects of an event whose second is not excused."""
-    for first, second in zip(event.effects, event.effects[1:], strict=False):
+    for first, second in pairwise(event.effects):
         if not _excused(told, event, first, second):
             yield first, second
 
@@ -48,11 +49,10 @@ def _excused(told: Chronicle, event: EventStory, first: Handling, second: Handli
     return first.end < second.start and unrecorded(told, first, second.start)
 
 
-def violation(told: Chronicle, event: EventStory, first: Handling, second: Handling, invariant: str) -> Violation:
-    """Return the proof that an event took effect twice, for the invariant that it breaks."""
+def _violation(event: EventStory, first: Handling, second: Handling) -> Violation:
     once, again, twice = moments(first.end_at, second.start_at, second.end_at)
     return Violation(
-        invariant,
+        NAME,
         second.end_at,
         (event.name,),
         tuple(dict.fromkeys((first.consumer, second.consumer))),
@@ -66,8 +66,8 @@ INVARIANT = Invariant(
     name=NAME,
     summary="an event has at most one effect",
     excuses=(
-        "the holder crashed or was cut off between the effect and its recording; the seen marker's retention had passed;"
-        " the store lost the marker by an injected fault"
+        "the holder crashed or was cut off between the effect and its recording; the seen marker's retention had"
+        " passed; the store lost the marker by an injected fault"
     ),
     subjects=subjects,
     check=check,

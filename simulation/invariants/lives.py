@@ -1,10 +1,13 @@
 """When each consumer could work: the spans in which it was down, paused or cut off from Redis.
 
 A consumer whose first mention is `joined` was down until then; any other was there from the start. Being paused ends
-when the consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all.
+when the consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if that is said twice, by
+two faults that overlap, it must be taken back twice. When the world is `healing`, nobody is cut off any more.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 from simulation.history import Entry
 from simulation.invariants.records import ConsumerStory
@@ -17,12 +20,13 @@ EVERYBODY = ""
 class Lives:
     """Keeps the lives of all consumers while a history is read."""
 
-    __slots__ = ("_open", "blackouts", "consumers")
+    __slots__ = ("_cuts", "_open", "blackouts", "consumers")
 
     def __init__(self) -> None:
         self.consumers: dict[str, ConsumerStory] = {}
         self.blackouts: list[Span] = []
         self._open: dict[tuple[str, str], int] = {}
+        self._cuts: Counter[str] = Counter()
 
     def meet(self, name: str, kind: str) -> ConsumerStory:
         """Return the story of a consumer, begun if this is its first mention."""
@@ -39,9 +43,12 @@ class Lives:
         match entry.kind:
             case "joined":
                 self._close("down", name, at)
+                self.consumers[name].restarts += self.consumers[name].left
+                self.consumers[name].left = False
             case "stopped" | "crashed":
                 self._close("paused", name, at)
                 self._open.setdefault(("down", name), at)
+                self.consumers[name].left = True
                 if entry.kind == "crashed":
                     self.consumers[name].crashes.append((index, at))
             case "paused":
@@ -49,9 +56,15 @@ class Lives:
             case "resumed":
                 self._close("paused", name, at)
             case "unreachable":
+                self._cuts[name] += 1
                 self._open.setdefault(("cut_off", name), at)
             case "reachable":
-                self._close("cut_off", name, at)
+                self._cuts[name] -= 1
+                if self._cuts[name] <= 0:
+                    self._mend(name, at)
+            case "phase" if entry.details.get("phase") == "healing":
+                for cut in list(self._cuts):
+                    self._mend(cut, at)
 
     def finish(self, at: int) -> None:
         """Close what is still open at the end of the history, and leave every list of spans merged."""
@@ -70,6 +83,10 @@ class Lives:
                 return self.blackouts
             lanes.append(lane)
         return merge([*self.blackouts, *everywhere(lanes)])
+
+    def _mend(self, name: str, at: int) -> None:
+        self._cuts.pop(name, None)
+        self._close("cut_off", name, at)
 
     def _close(self, what: str, name: str, at: int) -> None:
         since = self._open.pop((what, name), None)

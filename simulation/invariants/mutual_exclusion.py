@@ -73,10 +73,7 @@ def _fence(handling: Handling) -> float:
 
 def _violation(told: Chronicle, earlier: Handling, later: Handling) -> Violation:
     began, again = moments(earlier.start_at, later.start_at)
-    if earlier.end == NEVER:
-        open_until = "and had not ended"
-    else:
-        open_until = f"and went on until {moment(earlier.end_at)}"
+    open_until = "and had not ended" if earlier.end == NEVER else f"and went on until {moment(earlier.end_at)}"
     return Violation(
         NAME,
         later.start_at,
@@ -92,8 +89,8 @@ INVARIANT = Invariant(
     name=NAME,
     summary="handlings of one event never overlap (a crash ends a handling, a pause does not)",
     excuses=(
-        "the first holder was paused or cut off for longer than its lease, and its late write was refused by its fencing"
-        " token; or the lease can have been lost with data that the scenario allows to be lost"
+        "the first holder was paused or cut off for longer than its lease, and its late write was refused by its"
+        " fencing token; or the lease can have been lost with data that the scenario allows to be lost"
     ),
     subjects=subjects,
     check=check,

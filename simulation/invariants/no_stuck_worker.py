@@ -1,78 +1,167 @@
-"""no-stuck-worker: no consumer works on one delivery for longer than the bound without a sign of life.
+"""no-stuck-worker: nobody works for ever, and nothing is tried for ever.
 
-A sign of life is any entry of the consumer about an event. Time in which it was paused or cut off does not count, and
-a run that ends while the delivery is open is judged by how long that was.
+Three clauses, each bounded by `stuck_bound`; time in which the consumer was paused or cut off does not count:
+
+1. A delivery or a handling does not stay open without a sign of progress: any entry of its consumer about its family,
+   since a cascade may take long. Other work of the same consumer is no sign. A delivery is open until it is answered;
+   in a history that tells of no acknowledgements, until it was parked, refused or handled.
+2. A sweep comes round: a consumer that writes down its empty sweeps does so once an interval. Time in which it handles
+   what a sweep found does not count.
+3. A poison event ends in a dead letter: one that was rejected and never took effect is given up, before the world goes
+   quiet, and before it was rejected for longer than the bound.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
+from simulation.invariants.cascades import rescues, span_of
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
-from simulation.invariants.records import NEVER, Delivery
-from simulation.invariants.spans import Clock
+from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory
+from simulation.invariants.spans import Clock, Span
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "no-stuck-worker"
 
 
+class _Work(NamedTuple):
+    """Something that a consumer is at: a delivery or a handling. `end` is -1 if it never ended."""
+
+    event: str
+    consumer: str
+    begin: int
+    end: int
+
+
+class _Silence(NamedTuple):
+    """The time without a sign of progress, and the indices of the entries around it."""
+
+    since: int
+    until: int
+
+
 def subjects(told: Chronicle) -> int:
-    """Count the deliveries."""
-    return sum(len(event.deliveries) for event in told)
+    """Count the deliveries and the handlings."""
+    return sum(len(event.deliveries) + len(event.handlings) for event in told)
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
-    """Yield a violation for each delivery that its consumer sat on."""
-    clocks: dict[str, Clock] = {}
-    bound = told.terms.stuck_bound
+    """Yield a violation for each piece of work that stood still, each sweep that did, and each poison event."""
+    yield from _stuck_work(told)
+    for consumer in told.consumers.values():
+        if consumer.tells_all_sweeps:
+            yield from _stuck_sweeps(told, consumer)
     for event in told:
+        yield from _poison(told, event)
+
+
+def _stuck_work(told: Chronicle) -> Iterator[Violation]:
+    clocks: dict[str, Clock] = {}
+    reported: set[tuple[str, str, int]] = set()
+    for work in _works(told):
+        if _at(told, work.end) - told.entries[work.begin].at <= told.terms.stuck_bound:
+            continue
+        if work.consumer not in clocks:
+            clocks[work.consumer] = Clock(told.silences(work.consumer))
+        silence = _silence(told, work, clocks[work.consumer])
+        if silence and (work.event, work.consumer, silence.since) not in reported:
+            reported.add((work.event, work.consumer, silence.since))
+            yield _standstill(told, work, silence)
+
+
+def _works(told: Chronicle) -> Iterator[_Work]:
+    acknowledges = told.counts["acknowledged"] > 0
+    for event in told:
+        for handling in event.handlings:
+            yield _Work(event.name, handling.consumer, handling.start, handling.end)
         for delivery in event.deliveries:
-            end = told.end_at if delivery.closed == NEVER else delivery.closed_at
-            if end - delivery.at <= bound:
-                continue
-            clock = clocks.setdefault(delivery.consumer, Clock(told.silences(delivery.consumer)))
-            still = _silence(told, delivery, clock)
-            if still is not None:
-                yield _violation(told, delivery, *still)
+            yield _Work(event.name, delivery.consumer, delivery.index, _answered(delivery, acknowledges))
 
 
-def _silence(told: Chronicle, delivery: Delivery, clock: Clock) -> tuple[int, int] | None:
-    """Return the first stretch without a sign of life that is too long, as the times of its ends."""
-    work = told.consumers[delivery.consumer].work
-    last = told.end - 1 if delivery.closed == NEVER else delivery.closed
-    since = delivery.at
-    for position in range(bisect_right(work, delivery.index), len(work)):
-        index = work[position]
-        if index > last:
+def _answered(delivery: Delivery, acknowledges: bool) -> int:
+    return delivery.closed if delivery.closed != NEVER or acknowledges else delivery.answered
+
+
+def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
+    """Return the first stretch without progress that is longer than the bound."""
+    since, root = work.begin, told.roots[work.event]
+    indices = told.consumers[work.consumer].work
+    for position in range(bisect_right(indices, work.begin), len(indices)):
+        index = indices[position]
+        if work.end not in (NEVER, index) and index > work.end:
             break
-        at = told.entries[index].at
-        if clock.elapsed(since, at) > told.terms.stuck_bound:
-            return since, at
-        since = at
-    at = told.entries[last].at
-    return (since, at) if clock.elapsed(since, at) > told.terms.stuck_bound else None
+        if told.roots[told.entries[index].event] != root:
+            continue
+        if clock.elapsed(told.entries[since].at, told.entries[index].at) > told.terms.stuck_bound:
+            return _Silence(since, index)
+        since = index
+    until = told.end - 1 if work.end == NEVER else work.end
+    if clock.elapsed(told.entries[since].at, told.entries[until].at) > told.terms.stuck_bound:
+        return _Silence(since, until)
+    return None
 
 
-def _violation(told: Chronicle, delivery: Delivery, since: int, until: int) -> Violation:
-    got, began, ended = moments(delivery.at, since, until)
-    closed = () if delivery.closed == NEVER else (delivery.closed,)
+def _at(told: Chronicle, index: int) -> int:
+    return told.end_at if index == NEVER else told.entries[index].at
+
+
+def _standstill(told: Chronicle, work: _Work, silence: _Silence) -> Violation:
+    since, until = told.entries[silence.since], told.entries[silence.until]
+    doing = "handle" if told.entries[work.begin].kind == "started" else "work on"
+    began, last, now = moments(told.entries[work.begin].at, since.at, until.at)
     return Violation(
         NAME,
-        until,
-        (delivery.event,),
-        (delivery.consumer,),
-        f"because consumer {delivery.consumer} was given event {delivery.event} at {got}"
-        f" and showed no sign of life from {began} to {ended}",
-        (delivery.index, *closed),
+        until.at,
+        (work.event,),
+        (work.consumer,),
+        f"because {work.consumer} began to {doing} event {work.event} at {began}"
+        f" and made no progress with it from {last} to {now}",
+        tuple(sorted({work.begin, silence.since, silence.until})),
     )
+
+
+def _stuck_sweeps(told: Chronicle, consumer: ConsumerStory) -> Iterator[Violation]:
+    handled: list[Span] = [span_of(told, h) for h in rescues(told) if h.consumer == consumer.name]
+    clock = Clock([*told.silences(consumer.name), *consumer.down, *handled])
+    bound = told.terms.sweep_interval + told.terms.stuck_bound
+    sweeps = [*consumer.sweeps, (told.end - 1, told.end_at)]
+    for (index, at), (after, until) in pairwise(sweeps):
+        if clock.elapsed(at, until) > bound:
+            last, now = moments(at, until)
+            because = f"because {consumer.name} ended a sweep at {last} and had not ended another by {now}"
+            yield Violation(NAME, until, (), (consumer.name,), because, (index, after))
+
+
+def _poison(told: Chronicle, event: EventStory) -> Iterator[Violation]:
+    rejected = [delivery for delivery in event.deliveries if delivery.closing == "rejected"]
+    if not rejected or event.effects or event.dead != NEVER or told.loss_allowed((event.name,), told.end):
+        return
+    first, last = rejected[0], rejected[-1]
+    if told.clock.elapsed(first.closed_at, last.closed_at) > told.terms.stuck_bound:
+        until, until_at, then = last.closed, last.closed_at, "was still being rejected"
+    elif told.quiet:
+        until, until_at, then = told.phases[-1].index, told.phases[-1].at, "had no dead letter when the world was quiet"
+    else:
+        return
+    began, now = moments(first.closed_at, until_at)
+    because = (
+        f"because event {event.name} was rejected by {first.consumer} at {began},"
+        f" never took effect, and {then} at {now}"
+    )
+    yield Violation(NAME, until_at, (event.name,), (first.consumer,), because, tuple(sorted({first.closed, until})))
 
 
 INVARIANT = Invariant(
     name=NAME,
-    summary="no consumer works on a delivery for longer than the stated bound without a sign of life",
-    excuses="time in which the consumer was paused or cut off does not count",
+    summary=(
+        "no consumer and no sweep goes without progress for longer than the stated bound;"
+        " a poison event ends in a dead letter"
+    ),
+    excuses="time in which the consumer was paused or cut off does not count; losses that the scenario allows",
     subjects=subjects,
     check=check,
 )

@@ -1,8 +1,8 @@
 """nothing-lost: what was delivered is handled in the end, or given up aloud.
 
 Judged only when the world has healed and gone quiet: before that, an event may still be on its way. An event that was
-never delivered is the broker's business. No crash, pause, retry or restart excuses a loss; only a scenario that destroys
-data on purpose does, by naming the fault in `allowed_loss`, and only for events delivered before that fault struck.
+never delivered is the broker's business. No crash, pause, retry or restart excuses a loss; only a scenario that
+destroys data on purpose does, by naming the fault in `allowed_loss`, and only for events delivered before it struck.
 """
 
 from __future__ import annotations

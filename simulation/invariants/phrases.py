@@ -6,7 +6,7 @@ MICRO = 1_000_000
 
 
 def moments(*ats: int) -> list[str]:
-    """Return some times, in microseconds, as words: to a tenth of a millisecond, finer where two would read the same."""
+    """Return times, in microseconds, as words: to a tenth of a millisecond, finer where two would read the same."""
     told: list[str] = []
     for digits in (4, 5, 6):
         told = [_told(at, digits) for at in ats]

@@ -1,84 +1,106 @@
-"""prompt-release: once its leader was handled, a follower does not wait idle for longer than the release bound.
+"""prompt-release: once its leader is done, a follower does not wait.
 
-The wait begins with the later of the end of the leader's effect and the follower's own first delivery, and ends with the
-start of the follower's first handling thereafter; if it never starts, with the end of the history. See `waiting.py` for
-what does not count. A follower that was given up aloud waits no longer.
+The wait runs from the later of the end of the leader's effect and the follower's own first delivery until its first
+handling starts, even if that one fails: it was not late. It may be as long as `release_bound`, in idle time:
+
+- time in which no consumer was alive, unpaused and in reach of Redis does not count;
+- nor does time in which others that the same leader released, or their descendants, were being handled, since siblings
+  run one after the other;
+- nor, if it was a sweep that found the follower, time in which sweeps were handling what they had found before.
+
+If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
+effect that can have been recorded. Where the scenario allows a loss of data, followers that can have been lost with it
+are left to `nothing-lost`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from simulation.invariants.cascades import closure, sweeping
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
 from simulation.invariants.recording import completion
 from simulation.invariants.records import NEVER, EventStory, Handling
+from simulation.invariants.spans import Span, within
 from simulation.invariants.verdict import Invariant, Violation
-from simulation.invariants.waiting import idle
+from simulation.invariants.waiting import Wait, idle, until_handled
 
 NAME = "prompt-release"
 
 
 def subjects(told: Chronicle) -> int:
-    """Count the delivered events whose leader was handled."""
-    return sum(1 for event in told if _ready(told, event) is not None)
+    """Count the followers that waited for their turn after their leader was done."""
+    return sum(1 for leader in told for _ in _waits(told, leader, completion(told, leader)))
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
-    """Yield a violation for each follower that waited idle for too long."""
-    for event in told:
-        done = _ready(told, event)
-        if done is None:
+    """Yield a violation for each follower that waited too long."""
+    swept: list[Span] | None = None
+    for leader in told:
+        done = completion(told, leader) if leader.followers else None
+        late = [wait for wait in _waits(told, leader, done) if _too_long(told, wait)]
+        if not late or done is None:
             continue
-        since = max(done.end_at, event.deliveries[0].at)
-        until = _until(told, event, since)
-        excused = told.loss_allowed((event.name, event.leader), told.end)
-        if not excused and idle(told, event, since, until) > told.terms.release_bound:
-            yield _violation(told, event, done, until)
+        busy = closure(told, leader, max(wait.stop for wait in late))
+        for wait in late:
+            turns = within(busy, wait.begin_at, wait.stop_at)
+            if wait.rescued:
+                swept = sweeping(told) if swept is None else swept
+                turns = [*turns, *within(swept, wait.begin_at, wait.stop_at)]
+            names = (wait.event.name, leader.name)
+            if _too_long(told, wait, turns) and not told.loss_allowed(names, wait.stop):
+                yield _violation(told, leader, done, wait)
 
 
-def _ready(told: Chronicle, event: EventStory) -> Handling | None:
-    """Return the handling that completed the event's leader, if the event was delivered to somebody."""
-    leader = told.leader_of(event)
-    return completion(told, leader) if leader is not None and event.deliveries else None
+def _waits(told: Chronicle, leader: EventStory, done: Handling | None) -> Iterator[Wait]:
+    """Yield the wait of each follower that had not been handled when its leader was done."""
+    if done is None:
+        return
+    for follower in told.followers_of(leader):
+        if not follower.deliveries or follower is leader:
+            continue
+        first = follower.deliveries[0]
+        begin, begin_at = max((done.end, done.end_at), (first.index, first.at))
+        if wait := until_handled(told, follower, begin, begin_at):
+            yield wait
 
 
-def _until(told: Chronicle, event: EventStory, since: int) -> int:
-    ends = [handling.start_at for handling in event.handlings[:1]]
-    if event.dead != NEVER:
-        ends.append(event.dead_at)
-    return max(since, min(ends, default=told.end_at))
+def _too_long(told: Chronicle, wait: Wait, busy: Sequence[Span] = ()) -> bool:
+    bound = told.terms.release_bound
+    return wait.stop_at - wait.begin_at > bound and idle(told, wait.begin_at, wait.stop_at, busy) > bound
 
 
-def _violation(told: Chronicle, event: EventStory, done: Handling, until: int) -> Violation:
-    started = event.first_start
-    first = event.parked_at if event.parked != NEVER else event.deliveries[0].at
-    at, completed, still = moments(first, done.end_at, until)
-    what = "parked" if event.parked != NEVER else "delivered"
-    end = f"it did not start before {still}" if started else f"it was still waiting at {still}"
-    witness = [
-        event.deliveries[0].index,
-        event.parked,
-        done.start,
-        done.end,
-        started.start if started else told.end - 1,
-    ]
+def _violation(told: Chronicle, leader: EventStory, done: Handling, wait: Wait) -> Violation:
+    event, first = wait.event, wait.event.deliveries[0]
+    arrived = (
+        (event.parked, event.parked_at, "parked") if event.parked != NEVER else (first.index, first.at, "delivered")
+    )
+    index, at, verb = arrived
+    begun, done_at, stopped = moments(at, done.end_at, wait.stop_at)
+    because = (
+        f"because event {event.name} was {verb} at {begun}, its leader {leader.name} completed at {done_at},"
+        f" and {event.name} was still waiting at {stopped}"
+    )
+    witness = [index, done.end, wait.stop if wait.stop < told.end else NEVER]
     return Violation(
         NAME,
-        until,
-        (event.name, event.leader),
-        tuple(dict.fromkeys([event.deliveries[0].consumer, done.consumer, *([started.consumer] if started else [])])),
-        f"because event {event.name} was {what} at {at}, its leader {event.leader} completed at {completed}, and {end}",
-        tuple(sorted({index for index in witness if index != NEVER})),
+        wait.stop_at,
+        (event.name, leader.name),
+        tuple(dict.fromkeys((first.consumer, done.consumer))),
+        because,
+        tuple(sorted(index for index in witness if index != NEVER)),
     )
 
 
 INVARIANT = Invariant(
     name=NAME,
-    summary="a follower starts within the release bound after its leader was handled and itself was delivered",
+    summary=(
+        "a follower starts within the release bound after the later of its leader's effect and its own first delivery"
+    ),
     excuses=(
-        "time in which no consumer was alive or Redis was unreachable does not count, nor does time in which others of"
-        " its family were being handled"
+        "time in which no consumer was alive or Redis was unreachable does not count, nor time in which others released"
+        " by the same leader, or found by the same sweep, were being handled; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -15,7 +15,9 @@ than its lease. Without a sign the gap is taken to last one lease, no longer: af
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 
+from simulation.invariants.cascades import owner_of
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
 from simulation.invariants.spans import Span, within
@@ -24,7 +26,7 @@ from simulation.invariants.spans import Span, within
 def completion(told: Chronicle, event: EventStory) -> Handling | None:
     """Return the effect that completed an event: the first that can have been recorded, else the last one."""
     effects = event.effects
-    for effect, later in zip(effects, effects[1:], strict=False):
+    for effect, later in pairwise(effects):
         if not unrecorded(told, effect, later.start):
             return effect
     return effects[-1] if effects else None
@@ -78,22 +80,3 @@ def _acknowledged(deliveries: list[Delivery], effect: Handling) -> int:
         if d.closing == "acknowledged" and d.consumer == effect.consumer and d.closed > effect.end
     )
     return min(acknowledged, default=NEVER)
-
-
-def owner_of(told: Chronicle, handling: Handling) -> Handling:
-    """Return the handling that began the cascade in which a handling took place: itself, unless it was released."""
-    path: list[Handling] = []
-    while handling not in told.owners and (releaser := _releaser(told, handling)):
-        path.append(handling)
-        handling = releaser
-    owner = told.owners.get(handling, handling)
-    told.owners.update(dict.fromkeys(path, owner))
-    return owner
-
-
-def _releaser(told: Chronicle, handling: Handling) -> Handling | None:
-    leader = told.leader_of(told.events[handling.event])
-    if handling.via != "released" or leader is None:
-        return None
-    earlier = (h for h in reversed(leader.handlings) if h.start < handling.start and h.consumer == handling.consumer)
-    return next(earlier, None)

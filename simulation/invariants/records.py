@@ -17,7 +17,7 @@ NEVER = -1
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One attempt to hand an event to a consumer: open until it is acknowledged or rejected, or the consumer is gone."""
+    """One attempt to hand an event to a consumer: open until that is answered, or the consumer is gone."""
 
     event: str
     consumer: str
@@ -25,15 +25,17 @@ class Delivery:
     at: int
     attempt: int
     parked: bool = False
+    answered: int = NEVER
+    """The index at which the engine had first dealt with it: parked or refused it, or ended its handling."""
     closed: int = NEVER
     closed_at: int = NEVER
     closing: str = ""
-    """What closed it: acknowledged, rejected, dead-lettered, crashed or stopped."""
+    """What closed it: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
 
 
 @dataclass(slots=True, eq=False)
 class Handling:
-    """The closed interval in which a handler ran for an event: from `start` to `end`, or to the crash of its consumer."""
+    """The closed interval in which a handler ran for an event: from `start` to `end`, or to its consumer's crash."""
 
     event: str
     consumer: str
@@ -81,7 +83,6 @@ class EventStory:
     parked_at: int = NEVER
     dead: int = NEVER
     dead_at: int = NEVER
-    duplicates: int = 0
     followers: list[str] = field(default_factory=list)
 
     @property
@@ -109,6 +110,9 @@ class ConsumerStory:
     """Index and time of the end of each sweep."""
     tells_all_sweeps: bool = False
     """Whether it has written down a sweep that found nothing: then it writes down every sweep."""
+    restarts: int = 0
+    left: bool = False
+    """Whether it was alive before, and is no longer."""
     work: array[int] = field(default_factory=lambda: array("L"))
     """The indices of its entries that are about an event."""
 

@@ -1,10 +1,11 @@
-"""sibling-order: what waited for the same leader starts in the order in which it occurred.
+"""sibling-order: the followers of one leader take their turns in the order in which they occurred.
 
-The followers of one leader that were parked when its effect ended, and had not started, start in the order of `occurred`,
-ties by their ids as text. A sibling that occurred later and was delivered later does not start before one of them that
-has not started. What counts is the start of the first handling: a retry after a failure is not a start.
+Followers that were parked when their leader completed, and had not been handled, start in order of `occurred`; equal
+ones in order of their ids, compared as text. What counts is the start of the first handling. No sibling that occurred
+later may start before them, not even one that arrives only after the leader had completed; one that occurred earlier
+and arrives late may.
 
-A handling that a dead or paused consumer left behind makes its event start again elsewhere; the first start stands.
+An event that was given up, and never handled, holds up nobody.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moments
+from simulation.invariants.phrases import moment, moments
 from simulation.invariants.recording import completion
 from simulation.invariants.records import NEVER, EventStory, Handling
 from simulation.invariants.verdict import Invariant, Violation
@@ -21,74 +22,69 @@ NAME = "sibling-order"
 
 
 def subjects(told: Chronicle) -> int:
-    """Count the leaders that had followers parked when they were handled."""
-    return sum(1 for leader in told if len(_parked(told, leader)) > 0)
+    """Count the followers that were parked beside a sibling when their leader completed."""
+    return sum(
+        sum(1 for follower in told.followers_of(leader) if _waited(follower, done)) for leader, done in _leaders(told)
+    )
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
-    """Yield a violation for each parked follower that was overtaken by a later sibling."""
+    """Yield a violation for each parked follower that a later sibling overtook."""
+    for leader, done in _leaders(told):
+        ahead: Handling | None = None
+        for follower in sorted(told.followers_of(leader), key=lambda event: event.order, reverse=True):
+            first = follower.first_start
+            overtaken = ahead and _waited(follower, done) and (first is None or ahead.start < first.start)
+            if ahead and overtaken and not _excused(told, follower, ahead):
+                yield _violation(told, leader, done, follower, ahead)
+            if first and first.start > done.end and (ahead is None or first.start < ahead.start):
+                ahead = first
+
+
+def _leaders(told: Chronicle) -> Iterator[tuple[EventStory, Handling]]:
     for leader in told:
-        parked = _parked(told, leader)
-        if not parked:
-            continue
-        released = completion(told, leader)
-        assert released is not None
-        rivals = [s for s in told.followers_of(leader) if s.first_start and s.first_start.start > released.end]
-        yield from _overtaken(told, leader, parked, rivals)
+        if len(leader.followers) > 1 and (done := completion(told, leader)):
+            yield leader, done
 
 
-def _parked(told: Chronicle, leader: EventStory) -> list[EventStory]:
-    """Return the followers that were parked, and had not started, when a leader was handled; in their order."""
-    done = completion(told, leader)
-    if done is None:
-        return []
-    waiting = [
-        follower
-        for follower in told.followers_of(leader)
-        if NEVER < follower.parked < done.end and not (follower.first_start and follower.first_start.start < done.end)
-    ]
-    return sorted(waiting, key=lambda follower: follower.order)
+def _waited(follower: EventStory, done: Handling) -> bool:
+    """Say whether a follower was parked, and neither handled nor given up, when its leader completed."""
+    first = follower.first_start
+    return (
+        NEVER < follower.parked < done.end
+        and (first is None or first.start > done.end)
+        and not NEVER < follower.dead < done.end
+    )
 
 
-def _overtaken(
-    told: Chronicle, leader: EventStory, parked: list[EventStory], rivals: list[EventStory]
-) -> Iterator[Violation]:
-    # In the order of their starts, no start may come before that of a parked sibling that occurred earlier: one walk
-    # from the last to the first finds the earliest start among all later siblings.
-    names = {follower.name for follower in parked}
-    ordered = sorted(rivals, key=lambda sibling: sibling.order)
-    earliest: Handling | None = None
-    for sibling in reversed(ordered):
-        start = sibling.first_start
-        assert start is not None
-        if sibling.name in names and earliest is not None and earliest.start < start.start:
-            if not told.loss_allowed((sibling.name, leader.name), told.end):
-                yield _violation(told, leader, sibling, earliest)
-        if earliest is None or start.start < earliest.start:
-            earliest = start
+def _excused(told: Chronicle, follower: EventStory, ahead: Handling) -> bool:
+    given_up = follower.first_start is None and follower.dead != NEVER
+    return given_up or told.loss_allowed((follower.name,), ahead.start)
 
 
-def _violation(told: Chronicle, leader: EventStory, sibling: EventStory, rival: Handling) -> Violation:
-    start = sibling.first_start
-    done = completion(told, leader)
-    assert start is not None
-    assert done is not None
-    began, late = moments(rival.start_at, start.start_at)
+def _violation(told: Chronicle, leader: EventStory, done: Handling, follower: EventStory, ahead: Handling) -> Violation:
+    first = follower.first_start
+    done_at, ahead_at = moments(done.end_at, ahead.start_at)
+    turn = f"started only at {moment(first.start_at)}" if first else "never started"
+    why = "occurred earlier" if follower.occurred < told.events[ahead.event].occurred else "has the lower id"
     return Violation(
         NAME,
-        rival.start_at,
-        (sibling.name, rival.event, leader.name),
-        tuple(dict.fromkeys([rival.consumer, start.consumer])),
-        f"because event {sibling.name} was parked when its leader {leader.name} completed, but its later sibling"
-        f" {rival.event} started at {began}, before it did at {late}",
-        tuple(sorted({sibling.parked, done.end, rival.start, start.start})),
+        ahead.start_at,
+        (follower.name, ahead.event, leader.name),
+        tuple(dict.fromkeys([ahead.consumer, *([first.consumer] if first else [])])),
+        f"because event {follower.name} was parked when its leader {leader.name} completed at {done_at}, and {why},"
+        f" but its sibling {ahead.event} started at {ahead_at} and {follower.name} {turn}",
+        tuple(sorted([follower.parked, done.end, ahead.start, *([first.start] if first else [])])),
     )
 
 
 INVARIANT = Invariant(
     name=NAME,
-    summary="followers that were parked when their leader completed start in the order they occurred",
-    excuses="none; ties are broken by the ids as text",
+    summary=(
+        "followers of one leader that were parked when it completed start in order of `occurred`, ties by id;"
+        " a later sibling does not overtake them"
+    ),
+    excuses="an event that was dead-lettered instead of handled; losses that the scenario allows",
     subjects=subjects,
     check=check,
 )

@@ -1,34 +1,47 @@
-"""How long a follower waited idle: what `prompt-release` and `lost-followers-surface` have in common.
+"""How long an event has waited, idle, for its first handling to start.
 
-Waiting counts only while something could have been done: not while no consumer was alive, unpaused and in reach of
-Redis, and not while another event of the same family was being handled, since what is released together runs in order.
+Time does not count while no consumer was alive, unpaused and in reach of Redis, nor while others whose turn came first
+were being handled. An event that is still waiting when the history ends has waited until then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.records import NEVER, EventStory
-from simulation.invariants.spans import Span, merge
+from simulation.invariants.spans import Clock, Span, within
 
 
-def idle(told: Chronicle, event: EventStory, since: int, until: int) -> int:
-    """Return the microseconds of a wait in which nothing kept the event from being handled."""
-    spent = told.clock.elapsed(since, until)
-    if spent <= told.terms.release_bound:
-        return spent  # it cannot get longer, and most waits end here
-    busy = [(max(begin, since), min(end, until)) for begin, end in busy_spans(told, event)]
-    return spent - sum(told.clock.elapsed(begin, end) for begin, end in busy if begin < end)
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A stretch of time in which an event waited; `stop` is an index, one past the last entry if it still waits."""
+
+    event: EventStory
+    begin: int
+    begin_at: int
+    stop: int
+    stop_at: int
+
+    @property
+    def rescued(self) -> bool:
+        """Whether the wait was ended by a sweep."""
+        first = self.event.first_start
+        return first is not None and first.start == self.stop and first.via == "rescued"
 
 
-def busy_spans(told: Chronicle, event: EventStory) -> list[Span]:
-    """Return the time in which others of the event's family were being handled."""
-    root = told.roots[event.name]
-    if root not in told.family_work:
-        spans: dict[str, list[Span]] = {}
-        for other in told:
-            for handling in other.handlings:
-                end = told.end_at if handling.end == NEVER else handling.end_at
-                spans.setdefault(told.roots[other.name], []).append((handling.start_at, end))
-        told.family_work.update({name: merge(found) for name, found in spans.items()})
-        told.family_work.setdefault(root, [])
-    return told.family_work[root]
+def until_handled(told: Chronicle, event: EventStory, begin: int, begin_at: int) -> Wait | None:
+    """Return the wait from an entry until the event was first handled or given up; none if that was before."""
+    stop, stop_at = told.end, told.end_at
+    if event.handlings:
+        stop, stop_at = event.handlings[0].start, event.handlings[0].start_at
+    if NEVER < event.dead < stop:
+        stop, stop_at = event.dead, event.dead_at
+    return Wait(event, begin, begin_at, stop, stop_at) if stop > begin else None
+
+
+def idle(told: Chronicle, begin_at: int, stop_at: int, busy: Iterable[Span] = ()) -> int:
+    """Return how much of some time counts as waiting, if others were served in the `busy` spans."""
+    still = [*within(told.clock.still, begin_at, stop_at), *busy]
+    return Clock(still).elapsed(begin_at, stop_at)

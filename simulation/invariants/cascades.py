@@ -1,0 +1,67 @@
+"""Cascades: what is handled because something else was, one after the other by the same consumer.
+
+A released follower waits for its turn: its elder siblings run first, and what they release in turn. A lost follower
+waits for its turn in the sweep that found it. Such waiting is not idleness, and this file tells how long it lasted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.invariants.chronicle import Chronicle
+from simulation.invariants.records import NEVER, EventStory, Handling
+from simulation.invariants.spans import Span, merge
+
+
+def owner_of(told: Chronicle, handling: Handling) -> Handling:
+    """Return the handling that began the cascade in which a handling took place: itself, unless it was released."""
+    path: list[Handling] = []
+    while handling not in told.owners and (releaser := _releaser(told, handling)):
+        path.append(handling)
+        handling = releaser
+    owner = told.owners.get(handling, handling)
+    told.owners.update(dict.fromkeys(path, owner))
+    return owner
+
+
+def _releaser(told: Chronicle, handling: Handling) -> Handling | None:
+    leader = told.leader_of(told.events[handling.event])
+    if handling.via != "released" or leader is None:
+        return None
+    earlier = (h for h in reversed(leader.handlings) if h.start < handling.start and h.consumer == handling.consumer)
+    return next(earlier, None)
+
+
+def sweeping(told: Chronicle) -> list[Span]:
+    """Return the time in which some consumer handled what its sweep had found, or what that released."""
+    return merge(span_of(told, handling) for handling in rescues(told))
+
+
+def rescues(told: Chronicle) -> Iterator[Handling]:
+    """Yield the handlings that a sweep began, directly or in a cascade."""
+    return (h for event in told for h in event.handlings if owner_of(told, h).via == "rescued")
+
+
+def closure(told: Chronicle, leader: EventStory, before: int) -> list[Span]:
+    """Return the time in which what a leader released was being handled, if it began before an index.
+
+    The walk goes down from an event only if it was handled in that time: nothing below it was released otherwise.
+    """
+    busy: list[Span] = []
+    seen = {leader.name}
+    below = list(leader.followers)
+    while below:
+        name = below.pop()
+        event = told.events[name]
+        first = event.first_start
+        if name in seen or first is None or first.start >= before:
+            continue
+        seen.add(name)
+        busy.extend(span_of(told, handling) for handling in event.handlings)
+        below.extend(event.followers)
+    return merge(busy)
+
+
+def span_of(told: Chronicle, handling: Handling) -> Span:
+    """Return the time of a handling; one that never ended lasts to the end of the history."""
+    return handling.start_at, told.end_at if handling.end == NEVER else handling.end_at
