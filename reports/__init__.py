@@ -1,7 +1,9 @@
 """What a run leaves for people to see: frames, pictures, the page, and what a build server reads.
 
 Read first `lives.py`, which turns a history into the lives of its events. `frames.py` makes tables of them,
-`series.py` makes series over time of the tables, `figures.py` draws those as pictures.
+`series.py` makes series over time of the tables, `figures.py` draws those as pictures. The page is computed in
+`story.py` (a violation in sentences), `marks.py` and `spacetime.py` (the diagram) and `charts.py`, and put together in
+`page.py`; how it looks is in `templates/`. `sweeps.py` draws what many runs come to.
 
 A report shows what a history says and what the judge made of it; it neither runs nor judges anything. Importing this
 package costs nothing: pandas and matplotlib come with the modules that use them.
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
 
 
 def write_report(folder: Path, run: RunLike) -> list[Path]:
-    """Write the table and the pictures of a run into a folder, and return the files. Raises OSError."""
+    """Write the table, the pictures and the page of a run into a folder, and return the files. Raises OSError.
+
+    The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
+    """
     from reports.figures import followers_figure, latency_figure
-    from reports.frames import events_frame
+    from reports.frames import events_frame, write_events
+    from reports.page import write_page
 
     frame = events_frame(run.history)
-    files = [folder / name for name in ("events.parquet", "latency.png", "followers.png")]
-    frame.to_parquet(files[0])
+    files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
+    write_events(frame, files[0])
     latency_figure(frame).savefig(files[1])
     followers_figure(frame).savefig(files[2])
+    write_page(files[3], run, frame)
     return files

@@ -4,32 +4,15 @@ import random
 from dataclasses import dataclass
 
 from simulation.history import Entry, Header, History
+from simulation.invariants import Judgement, Violation
 
 MS, S = 1_000, 1_000_000
 
 
 @dataclass(frozen=True)
-class ToyViolation:
-    invariant: str
-    at: int
-    events: tuple[str, ...]
-    consumers: tuple[str, ...]
-    because: str
-    witness: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ToyJudgement:
-    verdict: str
-    violations: tuple[ToyViolation, ...]
-    coverage: dict[str, int]
-    because: str = ""
-
-
-@dataclass(frozen=True)
 class ToyRun:
     history: History
-    judgement: ToyJudgement
+    judgement: Judgement
     scenario_text: str = '[scenario]\nname = "toy"\n'
     replay: str = "causim run scenarios/toy.toml --seed 1"
     commands: int | None = None
@@ -107,7 +90,7 @@ def toy_run(events=40, consumers=3, **options):
     history = toy(events, consumers, **options)
     started = {e.event for e in history.of("started")}
     violations = [
-        ToyViolation(
+        Violation(
             "prompt-release",
             e.at + 60 * S,
             (e.event,),
@@ -118,4 +101,10 @@ def toy_run(events=40, consumers=3, **options):
         for i, e in enumerate(history)
         if e.kind == "parked" and e.event not in started
     ]
-    return ToyRun(history, ToyJudgement("violated" if violations else "holds", tuple(violations), {"parked": 3}))
+    return ToyRun(history, judgement(violations))
+
+
+def judgement(violations=(), *, verdict="", coverage=None, missing=(), reasons=()):
+    """What a judge would say."""
+    verdict = verdict or ("violated" if violations else "holds")
+    return Judgement(verdict, tuple(violations), coverage or {"parked": 3, "crashed": 0}, missing, reasons, {})

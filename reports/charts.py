@@ -1,0 +1,238 @@
+"""The charts of a page, computed and scaled: what a template needs to write them down as SVG.
+
+Every chart shares one time axis, and one grid of moments at which its values can be read off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from reports.series import (
+    ENOUGH,
+    FATES,
+    edges,
+    end_of,
+    follower_times,
+    quantile_by_bin,
+    rate_by_bin,
+    waitlist,
+    waits,
+)
+from reports.units import duration, unit_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.series import Floats
+
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1000.0, 170.0, 66.0, 8.0, 24.0
+"""The size of a chart's picture, and the room for its labels, in the picture's own units."""
+
+COLUMNS = 240
+"""How many moments a line is told at; between them it keeps its value."""
+
+MOST_DOTS = 400
+
+
+DECADES = (*(float(f"1e{power}") for power in range(-6, 2)), 60.0, 600.0, 3600.0, 36000.0, 360000.0)
+DURATIONS = tuple(
+    sorted({*DECADES, *(d * times for d in DECADES for times in (2, 5) if d * times not in (20, 50)), 20.0})
+)
+"""Durations in seconds that may be written on a logarithmic axis, and those of a long one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A place on an axis, and what is written there."""
+
+    at: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a chart: its name, its style, its SVG path, and its values on the grid (`None` where it has none)."""
+
+    name: str
+    style: str
+    path: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart, ready to be written down."""
+
+    title: str
+    lines: tuple[Line, ...] = ()
+    dots: tuple[tuple[float, float], ...] = ()
+    x_ticks: tuple[Tick, ...] = ()
+    y_ticks: tuple[Tick, ...] = ()
+    unit: str = "count"
+    """How its values are written: `count`, or `s` for durations in seconds."""
+    nothing: str = ""
+    """Why there is nothing to see, if there is not."""
+
+
+@dataclass(slots=True)
+class Scale:
+    """Where the values of a chart lie: linear from zero, or logarithmic for durations."""
+
+    low: float
+    high: float
+    log: bool = False
+    ticks: tuple[Tick, ...] = field(default=())
+
+    def y(self, value: float) -> float:
+        """Return the height of a value in the picture."""
+        low, high, value = (
+            (math.log(self.low), math.log(self.high), math.log(max(value, self.low)))
+            if self.log
+            else (self.low, self.high, value)
+        )
+        return round(HEIGHT - BOTTOM - (value - low) / ((high - low) or 1) * (HEIGHT - BOTTOM - TOP), 1)
+
+
+def charts(frame: pd.DataFrame, commands: Sequence[int] = ()) -> tuple[Chart, ...]:
+    """Return the charts of a run: latency, waiting, followers, the waitlist and, if traced, commands to Redis.
+
+    `commands` are the moments, in microseconds, at which commands reached Redis.
+    """
+    end = end_of(frame)
+    effects, waited = frame[frame["latency_s"].notna()], waits(frame)
+    return (
+        _durations("Publish to effect, by time of publication", effects, "published_s", "latency_s", end),
+        _durations("Waiting to release, by time of parking", waited, "parked_s", "wait_s", end),
+        _followers(frame, end),
+        _waitlist(frame, end),
+        *([_commands(commands, end)] if commands else []),
+    )
+
+
+def x(at: float, end: float) -> float:
+    """Return where a moment, in seconds, lies in the picture."""
+    return round(LEFT + at / (end or 1.0) * (WIDTH - LEFT), 1)
+
+
+def grid(end: float) -> Floats:
+    """Return the moments that every line is told at, in seconds."""
+    return np.linspace(0.0, end, COLUMNS + 1)
+
+
+def time_ticks(end: float) -> tuple[Tick, ...]:
+    """Return the ticks of the time axis, in the unit that suits the run."""
+    unit = unit_for(end)
+    return tuple(
+        Tick(x(value * unit.seconds, end), f"{value:g} {unit.sign}") for value in _round(end / unit.seconds, about=8)
+    )
+
+
+def _durations(title: str, rows: pd.DataFrame, when: str, what: str, end: float) -> Chart:
+    at, values = rows[when].to_numpy(dtype=np.float64), rows[what].to_numpy(dtype=np.float64)
+    if not len(values):
+        return Chart(title, nothing="none to show")
+    scale = _log_scale(np.maximum(values, 1e-6))
+    lines, dots = [], []
+    if len(values) >= ENOUGH:
+        bins = edges(float(at.max()), len(values), each=250)
+        place = np.searchsorted(bins, grid(end), side="right") - 1
+        for q, name in ((0.5, "p50"), (0.99, "p99")):
+            by_bin = np.append(quantile_by_bin(at, values, bins, q), np.nan)
+            lines.append(_line(name, name, by_bin[np.minimum(place, len(bins) - 1)], scale, end))
+    if len(values) <= MOST_DOTS:
+        dots = [(x(a, end), scale.y(v)) for a, v in zip(at, values, strict=True)]
+    return Chart(title, tuple(lines), tuple(dots), time_ticks(end), scale.ticks, unit="s")
+
+
+def _followers(frame: pd.DataFrame, end: float) -> Chart:
+    title, times = "Followers so far", follower_times(frame)
+    if not len(times["parked"]):
+        return Chart(title, nothing="no event was parked")
+    scale = _linear_scale(float(len(times["parked"])))
+    counts = {fate: np.searchsorted(times[fate], grid(end), side="right").astype(float) for fate in FATES}
+    lines = [_line(fate, fate, counts[fate], scale, end) for fate in FATES if len(times[fate]) or fate != "redelivered"]
+    return Chart(title, tuple(lines), (), time_ticks(end), scale.ticks)
+
+
+def _waitlist(frame: pd.DataFrame, end: float) -> Chart:
+    level, title = waitlist(frame), "Followers that are waiting: the most in each step"
+    if not len(level.at):
+        return Chart(title, nothing="no event was parked")
+    moments = grid(end)
+    before = np.searchsorted(level.at, moments, side="right")
+    after = np.append(before[1:], len(level.at))
+    heights = np.append(0, level.height)
+    most = np.array([heights[b : max(a, b) + 1].max() for b, a in zip(before, after, strict=True)], dtype=float)
+    scale = _linear_scale(float(most.max()))
+    return Chart(title, (_line("waiting", "waiting", most, scale, end),), (), time_ticks(end), scale.ticks)
+
+
+def _commands(commands: Sequence[int], end: float) -> Chart:
+    rates = rate_by_bin(np.array(commands, dtype=np.float64) / 1e6, edges(end, COLUMNS, each=1, least=60))
+    per_column = np.append(np.repeat(rates, COLUMNS // len(rates)), rates[-1])
+    scale = _linear_scale(float(rates.max()))
+    line = _line("commands", "commands", per_column, scale, end)
+    return Chart("Commands to Redis per second", (line,), (), time_ticks(end), scale.ticks)
+
+
+def _line(name: str, style: str, values: Floats, scale: Scale, end: float) -> Line:
+    told = tuple(None if math.isnan(value) else float(f"{value:.4g}") for value in values)
+    return Line(name, style, _path(told, scale, end), told)
+
+
+def _path(values: Sequence[float | None], scale: Scale, end: float) -> str:
+    """Write a line as steps: it keeps each value until the next moment of the grid."""
+    parts: list[str] = []
+    last: float | None = None
+    for value, at in zip(values, grid(end), strict=True):
+        if value is not None and (last is None or value != last):
+            parts.append(f"{'M' if last is None else 'H'}{x(at, end):g}" + (" " if last is None else "V"))
+            parts[-1] += f"{scale.y(value):g}"
+        elif value is None and last is not None:
+            parts.append(f"H{x(at, end):g}")
+        last = value
+    if last is not None:
+        parts.append(f"H{WIDTH:g}")
+    return "".join(parts)
+
+
+def _linear_scale(high: float) -> Scale:
+    scale = Scale(0.0, (high or 1.0) * 1.05)
+    values = _round(high or 1.0, about=4)
+    whole = [value for value in values if value == int(value)] if high >= 1 else values
+    scale.ticks = tuple(Tick(scale.y(value), f"{value:,g}") for value in whole)
+    return scale
+
+
+def _log_scale(values: Floats) -> Scale:
+    low, high = float(values.min()) / 1.3, float(values.max()) * 1.3
+    scale = Scale(low, high, log=True)
+    inside = [value for value in DURATIONS if low <= value <= high]
+    if high / low > 500:
+        inside = [value for value in inside if value in DECADES]
+    scale.ticks = tuple(Tick(scale.y(value), duration(value)) for value in _apart(inside or [high], scale))
+    return scale
+
+
+def _apart(values: list[float], scale: Scale) -> list[float]:
+    """Keep values whose labels do not lie over each other."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or scale.y(kept[-1]) - scale.y(value) > 14:
+            kept.append(value)
+    return kept
+
+
+def _round(high: float, about: int) -> list[float]:
+    """Return about so many round numbers from zero to a value."""
+    if high <= 0:
+        return [0.0]
+    raw = high / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
+    return [float(f"{n * step:.12g}") for n in range(int(high / step + 1e-9) + 1)]

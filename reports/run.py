@@ -1,0 +1,35 @@
+"""What the reports ask of a run. Nothing here is computed.
+
+The reports know no world and no engine: whatever has these attributes can be reported on.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from simulation.history import History
+from simulation.invariants import Judgement
+
+
+class RunLike(Protocol):
+    """One run of a scenario, as far as a report shows it."""
+
+    @property
+    def history(self) -> History:
+        """What happened."""
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the judge makes of it."""
+
+    @property
+    def scenario_text(self) -> str:
+        """The scenario as it was run, as text."""
+
+    @property
+    def replay(self) -> str:
+        """The command that runs it again."""
+
+    @property
+    def commands(self) -> int | None:
+        """How many commands reached Redis; `None` if nobody counted."""
