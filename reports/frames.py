@@ -125,8 +125,15 @@ def write_events(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _frame(rows: list[tuple[Any, ...]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(columns))
+    frame = pd.DataFrame([tuple(map(_written, row)) for row in rows], columns=list(columns))
     return frame.astype({name: dtype for name, (dtype, _) in columns.items()})
+
+
+def _written(value: Any) -> Any:
+    """Write out what no UTF-8 text can hold: a lone surrogate, which JSON lets into a name."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
 
 
 def _seconds(at: int | None) -> float:

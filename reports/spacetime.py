@@ -69,7 +69,7 @@ class Diagram:
 def layout(history: History, violations: Sequence[Violation] = (), cap: int = CAP) -> Diagram:
     """Lay a run out as a diagram of at most `cap` marks, beyond which only the marks of violations are kept."""
     found = Marks(history)
-    found.all.sort(key=lambda mark: mark.at)
+    found.all.sort(key=lambda mark: (mark.at, mark.until))
     about = {found.events[event] for v in violations for event in v.events if event in found.events}
     witness = {index for v in violations for index in v.witness}
     marks, cut = _under_the_cap(found.all, about, witness, cap, found.lives.end)

@@ -45,7 +45,7 @@ class Picture(Figure):
 def picture(width: float, height: float, title: str, subtitle: str) -> Picture:
     """Return an empty figure of a size in inches under a title and a line that explains it."""
     figure = Picture(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    figure.suptitle(f"{title}\n", x=0.01, ha="left", fontsize=13, fontweight="bold", parse_math=False)
     figure.text(0.01, 1 - 0.42 / height, subtitle, ha="left", va="center", fontsize=9.5, color=GREY)
     return figure
 

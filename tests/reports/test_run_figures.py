@@ -49,6 +49,11 @@ def test_pictures_take_a_frame_as_well_as_a_history():
     assert latency_figure(events_frame(history)).get_suptitle() == latency_figure(history).get_suptitle()
 
 
+def test_names_are_not_taken_for_formulas():
+    figure = latency_figure(History(Header(scenario="$\\x{$ and $", engine="a_b")))
+    assert figure._repr_png_()
+
+
 def test_pictures_show_themselves_in_a_notebook():
     assert followers_figure(toy(5))._repr_png_().startswith(b"\x89PNG")
 

@@ -1,0 +1,300 @@
+"""The page in a real browser: it loads in silence, its controls work, and a hostile payload is text."""
+
+import json
+import re
+import shutil
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+from toy_history import MS, ToyRun, judgement, toy_run
+
+from reports import write_report
+from reports.page import embedded, page
+from simulation.history import Header, History
+from simulation.invariants import Violation
+
+HOSTILE = "</script><script>window.owned=1</script><img src=x onerror='window.owned=2'>{{7*7}}\"'&amp;<!--"
+
+
+def hostile_run():
+    h = History(Header(scenario=HOSTILE, engine=HOSTILE, store=HOSTILE, version=HOSTILE, epoch=HOSTILE))
+    h.append(0, "joined", consumer=HOSTILE)
+    h.append(1 * MS, "published", HOSTILE, follows="\ud800\x00", fingerprint=HOSTILE)
+    h.append(2 * MS, "published", "__proto__", follows=HOSTILE)
+    h.append(3 * MS, "delivered", HOSTILE, HOSTILE, attempt=1)
+    h.append(4 * MS, "rejected", HOSTILE, HOSTILE, because=HOSTILE)
+    h.append(5 * MS, "parked", HOSTILE, HOSTILE)
+    h.append(6 * MS, "fault", HOSTILE, HOSTILE, fault=HOSTILE)
+    h.append(7 * MS, "command", "", HOSTILE, commands=[[HOSTILE]])
+    h.append(8 * MS, "phase", phase=HOSTILE)
+    broken = Violation(HOSTILE, 5 * MS, (HOSTILE,), (HOSTILE,), HOSTILE, (4, 5))
+    return ToyRun(h, judgement([broken, broken], missing=(HOSTILE,)), HOSTILE, HOSTILE)
+
+
+def unknown_run():
+    return ToyRun(History(Header()), judgement(verdict="unknown", reasons=("nothing happened",), missing=("parked",)))
+
+
+RUNS = {
+    "nothing at all": unknown_run,
+    "no violation": lambda: toy_run(40),
+    "one event": lambda: toy_run(1, 1),
+    "a violation": lambda: toy_run(60, 3, forget=0.2),
+    "a thousand violations, 500 consumers": lambda: toy_run(3500, 500, forget=0.9),
+    "ten thousand events": lambda: toy_run(10_000, 40, forget=0.001),
+    "a hostile payload": hostile_run,
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("needs chromium and chromedriver (Debian: chromium, chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,1000"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Open the page of a run; afterwards the console must be silent."""
+    numbers = count()
+
+    def open_page(run, **options):
+        file = tmp_path / f"{next(numbers)}.html"
+        file.write_text(page(run, **options), "utf-8", "backslashreplace")
+        browser.get(file.as_uri())
+        return Page(browser)
+
+    yield open_page
+    said = browser.get_log("browser")
+    assert [line for line in said if "readback" not in line["message"]] == []  # these tests look at the pixels
+
+
+class Page:
+    """What a person does with the page."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def find(self, css):
+        return self.browser.find_element("css selector", css)
+
+    def view(self):
+        self.run("cancelAnimationFrame(pending); draw();")
+        record = self.run("return {...document.getElementById('diagram').dataset}")
+        return SimpleNamespace(**{name: int(value) for name, value in record.items()})
+
+    def run(self, script):
+        return self.browser.execute_script(script)
+
+    def press(self, *keys):
+        for key in keys:
+            self.find("#diagram").send_keys(key)
+        return self.view()
+
+    def click(self, css):
+        self.run(f"document.querySelector({json.dumps(css)}).click()")
+        return self.view()
+
+    def pick(self, css, value):
+        self.run(
+            f"const e = document.querySelector({json.dumps(css)}); e.value = {json.dumps(value)};"
+            "e.dispatchEvent(new Event('input')); e.dispatchEvent(new Event('change'));"
+        )
+        return self.view()
+
+
+@pytest.mark.parametrize("size", RUNS)
+def test_it_loads_without_a_word_on_the_console(opened, size):
+    run = RUNS[size]()
+    shown = opened(run)
+    assert shown.find(".verdict").text == run.judgement.verdict
+    assert shown.view().lanes >= 0
+    assert shown.run("draw(); return new Set(pen.getImageData(0, 0, canvas.width, canvas.height).data).size") > 2
+
+
+def test_a_hostile_payload_is_text(opened):
+    shown = opened(hostile_run())
+    shown.press(".", ".", "Enter", "n")
+    assert shown.run("return window.owned") is None
+    assert shown.find("h1").text.endswith(HOSTILE)
+    assert shown.find(".because").text == HOSTILE
+    assert shown.find("#replay").text == HOSTILE
+    assert HOSTILE in shown.find("#told").text
+    assert shown.run("return document.querySelectorAll('img').length") == 0
+    assert shown.run("return document.scripts.length") == 2
+
+
+def test_it_opens_at_the_first_violation_and_jumps_to_the_others(opened):
+    run = toy_run(200, 20, forget=0.2)
+    shown, count = opened(run), len(run.judgement.violations)
+    first = shown.view()
+    assert (first.violation, first.events) == (0, 1)
+    assert first.lanes < 20
+    second = shown.click("#next")
+    assert second.violation == 1
+    assert second.__dict__ != first.__dict__
+    assert shown.press("p", "p").violation == count - 1
+    assert shown.pick("#violation", "1").violation == 1
+    assert shown.find("#told .witness")
+    assert shown.click("[data-violation='0']").violation == 0
+
+
+def test_it_zooms_and_moves_by_keyboard_and_button(opened):
+    shown = opened(toy_run(100, 5))
+    whole = shown.press("0")
+    closer = shown.press("+")
+    assert closer.to - closer.__dict__["from"] < whole.to - whole.__dict__["from"]
+    assert shown.press("\ue014").to > closer.to
+    assert shown.click("#whole").to == whole.to
+    assert shown.click("#closer").to < whole.to
+    assert shown.click("#farther").to == pytest.approx(whole.to, rel=0.01)
+    assert shown.press("]").__dict__ == shown.press("[").__dict__
+
+
+def test_it_shows_only_an_event_or_its_chain(opened):
+    h = History(Header())
+    for n, (event, follows) in enumerate((("root", ""), ("left", "root"), ("leaf", "left"), ("other", ""))):
+        h.append(n * MS, "published", event, follows=follows)
+        h.append(n * MS, "delivered", event, f"c{n}")
+    h.append(9 * MS, "phase", phase="quiet")
+    shown = opened(ToyRun(h, judgement()))
+    assert shown.view().events == 4
+    alone = shown.pick("#event", "left")
+    assert (alone.events, alone.lanes, alone.marks) == (1, 1, 2)
+    chain = shown.pick("#scope", "chain")
+    assert (chain.events, chain.lanes) == (3, 3)
+    assert "leaf was delivered to c2" in shown.find("#told").text
+    assert "other" not in shown.find("#told").text
+    assert shown.press("\ue00c").events == 4
+    assert shown.find("#event").get_attribute("value") == ""
+
+
+def test_hovering_tells_what_lies_under_the_pointer(opened):
+    shown = opened(toy_run(5, 2, seed=2))
+    middle = "const m = diagram.marks.find((m) => kindOf(m) === 'handling ok'); look(m[AT] - 5e4, m[AT] + 5e4); draw();"
+    place = "const [top, height] = band(m); return [xOf(m[AT] + m[SPAN] / 2), top + height / 2]"
+    x, y = shown.run(middle + place)
+    event = f"{{offsetX: {x}, offsetY: {y}}}"
+    shown.run(f"const e = {event}; pick(nearest(e.offsetX, e.offsetY), e.offsetX, e.offsetY)")
+    assert re.search(r"c\d handled e\d for .* ms, delivered", shown.find("#tip").text)
+
+
+def test_a_real_pointer_hovers_drags_and_reads_the_charts(opened, browser):
+    from selenium.webdriver import ActionChains
+
+    shown = opened(toy_run(300, 4))
+    before = shown.view()
+    canvas = shown.find("#diagram")
+    ActionChains(browser).drag_and_drop_by_offset(canvas, -150, 0).perform()
+    assert shown.view().to > before.to
+    chart = browser.find_elements("css selector", "[data-chart]")[2]
+    browser.execute_script("arguments[0].scrollIntoView()", chart)
+    ActionChains(browser).move_to_element(chart).perform()
+    assert "parked" in shown.find("[data-read='2']").text
+
+
+def test_steps_through_the_marks_are_announced(opened):
+    shown = opened(toy_run(5, 2))
+    shown.press(".")
+    assert re.match(r"[\d.]+ s: e0 was published — ", shown.find("#status").text)
+
+
+def test_a_long_wait_is_folded_and_can_be_unfolded(opened):
+    h = History(Header())
+    h.append(1 * MS, "published", "a")
+    h.append(2 * MS, "delivered", "a", "c1")
+    h.append(3 * MS, "parked", "a", "c1")
+    h.append(900_000 * MS, "started", "a", "c1", via="rescued")
+    h.append(900_002 * MS, "ended", "a", "c1", outcome="ok")
+    shown = opened(ToyRun(h, judgement()))
+    assert shown.view().folds == 1
+    gap = "return xOf(900e6) - xOf(3e3)"
+    narrow = shown.run(gap)
+    there_and_back = "return [0, 3e3, 5e8, 900e6, 901e6].map((at) => Math.round(unfolded(folded(at))))"
+    assert shown.run(there_and_back) == [0, 3e3, 5e8, 900e6, 901e6]
+    assert shown.click("#fold").folds == 0
+    assert shown.run(gap) > 5 * narrow
+
+
+def test_what_the_cap_leaves_out_is_said(opened):
+    shown = opened(toy_run(400, 5), cap=500)
+    assert re.search(r"has [\d,]+ marks; the diagram draws 500 of them", shown.find("#cut").text)
+    assert "complete until" in shown.find("#cut").text
+    assert not opened(toy_run(40, 5)).browser.find_elements("css selector", "#cut")
+
+
+def test_on_paper_the_diagram_is_light(opened, browser):
+    shown = opened(toy_run(40))
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
+    try:
+        corner = "draw(); return [...pen.getImageData(2, canvas.height - 3, 1, 1).data.slice(0, 3)]"
+        shown.run("repaint()")
+        assert max(shown.run(corner)) < 80
+        shown.run("dispatchEvent(new Event('beforeprint'))")
+        assert min(shown.run(corner)) > 200
+        shown.run("dispatchEvent(new Event('afterprint'))")
+        assert max(shown.run(corner)) < 80
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_every_control_can_be_reached_and_has_a_name(opened):
+    shown = opened(toy_run(60, 3, forget=0.2))
+    nameless = """return [...document.querySelectorAll('button, select, input, canvas, [role=img]')].filter((e) =>
+        !(e.textContent.trim() || e.ariaLabel || (e.labels && e.labels.length) || e.title)).map((e) => e.outerHTML)"""
+    assert shown.run(nameless) == []
+    shown.run("document.getElementById('event').focus()")
+    assert shown.run("return document.querySelectorAll('[tabindex=\"-1\"]').length") == 0
+
+
+# -- without a browser ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_fetched():
+    text = page(toy_run(50, forget=0.3), beside=["history.jsonl"])
+    assert re.findall(r'(?:src|href)="([^"]*)"', text) == ["data:,", "history.jsonl"]
+    assert "default-src 'none'" in text
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_no_data_can_end_its_element():
+    record = {"a": "</script>", "b": "<!--", "c": "&lt;", "d": "\u2028\ud800"}
+    text = str(embedded(record))
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == record
+
+
+def test_a_report_is_a_table_two_pictures_and_a_page(tmp_path):
+    (tmp_path / "history.jsonl").write_text("")
+    files = write_report(tmp_path, toy_run(30))
+    names = ["events.parquet", "latency.png", "followers.png", "report.html"]
+    assert [file.name for file in files] == names
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*names, "history.jsonl"])
+    assert '<a href="history.jsonl">' in (tmp_path / "report.html").read_text()
+
+
+def test_a_page_of_lone_surrogates_can_be_written(tmp_path):
+    write_report(tmp_path, hostile_run())
+    assert "\\ud800" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def test_the_page_tells_the_run():
+    run = toy_run(200, 4, forget=0.3)
+    text = page(run)
+    assert run.replay in text
+    assert run.judgement.violations[0].because in text
+    assert f"All {len(run.judgement.violations)} violations" in text
+    assert "name = &#34;toy&#34;" in text
