@@ -54,7 +54,7 @@ class Storyteller:
         """Tell a violation: its witness, and as much as there is room for of what else its events went through."""
         witness = self._witness(violation)
         about = sorted(witness | self._around(violation, witness))
-        kept = about if len(about) <= longest else _nearest(about, witness, longest)
+        kept = about if len(about) <= longest else self._kept(about, witness, longest)
         lines = (self._line(index, index in witness) for index in kept)
         return Story(tuple(lines), len(about) - len(kept))
 
@@ -79,14 +79,13 @@ class Storyteller:
         entry = self._entries[index]
         return Line(entry.at, entry.consumer, sentence(entry), witness)
 
+    def _kept(self, about: list[int], witness: set[int], longest: int) -> list[int]:
+        """Keep the witness, then what befell the events, then the rest; of each, what stands nearest to the witness."""
+        anchors = sorted(witness) or about[:1]
 
-def _nearest(about: list[int], witness: set[int], longest: int) -> list[int]:
-    """Keep the witness, and of the other entries those that stand nearest to it."""
-    anchors = sorted(witness) or about[:1]
+        def rank(index: int) -> tuple[bool, bool, int]:
+            place = bisect_left(anchors, index)
+            away = min(abs(index - anchor) for anchor in anchors[max(0, place - 1) : place + 1])
+            return index not in witness, not self._entries[index].event, away
 
-    def distance(index: int) -> int:
-        place = bisect_left(anchors, index)
-        return min(abs(index - anchor) for anchor in anchors[max(0, place - 1) : place + 1])
-
-    near = sorted(about, key=lambda index: (index not in witness, distance(index)))
-    return sorted(near[: max(longest, len(witness))])
+        return sorted(sorted(about, key=rank)[: max(longest, len(witness))])

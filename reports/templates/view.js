@@ -28,6 +28,10 @@ const always = new Set(["phase", "fault", "absent", "down", "paused", "unreachab
 const isState = diagram.kinds.map((kind) => always.has(kind));
 
 const wanted = (mark) => !view.events || (mark[EVENT] >= 0 ? view.events.has(mark[EVENT]) : isState[mark[KIND]]);
+const isWire = diagram.kinds.map((kind) => kind === "command" || kind === "reply");
+const isFolded = (at) => view.folds.some((fold) => at > fold.at && at < fold.until);
+// what went over the wire is about no event: it is shown with any, on the lanes that are shown, but not in a fold
+const beside = (mark) => view.events && isWire[mark[KIND]] && !isFolded(mark[AT]);
 const xOf = (at) => GUTTER + ((folded(at) - view.from) / (view.to - view.from)) * (view.width - GUTTER);
 const placeAt = (x) => view.from + ((x - GUTTER) / (view.width - GUTTER)) * (view.to - view.from);
 const heightOf = (lane) => (lane === 0 || (lane === REDIS && !view.between) ? PINNED : view.laneHeight);
@@ -113,7 +117,7 @@ function inView() {
   for (let place = 0; place < diagram.marks.length; place++) {
     const mark = diagram.marks[place];
     if (mark[AT] > to) break;
-    if (untilOf(mark) >= from && wanted(mark) && shows(mark[LANE]) && shows(mark[TO])) found.push(place);
+    if (untilOf(mark) >= from && (wanted(mark) || beside(mark)) && shows(mark[LANE]) && shows(mark[TO])) found.push(place);
   }
   return found;
 }

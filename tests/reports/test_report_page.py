@@ -227,6 +227,21 @@ def test_a_long_wait_is_folded_and_can_be_unfolded(opened):
     assert shown.run(gap) > 5 * narrow
 
 
+def test_the_wire_is_shown_beside_an_event_but_not_in_a_fold(opened):
+    h = History(Header())
+    h.append(1 * MS, "published", "a")
+    h.append(2 * MS, "delivered", "a", "c1")
+    h.append(3 * MS, "command", "", "c1", commands=[["GET", "k"]])
+    h.append(4 * MS, "started", "a", "c1", via="delivered")
+    h.append(5 * MS, "command", "", "c2", commands=[["GET", "elsewhere"]])
+    h.append(400_000 * MS, "command", "", "c1", commands=[["GET", "idle"]])
+    h.append(900_000 * MS, "ended", "a", "c1", outcome="ok")
+    shown = opened(ToyRun(h, judgement()))
+    assert shown.view().marks == 6
+    alone = shown.pick("#event", "a")
+    assert (alone.folds, alone.marks) == (1, 4)
+
+
 def test_what_the_cap_leaves_out_is_said(opened):
     shown = opened(toy_run(400, 5), cap=500)
     assert re.search(r"has [\d,]+ marks; the diagram draws 500 of them", shown.find("#cut").text)

@@ -65,6 +65,13 @@ def test_a_long_story_keeps_its_witness_and_says_what_it_leaves_out():
     assert [line.at for line in story.lines if line.witness] == [2, 400]
 
 
+def test_what_befell_the_events_is_told_before_what_went_over_the_wire(history):
+    story = Storyteller(history).story(violation(6, 11), longest=4)
+    assert story.omitted > 0
+    assert not [line for line in story.lines if "Redis" in line.words]
+    assert story.lines[0].words == "b was published; it follows a"
+
+
 def test_a_story_survives_a_witness_that_is_not_there(history):
     assert Storyteller(history).story(violation(999)).lines
     assert Storyteller(History(Header())).story(violation(3)).lines == ()
