@@ -240,18 +240,12 @@ class _Scribe:
             story.parked, story.parked_at = index, entry.at
         if delivery := self.delivery_of(entry):
             delivery.parked = True
-            self.answer(delivery, index)
 
     def refused(self, index: int, entry: Entry) -> None:
         """Close a delivery that the engine would not handle; a consumer need not answer it at all if it is held."""
         delivery = self.delivery_of(entry)
         if delivery and delivery.closed == NEVER:
             self.close(delivery, index, entry)
-            self.answer(delivery, index)
-
-    def answer(self, delivery: Delivery, index: int) -> None:
-        if delivery.answered == NEVER:
-            delivery.answered = index
 
     def lease_lost(self, index: int, entry: Entry) -> None:
         self.told.leases_lost.append(index)
@@ -282,8 +276,6 @@ class _Scribe:
             handling.end, handling.end_at = index, entry.at
             handling.outcome = str(entry.details.get("outcome", "ok"))
             self.open_handlings[entry.consumer].pop(handling, None)
-            if handling.delivery:
-                self.answer(handling.delivery, index)
 
     def swept(self, index: int, entry: Entry) -> None:
         consumer = self.lives.consumers.get(entry.consumer)
@@ -360,7 +352,7 @@ def _touched(keys: Any, events: dict[str, EventStory], names: dict[str, str]) ->
     The judge does not know how an engine names its keys. A key that bears an event's id or name is about that event; a
     key that bears none may hold anything.
     """
-    if not isinstance(keys, (list, tuple)) or not keys:
+    if not isinstance(keys, (list, tuple, dict)) or not keys:
         return None
     touched: set[str] = set()
     for key in keys:

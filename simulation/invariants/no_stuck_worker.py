@@ -4,7 +4,7 @@ Three clauses, each bounded by `stuck_bound`; time in which the consumer was pau
 
 1. A delivery or a handling does not stay open without a sign of progress: any entry of its consumer about its family,
    since a cascade may take long. Other work of the same consumer is no sign. A delivery is open until it is answered;
-   in a history that tells of no acknowledgements, until it was parked, refused or handled.
+   in a history that tells of no acknowledgements at all, one counts as answered if its event was parked or handled.
 2. A sweep comes round: a consumer that writes down its empty sweeps does so once an interval. Time in which it handles
    what a sweep found does not count.
 3. A poison event ends in a dead letter: one that was rejected and never took effect is given up, before the world goes
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from simulation.invariants.cascades import rescues, span_of
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
-from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory
+from simulation.invariants.records import NEVER, ConsumerStory, EventStory
 from simulation.invariants.spans import Clock, Span
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -78,12 +78,10 @@ def _works(told: Chronicle) -> Iterator[_Work]:
     for event in told:
         for handling in event.handlings:
             yield _Work(event.name, handling.consumer, handling.start, handling.end)
+        known = acknowledges or not (event.handlings or event.parked != NEVER)
         for delivery in event.deliveries:
-            yield _Work(event.name, delivery.consumer, delivery.index, _answered(delivery, acknowledges))
-
-
-def _answered(delivery: Delivery, acknowledges: bool) -> int:
-    return delivery.closed if delivery.closed != NEVER or acknowledges else delivery.answered
+            if known or delivery.closed != NEVER:
+                yield _Work(event.name, delivery.consumer, delivery.index, delivery.closed)
 
 
 def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:

@@ -25,8 +25,6 @@ class Delivery:
     at: int
     attempt: int
     parked: bool = False
-    answered: int = NEVER
-    """The index at which the engine had first dealt with it: parked or refused it, or ended its handling."""
     closed: int = NEVER
     closed_at: int = NEVER
     closing: str = ""

@@ -1,0 +1,388 @@
+from functools import partial
+
+from simulation.invariants import judge
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="causal-order")
+rejected = partial(telling.rejected, invariant="causal-order")
+
+
+def test_accepts_a_follower_that_starts_in_the_microsecond_in_which_its_leader_ended():
+    assert accepted(
+        tell("""
+        0s   published  a
+        0s   published  b  follows=a
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+        2s   started    b  @c2
+        3s   ended      b  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_follower_that_starts_while_its_leader_is_being_handled():
+    violation = rejected(
+        tell("""
+        0s   published  a
+        0s   published  b  follows=a
+        1s   started    a  @c1
+        2s   started    b  @c2
+        2s   ended      a  @c1  outcome=ok
+        3s   ended      b  @c2  outcome=ok
+        """)
+    )
+    assert violation.at == 2_000_000
+    assert violation.events == ("b", "a")
+    assert violation.consumers == ("c2", "c1")
+    assert violation.witness == (1, 2, 3, 4)
+    assert violation.because == "because the effect of event b began at 2 s, before its leader a completed at 2 s"
+
+
+def test_rejects_a_follower_whose_leader_never_took_effect():
+    violation = rejected(
+        tell("""
+        0s   published  a
+        0s   published  b  follows=a
+        1s   delivered  a  @c1
+        2s   started    b  @c2
+        3s   ended      b  @c2  outcome=ok
+        """)
+    )
+    assert violation.because == "because event b took effect from 2 s on, but its leader a never did"
+
+
+def test_rejects_a_follower_that_is_named_by_the_id_of_its_leader():
+    rejected(
+        tell("""
+        0s   published  a  id=7e57
+        0s   published  b  follows=7e57
+        2s   started    b  @c2
+        3s   ended      b  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_each_effect_that_is_early():
+    rejected(
+        tell("""
+        0s   published  b  follows=a
+        1s   started    b  @c1
+        2s   ended      b  @c1  outcome=ok
+        3s   started    b  @c1
+        4s   ended      b  @c1  outcome=ok
+        """),
+        count=2,
+    )
+
+
+# -- what is an effect
+
+
+def test_accepts_an_early_handling_that_failed():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a
+        1s   started    b  @c1
+        2s   ended      b  @c1  outcome=failed
+        3s   started    a  @c1
+        4s   ended      a  @c1  outcome=ok
+        5s   started    b  @c1
+        6s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_an_early_handling_whose_write_was_refused():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a
+        1s   started    b  @c1
+        2s   ended      b  @c1  outcome=ok  write=refused
+        3s   started    a  @c1
+        4s   ended      a  @c1  outcome=ok
+        5s   started    b  @c1
+        6s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_an_early_handling_of_unknown_outcome_whose_write_was_accepted():
+    rejected(
+        tell("""
+        0s   published  b  follows=a
+        1s   started    b  @c1
+        2s   ended      b  @c1  outcome=unknown  write=accepted
+        """)
+    )
+
+
+def test_rejects_a_follower_of_a_leader_whose_only_write_was_refused():
+    rejected(
+        tell("""
+        0s   published  b  follows=a
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok  write=refused
+        3s   started    b  @c1
+        4s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_follower_after_the_first_effect_of_its_leader_though_there_is_a_second():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+        3s   started    b  @c1
+        3s   started    a  @c2
+        4s   ended      b  @c1  outcome=ok
+        5s   ended      a  @c2  outcome=ok
+        """)
+    )
+
+
+# -- excuse: the leader did not come within the lookback
+
+
+def test_accepts_a_follower_once_its_leader_has_not_come_for_the_whole_lookback():
+    assert accepted(
+        tell("""
+        0s      published  b  follows=a
+        1s      delivered  b  @c1
+        15m1s   started    b  @c1  via=rescued
+        15m2s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_follower_a_microsecond_before_the_lookback_is_over():
+    rejected(
+        tell("""
+        0s              published  b  follows=a
+        1s              delivered  b  @c1
+        15m999ms999us   started    b  @c1  via=rescued
+        15m2s           ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_lookback_that_is_counted_from_the_publication():
+    # Consumers were down for 16 minutes: the event is old, but nobody has looked for its leader yet.
+    rejected(
+        tell("""
+        0s    published  a
+        0s    published  b  follows=a
+        16m   delivered  b  @c1
+        16m   started    b  @c1
+        17m   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_rescue_whose_leader_was_delivered_within_the_lookback():
+    rejected(
+        tell("""
+        0s      published  b  follows=a
+        1s      delivered  b  @c1
+        15m     delivered  a  @c2
+        15m2s   started    b  @c1  via=rescued
+        15m3s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_rescue_whose_leader_was_delivered_when_the_lookback_was_over():
+    assert accepted(
+        tell("""
+        0s      published  b  follows=a
+        1s      delivered  b  @c1
+        15m1s   delivered  a  @c2
+        15m4s   started    b  @c1  via=rescued
+        15m5s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_rescue_that_crosses_with_the_delivery_of_the_leader():
+    # 1. a is delivered  2. the sweep finds that b was kept for long enough  3. c2's first command reaches Redis
+    assert accepted(
+        tell("""
+        0s               published  b  follows=a
+        1s               delivered  b  @c1
+        15m999ms         delivered  a  @c2
+        15m1s            started    b  @c1  via=rescued
+        15m1s5ms         started    a  @c2
+        15m2s            ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_rescue_that_crosses_with_a_delivery_that_had_reached_the_engine():
+    rejected(
+        tell("""
+        0s               published  b  follows=a
+        1s               delivered  b  @c1
+        15m990ms         delivered  a  @c2
+        15m995ms         started    a  @c2
+        15m1s            started    b  @c1  via=rescued
+        15m2s            ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before():
+    rejected(
+        tell("""
+        0s      delivered  a  @c2
+        0s      published  b  follows=a
+        0s      started    a  @c2
+        1s      delivered  b  @c1
+        15m1s   started    b  @c1  via=rescued
+        15m2s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
+    # c follows b, b follows a, and only a is lost: b must be rescued first.
+    rejected(
+        tell("""
+        0s      published  b  follows=a
+        0s      published  c  follows=b
+        0s      delivered  b  @c1  delivery=1
+        0s      parked     b  @c1  delivery=1
+        0s      acknowledged  b  @c1  delivery=1
+        1s      delivered  c  @c1  delivery=2
+        15m1s   started    c  @c1  via=rescued
+        15m2s   ended      c  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
+    assert accepted(
+        tell("""
+        0s      published  c  follows=b
+        0s      delivered  b  @c1  delivery=1
+        0s      parked     b  @c1  delivery=1
+        0s      acknowledged  b  @c1  delivery=1
+        1s      delivered  c  @c1  delivery=2
+        5s      store-lost
+        15m1s   started    c  @c1  via=rescued
+        15m2s   ended      c  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_rescue_when_the_leader_died_with_its_consumer_before():
+    assert accepted(
+        tell("""
+        0s      published  b  follows=a
+        0s      delivered  a  @c2
+        1s      delivered  b  @c1
+        2s      crashed    @c2
+        15m1s   started    b  @c1  via=rescued
+        15m2s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_rescue_when_the_leader_was_turned_away_before():
+    assert accepted(
+        tell("""
+        0s      published  b  follows=a
+        0s      delivered  a  @c2
+        0s      refused    a  @c2  because=held
+        1s      delivered  b  @c1
+        15m1s   started    b  @c1  via=rescued
+        15m2s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+# -- excuse: the leader was dead-lettered
+
+
+def test_accepts_a_follower_whose_leader_was_dead_lettered_before():
+    assert accepted(
+        tell("""
+        0s   published      b  follows=a
+        1s   delivered      a  @c1
+        2s   dead-lettered  a
+        3s   started        b  @c1
+        4s   ended          b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
+    rejected(
+        tell("""
+        0s   published      b  follows=a
+        1s   delivered      a  @c1
+        2s   started        b  @c1
+        3s   dead-lettered  a
+        4s   ended          b  @c1  outcome=ok
+        """)
+    )
+
+
+# -- events that follow themselves
+
+
+def test_a_self_follow_has_no_leader():
+    history = tell("""
+        0s   published  a  follows=a
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+    """)
+    assert judge(history).verdict == "holds"
+    assert judge(history).verdicts["causal-order"].examined == 0
+
+
+def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
+    assert accepted(
+        tell("""
+        0s      published  a  follows=b
+        0s      published  b  follows=a
+        0s      delivered  a  @c1
+        0s      delivered  b  @c1
+        15m     started    a  @c1  via=rescued
+        15m1s   ended      a  @c1  outcome=ok
+        15m1s   started    b  @c1  via=released
+        15m2s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
+    rejected(
+        tell("""
+        0s   published  a  follows=b
+        0s   published  b  follows=a
+        0s   delivered  a  @c1
+        0s   delivered  b  @c1
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+        2s   started    b  @c1
+        3s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
+    violation = rejected(
+        tell("""
+        0s      published  a  follows=b
+        0s      published  b  follows=a
+        0s      delivered  a  @c1
+        0s      delivered  b  @c1
+        15m     started    a  @c1  via=rescued
+        15m     started    b  @c2  via=rescued
+        15m1s   ended      a  @c1  outcome=ok
+        15m1s   ended      b  @c2  outcome=ok
+        """)
+    )
+    assert violation.events == ("b", "a")

@@ -1,0 +1,394 @@
+from functools import partial
+
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="handled-once")
+rejected = partial(telling.rejected, invariant="handled-once")
+
+
+def test_accepts_one_effect():
+    assert accepted(
+        tell("""
+        0s   started  a  @c1
+        1s   ended    a  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_two_effects():
+    violation = rejected(
+        tell("""
+        0s   started  a  @c1
+        1s   ended    a  @c1  outcome=ok
+        2s   started  a  @c2
+        3s   ended    a  @c2  outcome=ok
+        """)
+    )
+    assert violation.at == 3_000_000
+    assert violation.witness == (0, 1, 2, 3)
+    assert violation.because == "because c1 had handled event a at 1 s and c2 handled it again from 2 s to 3 s"
+
+
+def test_rejects_each_effect_too_many():
+    rejected(
+        tell("""
+        0s   started  a  @c1
+        1s   ended    a  @c1  outcome=ok
+        2s   started  a  @c2
+        3s   ended    a  @c2  outcome=ok
+        4s   started  a  @c3
+        5s   ended    a  @c3  outcome=ok
+        """),
+        count=2,
+    )
+
+
+def test_rejects_two_effects_at_the_same_time():
+    rejected(
+        tell("""
+        0s   started  a  @c1
+        1s   started  a  @c2
+        2s   ended    a  @c1  outcome=ok
+        3s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+# -- what is an effect
+
+
+def test_accepts_a_handling_after_one_that_failed():
+    assert accepted(
+        tell("""
+        0s   started  a  @c1
+        1s   ended    a  @c1  outcome=failed
+        2s   started  a  @c2
+        3s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_handling_after_one_whose_holder_died_in_it():
+    assert accepted(
+        tell("""
+        0s   started  a  @c1
+        1s   crashed  @c1
+        2s   started  a  @c2
+        3s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_late_handling_whose_write_was_refused():
+    assert accepted(
+        tell("""
+        0s   started  a  @c1
+        1s   started  a  @c2
+        2s   ended    a  @c2  outcome=ok  write=accepted
+        3s   ended    a  @c1  outcome=ok  write=refused
+        """)
+    )
+
+
+def test_rejects_a_handling_that_failed_after_its_write_was_accepted():
+    rejected(
+        tell("""
+        0s   started  a  @c1
+        1s   ended    a  @c1  outcome=failed  write=accepted
+        2s   started  a  @c2
+        3s   ended    a  @c2  outcome=ok  write=accepted
+        """)
+    )
+
+
+# -- excuse: the holder died between the effect and its recording
+
+
+def test_accepts_a_second_effect_after_the_holder_died_before_it_could_record_the_first():
+    assert accepted(
+        tell("""
+        0s    delivered  a  @c1
+        0s    started    a  @c1
+        1s    ended      a  @c1  outcome=ok
+        1s    crashed    @c1
+        17s   started    a  @c2
+        18s   ended      a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_holder_had_acknowledged_the_event_before_it_died():
+    rejected(
+        tell("""
+        0s    delivered     a  @c1
+        0s    started       a  @c1
+        1s    ended         a  @c1  outcome=ok
+        1s    acknowledged  a  @c1
+        1s    crashed       @c1
+        17s   started       a  @c2
+        18s   ended         a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_somebody_else_died():
+    rejected(
+        tell("""
+        0s    started    a  @c1
+        1s    ended      a  @c1  outcome=ok
+        1s    crashed    @c3
+        17s   started    a  @c2
+        18s   ended      a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_holder_died_only_after_the_second_handling_had_begun():
+    rejected(
+        tell("""
+        0s   started    a  @c1
+        1s   ended      a  @c1  outcome=ok
+        2s   started    a  @c2
+        3s   crashed    @c1
+        4s   ended      a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_holder_had_gone_on_to_release_a_follower():
+    rejected(
+        tell("""
+        0s   published  b  follows=a
+        0s   started    a  @c1
+        1s   ended      a  @c1  outcome=ok
+        1s   started    b  @c1  via=released
+        2s   crashed    @c1
+        3s   started    a  @c2
+        4s   ended      a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_holder_died_longer_than_a_lease_after_the_effect():
+    rejected(
+        tell("""
+        0s    started  a  @c1
+        1s    ended    a  @c1  outcome=ok
+        18s   crashed  @c1
+        19s   started  a  @c2
+        20s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_holder_of_a_released_event_had_acknowledged_the_leader():
+    rejected(
+        tell("""
+        0s   published     b  follows=a
+        0s   delivered     a  @c1
+        0s   started       a  @c1
+        1s   started       b  @c1  via=released
+        2s   ended         b  @c1  outcome=ok
+        2s   acknowledged  a  @c1
+        3s   crashed       @c1
+        4s   started       b  @c2
+        5s   ended         b  @c2  outcome=ok
+        """, at_most=9)
+    )  # fmt: skip
+
+
+def test_rejects_it_if_the_holder_of_a_rescued_event_had_ended_its_sweep():
+    rejected(
+        tell("""
+        0s   started  b  @c1  via=rescued
+        1s   ended    b  @c1  outcome=ok
+        2s   swept    @c1  found=1
+        3s   crashed  @c1
+        4s   started  b  @c2
+        5s   ended    b  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_second_effect_after_the_holder_stopped_in_good_order():
+    rejected(
+        tell("""
+        0s   started  a  @c1
+        1s   ended    a  @c1  outcome=ok
+        1s   stopped  @c1
+        2s   started  a  @c2
+        3s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+# -- excuse: the holder was cut off between the effect and its recording
+
+
+def test_accepts_a_second_effect_if_the_first_ended_while_its_holder_was_cut_off():
+    assert accepted(
+        tell("""
+        0s    started      a  @c1
+        1s    unreachable  @c1
+        2s    ended        a  @c1  outcome=ok
+        17s   started      a  @c2
+        18s   ended        a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_it_if_redis_was_out_of_reach_for_all():
+    assert accepted(
+        tell("""
+        0s    started      a  @c1
+        1s    ended        a  @c1  outcome=ok
+        1s    unreachable
+        20s   reachable
+        21s   started      a  @c2
+        22s   ended        a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_holder_was_in_reach_again_when_the_effect_ended():
+    rejected(
+        tell("""
+        0s    started      a  @c1
+        1s    unreachable  @c1
+        2s    reachable    @c1
+        3s    ended        a  @c1  outcome=ok
+        17s   started      a  @c2
+        18s   ended        a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_it_if_the_outcome_is_unknown():
+    # The holder lost its connection in the handling, but its write had arrived.
+    assert accepted(
+        tell("""
+        0s    started  a  @c1
+        1s    ended    a  @c1  outcome=unknown  write=accepted
+        17s   started  a  @c2
+        18s   ended    a  @c2  outcome=ok  write=accepted
+        """)
+    )
+
+
+def test_accepts_it_if_the_holder_was_paused_beyond_its_lease_before_it_could_record():
+    assert accepted(
+        tell("""
+        0s    started  a  @c1
+        1s    ended    a  @c1  outcome=ok
+        1s    paused   @c1
+        16s   started  a  @c2
+        17s   ended    a  @c2  outcome=ok
+        18s   resumed  @c1
+        """)
+    )
+
+
+def test_rejects_it_if_the_holder_was_paused_for_less_than_its_lease():
+    rejected(
+        tell("""
+        0s    started  a  @c1
+        1s    ended    a  @c1  outcome=ok
+        1s    paused   @c1
+        16s   started  a  @c2
+        17s   resumed  @c1
+        18s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+# -- excuse: the retention had passed
+
+
+def test_accepts_a_second_effect_when_the_retention_had_passed():
+    assert accepted(
+        tell("""
+        0s      started  a  @c1
+        1s      ended    a  @c1  outcome=ok
+        30m1s   started  a  @c2
+        30m2s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_second_effect_a_microsecond_before_the_retention_had_passed():
+    rejected(
+        tell("""
+        0s              started  a  @c1
+        1s              ended    a  @c1  outcome=ok
+        30m999ms999us   started  a  @c2
+        30m2s           ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+# -- excuse: the store lost the marker
+
+
+def test_accepts_a_second_effect_after_the_store_lost_everything():
+    assert accepted(
+        tell("""
+        0s   started     a  @c1
+        1s   ended       a  @c1  outcome=ok
+        2s   store-lost
+        3s   started     a  @c2
+        4s   ended       a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_it_if_a_lost_key_names_the_event():
+    assert accepted(
+        tell("""
+        0s   published   a  id=1d-a
+        0s   started     a  @c1
+        1s   ended       a  @c1  outcome=ok
+        2s   store-lost  keys=seen/1d-a
+        3s   started     a  @c2
+        4s   ended       a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_it_if_a_lost_key_names_no_event_at_all():
+    assert accepted(
+        tell("""
+        0s   published   a  id=1d-a
+        0s   started     a  @c1
+        1s   ended       a  @c1  outcome=ok
+        2s   store-lost  keys=seen
+        3s   started     a  @c2
+        4s   ended       a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_lost_keys_name_only_other_events():
+    rejected(
+        tell("""
+        0s   published   a  id=1d-a
+        0s   published   b  id=1d-b
+        0s   started     a  @c1
+        1s   ended       a  @c1  outcome=ok
+        2s   store-lost  keys=seen/1d-b
+        3s   started     a  @c2
+        4s   ended       a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_store_lost_its_data_before():
+    rejected(
+        tell("""
+        0s   store-lost
+        1s   started     a  @c1
+        2s   ended       a  @c1  outcome=ok
+        3s   started     a  @c2
+        4s   ended       a  @c2  outcome=ok
+        """)
+    )

@@ -1,0 +1,256 @@
+from functools import partial
+
+from simulation.invariants import judge
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="lost-followers-surface")
+rejected = partial(telling.rejected, invariant="lost-followers-surface")
+
+# The bound is 15 min of lookback, 5 s for the next sweep and 1 min to be released.
+
+
+def test_accepts_a_follower_that_is_rescued_just_in_time():
+    assert accepted(
+        tell("""
+        0s       published  b  follows=a
+        0s       delivered  b  @c1
+        1s       parked     b  @c1
+        16m6s    started    b  @c1  via=rescued
+        """)
+    )
+
+
+def test_rejects_a_follower_that_is_rescued_a_microsecond_later():
+    violation = rejected(
+        tell("""
+        0s          published  b  follows=a
+        0s          delivered  b  @c1
+        1s          parked     b  @c1
+        16m6s1us    started    b  @c1  via=rescued
+        """)
+    )
+    assert violation.because == (
+        "because event b was parked at 1 s, its leader a had not come, and b was still waiting at 966 s"
+    )
+    assert violation.witness == (2, 3)
+
+
+def test_rejects_a_follower_that_never_surfaces():
+    rejected(
+        tell("""
+        0s    published  b  follows=a
+        0s    delivered  b  @c1
+        1h    phase      quiet
+        """)
+    )
+
+
+def test_accepts_a_follower_that_is_given_up_in_time():
+    assert accepted(
+        tell("""
+        0s    published      b  follows=a
+        0s    delivered      b  @c1
+        15m   dead-lettered  b
+        1h    phase          quiet
+        """)
+    )
+
+
+def test_accepts_a_follower_that_is_still_held_back_when_the_history_ends():
+    assert accepted(
+        tell("""
+        0s    published  b  follows=a
+        0s    delivered  b  @c1
+        16m   phase      horizon
+        """)
+    )
+
+
+def test_accepts_a_follower_whose_leader_came_after_the_lookback_but_before_the_bound():
+    assert accepted(
+        tell("""
+        0s    published  b  follows=a
+        0s    delivered  b  @c1
+        16m   delivered  a  @c1
+        16m   started    a  @c1
+        20m   ended      a  @c1  outcome=ok
+        20m   started    b  @c1  via=released
+        """)
+    )
+
+
+def test_rejects_a_follower_that_only_a_very_late_leader_released():
+    rejected(
+        tell("""
+        0s    published  b  follows=a
+        0s    delivered  b  @c1
+        30m   delivered  a  @c1
+        30m   started    a  @c1
+        31m   ended      a  @c1  outcome=ok
+        31m   started    b  @c1  via=released
+        """)
+    )
+
+
+def test_says_nothing_of_a_follower_whose_leader_came_before_it():
+    history = tell("""
+        0s    published  b  follows=a
+        0s    delivered  a  @c1
+        0s    delivered  b  @c1
+        1h    phase      quiet
+    """)
+    assert judge(history, ["lost-followers-surface"]).verdicts["lost-followers-surface"].examined == 0
+
+
+# -- a leader that was dead-lettered is lost too
+
+
+def test_accepts_a_follower_that_is_rescued_in_time_after_its_leaders_dead_letter():
+    assert accepted(
+        tell("""
+        0s       published      b  follows=a
+        0s       delivered      a  @c1
+        0s       delivered      b  @c1
+        20s      dead-lettered  a
+        16m20s   started        b  @c1  via=rescued
+        """)
+    )
+
+
+def test_rejects_a_follower_that_waits_too_long_after_its_leaders_dead_letter():
+    violation = rejected(
+        tell("""
+        0s       published      b  follows=a
+        0s       delivered      a  @c1
+        0s       delivered      b  @c1
+        20s      dead-lettered  a
+        16m26s   started        b  @c1  via=rescued
+        """)
+    )
+    assert "its leader a was dead-lettered" in violation.because
+
+
+# -- the chain below a lost leader
+
+
+def test_a_chain_below_a_lost_leader_is_judged_link_by_link():
+    # c's own leader comes, late: how soon c follows is prompt-release's to say.
+    story = """
+        0s       published  b  follows=a
+        0s       published  c  follows=b
+        0s       delivered  b  @c1
+        0s       delivered  c  @c1
+        15m      started    b  @c1  via=rescued
+        15m1s    ended      b  @c1  outcome=ok
+        {}       started    c  @c1  via=released
+    """
+    assert accepted(tell(story.format("16m")))
+    late = tell(story.format("17m"))
+    assert accepted(late)
+    assert [violation.invariant for violation in judge(late).violations] == ["prompt-release"]
+
+
+# -- cycles
+
+
+def test_accepts_a_cycle_of_which_one_member_surfaces_in_time():
+    assert accepted(
+        tell("""
+        0s    published  a  follows=b
+        0s    published  b  follows=a
+        0s    delivered  a  @c1
+        5m    delivered  b  @c1
+        21m   started    b  @c1  via=rescued
+        """)
+    )
+
+
+def test_rejects_a_cycle_that_never_surfaces():
+    violation = rejected(
+        tell("""
+        0s    published  a  follows=b
+        0s    published  b  follows=a
+        0s    delivered  a  @c1
+        5m    delivered  b  @c1
+        22m   phase      quiet
+        """)
+    )
+    assert violation.because == (
+        "because event b was delivered at 300 s, it follows itself through a, and b was still waiting at 1320 s"
+    )
+
+
+# -- excuses: idle time
+
+
+def test_accepts_time_in_which_nobody_was_alive_after_the_lookback():
+    assert accepted(
+        tell("""
+        0s      published  b  follows=a
+        0s      delivered  b  @c1
+        14m     crashed    @c1
+        30m     joined     @c1
+        31m5s   started    b  @c1  via=rescued
+        """)
+    )
+
+
+def test_rejects_a_rescue_too_long_after_somebody_came_back():
+    rejected(
+        tell("""
+        0s      published  b  follows=a
+        0s      delivered  b  @c1
+        14m     crashed    @c1
+        30m     joined     @c1
+        31m6s   started    b  @c1  via=rescued
+        """)
+    )
+
+
+def test_rejects_a_late_rescue_though_nobody_was_alive_within_the_lookback():
+    # The lookback passes all the same.
+    rejected(
+        tell("""
+        0s       published  b  follows=a
+        0s       delivered  b  @c1
+        1m       crashed    @c1
+        10m      joined     @c1
+        16m6s    started    b  @c1  via=rescued
+        """)
+    )
+
+
+def test_accepts_the_time_in_which_sweeps_handle_what_they_found_before():
+    assert accepted(
+        tell("""
+        0s    published  b  follows=a
+        0s    delivered  b  @c1
+        15m   started    x  @c2  via=rescued
+        20m   ended      x  @c2  outcome=ok
+        21m   started    b  @c2  via=rescued
+        """)
+    )
+
+
+def test_rejects_the_time_in_which_others_are_handled_for_other_reasons():
+    rejected(
+        tell("""
+        0s    published  b  follows=a
+        0s    delivered  b  @c1
+        15m   started    x  @c2  via=delivered
+        20m   ended      x  @c2  outcome=ok
+        21m   started    b  @c2  via=rescued
+        """)
+    )
+
+
+def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_it():
+    story = """
+        0s    published   b  follows=a
+        0s    delivered   b  @c1
+        1s    store-lost  fault=flush
+        1h    phase       quiet
+    """
+    assert accepted(tell(story, allowed_loss=("flush",)))
+    rejected(tell(story))

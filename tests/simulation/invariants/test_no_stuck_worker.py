@@ -1,0 +1,318 @@
+from functools import partial
+
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="no-stuck-worker")
+rejected = partial(telling.rejected, invariant="no-stuck-worker")
+
+# The bound is 10 min.
+
+
+# -- a delivery
+
+
+def test_accepts_a_delivery_that_is_answered_within_the_bound():
+    assert accepted(
+        tell("""
+        0s    delivered     a  @c1
+        10m   acknowledged  a  @c1
+        """)
+    )
+
+
+def test_rejects_a_delivery_that_is_answered_a_microsecond_later():
+    violation = rejected(
+        tell("""
+        0s       delivered     a  @c1
+        10m1us   acknowledged  a  @c1
+        """)
+    )
+    assert violation.because == (
+        "because c1 began to work on event a at 0 s and made no progress with it from 0 s to 600 s"
+    )
+    assert violation.witness == (0, 1)
+
+
+def test_rejects_a_delivery_that_is_never_answered():
+    rejected(
+        tell("""
+        0s    delivered     a  @c1
+        1s    delivered     b  @c2
+        2s    acknowledged  b  @c2
+        11m   phase         quiet
+        """)
+    )
+
+
+def test_accepts_a_delivery_that_was_rejected_refused_or_given_up():
+    for answer in ("rejected a @c1", "refused a @c1 because=held", "dead-lettered a"):
+        assert accepted(
+            tell(f"""
+            0s    delivered  a  @c1
+            1s    {answer}
+            2s    delivered  b  @c1
+            2s    acknowledged  b  @c1
+            11m   published  x
+            """)
+        )
+
+
+def test_accepts_a_delivery_whose_consumer_died_or_left():
+    for end in ("crashed", "stopped"):
+        assert accepted(
+            tell(f"""
+            0s    delivered     a  @c1
+            1s    {end}         @c1
+            2s    delivered     a  @c2
+            2s    acknowledged  a  @c2
+            11m   phase         quiet
+            """)
+        )
+
+
+def test_accepts_a_long_cascade_that_makes_progress():
+    assert accepted(
+        tell("""
+        0s    published     b  follows=a
+        0s    delivered     a  @c1
+        0s    started       a  @c1
+        8m    ended         a  @c1  outcome=ok
+        9m    started       b  @c1  via=released
+        17m   ended         b  @c1  outcome=ok
+        18m   acknowledged  a  @c1
+        """)
+    )
+
+
+def test_rejects_a_stuck_delivery_though_its_consumer_does_other_work():
+    rejected(
+        tell("""
+        0s    delivered     a  @c1
+        5m    delivered     b  @c1
+        8m    acknowledged  b  @c1
+        11m   phase         quiet
+        """)
+    )
+
+
+def test_accepts_a_handled_delivery_in_a_history_without_acknowledgements():
+    assert accepted(
+        tell("""
+        0s    delivered  a  @c1
+        1s    started    a  @c1
+        2s    ended      a  @c1  outcome=ok
+        11m   phase      quiet
+        """)
+    )
+
+
+def test_rejects_a_handled_delivery_that_is_not_acknowledged_where_others_are():
+    rejected(
+        tell("""
+        0s    delivered     a  @c1
+        1s    started       a  @c1
+        2s    ended         a  @c1  outcome=ok
+        2s    delivered     b  @c2
+        2s    acknowledged  b  @c2
+        13m   phase         quiet
+        """)
+    )
+
+
+# -- a handling
+
+
+def test_rejects_a_handling_that_hangs():
+    violation = rejected(
+        tell("""
+        0s    started  a  @c1  via=rescued
+        11m   phase    quiet
+        """)
+    )
+    assert violation.because.startswith("because c1 began to handle event a at 0 s")
+
+
+def test_tells_of_a_hanging_handling_once_though_its_delivery_hangs_with_it():
+    rejected(
+        tell("""
+        0s    delivered     a  @c1
+        0s    started       a  @c1
+        1s    delivered     b  @c2
+        1s    acknowledged  b  @c2
+        11m   phase         quiet
+        """)
+    )
+
+
+# -- excuse: paused or cut off
+
+
+def test_accepts_a_wait_in_which_the_consumer_was_paused():
+    for begin, end in (
+        ("paused @c1", "resumed @c1"),
+        ("unreachable @c1", "reachable @c1"),
+        ("unreachable", "reachable"),
+    ):
+        assert accepted(
+            tell(f"""
+            0s    delivered     a  @c1
+            1m    {begin}
+            20m   {end}
+            29m   acknowledged  a  @c1
+            """)
+        )
+
+
+def test_rejects_a_wait_that_goes_on_too_long_without_the_pause():
+    rejected(
+        tell("""
+        0s       delivered     a  @c1
+        1m       paused        @c1
+        20m      resumed       @c1
+        29m1us   acknowledged  a  @c1
+        """)
+    )
+
+
+def test_rejects_a_wait_in_which_somebody_else_was_paused():
+    rejected(
+        tell("""
+        0s    delivered     a  @c1
+        1m    paused        @c2
+        20m   resumed       @c2
+        29m   acknowledged  a  @c1
+        """)
+    )
+
+
+# -- a sweep
+
+
+def test_accepts_a_sweep_that_comes_round():
+    assert accepted(
+        tell("""
+        0s      started  a  @c1
+        0s      ended    a  @c1  outcome=ok
+        1s      swept    @c1  found=0
+        10m6s   swept    @c1  found=0
+        """)
+    )
+
+
+def test_rejects_a_sweep_that_does_not_come_round():
+    violation = rejected(
+        tell("""
+        1s      swept  @c1  found=0
+        10m7s   phase  quiet
+        """)
+    )
+    assert violation.because == "because c1 ended a sweep at 1 s and had not ended another by 607 s"
+
+
+def test_accepts_a_pause_between_sweeps():
+    assert accepted(
+        tell("""
+        0s      started  a  @c1
+        0s      ended    a  @c1  outcome=ok
+        1s      swept    @c1  found=0
+        2s      paused   @c1
+        20m     resumed  @c1
+        20m5s   swept    @c1  found=0
+        """)
+    )
+
+
+def test_accepts_the_time_in_which_a_sweep_handles_what_it_found():
+    assert accepted(
+        tell("""
+        1s    swept    @c1  found=0
+        5s    started  a  @c1  via=rescued
+        9m    ended    a  @c1  outcome=ok
+        9m    started  b  @c1  via=rescued
+        18m   ended    b  @c1  outcome=ok
+        18m   swept    @c1  found=2
+        """)
+    )
+
+
+def test_accepts_long_times_between_sweeps_that_found_something():
+    # Who writes down only these, says nothing of the others.
+    assert accepted(
+        tell("""
+        0s   started  a  @c1
+        0s   ended    a  @c1  outcome=ok
+        1s   swept    @c1  found=1
+        1h   swept    @c1  found=1
+        """)
+    )
+
+
+# -- a poison event
+
+
+def test_accepts_a_poison_event_that_ends_in_a_dead_letter():
+    assert accepted(
+        tell("""
+        0s    delivered      a  @c1
+        1s    rejected       a  @c1
+        6s    delivered      a  @c1
+        7s    rejected       a  @c1
+        7s    dead-lettered  a
+        1h    phase          quiet
+        """)
+    )
+
+
+def test_accepts_an_event_that_is_rejected_and_then_handled():
+    assert accepted(
+        tell("""
+        0s    delivered     a  @c1
+        1s    rejected      a  @c1
+        6s    delivered     a  @c1
+        7s    started       a  @c1
+        8s    ended         a  @c1  outcome=ok
+        8s    acknowledged  a  @c1
+        1h    phase         quiet
+        """)
+    )
+
+
+def test_rejects_a_poison_event_without_a_dead_letter_when_all_is_quiet():
+    violation = rejected(
+        tell("""
+        0s    delivered  a  @c1
+        1s    rejected   a  @c1
+        1h    phase      quiet
+        """)
+    )
+    assert violation.because == (
+        "because event a was rejected by c1 at 1 s, never took effect,"
+        " and had no dead letter when the world was quiet at 3600 s"
+    )
+
+
+def test_rejects_a_poison_event_that_is_tried_for_ever():
+    rejected(
+        tell("""
+        0s      delivered  a  @c1
+        1s      rejected   a  @c1
+        10m     delivered  a  @c1
+        10m2s   rejected   a  @c1
+        11m     phase      horizon
+        """)
+    )
+
+
+def test_accepts_rejections_while_redis_is_out_of_reach():
+    assert accepted(
+        tell("""
+        0s      delivered    a  @c1
+        1s      rejected     a  @c1
+        1s      unreachable
+        15m     reachable
+        15m     delivered    a  @c1
+        15m2s   rejected     a  @c1
+        16m     phase        horizon
+        """)
+    )

@@ -1,0 +1,206 @@
+from functools import partial
+
+from simulation.invariants import judge
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="nothing-lost")
+rejected = partial(telling.rejected, invariant="nothing-lost")
+
+
+def test_accepts_an_event_that_took_effect():
+    assert accepted(
+        tell("""
+        0s   delivered  a  @c1
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+        3s   phase      quiet
+        """)
+    )
+
+
+def test_accepts_an_event_that_was_given_up_aloud():
+    assert accepted(
+        tell("""
+        0s   delivered      a  @c1
+        1s   dead-lettered  a
+        3s   phase          quiet
+        """)
+    )
+
+
+def test_rejects_an_event_that_no_handler_saw():
+    violation = rejected(
+        tell("""
+        0s   delivered  a  @c1
+        1s   parked     a  @c1
+        3s   phase      quiet
+        """)
+    )
+    assert violation.because == (
+        "because event a was delivered at 0 s, no handler ever saw it,"
+        " and when the world had gone quiet at 3 s it had neither an effect nor a dead letter"
+    )
+    assert violation.witness == (0, 1, 2)
+
+
+def test_rejects_an_event_whose_handler_failed_and_that_nobody_tried_again():
+    violation = rejected(
+        tell("""
+        0s   delivered  a  @c1
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=failed
+        3s   phase      quiet
+        """)
+    )
+    assert "its last handling ended failed" in violation.because
+
+
+def test_rejects_an_event_whose_only_write_was_refused():
+    rejected(
+        tell("""
+        0s   delivered  a  @c1
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok  write=refused
+        3s   phase      quiet
+        """)
+    )
+
+
+def test_says_nothing_before_the_world_is_quiet():
+    for ending in ("", "3s phase horizon", "3s phase safety"):
+        history = tell(f"0s delivered a @c1\n{ending}")
+        finding = judge(history, ["nothing-lost"]).verdicts["nothing-lost"]
+        assert (finding.verdict, finding.examined) == ("unknown", 0)
+
+
+def test_says_nothing_of_an_event_that_was_never_delivered():
+    history = tell("""
+        0s   published  a
+        1s   dropped    a
+        3s   phase      quiet
+    """)
+    assert judge(history, ["nothing-lost"]).verdicts["nothing-lost"].examined == 0
+
+
+# -- never excused by a crash, a pause, a stop or an unreachable Redis
+
+
+def test_rejects_an_event_that_was_lost_with_its_consumer():
+    for mishap in ("crashed @c1", "stopped @c1", "paused @c1", "unreachable @c1"):
+        rejected(
+            tell(f"""
+            0s   delivered  a  @c1
+            0s   started    a  @c1
+            1s   {mishap}
+            3s   phase      quiet
+            """)
+        )
+
+
+# -- excuse: a loss that the scenario allows
+
+
+def test_accepts_an_event_that_was_lost_with_the_store_if_the_scenario_allows_it():
+    assert accepted(
+        tell(
+            """
+        0s   delivered   a  @c1
+        0s   parked      a  @c1
+        1s   store-lost  fault=flush
+        3s   phase       quiet
+        """,
+            allowed_loss=("flush",),
+        )
+    )
+
+
+def test_accepts_it_if_the_loss_names_no_fault_but_follows_one_that_is_allowed():
+    assert accepted(
+        tell(
+            """
+        0s   delivered   a  @c1
+        1s   fault       flush
+        1s   store-lost
+        3s   phase       quiet
+        """,
+            allowed_loss=("flush",),
+        )
+    )
+
+
+def test_accepts_an_event_that_the_broker_trimmed_if_the_scenario_allows_it():
+    assert accepted(
+        tell(
+            """
+        0s   delivered  a  @c1
+        0s   crashed    @c1
+        1s   fault      trim  event=a
+        3s   phase      quiet
+        """,
+            allowed_loss=("trim",),
+        )
+    )
+
+
+def test_rejects_it_if_the_scenario_does_not_say_so():
+    rejected(
+        tell("""
+        0s   delivered   a  @c1
+        1s   store-lost  fault=flush
+        3s   phase       quiet
+        """)
+    )
+
+
+def test_rejects_it_if_the_scenario_allows_another_loss():
+    rejected(
+        tell(
+            """
+        0s   delivered   a  @c1
+        1s   store-lost  fault=flush
+        3s   phase       quiet
+        """,
+            allowed_loss=("evict",),
+        )
+    )
+
+
+def test_rejects_an_event_that_was_delivered_after_the_loss():
+    rejected(
+        tell(
+            """
+        1s   store-lost  fault=flush
+        2s   delivered   a  @c1
+        3s   phase       quiet
+        """,
+            allowed_loss=("flush",),
+        )
+    )
+
+
+def test_rejects_an_event_that_the_lost_keys_do_not_name():
+    rejected(
+        tell(
+            """
+        0s   published   b  id=1d-b
+        0s   delivered   a  @c1
+        1s   store-lost  fault=evict  keys=payload/1d-b
+        3s   phase       quiet
+        """,
+            allowed_loss=("evict",),
+        )
+    )
+
+
+def test_rejects_an_event_when_the_broker_trimmed_another():
+    rejected(
+        tell(
+            """
+        0s   delivered  a  @c1
+        1s   fault      trim  event=b
+        3s   phase      quiet
+        """,
+            allowed_loss=("trim",),
+        )
+    )

@@ -1,0 +1,67 @@
+from functools import partial
+
+from simulation.invariants import judge
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="payload-intact")
+rejected = partial(telling.rejected, invariant="payload-intact")
+
+
+def test_accepts_the_event_as_it_was_published():
+    assert accepted(
+        tell("""
+        0s   published  a  fingerprint=f00d
+        1s   started    a  @c1  fingerprint=f00d
+        """)
+    )
+
+
+def test_rejects_another_event_under_the_same_name():
+    violation = rejected(
+        tell("""
+        0s   published  a  fingerprint=f00d
+        1s   started    a  @c1  fingerprint=bad
+        """)
+    )
+    assert violation.because == (
+        "because at 1 s the handler of c1 was given an event a with fingerprint bad, but f00d was published"
+    )
+    assert violation.witness == (0, 1)
+
+
+def test_rejects_a_handling_that_failed_too():
+    rejected(
+        tell("""
+        0s   published  a  fingerprint=f00d
+        1s   started    a  @c1  fingerprint=bad
+        2s   ended      a  @c1  outcome=failed
+        3s   started    a  @c1  fingerprint=f00d
+        4s   ended      a  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_any_of_several_publications():
+    assert accepted(
+        tell("""
+        0s   published  a  fingerprint=f00d
+        0s   published  a  fingerprint=beef
+        1s   started    a  @c1  fingerprint=beef
+        """)
+    )
+
+
+def test_rejects_an_event_that_nobody_published():
+    violation = rejected(
+        tell("""
+        0s   published  a  fingerprint=f00d
+        1s   started    x  @c1  fingerprint=bad
+        """)
+    )
+    assert violation.because.endswith("was given an event x that nobody had published")
+
+
+def test_says_nothing_without_fingerprints():
+    for story in ("0s published a\n1s started a @c1 fingerprint=f00d", "0s published a fingerprint=f00d\n1s started a"):
+        assert judge(tell(story), ["payload-intact"]).verdicts["payload-intact"].examined == 0

@@ -1,0 +1,423 @@
+from functools import partial
+
+from simulation.invariants import judge
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="prompt-release")
+rejected = partial(telling.rejected, invariant="prompt-release")
+
+
+def test_accepts_a_follower_that_starts_just_within_the_bound():
+    assert accepted(
+        tell("""
+        0s     published  b  follows=a
+        0s     delivered  b  @c2
+        0s     started    a  @c1
+        2s     ended      a  @c1  outcome=ok
+        1m2s   started    b  @c1  via=released
+        """)
+    )
+
+
+def test_rejects_a_follower_that_starts_a_microsecond_later():
+    violation = rejected(
+        tell("""
+        0s        published  b  follows=a
+        0s        delivered  b  @c2
+        0s        parked     b  @c2
+        0s        started    a  @c1
+        2s        ended      a  @c1  outcome=ok
+        1m2s1us   started    b  @c1  via=released
+        """)
+    )
+    assert violation.at == 62_000_001
+    assert violation.witness == (2, 4, 5)
+
+
+def test_rejects_a_follower_that_is_still_waiting_when_the_history_ends():
+    violation = rejected(
+        tell("""
+        0s       published  b  follows=a
+        10ms     delivered  b  @c2
+        11523us  parked     b  @c2
+        12ms     started    a  @c1
+        13342us  ended      a  @c1  outcome=ok
+        15m      phase      horizon
+        """)
+    )
+    assert violation.because == (
+        "because event b was parked at 0.0115 s, its leader a completed at 0.0133 s, and b was still waiting at 900 s"
+    )
+    assert violation.events == ("b", "a")
+    assert violation.consumers == ("c2", "c1")
+
+
+def test_accepts_a_follower_whose_wait_is_not_over_the_bound_when_the_history_ends():
+    assert accepted(
+        tell("""
+        0s     published  b  follows=a
+        0s     delivered  b  @c2
+        0s     started    a  @c1
+        2s     ended      a  @c1  outcome=ok
+        1m2s   phase      horizon
+        """)
+    )
+
+
+def test_accepts_a_wait_that_counts_from_the_followers_own_delivery():
+    assert accepted(
+        tell("""
+        0s      published  b  follows=a
+        0s      started    a  @c1
+        2s      ended      a  @c1  outcome=ok
+        5m      delivered  b  @c2
+        5m50s   started    b  @c2
+        """)
+    )
+
+
+def test_rejects_a_follower_that_waits_for_a_leader_that_was_forgotten():
+    rejected(
+        tell("""
+        0s    published  b  follows=a
+        0s    started    a  @c1
+        2s    ended      a  @c1  outcome=ok
+        31m   delivered  b  @c2
+        31m   parked     b  @c2
+        46m   started    b  @c2  via=rescued
+        """)
+    )
+
+
+def test_accepts_a_follower_that_started_in_time_and_failed():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a
+        0s   delivered  b  @c2
+        0s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+        2s   started    b  @c1  via=released
+        3s   ended      b  @c1  outcome=failed
+        5m   started    b  @c1
+        6m   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_accepts_a_follower_that_was_given_up_in_time():
+    assert accepted(
+        tell("""
+        0s   published      b  follows=a
+        0s   delivered      b  @c2
+        0s   started        a  @c1
+        2s   ended          a  @c1  outcome=ok
+        9s   dead-lettered  b
+        9m   phase          quiet
+        """)
+    )
+
+
+def test_rejects_a_follower_that_was_given_up_late():
+    rejected(
+        tell("""
+        0s   published      b  follows=a
+        0s   delivered      b  @c2
+        0s   started        a  @c1
+        2s   ended          a  @c1  outcome=ok
+        9m   dead-lettered  b
+        """)
+    )
+
+
+def test_rejects_a_late_follower_though_its_consumer_died():
+    rejected(
+        tell("""
+        0s   published  b  follows=a
+        0s   delivered  b  @c1
+        0s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        3s   crashed    @c1
+        9m   started    b  @c2  via=rescued
+        """)
+    )
+
+
+def test_says_nothing_of_a_follower_that_started_before_its_leader_was_done():
+    history = tell("""
+        0s   published  b  follows=a
+        0s   delivered  b  @c2
+        0s   started    b  @c2
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+        9m   phase      quiet
+    """)
+    assert judge(history, ["prompt-release"]).verdicts["prompt-release"].examined == 0
+
+
+def test_says_nothing_of_a_follower_whose_leader_never_took_effect():
+    history = tell("""
+        0s   published  b  follows=a
+        0s   delivered  b  @c2
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=failed
+        9m   phase      quiet
+    """)
+    assert judge(history, ["prompt-release"]).verdicts["prompt-release"].examined == 0
+
+
+def test_accepts_a_wait_from_the_effect_that_could_be_recorded():
+    # c1 died with its effect unrecorded, so a had to be handled again.
+    assert accepted(
+        tell("""
+        0s       published  b  follows=a
+        0s       delivered  b  @c2
+        0s       started    a  @c1
+        1s       ended      a  @c1  outcome=ok
+        1s       crashed    @c1
+        50s      started    a  @c2
+        1m10s    ended      a  @c2  outcome=ok
+        1m20s    started    b  @c2  via=released
+        """)
+    )
+
+
+def test_rejects_a_wait_from_an_effect_that_was_recorded_though_a_second_followed():
+    rejected(
+        tell("""
+        0s       published     b  follows=a
+        0s       delivered     b  @c2
+        0s       started       a  @c1
+        1s       ended         a  @c1  outcome=ok
+        50s      started       a  @c2
+        1m10s    ended         a  @c2  outcome=ok
+        1m20s    started       b  @c2  via=released
+        """)
+    )
+
+
+# -- excuse: time in which nobody could do anything
+
+
+def test_accepts_a_wait_while_no_consumer_was_alive():
+    assert accepted(
+        tell("""
+        0s       published  b  follows=a
+        0s       delivered  b  @c1
+        0s       started    a  @c1
+        2s       ended      a  @c1  outcome=ok
+        3s       crashed    @c1
+        16m      joined     @c1
+        16m59s   started    b  @c1
+        """)
+    )
+
+
+def test_rejects_a_wait_in_which_the_only_consumer_was_dead_for_too_short_a_time():
+    rejected(
+        tell("""
+        0s      published  b  follows=a
+        0s      delivered  b  @c1
+        0s      started    a  @c1
+        2s      ended      a  @c1  outcome=ok
+        3s      crashed    @c1
+        16m     joined     @c1
+        17m     started    b  @c1
+        """)
+    )
+
+
+def test_rejects_a_wait_while_only_one_of_two_consumers_was_dead():
+    rejected(
+        tell("""
+        0s       published  b  follows=a
+        0s       delivered  b  @c1
+        0s       started    a  @c2
+        2s       ended      a  @c2  outcome=ok
+        3s       crashed    @c1
+        16m      joined     @c1
+        16m59s   started    b  @c1
+        """)
+    )
+
+
+def test_accepts_a_wait_while_the_only_consumer_was_paused():
+    assert accepted(
+        tell("""
+        0s    published  b  follows=a
+        0s    delivered  b  @c1
+        0s    started    a  @c1
+        2s    ended      a  @c1  outcome=ok
+        3s    paused     @c1
+        16m   resumed    @c1
+        16m   started    b  @c1
+        """)
+    )
+
+
+def test_accepts_a_wait_while_one_was_dead_and_the_other_cut_off():
+    assert accepted(
+        tell("""
+        0s    published    b  follows=a
+        0s    delivered    b  @c1
+        0s    started      a  @c2
+        2s    ended        a  @c2  outcome=ok
+        3s    crashed      @c1
+        3s    unreachable  @c2
+        16m   reachable    @c2
+        16m   started      b  @c2
+        """)
+    )
+
+
+def test_accepts_a_wait_while_redis_was_out_of_reach_for_all():
+    assert accepted(
+        tell("""
+        0s    published    b  follows=a
+        0s    delivered    b  @c1
+        0s    started      a  @c2
+        2s    ended        a  @c2  outcome=ok
+        3s    unreachable
+        16m   reachable
+        16m   started      b  @c2
+        """)
+    )
+
+
+def test_rejects_a_wait_while_redis_was_out_of_reach_for_one_of_two():
+    rejected(
+        tell("""
+        0s    published    b  follows=a
+        0s    delivered    b  @c1
+        0s    started      a  @c2
+        2s    ended        a  @c2  outcome=ok
+        3s    unreachable  @c2
+        16m   reachable    @c2
+        16m   started      b  @c2
+        """)
+    )
+
+
+def test_accepts_a_cut_that_the_healing_of_the_world_ended():
+    assert accepted(
+        tell("""
+        0s       published    b  follows=a
+        0s       delivered    b  @c1
+        0s       started      a  @c1
+        2s       ended        a  @c1  outcome=ok
+        3s       unreachable  @c1
+        16m      phase        healing
+        16m30s   started      b  @c1
+        """)
+    )
+
+
+def test_rejects_a_wait_that_goes_on_when_the_world_has_healed():
+    rejected(
+        tell("""
+        0s      published    b  follows=a
+        0s      delivered    b  @c1
+        0s      started      a  @c1
+        2s      ended        a  @c1  outcome=ok
+        3s      unreachable  @c1
+        16m     phase        healing
+        18m     started      b  @c1
+        """)
+    )
+
+
+# -- excuse: others had their turn
+
+
+def test_accepts_a_wait_while_an_elder_sibling_was_being_handled():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a
+        0s   published  c  follows=a
+        0s   delivered  c  @c1
+        0s   started    a  @c1
+        1s   ended      a  @c1  outcome=ok
+        1s   started    b  @c1  via=released
+        5m   ended      b  @c1  outcome=ok
+        5m   started    c  @c1  via=released
+        """)
+    )
+
+
+def test_accepts_a_wait_while_a_descendant_of_an_elder_sibling_was_being_handled():
+    assert accepted(
+        tell(
+            """
+        0s   published  b  follows=a
+        0s   published  d  follows=b
+        0s   published  c  follows=a
+        0s   delivered  c  @c1
+        0s   started    a  @c1
+        1s   ended      a  @c1  outcome=ok
+        1s   started    b  @c1  via=released
+        2s   ended      b  @c1  outcome=ok
+        2s   started    d  @c1  via=released
+        5m   started    c  @c1  via=released
+        """,
+            at_most=10,
+        )
+    )
+
+
+def test_rejects_a_wait_that_went_on_after_the_elder_sibling():
+    rejected(
+        tell("""
+        0s      published  b  follows=a
+        0s      published  c  follows=a
+        0s      delivered  c  @c1
+        0s      started    a  @c1
+        1s      ended      a  @c1  outcome=ok
+        1s      started    b  @c1  via=released
+        5m      ended      b  @c1  outcome=ok
+        6m1s    started    c  @c1  via=released
+        """)
+    )
+
+
+def test_rejects_a_wait_while_a_stranger_was_being_handled():
+    rejected(
+        tell("""
+        0s   published  c  follows=a
+        0s   delivered  c  @c1
+        0s   started    a  @c1
+        1s   ended      a  @c1  outcome=ok
+        1s   started    x  @c1
+        5m   ended      x  @c1  outcome=ok
+        5m   started    c  @c1  via=released
+        """)
+    )
+
+
+def test_accepts_a_rescue_while_the_sweep_had_others_to_handle_first():
+    assert accepted(
+        tell("""
+        0s   published  c  follows=a
+        0s   delivered  c  @c1
+        0s   started    a  @c1
+        1s   ended      a  @c1  outcome=ok
+        5s   started    x  @c2  via=rescued
+        5m   ended      x  @c2  outcome=ok
+        5m   started    c  @c2  via=rescued
+        """)
+    )
+
+
+# -- excuse: a loss that the scenario allows
+
+
+def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_it():
+    story = """
+        0s   published   b  follows=a
+        0s   delivered   b  @c1
+        0s   started     a  @c1
+        1s   store-lost  fault=flush
+        2s   ended       a  @c1  outcome=ok
+        9m   phase       quiet
+    """
+    assert accepted(tell(story, allowed_loss=("flush",)))
+    rejected(tell(story))

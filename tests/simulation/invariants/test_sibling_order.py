@@ -1,0 +1,203 @@
+from functools import partial
+
+from simulation.invariants import judge
+from tests.simulation.invariants import telling
+from tests.simulation.invariants.telling import tell
+
+accepted = partial(telling.accepted, invariant="sibling-order")
+rejected = partial(telling.rejected, invariant="sibling-order")
+
+
+def test_accepts_siblings_in_the_order_in_which_they_occurred():
+    assert accepted(
+        tell("""
+        0s   published  c  follows=a  occurred=1s
+        0s   published  b  follows=a  occurred=2s
+        0s   parked     b  @c1
+        0s   parked     c  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        2s   started    c  @c2  via=released
+        3s   started    b  @c2  via=released
+        """)
+    )
+
+
+def test_rejects_siblings_in_another_order():
+    violation = rejected(
+        tell("""
+        0s   published  c  follows=a  occurred=1s
+        0s   published  b  follows=a  occurred=2s
+        0s   parked     b  @c1
+        0s   parked     c  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        2s   started    b  @c2  via=released
+        3s   started    c  @c2  via=released
+        """)
+    )
+    assert violation.events == ("c", "b", "a")
+    assert violation.at == 2_000_000
+    assert violation.witness == (3, 5, 6, 7)
+    assert violation.because == (
+        "because event c was parked when its leader a completed at 2 s, and occurred earlier,"
+        " but its sibling b started at 2 s and c started only at 3 s"
+    )
+
+
+def test_rejects_a_sibling_that_starts_while_an_elder_never_does():
+    violation = rejected(
+        tell("""
+        0s   published  b  follows=a  occurred=1s
+        0s   published  c  follows=a  occurred=2s
+        0s   parked     b  @c1
+        0s   parked     c  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        2s   started    c  @c2  via=released
+        """)
+    )
+    assert violation.because.endswith("but its sibling c started at 2 s and b never started")
+
+
+def test_breaks_ties_by_the_id_as_text():
+    story = """
+        0s   published  b  follows=a  occurred=1s  id=2d
+        0s   published  c  follows=a  occurred=1s  id=1d
+        0s   parked     b  @c1
+        0s   parked     c  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        2s   started    {}  @c2  via=released
+        3s   started    {}  @c2  via=released
+    """
+    assert accepted(tell(story.format("c", "b")))
+    assert "c was parked" in rejected(tell(story.format("b", "c"))).because
+
+
+def test_accepts_siblings_that_overlap_if_they_start_in_order():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a  occurred=1s
+        0s   published  c  follows=a  occurred=2s
+        0s   parked     b  @c1
+        0s   parked     c  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        2s   started    b  @c2  via=released
+        2s   started    c  @c1  via=released
+        """)
+    )
+
+
+def test_accepts_an_elder_that_is_tried_again_after_a_younger():
+    # What counts is the first start.
+    assert accepted(
+        tell(
+            """
+        0s   published  b  follows=a  occurred=1s
+        0s   published  c  follows=a  occurred=2s
+        0s   parked     b  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        2s   started    b  @c2  via=released
+        3s   ended      b  @c2  outcome=failed
+        3s   started    c  @c2  via=released
+        9s   started    b  @c2
+        """,
+            at_most=9,
+        )
+    )
+
+
+# -- a later sibling does not overtake
+
+
+def test_rejects_a_fresh_sibling_that_overtakes_a_parked_one():
+    rejected(
+        tell("""
+        0s   published  b  follows=a  occurred=1s
+        0s   parked     b  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        3s   published  c  follows=a  occurred=3s
+        3s   delivered  c  @c3
+        3s   started    c  @c3
+        4s   started    b  @c2  via=released
+        """)
+    )
+
+
+def test_accepts_a_fresh_sibling_that_occurred_before_the_parked_one():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a  occurred=5s
+        0s   parked     b  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        3s   published  c  follows=a  occurred=3s
+        3s   delivered  c  @c3
+        3s   started    c  @c3
+        4s   started    b  @c2  via=released
+        """)
+    )
+
+
+def test_says_nothing_of_a_sibling_that_was_parked_only_when_the_leader_was_done():
+    history = tell("""
+        0s   published  b  follows=a  occurred=1s
+        0s   published  c  follows=a  occurred=2s
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        2s   parked     b  @c1
+        3s   started    c  @c2
+        4s   started    b  @c2  via=rescued
+    """)
+    assert judge(history, ["sibling-order"]).verdicts["sibling-order"].examined == 0
+
+
+def test_accepts_a_sibling_that_had_started_before_the_leader_was_done():
+    # It broke causal order; the turn of the others is not touched by it.
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a  occurred=1s
+        0s   published  c  follows=a  occurred=2s
+        0s   parked     b  @c1
+        1s   started    a  @c2
+        1s   started    c  @c1
+        2s   ended      a  @c2  outcome=ok
+        3s   started    b  @c2  via=released
+        """)
+    )
+
+
+# -- excuses
+
+
+def test_accepts_a_younger_sibling_if_the_elder_was_given_up():
+    story = """
+        0s   published      b  follows=a  occurred=1s
+        0s   published      c  follows=a  occurred=2s
+        0s   parked         b  @c1
+        1s   started        a  @c2
+        2s   ended          a  @c2  outcome=ok
+        2s   started        c  @c2  via=released
+        3s   {}  b  @c2
+    """
+    assert accepted(tell(story.format("dead-lettered")))
+    rejected(tell(story.format("rejected")))
+
+
+def test_accepts_a_younger_sibling_if_the_elder_was_lost_as_the_scenario_allows():
+    story = """
+        0s   published   b  follows=a  occurred=1s
+        0s   published   c  follows=a  occurred=2s
+        0s   delivered   b  @c1
+        0s   parked      b  @c1
+        1s   store-lost  fault=flush
+        1s   started     a  @c2
+        2s   ended       a  @c2  outcome=ok
+        2s   started     c  @c2
+    """
+    assert accepted(tell(story, allowed_loss=("flush",)))
+    rejected(tell(story))
