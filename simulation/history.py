@@ -53,7 +53,7 @@ KINDS: Mapping[str, str] = {
     "reachable": "Redis is reachable again",
     "store-lost": "the store lost data by an injected fault (fault; keys: their names, or left out if it may be any)",
     "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
-    "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and, if known, role: lock or claim)",
+    "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and perhaps role)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
     "reply": "the reply to a request reached the consumer (reply, connection)",

@@ -71,13 +71,8 @@ class Injector:
 
     @property
     def last_moment(self) -> int:
-        """When the last world fault has struck and healed, in microseconds."""
-        ends = [
-            fault.at + (fault.every or 0) * (fault.times - 1) + fault.duration
-            for fault in self._faults
-            if isinstance(fault, WorldFault)
-        ]
-        return max(ends, default=0)
+        """When the last fault has struck and healed, as far as that is known beforehand, in microseconds."""
+        return max((_end(fault) for fault in self._faults), default=0)
 
     @property
     def silent(self) -> list[Fault]:
@@ -97,6 +92,8 @@ class Injector:
     def heal(self) -> None:
         """End every fault: nothing strikes any more, nobody is cut off, frozen or dead."""
         self.healed = True
+        for name in sorted(name for name, cuts in self._cut_off.items() if cuts):
+            self._write("reachable", consumer=name)
         self._cut_off.clear()
         for consumer in self._world.consumers.values():
             consumer.resume()
@@ -154,6 +151,16 @@ class Injector:
             case Partition():
                 self._cut_off[name] -= 1
                 self._write("reachable", consumer=name)
+
+
+def _end(fault: Fault) -> int:
+    match fault:
+        case WorldFault():
+            return fault.at + (fault.every or 0) * (fault.times - 1) + fault.duration
+        case PacketFault():
+            return fault.begin + fault.duration
+        case _:
+            return 0
 
 
 class _Strike:

@@ -12,9 +12,12 @@ paused process's callbacks are held, in order, while the world's time goes on.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import warnings
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from heapq import heapify, heappop
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -335,24 +338,41 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
             return
         self._closed = True
         self.network = None
-        for task in asyncio.all_tasks(self):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-            _end(task.get_coro())
-        self._generators.clear()
-        self.env._queue.clear()
+        with _silence():
+            quiet = True
+            for task in asyncio.all_tasks(self):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                quiet &= _end(task.get_coro())
+            self._generators.clear()
+            self.env._queue.clear()
+            if not quiet:
+                gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let what ends in here end without complaint: it is told that the world is over, and may try what it likes."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.unraisablehook = hook
 
 
 _ATTEMPTS = 50
 """How often a coroutine may answer the end of the world with another await."""
 
 
-def _end(coroutine: Any) -> None:
-    # Closing a coroutine runs its `finally` blocks; those that await something get told again that it is over.
-    for _ in range(_ATTEMPTS):
+def _end(coroutine: Any) -> bool:
+    """Close a coroutine, and return whether it went without a word."""
+    # Closing it runs its `finally` blocks; those that await something get told again that it is over.
+    for attempt in range(_ATTEMPTS):
         try:
             coroutine.close()
-        except RuntimeError:
-            continue
         except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
             continue
-        return
+        return attempt == 0
+    return False

@@ -29,7 +29,7 @@ from pydantic import (
 
 from simulation.distributions import Distribution, parse_distribution
 from simulation.durations import format_duration, parse_duration
-from simulation.faults import Fault
+from simulation.faults import FAULTS, Fault, describe
 from simulation.invariants import COVERAGE, INVARIANTS
 
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
@@ -266,6 +266,8 @@ class Scenario(_Table):
         """Return the scenario as the tables of a file, without what is left at its default."""
         record: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         record["workload"] = {"kind": self.workload.kind, **record.get("workload", {})}
+        if self.faults:
+            record["faults"] = [describe(fault) for fault in self.faults]
         return record
 
 
@@ -381,8 +383,6 @@ def _nearest(location: tuple[Any, ...]) -> str:
 
 
 def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    from simulation.faults import FAULTS
-
     workloads: dict[str, type[BaseModel]] = {
         kind.model_fields["kind"].default: kind
         for kind in (EventsWorkload, ChainsWorkload, FansWorkload, TreesWorkload, CyclesWorkload, TraceWorkload)

@@ -237,7 +237,7 @@ class ServerStore(_SocketStore):
     def _await_socket(self, address: Path, executable: Path) -> None:
         assert self._process is not None
         deadline = time.monotonic() + _START_TIMEOUT  # real time: this waits for a real process
-        while not address.exists():
+        while not _answers(address):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 last = (self._directory / "log").read_text(errors="replace").strip().splitlines()[-1:]
                 raise StoreUnavailable(
@@ -363,6 +363,16 @@ class RemoteStore(_SocketStore):
     def close(self) -> None:
         """Close the control connection."""
         self._control.close()
+
+
+def _answers(address: Path) -> bool:
+    """Whether a server listens: its socket is there a moment before it does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(address))
+        except OSError:
+            return False
+    return True
 
 
 def _current_processor(allowed: set[int]) -> int:

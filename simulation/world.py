@@ -8,7 +8,10 @@ gets there before its horizon says so, and what was still in flight.
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, lru_cache
@@ -191,7 +194,10 @@ class World:
         try:
             with self.store.nearby(), Ambient(self.loop, self.epoch, self.streams) as self.ambient:
                 self._begin()
-                self.loop.run_while(lambda: not self._ended)
+                with _patient() as interrupted:
+                    self.loop.run_while(lambda: not (self._ended or interrupted))
+                if interrupted:
+                    raise KeyboardInterrupt
                 self._finish()
         finally:
             self._clean_up()
@@ -356,6 +362,31 @@ class World:
         """End the run: an engine broke down."""
         self._collapse = error
         self._end("collapse")
+
+
+@contextmanager
+def _patient() -> Iterator[list[int]]:
+    """Have Ctrl-C wait for the end of the current step, so that it strikes no code under test in the middle.
+
+    Yields a list that is not empty once Ctrl-C was pressed; pressed again, it strikes at once.
+    """
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(number: int, frame: Any) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)
 
 
 # -- assembling --------------------------------------------------------------------------------------------------

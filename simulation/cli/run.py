@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -91,6 +92,7 @@ def execute(given: argparse.Namespace) -> int:
     from simulation.world import Laboratory
 
     jobs = _jobs(given)
+    gc.freeze()  # what was imported stays: no run's garbage is looked for among it
     output = Output(given, jobs)
     outcomes: list[Outcome] = []
     with Laboratory(given.store, given.redis_server) as laboratory:

@@ -54,14 +54,12 @@ def _excused(told: Chronicle, event: EventStory, leader: EventStory, effect: Han
         return True
     if not event.deliveries or effect.start_at < event.deliveries[0].at + told.terms.lookback:
         return False
-    if event.name in told.cycles:
-        return _first_of_cycle(told, event, effect)
-    return not _came(told, event, leader, effect)
+    return not _came(told, event, leader, effect) or _first_of_cycle(told, event, effect)
 
 
 def _first_of_cycle(told: Chronicle, event: EventStory, effect: Handling) -> bool:
-    members = (told.events[name] for name in told.cycles[event.name])
-    return all(effect.start <= other.start for member in members for other in member.effects)
+    members = [told.events[name] for name in told.cycles.get(event.name, ())]
+    return bool(members) and all(effect.start <= other.start for member in members for other in member.effects)
 
 
 def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:

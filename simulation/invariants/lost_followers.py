@@ -50,12 +50,11 @@ def _waits(told: Chronicle) -> Iterator[Wait]:
         leader = told.leader_of(event)
         if leader is None or not event.deliveries:
             continue
-        if event.name not in told.cycles:
-            wait = _wait(told, event, leader)
-        elif event.name == told.cycles[event.name][0]:
-            wait = _wait_of_cycle(told, told.cycles[event.name])
+        ring = [told.events[name] for name in told.cycles.get(event.name, ())]
+        if ring and all(member.deliveries for member in ring):
+            wait = _wait_of_cycle(told, ring) if event is ring[0] else None
         else:
-            wait = None
+            wait = _wait(told, event, leader)
         if wait:
             yield wait
 
@@ -77,11 +76,8 @@ def _wait(told: Chronicle, event: EventStory, leader: EventStory) -> Wait | None
     return wait
 
 
-def _wait_of_cycle(told: Chronicle, names: tuple[str, ...]) -> Wait | None:
+def _wait_of_cycle(told: Chronicle, members: list[EventStory]) -> Wait | None:
     """Return how long a whole cycle waited for its first member to start, named after the member parked last."""
-    members = [told.events[name] for name in names]
-    if not all(member.deliveries for member in members):
-        return None
     last = max(members, key=_held_since)
     waits = [until_handled(told, member, *_held_since(last)) for member in members]
     stops = [(wait.stop, wait.stop_at) if wait else (NEVER, NEVER) for wait in waits]

@@ -7,6 +7,7 @@ they say is not.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -90,6 +91,7 @@ class _Worker:
 def _prepare(plan: Plan) -> None:
     import atexit
 
+    gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to
     _Worker.plan = plan
     _Worker.laboratory = Laboratory(plan.store, plan.executable)

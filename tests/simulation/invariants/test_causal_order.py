@@ -357,6 +357,21 @@ def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
     )
 
 
+def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
+    assert accepted(
+        tell("""
+        0s      published  a  follows=b
+        0s      published  b  follows=a
+        0s      delivered  a  @c1
+        15m     started    a  @c1  via=rescued
+        15m     delivered  b  @c1
+        15m1s   ended      a  @c1  outcome=ok
+        15m1s   started    b  @c1  via=released
+        15m2s   ended      b  @c1  outcome=ok
+        """)
+    )
+
+
 def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
     rejected(
         tell("""

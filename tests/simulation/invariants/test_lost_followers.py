@@ -181,6 +181,17 @@ def test_rejects_a_cycle_that_never_surfaces():
     )
 
 
+def test_rejects_a_member_of_a_cycle_whose_leader_never_came():
+    rejected(
+        tell("""
+        0s    published  a  follows=b
+        0s    published  b  follows=a
+        0s    delivered  a  @c1
+        17m   phase      quiet
+        """)
+    )
+
+
 # -- excuses: idle time
 
 

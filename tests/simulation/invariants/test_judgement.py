@@ -1,0 +1,143 @@
+import pytest
+
+from simulation.history import Header, History
+from simulation.invariants import COVERAGE, INVARIANTS, UnknownInvariant, judge
+from tests.simulation.invariants.telling import tell
+
+HANDLED = """
+    0s   delivered     a  @c1
+    1s   started       a  @c1
+    2s   ended         a  @c1  outcome=ok
+    2s   acknowledged  a  @c1
+"""
+DISORDER = """
+    0s   published  b  follows=a
+    1s   started    b  @c1
+    2s   ended      b  @c1  outcome=ok
+"""
+
+
+def test_holds_when_something_was_handled_and_nothing_was_broken():
+    judgement = judge(tell(f"{HANDLED}\n3s phase quiet"))
+    assert judgement.verdict == "holds"
+    assert judgement.violations == judgement.reasons == judgement.missing == ()
+    assert list(judgement.verdicts) == list(INVARIANTS)
+
+
+def test_tells_what_each_invariant_had_to_examine():
+    verdicts = judge(tell(f"{HANDLED}\n3s phase quiet")).verdicts
+    assert (verdicts["nothing-lost"].verdict, verdicts["nothing-lost"].examined) == ("holds", 1)
+    assert (verdicts["causal-order"].verdict, verdicts["causal-order"].examined) == ("unknown", 0)
+
+
+def test_a_history_without_phases_is_taken_to_tell_all_there_is():
+    assert judge(tell(HANDLED)).verdict == "holds"
+
+
+# -- unknown is never a pass
+
+
+def test_unknown_when_nothing_happened():
+    judgement = judge(History(Header()))
+    assert (judgement.verdict, judgement.reasons) == ("unknown", ("nothing was handled",))
+
+
+def test_unknown_when_nothing_took_effect():
+    assert judge(tell("0s started a @c1\n1s ended a @c1 outcome=failed")).verdict == "unknown"
+
+
+def test_unknown_when_the_exercise_did_not_happen():
+    judgement = judge(tell(HANDLED, exercise=("handled", "parked", "rescued")))
+    assert (judgement.verdict, judgement.missing) == ("unknown", ("parked", "rescued"))
+
+
+def test_unknown_when_the_exercise_is_no_known_word():
+    judgement = judge(tell(HANDLED, exercise=("levitated",)))
+    assert (judgement.verdict, judgement.missing) == ("unknown", ("levitated",))
+
+
+def test_unknown_at_the_horizon_with_what_was_in_flight():
+    judgement = judge(tell(f"{HANDLED}\n3s phase horizon in_flight=c1:b"))
+    assert judgement.verdict == "unknown"
+    assert judgement.reasons == ("the run ended at its horizon, before it was quiet; in flight: c1:b",)
+
+
+def test_unknown_at_the_horizon_finds_out_by_itself_what_was_in_flight():
+    judgement = judge(tell(f"{HANDLED}\n3s delivered b @c1\n4s phase horizon"))
+    assert judgement.reasons[0].endswith("in flight: b")
+
+
+def test_unknown_when_the_history_ends_in_an_earlier_phase():
+    judgement = judge(tell(f"0s phase safety\n{HANDLED}"))
+    assert judgement.verdict == "unknown"
+    assert judgement.reasons[0].startswith("the run ended in its phase 'safety'")
+
+
+def test_unknown_when_the_history_is_cut_off():
+    history = tell(HANDLED)
+    history.truncated = "line 6 is cut off"
+    assert judge(history).reasons == ("the history is cut off: line 6 is cut off",)
+    assert judge(history).verdict == "unknown"
+
+
+@pytest.mark.parametrize("ending", ["", "3s phase horizon", "3s phase safety"])
+def test_a_violation_counts_however_the_history_ends(ending: str):
+    history = tell(f"{DISORDER}\n{ending}", exercise=("parked",))
+    history.truncated = "line 6 is cut off"
+    assert judge(history).verdict == "violated"
+
+
+# -- which invariants
+
+
+def test_judges_only_the_invariants_that_are_named():
+    assert judge(tell(DISORDER), ["handled-once"]).verdict == "holds"
+    assert list(judge(tell(DISORDER), ["handled-once"]).verdicts) == ["handled-once"]
+
+
+def test_judges_the_invariants_of_the_header_if_none_are_named():
+    history = tell(DISORDER, invariants=("handled-once",))
+    assert judge(history).verdict == "holds"
+    assert judge(history, ["causal-order"]).verdict == "violated"
+
+
+def test_an_unknown_invariant_is_named_with_those_that_are_known():
+    with pytest.raises(UnknownInvariant, match=r"no invariant is called 'casual-order'; known are causal-order, "):
+        judge(tell(HANDLED), ["casual-order"])
+
+
+def test_there_are_ten_invariants_and_each_says_what_it_is_about():
+    assert len(INVARIANTS) == 10
+    for name, invariant in INVARIANTS.items():
+        assert name == invariant.name
+        assert invariant.summary
+        assert invariant.excuses
+    assert all(COVERAGE.values())
+
+
+# -- order
+
+
+def test_violations_are_told_in_order_of_time():
+    history = tell("""
+        0s   published  b  follows=a
+        0s   started    b  @c1
+        1s   started    b  @c2
+        2s   ended      b  @c1  outcome=ok
+        3s   ended      b  @c2  outcome=ok
+    """)
+    violations = judge(history).violations
+    assert [violation.at for violation in violations] == sorted(violation.at for violation in violations)
+    assert [violation.invariant for violation in violations] == [
+        "causal-order",
+        "causal-order",
+        "mutual-exclusion",
+        "handled-once",
+    ]
+
+
+def test_judging_is_a_pure_function():
+    history = tell(DISORDER)
+    before = history.digest
+    assert judge(history) == judge(history)
+    assert history.digest == before
