@@ -141,7 +141,7 @@ def test_rejects_a_run_in_which_a_released_follower_was_left_waiting(history: Hi
     assert "prompt-release" in violated(history)
 
 
-@given(runs(), st.data())
+@given(runs())
 def test_rejects_a_run_in_which_a_lost_follower_surfaced_late(history: History):
     rescued = handlings(history, "rescued")
     assume(rescued)
