@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import sha1
 from typing import Any, Protocol
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -315,6 +316,8 @@ class CausalOrdering:
                 _ms(policy.lookback),
                 _ms(policy.lease),
                 _ms(policy.retention),
+                _ms(policy.memory),
+                _digest(leader),
                 "causal" if causal else "alone",
             )
         )
@@ -381,6 +384,8 @@ class CausalOrdering:
             _ms(policy.lease),
             _ms(policy.retention),
             _ms(policy.retention),
+            _ms(policy.memory),
+            _digest(identity),
         )
 
     def _lament(self, identity: str) -> None:
@@ -544,6 +549,11 @@ def _id(event: UUID | Any) -> str:
 
 def _leader(event: Any) -> str:
     return str(event.follows) if event.follows and event.follows != event.id else ""
+
+
+def _digest(identity: str) -> str:
+    """Return what an event is remembered by: 64 bits, too many for two events of a day to share."""
+    return sha1(identity.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def _occurred(event: Any) -> int:

@@ -21,15 +21,21 @@ MAX_DEPTH_OF_PRECEDING_EVENT = 20
 class Policy:
     """The engine's numbers.
 
-    `lookback`: how long a follower waits for a leader that does not come. `retention`: how long it is remembered that
-    an event was handled. `lease`: how long an event, or a leader's queue, is somebody's without a sign of life.
-    `retry_delay`: how long a released event rests after its handler failed. `max_attempts`: the failure at which such
-    an event is dead-lettered. `batch`: how many events a sweep returns at most. `age_by`: whether an event is old by
-    how long the engine has known it, or by its own `received`.
+    - `lookback`: how long a follower waits for a leader that does not come.
+    - `retention`: how long a duplicate of a handled event is refused.
+    - `memory`: how long it is remembered, in a few bytes, that an event was handled, for the sake of its followers: one
+      that comes after the retention of its leader need not wait for it. Zero turns it off.
+    - `lease`: how long an event, or a leader's queue, is somebody's without a sign of life.
+    - `retry_delay`: how long a released event rests after its handler failed.
+    - `max_attempts`: the failure at which such an event is dead-lettered.
+    - `max_depth`: how deep handlers may call each other.
+    - `batch`: how many events a sweep returns at most.
+    - `age_by`: whether an event is old by how long the engine has known it, or by its own `received`.
     """
 
     lookback: timedelta = PRECEDING_EVENT_LOOKBACK
     retention: timedelta = SEEN_EXPIRATION
+    memory: timedelta = timedelta(hours=24)
     lease: timedelta = 2 * IN_FLIGHT_EVENT_TIMEOUT
     retry_delay: timedelta = timedelta(seconds=5)
     max_attempts: int = 4

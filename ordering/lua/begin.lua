@@ -1,10 +1,11 @@
 -- Decide about one event that was delivered: grant its lease, park it, or refuse it.
 -- keys: waitlist
--- args: id token claim leader occurred payload received lookback lease keep mode
+-- args: id token claim leader occurred payload received lookback lease keep memory digest mode
 -- returns: granted fence drain | granted fence | seen | held | parked | waiting ms | drain token
 local id, token, claim, leader = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local occurred, payload, received = ARGV[5], ARGV[6], tonumber(ARGV[7])
-local lookback, lease, keep, mode = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local lookback, lease, keep = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local memory, digest, mode = tonumber(ARGV[11]), ARGV[12], ARGV[13]
 
 if redis.call("EXISTS", key("seen:" .. id)) == 1 then
   forget(id)
@@ -24,7 +25,8 @@ local mine = text(claim) and (claimant == claim or forced)
 if is_live("claims", id) and not mine then return {"parked"} end
 
 if text(leader) and mode == "causal" and not forced then
-  if redis.call("EXISTS", key("seen:" .. leader)) == 1 or redis.call("EXISTS", key("dead:" .. leader)) == 1 then
+  local done = redis.call("EXISTS", key("seen:" .. leader), key("dead:" .. leader)) > 0
+  if done or is_remembered(digest, memory) then
     -- Siblings that came earlier and have not started go first.
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     local draining = is_live("releases", leader)

@@ -1,6 +1,6 @@
 -- Mark an event as handled, release what waits for it, and hand out the next event of the closure.
 -- keys: waitlist
--- args: id token leader drain next lease retention keep
+-- args: id token leader drain next lease retention keep memory digest
 -- returns: lost | done left | next left id fence payload leader | missing left id leader
 -- `leader` and `drain` name a queue that the caller already drains, to go on with if nothing waits for this event;
 -- `left` is "1" if something is left in it, "0" if that drain is over.
@@ -17,6 +17,7 @@ else
   local owner = holder(id)
   if owner and owner ~= token then return {"lost"} end
   redis.call("SET", key("seen:" .. id), token, "PX", retention)
+  remember(ARGV[10], tonumber(ARGV[9]))
   redis.call("DEL", key("processing:" .. id))
   forget(id)
 end

@@ -95,6 +95,29 @@ local function is_drained_by(leader, token)
   return leader ~= "" and redis.call("HGET", key("drainers"), leader) == token
 end
 
+-- What a follower may still ask about long after its leader's mark is gone: whether it was handled. A few bytes of each
+-- event's digest, in small sets that are dropped a whole period at a time.
+local function memory_of(digest, period)
+  return key("handled:" .. period .. ":" .. string.sub(digest, 1, 3)), string.sub(digest, 4)
+end
+
+local function remember(digest, memory)
+  if memory <= 0 then return end
+  local set, member = memory_of(digest, math.floor(now / memory))
+  redis.call("SADD", set, member)
+  redis.call("PEXPIRE", set, 2 * memory)
+end
+
+local function is_remembered(digest, memory)
+  if memory <= 0 then return false end
+  local period = math.floor(now / memory)
+  for back = 0, 1 do
+    local set, member = memory_of(digest, period - back)
+    if redis.call("SISMEMBER", set, member) == 1 then return true end
+  end
+  return false
+end
+
 -- Hand out the next follower of a leader: the earliest that has not started. The queue is the caller's by `drain`.
 -- Returns {"granted", id, fence, payload} or {"missing", id} or nil if the queue is empty, which ends the drain.
 local function next_of(leader, drain, token, lease, keep)
