@@ -1,12 +1,11 @@
 """Cascades: what is handled because something else was, one after the other by the same consumer.
 
-A released follower waits for its turn: its elder siblings run first, and what they release in turn. A lost follower
-waits for its turn in the sweep that found it. Such waiting is not idleness, and this file tells how long it lasted.
+A released follower waits for its turn: its elder siblings run first, and what they release in turn. One that was lost,
+or left behind by a consumer that died, waits for its turn with whoever finds it. Such waiting is not idleness, and this
+file tells how long it lasted.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.records import NEVER, EventStory, Handling
@@ -32,14 +31,25 @@ def _releaser(told: Chronicle, handling: Handling) -> Handling | None:
     return next(earlier, None)
 
 
-def sweeping(told: Chronicle) -> list[Span]:
-    """Return the time in which some consumer handled what its sweep had found, or what that released."""
-    return merge(span_of(told, handling) for handling in rescues(told))
+def begun_by_finding(told: Chronicle, handling: Handling) -> bool:
+    """Say whether a handling is in a cascade that its consumer did not release itself, but found: lost, or left behind.
+
+    A sweep finds the followers of lost leaders, and those whose releaser died; a leader delivered again finds its own.
+    """
+    return owner_of(told, handling).via != "delivered"
 
 
-def rescues(told: Chronicle) -> Iterator[Handling]:
-    """Yield the handlings that a sweep began, directly or in a cascade."""
-    return (h for event in told for h in event.handlings if owner_of(told, h).via == "rescued")
+def found_work(told: Chronicle, consumer: str = "") -> list[Span]:
+    """Return the time in which a consumer, or any if none is named, was handling what it had found."""
+    if not told.found_work:
+        found: dict[str, list[Span]] = {"": []}
+        for event in told:
+            for handling in event.handlings:
+                if begun_by_finding(told, handling):
+                    found.setdefault(handling.consumer, []).append(span_of(told, handling))
+        told.found_work = {name: merge(spans) for name, spans in found.items()}
+        told.found_work[""] = merge(span for spans in found.values() for span in spans)
+    return told.found_work.get(consumer, [])
 
 
 def closure(told: Chronicle, leader: EventStory, before: int) -> list[Span]:

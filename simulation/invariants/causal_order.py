@@ -17,13 +17,11 @@ from collections.abc import Iterator
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moment, moments
+from simulation.invariants.recording import UNDERWAY
 from simulation.invariants.records import NEVER, Delivery, EventStory, Handling
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "causal-order"
-
-UNDERWAY = 1_000_000
-"""How long a delivery may take to reach Redis, in microseconds, until an engine is to blame for not knowing of it."""
 
 
 def subjects(told: Chronicle) -> int:

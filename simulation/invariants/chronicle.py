@@ -45,7 +45,9 @@ class Chronicle:
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
-        """What `recording.owner_of` has found out so far."""
+        """What `cascades.owner_of` has found out so far."""
+        self.found_work: dict[str, list[Span]] = {}
+        """What `cascades.found_work` has found out, once it was asked."""
         self.faults: Counter[str] = Counter()
         """How often each kind of fault struck."""
         self._silences: dict[str, list[Span]] = {}

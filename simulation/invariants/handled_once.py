@@ -3,7 +3,9 @@
 Each effect is compared with the one before it: if the earlier one was excused, so is everything before it. A second
 effect is excused where no record of the first can have stopped it:
 
-- the first holder died or was cut off between its effect and the recording of it (see `recording`),
+- the first holder died or was cut off between its effect and the recording of it (see `recording`); that is so, too,
+  if it was paused or cut off for longer than its lease before the effect, and the second holder took the lapsed lease
+  but had not begun when the effect ended: it begins within a second, and until then no sink can know of it,
 - the seen marker had lived out its retention when the second handling started,
 - the store lost the marker, or the lease, by an injected fault in between.
 """
@@ -15,8 +17,9 @@ from itertools import pairwise
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
-from simulation.invariants.recording import unrecorded
+from simulation.invariants.recording import UNDERWAY, length, unrecorded
 from simulation.invariants.records import EventStory, Handling
+from simulation.invariants.spans import within
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "handled-once"
@@ -46,18 +49,31 @@ def _excused(told: Chronicle, event: EventStory, first: Handling, second: Handli
         return True
     if told.store_lost(event.name, first.start, second.start):
         return True
-    return first.end < second.start and unrecorded(told, first, second.start)
+    if second.start < first.end:
+        return False
+    return unrecorded(told, first, second.start) or _taken_over(told, first, second)
+
+
+def _taken_over(told: Chronicle, first: Handling, second: Handling) -> bool:
+    """Say whether a lease had lapsed and was taken by another holder, who began just after the first had ended."""
+    if first.consumer == second.consumer or second.start_at - first.end_at > UNDERWAY:
+        return False
+    silences = within(told.silences(first.consumer), first.start_at, first.end_at)
+    return any(length(silence) > told.terms.lease for silence in silences)
 
 
 def _violation(event: EventStory, first: Handling, second: Handling) -> Violation:
     once, again, twice = moments(first.end_at, second.start_at, second.end_at)
+    if second.start < first.end:
+        then = f"and {second.consumer}, which had begun at {again}, handled it too at {twice}"
+    else:
+        then = f"and {second.consumer} handled it again from {again} to {twice}"
     return Violation(
         NAME,
         second.end_at,
         (event.name,),
         tuple(dict.fromkeys((first.consumer, second.consumer))),
-        f"because {first.consumer} had handled event {event.name} at {once}"
-        f" and {second.consumer} handled it again from {again} to {twice}",
+        f"because {first.consumer} had handled event {event.name} at {once} {then}",
         tuple(sorted((first.start, first.end, second.start, second.end))),
     )
 

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.invariants.cascades import sweeping
+from simulation.invariants.cascades import found_work
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
 from simulation.invariants.records import NEVER, EventStory
+from simulation.invariants.spans import Clock
 from simulation.invariants.verdict import Invariant, Violation
-from simulation.invariants.waiting import Wait, idle, until_handled
+from simulation.invariants.waiting import Wait, patience, until_handled
 
 NAME = "lost-followers-surface"
 
@@ -37,11 +38,13 @@ def check(told: Chronicle) -> Iterator[Violation]:
     terms = told.terms
     bound = terms.sweep_interval + terms.release_bound
     late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > terms.lookback + bound]
-    swept = sweeping(told) if late else []
+    clocks: dict[str, Clock] = {}
     for wait in late:
-        due_at = wait.begin_at + terms.lookback
-        names = (wait.event.name, wait.event.leader)
-        if idle(told, due_at, wait.stop_at, swept) > bound and not told.loss_allowed(names, wait.stop):
+        finder = wait.finder(told)
+        if finder not in clocks:
+            clocks[finder] = patience(told, 0, told.end_at, found_work(told, finder))
+        waited = clocks[finder].elapsed(wait.begin_at + terms.lookback, wait.stop_at)
+        if waited > bound and not told.loss_allowed((wait.event.name, wait.event.leader), wait.stop):
             yield _violation(told, wait)
 
 

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from simulation.invariants.cascades import rescues, span_of
+from simulation.invariants.cascades import found_work
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
 from simulation.invariants.records import NEVER, ConsumerStory, EventStory
-from simulation.invariants.spans import Clock, Span
+from simulation.invariants.spans import Clock
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "no-stuck-worker"
@@ -123,8 +123,7 @@ def _standstill(told: Chronicle, work: _Work, silence: _Silence) -> Violation:
 
 
 def _stuck_sweeps(told: Chronicle, consumer: ConsumerStory) -> Iterator[Violation]:
-    handled: list[Span] = [span_of(told, h) for h in rescues(told) if h.consumer == consumer.name]
-    clock = Clock([*told.silences(consumer.name), *consumer.down, *handled])
+    clock = Clock([*told.silences(consumer.name), *consumer.down, *found_work(told, consumer.name)])
     bound = told.terms.sweep_interval + told.terms.stuck_bound
     sweeps = [*consumer.sweeps, (told.end - 1, told.end_at)]
     for (index, at), (after, until) in pairwise(sweeps):

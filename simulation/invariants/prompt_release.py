@@ -6,7 +6,8 @@ handling starts, even if that one fails: it was not late. It may be as long as `
 - time in which no consumer was alive, unpaused and in reach of Redis does not count;
 - nor does time in which others that the same leader released, or their descendants, were being handled, since siblings
   run one after the other;
-- nor, if it was a sweep that found the follower, time in which sweeps were handling what they had found before.
+- nor, if the follower was found by a sweep, or by a consumer that took over from one that had died, time in which that
+  consumer was handling what it had found before.
 
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
 effect that can have been recorded. Where the scenario allows a loss of data, followers that can have been lost with it
@@ -15,16 +16,16 @@ are left to `nothing-lost`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from simulation.invariants.cascades import closure, sweeping
+from simulation.invariants.cascades import closure, found_work
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
 from simulation.invariants.recording import completion
 from simulation.invariants.records import NEVER, EventStory, Handling
-from simulation.invariants.spans import Span, within
+from simulation.invariants.spans import Clock
 from simulation.invariants.verdict import Invariant, Violation
-from simulation.invariants.waiting import Wait, idle, until_handled
+from simulation.invariants.waiting import Wait, patience, until_handled
 
 NAME = "prompt-release"
 
@@ -36,21 +37,30 @@ def subjects(told: Chronicle) -> int:
 
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each follower that waited too long."""
-    swept: list[Span] | None = None
     for leader in told:
         done = completion(told, leader) if leader.followers else None
-        late = [wait for wait in _waits(told, leader, done) if _too_long(told, wait)]
-        if not late or done is None:
-            continue
-        busy = closure(told, leader, max(wait.stop for wait in late))
-        for wait in late:
-            turns = within(busy, wait.begin_at, wait.stop_at)
-            if wait.rescued:
-                swept = sweeping(told) if swept is None else swept
-                turns = [*turns, *within(swept, wait.begin_at, wait.stop_at)]
-            names = (wait.event.name, leader.name)
-            if _too_long(told, wait, turns) and not told.loss_allowed(names, wait.stop):
-                yield _violation(told, leader, done, wait)
+        late = [wait for wait in _waits(told, leader, done) if _elapsed(told.clock, wait) > told.terms.release_bound]
+        if late and done:
+            yield from _idle(told, leader, done, late)
+
+
+def _idle(told: Chronicle, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:
+    """Yield a violation for each of some late followers that was not just waiting for its turn."""
+    stop_at = max(wait.stop_at for wait in late)
+    turns = closure(told, leader, max(wait.stop for wait in late))
+    clocks: dict[str, Clock] = {}
+    for wait in late:
+        finder = wait.finder(told)
+        if finder not in clocks:
+            line = found_work(told, finder) if finder else ()
+            clocks[finder] = patience(told, done.end_at, stop_at, turns, line)
+        too_long = _elapsed(clocks[finder], wait) > told.terms.release_bound
+        if too_long and not told.loss_allowed((wait.event.name, leader.name), wait.stop):
+            yield _violation(told, leader, done, wait)
+
+
+def _elapsed(clock: Clock, wait: Wait) -> int:
+    return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
 def _waits(told: Chronicle, leader: EventStory, done: Handling | None) -> Iterator[Wait]:
@@ -64,11 +74,6 @@ def _waits(told: Chronicle, leader: EventStory, done: Handling | None) -> Iterat
         begin, begin_at = max((done.end, done.end_at), (first.index, first.at))
         if wait := until_handled(told, follower, begin, begin_at):
             yield wait
-
-
-def _too_long(told: Chronicle, wait: Wait, busy: Sequence[Span] = ()) -> bool:
-    bound = told.terms.release_bound
-    return wait.stop_at - wait.begin_at > bound and idle(told, wait.begin_at, wait.stop_at, busy) > bound
 
 
 def _violation(told: Chronicle, leader: EventStory, done: Handling, wait: Wait) -> Violation:
@@ -100,7 +105,8 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "time in which no consumer was alive or Redis was unreachable does not count, nor time in which others released"
-        " by the same leader, or found by the same sweep, were being handled; losses that the scenario allows"
+        " by the same leader, or found before by the consumer that found the follower, were being handled; losses that"
+        " the scenario allows"
     ),
     subjects=subjects,
     check=check,

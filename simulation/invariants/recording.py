@@ -22,6 +22,9 @@ from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
 from simulation.invariants.spans import Span, within
 
+UNDERWAY = 1_000_000
+"""How long a step may be on its way through the network, in microseconds, until others are to blame for not knowing."""
+
 
 def completion(told: Chronicle, event: EventStory) -> Handling | None:
     """Return the effect that completed an event: the first that can have been recorded, else the last one."""

@@ -6,9 +6,11 @@ were being handled. An event that is still waiting when the history ends has wai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from simulation.invariants.cascades import begun_by_finding
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.records import NEVER, EventStory
 from simulation.invariants.spans import Clock, Span, within
@@ -24,11 +26,11 @@ class Wait:
     stop: int
     stop_at: int
 
-    @property
-    def rescued(self) -> bool:
-        """Whether the wait was ended by a sweep."""
+    def finder(self, told: Chronicle) -> str:
+        """Return the consumer that ended the wait because it had found the event, if that is how it ended."""
         first = self.event.first_start
-        return first is not None and first.start == self.stop and first.via == "rescued"
+        ended = first is not None and first.start == self.stop and begun_by_finding(told, first)
+        return first.consumer if first and ended else ""
 
 
 def until_handled(told: Chronicle, event: EventStory, begin: int, begin_at: int) -> Wait | None:
@@ -41,7 +43,10 @@ def until_handled(told: Chronicle, event: EventStory, begin: int, begin_at: int)
     return Wait(event, begin, begin_at, stop, stop_at) if stop > begin else None
 
 
-def idle(told: Chronicle, begin_at: int, stop_at: int, busy: Iterable[Span] = ()) -> int:
-    """Return how much of some time counts as waiting, if others were served in the `busy` spans."""
-    still = [*within(told.clock.still, begin_at, stop_at), *busy]
-    return Clock(still).elapsed(begin_at, stop_at)
+def patience(told: Chronicle, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
+    """Return the clock that tells how long somebody waited idle, at some time between two others.
+
+    It stands still while nobody could do anything, and in the `busy` spans, in which others were served.
+    """
+    spans = (within(some, begin_at, stop_at) for some in (told.clock.still, *busy))
+    return Clock(chain.from_iterable(spans))

@@ -45,13 +45,16 @@ def test_rejects_each_effect_too_many():
 
 
 def test_rejects_two_effects_at_the_same_time():
-    rejected(
+    violation = rejected(
         tell("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c1  outcome=ok
         3s   ended    a  @c2  outcome=ok
         """)
+    )
+    assert violation.because == (
+        "because c1 had handled event a at 2 s and c2, which had begun at 1 s, handled it too at 3 s"
     )
 
 
@@ -298,6 +301,58 @@ def test_rejects_it_if_the_holder_was_paused_for_less_than_its_lease():
         16s   started  a  @c2
         17s   resumed  @c1
         18s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_it_if_another_holder_had_taken_the_lapsed_lease_before_the_effect():
+    assert accepted(
+        tell("""
+        0s         started  a  @c1
+        1s         paused   @c1
+        18s        resumed  @c1
+        18s        ended    a  @c1  outcome=ok
+        18s5ms     started  a  @c2
+        19s        ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_lease_cannot_have_lapsed():
+    rejected(
+        tell("""
+        0s         started  a  @c1
+        1s         paused   @c1
+        17s        resumed  @c1
+        17s        ended    a  @c1  outcome=ok
+        17s5ms     started  a  @c2
+        19s        ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_other_holder_began_too_late_to_have_taken_the_lease_before():
+    rejected(
+        tell("""
+        0s         started  a  @c1
+        1s         paused   @c1
+        18s        resumed  @c1
+        18s        ended    a  @c1  outcome=ok
+        19s1us     started  a  @c2
+        20s        ended    a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_it_was_the_same_consumer_that_handled_the_event_again():
+    rejected(
+        tell("""
+        0s         started  a  @c1
+        1s         paused   @c1
+        18s        resumed  @c1
+        18s        ended    a  @c1  outcome=ok
+        18s5ms     started  a  @c1
+        19s        ended    a  @c1  outcome=ok
         """)
     )
 

@@ -407,6 +407,51 @@ def test_accepts_a_rescue_while_the_sweep_had_others_to_handle_first():
     )
 
 
+def test_accepts_a_follower_left_behind_while_its_finder_handled_what_it_had_found_before():
+    # c1 dies after it released b and c; c2 finds x, b and c, and handles one after the other.
+    assert accepted(
+        tell("""
+        0s    published  c  follows=a
+        0s    delivered  c  @c1
+        0s    started    a  @c1
+        1s    ended      a  @c1  outcome=ok
+        2s    crashed    @c1
+        20s   started    x  @c2  via=released
+        5m    ended      x  @c2  outcome=ok
+        5m    started    c  @c2  via=released
+        """)
+    )
+
+
+def test_rejects_it_if_somebody_else_handled_what_it_had_found():
+    rejected(
+        tell("""
+        0s    published  c  follows=a
+        0s    delivered  c  @c1
+        0s    started    a  @c1
+        1s    ended      a  @c1  outcome=ok
+        2s    crashed    @c1
+        20s   started    x  @c3  via=released
+        5m    ended      x  @c3  outcome=ok
+        5m    started    c  @c2  via=released
+        """)
+    )
+
+
+def test_rejects_a_wait_for_the_finder_that_released_the_follower_itself():
+    rejected(
+        tell("""
+        0s    published  c  follows=a
+        0s    delivered  c  @c1
+        0s    started    a  @c2
+        1s    ended      a  @c2  outcome=ok
+        20s   started    x  @c2  via=rescued
+        5m    ended      x  @c2  outcome=ok
+        5m    started    c  @c2  via=released
+        """)
+    )
+
+
 # -- excuse: a loss that the scenario allows
 
 
