@@ -44,6 +44,7 @@ def _engines(_: list[Path]) -> Iterable[Row]:
     from simulation.engines import BUILT_IN
 
     yield from ((name, text) for name, (_, text) in BUILT_IN.items())
+    yield "prefect@VERSION", "another release of prefect_redis, fetched on demand: prefect@0.2.8"
     yield "module:Class", "an engine of your own, with the methods handle(event) and sweep()"
 
 

@@ -93,12 +93,17 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
 
 def resolve(name: str) -> type[Engine]:
     """Return the engine class for a name or a `module:Class`. Raises UnknownEngine."""
+    if name.startswith("prefect@"):
+        _use_release(name.removeprefix("prefect@"))
+        name = "prefect"
     target = BUILT_IN[name][0] if name in BUILT_IN else name
     module_name, colon, class_name = target.partition(":")
     if not colon:
         near = get_close_matches(name, BUILT_IN, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UnknownEngine(f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)} and module:Class")
+        raise UnknownEngine(
+            f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)}, prefect@VERSION and module:Class"
+        )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script does not look where its user stands; python -m does
     try:
@@ -113,6 +118,15 @@ def resolve(name: str) -> type[Engine]:
             raise UnknownEngine(f"engine {name!r}: {class_name} has no method {verb}")
     engine: type[Engine] = found
     return engine
+
+
+def _use_release(version: str) -> None:
+    from simulation.engines.releases import ReleaseUnavailable, use
+
+    try:
+        use(version)
+    except ReleaseUnavailable as error:
+        raise UnknownEngine(f"engine 'prefect@{version}': {error}") from None
 
 
 def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:
