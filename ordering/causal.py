@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from calendar import timegm
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -297,35 +297,40 @@ class CausalOrdering:
                 await _Drain(self, handler, depth, [(_leader(event), token)]).run(None)
         raise self.errors.early(event)
 
+    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Any]:
+        """Handle many events at once; see `ordering.batch`."""
+        from ordering.batch import handle_batch
+
+        return list(await handle_batch(self, handler, events))
+
     # -- leases ----------------------------------------------------------------------------------------------
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
-        policy, identity, token = self.policy, _id(event), self._token()
-        claim = self._desk.claims.pop(identity, "")
-        leader = _leader(event)
-        reply = words(
-            await self._call(
-                "begin",
-                identity,
-                token,
-                claim or self._desk.queues.get(leader, ""),
-                leader,
-                _occurred(event),
-                event.model_dump_json() if leader else "",
-                self._received(event),
-                _ms(policy.lookback),
-                _ms(policy.lease),
-                _ms(policy.retention),
-                _ms(policy.memory),
-                _digest(leader),
-                "causal" if causal else "alone",
-            )
+        policy, token = self.policy, self._token()
+        rules = (_ms(policy.lookback), _ms(policy.lease), _ms(policy.retention), _ms(policy.memory))
+        reply = await self._call("begin", *self._asked(event, token), *rules, "causal" if causal else "alone")
+        return self._answered(event, token, words(reply))
+
+    def _asked(self, event: Any, token: str) -> tuple[str | int, ...]:
+        """Return what the scripts must know about an event to decide about it."""
+        identity, leader = _id(event), _leader(event)
+        return (
+            identity,
+            token,
+            self._desk.claims.pop(identity, "") or self._desk.queues.get(leader, ""),
+            leader,
+            _occurred(event),
+            event.model_dump_json() if leader else "",
+            self._received(event),
+            _digest(leader),
         )
-        if reply[0] == "granted":
-            if len(reply) == 3:
-                self._desk.queues[leader] = reply[2]
-            return "granted", Grant(event, token, int(reply[1]), self._desk)
-        return " ".join(reply), None
+
+    def _answered(self, event: Any, token: str, reply: list[str]) -> tuple[str, Grant | None]:
+        if reply[0] != "granted":
+            return " ".join(reply), None
+        if len(reply) == 3:
+            self._desk.queues[_leader(event)] = reply[2]
+        return "granted", Grant(event, token, int(reply[1]), self._desk)
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -334,7 +339,7 @@ class CausalOrdering:
     @asynccontextmanager
     async def _working(self, grant: Grant, queues: tuple[tuple[str, str], ...]) -> AsyncIterator[None]:
         """Keep a lease alive while its handler works, and give it back if the handler fails."""
-        keeper = _Keeper(self, grant, queues)
+        keeper = _Keeper(self, (grant,), queues)
         before = _current.set(grant)
         try:
             yield
@@ -421,11 +426,13 @@ class CausalOrdering:
 
 
 class _Keeper:
-    """Prolongs a lease, and the claims that go with it, for as long as somebody works under it."""
+    """Prolongs leases, and the claims that go with it, for as long as somebody works under it."""
 
-    def __init__(self, ordering: CausalOrdering, grant: Grant, queues: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, ordering: CausalOrdering, grants: Sequence[Grant], queues: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self._ordering = ordering
-        self._grant = grant
+        self._grants = grants
         self._queues = queues
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -439,18 +446,20 @@ class _Keeper:
         self._task = self._loop.create_task(self._renew())
 
     async def _renew(self) -> None:
-        ordering, grant = self._ordering, self._grant
+        ordering = self._ordering
         names = [word for pair in self._queues for word in pair]
-        try:
-            lease = _ms(ordering.policy.lease)
-            reply = words(await ordering._call("renew", _id(grant.event), grant.token, lease, "", *names))
-            grant.lost = reply[0] == "lost"
-        except Exception as error:
-            logger.warning("The lease on event %s could not be renewed: %r; trying again", grant.event.id, error)
-        if not grant.lost:
+        lease = _ms(ordering.policy.lease)
+        for grant in self._grants:
+            try:
+                reply = words(await ordering._call("renew", _id(grant.event), grant.token, lease, "", *names))
+                grant.lost = reply[0] == "lost"
+            except Exception as error:
+                logger.warning("The lease on event %s could not be renewed: %r; trying again", grant.event.id, error)
+        if not all(grant.lost for grant in self._grants):
             self._timer = self._loop.call_later(self._interval, self._start)
 
     def stop(self) -> None:
+        """Prolong nothing any more."""
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()

@@ -7,19 +7,12 @@
 local id, token, leader, drain, next_token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local lease, retention, keep = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local seen = redis.call("GET", key("seen:" .. id))
-if seen and seen ~= token then return {"lost"} end
-if seen then
+local word = mark_seen(id, token, ARGV[10], retention, tonumber(ARGV[9]))
+if word == "lost" then return {"lost"} end
+if word == "again" then
   -- The reply to this very completion was lost: what it handed out is still leased under the next token.
   local answer = handed_before(next_token)
   if answer then return answer end
-else
-  local owner = holder(id)
-  if owner and owner ~= token then return {"lost"} end
-  redis.call("SET", key("seen:" .. id), token, "PX", retention)
-  remember(ARGV[10], tonumber(ARGV[9]))
-  redis.call("DEL", key("processing:" .. id))
-  forget(id)
 end
 
 local left = "0"

@@ -35,8 +35,9 @@ local function is_live(set, id)
   return deadline and tonumber(deadline) > now
 end
 
--- Forget everything about a parked event but its mark.
+-- Forget everything about a parked event but its mark. What was never parked has left nothing to forget.
 local function forget(id)
+  if not is_parked(id) and not redis.call("ZSCORE", key("claims"), id) then return end
   local leader = redis.call("HGET", key("leaders"), id)
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("DEL", key("event:" .. id))
@@ -146,6 +147,19 @@ local function next_of(leader, drain, token, lease, keep)
   end
 end
 
+-- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost".
+local function mark_seen(id, token, digest, retention, memory)
+  local seen = redis.call("GET", key("seen:" .. id))
+  if seen then return seen == token and "again" or "lost" end
+  local owner = holder(id)
+  if owner and owner ~= token then return "lost" end
+  redis.call("SET", key("seen:" .. id), token, "PX", retention)
+  remember(digest, memory)
+  redis.call("DEL", key("processing:" .. id))
+  forget(id)
+  return "done"
+end
+
 -- Tell the caller what was handed out, and remember it for a retry of the same request whose reply was lost.
 local function hand_over(answer, left, token, leader, lease)
   if not answer then return {"done", left} end
@@ -161,4 +175,63 @@ local function handed_before(token)
   local answer = cjson.decode(record)
   answer[5] = redis.call("GET", key("event:" .. answer[3]))
   return answer[5] and answer or nil
+end
+
+-- Whether a follower may be granted together with its leader: if nobody came before it who still waits.
+local function goes_along(leader, together)
+  return together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0
+end
+
+-- Decide about one event `e` that was delivered: grant its lease, park it, or refuse it. `rules` are the policy's numbers;
+-- `together` names the events whose leases were granted in the same request: whoever handles them handles them in order.
+local function decide(e, rules, together)
+  local id, token, claim, leader = e.id, e.token, e.claim, e.leader
+  local occurred, payload = e.occurred, e.payload
+  local lookback, lease, keep = rules.lookback, rules.lease, rules.keep
+  if redis.call("EXISTS", key("seen:" .. id)) == 1 then
+    forget(id)
+    return {"seen"}
+  end
+  local owner, fence = holder(id)
+  if owner == token then
+    redis.call("PEXPIRE", key("processing:" .. id), lease)
+    return {"granted", fence}
+  end
+  if owner then return {"held"} end
+
+  -- Whoever has a claim on the event will handle it; others may rely on that.
+  local claimant = redis.call("HGET", key("claimants"), id)
+  local forced = claimant == claim .. "!"
+  local mine = text(claim) and (claimant == claim or forced)
+  if is_live("claims", id) and not mine then return {"parked"} end
+
+  if text(leader) and rules.causal and not forced and not goes_along(leader, together) then
+    local done = redis.call("EXISTS", key("seen:" .. leader), key("dead:" .. leader)) > 0
+    if done or is_remembered(e.digest, rules.memory) then
+      -- Siblings that came earlier and have not started go first.
+      local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
+      local draining = is_live("releases", leader)
+      if (first or draining) and not mine then
+        if first == id and (not draining or is_drained_by(leader, claim)) then
+          local drain = draining and claim or token
+          drain_by(leader, drain, lease)
+          return {"granted", grant(id, token, lease, keep), drain}
+        end
+        park(id, leader, occurred, payload)
+        if draining then return {"parked"} end
+        drain_by(leader, token, lease)
+        return {"drain", token}
+      end
+    else
+      local since = e.received or tonumber(redis.call("ZSCORE", key("waitlist"), id) or now)
+      local overdue = mine or now - since >= lookback
+      if is_expected(leader) or not overdue then
+        park(id, leader, occurred, payload)
+        local left = redis.call("PTTL", key("processing:" .. leader))
+        if left > 0 then return {"waiting", left} end
+        return {"parked"}
+      end
+    end
+  end
+  return {"granted", grant(id, token, lease, keep)}
 end

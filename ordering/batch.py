@@ -1,0 +1,149 @@
+"""Many events at a time: decided in one round trip, completed in another, under the same rules as one by one.
+
+A consumer that reads its messages in batches hands each batch over whole. Events of a batch that follow each other are
+granted together and handled in causal order here, without being parked in between. What that gives up: an event is
+recorded as handled when its batch is, so a crash in between repeats up to a batch of effects, not one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+from ordering.causal import (
+    CausalOrdering,
+    Grant,
+    Handler,
+    _current,
+    _digest,
+    _Drain,
+    _id,
+    _Keeper,
+    _leader,
+    _ms,
+    _order,
+)
+from ordering.scripts import words
+
+Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
+"""What became of an event. `handled`, `parked` and `seen` are to be acknowledged; others are to be offered again."""
+
+
+async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+    """Handle many events, and what they release; return what became of each, in the order given.
+
+    Args:
+        ordering: the engine.
+        handler: called with each event that may be handled now, and with what those release, one after the other. It
+            need not enter the engine again.
+        events: the batch; an event may be in it twice.
+
+    An exception of the handler concerns its event, and those of the batch that follow it, alone.
+    """
+    outcomes: dict[int, Outcome] = {}
+    order = _leaders_first(events)
+    tokens = [ordering._token() for _ in order]
+    policy = ordering.policy
+    asked = [field for i, token in zip(order, tokens, strict=True) for field in ordering._asked(events[i], token)]
+    rules = (_ms(policy.lookback), _ms(policy.lease), _ms(policy.retention), _ms(policy.memory))
+    replies = await ordering._call("begin_many", *rules, *asked)
+    grants: list[tuple[int, Grant]] = []
+    drains: list[tuple[str, str]] = []
+    for i, token, reply in zip(order, tokens, replies, strict=True):
+        answer, grant = ordering._answered(events[i], token, words(reply))
+        if grant is not None:
+            grants.append((i, grant))
+            continue
+        word, *rest = answer.split()
+        outcomes[i] = word if word in ("seen", "held") else "parked"  # type: ignore[assignment]
+        if word == "drain":
+            drains.append((_leader(events[i]), rest[0]))
+    drains += await _handle(ordering, handler, grants, outcomes)
+    for leader, token in drains:
+        await _Drain(ordering, handler, 0, [(leader, token)]).run(None)
+    return [outcomes[i] for i in range(len(events))]
+
+
+async def _handle(
+    ordering: CausalOrdering, handler: Handler, grants: list[tuple[int, Grant]], outcomes: dict[int, Outcome]
+) -> list[tuple[str, str]]:
+    """Handle what was granted and complete it; return the queues that others wait in."""
+    keeper = _Keeper(ordering, [grant for _, grant in grants])
+    done: list[tuple[int, Grant]] = []
+    failed: set[str] = set()
+    try:
+        for i, grant in grants:
+            if _leader(grant.event) in failed:  # it was granted on the strength of its leader
+                await ordering._fail(grant, counts=False)
+            elif await _one(ordering, handler, grant):
+                done.append((i, grant))
+                continue
+            failed.add(_id(grant.event))
+            outcomes[i] = "failed"
+    except BaseException:
+        # What was done is recorded; what was not, is given back.
+        await _complete(ordering, done, outcomes)
+        for _, grant in grants[len(done) + len(failed) :]:
+            await ordering._fail(grant, counts=False)
+        raise
+    finally:
+        keeper.stop()
+    return await _complete(ordering, done, outcomes)
+
+
+async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool:
+    grant.handed = True
+    before = _current.set(grant)
+    try:
+        await handler(grant.event, depth=1)
+    except Exception as error:
+        ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it is to be offered again", error)
+        await ordering._fail(grant, counts=True)
+        return False
+    finally:
+        _current.reset(before)
+    return True
+
+
+async def _complete(
+    ordering: CausalOrdering, done: Iterable[tuple[int, Grant]], outcomes: dict[int, Outcome]
+) -> list[tuple[str, str]]:
+    pairs = list(done)
+    if not pairs:
+        return []
+    policy = ordering.policy
+    fields = [field for _, g in pairs for field in (_id(g.event), g.token, _digest(_id(g.event)))]
+    times = (_ms(policy.lease), _ms(policy.retention), _ms(policy.memory))
+    replies = await ordering._call("complete_many", *times, *fields)
+    waiting = []
+    for (i, grant), reply in zip(pairs, replies, strict=True):
+        word, queue = words(reply)
+        outcomes[i] = "lost" if word == "lost" else "handled"
+        if queue == "1":
+            waiting.append((_id(grant.event), grant.token))
+        leader = _leader(grant.event)
+        if leader in ordering._desk.queues:
+            waiting.append((leader, ordering._desk.queues.pop(leader)))
+    return waiting
+
+
+def _leaders_first(events: Sequence[Any]) -> list[int]:
+    """Return a batch's places in an order in which leaders come before followers, and siblings as they occurred."""
+    places: dict[str, list[int]] = {}
+    for i, event in enumerate(events):
+        places.setdefault(_id(event), []).append(i)
+    below: dict[str, list[str]] = {}
+    for identity, (first, *_) in places.items():
+        leader = _leader(events[first])
+        below.setdefault(leader if leader in places else "", []).append(identity)
+    for siblings in below.values():
+        siblings.sort(key=lambda identity: _order(events[places[identity][0]]), reverse=True)
+    order: list[str] = []
+    stack = list(below.get("", []))
+    while stack:
+        identity = stack.pop()
+        order.append(identity)
+        stack += below.get(identity, [])
+    order += [identity for identity in places if identity not in set(order)] if len(order) < len(places) else []
+    return [place for identity in order for place in places[identity]]

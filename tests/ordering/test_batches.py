@@ -1,0 +1,108 @@
+"""Batches: the same rules, in far fewer round trips."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordering import EventArrivedEarly, Policy
+from tests.ordering.conftest import Fleet, Recorder, event, number
+
+
+async def test_a_batch_in_any_order_is_handled_in_causal_order(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    outcomes = await handler.engine.handle_batch(handler, [event(n, n // 2) for n in range(31, 0, -1)])
+    assert outcomes == ["handled"] * 31
+    position = {n: i for i, n in enumerate(handler.handled)}
+    assert sorted(position) == list(range(1, 32))
+    assert all(position[n] > position[n // 2] for n in range(2, 32))
+
+
+async def test_a_batch_takes_two_round_trips(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    await handler.engine.handle_batch(handler, [event(1)])
+    calls: list[str] = []
+    call = handler.engine._call
+
+    async def counted(name: str, *args: Any) -> Any:
+        calls.append(name)
+        return await call(name, *args)
+
+    handler.engine._call = counted  # type: ignore[method-assign]
+    await handler.engine.handle_batch(handler, [event(n, n - 1) for n in range(2, 102)])
+    assert calls == ["begin_many", "complete_many"]
+
+
+async def test_what_is_seen_held_or_early_is_told_apart(fleet: Fleet) -> None:
+    handler, other = Recorder(fleet.engine()), fleet.engine()
+    await handler(event(1))
+    await other.record_event_as_processing(event(2))
+    outcomes = await handler.engine.handle_batch(handler, [event(1), event(2), event(4, 3), event(5, 1)])
+    assert outcomes == ["seen", "held", "parked", "handled"]
+    assert handler.handled == [1, 5]
+
+
+async def test_a_batch_releases_what_waits_for_it(fleet: Fleet) -> None:
+    one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
+    for early in (event(3, 2), event(2, 1), event(12, 11)):
+        with pytest.raises(EventArrivedEarly):
+            await one(early)
+    assert await two.engine.handle_batch(two, [event(11), event(1)]) == ["handled", "handled"]
+    assert set(two.handled) == {1, 2, 3, 11, 12}
+    assert two.handled.index(2) < two.handled.index(3)
+
+
+async def test_a_sibling_in_a_batch_does_not_overtake_one_that_waits(fleet: Fleet) -> None:
+    one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
+    with pytest.raises(EventArrivedEarly):
+        await one(event(2, 1))
+    outcomes = await two.engine.handle_batch(two, [event(1), event(3, 1)])
+    assert outcomes == ["handled", "parked"]
+    assert two.handled == [1, 2, 3]
+
+
+async def test_a_failure_concerns_its_event_and_what_follows_it_alone(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(Policy(retry_delay=timedelta(milliseconds=1))))
+    handler.failing = {2: 1}
+    batch = [event(1), event(2, 1), event(3, 2), event(4, 1)]
+    assert await handler.engine.handle_batch(handler, batch) == ["handled", "failed", "failed", "handled"]
+    assert handler.handled == [1, 4]
+    assert await handler.engine.handle_batch(handler, batch) == ["seen", "handled", "handled", "seen"]
+    assert handler.handled == [1, 4, 2, 3]
+
+
+async def test_an_event_that_is_in_a_batch_twice_is_handled_once(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    outcomes = await handler.engine.handle_batch(handler, [event(1), event(1), event(2, 1)])
+    assert sorted(outcomes) == ["handled", "handled", "held"]
+    assert handler.handled == [1, 2]
+
+
+async def test_a_cancelled_batch_records_what_was_done_and_gives_the_rest_back(fleet: Fleet) -> None:
+    import asyncio
+
+    handler, other = Recorder(fleet.engine()), Recorder(fleet.engine())
+    reached = asyncio.Event()
+
+    async def stuck(one: Any, depth: int = 0) -> None:
+        if number(one) == 2:
+            reached.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(handler.engine.handle_batch(stuck, [event(1), event(2, 1), event(3, 2)]))
+    await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await other.engine.handle_batch(other, [event(1), event(2, 1), event(3, 2)]) == [
+        "seen",
+        "handled",
+        "handled",
+    ]
+
+
+async def test_a_circle_in_a_batch_is_parked(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    assert await handler.engine.handle_batch(handler, [event(1, 2), event(2, 1)]) == ["parked", "parked"]
