@@ -161,7 +161,8 @@ class CausalOrdering:
 
     async def record_event_as_seen(self, event: Any) -> None:
         """Remember that an event was handled."""
-        await self.redis.set(self._key(f"seen:{_id(event)}"), "1", px=_ms(self.policy.retention))
+        times = (_ms(self.policy.retention), _ms(self.policy.memory))
+        await self._call("mark", _id(event), *times, _digest(_id(event)))
 
     async def record_follower(self, event: Any) -> None:
         """Park an event until the one that it follows was handled."""

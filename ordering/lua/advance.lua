@@ -10,4 +10,5 @@ if before then return before end
 local drainer = redis.call("HGET", key("drainers"), leader)
 if drainer and drainer ~= drain then return {"lost"} end
 local answer = next_of(leader, drain, next_token, lease, keep)
+if not answer then end_drain(leader) end
 return hand_over(answer, answer and "1" or "0", next_token, leader, lease)

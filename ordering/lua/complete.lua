@@ -23,12 +23,19 @@ if is_drained_by(leader, drain) then
     end_drain(leader)
   end
 end
-if next_token == "" then return {"done", left} end
+if next_token == "" then
+  -- Nobody goes on from here: what waits is due for whoever claims or sweeps it next.
+  if redis.call("EXISTS", key("queue:" .. id)) == 1 then redis.call("ZADD", key("releases"), now, id) end
+  return {"done", left}
+end
 local from = id
 local answer = next_of(id, next_token, next_token, lease, keep)
 if not answer and left == "1" then
   from = leader
   answer = next_of(leader, drain, next_token, lease, keep)
-  if not answer then left = "0" end
+  if not answer then
+    left = "0"
+    end_drain(leader)
+  end
 end
 return hand_over(answer, left, next_token, from, lease)

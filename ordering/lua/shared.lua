@@ -11,21 +11,22 @@ local now = math.floor(now_us / 1000)
 
 local function text(value) return value and value ~= "" end
 
--- Lease values are "token|fence".
-local function holder(id)
-  local value = redis.call("GET", key("processing:" .. id))
+-- Lease values are "token|fence". Returns both, or nil if nobody holds it.
+local function parse_lease(value)
   if not value then return nil, nil end
   local bar = string.find(value, "|", 1, true)
   if not bar then return value, "0" end
   return string.sub(value, 1, bar - 1), string.sub(value, bar + 1)
 end
 
--- Fences only grow: by the clock, and past the last one if two fall into the same microsecond.
+local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
+
+-- Fences only grow: a counter that starts at the clock, in microseconds, and so starts ahead of its past when it has lapsed.
 local function next_fence(keep)
-  local last = tonumber(redis.call("GET", key("fence")) or "0")
-  local fence = string.format("%.0f", math.max(now_us, last + 1))
-  redis.call("SET", key("fence"), fence, "PX", keep)
-  return fence
+  local fence = redis.call("INCR", key("fence"))
+  if fence > 1 then return string.format("%.0f", fence) end
+  redis.call("SET", key("fence"), string.format("%.0f", now_us), "PX", keep)
+  return string.format("%.0f", now_us)
 end
 
 local function is_parked(id) return redis.call("ZSCORE", key("waitlist"), id) end
@@ -37,7 +38,7 @@ end
 
 -- Forget everything about a parked event but its mark. What was never parked has left nothing to forget.
 local function forget(id)
-  if not is_parked(id) and not redis.call("ZSCORE", key("claims"), id) then return end
+  if not is_parked(id) then return end
   local leader = redis.call("HGET", key("leaders"), id)
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("DEL", key("event:" .. id))
@@ -49,10 +50,10 @@ local function forget(id)
   redis.call("HDEL", key("attempts"), id)
 end
 
-local function grant(id, token, lease, keep)
+-- Give somebody the lease on an event. `leader` is the one that it is parked behind, if it is.
+local function grant(id, token, leader, lease, keep)
   local fence = next_fence(keep)
   redis.call("SET", key("processing:" .. id), token .. "|" .. fence, "PX", lease)
-  local leader = redis.call("HGET", key("leaders"), id)
   if leader then
     -- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
     redis.call("ZREM", key("queue:" .. leader), id)
@@ -120,15 +121,11 @@ local function is_remembered(digest, memory)
 end
 
 -- Hand out the next follower of a leader: the earliest that has not started. The queue is the caller's by `drain`.
--- Returns {"granted", id, fence, payload} or {"missing", id} or nil if the queue is empty, which ends the drain.
+-- Returns {"granted", id, fence, payload} or {"missing", id} or nil if the queue is empty.
 local function next_of(leader, drain, token, lease, keep)
   while true do
-    local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)
-    local id = first[1]
-    if not id then
-      end_drain(leader)
-      return nil
-    end
+    local id = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
+    if not id then return nil end
     drain_by(leader, drain, lease)
     if redis.call("EXISTS", key("seen:" .. id)) == 1 then
       forget(id)
@@ -142,16 +139,16 @@ local function next_of(leader, drain, token, lease, keep)
         forget(id)
         return {"missing", id}
       end
-      return {"granted", id, grant(id, token, lease, keep), payload}
+      return {"granted", id, grant(id, token, leader, lease, keep), payload}
     end
   end
 end
 
 -- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost".
 local function mark_seen(id, token, digest, retention, memory)
-  local seen = redis.call("GET", key("seen:" .. id))
-  if seen then return seen == token and "again" or "lost" end
-  local owner = holder(id)
+  local state = redis.call("MGET", key("seen:" .. id), key("processing:" .. id))
+  if state[1] then return state[1] == token and "again" or "lost" end
+  local owner = parse_lease(state[2])
   if owner and owner ~= token then return "lost" end
   redis.call("SET", key("seen:" .. id), token, "PX", retention)
   remember(digest, memory)
@@ -182,56 +179,78 @@ local function goes_along(leader, together)
   return together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0
 end
 
+-- Decide about an event whose leader was handled: earlier siblings that have not started go first. Every leader that is
+-- done and has a queue is among the releases, so most events ask no more than that.
+local function after_leader(e, rules, parked_behind)
+  local deadline = redis.call("ZSCORE", key("releases"), e.leader)
+  if not deadline then return nil end
+  local first = redis.call("ZRANGE", key("queue:" .. e.leader), 0, 0)[1]
+  local draining = tonumber(deadline) > now
+  if not first and not draining then return nil end
+  if first == e.id and (not draining or is_drained_by(e.leader, e.claim)) then
+    local drain = draining and e.claim or e.token
+    drain_by(e.leader, drain, rules.lease)
+    return {"granted", grant(e.id, e.token, parked_behind, rules.lease, rules.keep), drain}
+  end
+  park(e.id, e.leader, e.occurred, e.payload)
+  if draining then return {"parked"} end
+  drain_by(e.leader, e.token, rules.lease)
+  return {"drain", e.token}
+end
+
+-- Decide about an event whose leader was not handled: it waits, unless it has waited long enough for one that nobody
+-- expects any more.
+local function before_leader(e, rules, mine)
+  local since = e.received or tonumber(redis.call("ZSCORE", key("waitlist"), e.id) or now)
+  local overdue = mine or now - since >= rules.lookback
+  if overdue and not is_expected(e.leader) then return nil end
+  park(e.id, e.leader, e.occurred, e.payload)
+  local left = redis.call("PTTL", key("processing:" .. e.leader))
+  if left > 0 then return {"waiting", left} end
+  return {"parked"}
+end
+
 -- Decide about one event `e` that was delivered: grant its lease, park it, or refuse it. `rules` are the policy's numbers;
 -- `together` names the events whose leases were granted in the same request: whoever handles them handles them in order.
 local function decide(e, rules, together)
-  local id, token, claim, leader = e.id, e.token, e.claim, e.leader
-  local occurred, payload = e.occurred, e.payload
-  local lookback, lease, keep = rules.lookback, rules.lease, rules.keep
-  if redis.call("EXISTS", key("seen:" .. id)) == 1 then
-    forget(id)
+  local state
+  local follows = text(e.leader)
+  if follows then
+    local leader = e.leader
+    state = redis.call(
+      "MGET", key("seen:" .. e.id), key("processing:" .. e.id), key("seen:" .. leader), key("dead:" .. leader)
+    )
+  else
+    state = redis.call("MGET", key("seen:" .. e.id), key("processing:" .. e.id))
+  end
+  if state[1] then
+    forget(e.id)
     return {"seen"}
   end
-  local owner, fence = holder(id)
-  if owner == token then
-    redis.call("PEXPIRE", key("processing:" .. id), lease)
+  local owner, fence = parse_lease(state[2])
+  if owner == e.token then
+    redis.call("PEXPIRE", key("processing:" .. e.id), rules.lease)
     return {"granted", fence}
   end
   if owner then return {"held"} end
+  if not follows then return {"granted", grant(e.id, e.token, nil, rules.lease, rules.keep)} end
 
-  -- Whoever has a claim on the event will handle it; others may rely on that.
-  local claimant = redis.call("HGET", key("claimants"), id)
-  local forced = claimant == claim .. "!"
-  local mine = text(claim) and (claimant == claim or forced)
-  if is_live("claims", id) and not mine then return {"parked"} end
-
-  if text(leader) and rules.causal and not forced and not goes_along(leader, together) then
-    local done = redis.call("EXISTS", key("seen:" .. leader), key("dead:" .. leader)) > 0
-    if done or is_remembered(e.digest, rules.memory) then
-      -- Siblings that came earlier and have not started go first.
-      local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
-      local draining = is_live("releases", leader)
-      if (first or draining) and not mine then
-        if first == id and (not draining or is_drained_by(leader, claim)) then
-          local drain = draining and claim or token
-          drain_by(leader, drain, lease)
-          return {"granted", grant(id, token, lease, keep), drain}
-        end
-        park(id, leader, occurred, payload)
-        if draining then return {"parked"} end
-        drain_by(leader, token, lease)
-        return {"drain", token}
-      end
+  local parked_behind = redis.call("HGET", key("leaders"), e.id)
+  local mine, forced = false, false
+  if parked_behind then
+    -- Whoever has a claim on the event will handle it; others may rely on that.
+    local claimant = redis.call("HGET", key("claimants"), e.id)
+    forced = claimant == e.claim .. "!"
+    mine = text(e.claim) and (claimant == e.claim or forced)
+    if is_live("claims", e.id) and not mine then return {"parked"} end
+  end
+  local answer = nil
+  if rules.causal and not forced and not goes_along(e.leader, together) then
+    if state[3] or state[4] or is_remembered(e.digest, rules.memory) then
+      answer = not mine and after_leader(e, rules, parked_behind)
     else
-      local since = e.received or tonumber(redis.call("ZSCORE", key("waitlist"), id) or now)
-      local overdue = mine or now - since >= lookback
-      if is_expected(leader) or not overdue then
-        park(id, leader, occurred, payload)
-        local left = redis.call("PTTL", key("processing:" .. leader))
-        if left > 0 then return {"waiting", left} end
-        return {"parked"}
-      end
+      answer = before_leader(e, rules, mine)
     end
   end
-  return {"granted", grant(id, token, lease, keep)}
+  return answer or {"granted", grant(e.id, e.token, parked_behind, rules.lease, rules.keep)}
 end

@@ -1,0 +1,206 @@
+"""The engine beside the original, on the same redis-server in the same run: events a second, round trips, commands.
+
+    python benchmarks/engine.py [--events 5000] [--consumers 1]
+
+Real time, a real server on a socket, handlers that do nothing: what is measured is the ordering alone. Quote the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import redis.asyncio
+
+from ordering import CausalOrdering, EventArrivedEarly, ReceivedEvent
+from simulation.servers import bundled_server
+
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+CHAIN = 5
+BATCH = 100
+
+
+@dataclass
+class Measured:
+    """What one engine did with one workload."""
+
+    rate: float
+    round_trips: float
+    commands: float
+
+
+def workload(shape: str, count: int, event_type: type[Any]) -> list[Any]:
+    """Return events: chains of five in order or reversed, or events that follow nothing."""
+    now = datetime.now(UTC)
+    made: list[Any] = []
+    for chain in range(count // CHAIN):
+        leader, links = None, []
+        for i in range(CHAIN):
+            occurred = now + timedelta(microseconds=chain * CHAIN + i)
+            one = event_type(
+                id=uuid4(), follows=leader, occurred=occurred, received=occurred, event="e", payload={},
+                resource={"prefect.resource.id": "x"}, related=[],
+            )  # fmt: skip
+            leader = one.id if shape != "independent" else None
+            links.append(one)
+        made += reversed(links) if shape == "reversed" else links
+    return made
+
+
+class Counting:
+    """A client that counts its round trips."""
+
+    def __init__(self, address: str) -> None:
+        self.client = redis.asyncio.Redis(unix_socket_path=address, decode_responses=True, protocol=2)
+        self.trips = 0
+        execute, pipeline = self.client.execute_command, self.client.pipeline
+
+        async def counted(*args: Any, **options: Any) -> Any:
+            self.trips += 1
+            return await execute(*args, **options)
+
+        def counted_pipeline(*args: Any, **options: Any) -> Any:
+            pipe = pipeline(*args, **options)
+            run = pipe.execute
+
+            async def execute_pipe(*a: Any, **o: Any) -> Any:
+                self.trips += bool(pipe.command_stack)
+                return await run(*a, **o)
+
+            pipe.execute = execute_pipe
+            return pipe
+
+        self.client.execute_command = counted  # type: ignore[method-assign]
+        self.client.pipeline = counted_pipeline  # type: ignore[method-assign]
+
+
+Consume = Callable[[list[Any]], Awaitable[None]]
+
+
+def native(client: Any) -> tuple[Consume, type[Any]]:
+    """Return a consumer of our engine, event by event."""
+    ordering = CausalOrdering(f"bench-{uuid4()}", redis=client)
+
+    async def handler(event: Any, depth: int = 0) -> None:
+        async with ordering.preceding_event_confirmed(handler, event, depth):
+            pass
+
+    return one_by_one(handler, EventArrivedEarly), ReceivedEvent
+
+
+def batched(client: Any) -> tuple[Consume, type[Any]]:
+    """Return a consumer of our engine, a hundred events at a time."""
+    ordering = CausalOrdering(f"bench-{uuid4()}", redis=client)
+
+    async def handler(event: Any, depth: int = 0) -> None:
+        return
+
+    async def consume(events: list[Any]) -> None:
+        for start in range(0, len(events), BATCH):
+            await ordering.handle_batch(handler, events[start : start + BATCH])
+
+    return consume, ReceivedEvent
+
+
+def prefect(client: Any) -> tuple[Consume, type[Any]]:
+    """Return a consumer of the installed prefect_redis."""
+    import prefect_redis.ordering as original
+    from prefect.server.events.schemas.events import ReceivedEvent as PrefectEvent
+
+    original.get_async_redis_client = lambda: client
+    ordering = original.CausalOrdering(scope=f"bench-{uuid4()}")
+
+    async def handler(event: Any, depth: int = 0) -> None:
+        async with ordering.preceding_event_confirmed(handler, event, depth):
+            pass
+
+    return one_by_one(handler, original.EventArrivedEarly), PrefectEvent
+
+
+def one_by_one(handler: Any, early: type[Exception]) -> Consume:
+    """Return a consumer that handles each event in turn."""
+
+    async def consume(events: list[Any]) -> None:
+        for event in events:
+            try:
+                await handler(event)
+            except early:
+                continue
+
+    return consume
+
+
+async def measure(make: Any, address: str, shape: str, count: int, consumers: int) -> Measured:
+    """Run one workload through one engine; chains are dealt to the consumers whole."""
+    clients = [Counting(address) for _ in range(consumers)]
+    made = [make(counting.client) for counting in clients]
+    events = workload(shape, count, made[0][1])
+    chains = [events[i : i + CHAIN] for i in range(0, len(events), CHAIN)]
+    shares = [[event for chain in chains[i::consumers] for event in chain] for i in range(consumers)]
+    control = redis.asyncio.Redis(unix_socket_path=address)
+    await asyncio.gather(*(consume(events[:0]) for consume, _ in made))
+    before = (await control.info("stats"))["total_commands_processed"]
+    calls = await control.info("commandstats")
+    started = time.perf_counter()
+    await asyncio.gather(*(consume(share) for (consume, _), share in zip(made, shares, strict=True)))
+    elapsed = time.perf_counter() - started
+    after = await control.info("commandstats")
+    executed = sum(v["calls"] - calls.get(k, {"calls": 0})["calls"] for k, v in after.items() if "info" not in k)
+    assert before >= 0
+    for counting in clients:
+        await counting.client.aclose()
+    await control.flushall()
+    await control.aclose()
+    return Measured(len(events) / elapsed, sum(c.trips for c in clients) / len(events), executed / len(events))
+
+
+async def compare(address: str, count: int, consumers: int) -> None:
+    """Print the table."""
+    engines = {"prefect 0.3.0": prefect, "ordering": native, "ordering, batches": batched}
+    print(f"{count:,} events, {consumers} consumer(s); handlers that do nothing; Python {sys.version.split()[0]}\n")
+    print("| workload | engine | events a second | ratio | round trips an event | server commands an event |")
+    print("|---|---|---:|---:|---:|---:|")
+    for shape in ("in-order", "reversed", "independent"):
+        base = 0.0
+        for name, make in engines.items():
+            runs = [await measure(make, address, shape, count, consumers) for _ in range(3)]
+            best = sorted(runs, key=lambda run: run.rate)[1]
+            base = base or best.rate
+            print(
+                f"| {shape} | {name} | {best.rate:,.0f} | {best.rate / base:.1f} "
+                f"| {best.round_trips:.2f} | {best.commands:.1f} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    """Start a server, compare, stop it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=5_000)
+    parser.add_argument("--consumers", type=int, default=1)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/redis"
+        arguments = [str(bundled_server()), "--port", "0", "--unixsocket", address, "--save", "", "--dir", folder]
+        server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+        try:
+            while not Path(address).exists():
+                time.sleep(0.01)
+            asyncio.run(compare(address, given.events, given.consumers))
+        finally:
+            server.kill()
+
+
+if __name__ == "__main__":
+    main()

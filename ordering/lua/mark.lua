@@ -1,0 +1,9 @@
+-- Remember that an event was handled, whoever has handled it. What waits for it is due for the next sweep.
+-- keys: waitlist
+-- args: id retention memory digest
+-- returns: marked
+local id = ARGV[1]
+redis.call("SET", key("seen:" .. id), "1", "PX", ARGV[2])
+remember(ARGV[4], tonumber(ARGV[3]))
+if redis.call("EXISTS", key("queue:" .. id)) == 1 then redis.call("ZADD", key("releases"), "NX", now, id) end
+return {"marked"}
