@@ -70,7 +70,7 @@ def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handli
                 return True
         elif delivery.closed == NEVER or delivery.closed > effect.start:
             return True
-    if any(handling.start < first.index and handling.open_at(effect.start) for handling in leader.handlings):
+    if any(handling.start_at < until_at and handling.open_at(effect.start) for handling in leader.handlings):
         return True
     return _kept(told, leader, effect, first)
 
@@ -84,12 +84,9 @@ def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
 
 
 def _kept(told: Chronicle, leader: EventStory, effect: Handling, first: Delivery) -> bool:
-    """Say whether the engine had parked the leader before, and still kept it when the follower started."""
-    return (
-        NEVER < leader.parked < first.index
-        and not any(handling.start < effect.start for handling in leader.handlings)
-        and not told.store_lost(leader.name, leader.parked, effect.start)
-    )
+    """Say whether the engine had parked the leader before, and had to keep it still when the follower started."""
+    parked_before = NEVER < leader.parked < first.index
+    return parked_before and not told.store_lost(leader.name, leader.parked, effect.start)
 
 
 def _violation(told: Chronicle, event: EventStory, effect: Handling) -> Violation:

@@ -102,9 +102,7 @@ def _silenced(told: Chronicle, handling: Handling) -> bool:
 
 
 def _replaced(told: Chronicle, handling: Handling, later: Handling) -> bool:
-    if handling.cut and told.entries[handling.end].kind == "crashed":
-        return True
-    return handling.open_at(later.start)
+    return handling.open_at(later.start) or told.entries[handling.end].kind == "crashed"
 
 
 def _returned_late(told: Chronicle) -> int:

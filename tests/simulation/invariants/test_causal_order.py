@@ -245,6 +245,49 @@ def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before()
     )
 
 
+def test_rejects_a_rescue_while_the_leader_that_was_released_is_still_being_handled():
+    for began in ("0s", "14m"):
+        rejected(
+            tell(f"""
+            0s      published  b  follows=a
+            0s      delivered  b  @c1
+            {began} started    a  @c2  via=released
+            15m     started    b  @c1  via=rescued
+            15m1s   ended      b  @c1  outcome=ok
+            16m     ended      a  @c2  outcome=ok
+            """)
+        )
+
+
+def test_accepts_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_handled():
+    assert accepted(
+        tell("""
+        0s      published  b  follows=a
+        0s      delivered  b  @c1
+        15m     delivered  a  @c2
+        15m     started    a  @c2
+        15m5s   started    b  @c1  via=rescued
+        15m6s   ended      b  @c1  outcome=ok
+        16m     ended      a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_before():
+    story = """
+        0s      published  b  follows=a
+        0s      delivered  a  @c2
+        1s      delivered  b  @c1
+        {}      rejected   a  @c2
+        15m1s   started    b  @c1  via=rescued
+        15m2s   ended      b  @c1  outcome=ok
+        {}      rejected   a  @c2
+    """
+    rejected(tell(story.replace("{}      rejected   a  @c2", "", 1).format("16m")))
+    before = story.rsplit("{}", 1)[0]
+    assert accepted(tell(before.format("15m")))
+
+
 def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
     # c follows b, b follows a, and only a is lost: b must be rescued first.
     rejected(
@@ -257,6 +300,20 @@ def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
         1s      delivered  c  @c1  delivery=2
         15m1s   started    c  @c1  via=rescued
         15m2s   ended      c  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_again():
+    rejected(
+        tell("""
+        0s      published  c  follows=b
+        0s      parked     b  @c1
+        1s      delivered  c  @c1
+        15m     started    b  @c1  via=rescued
+        15m1s   ended      b  @c1  outcome=failed
+        15m2s   started    c  @c1  via=rescued
+        15m3s   ended      c  @c1  outcome=ok
         """)
     )
 

@@ -35,6 +35,12 @@ def test_rejects_a_lock_or_a_claim_though_it_will_expire():
         assert "that somebody still holds" in rejected(tell(f"9s census keys=held/a:{role}")).because
 
 
+def test_tells_of_a_lock_without_a_ttl_once():
+    history = tell("9s census")
+    history.entries[0].details["keys"] = {"held/a": {"type": "string", "ttl": None, "role": "lock"}}
+    assert "that somebody still holds" in rejected(history).because
+
+
 def test_accepts_a_key_that_the_policy_documents():
     history = tell("9s census keys=fence/counter:for-ever", documented_keys=("fence/*",))
     assert accepted(history)

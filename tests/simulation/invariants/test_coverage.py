@@ -128,6 +128,30 @@ def test_waited_for_leader_does_not_count_a_follower_if(why: str, lines: tuple[s
     assert "waited-for-leader" not in happened(WAITED.format(*lines)), why
 
 
+def test_waited_for_leader_does_not_count_a_follower_that_was_delivered_before_its_leader_began():
+    story = """
+        0s   published  b  follows=a
+        0s   delivered  b  @c2
+        1s   started    a  @c1
+        2s   ended      a  @c1  outcome=ok
+        3s   started    b  @c2
+    """
+    assert "waited-for-leader" not in happened(story)
+
+
+def test_outlasted_lease_does_not_count_a_handling_of_exactly_one_lease():
+    assert "outlasted-lease" not in happened("0s started a @c1\n16s ended a @c1 outcome=ok")
+
+
+def test_reordered_does_not_count_a_follower_that_came_after_its_leader():
+    assert "reordered" not in happened("0s published b follows=a\n1s delivered a @c1\n2s delivered b @c1")
+
+
+@pytest.mark.parametrize("rest", ["", "1s delivered a @c1\n2s delivered b @c1", "1s started a @c1\n2s delivered b @c1"])
+def test_leader_lost_does_not_count(rest: str):
+    assert "leader-lost" not in happened(f"0s published b follows=a\n{rest}")
+
+
 def test_reordered_does_not_count_a_follower_whose_leader_never_came():
     assert "reordered" not in happened("0s published b follows=a\n1s delivered b @c1")
 
@@ -163,6 +187,8 @@ def test_lease_expired_counts_a_holder_once_however_it_shows():
         "0s started a @c1\n1s ended a @c1 outcome=failed\n2s started a @c2",
         "0s started a @c1\n1s paused @c1\n17s resumed @c1",
         "0s paused @c1\n18s resumed @c1\n18s started a @c1",
+        "0s started a @c1\n5s unreachable @c1\n17s ended a @c1 outcome=ok\n30s reachable @c1",
+        "0s unreachable @c1\n14s started a @c1\n20s reachable @c1\n40s ended a @c1 outcome=ok",
     ],
 )
 def test_lease_expired_does_not_count(story: str):

@@ -63,5 +63,10 @@ def test_rejects_an_event_that_nobody_published():
 
 
 def test_says_nothing_without_fingerprints():
-    for story in ("0s published a\n1s started a @c1 fingerprint=f00d", "0s published a fingerprint=f00d\n1s started a"):
+    for story in (
+        "0s published a\n1s started a @c1 fingerprint=f00d",
+        "0s published a fingerprint=f00d\n1s started a",
+        "1s started a fingerprint=f00d",
+        "0s published a\n0s published b fingerprint=beef\n1s started a fingerprint=f00d",
+    ):
         assert judge(tell(story), ["payload-intact"]).verdicts["payload-intact"].examined == 0
