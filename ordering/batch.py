@@ -7,6 +7,7 @@ recorded as handled when its batch is, so a crash in between repeats up to a bat
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -21,8 +22,9 @@ from ordering.causal import (
     _id,
     _Keeper,
     _leader,
-    _ms,
     _order,
+    _payload,
+    _rules,
 )
 from ordering.scripts import words
 
@@ -44,10 +46,8 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
     outcomes: dict[int, Outcome] = {}
     order = _leaders_first(events)
     tokens = [ordering._token() for _ in order]
-    policy = ordering.policy
-    asked = [field for i, token in zip(order, tokens, strict=True) for field in ordering._asked(events[i], token)]
-    rules = (_ms(policy.lookback), _ms(policy.lease), _ms(policy.retention), _ms(policy.memory))
-    replies = await ordering._call("begin_many", *rules, *asked)
+    asked = [(*ordering._asked(events[i], token), _payload(events[i])) for i, token in zip(order, tokens, strict=True)]
+    replies = await ordering._call("begin_many", json.dumps(asked), _rules(ordering.policy))
     grants: list[tuple[int, Grant]] = []
     drains: list[tuple[str, str]] = []
     for i, token, reply in zip(order, tokens, replies, strict=True):
@@ -112,10 +112,8 @@ async def _complete(
     pairs = list(done)
     if not pairs:
         return []
-    policy = ordering.policy
-    fields = [field for _, g in pairs for field in (_id(g.event), g.token, _digest(_id(g.event)))]
-    times = (_ms(policy.lease), _ms(policy.retention), _ms(policy.memory))
-    replies = await ordering._call("complete_many", *times, *fields)
+    fields = json.dumps([(_id(grant.event), grant.token, _digest(_id(grant.event))) for _, grant in pairs])
+    replies = await ordering._call("complete_many", fields, _rules(ordering.policy))
     waiting = []
     for (i, grant), reply in zip(pairs, replies, strict=True):
         word, queue = words(reply)

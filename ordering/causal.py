@@ -8,6 +8,7 @@ the other, until nothing of the closure is left. It holds no state but what its 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 from calendar import timegm
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Protocol
 from uuid import UUID
@@ -307,12 +309,13 @@ class CausalOrdering:
     # -- leases ----------------------------------------------------------------------------------------------
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
-        policy, token = self.policy, self._token()
-        rules = (_ms(policy.lookback), _ms(policy.lease), _ms(policy.retention), _ms(policy.memory))
-        reply = await self._call("begin", *self._asked(event, token), *rules, "causal" if causal else "alone")
+        token = self._token()
+        asked = json.dumps(self._asked(event, token))
+        mode = "causal" if causal else "alone"
+        reply = await self._call("begin", asked, _payload(event), _rules(self.policy), mode)
         return self._answered(event, token, words(reply))
 
-    def _asked(self, event: Any, token: str) -> tuple[str | int, ...]:
+    def _asked(self, event: Any, token: str) -> tuple[str, ...]:
         """Return what the scripts must know about an event to decide about it."""
         identity, leader = _id(event), _leader(event)
         return (
@@ -320,10 +323,9 @@ class CausalOrdering:
             token,
             self._desk.claims.pop(identity, "") or self._desk.queues.get(leader, ""),
             leader,
-            _occurred(event),
-            event.model_dump_json() if leader else "",
-            self._received(event),
-            _digest(leader),
+            str(_occurred(event)),
+            str(self._received(event)),
+            _digest(leader) if leader else "",
         )
 
     def _answered(self, event: Any, token: str, reply: list[str]) -> tuple[str, Grant | None]:
@@ -379,20 +381,8 @@ class CausalOrdering:
         await self.redis.zadd(self._key("releases"), {leader: 0}, xx=True)
 
     async def _complete(self, identity: str, token: str, leader: str, drain: str, following: str) -> Any:
-        policy = self.policy
-        return await self._call(
-            "complete",
-            identity,
-            token,
-            leader,
-            drain,
-            following,
-            _ms(policy.lease),
-            _ms(policy.retention),
-            _ms(policy.retention),
-            _ms(policy.memory),
-            _digest(identity),
-        )
+        event = json.dumps((identity, token, _digest(identity), leader, drain, following))
+        return await self._call("complete", event, _rules(self.policy))
 
     def _lament(self, identity: str) -> None:
         logger.error(
@@ -559,6 +549,17 @@ def _id(event: UUID | Any) -> str:
 
 def _leader(event: Any) -> str:
     return str(event.follows) if event.follows and event.follows != event.id else ""
+
+
+def _payload(event: Any) -> str:
+    """Return what an event says, if it may have to be kept."""
+    return str(event.model_dump_json()) if _leader(event) else ""
+
+
+@lru_cache(maxsize=16)
+def _rules(policy: Policy) -> str:
+    """Return a policy's numbers, as the scripts read them."""
+    return json.dumps([_ms(policy.lookback), _ms(policy.lease), _ms(policy.retention), _ms(policy.memory)])
 
 
 def _digest(identity: str) -> str:

@@ -1,13 +1,7 @@
 -- Decide about one event that was delivered: grant its lease, park it, or refuse it.
 -- keys: waitlist
--- args: id token claim leader occurred payload received digest lookback lease keep memory mode
+-- args: event payload rules mode
 -- returns: granted fence drain | granted fence | seen | held | parked | waiting ms | drain token
-local event = {
-  id = ARGV[1], token = ARGV[2], claim = ARGV[3], leader = ARGV[4], occurred = ARGV[5], payload = ARGV[6],
-  received = tonumber(ARGV[7]), digest = ARGV[8],
-}
-local rules = {
-  lookback = tonumber(ARGV[9]), lease = tonumber(ARGV[10]), keep = tonumber(ARGV[11]), memory = tonumber(ARGV[12]),
-  causal = ARGV[13] == "causal",
-}
-return decide(event, rules, {})
+-- `event` and `rules` are JSON arrays, see `read_event` and `read_rules`; a client packs few long words faster than many.
+local event = read_event(cjson.decode(ARGV[1]), ARGV[2])
+return decide(event, read_rules(ARGV[3], ARGV[4] == "causal"), {})

@@ -1,20 +1,14 @@
 -- Decide about many events at once, leaders before their followers. Whoever asks handles what is granted in this order.
 -- keys: waitlist
--- args: lookback lease keep memory events...
+-- args: events rules
 -- returns: {word, ...}...
--- Each event is id, token, claim, leader, occurred, payload, received, digest.
-local rules = {
-  lookback = tonumber(ARGV[1]), lease = tonumber(ARGV[2]), keep = tonumber(ARGV[3]), memory = tonumber(ARGV[4]),
-  causal = true,
-}
+-- `events` is a JSON array of events as `begin` takes them, each with its payload behind it.
+local rules = read_rules(ARGV[2], true)
 local together, answers = {}, {}
-for i = 5, #ARGV, 8 do
-  local event = {
-    id = ARGV[i], token = ARGV[i + 1], claim = ARGV[i + 2], leader = ARGV[i + 3], occurred = ARGV[i + 4],
-    payload = ARGV[i + 5], received = tonumber(ARGV[i + 6]), digest = ARGV[i + 7],
-  }
+for i, fields in ipairs(cjson.decode(ARGV[1])) do
+  local event = read_event(fields, fields[8])
   local answer = decide(event, rules, together)
   if answer[1] == "granted" then together[event.id] = true end
-  table.insert(answers, answer)
+  answers[i] = answer
 end
 return answers

@@ -1,15 +1,16 @@
 -- Mark many events as handled, and claim the queues of those that others wait for: the caller drains them.
 -- keys: waitlist
--- args: lease retention memory events...
+-- args: events rules
 -- returns: {word, waiting}...
--- Each event is id, token, digest; its token becomes the claim on its queue. `waiting` is "1" if there is one.
-local lease, retention, memory = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- `events` is a JSON array of [id, token, digest]; a token becomes the claim on its event's queue. `waiting` is "1" if
+-- there is one.
+local rules = read_rules(ARGV[2], true)
 local answers = {}
-for i = 4, #ARGV, 3 do
-  local id, token = ARGV[i], ARGV[i + 1]
-  local word = mark_seen(id, token, ARGV[i + 2], retention, memory)
+for i, event in ipairs(cjson.decode(ARGV[1])) do
+  local id, token = event[1], event[2]
+  local word = mark_seen(id, token, event[3], rules.retention, rules.memory)
   local waiting = word ~= "lost" and redis.call("EXISTS", key("queue:" .. id)) == 1
-  if waiting then drain_by(id, token, lease) end
-  table.insert(answers, {word, waiting and "1" or "0"})
+  if waiting then drain_by(id, token, rules.lease) end
+  answers[i] = {word, waiting and "1" or "0"}
 end
 return answers

@@ -174,6 +174,23 @@ local function handed_before(token)
   return answer[5] and answer or nil
 end
 
+-- An event as a request names it: [id, token, claim, leader, occurred, received, digest of the leader]; all text.
+local function read_event(fields, payload)
+  return {
+    id = fields[1], token = fields[2], claim = fields[3], leader = fields[4], occurred = fields[5],
+    received = tonumber(fields[6]), digest = fields[7], payload = payload,
+  }
+end
+
+-- The policy's numbers, in milliseconds: [lookback, lease, retention, memory].
+local function read_rules(json, causal)
+  local numbers = cjson.decode(json)
+  return {
+    lookback = numbers[1], lease = numbers[2], retention = numbers[3], keep = numbers[3], memory = numbers[4],
+    causal = causal,
+  }
+end
+
 -- Whether a follower may be granted together with its leader: if nobody came before it who still waits.
 local function goes_along(leader, together)
   return together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0
