@@ -2,7 +2,7 @@
 
     python benchmarks/engine.py [--events 5000] [--consumers 1]
 
-Real time, a real server on a socket, handlers that do nothing: what is measured is the ordering alone. Quote the ratios.
+Real time, a real server on a socket, handlers that do nothing: the ordering alone is measured. Quote the ratios.
 """
 
 from __future__ import annotations

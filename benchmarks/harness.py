@@ -1,0 +1,62 @@
+"""How fast the harness is: schedules a second, events a second, and a command beside a bare round trip.
+
+    python benchmarks/harness.py [--seconds 5]
+
+Everything is measured in one run, one after the other, so the ratios hold where the machine's speed drifts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+
+from simulation import Laboratory, load
+from simulation.servers import ServerStore, command
+
+
+def rate(work: Callable[[int], object], seconds: float) -> float:
+    """Return how often a second `work` can be done; it is told the number of the turn."""
+    work(0)
+    started, turns = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        turns += 1
+        work(turns)
+    return turns / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    given = parser.parse_args()
+    pair, many = load("scenarios/leader-follower.toml"), load("scenarios/many-consumers.toml")
+    print("| what | store | engine | figure |\n|---|---|---|---:|")
+    for store in ("server", "embedded"):
+        with Laboratory(store) as laboratory:
+            for engine in ("native", "null"):
+                runs = rate(lambda seed, lab=laboratory, e=engine: lab.run(pair, seed + 1, e), given.seconds)
+                print(f"| schedules a second, leader-follower | {store} | {engine} | {runs:.0f} |", flush=True)
+    with Laboratory("server") as laboratory:
+        started = time.perf_counter()
+        run = laboratory.run(many)
+        elapsed = time.perf_counter() - started
+        print(f"| events a second, many-consumers | server | native | {run.counts.events / elapsed:.0f} |")
+        print(f"| Redis commands a second, many-consumers | server | native | {run.counts.commands / elapsed:.0f} |")
+        store = laboratory.store
+        assert isinstance(store, ServerStore)
+        link, ping = store.link(), command("PING")
+        with store.nearby():
+            bare = rate(lambda _: link.execute(ping, 1), given.seconds)
+        print(f"| bare round trips a second | server | – | {bare:.0f} |")
+        cost = elapsed / run.counts.commands * bare
+        print(
+            f"| wall time of a command, in bare round trips (all of the run included) | server | native | {cost:.1f} |"
+        )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"| peak memory, MiB, after all of the above | – | – | {peak:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
