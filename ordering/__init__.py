@@ -9,9 +9,10 @@
 Read next: `causal.py` (what runs in the consumer), then `lua/shared.lua` (the data in Redis).
 """
 
-from ordering.causal import CausalOrdering, EventProcessingCompletion, fencing_token
+from ordering.causal import CausalOrdering, EventProcessingCompletion
 from ordering.errors import EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, LeaseLost, MaxDepthExceeded
 from ordering.events import Event, ReceivedEvent
+from ordering.leases import fencing_token
 from ordering.policy import (
     IN_FLIGHT_EVENT_TIMEOUT,
     MAX_DEPTH_OF_PRECEDING_EVENT,

@@ -12,21 +12,11 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from ordering.causal import (
-    CausalOrdering,
-    Grant,
-    Handler,
-    _current,
-    _digest,
-    _Drain,
-    _id,
-    _Keeper,
-    _leader,
-    _order,
-    _payload,
-    _rules,
-)
+from ordering.causal import CausalOrdering
+from ordering.drain import Drain, Handler
+from ordering.leases import Grant, current_grant
 from ordering.scripts import words
+from ordering.terms import digest_of, id_of, leader_of, order_of, payload_of, rules_of
 
 Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
 """What became of an event. `handled`, `parked` and `seen` are to be acknowledged; others are to be offered again."""
@@ -46,8 +36,10 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
     outcomes: dict[int, Outcome] = {}
     order = _leaders_first(events)
     tokens = [ordering._token() for _ in order]
-    asked = [(*ordering._asked(events[i], token), _payload(events[i])) for i, token in zip(order, tokens, strict=True)]
-    replies = await ordering._call("begin_many", json.dumps(asked), _rules(ordering.policy))
+    asked = [
+        (*ordering._asked(events[i], token), payload_of(events[i])) for i, token in zip(order, tokens, strict=True)
+    ]
+    replies = await ordering._call("begin_many", json.dumps(asked), rules_of(ordering.policy))
     grants: list[tuple[int, Grant]] = []
     drains: list[tuple[str, str]] = []
     for i, token, reply in zip(order, tokens, replies, strict=True):
@@ -58,10 +50,10 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
         word, *rest = answer.split()
         outcomes[i] = word if word in ("seen", "held") else "parked"  # type: ignore[assignment]
         if word == "drain":
-            drains.append((_leader(events[i]), rest[0]))
+            drains.append((leader_of(events[i]), rest[0]))
     drains += await _handle(ordering, handler, grants, outcomes)
     for leader, token in drains:
-        await _Drain(ordering, handler, 0, [(leader, token)]).run(None)
+        await Drain(ordering, handler, 0, [(leader, token)]).run(None)
     return [outcomes[i] for i in range(len(events))]
 
 
@@ -69,17 +61,17 @@ async def _handle(
     ordering: CausalOrdering, handler: Handler, grants: list[tuple[int, Grant]], outcomes: dict[int, Outcome]
 ) -> list[tuple[str, str]]:
     """Handle what was granted and complete it; return the queues that others wait in."""
-    keeper = _Keeper(ordering, [grant for _, grant in grants])
+    keeper = ordering._keeper([grant for _, grant in grants])
     done: list[tuple[int, Grant]] = []
     failed: set[str] = set()
     try:
         for i, grant in grants:
-            if _leader(grant.event) in failed:  # it was granted on the strength of its leader
+            if leader_of(grant.event) in failed:  # it was granted on the strength of its leader
                 await ordering._fail(grant, counts=False)
             elif await _one(ordering, handler, grant):
                 done.append((i, grant))
                 continue
-            failed.add(_id(grant.event))
+            failed.add(id_of(grant.event))
             outcomes[i] = "failed"
     except BaseException:
         # What was done is recorded; what was not, is given back.
@@ -94,7 +86,7 @@ async def _handle(
 
 async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool:
     grant.handed = True
-    before = _current.set(grant)
+    before = current_grant.set(grant)
     try:
         await handler(grant.event, depth=1)
     except Exception as error:
@@ -102,7 +94,7 @@ async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool
         await ordering._fail(grant, counts=True)
         return False
     finally:
-        _current.reset(before)
+        current_grant.reset(before)
     return True
 
 
@@ -112,15 +104,15 @@ async def _complete(
     pairs = list(done)
     if not pairs:
         return []
-    fields = json.dumps([(_id(grant.event), grant.token, _digest(_id(grant.event))) for _, grant in pairs])
-    replies = await ordering._call("complete_many", fields, _rules(ordering.policy))
+    fields = json.dumps([(id_of(grant.event), grant.token, digest_of(id_of(grant.event))) for _, grant in pairs])
+    replies = await ordering._call("complete_many", fields, rules_of(ordering.policy))
     waiting = []
     for (i, grant), reply in zip(pairs, replies, strict=True):
         word, queue = words(reply)
         outcomes[i] = "lost" if word == "lost" else "handled"
         if queue == "1":
-            waiting.append((_id(grant.event), grant.token))
-        leader = _leader(grant.event)
+            waiting.append((id_of(grant.event), grant.token))
+        leader = leader_of(grant.event)
         if leader in ordering._desk.queues:
             waiting.append((leader, ordering._desk.queues.pop(leader)))
     return waiting
@@ -130,13 +122,13 @@ def _leaders_first(events: Sequence[Any]) -> list[int]:
     """Return a batch's places in an order in which leaders come before followers, and siblings as they occurred."""
     places: dict[str, list[int]] = {}
     for i, event in enumerate(events):
-        places.setdefault(_id(event), []).append(i)
+        places.setdefault(id_of(event), []).append(i)
     below: dict[str, list[str]] = {}
     for identity, (first, *_) in places.items():
-        leader = _leader(events[first])
+        leader = leader_of(events[first])
         below.setdefault(leader if leader in places else "", []).append(identity)
     for siblings in below.values():
-        siblings.sort(key=lambda identity: _order(events[places[identity][0]]), reverse=True)
+        siblings.sort(key=lambda identity: order_of(events[places[identity][0]]), reverse=True)
     order: list[str] = []
     stack = list(below.get("", []))
     while stack:

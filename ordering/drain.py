@@ -1,0 +1,112 @@
+"""The drain: goes through everything that an event has released, one after the other, without recursion."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ordering.leases import Grant
+from ordering.scripts import words
+from ordering.terms import id_of, milliseconds
+
+if TYPE_CHECKING:
+    from ordering.causal import CausalOrdering
+
+
+class Handler(Protocol):
+    """What handles an event; it may enter `preceding_event_confirmed` itself or not."""
+
+    def __call__(self, event: Any, depth: int = 0) -> Awaitable[Any]:
+        """Handle the event."""
+        ...
+
+
+class Drain:
+    """Goes through what an event has released: depth first, siblings in the order they occurred, without recursion."""
+
+    def __init__(self, ordering: CausalOrdering, handler: Handler, depth: int, queues: list[tuple[str, str]]) -> None:
+        self._ordering = ordering
+        self._handler = handler
+        self._stack = [(leader, token, depth) for leader, token in queues]
+        self._depth = depth
+        self._told = False
+
+    async def run(self, first: Grant | None) -> None:
+        """Complete the first event, if there is one, and handle what is released until nothing is left."""
+        try:
+            grant, level = await self._after(first, self._depth) if first else await self._next()
+            while grant is not None:
+                grant, level = await self._handle(grant, level)
+        except BaseException:
+            for leader, _, _ in self._stack:
+                await self._ordering._abandon(leader)
+            raise
+
+    async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
+        ordering = self._ordering
+        if level > ordering.policy.max_depth and not self._told:
+            self._told = True
+            ordering._log(
+                logging.INFO,
+                grant.event,
+                "reached its max depth of %s followers processed; the rest is handled all the same",
+                ordering.policy.max_depth,
+            )
+        try:
+            async with ordering._working(grant, tuple((leader, token) for leader, token, _ in self._stack)):
+                await self._handler(grant.event, depth=level)
+        except Exception as error:
+            ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it will be tried again", error)
+            return await self._next()
+        try:
+            return await self._after(grant, level)
+        except ordering.errors.lost:
+            ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
+            return await self._next()
+
+    async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
+        """Complete an event, and take the next."""
+        leader, token, _ = self._stack[-1] if self._stack else ("", "", 0)
+        following = self._ordering._token()
+        reply = words(await self._ordering._complete(id_of(grant.event), grant.token, leader, token, following))
+        if reply[0] == "lost":
+            raise self._ordering.errors.lost(grant.event)
+        return await self._take(reply, following, id_of(grant.event), level) or await self._next()
+
+    async def _next(self) -> tuple[Grant | None, int]:
+        """Take the next event of the queue that is drained, or of those below it."""
+        ordering, policy = self._ordering, self._ordering.policy
+        while self._stack:
+            leader, token, level = self._stack[-1]
+            following = ordering._token()
+            reply = words(
+                await ordering._call(
+                    "advance", leader, token, following, milliseconds(policy.lease), milliseconds(policy.retention)
+                )
+            )
+            if reply[0] == "lost":  # somebody took the queue over: it is his now
+                self._stack.pop()
+            elif taken := await self._take(reply, following, "", level):
+                return taken
+        return None, 0
+
+    async def _take(self, reply: list[str], token: str, completed: str, level: int) -> tuple[Grant, int] | None:
+        """Read what was handed out, and keep the stack to the queues that are unfinished."""
+        ordering = self._ordering
+        word, left, *rest = reply
+        if left == "0" and self._stack:
+            self._stack.pop()
+        if word == "done":
+            return None
+        identity, leader = rest[0], rest[-1]
+        if leader == completed:
+            self._stack.append((leader, token, level + 1))
+        if word == "missing":
+            ordering._lament(identity)
+            return None
+        event = ordering._parse(identity, rest[2])
+        if event is None:
+            await ordering._call("unpark", identity)
+            return None
+        return Grant(event, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]

@@ -1,0 +1,90 @@
+"""Leases: what one process remembers of its own attempts, and the task that keeps a lease alive.
+
+The memory belongs to a Redis client and a scope, not to an engine: some callers make a new engine for every event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Desk:
+    """What one process remembers of its own attempts, for one scope."""
+
+    held: dict[str, Grant] = field(default_factory=dict)
+    """Leases taken one step at a time, by event."""
+    claims: dict[str, str] = field(default_factory=dict)
+    """Tokens of claims on events that a sweep or a completion returned."""
+    queues: dict[str, str] = field(default_factory=dict)
+    """Tokens of claims on the queues of leaders."""
+
+
+@dataclass(slots=True)
+class Grant:
+    """A lease on one event."""
+
+    event: Any
+    token: str
+    fence: int
+    desk: Desk
+    lost: bool = False
+    handed: bool = False
+    """Whether the handler was called with the event and may still enter the engine for it, once."""
+
+
+_desks: WeakKeyDictionary[Any, dict[str, Desk]] = WeakKeyDictionary()
+current_grant: ContextVar[Grant | None] = ContextVar("current_grant", default=None)
+
+
+def desk_of(redis: Any, scope: str) -> Desk:
+    """Return what this process remembers for a client and a scope."""
+    return _desks.setdefault(redis, {}).setdefault(scope, Desk())
+
+
+def fencing_token() -> int | None:
+    """Return the fencing token of the event that is being handled here: later holders have greater ones."""
+    grant = current_grant.get()
+    return grant.fence if grant else None
+
+
+Renew = Callable[[Grant], Awaitable[bool]]
+"""Prolongs a lease; returns False if it is somebody else's by now."""
+
+
+class Keeper:
+    """Prolongs leases for as long as somebody works under them: three times within a lease."""
+
+    def __init__(self, grants: Sequence[Grant], renew: Renew, interval: float) -> None:
+        self._grants = grants
+        self._renew = renew
+        self._interval = interval
+        self._task: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(interval, self._start)
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        for grant in self._grants:
+            try:
+                grant.lost = not await self._renew(grant)
+            except Exception as error:
+                logger.warning("The lease on event %s could not be renewed: %r; trying again", grant.event.id, error)
+        if not all(grant.lost for grant in self._grants):
+            self._timer = self._loop.call_later(self._interval, self._start)
+
+    def stop(self) -> None:
+        """Prolong nothing any more."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,67 @@
+"""What the scripts must know about events and policies, in the form in which they read it."""
+
+from __future__ import annotations
+
+import json
+from calendar import timegm
+from datetime import datetime, timedelta
+from functools import lru_cache
+from hashlib import sha1
+from typing import Any
+from uuid import UUID
+
+from ordering.policy import Policy
+
+
+def id_of(event: UUID | Any) -> str:
+    """Return the id of an event, or of an id itself, as text."""
+    return str(getattr(event, "id", event))
+
+
+def leader_of(event: Any) -> str:
+    """Return the id of the event that this one follows, empty if that is none but itself."""
+    return str(event.follows) if event.follows and event.follows != event.id else ""
+
+
+def payload_of(event: Any) -> str:
+    """Return what an event says, if it may have to be kept."""
+    return str(event.model_dump_json()) if leader_of(event) else ""
+
+
+@lru_cache(maxsize=16)
+def rules_of(policy: Policy) -> str:
+    """Return a policy's numbers, as the scripts read them."""
+    return json.dumps(
+        [
+            milliseconds(policy.lookback),
+            milliseconds(policy.lease),
+            milliseconds(policy.retention),
+            milliseconds(policy.memory),
+        ]
+    )
+
+
+def digest_of(identity: str) -> str:
+    """Return what an event is remembered by: 64 bits, too many for two events of a day to share."""
+    return sha1(identity.encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+def occurred_at(event: Any) -> int:
+    """Return when an event occurred, in microseconds since 1970."""
+    return microseconds(event.occurred)
+
+
+def microseconds(moment: datetime) -> int:
+    """Return a moment in microseconds since 1970."""
+    # Exact, and for every kind of datetime: Prefect's are pendulum's, whose arithmetic is its own.
+    return timegm(moment.utctimetuple()) * 1_000_000 + int(moment.microsecond)
+
+
+def order_of(event: Any) -> tuple[datetime, str]:
+    """Return the place of an event among its siblings: by when it occurred, ties by its id as text."""
+    return event.occurred, str(event.id)
+
+
+def milliseconds(duration: timedelta) -> int:
+    """Return a duration in whole milliseconds."""
+    return round(duration.total_seconds() * 1000)
