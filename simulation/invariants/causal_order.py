@@ -72,7 +72,7 @@ def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handli
             return True
     if any(handling.start_at < until_at and handling.open_at(effect.start) for handling in leader.handlings):
         return True
-    return _kept(told, leader, effect, first)
+    return leader.parked_at < until_at and _kept(told, leader, effect)
 
 
 def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
@@ -83,10 +83,10 @@ def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
     return any(delivery.index < sign < effect.start for sign in signs)
 
 
-def _kept(told: Chronicle, leader: EventStory, effect: Handling, first: Delivery) -> bool:
-    """Say whether the engine had parked the leader before, and had to keep it still when the follower started."""
-    parked_before = NEVER < leader.parked < first.index
-    return parked_before and not told.store_lost(leader.name, leader.parked, effect.start)
+def _kept(told: Chronicle, leader: EventStory, effect: Handling) -> bool:
+    """Say whether the engine had parked the leader, and had to keep it still when the follower started."""
+    parked = NEVER < leader.parked < effect.start
+    return parked and not told.store_lost(leader.name, leader.parked, effect.start)
 
 
 def _violation(told: Chronicle, event: EventStory, effect: Handling) -> Violation:

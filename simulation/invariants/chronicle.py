@@ -70,11 +70,6 @@ class Chronicle:
         """For each event, the name of its uppermost ancestor: two events with one root are of one family."""
         return families.roots(self.events)
 
-    @cached_property
-    def lost_chains(self) -> Mapping[str, str]:
-        """For each event below a leader that never came, the name of that leader."""
-        return families.lost_chains(self.events)
-
     def leader_of(self, event: EventStory) -> EventStory | None:
         """Return the story of the event's leader; none if it follows nothing, or itself."""
         return self.events[event.leader] if event.leader else None

@@ -40,18 +40,3 @@ def roots(events: Mapping[str, EventStory]) -> dict[str, str]:
         found.update(dict.fromkeys(path, root))
         found[name] = root
     return found
-
-
-def lost_chains(events: Mapping[str, EventStory]) -> dict[str, str]:
-    """Return, for each event below a leader that was never delivered, the name of that leader."""
-    lost: dict[str, str] = {}
-    for leader in events.values():
-        if leader.deliveries or leader.handlings:
-            continue
-        below = list(leader.followers)
-        while below:
-            name = below.pop()
-            if name not in lost and (events[name].deliveries or events[name].handlings):
-                lost[name] = leader.name
-                below.extend(events[name].followers)
-    return lost

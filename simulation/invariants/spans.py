@@ -28,8 +28,6 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 
 def everywhere(lanes: Sequence[Sequence[Span]]) -> list[Span]:
     """Return the time that lies in a span of every lane; each lane must be merged. No lanes, no time."""
-    if not lanes or not all(lanes):
-        return []
     steps = sorted(step for lane in lanes for begin, end in lane for step in ((begin, 1), (end, -1)))
     common: list[Span] = []
     inside, since = 0, 0

@@ -304,6 +304,21 @@ def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
     )
 
 
+def test_rejects_a_rescue_whose_leader_was_delivered_before_it_and_parked_after():
+    rejected(
+        tell("""
+        0s      published  c  follows=b
+        0s      delivered  b  @c1  delivery=1
+        1s      delivered  c  @c2  delivery=2
+        2s      parked     b  @c1  delivery=1
+        2s      acknowledged  b  @c1  delivery=1
+        2s      parked     c  @c2  delivery=2
+        15m2s   started    c  @c1  via=rescued
+        15m3s   ended      c  @c1  outcome=ok
+        """)
+    )
+
+
 def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_again():
     rejected(
         tell("""
