@@ -273,6 +273,8 @@ class CausalOrdering:
     # -- leases ----------------------------------------------------------------------------------------------
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        if id_of(event) in self._desk.active:
+            return "held", None
         token = self._token()
         asked = json.dumps(self._asked(event, token))
         mode = "causal" if causal else "alone"
@@ -308,10 +310,12 @@ class CausalOrdering:
         """Keep a lease alive while its handler works, and give it back if the handler fails."""
         keeper = self._keeper((grant,), queues)
         before = current_grant.set(grant)
+        self._desk.active[id_of(grant.event)] = grant.token
         try:
             yield
         except BaseException as error:
             keeper.stop()
+            self._desk.active.pop(id_of(grant.event), None)
             await self._fail(grant, counts=isinstance(error, Exception))
             raise
         finally:
@@ -356,7 +360,10 @@ class CausalOrdering:
 
     async def _complete(self, identity: str, token: str, leader: str, drain: str, following: str) -> Any:
         event = json.dumps((identity, token, digest_of(identity), leader, drain, following))
-        return await self._call("complete", event, rules_of(self.policy))
+        try:
+            return await self._call("complete", event, rules_of(self.policy))
+        finally:
+            self._desk.active.pop(identity, None)
 
     def _lament(self, identity: str) -> None:
         logger.error(

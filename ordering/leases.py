@@ -22,6 +22,9 @@ class Desk:
 
     held: dict[str, Grant] = field(default_factory=dict)
     """Leases taken one step at a time, by event."""
+    active: dict[str, str] = field(default_factory=dict)
+    """Tokens of leases under which this process works, or has worked and not completed the event: it never takes its
+    own lease over, even when that has run out."""
     claims: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)

@@ -32,6 +32,10 @@ class HandlerFailed(Exception):
     """The handler of an event raised, as the scenario asked."""
 
 
+class WriteRefused(Exception):
+    """The place that the handler writes to has seen a later holder of the event: this one comes too late."""
+
+
 class Unreadable(Exception):
     """The message of an event could not be parsed."""
 
@@ -48,6 +52,8 @@ class World(Protocol):
     scope: str
     engine: type[Engine]
     decode: Callable[[bytes], Any]
+    fences: dict[str, int]
+    """The greatest fencing token that was shown for each event."""
 
     def name_of(self, identity: str) -> str:
         """Return the name of the event with this id."""
@@ -255,16 +261,23 @@ class Consumer:
             details["fence"] = fence
         world.history.append(world.loop.now, "started", name, self.name, **details)
         luck = world.streams.fresh(f"handler/{name}/{world.handling_started(name)}")
-        outcome = "failed"
+        outcome, written = "failed", {}
+        if fence is not None:
+            world.fences[name] = max(fence, world.fences.get(name, fence))  # a handler shows its token when it begins
         try:
             await asyncio.sleep(world.scenario.consumers.handler_time.draw(luck) / SECOND)
             if luck.random() < world.scenario.consumers.handler_failure:
                 raise HandlerFailed(name)
+            if fence is not None:
+                written = {"write": "refused" if fence < world.fences[name] else "accepted"}
+                if written["write"] == "refused":
+                    raise WriteRefused(name)
             outcome = "ok"
         finally:
             # A crashed consumer never gets here: what is left of its tasks is ended after the history is closed.
             if self._open.pop(opened.number, None) is not None:
-                world.history.append(world.loop.now, "ended", name, self.name, handling=handling, outcome=outcome)
+                details = {"handling": handling, "outcome": outcome, **written}
+                world.history.append(world.loop.now, "ended", name, self.name, **details)
                 world.handling_ended(name, outcome == "ok")
 
     def _via(self, name: str) -> str:

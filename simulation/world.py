@@ -147,6 +147,8 @@ class World:
             history=self.history,
             watcher=self,
         )
+        self.fences: dict[str, int] = {}
+        """The greatest fencing token that was shown for each event: what the handlers write to refuses older ones."""
         self._names: dict[str, str] = {}
         self._leaders: dict[str, str] = {}
         self._handled: set[str] = set()
