@@ -143,6 +143,21 @@ def test_accepts_a_fresh_sibling_that_occurred_before_the_parked_one():
     )
 
 
+def test_accepts_a_parked_sibling_that_does_not_wait_for_an_earlier_one_that_is_late():
+    assert accepted(
+        tell("""
+        0s   published  b  follows=a  occurred=5s
+        0s   parked     b  @c1
+        1s   started    a  @c2
+        2s   ended      a  @c2  outcome=ok
+        3s   started    b  @c2  via=released
+        4s   published  c  follows=a  occurred=3s
+        4s   delivered  c  @c3
+        4s   started    c  @c3
+        """)
+    )
+
+
 def test_says_nothing_of_a_sibling_that_was_parked_only_when_the_leader_was_done():
     history = tell("""
         0s   published  b  follows=a  occurred=1s
@@ -186,6 +201,21 @@ def test_accepts_a_younger_sibling_if_the_elder_was_given_up():
     """
     assert accepted(tell(story.format("dead-lettered")))
     rejected(tell(story.format("rejected")))
+
+
+def test_rejects_a_younger_sibling_if_the_elder_was_given_up_only_after_it_had_been_tried():
+    rejected(
+        tell("""
+        0s   published      b  follows=a  occurred=1s
+        0s   published      c  follows=a  occurred=2s
+        0s   parked         b  @c1
+        1s   started        a  @c2
+        2s   ended          a  @c2  outcome=ok
+        2s   started        c  @c2  via=released
+        3s   started        b  @c2  via=released
+        4s   dead-lettered  b
+        """)
+    )
 
 
 def test_accepts_a_younger_sibling_if_the_elder_was_lost_as_the_scenario_allows():
