@@ -61,6 +61,10 @@ KINDS: Mapping[str, str] = {
 """Every kind of entry, and what it says. A reader ignores details it does not know, but not kinds."""
 
 
+WIRE = frozenset({"command", "reply"})
+"""The kinds of entries that a history holds only if its run was traced."""
+
+
 class MalformedHistory(Exception):
     """A history file cannot be read. The message names the file, the line and what is wrong with it."""
 
@@ -203,9 +207,14 @@ class History:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all entries. The header is left out: it names the store, which must not matter."""
+        """The SHA-256 of all entries but those of the wire, which are there only if somebody asked for them.
+
+        The header is left out too: it names the store, which must not matter.
+        """
         sha = hashlib.sha256()
         for entry in self.entries:
+            if entry.kind in WIRE:
+                continue
             sha.update(entry.to_json().encode())
             sha.update(b"\n")
         return sha.hexdigest()

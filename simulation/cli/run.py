@@ -165,9 +165,11 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
     from simulation.results import Shelf
 
     job, tally = outcome.job, outcome.tally
-    if outcome.run is None:
-        seed = job.seeds[0] if tally.first_violating is None else tally.first_violating
-        outcome.run = laboratory.run(job.scenario, seed, job.engine)
+    if tally.first_violating is not None:
+        # The same run once more, with every command and reply: the story of a violation is told in them.
+        outcome.run = laboratory.run(job.scenario, tally.first_violating, job.engine, trace=True)
+    elif outcome.run is None:
+        outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
     extra = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
     shelf = Shelf(given.out, job.scenario.name)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(job, outcome.run.seed, given), extra)

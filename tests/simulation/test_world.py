@@ -152,6 +152,7 @@ def test_commands_and_replies_are_kept_when_a_run_is_traced(laboratory: Laborato
     commands = [entry.details["commands"] for entry in traced.history.of("command")]
     assert [["SET", "causim:lasting", "1"]] in commands
     assert [e for e in traced.history if e.kind not in ("command", "reply")] == plain.history.entries
+    assert traced.digest == plain.digest
 
 
 def test_a_long_wait_costs_little_wall_time_because_nothing_happens_in_it(laboratory: Laboratory) -> None:
