@@ -6,12 +6,14 @@ import argparse
 import gc
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import reports.outcome
     from simulation.scenario import Scenario
     from simulation.search.seeds import Plan
     from simulation.summary import Tally
@@ -35,6 +37,8 @@ def register(commands: Any) -> None:
     add_world_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--no-results", action="store_true", help="leave nothing behind")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="append the verdicts as Markdown, for a CI host")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")
     parser.add_argument("--quiet", action="store_true", help="print only the verdicts")
     parser.set_defaults(execute=execute)
@@ -80,6 +84,7 @@ class Outcome:
     run: Run | None
     folder: Path | None
     interrupted: bool
+    seconds: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -100,12 +105,15 @@ def execute(given: argparse.Namespace) -> int:
     with Laboratory(given.store, given.redis_server) as laboratory:
         output.begin(laboratory)
         for job in jobs:
+            started = time.perf_counter()  # by the clock on the wall: it is for the build server alone
             outcome = _run(job, given, laboratory, output)
+            outcome.seconds = time.perf_counter() - started
             outcomes.append(outcome)
             output.show(outcome)
             if outcome.interrupted:
                 break
     output.end(outcomes)
+    _tell_build_server(outcomes, given)
     if any(outcome.interrupted for outcome in outcomes):
         return INTERRUPTED
     verdicts = [outcome.verdict for outcome in outcomes]
@@ -173,6 +181,45 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
     extra = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
     shelf = Shelf(given.out, job.scenario.name)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(job, outcome.run.seed, given), extra)
+
+
+def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
+    if not (given.junit or given.summary):
+        return
+    from reports.junit import write_junit
+    from reports.summary import append_summary
+
+    told = [_told(outcome, given) for outcome in outcomes]
+    if given.junit:
+        write_junit(given.junit, told)
+    if given.summary:
+        append_summary(given.summary, told)
+
+
+def _told(outcome: Outcome, given: argparse.Namespace) -> reports.outcome.Outcome:
+    from reports.outcome import Outcome as Told
+
+    job, tally = outcome.job, outcome.tally
+    seed = job.seeds[0] if tally.first_violating is None else tally.first_violating
+    because, invariant = "", ""
+    for name, (_, first, violation) in tally.violations.items():
+        if first == seed:
+            because, invariant = violation.because, name
+            break
+    if outcome.verdict == "unknown":
+        missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.exercise)]
+        because = "; ".join([*missing, *tally.reasons])
+    return Told(
+        scenario=job.scenario.name,
+        engine=job.engine,
+        seed=seed,
+        verdict=outcome.verdict,
+        because=because,
+        replay=replay(job, seed, given),
+        seconds=outcome.seconds,
+        invariant=invariant,
+        seeds=tally.runs,
+    )
 
 
 def stamp() -> str:

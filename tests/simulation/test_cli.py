@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -147,6 +148,19 @@ def test_json_is_one_line_for_each_scenario(files: Path, capsys: Any) -> None:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["scenario"], line["verdict"]) for line in lines] == [("fine", "holds"), ("race", "violated")]
     assert lines[1]["violations"][0]["invariant"] == "causal-order"
+
+
+def test_a_build_server_is_told(files: Path) -> None:
+    junit, summary = files / "causim.xml", files / "summary.md"
+    options = ["--junit", str(junit), "--summary", str(summary), "--no-results"]
+    assert run(files, str(files / "fine.toml"), str(files / "race.toml"), "--engine", "null", *options) == 1
+    suite = ElementTree.parse(junit).getroot()
+    assert [case.get("name") for case in suite.iter("testcase")] == ["fine [seed 1]", "race [seed 1]"]
+    [failure] = suite.iter("failure")
+    assert "the effect of event c1." in (failure.text or "") + (failure.get("message") or "")
+    told = summary.read_text()
+    assert "causal-order" in told
+    assert "causim run" in told
 
 
 def test_quiet_prints_the_verdicts_alone(files: Path, capsys: Any) -> None:
