@@ -240,6 +240,8 @@ class _Scribe:
 
     def refused(self, index: int, entry: Entry) -> None:
         """Close a delivery that the engine would not handle; a consumer need not answer it at all if it is held."""
+        if entry.details.get("because") == "seen":
+            self.story(entry.event).seen.append(index)
         delivery = self.delivery_of(entry)
         if delivery and delivery.closed == NEVER:
             self.close(delivery, index, entry)

@@ -8,6 +8,8 @@ close. The judge cannot look into Redis; it takes the holder's next step as the 
     3. the consumer acknowledges the delivery, or begins with a follower that this effect released, or ends the
        sweep that had rescued the event                               the sign
 
+Whoever is told meanwhile that the event has been seen proves that it was recorded, whatever became of the holder.
+
 The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there for longer
 than its lease. Without a sign the gap is taken to last one lease, no longer: after that a living holder has recorded.
 """
@@ -37,6 +39,8 @@ def completion(told: Chronicle, event: EventStory) -> Handling | None:
 
 def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
     """Say whether the holder died or was cut off between the effect and its recording, before the entry at an index."""
+    if any(effect.end < index < before for index in told.events[effect.event].seen):
+        return False
     if effect.outcome == "unknown":
         return True
     holder = told.consumers.get(effect.consumer)

@@ -81,6 +81,8 @@ class EventStory:
     parked_at: int = NEVER
     dead: int = NEVER
     dead_at: int = NEVER
+    seen: list[int] = field(default_factory=list)
+    """The indices at which a delivery was refused because the event had been handled before."""
     followers: list[str] = field(default_factory=list)
 
     @property

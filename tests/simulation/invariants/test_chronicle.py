@@ -149,3 +149,16 @@ def test_the_completion_of_an_event_is_the_first_effect_that_was_recorded():
     first, second, _ = told.events["a"].effects
     assert unrecorded(told, first, second.start)
     assert completion(told, told.events["a"]) is second
+
+
+def test_a_loss_touches_the_events_that_its_keys_name_or_else_any():
+    def touched(keys: object) -> frozenset[str] | None:
+        history = tell("0s published a id=1d-a\n0s published b id=1d-b\n1s store-lost")
+        history.entries[2].details["keys"] = keys
+        return chronicle(history).store_losses[0].events
+
+    assert touched(["causim:{x}:seen:1d-a"]) == {"a"}
+    assert touched(["seen/1d-a", "lease/b"]) == {"a", "b"}
+    assert touched({"seen/1d-a": {"type": "string"}}) == {"a"}
+    for anything in (["seen/1d-a", "waitlist"], [], None, 7, "*"):
+        assert touched(anything) is None

@@ -135,6 +135,62 @@ def test_rejects_it_if_the_holder_had_acknowledged_the_event_before_it_died():
     )
 
 
+def test_rejects_it_if_somebody_was_told_that_the_event_had_been_seen():
+    story = """
+        0s    started    a  @c1
+        1s    ended      a  @c1  outcome=ok
+        1s    crashed    @c1
+        2s    delivered  a  @c3
+        2s    refused    a  @c3  because={}
+        17s   started    a  @c2
+        18s   ended      a  @c2  outcome=ok
+    """
+    rejected(tell(story.format("seen")))
+    assert accepted(tell(story.format("held")))
+
+
+def test_accepts_it_though_somebody_else_acknowledged_the_event():
+    assert accepted(
+        tell("""
+        0s    delivered     a  @c3
+        0s    started       a  @c1
+        1s    ended         a  @c1  outcome=ok
+        1s    acknowledged  a  @c3
+        1s    crashed       @c1
+        17s   started       a  @c2
+        18s   ended         a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_it_though_the_holder_had_acknowledged_the_event_when_it_was_parked():
+    assert accepted(
+        tell("""
+        0s    delivered     a  @c1
+        0s    acknowledged  a  @c1
+        0s    started       a  @c1  via=released
+        1s    ended         a  @c1  outcome=ok
+        1s    crashed       @c1
+        17s   started       a  @c2
+        18s   ended         a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_accepts_it_though_a_follower_was_begun_by_another_or_before_or_on_delivery():
+    for began, follower in (("1s", "b @c3 via=released"), ("0s", "b @c1 via=released"), ("1s", "b @c1")):
+        lines = [
+            "0s published b follows=a",
+            "0s started a @c1",
+            "1s ended a @c1 outcome=ok",
+            "1s crashed @c1",
+            "17s started a @c2",
+            "18s ended a @c2 outcome=ok",
+        ]
+        lines.insert(2 if began == "0s" else 3, f"{began} started {follower}")
+        assert accepted(tell("\n".join(lines)))
+
+
 def test_rejects_it_if_somebody_else_died():
     rejected(
         tell("""
@@ -239,6 +295,20 @@ def test_accepts_a_second_effect_if_the_first_ended_while_its_holder_was_cut_off
         18s   ended        a  @c2  outcome=ok
         """)
     )
+
+
+def test_accepts_it_if_the_cut_was_short_but_the_effect_fell_into_it():
+    for who in ("@c1", ""):
+        assert accepted(
+            tell(f"""
+            0s    started      a  @c1
+            1s    unreachable  {who}
+            2s    ended        a  @c1  outcome=ok
+            3s    reachable    {who}
+            17s   started      a  @c2
+            18s   ended        a  @c2  outcome=ok
+            """)
+        )
 
 
 def test_accepts_it_if_redis_was_out_of_reach_for_all():

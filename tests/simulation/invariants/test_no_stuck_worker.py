@@ -107,6 +107,25 @@ def test_accepts_a_handled_delivery_in_a_history_without_acknowledgements():
     )
 
 
+def test_accepts_a_parked_delivery_in_a_history_without_acknowledgements():
+    assert accepted(
+        tell("""
+        0s    delivered  a  @c1
+        1s    parked     a  @c1
+        11m   phase      quiet
+        """)
+    )
+
+
+def test_rejects_an_ignored_delivery_in_a_history_without_acknowledgements():
+    rejected(
+        tell("""
+        0s    delivered  a  @c1
+        11m   phase      quiet
+        """)
+    )
+
+
 def test_rejects_a_handled_delivery_that_is_not_acknowledged_where_others_are():
     rejected(
         tell("""
@@ -290,6 +309,17 @@ def test_rejects_a_poison_event_without_a_dead_letter_when_all_is_quiet():
         "because event a was rejected by c1 at 1 s, never took effect,"
         " and had no dead letter when the world was quiet at 3600 s"
     )
+
+
+def test_accepts_a_poison_event_that_was_lost_as_the_scenario_allows():
+    story = """
+        0s    delivered   a  @c1
+        1s    rejected    a  @c1
+        2s    store-lost  fault=flush
+        1h    phase       quiet
+    """
+    assert accepted(tell(story, allowed_loss=("flush",)))
+    rejected(tell(story))
 
 
 def test_rejects_a_poison_event_that_is_tried_for_ever():
