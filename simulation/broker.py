@@ -13,14 +13,12 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Protocol
 
 from simulation.faults import Delay, DeliveryFault, Drop, Duplicate
 from simulation.history import History
 from simulation.loop import Process, SimulatedLoop
 from simulation.scenario import Broker as Settings
-from simulation.steps import BRIEF, Steps
 from simulation.streams import Stream, Streams
 from simulation.workload import Publication
 
@@ -84,7 +82,6 @@ class Broker:
         streams: Streams,
         history: History,
         watcher: Watcher,
-        steps: Steps | None = None,
     ) -> None:
         self.pending = 0
         """Copies that are not settled, visible or not."""
@@ -95,7 +92,6 @@ class Broker:
         self._streams = streams
         self._history = history
         self._watcher = watcher
-        self._steps = steps
         self._ready: deque[Message] = deque()
         self._waiting: deque[tuple[asyncio.Future[Delivery], str, Process]] = deque()
         self._deliveries = 0
@@ -132,11 +128,7 @@ class Broker:
             if extra:
                 self._history.append(self._loop.now, "duplicated", name)
             self.pending += 1
-            message = Message(publication)
-            if self._steps is not None and moment < BRIEF:
-                self._steps.add(f"{name}#", "delivery", name, f"{name} is delivered", run=partial(self._offer, message))
-            else:
-                self._in_world(moment, self._offer, message)
+            self._in_world(moment, self._offer, Message(publication))
 
     def _strike(self, name: str, copies: list[int], lost: bool) -> tuple[list[int], bool]:
         for index, (fault, matched) in enumerate(self._faults):
@@ -161,8 +153,6 @@ class Broker:
     def take(self, consumer: str, process: Process) -> asyncio.Future[Delivery]:
         """Return a future of the next delivery for a consumer."""
         future: asyncio.Future[Delivery] = self._loop.create_future()
-        if self._steps is not None:
-            self._steps.touch("broker")
         self._waiting.append((future, consumer, process))
         self._hand_out()
         return future
@@ -185,8 +175,6 @@ class Broker:
             self._settle(message)
 
     def _settle(self, message: Message) -> None:
-        if self._steps is not None:
-            self._steps.touch("broker")
         if message.settled:
             return
         message.settled = True

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import hiredis
@@ -22,16 +22,12 @@ import hiredis
 from simulation.distributions import Distribution
 from simulation.loop import Process, SimulatedLoop
 from simulation.servers import Link, Store, command
-from simulation.steps import Steps
 from simulation.streams import Stream, Streams
 
 SUBSCRIBING = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"UNSUBSCRIBE", b"PUNSUBSCRIBE", b"SUNSUBSCRIBE"})
 PUBLISHING = frozenset({b"PUBLISH", b"SPUBLISH", b"EXEC", b"EVAL", b"EVALSHA", b"FCALL"})
 BLOCKING = frozenset({b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BRPOPLPUSH", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP"})
 MAY_BLOCK = frozenset({b"XREAD", b"XREADGROUP"})
-
-_GIST = 60
-"""How many characters tell one command from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +88,6 @@ class Network:
         latency: Distribution,
         streams: Streams,
         trace: Trace | None = None,
-        *,
-        steps: Steps | None = None,
     ) -> None:
         self.loop = loop
         self.store = store
@@ -101,7 +95,6 @@ class Network:
         self.faults: list[PacketFault] = []
         self.gate: Gate = lambda consumer: True
         self.trace = trace
-        self.steps = steps
         self.packets = 0
         self.commands = 0
         self._streams = streams
@@ -116,7 +109,7 @@ class Network:
         number = self._connections[name] = self._connections.get(name, 0) + 1
         stream = self._streams.fresh(f"network/{name}/{number}")
         there_and_back = self.latency.draw(stream) + self.latency.draw(stream)
-        await asyncio.sleep(0 if self.steps is not None else there_and_back / 1_000_000)
+        await asyncio.sleep(there_and_back / 1_000_000)
         if not self.gate(name):
             raise ConnectionRefusedError(f"{name} cannot reach Redis")
         protocol = protocol_factory()
@@ -213,29 +206,10 @@ class Wire(asyncio.Transport):
         network.commands += len(commands)
         packet = Packet(self.consumer, self.connection, network.packets, commands)
         fate = network.fate(packet)
-        if network.steps is not None:
-            self._send(network.steps, packet, fate)
-            return
         now = network.loop.now
         arrival = max(now + network.latency.draw(self._stream) + fate.request_delay, self._last_arrival)
         self._last_arrival = arrival
         network.loop.in_world(arrival - now, self._arrive, packet, fate)
-
-    def _send(self, steps: Steps, packet: Packet, fate: Fate) -> None:
-        about = f"{self.consumer} {' … '.join(_gist(words) for words in packet.commands)}"
-        lost = replace(fate, answer=False)
-        steps.add(
-            f"{self._name}>",
-            "request",
-            self.consumer,
-            about,
-            run=lambda: self._arrive(packet, fate),
-            lost=lambda: self._arrive(packet, lost),
-        )
-
-    @property
-    def _name(self) -> str:
-        return f"{self.consumer}/{self.connection}"
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one packet."""
@@ -269,9 +243,6 @@ class Wire(asyncio.Transport):
     def _finish(self) -> None:
         # The store sees the end of the connection behind everything that was sent before it.
         network = self._network
-        if network.steps is not None:  # requests that are on their way need the link: it is closed with the network
-            network.steps.drop(f"{self._name}<")
-            return
         network.loop.in_world(max(0, self._last_arrival - network.loop.now), self._close_link)
 
     def _close_link(self) -> None:
@@ -288,8 +259,6 @@ class Wire(asyncio.Transport):
             return
         self._trace("command", commands=[_words(c) for c in packet.commands])
         reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
-        if network.steps is not None:
-            network.steps.executed(packet.commands, reply)
         if self._closing:
             return
         self._reply(reply, fate)
@@ -315,9 +284,6 @@ class Wire(asyncio.Transport):
 
     def _reply(self, reply: bytes, fate: Fate) -> None:
         network = self._network
-        if network.steps is not None:
-            self._answer(network.steps, reply, fate)
-            return
         now = network.loop.now
         due = max(now + network.latency.draw(self._stream) + fate.reply_delay, self._last_reply)
         self._last_reply = due
@@ -325,13 +291,6 @@ class Wire(asyncio.Transport):
             network.loop.call_in(due - now, self._receive, reply, context=self._context)
         else:
             network.loop.in_world(due - now, self.reset, ConnectionResetError("the reply was lost"))
-
-    def _answer(self, steps: Steps, reply: bytes, fate: Fate) -> None:
-        # The callback is handed to the loop and not called: it belongs to a process, which may be dead or paused.
-        loop, lost = self._network.loop, ConnectionResetError("the reply was lost")
-        receive = lambda: loop.call_soon(self._receive, reply, context=self._context)  # noqa: E731
-        run = receive if fate.answer else lambda: self.reset(lost)
-        steps.add(f"{self._name}<", "reply", self.consumer, f"{self.consumer} receives a reply", run=run)
 
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
@@ -396,10 +355,6 @@ class Wire(asyncio.Transport):
 
 def _blocks(packet: Packet) -> bool:
     return any(word.upper() == b"BLOCK" for words in packet.commands for word in words)
-
-
-def _gist(words: Sequence[bytes]) -> str:
-    return " ".join(word.decode("utf-8", "backslashreplace") for word in words[:2])[:_GIST]
 
 
 def _words(words: Sequence[bytes]) -> list[str]:
