@@ -56,6 +56,16 @@ class Writing(Plain):
         return await super().handle(event)
 
 
+class Stubborn(Plain):
+    """Answers its end with an error, as a `finally` does that finds no event loop any more."""
+
+    async def handle(self, event: Any) -> Outcome | None:
+        try:
+            await self.context.effect(event)
+        finally:
+            raise RuntimeError("no running event loop")
+
+
 class Broken(Plain):
     """Cannot even be made."""
 

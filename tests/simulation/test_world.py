@@ -146,6 +146,14 @@ def test_a_failing_sweep_is_written_down_and_does_not_stop_the_consumer(laborato
     assert kinds(result)["ended"] == 2
 
 
+def test_what_ends_with_the_world_writes_no_history(laboratory: Laboratory) -> None:
+    # The run ends at its horizon, in the middle of a handling; closing its task makes the consumer reject the delivery.
+    text = '[workload]\nevents = [{ name = "a" }]\n[consumers]\nhandler_time = "1h"\n[judge]\nhorizon = "1s"\n'
+    result = run(laboratory, text, "Stubborn")
+    assert result.history.entries[-1].kind == "phase"
+    assert kinds(result)["rejected"] == 0
+
+
 def test_commands_and_replies_are_kept_when_a_run_is_traced(laboratory: Laboratory) -> None:
     text = '[workload]\nevents = [{ name = "a" }]\n'
     traced, plain = run(laboratory, text, "Writing", trace=True), run(laboratory, text, "Writing")
