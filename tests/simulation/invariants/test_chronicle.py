@@ -162,3 +162,15 @@ def test_a_loss_touches_the_events_that_its_keys_name_or_else_any():
     assert touched({"seen/1d-a": {"type": "string"}}) == {"a"}
     for anything in (["seen/1d-a", "waitlist"], [], None, 7, "*"):
         assert touched(anything) is None
+
+
+def test_a_dead_letter_closes_the_deliveries_that_are_open_or_those_of_the_consumer_that_it_names():
+    story = """
+        0s   delivered      a  @c1  delivery=1
+        0s   rejected       a  @c1  delivery=1
+        1s   delivered      a  @c1  delivery=2
+        1s   delivered      a  @c2  delivery=3
+        2s   dead-lettered  a  {}
+    """
+    closings = [[d.closing for d in read(story.format(who)).events["a"].deliveries] for who in ("", "@c2")]
+    assert closings == [["rejected", "dead-lettered", "dead-lettered"], ["rejected", "", "dead-lettered"]]

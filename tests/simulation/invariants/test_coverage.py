@@ -199,5 +199,9 @@ def test_a_crash_of_an_idle_consumer_holds_nothing():
     assert "crashed-while-holding" not in happened("0s started a @c1\n1s ended a @c1 outcome=ok\n2s crashed @c1")
 
 
+def test_a_consumer_that_stops_in_good_order_has_not_crashed():
+    assert "crashed-while-holding" not in happened("0s started a @c1\n1s stopped @c1")
+
+
 def test_joining_once_is_no_restart():
     assert "restarted" not in happened("0s joined @c1\n0s joined @c2")

@@ -103,6 +103,19 @@ def test_says_nothing_of_a_follower_whose_leader_came_before_it():
     assert judge(history, ["lost-followers-surface"]).verdicts["lost-followers-surface"].examined == 0
 
 
+def test_says_nothing_of_a_follower_whose_leader_was_handled_though_it_was_delivered_later_or_given_up():
+    for later in ("30m delivered a @c1", "30m dead-lettered a"):
+        history = tell(f"""
+            0s    published  b  follows=a
+            0s    started    a  @c1  via=released
+            1s    ended      a  @c1  outcome=ok
+            2s    delivered  b  @c1
+            {later}
+            1h    phase      quiet
+        """)
+        assert judge(history, ["lost-followers-surface"]).verdicts["lost-followers-surface"].examined == 0
+
+
 # -- a leader that was dead-lettered is lost too
 
 
@@ -162,6 +175,7 @@ def test_accepts_a_cycle_of_which_one_member_surfaces_in_time():
         0s    delivered  a  @c1
         5m    delivered  b  @c1
         21m   started    b  @c1  via=rescued
+        2h    phase      horizon
         """)
     )
 

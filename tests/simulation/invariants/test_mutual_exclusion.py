@@ -339,6 +339,12 @@ def test_rejects_it_if_the_scenario_does_not_allow_the_loss():
     )
 
 
+def test_rejects_it_if_the_loss_was_before_the_first_handling_or_after_the_second():
+    lines = ["1s started a @c1", "2s started a @c2"]
+    for story in (["0s store-lost fault=flush", *lines], [*lines, "3s store-lost fault=flush"]):
+        rejected(tell("\n".join(story), allowed_loss=("flush",)))
+
+
 def test_rejects_it_if_the_loss_was_about_another_event():
     rejected(
         tell(

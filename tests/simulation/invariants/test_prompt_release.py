@@ -364,6 +364,42 @@ def test_accepts_a_wait_while_a_descendant_of_an_elder_sibling_was_being_handled
     )
 
 
+def test_accepts_the_waits_of_several_siblings_that_have_their_turns_one_by_one():
+    assert accepted(
+        tell(
+            """
+        0s   published  b  follows=a
+        0s   published  c  follows=a
+        0s   published  d  follows=a
+        0s   delivered  c  @c1
+        0s   delivered  d  @c1
+        0s   started    a  @c1
+        1s   ended      a  @c1  outcome=ok
+        1s   started    b  @c1  via=released
+        5m   ended      b  @c1  outcome=ok
+        5m   started    c  @c1  via=released
+        7m   ended      c  @c1  outcome=ok
+        7m   started    d  @c1  via=released
+        """,
+            at_most=12,
+        )
+    )
+
+
+def test_rejects_a_member_of_a_cycle_that_waits_when_its_leader_is_done():
+    rejected(
+        tell("""
+        0s      published  a  follows=b
+        0s      published  b  follows=a
+        0s      delivered  a  @c1
+        0s      delivered  b  @c1
+        15m     started    a  @c1  via=rescued
+        15m1s   ended      a  @c1  outcome=ok
+        20m     started    b  @c1  via=released
+        """)
+    )
+
+
 def test_rejects_a_wait_that_went_on_after_the_elder_sibling():
     rejected(
         tell("""
@@ -466,3 +502,19 @@ def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_
     """
     assert accepted(tell(story, allowed_loss=("flush",)))
     rejected(tell(story))
+
+
+def test_rejects_a_follower_that_was_late_before_the_loss():
+    rejected(
+        tell(
+            """
+        0s   published   b  follows=a
+        0s   delivered   b  @c1
+        0s   started     a  @c1
+        2s   ended       a  @c1  outcome=ok
+        9m   started     b  @c1
+        9m   store-lost  fault=flush
+        """,
+            allowed_loss=("flush",),
+        )
+    )
