@@ -13,12 +13,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Protocol
 
 from simulation.faults import Delay, DeliveryFault, Drop, Duplicate
 from simulation.history import History
 from simulation.loop import Process, SimulatedLoop
 from simulation.scenario import Broker as Settings
+from simulation.steps import BRIEF, Steps
 from simulation.streams import Stream, Streams
 from simulation.workload import Publication
 
@@ -82,6 +84,7 @@ class Broker:
         streams: Streams,
         history: History,
         watcher: Watcher,
+        steps: Steps | None = None,
     ) -> None:
         self.pending = 0
         """Copies that are not settled, visible or not."""
@@ -92,6 +95,7 @@ class Broker:
         self._streams = streams
         self._history = history
         self._watcher = watcher
+        self._steps = steps
         self._ready: deque[Message] = deque()
         self._waiting: deque[tuple[asyncio.Future[Delivery], str, Process]] = deque()
         self._deliveries = 0
@@ -128,7 +132,11 @@ class Broker:
             if extra:
                 self._history.append(self._loop.now, "duplicated", name)
             self.pending += 1
-            self._in_world(moment, self._offer, Message(publication))
+            message = Message(publication)
+            if self._steps is not None and moment < BRIEF:
+                self._steps.add(f"{name}#", "delivery", name, f"{name} is delivered", run=partial(self._offer, message))
+            else:
+                self._in_world(moment, self._offer, message)
 
     def _strike(self, name: str, copies: list[int], lost: bool) -> tuple[list[int], bool]:
         for index, (fault, matched) in enumerate(self._faults):
@@ -153,6 +161,8 @@ class Broker:
     def take(self, consumer: str, process: Process) -> asyncio.Future[Delivery]:
         """Return a future of the next delivery for a consumer."""
         future: asyncio.Future[Delivery] = self._loop.create_future()
+        if self._steps is not None:
+            self._steps.touch("broker")
         self._waiting.append((future, consumer, process))
         self._hand_out()
         return future
@@ -175,6 +185,8 @@ class Broker:
             self._settle(message)
 
     def _settle(self, message: Message) -> None:
+        if self._steps is not None:
+            self._steps.touch("broker")
         if message.settled:
             return
         message.settled = True
@@ -212,6 +224,9 @@ class Broker:
     def _deliver(self, message: Message, consumer: str) -> Delivery:
         self._deliveries += 1
         message.attempts += 1
+        if self._steps is not None:
+            self._steps.touch("broker")
+            self._steps.touch(f"consumer {consumer}")
         delivery = Delivery(self._deliveries, message, message.attempts)
         self._history.append(
             self._loop.now,

@@ -8,7 +8,7 @@ a dead one has no say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -73,6 +73,10 @@ class World(Protocol):
 
     def handling_ended(self, name: str, ok: bool) -> None:
         """Take note that a handler ended."""
+        ...
+
+    def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
+        """Return once a handler has worked on an event for this long, in microseconds."""
         ...
 
     def collapsed(self, error: BaseException) -> None:
@@ -265,7 +269,7 @@ class Consumer:
         if fence is not None:
             world.fences[name] = max(fence, world.fences.get(name, fence))  # a handler shows its token when it begins
         try:
-            await asyncio.sleep(world.scenario.consumers.handler_time.draw(luck) / SECOND)
+            await world.work(self.name, name, world.scenario.consumers.handler_time.draw(luck))
             if luck.random() < world.scenario.consumers.handler_failure:
                 raise HandlerFailed(name)
             if fence is not None:

@@ -289,11 +289,14 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
             raise Deadlock(f"nothing is left to happen, and {task!r} is not done")
         return task.result()
 
-    def run_while(self, wanted: Callable[[], bool]) -> None:
-        """Run the world, step by step, for as long as `wanted` says so and something is left to happen."""
+    def run_while(self, wanted: Callable[[], bool], step: Callable[[], None] | None = None) -> None:
+        """Run the world, step by step, for as long as `wanted` says so and something is left to happen.
+
+        `step` does the next thing, and raises EmptySchedule if there is none; by default the heap decides what it is.
+        """
         if self._running:
             raise RuntimeError("this loop is already running")
-        step = self.env.step
+        step = step or self.env.step
         previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._generators.discard)

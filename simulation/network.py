@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import hiredis
@@ -22,12 +23,17 @@ import hiredis
 from simulation.distributions import Distribution
 from simulation.loop import Process, SimulatedLoop
 from simulation.servers import Link, Store, command
+from simulation.steps import EVERYTHING, Steps
 from simulation.streams import Stream, Streams
 
 SUBSCRIBING = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"UNSUBSCRIBE", b"PUNSUBSCRIBE", b"SUNSUBSCRIBE"})
 PUBLISHING = frozenset({b"PUBLISH", b"SPUBLISH", b"EXEC", b"EVAL", b"EVALSHA", b"FCALL"})
 BLOCKING = frozenset({b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BRPOPLPUSH", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP"})
+GREETING = frozenset({b"HELLO", b"AUTH", b"SELECT", b"CLIENT", b"PING"})
 MAY_BLOCK = frozenset({b"XREAD", b"XREADGROUP"})
+
+_GIST = 60
+"""How many characters tell one command from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Fate:
     """An error to answer with instead of executing the request: `OOM command not allowed …`."""
     request_delay: int = 0
     reply_delay: int = 0
+    prompt: bool = False
+    """Whether it takes no step of its own in an exploration, because it concerns nothing but its connection."""
 
 
 PASS = Fate()
@@ -88,6 +96,8 @@ class Network:
         latency: Distribution,
         streams: Streams,
         trace: Trace | None = None,
+        *,
+        steps: Steps | None = None,
     ) -> None:
         self.loop = loop
         self.store = store
@@ -95,6 +105,7 @@ class Network:
         self.faults: list[PacketFault] = []
         self.gate: Gate = lambda consumer: True
         self.trace = trace
+        self.steps = steps
         self.packets = 0
         self.commands = 0
         self._streams = streams
@@ -109,7 +120,7 @@ class Network:
         number = self._connections[name] = self._connections.get(name, 0) + 1
         stream = self._streams.fresh(f"network/{name}/{number}")
         there_and_back = self.latency.draw(stream) + self.latency.draw(stream)
-        await asyncio.sleep(there_and_back / 1_000_000)
+        await asyncio.sleep(0 if self.steps is not None else there_and_back / 1_000_000)
         if not self.gate(name):
             raise ConnectionRefusedError(f"{name} cannot reach Redis")
         protocol = protocol_factory()
@@ -144,6 +155,11 @@ class Network:
         """Watch a wire for what the store pushes."""
         if wire not in self._listening:
             self._listening.append(wire)
+
+    @property
+    def listened_to(self) -> bool:
+        """Whether anybody waits for what the store pushes."""
+        return bool(self._listening)
 
     def carry_pushes(self) -> None:
         """Carry what the store has pushed since the last command to those who listen."""
@@ -206,10 +222,39 @@ class Wire(asyncio.Transport):
         network.commands += len(commands)
         packet = Packet(self.consumer, self.connection, network.packets, commands)
         fate = network.fate(packet)
+        if network.steps is not None:
+            self._send(network.steps, packet, fate)
+            return
         now = network.loop.now
         arrival = max(now + network.latency.draw(self._stream) + fate.request_delay, self._last_arrival)
         self._last_arrival = arrival
         network.loop.in_world(arrival - now, self._arrive, packet, fate)
+
+    def _send(self, steps: Steps, packet: Packet, fate: Fate) -> None:
+        steps.touch(f"consumer {self.consumer}")
+        if self._network.faults:
+            steps.touch("packet faults")  # they count what is sent
+        elif self._greets(packet) and not steps.waits(f"{self._name}>") and not steps.waits(f"{self._name}<"):
+            self._network.loop.in_world(0, self._arrive, packet, replace(fate, prompt=True))
+            return
+        about = f"{self.consumer} {' … '.join(_gist(words) for words in packet.commands)}"
+        lost = replace(fate, answer=False)
+        steps.add(
+            f"{self._name}>",
+            "request",
+            self.consumer,
+            about,
+            run=lambda: self._arrive(packet, fate),
+            lost=lambda: self._arrive(packet, lost),
+        )
+
+    @staticmethod
+    def _greets(packet: Packet) -> bool:
+        return all(bytes(words[0]).upper() in GREETING for words in packet.commands)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.consumer}/{self.connection}"
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one packet."""
@@ -243,6 +288,9 @@ class Wire(asyncio.Transport):
     def _finish(self) -> None:
         # The store sees the end of the connection behind everything that was sent before it.
         network = self._network
+        if network.steps is not None:  # requests that are on their way need the link: it is closed with the network
+            network.steps.drop(f"{self._name}<")
+            return
         network.loop.in_world(max(0, self._last_arrival - network.loop.now), self._close_link)
 
     def _close_link(self) -> None:
@@ -259,6 +307,10 @@ class Wire(asyncio.Transport):
             return
         self._trace("command", commands=[_words(c) for c in packet.commands])
         reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
+        if network.steps is not None:
+            network.steps.executed(packet.commands, reply)
+            if network.listened_to:
+                network.steps.touch(EVERYTHING)
         if self._closing:
             return
         self._reply(reply, fate)
@@ -284,6 +336,9 @@ class Wire(asyncio.Transport):
 
     def _reply(self, reply: bytes, fate: Fate) -> None:
         network = self._network
+        if network.steps is not None:
+            self._answer(network.steps, reply, fate)
+            return
         now = network.loop.now
         due = max(now + network.latency.draw(self._stream) + fate.reply_delay, self._last_reply)
         self._last_reply = due
@@ -291,6 +346,16 @@ class Wire(asyncio.Transport):
             network.loop.call_in(due - now, self._receive, reply, context=self._context)
         else:
             network.loop.in_world(due - now, self.reset, ConnectionResetError("the reply was lost"))
+
+    def _answer(self, steps: Steps, reply: bytes, fate: Fate) -> None:
+        # The callback is handed to the loop and not called: it belongs to a process, which may be dead or paused.
+        loop, lost = self._network.loop, ConnectionResetError("the reply was lost")
+        receive: Callable[[], object] = partial(loop.call_soon, self._receive, reply, context=self._context)
+        if fate.prompt:
+            receive()
+            return
+        run = receive if fate.answer else partial(self.reset, lost)
+        steps.add(f"{self._name}<", "reply", self.consumer, f"{self.consumer} receives a reply", run=run)
 
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
@@ -355,6 +420,10 @@ class Wire(asyncio.Transport):
 
 def _blocks(packet: Packet) -> bool:
     return any(word.upper() == b"BLOCK" for words in packet.commands for word in words)
+
+
+def _gist(words: Sequence[bytes]) -> str:
+    return " ".join(word.decode("utf-8", "backslashreplace") for word in words[:2])[:_GIST]
 
 
 def _words(words: Sequence[bytes]) -> list[str]:

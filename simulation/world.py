@@ -7,14 +7,15 @@ gets there before its horizon says so, and what was still in flight.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -26,14 +27,15 @@ from simulation.ambient import Ambient
 from simulation.broker import Broker
 from simulation.consumer import Consumer, digest, fingerprint
 from simulation.engines import Engine, decoder, resolve
-from simulation.faults import DeliveryFault
+from simulation.faults import Crash, DeliveryFault
 from simulation.history import Header, History, Terms
 from simulation.injection import Injector
 from simulation.invariants import Judgement, judge
-from simulation.loop import SimulatedLoop
+from simulation.loop import SECOND, SimulatedLoop
 from simulation.network import Network
 from simulation.scenario import BadScenario, Scenario
 from simulation.servers import EPOCH, RemoteStore, Store, command, open_store
+from simulation.steps import BRIEF, Exploration, Step, Steps
 from simulation.streams import Streams
 from simulation.workload import (
     BadTrace,
@@ -72,8 +74,17 @@ class Counts:
 class Run:
     """A finished run: the scenario, the history and what the judge makes of it."""
 
-    def __init__(self, scenario: Scenario, history: History, counts: Counts, silent: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        history: History,
+        counts: Counts,
+        silent: tuple[str, ...],
+        steps: Steps | None = None,
+    ) -> None:
         self.scenario = scenario
+        self.steps = steps
+        """What was chosen, if the run was explored."""
         self.history = history
         self.counts = counts
         self.silent_faults = silent
@@ -123,7 +134,16 @@ class Run:
 class World:
     """Everything that exists in one run."""
 
-    def __init__(self, scenario: Scenario, seed: int, engine: str, store: Store, trace: bool = False) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        engine: str,
+        store: Store,
+        trace: bool = False,
+        *,
+        exploration: Exploration | None = None,
+    ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.store = store
@@ -135,8 +155,10 @@ class World:
         self.scope = "causim"
         if isinstance(store, RemoteStore):
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
-        self.history = History(self._header(engine))
-        self.network = Network(self.loop, store, scenario.network.latency, self.streams, self._tracer(trace))
+        self.steps = Steps(self.loop, exploration) if exploration else None
+        self.history = self._new_history(engine)
+        tracer = self._tracer(trace)
+        self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
         self.consumers = {f"c{i}": Consumer(self, f"c{i}") for i in range(1, scenario.consumers.count + 1)}
         self.injector = Injector(self, scenario.faults)
         self.broker = Broker(
@@ -146,7 +168,10 @@ class World:
             streams=self.streams,
             history=self.history,
             watcher=self,
+            steps=self.steps,
         )
+        if self.steps is not None:
+            self.steps.crashes, self.steps.strike = self._crashes, self._struck
         self.fences: dict[str, int] = {}
         """The greatest fencing token that was shown for each event: what the handlers write to refuses older ones."""
         self._names: dict[str, str] = {}
@@ -183,6 +208,10 @@ class World:
             allowed_loss=scenario.judge.allowed_loss,
         )
 
+    def _new_history(self, engine: str) -> History:
+        header = self._header(engine)
+        return History(header) if self.steps is None else _Told(header, self.steps)
+
     def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
         if not trace:
             return None
@@ -197,7 +226,8 @@ class World:
             with self.store.nearby(), Ambient(self.loop, self.epoch, self.streams) as self.ambient:
                 self._begin()
                 with _patient() as interrupted:
-                    self.loop.run_while(lambda: not (self._ended or interrupted))
+                    step = self.steps.step if self.steps else None
+                    self.loop.run_while(lambda: not (self._ended or interrupted), step)
                 if interrupted:
                     raise KeyboardInterrupt
                 self._finish()
@@ -207,9 +237,11 @@ class World:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
         counts = Counts(self.network.commands, self.network.packets, self._published, self.loop.now)
         silent = tuple(getattr(fault, "kind", "") for fault in self.injector.silent)
-        return Run(self.scenario, self.history, counts, silent)
+        return Run(self.scenario, self.history, counts, silent, self.steps)
 
     def _begin(self) -> None:
+        if self.steps is not None and self.steps.exploration.scripts:
+            self._load(self.steps.exploration.scripts)
         self._note("phase", phase="safety")
         for name, consumer in self.consumers.items():
             delay = self.scenario.consumers.start.draw(self.streams[f"start/{name}"])
@@ -219,7 +251,7 @@ class World:
 
     def _publish(self) -> Generator[simpy.Event, Any, None]:
         for publication in self._publications:
-            if publication.at > self.loop.now:
+            if publication.at - self.loop.now >= (1 if self.steps is None else BRIEF):
                 yield self.loop.env.timeout(publication.at - self.loop.now)
             self._names[str(publication.id)] = publication.name
             self._leaders[publication.name] = publication.follows
@@ -267,6 +299,8 @@ class World:
             return
         if self.scenario.faults and not self.injector.healed:
             self._heal()
+        elif self.steps is not None and self.steps.pending:
+            self.progress()
         else:
             self._end("quiet")
 
@@ -350,6 +384,19 @@ class World:
             self._unsettled -= 1
         self.progress()
 
+    def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
+        """Return once a handler has worked on an event for this long, in microseconds."""
+        if self.steps is None or duration >= BRIEF:
+            return asyncio.sleep(duration / SECOND)
+        done = self.loop.create_future()
+
+        def end() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        self.steps.add(f"{consumer}:{name}:", "handler", consumer, f"{consumer} has handled {name}", run=end)
+        return done
+
     def given_up(self, name: str) -> None:
         """Take note that an event will not be handled, and that somebody said so."""
         if name not in self._handled:
@@ -365,6 +412,47 @@ class World:
         """End the run: an engine broke down."""
         self._collapse = error
         self._end("collapse")
+
+    # -- what an exploration may do --------------------------------------------------------------------------
+
+    def _load(self, scripts: Iterable[bytes]) -> None:
+        link = self.store.link()
+        for script in scripts:
+            link.execute(command("SCRIPT", "LOAD", script), 1)
+        link.close()
+
+    def _crashes(self) -> Iterator[Step]:
+        for name, consumer in self.consumers.items():
+            if consumer.process.running:
+                label = f"{name} crashes"
+                yield Step(label, "crash", name, label, partial(self._crash, consumer))
+
+    def _crash(self, consumer: Consumer) -> None:
+        assert self.steps is not None
+        self.steps.touch("broker")
+        consumer.crash()
+        for event in self._names.values():
+            self.steps.drop(f"{consumer.name}:{event}:")
+        self.loop.in_world(Crash.model_fields["duration"].default, consumer.start)
+
+    def _struck(self, step: Step) -> None:
+        self._note("fault", consumer=step.who, fault=step.kind, chosen=True)
+
+
+class _Told(History):
+    """A history that tells the steps of its world when something is written: the order of entries matters."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, header: Header, steps: Steps) -> None:
+        super().__init__(header)
+        self._steps = steps
+
+    def append(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
+        """Write down that something happened."""
+        if kind not in ("command", "reply"):
+            self._steps.touch("history")
+        super().append(at, kind, event, consumer, **details)
 
 
 @contextmanager
@@ -450,10 +538,21 @@ class Laboratory:
     def __init__(self, store: str = "auto", executable: Path | None = None) -> None:
         self.store, self.note = open_store(store, executable)
 
-    def run(self, scenario: Scenario, seed: int | None = None, engine: str | None = None, trace: bool = False) -> Run:
-        """Run a scenario. Seed and engine are the scenario's own unless given."""
+    def run(
+        self,
+        scenario: Scenario,
+        seed: int | None = None,
+        engine: str | None = None,
+        trace: bool = False,
+        *,
+        exploration: Exploration | None = None,
+    ) -> Run:
+        """Run a scenario. Seed and engine are the scenario's own unless given.
+
+        With an exploration, its oracle chooses the order of steps; without, drawn delays do.
+        """
         chosen = scenario.seed if seed is None else seed
-        return World(scenario, chosen, engine or scenario.engine, self.store, trace).run()
+        return World(scenario, chosen, engine or scenario.engine, self.store, trace, exploration=exploration).run()
 
     def __enter__(self) -> Self:
         return self
