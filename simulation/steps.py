@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from simulation.loop import SECOND, SimulatedLoop
@@ -46,6 +46,13 @@ class Step:
     run: Callable[[], object] = field(repr=False, compare=False)
     lost: Callable[[], object] | None = field(default=None, repr=False, compare=False)
     """For a request: have it executed, but lose the reply."""
+    cause: str = field(default="", compare=False)
+    """The label of the step in whose course it arose."""
+
+    @property
+    def lane(self) -> str:
+        """What it waits in line with: steps of one lane keep their order."""
+        return self.label.rstrip("!").rstrip("0123456789")
 
 
 Touched = Mapping[str, bool]
@@ -74,7 +81,9 @@ class Bounds:
     early: int = 0
     """How often time may pass to the next timer although steps are pending."""
     faults: int = 0
-    """How many crashes and lost replies there may be."""
+    """How many faults there may be."""
+    kinds: tuple[Literal["crash", "reply-lost"], ...] = ("crash", "reply-lost")
+    """Which faults there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,8 @@ class Steps:
         """Let a step wait behind the others of its lane."""
         number = self._numbers[lane] = self._numbers.get(lane, 0) + 1
         self._added += 1
-        step = Step(f"{lane}{number}", kind, who, about, run, lost)
+        cause = self._last.label if self._last else ""
+        step = Step(f"{lane}{number}", kind, who, about, run, lost, cause)
         self._lanes.setdefault(lane, deque()).append((self._added, step))
 
     def waits(self, lane: str) -> bool:
@@ -175,11 +185,12 @@ class Steps:
         faults: list[Step] = []
         if self._faults:
             faults = [
-                Step(f"{s.label}!", "reply-lost", s.who, f"{s.about}, whose reply is lost", s.lost)
+                replace(s, label=f"{s.label}!", kind="reply-lost", about=f"{s.about}, whose reply is lost", run=s.lost)
                 for s in options
-                if s.lost is not None
+                if s.lost is not None and "reply-lost" in self.exploration.bounds.kinds
             ]
-            faults += self.crashes()
+            if "crash" in self.exploration.bounds.kinds:
+                faults += self.crashes()
         if self._early and self._loop.env.peek() != float("inf"):
             options.append(_TIME)
         return options + faults

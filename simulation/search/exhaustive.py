@@ -1,4 +1,4 @@
-"""Every order of a small world: a depth-first search whose runs are replays from the start, reduced by sleep sets.
+"""Every order of a small world: a depth-first search whose runs are replays from the start, reduced twice.
 
 Two orders that differ only in steps that commute lead to the same history, so one of them is enough (Godefroid, 1996).
 At a node of the tree of choices:
@@ -10,19 +10,28 @@ At a node of the tree of choices:
 
 What a step touches is not declared but observed, in the very state in which it was taken, and cannot be changed by
 steps that commute with it. So each class of equivalent orders is run once, and none is missed. The passing of time
-conflicts with everything. With `reduce=False` the search is the plain enumeration, against which the reduction is tested.
+conflicts with everything.
+
+Sleep sets avoid orders, but not the runs that find out; so a branch is not even entered unless a race asks for it (see
+`races.py`): an order is only worth trying if it reverses one. The passing of time and faults, which may also not
+happen, are tried everywhere. `Reduction.NONE` is the plain enumeration, against which both reductions are tested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from simulation.scenario import Scenario
 from simulation.search.footprints import Footprints, conflict
+from simulation.search.races import Taken, reversals
 from simulation.search.scouting import scout
 from simulation.steps import EVERYTHING, Abandoned, Bounds, Exploration, Step, Touched
 from simulation.world import Laboratory, Run
+
+OPTIONAL = ("time", "crash", "reply-lost")
+"""Steps that may also not happen: no race can ask for them."""
 
 _UNKNOWN: Touched = {EVERYTHING: True}
 
@@ -34,6 +43,14 @@ class NotReproducible(Exception):
     """
 
 
+class Reduction(Enum):
+    """Which orders a search leaves out because they are equivalent to others."""
+
+    NONE = 0
+    SLEEP = 1
+    RACES = 2
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a search has come. It is never called complete if anything was cut."""
@@ -43,7 +60,7 @@ class Progress:
     abandoned: int = 0
     """Runs that were given up because they could only repeat an order that was covered."""
     skipped: int = 0
-    """Branches that were not entered for the same reason. Each stands for at least one order."""
+    """Branches that were not entered, because every order below them is equivalent to one that was covered."""
     deepest: int = 0
     """The most steps that a run has taken."""
     violating: int = 0
@@ -59,19 +76,28 @@ class _Node:
     asleep: dict[str, Touched]
     current: str = ""
     explored: dict[str, Touched] = field(default_factory=dict)
+    wanted: set[str] = field(default_factory=set)
+    """The steps that are worth trying here."""
 
     def next(self) -> str | None:
         for label in self.labels:
-            if label not in self.explored and label not in self.asleep:
+            if label in self.wanted and label not in self.explored and label not in self.asleep:
                 return label
         return None
+
+    @property
+    def left_out(self) -> int:
+        """How many steps were never tried here."""
+        return sum(label not in self.explored for label in self.labels)
 
 
 class _Search:
     """The oracle of an exhaustive search: it remembers the path from the root to where it stands."""
 
-    def __init__(self, reduce: bool) -> None:
-        self._reduce = reduce
+    def __init__(self, reduction: Reduction) -> None:
+        self.skipped = 0
+        self._reduction = reduction
+        self._run: list[Taken] = []
         self._path: list[_Node] = []
         self._depth = 0
         self._asleep: dict[str, Touched] = {}
@@ -79,7 +105,7 @@ class _Search:
 
     def begin(self) -> None:
         """Stand at the root again."""
-        self._depth, self._asleep, self._chosen = 0, {}, False
+        self._depth, self._asleep, self._chosen, self._run = 0, {}, False, []
 
     def choose(self, steps: Sequence[Step]) -> int:
         """Return the next step of the path, or the first that is awake beyond its end."""
@@ -87,6 +113,7 @@ class _Search:
         if self._depth == len(self._path):
             node = _Node(labels, {label: seen for label, seen in self._asleep.items() if label in labels})
             self._path.append(node)
+            node.wanted = self._worth_trying(node, steps)
             first = node.next()
             if first is None:
                 raise Abandoned
@@ -95,36 +122,51 @@ class _Search:
         if node.labels != labels:
             raise NotReproducible(f"at choice {self._depth + 1} there were {node.labels} and now {labels}")
         self._depth += 1
-        if self._reduce:
+        if self._reduction is not Reduction.NONE:
             self._asleep = {**node.asleep, **{k: v for k, v in node.explored.items() if k != node.current}}
         self._chosen = True
         return labels.index(node.current)
 
+    def _worth_trying(self, node: _Node, steps: Sequence[Step]) -> set[str]:
+        if self._reduction is not Reduction.RACES:
+            return set(node.labels)
+        optional = {step.label for step in steps if step.kind in OPTIONAL}
+        first = next((label for label in node.labels if label not in optional and label not in node.asleep), None)
+        return optional if first is None else optional | {first}
+
     def done(self, step: Step, touched: Touched) -> None:
         """Wake up whatever conflicts with the step that was taken."""
+        self._run.append(Taken(step, touched, self._depth - 1 if self._chosen else -1))
         if self._chosen:
             node = self._path[self._depth - 1]
             node.explored[node.current] = touched
             self._chosen = False
         self._asleep = {label: seen for label, seen in self._asleep.items() if not conflict(seen, touched)}
 
-    def advance(self) -> int | None:
-        """Turn to the next branch, the deepest first; return how many were skipped, or None if none is left."""
-        skipped = 0
+    def advance(self) -> bool:
+        """Turn to the next branch, the deepest first; return whether there is one."""
         if self._chosen:  # the run ended with this step: nobody knows what it would have touched
             node = self._path[self._depth - 1]
             node.explored[node.current] = _UNKNOWN
+            node.wanted.update(node.labels)
+        if self._reduction is Reduction.RACES:
+            self._reverse()
         while self._path:
             node = self._path[-1]
             following = node.next()
             if following is not None:
                 node.current = following
-                self.skipped = skipped
-                return skipped
-            skipped += sum(label in node.asleep and label not in node.explored for label in node.labels)
+                return True
+            self.skipped += node.left_out
             self._path.pop()
-        self.skipped = skipped
-        return None
+        return False
+
+    def _reverse(self) -> None:
+        for place, beginnings in reversals(self._run):
+            node = self._path[place]
+            if node.wanted.isdisjoint(beginnings):
+                known = [label for label in beginnings if label in node.labels]
+                node.wanted.update(known[-1:] or node.labels)
 
 
 class Exhaustive:
@@ -138,17 +180,17 @@ class Exhaustive:
         engine: str,
         *,
         bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
-        reduce: bool = True,
+        reduction: Reduction = Reduction.RACES,
     ) -> None:
         self.progress = Progress()
         self._laboratory = laboratory
         self._scenario, self._seed, self._engine = scenario, seed, engine
         self._bounds = bounds
-        self._reduce = reduce
+        self._reduction = reduction
 
     def runs(self, most: int | None = None) -> Iterator[Run]:
         """Yield each order's run, at most so many, and say in `progress` how far it went."""
-        oracle, progress = _Search(self._reduce), self.progress
+        oracle, progress = _Search(self._reduction), self.progress
         footprints = Footprints(self._laboratory.store)
         footprints.watch()
         try:
@@ -159,11 +201,11 @@ class Exhaustive:
                 run = self._one(oracle, exploration)
                 if run is not None:
                     yield run
-                if oracle.advance() is None:
-                    progress.skipped += oracle.skipped
+                more = oracle.advance()
+                progress.skipped = oracle.skipped
+                if not more:
                     progress.complete = True
                     return
-                progress.skipped += oracle.skipped
         finally:
             footprints.close()
 

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simulation.scenario import Scenario, load
+from simulation.search.exhaustive import Exhaustive, Progress, Reduction
+from simulation.steps import Bounds
+from simulation.world import Laboratory
+from tests.simulation.search import small
+
+SCENARIOS = Path(__file__).parents[3] / "scenarios"
+HERE = "tests.simulation.search.small"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Laboratory]:
+    with Laboratory("server") as laboratory:
+        yield laboratory
+
+
+def explore(
+    laboratory: Laboratory,
+    scenario: Scenario,
+    engine: str,
+    reduction: Reduction,
+    bounds: Bounds = Bounds(),  # noqa: B008
+) -> tuple[set[str], Progress]:
+    search = Exhaustive(laboratory, scenario, 1, engine, bounds=bounds, reduction=reduction)
+    histories = {run.digest for run in search.runs(5000)}
+    return histories, search.progress
+
+
+@pytest.mark.parametrize("engine", ["Apart", "FirstOnly", "LostUpdate", "Guarded"])
+@pytest.mark.parametrize("reduction", [Reduction.SLEEP, Reduction.RACES])
+def test_a_reduced_search_finds_every_history_of_the_plain_enumeration(
+    server: Laboratory, engine: str, reduction: Reduction
+) -> None:
+    scenario = small.scenario()
+    plain, all_orders = explore(server, scenario, f"{HERE}:{engine}", Reduction.NONE)
+    reduced, some_orders = explore(server, scenario, f"{HERE}:{engine}", reduction)
+    assert reduced == plain
+    assert all_orders.complete
+    assert some_orders.complete
+    assert some_orders.covered < all_orders.covered
+
+
+def test_a_reduced_search_finds_every_history_with_a_crash(server: Laboratory) -> None:
+    scenario, bounds = small.scenario(events=1), Bounds(faults=1)
+    plain, all_orders = explore(server, scenario, f"{HERE}:FirstOnly", Reduction.NONE, bounds)
+    reduced, some_orders = explore(server, scenario, f"{HERE}:FirstOnly", Reduction.RACES, bounds)
+    assert reduced == plain
+    assert all_orders.complete
+    assert some_orders.complete
+
+
+def test_a_reduced_search_finds_every_history_with_an_early_timer(server: Laboratory) -> None:
+    scenario, bounds = small.scenario(events=1), Bounds(early=1)
+    plain, _ = explore(server, scenario, f"{HERE}:LostUpdate", Reduction.NONE, bounds)
+    reduced, _ = explore(server, scenario, f"{HERE}:LostUpdate", Reduction.RACES, bounds)
+    assert reduced == plain
+    assert len(plain) > 1
+
+
+def test_leader_and_follower_are_explored_completely_and_hold_on_native(server: Laboratory) -> None:
+    histories, progress = explore(server, load(SCENARIOS / "leader-follower.toml"), "native", Reduction.RACES)
+    assert progress.complete
+    assert progress.violating == 0
+    assert len(histories) > 10
+
+
+def test_without_ordering_some_order_is_violated(server: Laboratory) -> None:
+    _, progress = explore(server, load(SCENARIOS / "leader-follower.toml"), "null", Reduction.RACES)
+    assert progress.complete
+    assert progress.violating > 0
+
+
+def test_a_search_that_is_cut_is_not_complete(server: Laboratory) -> None:
+    search = Exhaustive(server, load(SCENARIOS / "leader-follower.toml"), 1, "native")
+    assert len(list(search.runs(3))) == 3
+    assert not search.progress.complete
+
+
+def test_the_embedded_store_may_take_longer_but_misses_nothing(server: Laboratory) -> None:
+    scenario = small.scenario()
+    with Laboratory("embedded") as embedded:
+        there, progress = explore(embedded, scenario, f"{HERE}:Guarded", Reduction.RACES)
+    here, _ = explore(server, scenario, f"{HERE}:Guarded", Reduction.RACES)
+    assert there == here
+    assert progress.complete
