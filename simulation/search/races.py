@@ -1,8 +1,8 @@
 """Races of a run: pairs of steps that conflict and that nothing but the schedule has put in this order.
 
 One step *happens before* another if it caused it, stands before it in its lane, or conflicts with it and came first;
-and so on, transitively. A race is a conflict that no third step orders. To try the other order, something must be taken at
-the state before the first of the two: one of the steps with which the second can begin there (Abdulla et al., 2014).
+and so on, transitively. A race is a conflict that no third step orders. To try the other order, something must be taken
+at the state before the first of the two: one of the steps with which the second can begin there (Abdulla et al., 2014).
 """
 
 from __future__ import annotations
