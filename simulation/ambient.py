@@ -24,6 +24,9 @@ from simulation.streams import Streams
 _random: Any = random
 _version = cache(importlib.metadata.version)
 
+WORLD = ""
+"""Whose clock the world itself reads, and with it a store that lives in this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Skew:
@@ -65,7 +68,7 @@ class Ambient:
         now = self._loop.now
         if self.skews:
             process = current_process.get()
-            skew = self.skews.get(process.name) if process else None
+            skew = self.skews.get(process.name if process else WORLD)
             if skew is not None:
                 now += skew.at(now)
         return self._epoch_ns + now * 1_000

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
-from simulation.faults import Delay, DeliveryFault, Drop, Duplicate
 from simulation.history import History
 from simulation.loop import Process, SimulatedLoop
 from simulation.scenario import Broker as Settings
 from simulation.steps import BRIEF, Steps
-from simulation.streams import Stream, Streams
+from simulation.streams import Streams
 from simulation.workload import Publication
 
 
@@ -36,12 +34,41 @@ class Watcher(Protocol):
         """Take note that an event will not be handled, and that somebody said so."""
         ...
 
-    def fault_struck(self, fault: DeliveryFault, event: str) -> None:
-        """Take note that a fault struck an event."""
+    def fingerprint(self, publication: Publication) -> str:
+        """Return a short digest of what the event says."""
         ...
 
 
-@dataclass(slots=True)
+class Meddler(Protocol):
+    """Whoever lets things go wrong in the queue."""
+
+    @property
+    def stalls(self) -> bool:
+        """Whether nothing is handed out now."""
+        ...
+
+    def visible(self, publication: Publication, copies: list[int], lost: bool) -> tuple[list[int], bool]:
+        """Decide when the copies of an event become visible, in microseconds from now, and whether it is lost."""
+        ...
+
+    def holds(self, message: Message) -> bool:
+        """Return whether an event that becomes visible is kept back."""
+        ...
+
+    def overtaken(self) -> list[Message]:
+        """Return those that were kept back for long enough."""
+        ...
+
+    def delivered(self, message: Message) -> None:
+        """Take note that an event was delivered."""
+        ...
+
+    def rejected(self, message: Message) -> bool:
+        """Return whether a rejected event is offered again at once."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
 class Message:
     """One copy of an event in the queue."""
 
@@ -80,7 +107,6 @@ class Broker:
         *,
         loop: SimulatedLoop,
         settings: Settings,
-        faults: Iterable[DeliveryFault],
         streams: Streams,
         history: History,
         watcher: Watcher,
@@ -91,13 +117,14 @@ class Broker:
         self._loop = loop
         self._in_world = loop.in_world
         self._settings = settings
-        self._faults = [(fault, [0]) for fault in faults]
+        self.meddler: Meddler | None = None
         self._streams = streams
         self._history = history
         self._watcher = watcher
         self._steps = steps
         self._ready: deque[Message] = deque()
         self._waiting: deque[tuple[asyncio.Future[Delivery], str, Process]] = deque()
+        self._unsettled: dict[Message, None] = {}
         self._deliveries = 0
 
     # -- the producer's side ---------------------------------------------------------------------------------
@@ -105,15 +132,7 @@ class Broker:
     def publish(self, publication: Publication, fingerprint: str) -> None:
         """Take an event, and decide what becomes of it."""
         name, settings = publication.name, self._settings
-        self._history.append(
-            self._loop.now,
-            "published",
-            name,
-            follows=publication.follows,
-            occurred=publication.occurred,
-            fingerprint=fingerprint,
-            id=str(publication.id),
-        )
+        self._note_published(publication, fingerprint)
         luck = self._streams.fresh(f"broker/{name}")
         lost = luck.random() < settings.drop
         twice = luck.random() < settings.duplicate
@@ -123,7 +142,8 @@ class Broker:
         if held:
             delay += settings.reorder_delay.draw(luck)
         copies = [delay, delay + later] if twice else [delay]
-        copies, lost = self._strike(name, copies, lost)
+        if self.meddler is not None:
+            copies, lost = self.meddler.visible(publication, copies, lost)
         if lost:
             self._history.append(self._loop.now, "dropped", name)
             self._watcher.given_up(name)
@@ -131,30 +151,61 @@ class Broker:
         for extra, moment in enumerate(copies):
             if extra:
                 self._history.append(self._loop.now, "duplicated", name)
-            self.pending += 1
-            message = Message(publication)
+            message = self._expected(publication)
             if self._steps is not None and moment < BRIEF:
                 self._steps.add(f"{name}#", "delivery", name, f"{name} is delivered", run=partial(self._offer, message))
             else:
                 self._in_world(moment, self._offer, message)
 
-    def _strike(self, name: str, copies: list[int], lost: bool) -> tuple[list[int], bool]:
-        for index, (fault, matched) in enumerate(self._faults):
-            if not fnmatchcase(name, fault.event):
-                continue
-            matched[0] += 1
-            luck = self._streams.fresh(f"fault/{index}/{name}")
-            if not strikes(fault.nth, fault.probability, matched[0], luck):
-                continue
-            self._watcher.fault_struck(fault, name)
-            match fault:
-                case Drop():
-                    lost = True
-                case Delay(by=by):
-                    copies = [moment + by for moment in copies]
-                case Duplicate(after=after):
-                    copies = [*copies, copies[0] + after]
-        return copies, lost
+    def _note_published(self, publication: Publication, fingerprint: str) -> None:
+        self._history.append(
+            self._loop.now,
+            "published",
+            publication.name,
+            follows=publication.follows,
+            occurred=publication.occurred,
+            fingerprint=fingerprint,
+            id=str(publication.id),
+        )
+
+    def _expected(self, publication: Publication) -> Message:
+        message = Message(publication)
+        self._unsettled[message] = None
+        self.pending += 1
+        return message
+
+    # -- what faults do ----------------------------------------------------------------------------------------
+
+    def expect(self) -> None:
+        """Count one more copy as pending, which comes by `duplicate` later."""
+        self.pending += 1
+
+    def duplicate(self, publication: Publication, *, anew: bool = False) -> None:
+        """Offer the expected copy of an event now; `anew`, if somebody has published it again, with new words."""
+        self.pending -= 1
+        if anew:
+            self._note_published(publication, self._watcher.fingerprint(publication))
+        self._history.append(self._loop.now, "duplicated", publication.name)
+        self.offer(self._expected(publication))
+
+    def later(self, delay: int, callback: Callable[..., object], *args: Any) -> None:
+        """Call back in `delay` microseconds."""
+        self._in_world(delay, callback, *args)
+
+    def unsettled(self) -> list[Message]:
+        """Return the copies that are not settled, oldest first."""
+        return list(self._unsettled)
+
+    def trim(self, message: Message) -> None:
+        """Forget a copy, whatever its state."""
+        name = message.publication.name
+        self._history.append(self._loop.now, "dropped", name, fault="trim")
+        self._watcher.given_up(name)
+        self._settle(message)
+
+    def offer(self, message: Message) -> None:
+        """Put an event at the end of the queue, if it is not settled."""
+        self._offer(message)
 
     # -- the consumers' side ---------------------------------------------------------------------------------
 
@@ -183,6 +234,10 @@ class Broker:
             self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
             self._watcher.given_up(delivery.name)
             self._settle(message)
+        elif self.meddler is not None and not message.settled and self.meddler.rejected(message):
+            if message.timer is not None:
+                message.timer.cancel()
+            self._offer(message)
 
     def _settle(self, message: Message) -> None:
         if self._steps is not None:
@@ -190,22 +245,34 @@ class Broker:
         if message.settled:
             return
         message.settled = True
+        del self._unsettled[message]
         self.pending -= 1
         if message.timer is not None:
             message.timer.cancel()
         self._watcher.progress()
 
     def wake(self) -> None:
-        """Look again for a consumer that can take what is ready: one resumed."""
+        """Look again for a consumer that can take what is ready: one resumed, or a fault is over."""
+        self._let_go()
         self._hand_out()
 
     def _offer(self, message: Message) -> None:
         if message.settled:
             return
+        if self.meddler is not None and self.meddler.holds(message):
+            self._let_go()
+            return
         self._ready.append(message)
+        self._let_go()
         self._hand_out()
 
+    def _let_go(self) -> None:
+        if self.meddler is not None:
+            self._ready.extend(self.meddler.overtaken())
+
     def _hand_out(self) -> None:
+        if self.meddler is not None and self.meddler.stalls:
+            return
         skipped: list[tuple[asyncio.Future[Delivery], str, Process]] = []
         while self._ready and self._waiting:
             future, consumer, process = self._waiting.popleft()
@@ -236,12 +303,9 @@ class Broker:
             attempt=delivery.attempt,
             delivery=delivery.number,
         )
+        if message.timer is not None:
+            message.timer.cancel()  # a message that was offered twice has one idle time, that of its last delivery
         message.timer = self._in_world(self._settings.redeliver_after, self._offer, message)
+        if self.meddler is not None:
+            self.meddler.delivered(message)
         return delivery
-
-
-def strikes(nth: int | None, probability: float, count: int, luck: Stream) -> bool:
-    """Return whether a fault strikes the `count`-th thing that it matches."""
-    if nth is not None and count != nth:
-        return False
-    return probability >= 1.0 or luck.random() < probability

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import redis.asyncio
 
 from simulation.broker import Broker, Delivery
-from simulation.engines import Engine, EngineContext
+from simulation.engines import Engine, EngineContext, decoder
 from simulation.history import History
 from simulation.loop import SECOND, Process, SimulatedLoop
 from simulation.network import Network
@@ -28,12 +28,28 @@ _cause: ContextVar[tuple[str, str]] = ContextVar("_cause", default=("delivered",
 """Why a handler runs: ("delivered", the event that was delivered) or ("rescued", "")."""
 
 
+HANDLER_CANCELLED = "the handler was cancelled"
+"""What a cancellation of a handler, and not of its consumer, says."""
+
+
 class HandlerFailed(Exception):
     """The handler of an event raised, as the scenario asked."""
 
 
 class WriteRefused(Exception):
     """The place that the handler writes to has seen a later holder of the event: this one comes too late."""
+
+
+class Meddler(Protocol):
+    """Whoever lets things go wrong in handlers."""
+
+    async def step(self, step: str, when: str, consumer: str) -> None:
+        """Take note that a handler comes to a step: before or after its start or its end."""
+        ...
+
+    async def work(self, consumer: str, event: str, call: int) -> None:
+        """Let the handler's work go wrong."""
+        ...
 
 
 class Unreadable(Exception):
@@ -52,6 +68,8 @@ class World(Protocol):
     scope: str
     engine: type[Engine]
     decode: Callable[[bytes], Any]
+    meddler: Meddler | None
+    """What every handler tells its steps to, if any fault is about them."""
     fences: dict[str, int]
     """The greatest fencing token that was shown for each event."""
 
@@ -100,7 +118,9 @@ class Consumer:
         self.process = Process(name)
         self.process.alive = False
         self._world = world
+        self._kind, self._decode = world.engine, world.decode
         self._engine: Any = None
+        self._stopping = self._again = False
         self._clients: list[redis.asyncio.Redis] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._graveyard: list[object] = []
@@ -118,14 +138,20 @@ class Consumer:
     def start(self) -> None:
         """Bring the consumer to life, as a new process."""
         if self.process.alive:
+            self._again = self._stopping
             return
         world = self._world
+        self._stopping = self._again = False
         self._lives += 1
         self.process = Process(self.name)
         world.history.append(world.loop.now, "joined", consumer=self.name)
         task = world.loop.spawn(self._live(), self.process, name=self.name)
         task.add_done_callback(self._ended)
         self._tasks = [task]
+
+    def equip(self, engine: type[Engine]) -> None:
+        """Give the consumer another engine, from its next start on."""
+        self._kind, self._decode = engine, decoder(engine)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -150,6 +176,7 @@ class Consumer:
         """Shut the consumer down in good order: cancel its tasks and close its connections."""
         if not self.process.alive:
             return
+        self._stopping = True
         tasks, clients, self._tasks, self._clients = self._tasks, self._clients, [], []
         self._world.loop.spawn(self._shut_down(tasks, clients, self.process), self.process)
 
@@ -166,6 +193,8 @@ class Consumer:
             await client.aclose()
         self._world.history.append(self._world.loop.now, "stopped", consumer=self.name)
         self._world.loop.kill(process)
+        if self._again:
+            self._world.loop.in_world(0, self.start)
 
     def pause(self) -> None:
         """Freeze the process."""
@@ -195,7 +224,7 @@ class Consumer:
             handler=settings.handler,
             token=lambda: tokens.bytes(8).hex(),
         )
-        self._engine = world.engine(context)
+        self._engine = self._kind(context)
         async with asyncio.TaskGroup() as group:
             for _ in range(settings.concurrency):
                 group.create_task(self._work())
@@ -222,6 +251,10 @@ class Consumer:
         except Exception as error:
             broker.reject(delivery, self.name, type(error).__name__)
             return
+        except asyncio.CancelledError as error:
+            self._uncancel(error)
+            broker.reject(delivery, self.name, "CancelledError")
+            return
         match outcome:
             case "parked":
                 history.append(world.loop.now, "parked", delivery.name, self.name, delivery=delivery.number)
@@ -233,9 +266,16 @@ class Consumer:
 
     def _read(self, delivery: Delivery) -> Any:
         try:
-            return self._world.decode(delivery.body)
+            return self._decode(delivery.body)
         except ValueError as error:
             raise Unreadable(delivery.name) from error
+
+    @staticmethod
+    def _uncancel(error: asyncio.CancelledError) -> None:
+        """Go on after a cancellation that was meant for a handler; raise any other again."""
+        task = asyncio.current_task()
+        if task is None or error.args != (HANDLER_CANCELLED,) or task.uncancel():
+            raise error
 
     async def _sweep(self) -> None:
         world = self._world
@@ -248,6 +288,10 @@ class Consumer:
             except Exception as error:
                 world.history.append(world.loop.now, "swept", consumer=self.name, because=type(error).__name__)
                 continue
+            except asyncio.CancelledError as error:
+                self._uncancel(error)
+                world.history.append(world.loop.now, "swept", consumer=self.name, because="CancelledError")
+                continue
             if found:
                 world.history.append(world.loop.now, "swept", consumer=self.name, found=found)
 
@@ -256,6 +300,8 @@ class Consumer:
     async def _effect(self, event: Any, fence: int | None = None) -> None:
         world = self._world
         name = world.name_of(str(event.id))
+        if world.meddler is not None:
+            await world.meddler.step("start", "before", self.name)
         self._handlings += 1
         opened = _Open(self._handlings, name)
         handling = f"{self.name}/{opened.number}"
@@ -264,12 +310,18 @@ class Consumer:
         if fence is not None:
             details["fence"] = fence
         world.history.append(world.loop.now, "started", name, self.name, **details)
-        luck = world.streams.fresh(f"handler/{name}/{world.handling_started(name)}")
+        call = world.handling_started(name)
+        luck = world.streams.fresh(f"handler/{name}/{call}")
         outcome, written = "failed", {}
         if fence is not None:
             world.fences[name] = max(fence, world.fences.get(name, fence))  # a handler shows its token when it begins
         try:
+            if world.meddler is not None:
+                await world.meddler.step("start", "after", self.name)
             await world.work(self.name, name, world.scenario.consumers.handler_time.draw(luck))
+            if world.meddler is not None:
+                await world.meddler.work(self.name, name, call)
+                await world.meddler.step("end", "before", self.name)
             if luck.random() < world.scenario.consumers.handler_failure:
                 raise HandlerFailed(name)
             if fence is not None:
@@ -283,6 +335,8 @@ class Consumer:
                 details = {"handling": handling, "outcome": outcome, **written}
                 world.history.append(world.loop.now, "ended", name, self.name, **details)
                 world.handling_ended(name, outcome == "ok")
+        if world.meddler is not None:
+            await world.meddler.step("end", "after", self.name)
 
     def _via(self, name: str) -> str:
         how, delivered = _cause.get()

@@ -6,6 +6,7 @@ its semantics agree with the server's, the same run must give the same history.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from importlib.metadata import version
@@ -56,6 +57,7 @@ class EmbeddedStore:
     """fakeredis as a store."""
 
     name = "embedded"
+    suffers = frozenset({"restart", "flush", "evict", "server-clock"})
 
     def __init__(self) -> None:
         self.version = f"fakeredis {version('fakeredis')}"
@@ -67,6 +69,38 @@ class EmbeddedStore:
 
     def set_time(self, now: int) -> None:
         """Do nothing: fakeredis asks for the time of this process, which the run owns."""
+
+    def all_keys(self) -> list[str]:
+        """Return the names of all keys, sorted."""
+        found: Any = FakeStrictRedis(server=self._server).keys("*")
+        return sorted(key.decode("utf-8", "backslashreplace") for key in found)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove some keys."""
+        FakeStrictRedis(server=self._server).delete(*keys)
+
+    def wipe(self) -> None:
+        """Forget all data."""
+        FakeStrictRedis(server=self._server).flushall()
+
+    def forget_scripts(self) -> None:
+        """Forget the scripts that were sent."""
+        FakeStrictRedis(server=self._server).script_flush()
+
+    def shift(self, offset: int) -> None:
+        """Do nothing: the world's clock is shifted, and fakeredis reads that."""
+
+    def starve(self, hungry: bool) -> None:
+        """Refuse: fakeredis has no limit of memory."""
+        raise NotImplementedError
+
+    def replicate(self) -> None:
+        """Refuse: fakeredis has no replication."""
+        raise NotImplementedError
+
+    def promote(self, moment: int) -> list[str]:
+        """Refuse: fakeredis has no replication."""
+        raise NotImplementedError
 
     def link(self) -> EmbeddedLink:
         """Open a connection."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import hiredis
 
@@ -59,8 +59,27 @@ class Fate:
     """An error to answer with instead of executing the request: `OOM command not allowed …`."""
     request_delay: int = 0
     reply_delay: int = 0
+    reset: bool = False
+    """Whether the client sees its connection break as soon as the request is on its way."""
+    then: Callable[[], None] | None = None
+    """Called once the store has executed the request, before the reply leaves."""
     prompt: bool = False
     """Whether it takes no step of its own in an exploration, because it concerns nothing but its connection."""
+
+    def followed_by(self, then: Callable[[], None]) -> Self:
+        """Return the same fate, with something to happen once the store has executed the request."""
+        first = self.then
+
+        def both() -> None:
+            if first is not None:
+                first()
+            then()
+
+        return replace(self, then=both)
+
+    def delayed(self, by: int) -> Self:
+        """Return the same fate, with the request on its way for so much longer, in microseconds."""
+        return replace(self, request_delay=self.request_delay + by)
 
 
 PASS = Fate()
@@ -103,6 +122,8 @@ class Network:
         self.store = store
         self.latency = latency
         self.faults: list[PacketFault] = []
+        self.triggers: list[Callable[[Packet, Fate], Fate]] = []
+        """Whoever waits for certain packets: each is shown every packet and its fate, and may change that."""
         self.gate: Gate = lambda consumer: True
         self.trace = trace
         self.steps = steps
@@ -136,6 +157,17 @@ class Network:
             if fate is not None:
                 return fate
         return PASS
+
+    def trigger(self, packet: Packet, fate: Fate) -> Fate:
+        """Show a packet to those who wait for it, and return what becomes of it."""
+        for trigger in self.triggers:
+            fate = trigger(packet, fate)
+        return fate
+
+    def lose(self) -> None:
+        """Break every wire from the store's side: what is on its way, in either direction, is lost."""
+        for wire in self._of(""):
+            wire.lose()
 
     def sever(self, consumer: str) -> None:
         """Cut every wire of a consumer: nothing reaches it any more. What it has already sent may still arrive."""
@@ -200,6 +232,7 @@ class Wire(asyncio.Transport):
         self._listens = False
         self._closing = False
         self._severed = False
+        self._lost = False
         self._last_arrival = 0
         self._last_reply = 0
         self._reading = True
@@ -222,6 +255,10 @@ class Wire(asyncio.Transport):
         network.commands += len(commands)
         packet = Packet(self.consumer, self.connection, network.packets, commands)
         fate = network.fate(packet)
+        if network.triggers:
+            fate = network.trigger(packet, fate)
+            if self._closing:  # whoever writes here has died of it, before anything was sent
+                return
         if network.steps is not None:
             self._send(network.steps, packet, fate)
             return
@@ -229,6 +266,8 @@ class Wire(asyncio.Transport):
         arrival = max(now + network.latency.draw(self._stream) + fate.request_delay, self._last_arrival)
         self._last_arrival = arrival
         network.loop.in_world(arrival - now, self._arrive, packet, fate)
+        if fate.reset:
+            self.reset(ConnectionResetError("the connection was reset"))
 
     def _send(self, steps: Steps, packet: Packet, fate: Fate) -> None:
         steps.touch(f"consumer {self.consumer}")
@@ -272,6 +311,11 @@ class Wire(asyncio.Transport):
         """Break the connection: the client is told, as by a reset from the other side."""
         self._end(error)
 
+    def lose(self) -> None:
+        """Break the connection from the other side: the store knows nothing of it any more."""
+        self._lost = True
+        self.reset(ConnectionResetError("the server closed the connection"))
+
     def sever(self) -> None:
         """Cut the wire of a client that is dead: it is told nothing."""
         self._severed = True
@@ -301,6 +345,8 @@ class Wire(asyncio.Transport):
 
     def _arrive(self, packet: Packet, fate: Fate) -> None:
         network = self._network
+        if self._lost:
+            return
         reachable = network.gate(self.consumer)
         if not fate.deliver or not reachable:
             self.reset(ConnectionResetError("the connection was lost"))
@@ -311,6 +357,8 @@ class Wire(asyncio.Transport):
             network.steps.executed(packet.commands, reply)
             if network.listened_to:
                 network.steps.touch(EVERYTHING)
+        if fate.then is not None:
+            fate.then()
         if self._closing:
             return
         self._reply(reply, fate)

@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from simulation.consistency import contradictions
 from simulation.distributions import Distribution, parse_distribution
 from simulation.durations import format_duration, parse_duration
 from simulation.faults import FAULTS, Fault, describe
@@ -166,6 +167,9 @@ class Consumers(_Table):
     handler_failure: Probability = Field(0.0, description="probability that a handler raises")
     sweep_interval: Duration = Field(5_000_000, gt=0, description="time between two sweeps for lost followers")
     start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
+    engines: Mapping[str, str] = Field(
+        {}, description="consumers that run another engine than the one under test: the engine, by consumer"
+    )
 
 
 class NetworkTable(_Table):
@@ -242,6 +246,14 @@ class Scenario(_Table):
                 _known("expectation", words, {"holds": "", "unknown": "", **INVARIANTS})
             except ValueError as error:
                 raise ValueError(f"expect.{engine}: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        consumers = self.consumers
+        found = list(contradictions(self.faults, consumers.count, list(consumers.engines), self.judge.horizon))
+        if found:
+            raise ValueError("; ".join(found))
         return self
 
     @property
@@ -339,6 +351,8 @@ def _sentence(error: Any) -> str:
             return f"{_where((*error['loc'], 'kind'))}: {_tag(error)}; accepted are {accepted}"
         case _:
             message = error["msg"].removeprefix("Value error, ")
+            if not error["loc"] and message.startswith("table ["):
+                return str(message)  # it says itself where it is
             shown = "" if isinstance(given, dict) or repr(given) in message else f" (given: {given!r})"
             return f"{where}: {message}{shown}"
 

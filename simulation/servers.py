@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import hiredis
+
+from simulation.replication import Replica
 
 EPOCH = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 """The instant at which virtual time begins, unless a trace says otherwise: second 1,700,000,000."""
@@ -64,6 +66,40 @@ class Store(Protocol):
     name: str
     """`server`, `embedded` or the address of a user's server."""
     version: str
+    suffers: frozenset[str]
+    """The faults of stores that this one can have."""
+
+    def all_keys(self) -> list[str]:
+        """Return the names of all keys, sorted."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove some keys."""
+        ...
+
+    def wipe(self) -> None:
+        """Forget all data."""
+        ...
+
+    def forget_scripts(self) -> None:
+        """Forget the scripts that were sent, as a server does that starts anew."""
+        ...
+
+    def shift(self, offset: int) -> None:
+        """Show a time that is wrong by so many microseconds."""
+        ...
+
+    def starve(self, hungry: bool) -> None:
+        """Run out of memory, or have enough again."""
+        ...
+
+    def replicate(self) -> None:
+        """Have a replica follow from here on."""
+        ...
+
+    def promote(self, moment: int) -> list[str]:
+        """Go on with what the replica knew at a moment of the run. Returns the keys of the writes that are lost."""
+        ...
 
     def set_time(self, now: int) -> None:
         """Set the store's clock to `now` microseconds after the epoch of the run."""
@@ -143,6 +179,7 @@ class _SocketStore:
 
     name: str
     version: str
+    suffers: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self._control = self._connect()
@@ -166,6 +203,40 @@ class _SocketStore:
             raise StoreUnavailable(f"{self.name} refused {request[:80]!r}: {reply}")
         return reply
 
+    def all_keys(self) -> list[str]:
+        """Return the names of all keys, sorted."""
+        found = self.ask(command("KEYS", "*"))
+        assert isinstance(found, list)
+        return sorted(key.decode("utf-8", "backslashreplace") for key in found)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove some keys."""
+        self.ask(command("UNLINK", *keys))
+
+    def wipe(self) -> None:
+        """Forget all data."""
+        self.ask(command("FLUSHALL"))
+
+    def forget_scripts(self) -> None:
+        """Forget the scripts that were sent."""
+        self.ask(command("SCRIPT", "FLUSH"))
+
+    def shift(self, offset: int) -> None:
+        """Refuse: the server's clock is not ours."""
+        raise NotImplementedError
+
+    def starve(self, hungry: bool) -> None:
+        """Run out of memory, or have enough again: the server itself refuses what would need more."""
+        self.ask(command("CONFIG", "SET", "maxmemory", 1 if hungry else 0))
+
+    def replicate(self) -> None:
+        """Refuse: nobody asked for a replica of this server."""
+        raise NotImplementedError
+
+    def promote(self, moment: int) -> list[str]:
+        """Refuse: there is no replica."""
+        raise NotImplementedError
+
     def link(self) -> SocketLink:
         """Open a connection."""
         return self._connect()
@@ -188,11 +259,16 @@ class ServerStore(_SocketStore):
     """
 
     name = "server"
+    suffers = frozenset({"restart", "flush", "failover", "evict", "out-of-memory", "server-clock"})
 
     def __init__(self, executable: Path | None = None) -> None:
+        self._shift = 0
+        self._replica: Replica | None = None
+        self._follows = False
         self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
         self._epoch = EPOCH
         self._shown = -1
+        self._starved = False
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._clock = os.open(self._directory / "clock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -263,16 +339,51 @@ class ServerStore(_SocketStore):
 
     def begin(self, epoch: datetime) -> None:
         """Forget all data and scripts, and set the clock to the start of a run."""
-        self._epoch, self._shown = epoch, -1
+        self._epoch, self._shown, self._shift, self._follows = epoch, -1, 0, False
         self.set_time(0)
         self._control.execute(command("FLUSHALL") + command("SCRIPT", "FLUSH"), 2)
+        if self._starved:
+            self.starve(False)
+
+    def shift(self, offset: int) -> None:
+        """Show a time that is wrong by so many microseconds."""
+        now, self._shift, self._shown = self._shown, offset, -1
+        self.set_time(now)
+
+    def starve(self, hungry: bool) -> None:
+        """Run out of memory, or have enough again: the server itself refuses what would need more."""
+        self._starved = hungry
+        super().starve(hungry)
+
+    def replicate(self) -> None:
+        """Have a replica follow from here on."""
+        if self._replica is None:
+            self._replica = Replica(self._connect(), lambda *words: self.ask(command(*words)))
+        self.settle()
+        self._replica.begin()
+        self._follows = True
+
+    def promote(self, moment: int) -> list[str]:
+        """Go on with what the replica knew at a moment of the run. Returns the keys of the writes that are lost."""
+        assert self._replica is not None
+        self.settle()
+        self._replica.catch_up(self._shown)
+        kept, lost = self._replica.divide(moment)
+        request = command("FLUSHALL") + b"".join(command(*words) for words in kept)
+        self._control.execute(request, 1 + len(kept))
+        self.settle()
+        self._replica.forget_echo()
+        return lost
 
     def set_time(self, now: int) -> None:
         """Show the server `now` microseconds after the epoch."""
         if now == self._shown:
             return
+        if self._follows and self._replica is not None:
+            self.settle()
+            self._replica.catch_up(self._shown)
         self._shown = now
-        instant = self._epoch + timedelta(microseconds=now)
+        instant = self._epoch + timedelta(microseconds=now + self._shift)
         # libfaketime reads the fraction as a double and truncates: half a microsecond more makes it exact.
         os.pwrite(self._clock, instant.strftime("%Y-%m-%d %H:%M:%S.%f5").encode(), 0)
 

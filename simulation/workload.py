@@ -76,14 +76,15 @@ def _body(plan: Plan, identity: UUID, seed: int, occurred: datetime, epoch: date
         "resource": {"prefect.resource.id": f"causim.event.{plan.name}"},
         "related": [],
         "payload": {"name": plan.name},
-        "occurred": _instant(occurred),
-        "received": _instant(received),
+        "occurred": instant(occurred),
+        "received": instant(received),
         "follows": str(identify(plan.follows, seed)) if plan.follows else None,
     }
     return json.dumps(record, separators=(",", ":")).encode()
 
 
-def _instant(moment: datetime) -> str:
+def instant(moment: datetime) -> str:
+    """Return a moment as messages write it."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

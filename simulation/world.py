@@ -27,7 +27,7 @@ from simulation.ambient import Ambient
 from simulation.broker import Broker
 from simulation.consumer import Consumer, digest, fingerprint
 from simulation.engines import Engine, decoder, resolve
-from simulation.faults import Crash, DeliveryFault
+from simulation.faults import Crash
 from simulation.history import Header, History, Terms
 from simulation.injection import Injector
 from simulation.invariants import Judgement, judge
@@ -159,17 +159,21 @@ class World:
         self.history = self._new_history(engine)
         tracer = self._tracer(trace)
         self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
+        self.ambient = Ambient(self.loop, self.epoch, self.streams)
         self.consumers = {f"c{i}": Consumer(self, f"c{i}") for i in range(1, scenario.consumers.count + 1)}
-        self.injector = Injector(self, scenario.faults)
+        for name, chosen in scenario.consumers.engines.items():
+            self.consumers[name].equip(resolve(chosen))
+        self.injector = Injector(self)
+        self.meddler = self.injector.handlers
         self.broker = Broker(
             loop=self.loop,
             settings=scenario.broker,
-            faults=self.injector.delivery_faults,
             streams=self.streams,
             history=self.history,
             watcher=self,
             steps=self.steps,
         )
+        self.broker.meddler = self._queue_meddler = self.injector.deliveries(self.broker)
         if self.steps is not None:
             self.steps.crashes, self.steps.strike = self._crashes, self._struck
         self.fences: dict[str, int] = {}
@@ -184,6 +188,8 @@ class World:
         self._publishing = True
         self._progresses = 0
         self._ended = ""
+        self._due = self.injector.last_moment
+        """Until then, faults are to come: the world is not quiet."""
         self._collapse: BaseException | None = None
 
     def _header(self, engine: str) -> Header:
@@ -223,7 +229,7 @@ class World:
         """Run the world to its end, and judge it."""
         self.store.begin(self.epoch)
         try:
-            with self.store.nearby(), Ambient(self.loop, self.epoch, self.streams) as self.ambient:
+            with self.store.nearby(), self.ambient:
                 self._begin()
                 with _patient() as interrupted:
                     step = self.steps.step if self.steps else None
@@ -236,35 +242,50 @@ class World:
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
         counts = Counts(self.network.commands, self.network.packets, self._published, self.loop.now)
-        silent = tuple(getattr(fault, "kind", "") for fault in self.injector.silent)
-        return Run(self.scenario, self.history, counts, silent, self.steps)
+        return Run(self.scenario, self.history, counts, self.injector.book.silent, self.steps)
 
     def _begin(self) -> None:
         if self.steps is not None and self.steps.exploration.scripts:
             self._load(self.steps.exploration.scripts)
+        self.injector.prepare()
         self._note("phase", phase="safety")
+        late = self.injector.late_joiners
         for name, consumer in self.consumers.items():
+            if name in late:
+                continue
             delay = self.scenario.consumers.start.draw(self.streams[f"start/{name}"])
             self.loop.in_world(delay, consumer.start)
         self.loop.env.process(self._publish())
         self.loop.in_world(self.scenario.judge.horizon, self._end, "horizon")
 
     def _publish(self) -> Generator[simpy.Event, Any, None]:
+        tamper = self.injector.publications
         for publication in self._publications:
             if publication.at - self.loop.now >= (1 if self.steps is None else BRIEF):
                 yield self.loop.env.timeout(publication.at - self.loop.now)
             self._names[str(publication.id)] = publication.name
             self._leaders[publication.name] = publication.follows
+            changed = tamper(publication) if tamper else publication
+            if changed is None:
+                continue
             self._published += 1
             self._unsettled += 1
-            self.broker.publish(publication, self._fingerprint(publication))
+            self.broker.publish(changed, self.fingerprint(changed))
         self._publishing = False
         if self.scenario.faults:
-            last = max(self.loop.now, self.injector.last_moment)
+            faults = self.injector
+            last = max(self.loop.now + faults.tail, faults.last_moment, faults.last_period)
             self.loop.in_world(last - self.loop.now + self.scenario.judge.heal_after, self._heal)
+            self.loop.in_world(max(0, faults.last_moment - self.loop.now), self.progress)
         self.progress()
 
-    def _fingerprint(self, publication: Publication) -> str:
+    def followed(self) -> frozenset[str]:
+        """Return the names of all events that others follow."""
+        again = workload(self.scenario, self.seed, Streams(self.seed))[1]
+        return frozenset(publication.follows for publication in again if publication.follows)
+
+    def fingerprint(self, publication: Publication) -> str:
+        """Return a short digest of what the event says, as a consumer reads it."""
         try:
             return fingerprint(self.decode(publication.body))
         except ValueError:
@@ -281,7 +302,7 @@ class World:
     def progress(self) -> None:
         """Something came to rest. If everything has, wait whether it stays so."""
         self._progresses += 1
-        if self._publishing or self.broker.pending or self._open:
+        if self._publishing or self.broker.pending or self._open or self.loop.now < self._due:
             return
         judge = self.scenario.judge
         wait = judge.settle if self._all_settled() else self._patience()
@@ -382,6 +403,8 @@ class World:
         if ok and name not in self._handled:
             self._handled.add(name)
             self._unsettled -= 1
+            if self._queue_meddler is not None:
+                self._queue_meddler.handled(name)
         self.progress()
 
     def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
@@ -403,10 +426,6 @@ class World:
             self._handled.add(name)
             self._unsettled -= 1
         self.progress()
-
-    def fault_struck(self, fault: DeliveryFault, event: str) -> None:
-        """Take note that a fault struck an event."""
-        self.injector.delivery_struck(fault, event)
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""
@@ -450,7 +469,7 @@ class _Told(History):
 
     def append(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
         """Write down that something happened."""
-        if kind not in ("command", "reply"):
+        if kind not in ("command", "reply", "fault"):
             self._steps.touch("history")
         super().append(at, kind, event, consumer, **details)
 

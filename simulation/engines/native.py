@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from importlib.resources import files
 from typing import Any
 
 from ordering import (
@@ -13,11 +15,18 @@ from ordering import (
     Policy,
     fencing_token,
 )
+from ordering.scripts import script
 from simulation.engines import EngineContext, Outcome
 
 
 class NativeEngine:
     """One consumer of `ordering`."""
+
+    @staticmethod
+    def scripts() -> Mapping[str, str]:
+        """Return the names of the engine's scripts by their digests, so that faults can be about them."""
+        names = (file.name.removesuffix(".lua") for file in (files("ordering") / "lua").iterdir())
+        return {script(name).digest: name for name in names if name != "shared"}
 
     def __init__(self, context: EngineContext) -> None:
         policy = context.policy

@@ -1,0 +1,16 @@
+"""An engine that looks at the clock."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tests.simulation.engines import Plain
+
+
+class Watch(Plain):
+    shown = 0.0
+
+    async def handle(self, event: Any) -> None:
+        type(self).shown = time.time()
+        await super().handle(event)
