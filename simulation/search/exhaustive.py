@@ -194,7 +194,7 @@ class Exhaustive:
         footprints = Footprints(self._laboratory.store)
         footprints.watch()
         try:
-            scripts = scout(self._laboratory, self._scenario, self._seed, self._engine)
+            scripts = scout(self._laboratory, self._scenario, self._seed, self._engine).scripts
             exploration = Exploration(oracle, self._bounds, scripts, footprints)
             footprints.know(scripts)
             while most is None or progress.covered + progress.abandoned < most:

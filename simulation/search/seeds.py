@@ -13,10 +13,11 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulation.scenario import Scenario
+from simulation.search.strategies import Runner, Strategy
 from simulation.summary import Summary, summarise
 from simulation.world import Laboratory
 
@@ -29,6 +30,7 @@ class Plan:
     engine: str
     store: str = "auto"
     executable: Path | None = None
+    strategy: Strategy = field(default_factory=Strategy)
 
 
 def jobs_from(text: str) -> int:
@@ -60,8 +62,9 @@ def search(plan: Plan, seeds: Iterable[int], jobs: int = 1, laboratory: Laborato
 
 
 def _in_turn(plan: Plan, seeds: Iterable[int], laboratory: Laboratory) -> Iterator[Summary]:
+    runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
     for seed in seeds:
-        yield summarise(laboratory.run(plan.scenario, seed, plan.engine))
+        yield summarise(runner.run(seed))
 
 
 def _in_parallel(plan: Plan, seeds: Iterable[int], jobs: int) -> Iterator[Summary]:
@@ -84,8 +87,7 @@ def _in_parallel(plan: Plan, seeds: Iterable[int], jobs: int) -> Iterator[Summar
 class _Worker:
     """What a worker process keeps between its runs."""
 
-    plan: Plan
-    laboratory: Laboratory
+    runner: Runner
 
 
 def _prepare(plan: Plan) -> None:
@@ -93,11 +95,10 @@ def _prepare(plan: Plan) -> None:
 
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to
-    _Worker.plan = plan
-    _Worker.laboratory = Laboratory(plan.store, plan.executable)
-    atexit.register(_Worker.laboratory.store.close)
+    laboratory = Laboratory(plan.store, plan.executable)
+    _Worker.runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
+    atexit.register(laboratory.store.close)
 
 
 def _one(seed: int) -> Summary:
-    plan = _Worker.plan
-    return summarise(_Worker.laboratory.run(plan.scenario, seed, plan.engine))
+    return summarise(_Worker.runner.run(seed))

@@ -1,0 +1,157 @@
+"""Replays: one run as a file. A scenario, a seed, an engine and the choices that were made: together they are the run.
+
+    [replay]
+    format = 1
+    version = "0.1.0"              # of the program that wrote it
+    choices = [0, 2, 1]            # left out if drawn delays decided
+    digest = "5f3a…"               # of the history that must come out
+
+A choice is the place of what came next among what could: the pending steps, the oldest first, then the passing of time,
+then faults. After the last one listed, the oldest step comes next. A file of another format is refused, and one of a
+version whose choices may mean something else.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from simulation.history import History
+from simulation.scenario import BadScenario, Scenario, parse
+from simulation.search.oracles import Listed
+from simulation.search.scouting import scout
+from simulation.steps import Bounds, Exploration
+from simulation.world import Laboratory, Run
+
+FORMAT = 1
+"""The version of the table; a reader refuses any other."""
+
+_KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant"}
+
+
+class BadReplay(BadScenario):
+    """A file cannot be replayed. The message says why; run its scenario again to find such a run anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A run, as far as it is needed to run it again."""
+
+    scenario: Scenario
+    choices: tuple[int, ...] | None
+    """What was chosen wherever there was a choice; None if drawn delays decided."""
+    bounds: Bounds = field(default_factory=Bounds)
+    digest: str = ""
+    invariant: str = ""
+    """What the run is kept for."""
+
+    def perform(self, laboratory: Laboratory, engine: str = "", trace: bool = False) -> Run:
+        """Run it again."""
+        chosen = engine or self.scenario.engine
+        exploration = None
+        if self.choices is not None:
+            scripts = scout(laboratory, self.scenario, self.scenario.seed, chosen).scripts
+            exploration = Exploration(Listed(self.choices), self.bounds, scripts)
+        return laboratory.run(self.scenario, self.scenario.seed, chosen, trace, exploration=exploration)
+
+    def written(self) -> dict[str, Any]:
+        """Return the run as the tables of a file."""
+        table: dict[str, Any] = {"format": FORMAT, "version": version("causim"), "digest": self.digest}
+        if self.invariant:
+            table["invariant"] = self.invariant
+        if self.choices is not None:
+            bounds = self.bounds
+            table.update(choices=list(self.choices), early=bounds.early, faults=bounds.faults, kinds=list(bounds.kinds))
+        record = self.scenario.written()
+        return {**record, "seed": self.scenario.seed, "engine": self.scenario.engine, "replay": table}
+
+
+def replay_of(run: Run, invariant: str = "") -> Replay:
+    """Return what is needed to run a run again."""
+    engine = run.history.header.engine
+    scenario = run.scenario.model_copy(update={"seed": run.seed, "engine": engine})
+    steps = run.steps
+    # A history that was traced has entries that another may not have: only what is in both can be compared.
+    digest = untraced(run)
+    if steps is None:
+        return Replay(scenario, None, Bounds(), digest, invariant)
+    return Replay(scenario, trimmed(steps.choices), steps.exploration.bounds, digest, invariant)
+
+
+def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
+    """Return choices without the zeros at their end: the oldest step comes next anyway."""
+    end = len(choices)
+    while end and not choices[end - 1]:
+        end -= 1
+    return tuple(choices[:end])
+
+
+def untraced(run: Run) -> str:
+    """Return the digest of a run's history without the commands and replies of a trace."""
+    kept = (entry for entry in run.history if entry.kind not in ("command", "reply"))
+    return History(run.history.header, kept).digest
+
+
+def load_replay(path: Path) -> Replay:
+    """Read a run from a file. Raises BadReplay, BadScenario."""
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadReplay(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadReplay(f"{path}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadReplay(f"{path}: not TOML: {error}") from None
+    table = record.pop("replay", None)
+    scenario = parse(record, source=str(path), folder=str(path.parent))
+    if table is None:
+        return Replay(scenario, None)
+    return _checked(table, scenario, str(path))
+
+
+def _checked(table: object, scenario: Scenario, where: str) -> Replay:
+    if not isinstance(table, Mapping):
+        raise BadReplay(f"{where}: 'replay' must be a table")
+    if table.get("format") != FORMAT:
+        raise BadReplay(
+            f"{where}: table [replay], key 'format': {table.get('format')!r} is not known; this program reads {FORMAT}"
+        )
+    unknown = sorted(set(table) - _KEYS)
+    if unknown:
+        raise BadReplay(f"{where}: table [replay], key {unknown[0]!r}: there is no such key (known: {sorted(_KEYS)})")
+    _refuse_other_versions(str(table.get("version", "")), where)
+    choices = table.get("choices")
+    if choices is not None and not (isinstance(choices, list) and all(_is_place(choice) for choice in choices)):
+        raise BadReplay(f"{where}: table [replay], key 'choices': must be a list of whole numbers from 0 on")
+    early, faults = table.get("early", 0), table.get("faults", 0)
+    if not (_is_place(early) and _is_place(faults)):
+        raise BadReplay(f"{where}: table [replay]: 'early' and 'faults' must be whole numbers from 0 on")
+    kinds = tuple(table.get("kinds", Bounds().kinds))
+    if not set(kinds) <= set(Bounds().kinds):
+        raise BadReplay(f"{where}: table [replay], key 'kinds': known are {', '.join(Bounds().kinds)}")
+    bounds = Bounds(early, faults, kinds)
+    chosen = None if choices is None else tuple(choices)
+    return Replay(scenario, chosen, bounds, str(table.get("digest", "")), str(table.get("invariant", "")))
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _refuse_other_versions(written_by: str, where: str) -> None:
+    own = version("causim")
+    if _series(written_by) != _series(own):
+        raise BadReplay(
+            f"{where}: written by causim {written_by or 'of an unknown version'}, and this is {own}: "
+            f"the same choices may lead elsewhere. Use that version, or run the scenario again to find such a run anew"
+        )
+
+
+def _series(number: str) -> tuple[str, ...]:
+    """Return the part of a version that must agree: before 1.0 the second number too."""
+    parts = tuple(number.split("."))
+    return parts[:2] if parts[0] == "0" else parts[:1]
