@@ -34,6 +34,8 @@ class Summary:
     lost: int
     """Followers that were never handled."""
     silent_faults: tuple[str, ...] = ()
+    choices: tuple[int, ...] | None = None
+    """What was chosen, if the run was explored and is violated."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Tally:
     violating: int = 0
     first_violating: int | None = None
     """The seed of the first run that was violated."""
+    choices: tuple[int, ...] | None = None
+    """What was chosen in that run, if it was explored."""
     violations: dict[str, tuple[int, int, Violation]] = field(default_factory=dict)
     """For each violated invariant: in how many runs, the first such seed, and its violation."""
     coverage: Counter[str] = field(default_factory=Counter)
@@ -78,7 +82,7 @@ class Tally:
     def _add_violations(self, summary: Summary) -> None:
         self.violating += 1
         if self.first_violating is None or summary.seed < self.first_violating:
-            self.first_violating = summary.seed
+            self.first_violating, self.choices = summary.seed, summary.choices
         for violation in summary.violations:
             count, seed, first = self.violations.get(violation.invariant, (0, summary.seed, violation))
             if summary.seed < seed:
@@ -130,6 +134,7 @@ def summarise(run: Run) -> Summary:
         followers=followers,
         lost=lost,
         silent_faults=run.silent_faults,
+        choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
     )
 
 

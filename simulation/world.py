@@ -30,6 +30,7 @@ from simulation.engines import Engine, decoder, resolve
 from simulation.faults import Crash
 from simulation.history import Header, History, Terms
 from simulation.injection import Injector
+from simulation.injection.spelling import Spelling
 from simulation.invariants import Judgement, judge
 from simulation.loop import SECOND, SimulatedLoop
 from simulation.network import Network
@@ -221,7 +222,14 @@ class World:
     def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
         if not trace:
             return None
-        return lambda kind, consumer, details: self.history.append(self.loop.now, kind, "", consumer, **details)
+        spelling = Spelling(getattr(self.engine, "scripts", dict)())
+
+        def tell(kind: str, consumer: str, details: Any) -> None:
+            if kind == "command":
+                details = {**details, "commands": [spelling.told(words) for words in details["commands"]]}
+            self.history.append(self.loop.now, kind, "", consumer, **details)
+
+        return tell
 
     # -- running ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How a Redis command may be written in a fault's pattern: as it was sent, and with its script's name."""
+"""How a Redis command may be written, in a fault's pattern or in a trace: as it was sent, or with its script's name."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ class Spelling:
 
     def _spell(self, words: Sequence[bytes]) -> Iterator[str]:
         yield _text(words)
+        if name := self._script(words):
+            yield _text([words[0], name.encode(), *words[2:]])
+
+    def _script(self, words: Sequence[bytes]) -> str:
+        """Return the name of the script that a command runs; empty if it runs none, or one without a name."""
         verb = words[0].upper()
-        if verb in RUNS_SCRIPTS and len(words) > 1:
-            by_digest = verb.startswith(b"EVALSHA")
-            digest = (
-                words[1].decode("ascii", "replace") if by_digest else sha1(words[1], usedforsecurity=False).hexdigest()
-            )
-            if name := self._scripts.get(digest):
-                yield _text([words[0], name.encode(), *words[2:]])
+        if verb not in RUNS_SCRIPTS or len(words) < 2:
+            return ""
+        if verb.startswith(b"EVALSHA"):
+            return self._scripts.get(words[1].decode("ascii", "replace"), "")
+        return self._scripts.get(sha1(words[1], usedforsecurity=False).hexdigest(), "")
+
+    def told(self, words: Sequence[bytes]) -> list[str]:
+        """Return the words of a command as a trace has them: with its script's name, if that has one."""
+        told = [word.decode("utf-8", "backslashreplace") for word in words]
+        if name := self._script(words):
+            told[1] = name
+        return told
 
 
 def _text(words: Sequence[bytes]) -> str:
