@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -138,6 +138,10 @@ Workload = Annotated[
     EventsWorkload | ChainsWorkload | FansWorkload | TreesWorkload | CyclesWorkload | TraceWorkload,
     Field(discriminator="kind"),
 ]
+
+
+WORKLOADS = tuple(str(kind.model_fields["kind"].default) for kind in get_args(get_args(Workload)[0]))
+"""Every kind of workload."""
 
 
 class Broker(_Table):
@@ -347,7 +351,7 @@ def _sentence(error: Any) -> str:
         case "missing":
             return f"{where}: this key is required"
         case "union_tag_invalid" | "union_tag_not_found":
-            accepted = error["ctx"].get("expected_tags", "the kinds that the documentation lists")
+            accepted = error["ctx"].get("expected_tags") or _kinds(error["loc"])
             return f"{_where((*error['loc'], 'kind'))}: {_tag(error)}; accepted are {accepted}"
         case _:
             message = error["msg"].removeprefix("Value error, ")
@@ -386,6 +390,11 @@ def _path(location: tuple[Any, ...]) -> list[Any]:
         if not (behind_union or behind_fault):
             steps.append(step)
     return steps
+
+
+def _kinds(place: tuple[Any, ...]) -> str:
+    """Return the kinds that a table may have of which none is given."""
+    return ", ".join(map(repr, FAULTS if "faults" in place else WORKLOADS))
 
 
 def _nearest(location: tuple[Any, ...]) -> str:
