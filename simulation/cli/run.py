@@ -49,6 +49,11 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", metavar="E", help="native, prefect, prefect@VERSION, null or module:Class (default: the scenario's)"
     )
+    add_store_options(parser)
+
+
+def add_store_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which Redis the runs are on."""
     parser.add_argument(
         "--store", default="auto", help="server, embedded, redis://host:port/db (default: server where it can run)"
     )
