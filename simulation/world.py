@@ -181,6 +181,7 @@ class World:
         self._names: dict[str, str] = {}
         self._leaders: dict[str, str] = {}
         self._handled: set[str] = set()
+        self._given_up: set[str] = set()
         self._handlings: dict[str, int] = {}
         self._unsettled = 0
         self._open = 0
@@ -402,7 +403,8 @@ class World:
         self._open -= 1
         if ok and name not in self._handled:
             self._handled.add(name)
-            self._unsettled -= 1
+            if name not in self._given_up:
+                self._unsettled -= 1
             if self._queue_meddler is not None:
                 self._queue_meddler.handled(name)
         self.progress()
@@ -422,8 +424,8 @@ class World:
 
     def given_up(self, name: str) -> None:
         """Take note that an event will not be handled, and that somebody said so."""
-        if name not in self._handled:
-            self._handled.add(name)
+        if name not in self._handled and name not in self._given_up:
+            self._given_up.add(name)
             self._unsettled -= 1
         self.progress()
 

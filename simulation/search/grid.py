@@ -120,6 +120,7 @@ def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
         "lost_high": lost_high,
         "rescued_rate": _share(tally.coverage["rescued"], tally.followers),
         "parked_rate": _share(tally.coverage["parked"], tally.followers),
+        "waitlist": _share(tally.waiting, tally.runs),
         "duplicate_rate": _share(duplicates, tally.events),
         **{f"latency_{name}_us": value for name, value in _latencies(tally).items()},
         "round_trips_per_event": _share(tally.round_trips, tally.events),
