@@ -127,6 +127,25 @@ class Run:
 
         return followers_figure(self.history)
 
+    @property
+    def spacetime(self) -> Any:
+        """A picture of who did what when: of the first violation, or of how the run begins."""
+        from reports.diagrams import spacetime_figure
+
+        return spacetime_figure(self.history, self.judgement.violations)
+
+    @property
+    def story(self) -> str:
+        """The first violation, told line by line; what proves it is marked. Empty if there is none."""
+        from reports.story import told
+
+        return told(self.history, self.judgement.violations)
+
+    def _repr_html_(self) -> str:
+        from reports.cards import card
+
+        return card(self.history, self.judgement)
+
     def __repr__(self) -> str:
         return f"<Run of {self.scenario.name} seed {self.seed}: {self.verdict}>"
 

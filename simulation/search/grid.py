@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from typing import Any
 
 from simulation.durations import format_duration, parse_duration
 from simulation.scenario import Scenario
-from simulation.summary import Tally
+from simulation.summary import Summary, Tally
 
 _Z = 1.959964
 _MOST_STEPS = 10_000
@@ -35,6 +35,16 @@ class Axis:
 
     path: str
     values: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, path: str, values: Iterable[Any] | str) -> Axis:
+        """Return an axis from values, or from a text such as `0:0.2:0.05`. Raises BadAxis."""
+        if isinstance(values, str):
+            return parse_axis(f"{path}={values}")
+        axis = cls(path, tuple(values))
+        if not axis.values:
+            raise BadAxis(f"{path}: give at least one value")
+        return axis
 
 
 def parse_axis(text: str) -> Axis:
@@ -96,6 +106,14 @@ def cells(scenario: Scenario, axes: Sequence[Axis]) -> list[Cell]:
         values = {axis.path: value for axis, value in zip(axes, combination, strict=True)}
         found.append(Cell(values, scenario.with_values(values)))
     return found
+
+
+def measure(cell: Cell, summaries: Iterable[Summary]) -> dict[str, Any]:
+    """Return the row of a cell from the summaries of its runs."""
+    tally = Tally()
+    for summary in summaries:
+        tally.add(summary)
+    return row(cell, tally, cell.scenario.judge.exercise)
 
 
 def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
