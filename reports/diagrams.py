@@ -34,6 +34,9 @@ MOST = 150
 LONG, SHORTENED = 8.0, 3.0
 """A gap of so many usual ones is drawn as long as so many."""
 
+NAME_ROWS = 4
+"""In how many rows the names of published events may stand."""
+
 ARROWS: dict[str, tuple[str, Literal["-", "--"]]] = {
     "delivery": (BLACK, "-"),
     "parked": (SKY, "--"),
@@ -54,10 +57,11 @@ def spacetime_figure(history: History, violations: Sequence[Violation] = ()) -> 
     header = history.header
     subtitle = violations[0].because if violations else "how the run begins"
     title = f"{header.scenario} · {header.engine} · seed {header.seed}"
-    made = picture(11.5, 1.9 + 0.75 * len(lanes), title, subtitle)
+    made = picture(11.5, 2.2 + 0.75 * len(lanes), title, subtitle)
     axes = made.subplots()
     times = sorted({moment for mark in marks for moment in (mark.at, mark.until)})
     scale = Scale(times)
+    marks = _staggered(marks, scale)
     _Drawing(axes, diagram, scale, {lane: -place for place, lane in enumerate(lanes)}).draw(marks)
     _frame(axes, diagram, scale, lanes)
     made.legend(handles=_keys(marks, bool(violations)), loc="outside lower left", ncols=8, fontsize=8.5, frameon=False)
@@ -98,16 +102,30 @@ def _chosen(diagram: Diagram) -> list[Mark]:
     return [mark for mark in drawn if mark.event in focus.events and mark.at <= focus.end]
 
 
+def _staggered(marks: Sequence[Mark], scale: Scale) -> list[Mark]:
+    """Put the names of what was published at nearly the same time into rows above each other."""
+    room = (scale(scale.times[-1]) if scale.times else 0.0) / 12
+    found, ends = [], [-room] * NAME_ROWS
+    for mark in marks:
+        if mark.kind == "published":
+            row = next((row for row, end in enumerate(ends) if scale(mark.at) - end >= room), 0)
+            ends[row] = scale(mark.at)
+            found.append(mark._replace(row=row))
+        else:
+            found.append(mark)
+    return found
+
+
 def _frame(axes: Axes, diagram: Diagram, scale: Scale, lanes: Sequence[int]) -> None:
     axes.set_yticks([-place for place in range(len(lanes))], [diagram.lanes[lane].name for lane in lanes])
-    axes.set_ylim(-len(lanes) + 0.35, 0.65)
+    axes.set_ylim(-len(lanes) + 0.35, 1.05)
     axes.grid(visible=True, axis="y", color="#E3E3E3", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     for begin, end, gap in scale.shortened:
         axes.axvspan(begin + 0.1 * (end - begin), end - 0.1 * (end - begin), color="#F0F0F0", linewidth=0, zorder=0)
-        axes.text((begin + end) / 2, 0.5, duration(gap / 1e6), ha="center", va="center", fontsize=8.5, color=GREY)
+        axes.text((begin + end) / 2, 0.9, duration(gap / 1e6), ha="center", va="center", fontsize=8.5, color=GREY)
     ticks = _apart(scale, scale.times)
     axes.set_xticks([scale(time) for time in ticks], [_seconds(time) for time in ticks], fontsize=8)
     axes.set_xlabel("time since the start of the run", fontsize=9)
@@ -138,9 +156,9 @@ class _Drawing:
 
     def draw(self, marks: Sequence[Mark]) -> None:
         witness = self.diagram.foci[0].marks if self.diagram.foci else ()
-        proofs = {self.diagram.marks[place] for place in witness}
+        proofs = {self.diagram.marks[place].entries for place in witness}
         for mark in marks:
-            self._draw(mark, mark in proofs)
+            self._draw(mark, bool(mark.entries) and mark.entries in proofs)
 
     def _draw(self, mark: Mark, proof: bool) -> None:
         begin, end, height = self.scale(mark.at), self.scale(mark.until), self.heights[mark.lane]
@@ -149,7 +167,7 @@ class _Drawing:
         match mark.kind:
             case "published":
                 self.axes.plot(begin, height, "o", color=BLACK, markersize=4.5, zorder=3)
-                self._say(begin, height + 0.13, name)
+                self._say(begin, height + 0.13 + 0.2 * mark.row, name)
             case "waiting":
                 below = height - 0.11 * (mark.row % 4)
                 self.axes.plot([begin, end], [below, below], color=SKY, linewidth=4, alpha=0.7, zorder=2)

@@ -61,6 +61,9 @@ MEASURES = (
 MOST_TICKS = 25
 """How many labels fit side by side."""
 
+ROUND = [n * 10.0**e for e in range(-6, 0) for n in (1, 2, 5)] + [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200]
+"""Durations that read well beside a map, in seconds."""
+
 
 def write_sweep(frame: pd.DataFrame, axes: Sequence[str], folder: Path, title: str) -> list[Path]:
     """Draw every measure that is not empty, and return the files. More than two axes: the first two are drawn."""
@@ -168,6 +171,7 @@ def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], me
     plot.set_ylabel(axes[0])
     bar = made.colorbar(image, ax=plot)
     if measure.is_duration:
+        bar.set_ticks([tick for tick in ROUND if np.nanmin(grid) <= tick <= np.nanmax(grid)], minor=False)
         bar.ax.yaxis.set_major_formatter(lambda value, _: duration(value))
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
     else:
@@ -178,7 +182,7 @@ def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], me
 
 def _shades(grid: Any, measure: Measure) -> Normalize:
     low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
-    return LogNorm(low, high) if measure.is_duration and low > 0 and high / low > 30 else Normalize(low, high)
+    return LogNorm(low, high) if measure.is_duration and low > 0 and high / low > 5 else Normalize(low, high)
 
 
 def _write_values(plot: Axes, grid: Any, measure: Measure, shades: Normalize) -> None:

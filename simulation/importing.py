@@ -66,7 +66,7 @@ def mapped(columns: Mapping[str, str]) -> dict[str, str]:
     """Return which column of the log each field comes from: the one named, or one called the same. Raises BadLog."""
     for name in columns:
         if name not in FIELDS:
-            raise BadLog(f"{name!r} is no field of an event; there are {', '.join(FIELDS)}")
+            raise BadLog(f"{name!r} is no field of an event; give FIELD=COLUMN, with a field of {', '.join(FIELDS)}")
     return {**{name: name for name in FIELDS}, **columns}
 
 
