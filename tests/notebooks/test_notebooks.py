@@ -1,4 +1,4 @@
-"""The notebooks: they run without an error, show what they say, use only the public facade, and are kept with outputs."""
+"""The notebooks: they run, show what they say, use only the public facade, and are kept with their outputs."""
 
 from __future__ import annotations
 

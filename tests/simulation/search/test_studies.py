@@ -96,11 +96,11 @@ def test_a_log_becomes_a_scenario(tmp_path: Path) -> None:
     log.write_text("id,cause,occurred\n1,,1700000000\n2,1,1700000001\n")
     scenario = import_log(log, tmp_path / "out", columns={"follows": "cause"})
     assert scenario == load(tmp_path / "out" / "mine.toml")
-    assert list(run(scenario, store="embedded").events["follows"]) != ["", ""]
+    assert (run(scenario, store="embedded").events["follows"] != "").sum() == 1
     with pytest.raises(BadLog, match="'cause' is no field of an event"):
         import_log(log, tmp_path / "out", columns={"cause": "follows"})
     log.write_text("id,cause,occurred\n1,,never\n2,,1700000001\n")
-    with pytest.raises(BadLog, match="1 rows cannot be used; the first: .*see skip_bad"):
+    with pytest.raises(BadLog, match=r"1 rows cannot be used; the first: .*see skip_bad"):
         import_log(log, tmp_path / "out")
     assert len(run(import_log(log, tmp_path / "out", skip_bad=True), store="embedded").events) == 1
 
