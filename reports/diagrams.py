@@ -34,6 +34,9 @@ MOST = 150
 LONG, SHORTENED = 8.0, 3.0
 """A gap of so many usual ones is drawn as long as so many."""
 
+WAIT_ROW = 0.34
+"""How far apart the followers lie that wait at the same time, in lanes."""
+
 NAME_ROWS = 4
 """In how many rows the names of published events may stand."""
 
@@ -57,13 +60,15 @@ def spacetime_figure(history: History, violations: Sequence[Violation] = ()) -> 
     header = history.header
     subtitle = violations[0].because if violations else "how the run begins"
     title = f"{header.scenario} · {header.engine} · seed {header.seed}"
-    made = picture(11.5, 2.2 + 0.75 * len(lanes), title, subtitle)
+    depth = len(lanes) + WAIT_ROW * max((mark.row for mark in marks if mark.kind == "waiting"), default=0)
+    made = picture(11.5, 2.2 + 0.75 * depth, title, subtitle)
     axes = made.subplots()
     times = sorted({moment for mark in marks for moment in (mark.at, mark.until)})
     scale = Scale(times)
     marks = _staggered(marks, scale)
     _Drawing(axes, diagram, scale, {lane: -place for place, lane in enumerate(lanes)}).draw(marks)
     _frame(axes, diagram, scale, lanes)
+    axes.set_ylim(0.35 - depth, 1.05)
     made.legend(handles=_keys(marks, bool(violations)), loc="outside lower left", ncols=8, fontsize=8.5, frameon=False)
     return made
 
@@ -118,7 +123,6 @@ def _staggered(marks: Sequence[Mark], scale: Scale) -> list[Mark]:
 
 def _frame(axes: Axes, diagram: Diagram, scale: Scale, lanes: Sequence[int]) -> None:
     axes.set_yticks([-place for place in range(len(lanes))], [diagram.lanes[lane].name for lane in lanes])
-    axes.set_ylim(-len(lanes) + 0.35, 1.05)
     axes.grid(visible=True, axis="y", color="#E3E3E3", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -169,9 +173,10 @@ class _Drawing:
                 self.axes.plot(begin, height, "o", color=BLACK, markersize=4.5, zorder=3)
                 self._say(begin, height + 0.13 + 0.2 * mark.row, name)
             case "waiting":
-                below = height - 0.11 * (mark.row % 4)
+                below = height - WAIT_ROW * mark.row
                 self.axes.plot([begin, end], [below, below], color=SKY, linewidth=4, alpha=0.7, zorder=2)
-                self._say((begin + end) / 2, below - 0.31, f"{name} waits for {duration((mark.until - mark.at) / 1e6)}")
+                words = f"{name} waits for {duration((mark.until - mark.at) / 1e6)}"
+                self._say((begin + end) / 2, below - 0.28, words)
             case kind if kind in ARROWS:
                 color, style = ARROWS[kind]
                 self._arrow(begin, end, mark, VERMILION if proof else color, style)

@@ -128,16 +128,18 @@ def _label(value: Any) -> str:
 def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
     places = _places(frame[axis])
     values = np.asarray(frame[measure.column], dtype=float) * measure.scale
+    top = float(np.nanmax(values))
     if measure.low:
         low = np.asarray(frame[measure.low], dtype=float) * measure.scale
         high = np.asarray(frame[measure.high], dtype=float) * measure.scale
+        top = max(top, float(np.nanmax(high)))
         plot.fill_between(places, low, high, color=SKY, alpha=0.35, linewidth=0, label="95 % interval")
     plot.plot(places, values, "o-", color=BLUE, linewidth=1.8, markersize=5, label=measure.title.lower())
     if len(places) <= MOST_TICKS:
         plot.set_xticks(places, [_label(value) for value in frame[axis]])
     plot.set_xlabel(axis)
     if measure.is_duration:
-        durations_on(plot, "y", low=float(np.nanmin(values)), high=float(np.nanmax(values)))
+        durations_on(plot, "y", low=float(np.nanmin(values)), high=top)
     else:
         plot.set_ylabel(measure.unit)
     if plot.get_yscale() == "linear":
