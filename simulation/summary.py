@@ -30,9 +30,11 @@ class Summary:
     latencies: Mapping[int, int]
     """Times from publication to effect in microseconds, rounded to three digits, and how often each was seen."""
     followers: int
-    """Events that follow another."""
+    """Events that follow another and were delivered: what the queue itself loses, no engine can handle."""
     lost: int
-    """Followers that were never handled."""
+    """Those of them that were never handled."""
+    waiting: int
+    """How many followers were parked at once, at most."""
     silent_faults: tuple[str, ...] = ()
     choices: tuple[int, ...] | None = None
     """What was chosen, if the run was explored and is violated."""
@@ -61,6 +63,8 @@ class Tally:
     events: int = 0
     followers: int = 0
     lost: int = 0
+    waiting: int = 0
+    """The sum over all runs of how many followers were parked at once, at most."""
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -74,6 +78,7 @@ class Tally:
         self.events += summary.counts.events
         self.followers += summary.followers
         self.lost += summary.lost
+        self.waiting += summary.waiting
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
@@ -133,6 +138,7 @@ def summarise(run: Run) -> Summary:
         latencies=latencies,
         followers=followers,
         lost=lost,
+        waiting=_longest_waitlist(run.history),
         silent_faults=run.silent_faults,
         choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
     )
@@ -140,19 +146,35 @@ def summarise(run: Run) -> Summary:
 
 def _effects(history: History) -> tuple[Counter[int], int, int]:
     published: dict[str, int] = {}
-    followers: set[str] = set()
+    following: set[str] = set()
+    delivered: set[str] = set()
     latencies: Counter[int] = Counter()
     handled: set[str] = set()
     for entry in history.entries:
         if entry.kind == "published":
             published.setdefault(entry.event, entry.at)
             if entry.details.get("follows"):
-                followers.add(entry.event)
+                following.add(entry.event)
+        elif entry.kind == "delivered":
+            delivered.add(entry.event)
         elif entry.kind == "ended" and entry.details.get("outcome") == "ok" and entry.event not in handled:
             handled.add(entry.event)
             if entry.event in published:
                 latencies[_rounded(entry.at - published[entry.event])] += 1
+    followers = following & delivered
     return latencies, len(followers), len(followers - handled)
+
+
+def _longest_waitlist(history: History) -> int:
+    waiting: set[str] = set()
+    longest = 0
+    for entry in history.entries:
+        if entry.kind == "parked":
+            waiting.add(entry.event)
+            longest = max(longest, len(waiting))
+        elif entry.kind in ("started", "dead-lettered"):
+            waiting.discard(entry.event)
+    return longest
 
 
 def _rounded(value: int) -> int:
