@@ -29,7 +29,7 @@ def execute(given: argparse.Namespace) -> int:
     """Replay the file and return the exit code."""
     from simulation.cli import EXIT_CODES, UNKNOWN
     from simulation.cli.telling import tell_run
-    from simulation.search.replays import load_replay, untraced
+    from simulation.search.replays import load_replay
     from simulation.world import Laboratory
 
     replay = load_replay(given.file)
@@ -40,7 +40,7 @@ def execute(given: argparse.Namespace) -> int:
     if not given.quiet:
         tell_run(run, replay.invariant)
     same_engine = given.engine in (None, replay.scenario.engine)
-    reproduced = not replay.digest or untraced(run) == replay.digest
+    reproduced = not replay.digest or run.digest == replay.digest
     if same_engine and not reproduced:
         sys.stdout.write(
             f"  {run.verdict}, but not the same history as when the file was written: another release of the engine, "

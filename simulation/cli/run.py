@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, replay
 from simulation.cli.strategies import add_strategy_options, strategy_from
 
@@ -37,6 +38,11 @@ def register(commands: Any) -> None:
     add_strategy_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--no-results", action="store_true", help="leave nothing behind")
+    parser.add_argument(
+        "--check-determinism",
+        action="store_true",
+        help="run everything in two processes with different hash seeds, and show the first entry that differs",
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="append the verdicts as Markdown, for a CI host")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")
@@ -77,6 +83,8 @@ def execute(given: argparse.Namespace) -> int:
     from simulation.world import Laboratory
 
     jobs = _jobs(given)
+    if given.check_determinism:
+        return check_determinism(jobs, given)
     gc.freeze()  # what was imported stays: no run's garbage is looked for among it
     output = Output(given, jobs)
     outcomes: list[Outcome] = []
@@ -138,6 +146,7 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
 
 
 def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
+    from simulation.search.failures import Failures
     from simulation.search.seeds import Plan, jobs_from, search
     from simulation.summary import summarise
 
@@ -152,7 +161,15 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
     else:
         plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
         outcome.guarantee = _guarantee(job, laboratory)
-        yield from search(plan, job.seeds, jobs_from(given.jobs), laboratory)
+        failures = Failures(job.scenario, job.engine, job.strategy)
+        ran: dict[int, bool] = {}
+        try:
+            for summary in search(plan, failures.first(job.seeds), jobs_from(given.jobs), laboratory):
+                ran[summary.seed] = summary.verdict == "violated"
+                yield summary
+        finally:
+            if not given.no_results:
+                failures.remember((seed for seed, failed in ran.items() if failed), ran)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:

@@ -23,7 +23,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simulation.history import History
 from simulation.scenario import BadScenario, Scenario, parse
 from simulation.search.oracles import Listed
 from simulation.search.scouting import scout
@@ -82,11 +81,9 @@ def replay_of(run: Run, invariant: str = "") -> Replay:
     engine = run.history.header.engine
     scenario = run.scenario.model_copy(update={"seed": run.seed, "engine": engine})
     steps = run.steps
-    # A history that was traced has entries that another may not have: only what is in both can be compared.
-    digest = untraced(run)
     if steps is None:
-        return Replay(scenario, None, Bounds(), digest, invariant)
-    return Replay(scenario, trimmed(steps.choices), steps.exploration.bounds, digest, invariant)
+        return Replay(scenario, None, Bounds(), run.digest, invariant)
+    return Replay(scenario, trimmed(steps.choices), steps.exploration.bounds, run.digest, invariant)
 
 
 def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
@@ -95,12 +92,6 @@ def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
     while end and not choices[end - 1]:
         end -= 1
     return tuple(choices[:end])
-
-
-def untraced(run: Run) -> str:
-    """Return the digest of a run's history without the commands and replies of a trace."""
-    kept = (entry for entry in run.history if entry.kind not in ("command", "reply"))
-    return History(run.history.header, kept).digest
 
 
 def load_replay(path: Path) -> Replay:
