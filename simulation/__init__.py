@@ -1,7 +1,7 @@
 """The harness: it drives virtual consumers against a real engine on a real Redis in virtual time, and judges.
 
 The public facade: `load` a scenario, or make one of your own log with `import_log`; `run` it and look at the `Run`;
-`hunt` for a seed that violates something; `sweep` over a grid of its values.
+`hunt` for a seed that violates something and `shrink` what you found; `sweep` over a grid of its values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from simulation.importing import import_log
     from simulation.invariants import judge
     from simulation.scenario import Scenario, load, loads
-    from simulation.search.studies import Hunt, Sweep, hunt, sweep
+    from simulation.search.studies import Hunt, Shrunk, Sweep, hunt, shrink, sweep
     from simulation.world import Laboratory, Run, run
 
 _HOMES = {
@@ -22,6 +22,7 @@ _HOMES = {
     "Laboratory": "simulation.world",
     "Run": "simulation.world",
     "Scenario": "simulation.scenario",
+    "Shrunk": "simulation.search.studies",
     "Sweep": "simulation.search.studies",
     "hunt": "simulation.search.studies",
     "import_log": "simulation.importing",
@@ -29,6 +30,7 @@ _HOMES = {
     "load": "simulation.scenario",
     "loads": "simulation.scenario",
     "run": "simulation.world",
+    "shrink": "simulation.search.studies",
     "sweep": "simulation.search.studies",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "Laboratory",
     "Run",
     "Scenario",
+    "Shrunk",
     "Sweep",
     "hunt",
     "import_log",
@@ -45,6 +48,7 @@ __all__ = [
     "load",
     "loads",
     "run",
+    "shrink",
     "sweep",
 ]
 

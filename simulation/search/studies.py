@@ -1,18 +1,22 @@
 """Studies: what a notebook asks of many runs, in one call. Part of the public facade.
 
-`hunt` looks for the first seed that violates an invariant; `sweep` runs a grid of scenarios and keeps its table.
+`hunt` looks for the first seed that violates an invariant; `shrink` makes what it found as small as it can be; `sweep`
+runs a grid of scenarios and keeps its table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulation.engines import resolve
 from simulation.scenario import Scenario
 from simulation.search.grid import Axis, cells, measure
+from simulation.search.replays import Replay, replay_of
 from simulation.search.seeds import Plan, search
+from simulation.search.shrinking import Shrinker
 from simulation.summary import Summary, Tally
 from simulation.world import Laboratory, Run
 
@@ -86,6 +90,57 @@ def hunt(
         first = tally.first_violating
         run = None if first is None else laboratory.run(scenario, first, chosen)
     return Hunt(scenario, chosen, tally, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """The smallest run that was found to violate an invariant."""
+
+    replay: Replay
+    run: Run
+    """The run, with every Redis command and reply in its history."""
+    size: str
+    """How large it is, in words."""
+    tried: int
+    """How many runs it took to find it."""
+
+    @property
+    def story(self) -> str:
+        """What was chosen and what happened, step by step."""
+        from simulation.telling import choices, story, violation_of
+
+        violation = violation_of(self.run, self.replay.invariant)
+        lines = story(self.run, violation) if violation else ()
+        return "\n".join([*choices(self.run), *(line.text for line in lines)])
+
+    def write(self, file: str | Path) -> Path:
+        """Write the run to a file for `causim replay`, and return its path. Raises OSError."""
+        import tomli_w
+
+        path = Path(file)
+        path.write_text(tomli_w.dumps(self.replay.written()), encoding="utf-8")
+        return path
+
+    def __repr__(self) -> str:
+        return f"<Shrunk: {self.size}; {self.replay.invariant} is violated; {self.tried:,} runs>"
+
+
+def shrink(run: Run, invariant: str = "", *, tries: int = 60, most: int = 20_000, store: str = "auto") -> Shrunk:
+    """Make a run that violates an invariant as small as it can be.
+
+    Args:
+        run: a run that violates something.
+        invariant: what it is to violate; its first violation by default.
+        tries: how many orders to try of a simpler scenario before it is given up. More is smaller, and takes longer.
+        most: how many runs to make at most.
+        store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
+
+    Raises NothingToShrink if the run does not violate the invariant, StoreUnavailable.
+    """
+    with Laboratory(store) as laboratory:
+        start = replay_of(run, invariant)
+        *_, best = Shrinker(laboratory, start, invariant, most=most, tries=tries).improvements()
+        return Shrunk(best.replay, best.replay.perform(laboratory, trace=True), best.size, best.tried)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 import simulation
-from simulation import Laboratory, hunt, import_log, load, loads, run, sweep
+from simulation import Laboratory, hunt, import_log, load, loads, run, shrink, sweep
 from simulation.importing import BadLog
 from simulation.search.grid import BadAxis
+from simulation.search.replays import load_replay
 from simulation.summary import summarise
 
 PAIR = 'name = "pair"\n[workload]\nkind = "chains"\nlength = 2\n[broker]\ndelay = {uniform = ["1ms", "20ms"]}\n'
@@ -113,3 +114,12 @@ async def test_the_dead_of_a_run_do_not_use_the_loop_that_it_was_called_in(
     for seed in (1, 2, 3):
         laboratory.run(load("scenarios/sweeps/lease-and-handler-time.toml"), seed)
     assert asked == []
+
+
+def test_shrink_keeps_the_smallest_run_with_its_story(tmp_path: Path) -> None:
+    found = hunt(loads(PAIR), engine="null", seeds=50)
+    assert found.run is not None
+    smallest = shrink(found.run, tries=5)
+    assert smallest.size.startswith("1 event, 1 consumer, no faults")
+    assert "began to handle a" in smallest.story
+    assert load_replay(smallest.write(tmp_path / "race.toml")).written() == smallest.replay.written()
