@@ -193,6 +193,15 @@ class PolicyTable(_Table):
     in_flight_wait: Duration = Field(8_000_000, gt=0, description="how long a follower waits for a leader in flight")
     depth: Count = Field(20, description="how deep handlers may call each other")
 
+    @model_validator(mode="after")
+    def _remembers_longer_than_followers_wait(self) -> Self:
+        if self.retention < self.lookback:
+            raise ValueError(
+                f"'retention' ({format_duration(self.retention)}) must be at least 'lookback' "
+                f"({format_duration(self.lookback)}): else a leader is forgotten while its followers wait for it"
+            )
+        return self
+
 
 class Judge(_Table):
     """What is asked of the history."""
