@@ -69,8 +69,8 @@ READINGS: Mapping[str, Reading] = {
     "no-stuck-worker": Reading(
         ("handler-failed", "dead-lettered"),
         "The last two times enclose the silence: the consumer wrote nothing down about this event and its family. For a"
-        " sweep they are the last sweep and the moment at which the next was overdue; for a poison event, its first"
-        " rejection and the last.",
+        " sweep they are the ends of two sweeps, or the end of one and of the history. For a poison event they are its"
+        " first rejection, and its last or the moment when the world went quiet.",
     ),
     "payload-intact": Reading(
         ("parked", "released"),
