@@ -15,6 +15,13 @@ BEGIN = (
         edits=(Edit(SHARED, 'if state[1] then\n    forget(e.id)', 'if false then\n    forget(e.id)'),),
     ),
     Mutant(
+        name="ghost-lease",
+        planted="begin does not know its own token again: a repeated request is held up by itself",
+        scenario="begin-repeated.toml",
+        convicted_by=("prompt-release",),
+        edits=(Edit(SHARED, "if owner == e.token then", "if false then"),),
+    ),
+    Mutant(
         name="skip-held",
         planted="begin grants a lease that somebody else holds",
         scenario="ladder/n07-slow-handler.toml",
@@ -130,7 +137,7 @@ BEGIN = (
     Mutant(
         name="one-payload-a-leader",
         planted="what parked events say is kept by leader: siblings overwrite each other",
-        scenario="fan-out.toml",
+        scenario="ladder/n16-fresh-sibling.toml",
         convicted_by=("nothing-lost", "handled-once", "payload-intact", "mutual-exclusion"),
         edits=(
             Edit(SHARED, 'redis.call("SET", key("event:" .. id), payload)', 'redis.call("SET", key("event:" .. leader), payload)'),
@@ -280,10 +287,13 @@ ADVANCE = (
     ),
     Mutant(
         name="two-drainers",
-        planted="advance does not ask whether the queue was taken over by somebody else",
+        planted="nobody who drains a queue asks whether somebody else has taken it over",
         scenario="paused-drainer.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit("advance", "if drainer and drainer ~= drain then", "if false then"),),
+        edits=(
+            Edit("advance", "if drainer and drainer ~= drain then", "if false then"),
+            Edit(SHARED, 'return leader ~= "" and redis.call("HGET", key("drainers"), leader) == token', 'return leader ~= ""'),
+        ),
     ),
 )
 
@@ -303,18 +313,11 @@ FAIL = (
         edits=(Edit("fail", 'redis.call("HDEL", key("claimants"), id)\n', 'forget(id)\nif true then return {"freed"} end\n'),),
     ),
     Mutant(
-        name="never-give-up",
-        planted="a released event whose handler always fails is tried for ever",
-        scenario="poisonous-follower.toml",
-        convicted_by=("no-stuck-worker", "nothing-lost", "lost-followers-surface"),
-        edits=(Edit("fail", 'if attempts < max_attempts then', "if true then"),),
-    ),
-    Mutant(
-        name="dead-end",
-        planted="when a released event is given up, nobody looks at what waits for it",
-        scenario="poisonous-follower.toml",
-        convicted_by=("lost-followers-surface", "nothing-lost"),
-        edits=(Edit("fail", 'if redis.call("ZCARD", key("queue:" .. id)) > 0 then', "if false then"),),
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("nothing-lost",),
+        edits=(Edit("fail", "if attempts < max_attempts then", "if false then"),),
     ),
 )
 
@@ -342,13 +345,6 @@ SWEEP = (
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("lost-followers-surface",),
         edits=(Edit("sweep", "now - lookback,", "now - 2 * lookback,"),),
-    ),
-    Mutant(
-        name="rescue-the-middle",
-        planted="the sweep rescues an event though its leader is parked and will be rescued itself",
-        scenario="ladder/n14-lost-by-event.toml",
-        convicted_by=("causal-order",),
-        edits=(Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),),
     ),
     Mutant(
         name="sweep-pops",
@@ -385,6 +381,13 @@ SWEEP = (
         edits=(Edit("sweep", '"LIMIT", 0, batch)', '"LIMIT", 0, 0)'),),
     ),
     Mutant(
+        name="sweep-once",
+        planted="a repeated sweep does not know what it has claimed before",
+        scenario="sweep-repeated.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(Edit("sweep", 'if redis.call("EXISTS", record) == 1 then', "if false then"),),
+    ),
+    Mutant(
         name="sweep-record-for-ever",
         planted="what a sweep has found is remembered for ever",
         scenario="ladder/n02-lost-chain-twice.toml",
@@ -395,11 +398,11 @@ SWEEP = (
 
 STEPS = (
     Mutant(
-        name="unpark-keeps",
-        planted="unpark leaves the event parked",
+        name="unpark-too-much",
+        planted="unpark forgets what waits for the event, too",
         scenario="steps.toml",
-        convicted_by=("handled-once", "clean-store", "sibling-order"),
-        edits=(Edit("unpark", "forget(id)\n", ""),),
+        convicted_by=("nothing-lost",),
+        edits=(Edit("unpark", "forget(id)\n", 'forget(id)\nredis.call("DEL", key("queue:" .. id))\n'),),
         host=StepwiseEngine,
         seeds=10,
     ),
@@ -420,6 +423,14 @@ STEPS = (
             Edit("claim", 'redis.call("DEL", key("queue:" .. leader))\n', ""),
             Edit("claim", "local ids = ", 'redis.call("DEL", key("queue:" .. leader))\nlocal ids = '),
         ),
+        host=StepwiseEngine,
+    ),
+    Mutant(
+        name="rescue-the-middle",
+        planted="the sweep rescues an event though its leader is parked and will be rescued itself",
+        scenario="steps-lost.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),),
         host=StepwiseEngine,
     ),
     Mutant(
