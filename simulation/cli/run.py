@@ -47,7 +47,7 @@ def register(commands: Any) -> None:
 def add_world_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which engine runs on which store."""
     parser.add_argument(
-        "--engine", metavar="E", help="native, prefect, prefect@VERSION, null or module:Class (default: the scenario's)"
+        "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
     )
     parser.add_argument(
         "--store", default="auto", help="server, embedded, redis://host:port/db (default: server where it can run)"

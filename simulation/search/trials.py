@@ -1,20 +1,21 @@
-"""Trials of mutants: a mutant is convicted by the right invariant within its budget, and its host is not."""
+"""Trials of mutants: each must be convicted by the right invariant within its budget, and its host must not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from simulation.engines import MUTANT
 from simulation.engines.mutants import Mutant
-from simulation.engines.native import NativeEngine
 from simulation.scenario import BadScenario, Scenario, load
 from simulation.world import Laboratory
 
 SHIPPED = Path("scenarios")
-BESIDE = Path(__file__).parents[1] / "engines/mutants/scenarios"
+BESIDE = Path(__file__).parents[1] / "engines" / "mutants" / "scenarios"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,45 +23,62 @@ class Trial:
     """What came of one mutant."""
 
     mutant: Mutant
-    convicted_by: tuple[str, ...]
-    """All invariants that convicted it in the run that ended the trial."""
-    seed: int | None
-    """The seed of that run; None if the mutant survived."""
     schedules: int
-    """How many runs there were until then."""
+    """How many runs of it there were."""
+    seed: int | None = None
+    """The seed of the run that convicted it; None if it survived them all."""
+    convicted_by: tuple[str, ...] = ()
+    """The invariants that it violated in that run, the earliest first."""
     host_violates: tuple[str, ...] = ()
-    """What its host violates in the same scenario with the same seeds: nothing, or the trial proves nothing."""
+    """What its host violates in the same scenario with the same seeds: anything here, and the trial proves nothing."""
 
     @property
     def ok(self) -> bool:
-        """Whether the trial ended as it must."""
+        """Whether the trial ended as it must: a mutant is convicted, an equivalent one is not."""
         return not self.host_violates and bool(self.mutant.equivalent) == (self.seed is None)
 
 
 class Court:
-    """Tries mutants, one after the other, on one store."""
+    """Tries mutants on one store."""
 
-    def __init__(self, laboratory: Laboratory) -> None:
+    def __init__(self, laboratory: Laboratory, shipped: Path = SHIPPED) -> None:
         self._laboratory = laboratory
-        self._host = cache(self._violated)
+        self._shipped = shipped
+        self._known = cache(self._violations)
+        """What the hosts violate: many mutants share a scenario, and so do their hosts."""
 
-    def trials(self, mutants: Iterable[Mutant], seeds: int | None = None) -> Iterator[Trial]:
-        """Yield a trial for each mutant. `seeds` takes the place of their own budgets."""
-        for mutant in mutants:
-            yield self.trial(mutant, seeds or mutant.seeds)
+    def trial(self, mutant: Mutant, seeds: int | None = None) -> Trial:
+        """Run a mutant until it is convicted or its budget is spent, and its host beside it.
 
-    def trial(self, mutant: Mutant, seeds: int) -> Trial:
-        """Run a mutant until it is convicted or its budget is spent, and its host beside it."""
-        engine = MUTANT + mutant.name
-        host = HOSTS[mutant.host]
+        `seeds` takes the place of the mutant's own budget. Raises BadScenario, UnknownEngine, StoreUnavailable.
+        """
+        budget = seeds or mutant.seeds
         host_violates: tuple[str, ...] = ()
-        for number, seed in enumerate(range(1, seeds + 1), start=1):
-            host_violates = host_violates or self._host(mutant.scenario, host, seed)
-            found = self._violated(mutant.scenario, engine, seed)
-            if mutant.equivalent and found or set(found) & set(mutant.convicted_by):
-                return Trial(mutant, found, seed, number, host_violates)
-        return Trial(mutant, (), None, seeds, host_violates)
+        with _in_silence():
+            for seed in range(1, budget + 1):
+                host_violates = host_violates or self._known(mutant.scenario, mutant.host, seed)
+                found = self._violations(mutant.scenario, MUTANT + mutant.name, seed)
+                if found if mutant.equivalent else set(found) & set(mutant.convicted_by):
+                    return Trial(mutant, seed, seed, found, host_violates)
+        return Trial(mutant, budget, host_violates=host_violates)
 
-    def _violated(self, name: str, engine: str, seed: int) -> tuple[str, ...]:
-        run = self._laboratory.run(scenario_of(name), seed, engine)
+    def _violations(self, name: str, engine: str, seed: int) -> tuple[str, ...]:
+        run = self._laboratory.run(self._scenario(name), seed, engine)
         return tuple(dict.fromkeys(violation.invariant for violation in run.judgement.violations))
+
+    def _scenario(self, name: str) -> Scenario:
+        for folder in (BESIDE, self._shipped):
+            if (folder / name).exists():
+                return load(folder / name)
+        raise BadScenario(f"{self._shipped / name}: no such file; run this where the project's scenarios are")
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Log nothing: a broken engine complains of every event, and nobody is helped by that here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

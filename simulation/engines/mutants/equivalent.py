@@ -9,7 +9,13 @@ MUTANTS = (
         name="heads-without-nx",
         planted="parking an event once more sets its place among the heads again: the second ZADD has lost its NX",
         scenario="parked-again.toml",
-        edits=(Edit(SHARED, 'redis.call("ZADD", key("heads"), "NX", redis.call(', 'redis.call("ZADD", key("heads"), redis.call('),),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("heads"), "NX", redis.call(',
+                'redis.call("ZADD", key("heads"), redis.call(',
+            ),
+        ),
         equivalent="a head's score is copied from the waitlist, where NX keeps it as it is for as long as the event is"
         " parked: what is written again is what is there. (drop-nx takes both.)",
     ),

@@ -12,6 +12,7 @@ from functools import cache
 
 from ordering import CausalOrdering
 from ordering.scripts import Script, assemble, script, source
+from simulation.engines import resolve
 from simulation.engines.native import NativeEngine
 
 SHARED = "shared"
@@ -52,7 +53,7 @@ class Mutant:
     - `seeds`: within how many seeds that must happen.
     - `edits`: what is changed in which scripts.
     - `ordering`: the class in which it is planted, if it is no matter of scripts.
-    - `host`: the engine that it differs from: the native one, by one of its ways of use.
+    - `host`: the engine that it differs from: the native one, or one that calls it in another way.
     - `equivalent`: why no history can tell it from its host, if that is so.
     """
 
@@ -63,15 +64,16 @@ class Mutant:
     seeds: int = 1
     edits: tuple[Edit, ...] = ()
     ordering: type[CausalOrdering] = CausalOrdering
-    host: type[NativeEngine] = NativeEngine
+    host: str = "native"
     equivalent: str = ""
 
 
 def plant(mutant: Mutant) -> type[NativeEngine]:
     """Return the engine of a mutant. Raises StaleMutant."""
-    scripts = staticmethod(_finder(mutant))
-    ordering = type(mutant.ordering.__name__, (mutant.ordering,), {"scripts": scripts})
-    return type(mutant.host.__name__, (mutant.host,), {"ordering": ordering, "__doc__": mutant.planted})
+    host = resolve(mutant.host)
+    assert issubclass(host, NativeEngine), f"{mutant.host} is not made of an ordering that can be exchanged"
+    ordering = type("MutantOrdering", (mutant.ordering,), {"scripts": staticmethod(_finder(mutant))})
+    return type("MutantEngine", (host,), {"ordering": ordering, "__doc__": mutant.planted})
 
 
 def _finder(mutant: Mutant) -> Callable[[str], Script]:

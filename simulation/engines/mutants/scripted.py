@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from simulation.engines.batches import BatchEngine
 from simulation.engines.mutants.planting import SHARED, Edit, Mutant
-from simulation.engines.steps import StepwiseEngine
 
 BEGIN = (
     Mutant(
@@ -12,7 +10,7 @@ BEGIN = (
         planted="begin does not ask whether the event was handled before",
         scenario="duplicates.toml",
         convicted_by=("handled-once",),
-        edits=(Edit(SHARED, 'if state[1] then\n    forget(e.id)', 'if false then\n    forget(e.id)'),),
+        edits=(Edit(SHARED, "if state[1] then\n    forget(e.id)", "if false then\n    forget(e.id)"),),
     ),
     Mutant(
         name="ghost-lease",
@@ -43,8 +41,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                'park(e.id, e.leader, e.occurred, e.payload)\n  local left',
-                'local left',
+                "park(e.id, e.leader, e.occurred, e.payload)\n  local left",
+                "local left",
             ),
         ),
     ),
@@ -68,8 +66,16 @@ BEGIN = (
         scenario="parked-again.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
-            Edit(SHARED, 'redis.call("ZADD", key("waitlist"), "NX", now, id)', 'redis.call("ZADD", key("waitlist"), now, id)'),
-            Edit(SHARED, 'redis.call("ZADD", key("heads"), "NX", redis.call(', 'redis.call("ZADD", key("heads"), redis.call('),
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("waitlist"), "NX", now, id)',
+                'redis.call("ZADD", key("waitlist"), now, id)',
+            ),
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("heads"), "NX", redis.call(',
+                'redis.call("ZADD", key("heads"), redis.call(',
+            ),
         ),
     ),
     Mutant(
@@ -119,7 +125,7 @@ BEGIN = (
         planted="fencing tokens do not grow: every holder gets the first one",
         scenario="paused-holder.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, 'local fence = redis.call("INCR", key("fence"))', 'local fence = 2'),),
+        edits=(Edit(SHARED, 'local fence = redis.call("INCR", key("fence"))', "local fence = 2"),),
     ),
     Mutant(
         name="order-of-arrival",
@@ -140,7 +146,11 @@ BEGIN = (
         scenario="ladder/n16-fresh-sibling.toml",
         convicted_by=("nothing-lost", "handled-once", "payload-intact", "mutual-exclusion"),
         edits=(
-            Edit(SHARED, 'redis.call("SET", key("event:" .. id), payload)', 'redis.call("SET", key("event:" .. leader), payload)'),
+            Edit(
+                SHARED,
+                'redis.call("SET", key("event:" .. id), payload)',
+                'redis.call("SET", key("event:" .. leader), payload)',
+            ),
             Edit(SHARED, 'redis.call("GET", key("event:" .. id))', 'redis.call("GET", key("event:" .. leader))'),
         ),
     ),
@@ -292,7 +302,11 @@ ADVANCE = (
         convicted_by=("sibling-order",),
         edits=(
             Edit("advance", "if drainer and drainer ~= drain then", "if false then"),
-            Edit(SHARED, 'return leader ~= "" and redis.call("HGET", key("drainers"), leader) == token', 'return leader ~= ""'),
+            Edit(
+                SHARED,
+                'return leader ~= "" and redis.call("HGET", key("drainers"), leader) == token',
+                'return leader ~= ""',
+            ),
         ),
     ),
 )
@@ -310,7 +324,11 @@ FAIL = (
         planted="a released event whose handler fails is forgotten",
         scenario="failing-follower.toml",
         convicted_by=("nothing-lost",),
-        edits=(Edit("fail", 'redis.call("HDEL", key("claimants"), id)\n', 'forget(id)\nif true then return {"freed"} end\n'),),
+        edits=(
+            Edit(
+                "fail", 'redis.call("HDEL", key("claimants"), id)\n', 'forget(id)\nif true then return {"freed"} end\n'
+            ),
+        ),
     ),
     Mutant(
         name="give-up-early",
@@ -403,7 +421,7 @@ STEPS = (
         scenario="steps.toml",
         convicted_by=("nothing-lost",),
         edits=(Edit("unpark", "forget(id)\n", 'forget(id)\nredis.call("DEL", key("queue:" .. id))\n'),),
-        host=StepwiseEngine,
+        host="native-steps",
         seeds=10,
     ),
     Mutant(
@@ -412,7 +430,7 @@ STEPS = (
         scenario="steps.toml",
         convicted_by=("prompt-release",),
         edits=(Edit("park", "park(ARGV[1], ARGV[2],", "park(ARGV[1], ARGV[1],"),),
-        host=StepwiseEngine,
+        host="native-steps",
     ),
     Mutant(
         name="read-after-delete",
@@ -423,7 +441,7 @@ STEPS = (
             Edit("claim", 'redis.call("DEL", key("queue:" .. leader))\n', ""),
             Edit("claim", "local ids = ", 'redis.call("DEL", key("queue:" .. leader))\nlocal ids = '),
         ),
-        host=StepwiseEngine,
+        host="native-steps",
     ),
     Mutant(
         name="rescue-the-middle",
@@ -431,7 +449,7 @@ STEPS = (
         scenario="steps-lost.toml",
         convicted_by=("causal-order",),
         edits=(Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),),
-        host=StepwiseEngine,
+        host="native-steps",
     ),
     Mutant(
         name="claim-without-deadline",
@@ -439,7 +457,7 @@ STEPS = (
         scenario="steps-crashing.toml",
         convicted_by=("nothing-lost",),
         edits=(Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),),
-        host=StepwiseEngine,
+        host="native-steps",
         seeds=10,
     ),
 )
@@ -450,8 +468,8 @@ BATCHES = (
         planted="begin_many takes every event of a batch for granted as soon as its leader is in the batch too",
         scenario="batches.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("begin_many", 'if answer[1] == "granted" then together', 'if true then together'),),
-        host=BatchEngine,
+        edits=(Edit("begin_many", 'if answer[1] == "granted" then together', "if true then together"),),
+        host="native-batches",
         seeds=10,
     ),
     Mutant(
@@ -459,8 +477,10 @@ BATCHES = (
         planted="begin_many grants a follower along with its leader though earlier siblings are parked",
         scenario="batches.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit(SHARED, 'together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0', "together[leader]"),),
-        host=BatchEngine,
+        edits=(
+            Edit(SHARED, 'together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0', "together[leader]"),
+        ),
+        host="native-batches",
         seeds=10,
     ),
     Mutant(
@@ -469,7 +489,7 @@ BATCHES = (
         scenario="batches.toml",
         convicted_by=("prompt-release", "nothing-lost"),
         edits=(Edit("complete_many", 'waiting and "1" or "0"', '"0"'),),
-        host=BatchEngine,
+        host="native-batches",
     ),
 )
 

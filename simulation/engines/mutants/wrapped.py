@@ -14,7 +14,6 @@ from ordering.leases import Grant
 from ordering.scripts import text, words
 from ordering.terms import id_of, leader_of, milliseconds
 from simulation.engines.mutants.planting import SHARED, Edit, Mutant
-from simulation.engines.steps import StepwiseEngine
 
 
 class _LocalClock(CausalOrdering):
@@ -90,7 +89,7 @@ MUTANTS = (
         planted="begin is split in two: one step looks at the leader, another parks, and the leader completes in between",
         scenario="ladder/r2-orphan.toml",
         convicted_by=("prompt-release",),
-        seeds=40,
+        seeds=20,
         ordering=_LooksThenParks,
     ),
     Mutant(
@@ -98,7 +97,7 @@ MUTANTS = (
         planted="begin is split in two: one step looks whether somebody holds the event, another takes the lease by force",
         scenario="ladder/n11-duplicate-between-check-and-lock.toml",
         convicted_by=("mutual-exclusion", "handled-once"),
-        seeds=10,
+        seeds=2,
         ordering=_LooksThenTakes,
     ),
     Mutant(
@@ -129,6 +128,6 @@ MUTANTS = (
         convicted_by=("prompt-release",),
         seeds=10,
         ordering=_ClaimsThenCompletes,
-        host=StepwiseEngine,
+        host="native-steps",
     ),
 )
