@@ -73,7 +73,7 @@ class CausalOrdering:
 
     errors = Errors()
     scripts = staticmethod(script)
-    """Finds a script by its name: whoever wants to see the engine fail puts others in its place, in a class of his own."""
+    """Finds a script by its name. Who wants to see the engine fail puts another in its place, in a class of his own."""
 
     def __init__(
         self,

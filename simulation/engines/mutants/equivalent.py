@@ -9,6 +9,7 @@ MUTANTS = (
         name="heads-without-nx",
         planted="parking an event once more sets its place among the heads again: the second ZADD has lost its NX",
         scenario="parked-again.toml",
+        seeds=2,
         edits=(
             Edit(
                 SHARED,
@@ -23,6 +24,7 @@ MUTANTS = (
         name="park-swapped",
         planted="park has two commands swapped: it queues the event before it notes its leader",
         scenario="late-leader.toml",
+        seeds=5,
         edits=(
             Edit(
                 SHARED,
@@ -39,6 +41,7 @@ MUTANTS = (
         name="middle-parked-again",
         planted="the sweep returns an event though its leader is parked and will be rescued itself",
         scenario="ladder/n14-lost-by-event.toml",
+        seeds=2,
         edits=(Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),),
         equivalent="begin asks once more: a leader that is parked is expected, so the event is parked again, at its"
         " old place. (rescue-the-middle plants the same in a caller that does not ask begin, and is convicted.)",
@@ -47,6 +50,7 @@ MUTANTS = (
         name="renew-forgets-claim",
         planted="renew prolongs the lease, and not the claim of a released event",
         scenario="long-release.toml",
+        seeds=5,
         edits=(Edit("renew", 'redis.call("ZADD", key("claims"), "XX", now + lease, id)\n', ""),),
         equivalent="whoever reads a claim reads the lease before: the sweep sets a lapsed claim by the lease that is"
         " left, and begin says held.",
@@ -54,7 +58,8 @@ MUTANTS = (
     Mutant(
         name="complete-whose-lease",
         planted="complete does not ask whose lease it ends",
-        scenario="crashing-consumers.toml",
+        scenario="paused-before-recording.toml",
+        seeds=5,
         edits=(Edit(SHARED, '  if owner and owner ~= token then return "lost" end\n', ""),),
         equivalent="whoever completes has had an effect, so it is true that the event was handled. The other holder"
         " will be told lost, and has had, or will have, the effect that it has in the native engine too; nobody else"

@@ -37,8 +37,8 @@ class Edit:
         found = text.count(self.old)
         if found != self.times:
             raise StaleMutant(
-                f"mutant {mutant!r} is stale: ordering/lua/{self.script}.lua has {found} times, not {self.times} times, "
-                f"the text {self.old!r}; renew the edit in simulation/engines/mutants"
+                f"mutant {mutant!r} is stale: it changes a text that ordering/lua/{self.script}.lua should have "
+                f"{self.times} times, and it has it {found} times: {self.old!r}; renew it in simulation/engines/mutants"
             )
         return text.replace(self.old, self.new)
 

@@ -99,7 +99,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                '    redis.call("ZADD", key("claims"), now + lease, id)\n    redis.call("HSET", key("claimants"), id, token)\n',
+                '    redis.call("ZADD", key("claims"), now + lease, id)\n'
+                '    redis.call("HSET", key("claimants"), id, token)\n',
                 "",
             ),
         ),
@@ -130,7 +131,7 @@ BEGIN = (
     Mutant(
         name="order-of-arrival",
         planted="siblings are queued in the order in which they were parked, not in which they occurred",
-        scenario="fan-out.toml",
+        scenario="siblings.toml",
         convicted_by=("sibling-order",),
         edits=(
             Edit(
@@ -251,14 +252,16 @@ COMPLETE = (
             Edit(
                 SHARED,
                 'return {"granted", id, grant(id, token, leader, lease, keep), payload}',
-                'local fence = grant(id, token, leader, lease, keep)\n      forget(id)\n      return {"granted", id, fence, payload}',
+                "local fence = grant(id, token, leader, lease, keep)\n"
+                "      forget(id)\n"
+                '      return {"granted", id, fence, payload}',
             ),
         ),
     ),
     Mutant(
         name="latest-first",
         planted="of the events that wait for a leader, the latest is handed out first",
-        scenario="fan-out.toml",
+        scenario="ladder/n12-duplicate-of-a-claimed-follower.toml",
         convicted_by=("sibling-order",),
         edits=(
             Edit(
@@ -288,7 +291,7 @@ ADVANCE = (
     Mutant(
         name="stop-after-one",
         planted="a drain ends after the first follower, whoever else waits in the queue",
-        scenario="fan-out.toml",
+        scenario="siblings.toml",
         convicted_by=("prompt-release", "nothing-lost"),
         edits=(
             Edit("advance", "local answer = next_of(leader, drain, next_token, lease, keep)", "local answer = nil"),
@@ -419,7 +422,7 @@ STEPS = (
         name="unpark-too-much",
         planted="unpark forgets what waits for the event, too",
         scenario="steps.toml",
-        convicted_by=("nothing-lost",),
+        convicted_by=("prompt-release", "nothing-lost"),
         edits=(Edit("unpark", "forget(id)\n", 'forget(id)\nredis.call("DEL", key("queue:" .. id))\n'),),
         host="native-steps",
         seeds=10,

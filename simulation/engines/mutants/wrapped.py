@@ -86,7 +86,7 @@ MUTANTS = (
     ),
     Mutant(
         name="look-then-park",
-        planted="begin is split in two: one step looks at the leader, another parks, and the leader completes in between",
+        planted="begin is split in two: one step looks at the leader, and another parks the event",
         scenario="ladder/r2-orphan.toml",
         convicted_by=("prompt-release",),
         seeds=20,
@@ -94,7 +94,7 @@ MUTANTS = (
     ),
     Mutant(
         name="look-then-take",
-        planted="begin is split in two: one step looks whether somebody holds the event, another takes the lease by force",
+        planted="begin is split in two: one step looks who holds the event, and another takes the lease by force",
         scenario="ladder/n11-duplicate-between-check-and-lock.toml",
         convicted_by=("mutual-exclusion", "handled-once"),
         seeds=2,
@@ -123,7 +123,7 @@ MUTANTS = (
     ),
     Mutant(
         name="claim-then-complete",
-        planted="a completion has two commands swapped: it claims the followers, and only then marks the leader as handled",
+        planted="a completion has two commands swapped: followers are claimed before their leader is marked",
         scenario="steps.toml",
         convicted_by=("prompt-release",),
         seeds=10,
