@@ -21,15 +21,15 @@ MUTANTS: Mapping[str, Mutant] = {
 
 
 class UnknownMutant(Exception):
-    """There is no such mutant. The message names those that there are."""
+    """There is no such mutant. The message says how to find those that there are."""
 
 
 def find(name: str) -> Mutant:
     """Return a mutant by its name. Raises UnknownMutant."""
     if name not in MUTANTS:
         near = get_close_matches(name, MUTANTS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UnknownMutant(f"no mutant is called {name!r}{hint} (known: {', '.join(MUTANTS)})")
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UnknownMutant(f"no mutant is called {name!r}; {hint}`causim list mutants` names them")
     return MUTANTS[name]
 
 
