@@ -53,7 +53,7 @@ def register(commands: Any) -> None:
 def add_world_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which engine runs on which store."""
     parser.add_argument(
-        "--engine", metavar="E", help="native, prefect, prefect@VERSION, null or module:Class (default: the scenario's)"
+        "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
     )
     add_store_options(parser)
 

@@ -15,22 +15,24 @@ from ordering import (
     Policy,
     fencing_token,
 )
-from ordering.scripts import script
 from simulation.engines import EngineContext, Outcome
 
 
 class NativeEngine:
     """One consumer of `ordering`."""
 
-    @staticmethod
-    def scripts() -> Mapping[str, str]:
+    ordering: type[CausalOrdering] = CausalOrdering
+    """The ordering that it is a consumer of; a mutant's is another."""
+
+    @classmethod
+    def scripts(cls) -> Mapping[str, str]:
         """Return the names of the engine's scripts by their digests, so that faults can be about them."""
         names = (file.name.removesuffix(".lua") for file in (files("ordering") / "lua").iterdir())
-        return {script(name).digest: name for name in names if name != "shared"}
+        return {cls.ordering.scripts(name).digest: name for name in names if name != "shared"}
 
     def __init__(self, context: EngineContext) -> None:
         policy = context.policy
-        self._ordering = CausalOrdering(
+        self._ordering = self.ordering(
             context.scope,
             redis=context.connect(),
             policy=Policy(
