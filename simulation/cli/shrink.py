@@ -27,6 +27,9 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="S", help="which seed of a scenario file (default: its own)")
     parser.add_argument("--invariant", default="", metavar="NAME", help="which violation (default: the run's first)")
+    parser.add_argument(
+        "--tries", type=count, default=60, metavar="N", help="orders to try of a simpler scenario (default: 60)"
+    )
     parser.add_argument("--most", type=count, default=20_000, metavar="N", help="make at most N runs (default: 20000)")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: shrunk.toml in the folder of the results)"
@@ -47,7 +50,7 @@ def execute(given: argparse.Namespace) -> int:
     best: Better | None = None
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
-        shrinker = Shrinker(laboratory, start, given.invariant, most=given.most)
+        shrinker = Shrinker(laboratory, start, given.invariant, most=given.most, tries=given.tries)
         try:
             for better in shrinker.improvements():
                 if not given.quiet and (best is None or better.size != best.size):
