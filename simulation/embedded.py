@@ -83,10 +83,6 @@ class EmbeddedStore:
         """Forget all data."""
         FakeStrictRedis(server=self._server).flushall()
 
-    def forget_scripts(self) -> None:
-        """Forget the scripts that were sent."""
-        FakeStrictRedis(server=self._server).script_flush()
-
     def shift(self, offset: int) -> None:
         """Do nothing: the world's clock is shifted, and fakeredis reads that."""
 

@@ -22,6 +22,7 @@ import hiredis
 
 from simulation.distributions import Distribution
 from simulation.loop import Process, SimulatedLoop
+from simulation.scripts import ABOUT_SCRIPTS, Scripts
 from simulation.servers import Link, Store, command
 from simulation.steps import EVERYTHING, Steps
 from simulation.streams import Stream, Streams
@@ -125,6 +126,7 @@ class Network:
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Whoever waits for certain packets: each is shown every packet and its fate, and may change that."""
         self.gate: Gate = lambda consumer: True
+        self.scripts = Scripts()
         self.trace = trace
         self.steps = steps
         self.packets = 0
@@ -369,7 +371,8 @@ class Wire(asyncio.Transport):
             return b"-ERR a blocking command cannot run in virtual time; poll instead\r\n" * len(packet.commands)
         store = self._network.store
         store.set_time(self._network.loop.now)
-        request = b"".join(command(*words) for words in packet.commands)
+        commands = self._network.scripts.admit(packet.commands) if verbs & ABOUT_SCRIPTS else packet.commands
+        request = b"".join(command(*words) for words in commands)
         if verbs & SUBSCRIBING and not self._listens:
             self._listens = True
             self._network.listen(self)

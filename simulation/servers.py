@@ -81,10 +81,6 @@ class Store(Protocol):
         """Forget all data."""
         ...
 
-    def forget_scripts(self) -> None:
-        """Forget the scripts that were sent, as a server does that starts anew."""
-        ...
-
     def shift(self, offset: int) -> None:
         """Show a time that is wrong by so many microseconds."""
         ...
@@ -217,10 +213,6 @@ class _SocketStore:
         """Forget all data."""
         self.ask(command("FLUSHALL"))
 
-    def forget_scripts(self) -> None:
-        """Forget the scripts that were sent."""
-        self.ask(command("SCRIPT", "FLUSH"))
-
     def shift(self, offset: int) -> None:
         """Refuse: the server's clock is not ours."""
         raise NotImplementedError
@@ -338,10 +330,10 @@ class ServerStore(_SocketStore):
         self.set_time(0)
 
     def begin(self, epoch: datetime) -> None:
-        """Forget all data and scripts, and set the clock to the start of a run."""
+        """Forget all data, and set the clock to the start of a run."""
         self._epoch, self._shown, self._shift, self._follows = epoch, -1, 0, False
         self.set_time(0)
-        self._control.execute(command("FLUSHALL") + command("SCRIPT", "FLUSH"), 2)
+        self._control.execute(command("FLUSHALL"), 1)  # scripts stay, compiled: see `scripts.py`
         if self._starved:
             self.starve(False)
 

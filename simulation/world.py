@@ -11,7 +11,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -463,11 +463,12 @@ class World:
 
     # -- what an exploration may do --------------------------------------------------------------------------
 
-    def _load(self, scripts: Iterable[bytes]) -> None:
+    def _load(self, scripts: Sequence[bytes]) -> None:
         link = self.store.link()
         for script in scripts:
             link.execute(command("SCRIPT", "LOAD", script), 1)
         link.close()
+        self.network.scripts.know(scripts)
 
     def _crashes(self) -> Iterator[Step]:
         for name, consumer in self.consumers.items():

@@ -52,7 +52,7 @@ class StoreActs:
             case Restart(keep=keep):
                 struck.note()
                 self._go_down()
-                self._store.forget_scripts()
+                self._network.scripts.forget()
                 if not keep:
                     self._store.wipe()
                     self._book.write("store-lost", fault="restart")
@@ -91,7 +91,7 @@ class StoreActs:
         lost = self._store.promote(self._book.now - lag)
         struck.note(writes_lost=len(lost))
         self._go_down()
-        self._store.forget_scripts()
+        self._network.scripts.forget()
         if lost:
             self._book.write("store-lost", fault="failover", keys=sorted(set(lost)))
         return self._come_back
