@@ -152,8 +152,9 @@ class Lives:
 
     def _deliver(self, index: int, entry: Entry) -> None:
         life = self._life(entry.event)
-        attempt = entry.details.get("attempt", len(life.deliveries) + 1)
-        delivery = Delivery(entry.event, entry.consumer, int(attempt), entry.at, index)
+        told = entry.details.get("attempt")
+        attempt = told if isinstance(told, int) else len(life.deliveries) + 1
+        delivery = Delivery(entry.event, entry.consumer, attempt, entry.at, index)
         life.deliveries.append(delivery)
         self.deliveries.append(delivery)
         waiting = self._open_deliveries.setdefault((entry.event, entry.consumer), [])

@@ -11,6 +11,7 @@ the header's epoch and the microseconds since. What has no end in the history en
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ class Tracing:
         self._lives = Lives(history)
         self._effects = Effects(self._lives)
         self._epoch = epoch_of(history.header, self._lives.end)
-        self._run = history.header.to_json()
+        self._run = blake2b(compact(asdict(history.header)).encode(), digest_size=32).digest()
         self._spans: dict[Place, list[Record]] = {WORLD: [], BROKER: []}
         self._publications: dict[str, Record] = {}
         self._latest: dict[tuple[str, str], Record] = {}
@@ -101,7 +102,8 @@ class Tracing:
         }
         scope = compact({"name": "causim", "version": str(header.version)})
         yield f'{{"resource":{compact({"attributes": _attributes(about)})},"scopeSpans":[{{"scope":{scope},"spans":[\n'
-        for number, span in enumerate(self._spans[place]):
+        in_time = sorted(self._spans[place], key=lambda span: int(span["startTimeUnixNano"]))
+        for number, span in enumerate(in_time):
             yield (",\n" if number else "") + compact(span)
         yield "\n]}]}"
 
@@ -286,8 +288,7 @@ class Tracing:
         return self._hash(8, "span", *about)
 
     def _hash(self, size: int, *about: object) -> str:
-        text = compact([self._run, *about])
-        return blake2b(text.encode(), digest_size=size).hexdigest()
+        return blake2b(compact(about).encode(), digest_size=size, key=self._run).hexdigest()
 
 
 def _message(event: str, operation: str) -> dict[str, object]:

@@ -281,7 +281,7 @@ def _micro(at: int) -> int | float:
 
 
 def _told(index: int, entry: Entry) -> Record:
-    return {"entry": index, "says": sentence(entry), **entry.details}
+    return {**entry.details, "entry": index, "says": sentence(entry)}
 
 
 def _of_handling(handling: Handling) -> Record:

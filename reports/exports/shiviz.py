@@ -34,45 +34,44 @@ def host(place: Place) -> str:
     return f"%{ord(name[0]):02X}{name[1:]}" if name in HOSTS.values() else name
 
 
-def clocks(history: History) -> Iterator[tuple[Place, dict[Place, int]]]:
-    """Yield where each entry happened and its vector clock; a place that it has not heard of is left out.
+def clocks(history: History) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield the host of each entry and its vector clock; a host that it has not heard of is left out.
 
     The clock belongs to the caller only until the next one is asked for.
     """
     messages = causes_of(history)
     readers = Counter(cause for causes in messages for cause in causes)
-    kept: dict[int, dict[Place, int]] = {}
-    running: dict[Place, dict[Place, int]] = {}
+    kept: dict[int, dict[str, int]] = {}
+    hosts: dict[Place, str] = {}
+    running: dict[str, dict[str, int]] = {}
     for index, (entry, causes) in enumerate(zip(history, messages, strict=True)):
         place = place_of(entry)
-        clock = running.setdefault(place, {})
+        if place not in hosts:
+            hosts[place] = host(place)
+            running[hosts[place]] = {}
+        clock = running[hosts[place]]
         for cause in causes:
             _merge(clock, kept[cause])
             readers[cause] -= 1
             if not readers[cause]:
                 del kept[cause]
-        clock[place] = clock.get(place, 0) + 1
+        clock[hosts[place]] = clock.get(hosts[place], 0) + 1
         if readers[index]:
             kept[index] = dict(clock)
-        yield place, clock
+        yield hosts[place], clock
 
 
-def _merge(clock: dict[Place, int], heard: dict[Place, int]) -> None:
-    for place, count in heard.items():
-        if count > clock.get(place, 0):
-            clock[place] = count
+def _merge(clock: dict[str, int], heard: dict[str, int]) -> None:
+    for name, count in heard.items():
+        if count > clock.get(name, 0):
+            clock[name] = count
 
 
 def write(history: History, _: Sequence[Violation] = ()) -> Iterator[str]:
     """Yield the lines of the log."""
     yield PARSER + "\n\n"
-    names: dict[Place, str] = {}
-    for entry, (place, clock) in zip(history, clocks(history), strict=True):
-        for seen in clock:
-            if seen not in names:
-                names[seen] = host(seen)
-        said = compact({names[seen]: count for seen, count in clock.items()})
-        yield f"{names[place]} {said} {_event(entry)}\n"
+    for entry, (name, clock) in zip(history, clocks(history), strict=True):
+        yield f"{name} {compact(clock)} {_event(entry)}\n"
 
 
 def _event(entry: Entry) -> str:
