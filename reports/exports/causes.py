@@ -19,6 +19,7 @@ before the other.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -103,18 +104,20 @@ class Effects:
 
     def __init__(self, lives: Lives) -> None:
         self._lives = lives
+        self._ends: dict[str, list[int]] = {}
         self._effects: dict[str, list[Handling]] = {}
-        for handling in lives.handlings:
-            if handling.is_effect and handling.end_index >= 0:
-                self._effects.setdefault(handling.event, []).append(handling)
-        for handlings in self._effects.values():
-            handlings.sort(key=lambda handling: handling.end_index)
+        effects = (handling for handling in lives.handlings if handling.is_effect and handling.end_index >= 0)
+        for handling in sorted(effects, key=lambda handling: handling.end_index):
+            self._effects.setdefault(handling.event, []).append(handling)
+            self._ends.setdefault(handling.event, []).append(handling.end_index)
 
     def before(self, handling: Handling) -> Handling | None:
         """Return the latest effect of the leader before a handling began."""
         leader = self._lives.leader(self._lives.events[handling.event])
-        effects = self._effects.get(leader.event, ()) if leader else ()
-        return next((effect for effect in reversed(effects) if effect.end_index < handling.index), None)
+        if leader is None or leader.event not in self._effects:
+            return None
+        earlier = bisect_left(self._ends[leader.event], handling.index)
+        return self._effects[leader.event][earlier - 1] if earlier else None
 
 
 def causes_of(history: History) -> list[tuple[int, ...]]:

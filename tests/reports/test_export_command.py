@@ -34,7 +34,7 @@ def expected(folder, name, with_violations=True):
 
 
 def test_the_command_offers_every_format():
-    assert _NAMES == tuple(FORMATS)
+    assert tuple(FORMATS) == _NAMES
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -85,13 +85,11 @@ def test_the_verdict_of_another_history_is_left_out(folder, capfdbinary):
     assert b"about another history" in complained
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"digest": 1}', "\xff"])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "\xff"])
 def test_a_broken_verdict_is_named(folder, text, capsys):
     (folder / "verdict.json").write_bytes(text.encode("latin-1"))
-    code = main(["export", str(folder), "--format", "perfetto"])
-    said = capsys.readouterr().err
-    assert (code, "verdict.json" in said) in ((4, True), (0, True))
-    assert code == 4 or "another history" in said
+    assert main(["export", str(folder), "--format", "perfetto"]) == 4
+    assert "verdict.json: not a verdict" in capsys.readouterr().err
 
 
 def test_a_violation_without_its_fields_is_named(folder, capsys):

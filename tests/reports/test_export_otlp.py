@@ -178,3 +178,16 @@ def test_an_epoch_without_a_zone_is_utc():
     for epoch in ("2023-11-14T22:13:20", "2023-11-14T23:13:20+01:00"):
         (root,) = spans(request(History(Header(epoch=epoch))))
         assert root["startTimeUnixNano"] == str(EPOCH)
+
+
+def test_a_handling_belongs_to_the_delivery_before_it():
+    h = History(Header())
+    for attempt in (1, 2):
+        h.append(10 * attempt, "delivered", "a", "c1", attempt=attempt)
+        h.append(10 * attempt + 1, "started", "a", "c1", handling=attempt, via="delivered")
+        h.append(10 * attempt + 2, "ended", "a", "c1", handling=attempt, outcome="failed")
+    delivered, handled, again, handled_again = spans(request(h))[1:]
+    assert values(again["attributes"])["causim.attempt"] == 2
+    assert handled["parentSpanId"] == delivered["spanId"]
+    assert handled_again["parentSpanId"] == again["spanId"]
+    assert [span["status"]["code"] for span in (handled, handled_again)] == [2, 2]

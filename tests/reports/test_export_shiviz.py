@@ -141,3 +141,12 @@ def test_hosts_are_told_apart_whatever_consumers_are_called():
 
 def test_the_same_history_gives_the_same_bytes():
     assert "".join(shiviz.write(HISTORIES["hostile"]())) == "".join(shiviz.write(HISTORIES["hostile"]()))
+
+
+def test_a_reply_answers_the_oldest_request_of_its_connection():
+    h = History(Header())
+    for at in (0, 1):
+        h.append(at, "command", consumer="c1", connection="x", commands=[["GET", "k"]])
+    h.append(2, "reply", consumer="c1", connection="x", reply="+1")
+    h.append(3, "reply", consumer="c1", connection="x", reply="+2")
+    assert [line[1] for line in log(h)][2:] == [{"Redis": 1, "c1": 1}, {"Redis": 2, "c1": 2}]
