@@ -3,7 +3,8 @@
 Read first `lives.py`, which turns a history into the lives of its events. `frames.py` makes tables of them,
 `series.py` makes series over time of the tables, `figures.py` draws those as pictures. The page is computed in
 `story.py` (a violation in sentences), `marks.py` and `spacetime.py` (the diagram) and `charts.py`, and put together in
-`page.py`; how it looks is in `templates/`. `sweeps.py` draws what many runs come to.
+`page.py`; how it looks is in `templates/`. `sweeps.py` draws what many runs come to. `exports/` writes histories in the
+formats of other programs.
 
 A report shows what a history says and what the judge made of it; it neither runs nor judges anything. Importing this
 package costs nothing: pandas and matplotlib come with the modules that use them.

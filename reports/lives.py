@@ -102,7 +102,8 @@ class Lives:
         """The time of the last entry."""
         self._ids: dict[str, str] = {}
         self._open_deliveries: dict[tuple[str, str], list[tuple[object, Delivery]]] = {}
-        self._running: dict[str, list[Handling]] = {}
+        self._running: dict[str, dict[str, list[Handling]]] = {}
+        """The handlings that have not ended, by consumer and event."""
         for index, entry in enumerate(history.entries):
             self._take(index, entry)
 
@@ -152,8 +153,9 @@ class Lives:
 
     def _deliver(self, index: int, entry: Entry) -> None:
         life = self._life(entry.event)
-        attempt = entry.details.get("attempt", len(life.deliveries) + 1)
-        delivery = Delivery(entry.event, entry.consumer, int(attempt), entry.at, index)
+        told = entry.details.get("attempt")
+        attempt = told if isinstance(told, int) else len(life.deliveries) + 1
+        delivery = Delivery(entry.event, entry.consumer, attempt, entry.at, index)
         life.deliveries.append(delivery)
         self.deliveries.append(delivery)
         waiting = self._open_deliveries.setdefault((entry.event, entry.consumer), [])
@@ -174,20 +176,19 @@ class Lives:
         handling = Handling(entry.event, entry.consumer, number, via, entry.at, index)
         self._life(entry.event).handlings.append(handling)
         self.handlings.append(handling)
-        self._running.setdefault(entry.consumer, []).append(handling)
+        self._running.setdefault(entry.consumer, {}).setdefault(entry.event, []).append(handling)
 
     def _end(self, index: int, entry: Entry) -> None:
-        running = self._running.get(entry.consumer, [])
-        wanted = str(entry.details.get("handling", ""))
-        same = [h for h in running if h.event == entry.event]
-        handling = next((h for h in same if h.number == wanted), same[0] if same else None)
-        if handling is None:
+        running = self._running.get(entry.consumer, {}).get(entry.event)
+        if not running:
             return
-        running.remove(handling)
+        wanted = str(entry.details.get("handling", ""))
+        handling = running.pop(next((place for place, h in enumerate(running) if h.number == wanted), 0))
         handling.ended, handling.end_index = entry.at, index
         handling.outcome = str(entry.details.get("outcome", "unknown"))
         handling.write = str(entry.details.get("write", ""))
 
     def _crash(self, index: int, entry: Entry) -> None:
-        for handling in self._running.pop(entry.consumer, []):
-            handling.ended, handling.end_index, handling.outcome = entry.at, index, "unknown"
+        for handlings in self._running.pop(entry.consumer, {}).values():
+            for handling in handlings:
+                handling.ended, handling.end_index, handling.outcome = entry.at, index, "unknown"

@@ -19,7 +19,7 @@ LONGEST_REPLY = 200
 def sentence(entry: Entry) -> str:
     """Say what an entry says, in a few words, without its time and its consumer."""
     tell = WORDS.get(entry.kind)
-    details = {name: value for name, value in entry.details.items() if value not in ("", None)}
+    details = {name: value for name, value in entry.details.items() if value not in ("", None, [])}
     return tell(entry.event, details) if tell else entry.kind
 
 

@@ -168,3 +168,10 @@ def test_a_row_an_event_and_back_from_parquet(tmp_path):
     write_events(frame, tmp_path / "events.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), frame)
     assert list(tmp_path.iterdir()) == [tmp_path / "events.parquet"]
+
+
+def test_an_attempt_that_is_no_number_is_counted():
+    h = History(Header())
+    for attempt in ("first", None, 3):
+        h.append(0, "delivered", "a", "c1", attempt=attempt)
+    assert list(deliveries_frame(h)["attempt"]) == [1, 2, 3]
