@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from simulation.summary import Tally
     from simulation.world import Laboratory
 
+_MANY = 100
+"""From how many runs on somebody who reads a log wants to know how far they are."""
+
 STYLES = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 
 
@@ -48,34 +51,10 @@ class Output:
     @contextmanager
     def progress(self, job: Job) -> Iterator[Callable[[Tally], None]]:
         """Show how far a scenario is, if somebody looks."""
-        if not (self._speaks and self._console.is_terminal and len(job.seeds) > 1):
-            yield self._count_in_lines(job)
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[found]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(f"{job.scenario.name} · {job.engine}", total=len(job.seeds), found="")
-
-            def advance(tally: Tally) -> None:
-                found = f"{tally.violating} violated" if tally.violating else ""
-                progress.update(task, completed=tally.runs, found=found)
-
-            yield advance
-
-    def _count_in_lines(self, job: Job) -> Callable[[Tally], None]:
-        step = max(1, len(job.seeds) // 10)
-
-        def advance(tally: Tally) -> None:
-            if self._speaks and len(job.seeds) >= 100 and tally.runs % step == 0:
-                self._console.print(f"{job.scenario.name} · {tally.runs} of {len(job.seeds)} seeds", style="dim")
-
-        return advance
+        quiet = not self._speaks or len(job.seeds) == 1
+        title = f"{job.scenario.name} · {job.engine}"
+        with counting(title, len(job.seeds), "seeds", self._console, quiet=quiet) as count:
+            yield lambda tally: count(tally.runs, f"{tally.violating} violated" if tally.violating else "")
 
     def show(self, outcome: Outcome) -> None:
         """Say what came of one scenario."""
@@ -161,3 +140,34 @@ class Output:
             )
         self._console.print()
         self._console.print(table)
+
+
+@contextmanager
+def counting(
+    title: str, total: int, what: str, console: Console | None = None, *, quiet: bool = False
+) -> Iterator[Callable[[int, str], None]]:
+    """Show how many are done, and what was found: in a bar if somebody looks, else in a line now and then.
+
+    Yields what is to be told how many are done, and in a word what was found.
+    """
+    console = console or Console(highlight=False, soft_wrap=True, file=sys.stdout)
+    if quiet or not console.is_terminal:
+        step = max(1, total // 10)
+
+        def count(done: int, found: str) -> None:
+            if not quiet and total >= _MANY and done % step == 0:
+                console.print(f"{escape(title)} · {done} of {total} {what}", style="dim")
+
+        yield count
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[found]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(escape(title), total=total, found="")
+        yield lambda done, found: progress.update(task, completed=done, found=found)

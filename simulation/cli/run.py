@@ -231,9 +231,14 @@ def stamp() -> str:
 
 def replay(job: Job, seed: int, given: argparse.Namespace) -> str:
     """Return the command that runs one seed of a job again."""
+    return replay_file(job.path, job.engine, seed, given)
+
+
+def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace) -> str:
+    """Return the command that runs one seed of a scenario file on the store of this command line."""
     import shlex
 
-    words: list[str] = ["causim", "run", str(job.path), "--engine", job.engine, "--seed", str(seed)]
+    words: list[str] = ["causim", "run", str(path), "--engine", engine, "--seed", str(seed)]
     if given.store != "auto":
         words += ["--store", given.store]
     if given.redis_server:
