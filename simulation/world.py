@@ -37,6 +37,7 @@ from simulation.scenario import BadScenario, Scenario
 from simulation.servers import EPOCH, RemoteStore, Store, command, open_store
 from simulation.steps import BRIEF, Exploration, Step, Steps
 from simulation.streams import Streams
+from simulation.swarm import draw
 from simulation.workload import (
     BadTrace,
     Plan,
@@ -574,12 +575,13 @@ class Laboratory:
         *,
         exploration: Exploration | None = None,
     ) -> Run:
-        """Run a scenario. Seed and engine are the scenario's own unless given.
+        """Run a scenario. Seed and engine are the scenario's own unless given; a swarm draws its world from the seed.
 
         With an exploration, its oracle chooses the order of steps; without, drawn delays do.
         """
         chosen = scenario.seed if seed is None else seed
-        return World(scenario, chosen, engine or scenario.engine, self.store, trace, exploration=exploration).run()
+        world = draw(scenario, chosen).scenario
+        return World(world, chosen, engine or scenario.engine, self.store, trace, exploration=exploration).run()
 
     def __enter__(self) -> Self:
         return self

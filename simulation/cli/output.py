@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -82,6 +83,8 @@ class Output:
         write(f"  [{self._style(outcome)}]{outcome.verdict:<9}[/] exercised: {' · '.join(happened) or 'nothing'}")
         write(f"  {escape(self._figures(tally))}")
         self._violations(outcome)
+        if len(outcome.job.seeds) == 1 and not tally.violations:
+            self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
         for reason, seed in tally.reasons.items():
@@ -120,6 +123,14 @@ class Output:
             write(f"  [bold red]violated[/]  {invariant}" + (f"  {share}" if tally.runs > 1 else ""))
             write(f"  because   {escape(violation.because.removeprefix('because '))}")
             write(f"  replay    {escape(replay(outcome.job, seed, self._given))}")
+            self._drawn(outcome.job, seed)
+
+    def _drawn(self, job: Job, seed: int) -> None:
+        from simulation.cli.run import drawn
+
+        for path, value in drawn(job, seed).items():
+            for each in value if path == "faults" else [value]:
+                self._console.print(f"  [dim]drawn     {escape(f'{path} = {_shown(each)}')}[/]")
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
         """Sum up, if there is more than one scenario to sum up."""
@@ -140,6 +151,13 @@ class Output:
             )
         self._console.print()
         self._console.print(table)
+
+
+def _shown(value: Any) -> str:
+    """Write a value as a scenario file may have it, in one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_shown(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
 
 
 @contextmanager

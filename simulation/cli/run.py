@@ -124,10 +124,12 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     from simulation.cli.files import scenario_files
     from simulation.engines import resolve
     from simulation.scenario import load
+    from simulation.swarm import check
 
     jobs = []
     for path in scenario_files(given.paths):
         scenario = load(path)
+        check(scenario)
         engine = given.engine or scenario.engine
         resolve(engine)
         first = scenario.seed if given.seed is None else given.seed
@@ -178,7 +180,9 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
         outcome.run = laboratory.run(job.scenario, tally.first_violating, job.engine, trace=True)
     elif outcome.run is None:
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
-    extra = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
+    extra: dict[str, Any] = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
+    if job.scenario.swarm is not None:
+        extra["drawn"] = drawn(job, outcome.run.seed)
     shelf = Shelf(given.out, job.scenario.name)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(job, outcome.run.seed, given), extra)
 
@@ -246,6 +250,13 @@ def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace) -
     return shlex.join(words)
 
 
+def drawn(job: Job, seed: int) -> dict[str, Any]:
+    """Return what a swarm draws from a seed; of any other scenario, nothing."""
+    from simulation.swarm import draw
+
+    return dict(draw(job.scenario, seed).options)
+
+
 def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
     """Return what `--json` prints of an outcome."""
     job, tally = outcome.job, outcome.tally
@@ -263,6 +274,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
                 "first_seed": seed,
                 "because": violation.because,
                 "replay": replay(job, seed, given),
+                "drawn": drawn(job, seed),
             }
             for invariant, (count, seed, violation) in tally.violations.items()
         ],

@@ -25,6 +25,7 @@ from simulation.invariants import Violation
 from simulation.network import Fate, Packet
 from simulation.scenario import Scenario
 from simulation.search.workers import in_parallel, own_laboratory
+from simulation.swarm import draw
 from simulation.world import Laboratory, Run, World
 
 KINDS = ("crash", "stop", "pause", "reply-lost", "request-lost")
@@ -144,6 +145,7 @@ def survey(
 
     `duration` is how long it lasts, in microseconds; by default a second, and for a pause longer than a lease.
     """
+    scenario = draw(scenario, seed).scenario
     world = World(scenario, seed, engine, laboratory.store)
     watch = _Watch(world)
     run = world.run()
