@@ -16,12 +16,12 @@ stream of its own, so that a new one leaves the worlds of all seeds as they were
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from simulation.durations import parse_duration
+from simulation.durations import format_duration, parse_duration
 from simulation.scenario import BadScenario, Scenario, SwarmTable, assign, parse
 from simulation.streams import Streams
 
@@ -84,16 +84,29 @@ def _world(scenario: Scenario, chosen: Mapping[str, Any], faults: list[dict[str,
 
 
 def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Make a policy keep its inequalities, whatever was drawn, and return what had to be changed for that."""
-    policy = record.setdefault("policy", {})
-    changed = {}
-    # A follower within the lookback must still find that its leader was handled, and nobody waits beyond a lease.
-    for key, at_least, other in (("retention", True, "lookback"), ("in_flight_wait", False, "lease")):
-        own = parse_duration(policy[key]) if key in policy else getattr(scenario.policy, key)
-        bound = parse_duration(policy[other]) if other in policy else getattr(scenario.policy, other)
-        if own < bound if at_least else own > bound:
-            policy[key] = policy.get(other, f"{bound}us")
-            changed[f"policy.{key}"] = policy[key]
+    """Make the policy keep its inequalities, whatever was drawn, and return what had to be changed for that."""
+    changed: dict[str, Any] = {}
+
+    def value(path: str) -> Any:
+        table, key = path.split(".")
+        return record.get(table, {}).get(key, getattr(getattr(scenario, table), key))
+
+    def duration(path: str) -> int:
+        given = value(path)
+        return given if isinstance(given, int) else parse_duration(given)
+
+    def bound(path: str, limit: int, choose: Callable[[int, int], int]) -> None:
+        own = duration(path)
+        if (agreed := choose(own, limit)) != own:
+            changed[path] = format_duration(agreed)
+            assign(record, path, changed[path])
+
+    # A leader that fails is offered again within the lookback, or its followers are right not to wait for it.
+    bound("policy.lookback", value("broker.max_failures") * duration("broker.redeliver_after"), max)
+    # A follower within the lookback must still find that its leader was handled.
+    bound("policy.retention", duration("policy.lookback"), max)
+    # Nobody waits for what is in flight when it is nobody's any more.
+    bound("policy.in_flight_wait", duration("policy.lease"), min)
     return changed
 
 
