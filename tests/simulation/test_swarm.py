@@ -95,6 +95,19 @@ def test_a_fault_that_destroys_data_comes_with_its_allowed_loss(kind: str, more:
         assert world.judge.allowed_loss == ((kind,) if destroys else ())
 
 
+def test_a_restart_that_keeps_its_data_allows_no_loss() -> None:
+    swarm = small('[[swarm.faults]]\nkind = "restart"\nchance = 1\nkeep = true\nat = "1s"\n')
+    assert draw(swarm, 1).scenario.judge.allowed_loss == ()
+
+
+def test_rings_do_not_lose_their_store() -> None:
+    more = '[[swarm.faults]]\nkind = "flush"\nchance = 1\nat = "1s"\n'
+    text = SMALL.replace('{ kind = "fan-out", followers = 3 }', '{ kind = "cycles", length = 2 }') + more
+    worlds = [draw(loads(text), seed).scenario for seed in range(20)]
+    lossy = {(world.workload.kind, "flush" in {fault.name for fault in world.faults}) for world in worlds}
+    assert lossy == {("cycles", False), ("chains", True)}
+
+
 def test_a_scenario_that_is_no_swarm_is_its_own_world() -> None:
     scenario = load("scenarios/late-leader.toml")
     assert draw(scenario, 7).scenario is scenario
