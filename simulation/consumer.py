@@ -238,7 +238,7 @@ class Consumer:
 
     async def _work(self) -> None:
         world = self._world
-        while True:
+        while not self._stopping:  # a client may have swallowed the cancellation
             delivery = await world.broker.take(self.name, self.process)
             _cause.set(("delivered", delivery.name))
             await self._handle(delivery)
@@ -281,7 +281,7 @@ class Consumer:
         world = self._world
         interval = world.scenario.consumers.sweep_interval / SECOND
         _cause.set(("rescued", ""))
-        while True:
+        while not self._stopping:  # a client may have swallowed the cancellation
             await asyncio.sleep(interval)
             try:
                 found = await self._engine.sweep()
