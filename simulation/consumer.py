@@ -43,8 +43,8 @@ class WriteRefused(Exception):
 class Meddler(Protocol):
     """Whoever lets things go wrong in handlers."""
 
-    async def step(self, step: str, when: str, consumer: str) -> None:
-        """Take note that a handler comes to a step: before or after its start or its end."""
+    async def step(self, step: str, when: str, consumer: str, event: str) -> None:
+        """Take note that an event's handler comes to a step: before or after its start or its end."""
         ...
 
     async def work(self, consumer: str, event: str, call: int) -> None:
@@ -238,7 +238,7 @@ class Consumer:
 
     async def _work(self) -> None:
         world = self._world
-        while True:
+        while not self._stopping:  # a client may have swallowed the cancellation
             delivery = await world.broker.take(self.name, self.process)
             _cause.set(("delivered", delivery.name))
             await self._handle(delivery)
@@ -281,7 +281,7 @@ class Consumer:
         world = self._world
         interval = world.scenario.consumers.sweep_interval / SECOND
         _cause.set(("rescued", ""))
-        while True:
+        while not self._stopping:  # a client may have swallowed the cancellation
             await asyncio.sleep(interval)
             try:
                 found = await self._engine.sweep()
@@ -301,7 +301,7 @@ class Consumer:
         world = self._world
         name = world.name_of(str(event.id))
         if world.meddler is not None:
-            await world.meddler.step("start", "before", self.name)
+            await world.meddler.step("start", "before", self.name, name)
         self._handlings += 1
         opened = _Open(self._handlings, name)
         handling = f"{self.name}/{opened.number}"
@@ -317,11 +317,11 @@ class Consumer:
             world.fences[name] = max(fence, world.fences.get(name, fence))  # a handler shows its token when it begins
         try:
             if world.meddler is not None:
-                await world.meddler.step("start", "after", self.name)
+                await world.meddler.step("start", "after", self.name, name)
             await world.work(self.name, name, world.scenario.consumers.handler_time.draw(luck))
             if world.meddler is not None:
                 await world.meddler.work(self.name, name, call)
-                await world.meddler.step("end", "before", self.name)
+                await world.meddler.step("end", "before", self.name, name)
             if luck.random() < world.scenario.consumers.handler_failure:
                 raise HandlerFailed(name)
             if fence is not None:
@@ -336,7 +336,7 @@ class Consumer:
                 world.history.append(world.loop.now, "ended", name, self.name, **details)
                 world.handling_ended(name, outcome == "ok")
         if world.meddler is not None:
-            await world.meddler.step("end", "after", self.name)
+            await world.meddler.step("end", "after", self.name, name)
 
     def _via(self, name: str) -> str:
         how, delivered = _cause.get()

@@ -17,6 +17,7 @@ import tomli_w
 
 from simulation.history import History
 from simulation.invariants import Judgement
+from simulation.scenario import Scenario
 from simulation.search.replays import replay_of
 from simulation.world import Run
 
@@ -78,25 +79,26 @@ class Reported:
 def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> None:
     from reports import write_report
 
-    scenario = tomli_w.dumps(_runnable(run, folder))
+    tables = runnable(run.scenario, run.history.header.engine, run.seed, folder)
+    scenario = tomli_w.dumps(tables)
     (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
     if run.steps is not None:
         invariant = next((violation.invariant for violation in run.judgement.violations), "")
-        chosen = {**_runnable(run, folder), "replay": replay_of(run, invariant).written()["replay"]}
+        chosen = {**tables, "replay": replay_of(run, invariant).written()["replay"]}
         (folder / "replay.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
     run.history.write(folder / "history.jsonl")
     (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
     write_report(folder, Reported(run, scenario, replay))
 
 
-def _runnable(run: Run, folder: Path) -> dict[str, Any]:
-    """Return the scenario as it was run, so that it can be run again from where it is kept."""
-    record = run.scenario.written()
+def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Return the scenario as it was run, so that it can be run again from the folder where it is kept."""
+    record = scenario.written()
     workload = record["workload"]
     if workload["kind"] == "trace":
-        file = (Path(run.scenario.folder) / workload["file"]).resolve()
+        file = (Path(scenario.folder) / workload["file"]).resolve()
         workload["file"] = os.path.relpath(file, folder.resolve())
-    return {**record, "seed": run.seed, "engine": run.history.header.engine}
+    return {**record, "seed": seed, "engine": engine}
 
 
 def verdict_record(run: Run, replay: str, extra: Mapping[str, Any]) -> dict[str, Any]:

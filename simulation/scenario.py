@@ -232,6 +232,36 @@ class Judge(_Table):
         return _known("exercise word", words, COVERAGE)
 
 
+class SwarmTable(_Table):
+    """What a scenario draws of itself from the seed, so that each seed is another world."""
+
+    choose: Mapping[str, tuple[Any, ...]] = Field(
+        {}, description="values by their paths, such as `consumers.count`: one of each list is drawn"
+    )
+    faults: tuple[Mapping[str, Any], ...] = Field(
+        (), description="faults, each with its `chance` to be there; one of each list in them is drawn"
+    )
+
+    @field_validator("choose")
+    @classmethod
+    def _there_is_a_choice(cls, choose: Mapping[str, tuple[Any, ...]]) -> Mapping[str, tuple[Any, ...]]:
+        for path, options in choose.items():
+            if not options:
+                raise ValueError(f"{path!r} has nothing to choose from; give a list of at least one value")
+        return choose
+
+    @field_validator("faults")
+    @classmethod
+    def _have_a_chance(cls, faults: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+        for number, fault in enumerate(faults, start=1):
+            chance = fault.get("chance", 1)
+            if isinstance(chance, bool) or not isinstance(chance, int | float) or not 0 < chance <= 1:
+                raise ValueError(f"the 'chance' of fault {number} must be above 0 and at most 1, not {chance!r}")
+            if empty := [key for key, value in fault.items() if value == []]:
+                raise ValueError(f"{empty[0]!r} of fault {number} has nothing to choose from")
+        return faults
+
+
 class Scenario(_Table):
     """One world to run, and what to expect of it."""
 
@@ -246,6 +276,7 @@ class Scenario(_Table):
     policy: PolicyTable = Field(default_factory=PolicyTable)
     judge: Judge = Field(default_factory=Judge)
     faults: tuple[Fault, ...] = Field((), description="what goes wrong, as [[faults]] tables")
+    swarm: SwarmTable | None = Field(None, description="what is drawn from the seed: then each seed is another world")
     expect: Mapping[str, Expectation] = Field(
         {}, description='for each engine: "holds", or the invariants that it is known to violate'
     )
@@ -284,7 +315,7 @@ class Scenario(_Table):
         """
         record = self.written()
         for path, value in values.items():
-            _assign(record, path, value)
+            assign(record, path, value)
         return parse(record, source=f"{self.name} with {', '.join(values)}", folder=self.folder)
 
     def written(self) -> dict[str, Any]:
@@ -340,7 +371,8 @@ def _known(what: str, given: tuple[str, ...], known: Mapping[str, Any]) -> tuple
     return given
 
 
-def _assign(record: dict[str, Any], path: str, value: Any) -> None:
+def assign(record: dict[str, Any], path: str, value: Any) -> None:
+    """Set a value of a scenario's tables by its path. Raises BadScenario if there is no such place."""
     *tables, key = path.split(".")
     for name in tables:
         inner = record.setdefault(name, {})
@@ -435,4 +467,4 @@ def _fields_at(location: tuple[Any, ...]) -> list[str]:
             return []
 
 
-__all__ = ["BadScenario", "Discriminator", "Scenario", "Tag", "load", "loads", "parse"]
+__all__ = ["BadScenario", "Discriminator", "Scenario", "SwarmTable", "Tag", "assign", "load", "loads", "parse"]

@@ -25,7 +25,7 @@ import simpy
 
 from simulation.ambient import Ambient
 from simulation.broker import Broker
-from simulation.consumer import Consumer, digest, fingerprint
+from simulation.consumer import Consumer, Meddler, digest, fingerprint
 from simulation.engines import Engine, decoder, resolve
 from simulation.faults import Crash
 from simulation.history import Header, History, Terms
@@ -38,6 +38,7 @@ from simulation.scenario import BadScenario, Scenario
 from simulation.servers import EPOCH, RemoteStore, Store, command, open_store
 from simulation.steps import BRIEF, Exploration, Step, Steps
 from simulation.streams import Streams
+from simulation.swarm import draw
 from simulation.workload import (
     BadTrace,
     Plan,
@@ -184,7 +185,7 @@ class World:
         for name, chosen in scenario.consumers.engines.items():
             self.consumers[name].equip(resolve(chosen))
         self.injector = Injector(self)
-        self.meddler = self.injector.handlers
+        self.meddler: Meddler | None = self.injector.handlers
         self.broker = Broker(
             loop=self.loop,
             settings=scenario.broker,
@@ -332,12 +333,20 @@ class World:
         self._progresses += 1
         if self._publishing or self.broker.pending or self._open or self.loop.now < self._due:
             return
-        judge = self.scenario.judge
-        wait = judge.settle if self._all_settled() else self._patience()
-        self.loop.in_world(wait, self._still_quiet, self._progresses)
+        self.loop.in_world(self._wait(), self._still_quiet, self._progresses)
 
     def _all_settled(self) -> bool:
         return self._unsettled == 0
+
+    def _wait(self) -> int:
+        """Return how long it must be quiet to stay so."""
+        if not self._all_settled():
+            return self._patience()
+        if self.injector.healed and self.injector.struck:
+            # Whoever was interrupted between an effect and its completion has left a lease behind: the engine is done
+            # with that event only when the lease is over and a sweep has found it.
+            return self.scenario.release_bound + self.scenario.judge.settle
+        return self.scenario.judge.settle
 
     def _patience(self) -> int:
         policy, consumers = self.scenario.policy, self.scenario.consumers
@@ -596,12 +605,13 @@ class Laboratory:
         *,
         exploration: Exploration | None = None,
     ) -> Run:
-        """Run a scenario. Seed and engine are the scenario's own unless given.
+        """Run a scenario. Seed and engine are the scenario's own unless given; a swarm draws its world from the seed.
 
         With an exploration, its oracle chooses the order of steps; without, drawn delays do.
         """
         chosen = scenario.seed if seed is None else seed
-        return World(scenario, chosen, engine or scenario.engine, self.store, trace, exploration=exploration).run()
+        world = draw(scenario, chosen).scenario
+        return World(world, chosen, engine or scenario.engine, self.store, trace, exploration=exploration).run()
 
     def __enter__(self) -> Self:
         return self

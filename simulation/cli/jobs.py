@@ -69,13 +69,26 @@ def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
     elif job.strategy.name == "exhaustive" and outcome.folder is not None:
         words = ["causim", "replay", str(outcome.folder / REPLAY)]
     else:
-        words = ["causim", "run", str(job.path), "--engine", job.engine, "--seed", str(seed)]
-        words += strategy_words(job.strategy)
-    if given.store != "auto":
-        words += ["--store", given.store]
-    if given.redis_server:
-        words += ["--redis-server", str(given.redis_server)]
-    return shlex.join(words)
+        return replay_file(job.path, job.engine, seed, given, strategy_words(job.strategy))
+    return shlex.join([*words, *_store_words(given)])
+
+
+def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace, more: Sequence[str] = ()) -> str:
+    """Return the command that runs one seed of a scenario file on the store of this command line."""
+    words = ["causim", "run", str(path), "--engine", engine, "--seed", str(seed), *more]
+    return shlex.join([*words, *_store_words(given)])
+
+
+def _store_words(given: argparse.Namespace) -> list[str]:
+    words = [] if given.store == "auto" else ["--store", given.store]
+    return [*words, "--redis-server", str(given.redis_server)] if given.redis_server else words
+
+
+def drawn(job: Job, seed: int) -> dict[str, Any]:
+    """Return what a swarm draws from a seed; of any other scenario, nothing."""
+    from simulation.swarm import draw
+
+    return dict(draw(job.scenario, seed).options)
 
 
 def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
@@ -95,6 +108,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
                 "first_seed": seed,
                 "because": violation.because,
                 "replay": replay(outcome, seed, given),
+                "drawn": drawn(job, seed),
             }
             for invariant, (count, seed, violation) in tally.violations.items()
         ],

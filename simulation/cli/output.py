@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
     from simulation.summary import Tally
     from simulation.world import Laboratory
+
+_LINE = 1_000
+"""How many are done between two lines if nobody knows how many there will be."""
+
+_MANY = 100
+"""From how many runs on somebody who reads a log wants to know how far they are."""
 
 STYLES = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 
@@ -50,38 +57,11 @@ class Output:
         """Show how far a scenario is, if somebody looks."""
         job, tally = outcome.job, outcome.tally
         endless = job.strategy.name == "exhaustive"
-        if not (self._speaks and self._console.is_terminal and (len(job.seeds) > 1 or endless)):
-            yield self._count_in_lines(outcome)
-            return
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[found]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            total = job.strategy.most if endless else len(job.seeds)
-            task = progress.add_task(f"{job.scenario.name} · {job.engine}", total=total, found="")
-
-            def advance() -> None:
-                found = f"{tally.violating} violated" if tally.violating else ""
-                progress.update(task, completed=tally.runs, found=found)
-
-            yield advance
-
-    def _count_in_lines(self, outcome: Outcome) -> Callable[[], None]:
-        job, tally = outcome.job, outcome.tally
-        endless = job.strategy.name == "exhaustive"
-        step = 1_000 if endless else max(1, len(job.seeds) // 10)
-
-        def advance() -> None:
-            if self._speaks and (endless or len(job.seeds) >= 100) and tally.runs % step == 0:
-                so_far = "orders" if endless else f"of {len(job.seeds)} seeds"
-                self._console.print(f"{job.scenario.name} · {tally.runs:,} {so_far}", style="dim")
-
-        return advance
+        quiet = not self._speaks or (len(job.seeds) == 1 and not endless)
+        total, what = (job.strategy.most, "orders") if endless else (len(job.seeds), "seeds")
+        title = f"{job.scenario.name} · {job.engine}"
+        with counting(title, total, what, self._console, quiet=quiet) as count:
+            yield lambda: count(tally.runs, f"{tally.violating} violated" if tally.violating else "")
 
     def show(self, outcome: Outcome) -> None:
         """Say what came of one scenario."""
@@ -111,6 +91,8 @@ class Output:
         for line in self._searched(outcome):
             write(f"  {line}")
         self._violations(outcome)
+        if len(outcome.job.seeds) == 1 and not tally.violations:
+            self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
         for reason, seed in tally.reasons.items():
@@ -169,6 +151,14 @@ class Output:
             write(f"  [bold red]violated[/]  {invariant}" + (f"  {share}" if tally.runs > 1 else ""))
             write(f"  because   {escape(violation.because.removeprefix('because '))}")
             write(f"  replay    {escape(replay(outcome, seed, self._given))}")
+            self._drawn(outcome.job, seed)
+
+    def _drawn(self, job: Job, seed: int) -> None:
+        from simulation.cli.jobs import drawn
+
+        for path, value in drawn(job, seed).items():
+            for each in value if path == "faults" else [value]:
+                self._console.print(f"  [dim]drawn     {escape(f'{path} = {_shown(each)}')}[/]")
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
         """Sum up, if there is more than one scenario to sum up."""
@@ -189,3 +179,43 @@ class Output:
             )
         self._console.print()
         self._console.print(table)
+
+
+def _shown(value: Any) -> str:
+    """Write a value as a scenario file may have it, in one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_shown(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
+
+
+@contextmanager
+def counting(
+    title: str, total: int | None, what: str, console: Console | None = None, *, quiet: bool = False
+) -> Iterator[Callable[[int, str], None]]:
+    """Show how many are done, and what was found: in a bar if somebody looks, else in a line now and then.
+
+    `total` is None if nobody knows how many there will be. Yields what is to be told how many are done, and in a word
+    what was found.
+    """
+    console = console or Console(highlight=False, soft_wrap=True, file=sys.stdout)
+    if quiet or not console.is_terminal:
+        step = _LINE if total is None else max(1, total // 10)
+        of_all = "" if total is None else f"of {total:,} "
+
+        def count(done: int, found: str) -> None:
+            if not quiet and (total is None or total >= _MANY) and done % step == 0:
+                console.print(f"{escape(title)} · {done:,} {of_all}{what}", style="dim")
+
+        yield count
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[found]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(escape(title), total=total, found="")
+        yield lambda done, found: progress.update(task, completed=done, found=found)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulation.cli.determinism import check_determinism
-from simulation.cli.jobs import Job, Outcome, replay
+from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.strategies import add_strategy_options, strategy_from
 
 if TYPE_CHECKING:
@@ -111,12 +111,14 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     from simulation.engines import resolve
     from simulation.search.replays import load_replay
     from simulation.search.strategies import Strategy
+    from simulation.swarm import check
 
     strategy = strategy_from(given)
     jobs = []
     for path in scenario_files(given.paths):
         replay = load_replay(path)
         scenario = replay.scenario
+        check(scenario)
         engine = given.engine or scenario.engine
         resolve(engine)
         if replay.choices is not None:  # one run of one seed, whatever the others are asked for
@@ -201,7 +203,9 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
         outcome.run = _again(job, tally, laboratory)
     elif outcome.run is None:
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
-    extra = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
+    extra: dict[str, Any] = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
+    if job.scenario.swarm is not None:
+        extra["drawn"] = drawn(job, outcome.run.seed)
     shelf = Shelf(given.out, job.scenario.name)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 

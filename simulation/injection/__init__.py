@@ -140,6 +140,11 @@ class Injector:
         return self.book.healed
 
     @property
+    def struck(self) -> bool:
+        """Whether anything has struck."""
+        return any(struck.times for struck in self.book.all)
+
+    @property
     def last_moment(self) -> int:
         """When the last fault that strikes at a known moment has struck and healed, in microseconds."""
         ends = (moment + fault.span for fault in self._timed() for moment in fault.moments)

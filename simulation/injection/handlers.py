@@ -22,7 +22,7 @@ class HandlerMeddler:
         self._faults = book.of(HandlerFault)
         self._roles = roles
 
-    async def step(self, step: str, when: str, consumer: str) -> None:
+    async def step(self, step: str, when: str, consumer: str, event: str) -> None:
         """Take note of a step. Whoever died or froze of it goes no further."""
         if self._timetable.at_step(step, when, consumer):
             await asyncio.sleep(0)

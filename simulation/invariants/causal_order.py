@@ -3,9 +3,10 @@
 Every effect of `f` starts at or after the end of an effect of its leader. An event that follows itself has no leader.
 
 A leader *came* within the lookback if, from f's first delivery until the lookback had passed, it was delivered to
-somebody, or if it was still in somebody's hands when f started: being handled, not yet answered, or parked in turn. One
-delivery does not count: one that was not a second old when f started, and of which its consumer had shown no sign. It
-had not reached Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback).
+somebody, or if it was still in somebody's hands when f started: being handled, not yet answered, or parked in turn. A
+delivery does not count that was answered, and whose traces the store has lost since: no engine can know of it any more.
+Nor does one that was not a second old when f started, and of which its consumer had shown no sign: it had not reached
+Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback).
 
 In a cycle each member waits for all the others, and itself. No order is right, so the first member to take effect is
 excused as if its leader had never come: not before it was held back for the whole lookback. The others follow in order.
@@ -65,11 +66,14 @@ def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handli
     first = event.deliveries[0]
     until_at = first.at + told.terms.lookback
     for delivery in leader.deliveries:
-        if delivery.index > first.index:
-            if delivery.at < until_at and _known(leader, delivery, effect):
+        unanswered = delivery.closed == NEVER or delivery.closed > effect.start
+        if delivery.index <= first.index:
+            if unanswered:
                 return True
-        elif delivery.closed == NEVER or delivery.closed > effect.start:
-            return True
+        elif delivery.at < until_at and _known(leader, delivery, effect):
+            forgotten = told.store_lost(leader.name, delivery.index, effect.start)
+            if unanswered or not forgotten:
+                return True
     if any(handling.start_at < until_at and handling.open_at(effect.start) for handling in leader.handlings):
         return True
     return leader.parked_at < until_at and _kept(told, leader, effect)

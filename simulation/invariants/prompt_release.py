@@ -10,8 +10,8 @@ handling starts, even if that one fails: it was not late. It may be as long as `
   consumer was handling what it had found before.
 
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
-effect that can have been recorded. Where the scenario allows a loss of data, followers that can have been lost with it
-are left to `nothing-lost`.
+effect that can have been recorded. If the broker gave the leader up instead, nobody can know that it was done. Where
+the scenario allows a loss of data, followers that can have been lost with it are left to `nothing-lost`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from simulation.invariants.cascades import closure, found_work
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
-from simulation.invariants.recording import completion
+from simulation.invariants.recording import completion, unrecorded
 from simulation.invariants.records import NEVER, EventStory, Handling
 from simulation.invariants.spans import Clock
 from simulation.invariants.verdict import Invariant, Violation
@@ -40,8 +40,13 @@ def check(told: Chronicle) -> Iterator[Violation]:
     for leader in told:
         done = completion(told, leader) if leader.followers else None
         late = [wait for wait in _waits(told, leader, done) if _elapsed(told.clock, wait) > told.terms.release_bound]
-        if late and done:
+        if late and done and not _given_up(told, leader, done):
             yield from _idle(told, leader, done, late)
+
+
+def _given_up(told: Chronicle, leader: EventStory, done: Handling) -> bool:
+    """Say whether the leader was dead-lettered before its effect can have been recorded."""
+    return done.end < leader.dead and unrecorded(told, done, leader.dead)
 
 
 def _idle(told: Chronicle, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:

@@ -7,17 +7,15 @@ they say is not.
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
 import os
-import signal
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from simulation.scenario import Scenario
 from simulation.search.strategies import Runner, Strategy
+from simulation.search.workers import in_parallel, own_laboratory
 from simulation.summary import Summary, summarise
 from simulation.world import Laboratory
 
@@ -56,7 +54,7 @@ def search(
         apart: run in processes of their own even if there is only one job: a process can hold one release of an engine.
     """
     if jobs > 1 or apart:
-        yield from _in_parallel(plan, seeds, jobs)
+        yield from in_parallel(_one, seeds, jobs, partial(_prepare, plan))
     elif laboratory is not None:
         yield from _in_turn(plan, seeds, laboratory)
     else:
@@ -70,23 +68,6 @@ def _in_turn(plan: Plan, seeds: Iterable[int], laboratory: Laboratory) -> Iterat
         yield summarise(runner.run(seed))
 
 
-def _in_parallel(plan: Plan, seeds: Iterable[int], jobs: int) -> Iterator[Summary]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(plan,))
-    try:
-        running: set[Future[Summary]] = set()
-        for seed in seeds:
-            running.add(pool.submit(_one, seed))
-            if len(running) >= 4 * jobs:  # enough to keep everybody busy, few enough to forget
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 class _Worker:
     """What a worker process keeps between its runs."""
 
@@ -94,13 +75,8 @@ class _Worker:
 
 
 def _prepare(plan: Plan) -> None:
-    import atexit
-
-    gc.freeze()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to
-    laboratory = Laboratory(plan.store, plan.executable)
+    laboratory = own_laboratory(plan.store, plan.executable)
     _Worker.runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
-    atexit.register(laboratory.store.close)
 
 
 def _one(seed: int) -> Summary:

@@ -182,3 +182,16 @@ def test_a_long_wait_costs_little_wall_time_because_nothing_happens_in_it(labora
 def test_an_engine_that_is_not_one_is_refused_with_a_reason(name: str, complaint: str) -> None:
     with pytest.raises(UnknownEngine, match=complaint):
         resolve(name)
+
+
+def test_a_consumer_stops_although_its_client_has_swallowed_the_cancellation(laboratory: Laboratory) -> None:
+    # Before Python 3.12, asyncio.wait_for returns what is there already instead of the cancellation that comes with it.
+    scenario = loads("""
+    name = "test"
+    workload.events = [{ name = "a" }]
+    consumers = { count = 1, sweep_interval = "1s" }
+    network.latency = "0s"
+    faults = [{ kind = "stop", at = "1s", every = "2s", times = 3 }]
+    """)
+    found = kinds(laboratory.run(scenario, 1, "native"))
+    assert (found["fault"], found["stopped"], found["joined"]) == (3, 3, 4)

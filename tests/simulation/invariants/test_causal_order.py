@@ -473,3 +473,45 @@ def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
         """)
     )
     assert violation.events == ("b", "a")
+
+
+def test_accepts_an_event_whose_leader_the_store_lost_within_the_lookback():
+    assert accepted(
+        tell("""
+        0s      published     b  follows=a
+        0s      delivered     b  @c2
+        1s      delivered     a  @c1
+        1s      parked        a  @c1
+        1s      acknowledged  a  @c1
+        2s      store-lost    fault=flush
+        15m1s   started     b  @c1  via=rescued
+        15m2s   ended       b  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_somebody_still_had_the_leader_in_hand():
+    rejected(
+        tell("""
+        0s      published   b  follows=a
+        0s      delivered   b  @c2
+        1s      delivered   a  @c1
+        2s      store-lost  fault=flush
+        15m1s   started     b  @c2  via=rescued
+        15m2s   ended       b  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_leader_came_again_after_the_loss():
+    rejected(
+        tell("""
+        0s      published   b  follows=a
+        0s      delivered   b  @c2
+        1s      store-lost  fault=flush
+        2s      delivered   a  @c1
+        2s      rejected    a  @c1
+        15m1s   started     b  @c2  via=rescued
+        15m2s   ended       b  @c2  outcome=ok
+        """)
+    )

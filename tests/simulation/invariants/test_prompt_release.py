@@ -518,3 +518,41 @@ def test_rejects_a_follower_that_was_late_before_the_loss():
             allowed_loss=("flush",),
         )
     )
+
+
+CUT_OFF = """
+0s    published      b  follows=a
+0s    delivered      b  @c2
+1s    delivered      a  @c1
+1s    started        a  @c1
+2s    unreachable       @c1
+3s    ended          a  @c1  outcome=ok
+8s    rejected       a  @c1
+"""
+
+
+def test_accepts_a_follower_whose_leader_was_given_up_before_its_effect_was_recorded():
+    story = (
+        CUT_OFF
+        + """
+    9s    dead-lettered  a  by=broker
+    15m   started        b  @c2  via=rescued
+    """
+    )
+    assert accepted(tell(story, at_most=9))
+
+
+def test_rejects_it_if_the_leader_was_not_given_up():
+    story = CUT_OFF + "15m   started        b  @c2  via=rescued"
+    rejected(tell(story))
+
+
+def test_rejects_it_if_the_holder_could_record_the_effect():
+    story = (
+        CUT_OFF.replace("2s    unreachable       @c1\n", "")
+        + """
+    9s    dead-lettered  a  by=broker
+    15m   started        b  @c2  via=rescued
+    """
+    )
+    rejected(tell(story))

@@ -1,0 +1,228 @@
+"""`causim crashes`: let something go wrong at every moment of a run, one run for each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulation.search.crashpoints import Attack, Trial
+    from simulation.world import Laboratory
+
+_SHOWN = 20
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    from simulation.cli.run import add_world_options
+
+    parser = commands.add_parser(
+        "crashes",
+        help="crash a consumer at every moment of a run",
+        description="Run a scenario once, then once for every Redis command and every handler step in it, with the "
+        "consumer crashing just before it and just after.",
+        epilog="example: causim crashes scenarios/leader-follower.toml --fault reply-lost --jobs auto",
+    )
+    parser.add_argument("path", type=Path, metavar="SCENARIO", help="the scenario file")
+    parser.add_argument(
+        "--fault",
+        choices=("crash", "stop", "pause", "reply-lost", "request-lost"),
+        default="crash",
+        help="what goes wrong at each moment (default: crash)",
+    )
+    parser.add_argument(
+        "--for",
+        dest="duration",
+        metavar="DURATION",
+        help="how long a crash, a stop or a pause lasts (default: 1s; a pause lasts longer than a lease)",
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="the seed (default: the scenario's own)")
+    parser.add_argument("--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores")
+    add_world_options(parser)
+    parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
+    parser.set_defaults(execute=execute)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the sweep has found so far."""
+
+    attack: Attack
+    trials: list[Trial] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def fallen(self) -> list[Trial]:
+        """The points that did not survive, in the order of their time."""
+        fallen = [trial for trial in self.trials if trial.outcome != "survived"]
+        return sorted(fallen, key=lambda trial: trial.point.number)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Try every point, print and draw what came of it and return the exit code."""
+    from simulation.engines import resolve
+    from simulation.scenario import load
+    from simulation.search.crashpoints import survey
+    from simulation.world import Laboratory
+
+    scenario = load(given.path)
+    engine = given.engine or scenario.engine
+    resolve(engine)
+    duration = _duration(given)
+    seed = scenario.seed if given.seed is None else given.seed
+    with Laboratory(given.store, given.redis_server) as laboratory:
+        attack = survey(laboratory, scenario, seed, engine, given.fault, duration=duration)
+        _begin(attack)
+        found = _try_all(attack, given, laboratory)
+    folder = _leave(found, given)
+    _say(found, folder, given)
+    return _code(found)
+
+
+def _duration(given: argparse.Namespace) -> int | None:
+    from simulation.cli import BadUsage
+    from simulation.durations import parse_duration
+
+    if given.duration is None:
+        return None
+    if given.fault in ("reply-lost", "request-lost"):
+        raise BadUsage(f"--for: what is lost is lost, so {given.fault} does not last; leave --for out")
+    try:
+        duration = parse_duration(given.duration)
+    except ValueError as error:
+        raise BadUsage(f"--for: {error}") from None
+    if not duration:
+        raise BadUsage("--for: must be longer than 0s")
+    return duration
+
+
+def _try_all(attack: Attack, given: argparse.Namespace, laboratory: Laboratory) -> _Found:
+    from simulation.cli.output import counting
+    from simulation.search.crashpoints import strike_everywhere
+    from simulation.search.seeds import jobs_from
+
+    found = _Found(attack)
+    title = f"{attack.scenario.name} · {attack.engine} · {attack.kind}"
+    try:
+        with counting(title, len(attack.points), "points") as advance:
+            jobs = jobs_from(given.jobs)
+            for trial in strike_everywhere(attack, laboratory, jobs, given.store, given.redis_server):
+                found.trials.append(trial)
+                advance(len(found.trials), f"{len(found.fallen)} not survived" if found.fallen else "")
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
+
+
+def _begin(attack: Attack) -> None:
+    lasting = ""
+    if attack.duration:
+        from simulation.durations import format_duration
+
+        lasting = f" for {format_duration(attack.duration)}"
+    sys.stdout.write(
+        f"{attack.scenario.name} · engine {attack.engine} · seed {attack.seed} · "
+        f"{attack.kind}{lasting} at each of {len(attack.points):,} points\n"
+    )
+    if attack.verdict != "holds":
+        sys.stdout.write(f"  note      without it the run is {attack.verdict} already: see `causim run`\n")
+    if attack.too_late:
+        sys.stdout.write(f"  note      {attack.too_late:,} moments are left out: the world had healed by then\n")
+    sys.stdout.flush()
+
+
+# -- what is left --------------------------------------------------------------------------------------------------
+
+
+def _leave(found: _Found, given: argparse.Namespace) -> Path:
+    """Write the picture, the table, and a scenario for each point that did not survive. Return the folder."""
+    import pandas as pd
+
+    from reports.crashes import crashes_figure
+    from simulation.cli.run import stamp
+
+    attack = found.attack
+    folder: Path = given.out / attack.scenario.name / "crashes" / f"{stamp()}-{attack.kind}-{attack.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = ["point", "at_us", "consumer", "when", "what", "words", "outcome", "invariant", "because"]
+    rows = sorted((_row(trial, attack.kind) for trial in found.trials), key=lambda row: row["point"])
+    frame = pd.DataFrame(rows, columns=columns)
+    frame.to_parquet(folder / "crashes.parquet")
+    title = f"{attack.scenario.name} · {attack.engine} · {attack.kind} at every moment · seed {attack.seed}"
+    crashes_figure(frame, title).savefig(folder / "crashes.png")
+    for trial in found.fallen:
+        _write_variant(attack, trial, folder)
+    return folder
+
+
+def _row(trial: Trial, kind: str) -> dict[str, Any]:
+    point, first = trial.point, next(iter(trial.violations), None)
+    return {
+        "point": point.number,
+        "at_us": point.at,
+        "consumer": point.consumer,
+        "when": point.when,
+        "what": point.label,
+        "words": point.words(kind),
+        "outcome": trial.outcome,
+        "invariant": first.invariant if first else "",
+        "because": first.because if first else "; ".join(trial.reasons),
+    }
+
+
+def _write_variant(attack: Attack, trial: Trial, folder: Path) -> None:
+    import tomli_w
+
+    from simulation.results import runnable
+
+    record = runnable(attack.variant(trial.point), attack.engine, attack.seed, folder)
+    _variant(trial, folder).write_text(tomli_w.dumps(record), encoding="utf-8")
+
+
+def _variant(trial: Trial, folder: Path) -> Path:
+    return folder / f"point-{trial.point.number:04}.toml"
+
+
+# -- what is said --------------------------------------------------------------------------------------------------
+
+
+def _say(found: _Found, folder: Path, given: argparse.Namespace) -> None:
+    write = sys.stdout.write
+    attack = found.attack
+    survived = len(found.trials) - len(found.fallen)
+    write(f"  {survived:,} of {len(found.trials):,} survived\n")
+    if found.interrupted:
+        write(f"  interrupted after {len(found.trials):,} of {len(attack.points):,} points\n")
+    for trial in found.fallen[:_SHOWN]:
+        _say_fallen(trial, attack, folder, given)
+    if len(found.fallen) > _SHOWN:
+        write(f"  … and {len(found.fallen) - _SHOWN:,} more in {folder / 'crashes.parquet'}\n")
+    write(f"  picture   {folder / 'crashes.png'}\n  table     {folder / 'crashes.parquet'}\n")
+
+
+def _say_fallen(trial: Trial, attack: Attack, folder: Path, given: argparse.Namespace) -> None:
+    from simulation.cli.jobs import replay_file
+
+    write = sys.stdout.write
+    write(f"\n  {trial.outcome:<9} {trial.point.words(attack.kind)}\n")
+    if trial.violations:
+        first = trial.violations[0]
+        names = dict.fromkeys(violation.invariant for violation in trial.violations)
+        write(f"  violates  {', '.join(names)}\n  because   {first.because.removeprefix('because ')}\n")
+    else:
+        write("".join(f"  because   {reason}\n" for reason in trial.reasons))
+    write(f"  replay    {replay_file(_variant(trial, folder), attack.engine, attack.seed, given)}\n")
+
+
+def _code(found: _Found) -> int:
+    from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED
+
+    if found.interrupted:
+        return INTERRUPTED
+    outcomes = {trial.outcome for trial in found.trials}
+    if "violated" in outcomes or found.attack.verdict == "violated":
+        return VIOLATED
+    return HOLDS if outcomes == {"survived"} and found.attack.verdict == "holds" else UNKNOWN

@@ -1,0 +1,238 @@
+"""Crash points: which there are, that each strikes exactly there, what survives, and what the command says of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports.crashes import crashes_figure
+from simulation import Laboratory, Scenario, load, loads
+from simulation.cli import main
+from simulation.search.crashpoints import KINDS, Attack, Trial, strike, strike_everywhere, survey
+
+SMALL = Path("scenarios/leader-follower.toml")
+HERE = "tests.simulation.engines"
+FAULTY = """
+name = "faulty"
+workload.events = [{ name = "a" }, { name = "b", follows = "a", at = "1ms" }, { name = "c", at = "20s" }]
+judge.heal_after = "100ms"
+[[faults]]
+kind = "request-lost"
+match = "EVALSHA begin *"
+nth = 2
+"""
+
+
+def attacked(laboratory: Laboratory, kind: str, scenario: Scenario | None = None, engine: str = "native") -> Attack:
+    return survey(laboratory, scenario or load(SMALL), 1, engine, kind)
+
+
+def outcomes(trials: list[Trial]) -> Counter[str]:
+    return Counter(trial.outcome for trial in trials)
+
+
+def test_every_packet_and_every_handler_step_is_a_point_before_and_after(laboratory: Laboratory) -> None:
+    run = laboratory.run(load(SMALL), 1, trace=True)
+    points = attacked(laboratory, "crash").points
+    sent = [point for point in points if point.pattern]
+    assert len(sent) == 2 * run.counts.round_trips
+    assert Counter(point.when for point in sent) == {"before": run.counts.round_trips, "after": run.counts.round_trips}
+    steps = Counter((point.what, point.when, *point.events) for point in points if not point.pattern)
+    assert steps == {(what, when, e): 1 for what in ("start", "end") for when in ("before", "after") for e in "ab"}
+    assert [point.number for point in points] == list(range(1, len(points) + 1))
+    assert [point.at for point in points] == sorted(point.at for point in points)
+
+
+@pytest.mark.parametrize("kind", ["reply-lost", "request-lost"])
+def test_a_packet_is_lost_once_each_way(kind: str, laboratory: Laboratory) -> None:
+    packets = laboratory.run(load(SMALL), 1).counts.round_trips
+    assert len(attacked(laboratory, kind).points) == packets
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_fault_strikes_at_its_moment_and_nothing_differs_before(kind: str, laboratory: Laboratory) -> None:
+    scenario = load("scenarios/late-leader.toml")
+    first = laboratory.run(scenario, 1).history.entries
+    for point in attacked(laboratory, kind, scenario).points[::5]:
+        entries = laboratory.run(attacked(laboratory, kind, scenario).variant(point)).history.entries
+        [place] = [i for i, entry in enumerate(entries) if entry.kind == "fault"]
+        assert entries[:place] == first[:place], point
+        assert (entries[place].consumer, entries[place].details["fault"]) == (point.consumer, kind)
+        if point.when == "before" or not point.pattern or kind in ("reply-lost", "request-lost"):
+            assert entries[place].at == point.at
+        else:
+            assert entries[place].at > point.at  # Redis executes it when it has arrived
+
+
+@pytest.mark.parametrize("kind", ["crash", "pause", "reply-lost", "request-lost"])
+def test_the_native_engine_survives_every_point_of_a_leader_and_its_follower(kind: str, laboratory: Laboratory) -> None:
+    attack = attacked(laboratory, kind)
+    trials = list(strike_everywhere(attack, laboratory))
+    assert len(trials) == len(attack.points) > 9
+    assert outcomes(trials) == {"survived": len(attack.points)}, [t for t in trials if t.outcome != "survived"]
+
+
+def test_the_native_engine_survives_a_crash_anywhere_in_a_reversed_chain(laboratory: Laboratory) -> None:
+    scenario = load("scenarios/reversed-chain.toml").with_values({"workload.length": 5})
+    attack = attacked(laboratory, "crash", scenario)
+    assert outcomes(list(strike_everywhere(attack, laboratory))) == {"survived": len(attack.points)}
+
+
+@pytest.mark.prefect
+@pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
+def test_a_crash_after_the_completion_script_strands_prefects_followers(laboratory: Laboratory) -> None:
+    scenario = load("scenarios/late-leader.toml")
+    attack = attacked(laboratory, "crash", scenario, "prefect")
+    assert attack.verdict == "holds"
+    # The leader's completion claims its followers and deletes them: whoever dies just then takes them along.
+    [point] = [p for p in attack.points if p.label == "EVAL c1.3" and p.when == "after"]
+    trial = strike(attack, point, laboratory)
+    assert trial.outcome == "violated"
+    assert {"prompt-release"} <= {violation.invariant for violation in trial.violations}
+    [before] = [p for p in attack.points if p.label == "EVAL c1.3" and p.when == "before"]
+    assert strike(attack, before, laboratory).outcome == "survived"
+
+
+def test_a_fault_that_does_not_strike_is_no_survivor(laboratory: Laboratory) -> None:
+    attack = attacked(laboratory, "crash")
+    point = attack.points[-1]
+    elsewhere = type(point)(point.number, point.at, point.consumer, "GET", 99, "before", "GET *")
+    assert strike(attack, elsewhere, laboratory).outcome == "missed"
+
+
+def test_a_scenario_with_faults_keeps_them_and_is_struck_only_until_it_heals(laboratory: Laboratory) -> None:
+    attack = attacked(laboratory, "crash", loads(FAULTY), "native")
+    assert attack.too_late > 0
+    assert {"a", "b"} <= {event for point in attack.points for event in point.events}
+    trials = list(strike_everywhere(attack, laboratory))
+    assert outcomes(trials)["missed"] == 0
+    for point in attack.points:
+        assert [fault.name for fault in attack.variant(point).faults] == ["crash", "request-lost"]
+
+
+def test_a_pause_is_longer_than_a_lease_unless_said_otherwise(laboratory: Laboratory) -> None:
+    scenario = load(SMALL)
+    assert survey(laboratory, scenario, 1, "native", "pause").duration > scenario.policy.lease
+    assert survey(laboratory, scenario, 1, "native", "pause", duration=1_000).duration == 1_000
+
+
+def test_what_the_run_left_to_find_is_waited_for_before_the_store_is_inspected(laboratory: Laboratory) -> None:
+    """A crash between an effect and its completion leaves a lease, which the sweep finds when it is over."""
+    attack = attacked(laboratory, "crash")
+    [point] = [p for p in attack.points if (p.what, p.when, p.events) == ("end", "after", ("b",))]
+    run = laboratory.run(attack.variant(point))
+    assert run.verdict == "holds"
+    assert run.counts.virtual > run.scenario.policy.lease
+
+
+# -- the command -------------------------------------------------------------------------------------------------
+
+
+def crashes(out: Path, *arguments: str) -> int:
+    return main(["crashes", *arguments, "--out", str(out)])
+
+
+def test_the_command_says_how_many_survived_and_draws_it(tmp_path: Path, capsys: Any) -> None:
+    assert crashes(tmp_path, str(SMALL), "--fault", "reply-lost") == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^  (\d+) of \1 survived$", said, re.M)
+    [folder] = (tmp_path / "leader-follower" / "crashes").iterdir()
+    assert (folder / "crashes.png").stat().st_size > 10_000
+    assert set(pd.read_parquet(folder / "crashes.parquet")["outcome"]) == {"survived"}
+    assert not list(folder.glob("*.toml"))
+
+
+def test_what_did_not_survive_is_told_with_a_command_that_replays_it(tmp_path: Path, capsys: Any) -> None:
+    # The control group keeps no order: it is violated with or without a crash, and the command says so.
+    assert crashes(tmp_path, "scenarios/late-leader.toml", "--engine", "null") == 1
+    said = capsys.readouterr().out
+    assert "without it the run is violated already" in said
+    assert re.search(r"violated  c\d, just (before|after) the handler of c1\.\d (start|end)s, at ", said)
+    assert "because   the effect of event c1." in said
+    replays = re.findall(r"replay    causim (run .+)", said)
+    assert replays
+    assert main([*shlex.split(replays[0]), "--out", str(tmp_path)]) == 1
+    again = capsys.readouterr().out
+    assert re.search(r"because   (.+)", said)[1] in again  # type: ignore[index]
+
+
+def test_many_jobs_find_the_same_as_one(tmp_path: Path) -> None:
+    for jobs in ("1", "2"):
+        assert crashes(tmp_path / jobs, str(SMALL), "--fault", "request-lost", "--jobs", jobs) == 0
+    frames = [pd.read_parquet(next((tmp_path / jobs).rglob("crashes.parquet"))) for jobs in ("1", "2")]
+    assert frames[0].equals(frames[1])
+
+
+def test_a_run_that_has_nothing_to_crash_proves_nothing(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "x.toml").write_text('name = "x"\nworkload.events = [{ name = "a", published = false }]\n')
+    assert crashes(tmp_path, str(tmp_path / "x.toml"), "--engine", f"{HERE}:Plain") == 5
+    assert "0 of 0 survived" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--for", "3"], "--for: '3' is not a duration"),
+        (["--for", "0s"], "must be longer than 0s"),
+        (["--for", "1s", "--fault", "reply-lost"], "leave --for out"),
+    ],
+)
+def test_a_duration_that_makes_no_sense_exits_with_4(
+    options: list[str], complaint: str, tmp_path: Path, capsys: Any
+) -> None:
+    assert crashes(tmp_path, str(SMALL), *options) == 4
+    assert complaint in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simulation", "crashes", "scenarios/reversed-chain.toml", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stdout is not None
+    while " of " not in (line := process.stdout.readline()) or "points\n" not in line.split(" of ")[-1]:
+        assert line
+    while "·" not in (line := process.stdout.readline()):
+        assert line
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert re.search(r"interrupted after \d+ of \d+ points", out)
+    assert list(tmp_path.rglob("crashes.png"))
+    assert "Traceback" not in err
+
+
+# -- the picture -------------------------------------------------------------------------------------------------
+
+
+def test_each_outcome_has_a_shape_of_its_own_and_before_is_above_after() -> None:
+    outcomes = ["survived", "violated", "unknown", "missed"]
+    frame = pd.DataFrame(
+        [
+            {"point": n, "at_us": n * 1000, "consumer": f"c{n % 2 + 1}", "when": when, "outcome": o}
+            for n, (o, when) in enumerate(((o, w) for o in outcomes for w in ("before", "after")), start=1)
+        ]
+    )  # fmt: skip
+    [plot] = crashes_figure(frame, "x").axes
+    drawn = {str(points.get_label()).split()[0]: points for points in plot.collections}
+    assert set(drawn) == set(outcomes)
+    assert len({points.get_paths()[0].vertices.tobytes() for points in drawn.values()}) == 4
+    assert len({tuple(points.get_facecolor()[0]) for points in drawn.values()}) == 4
+    for points in drawn.values():
+        (_, before), (_, after) = points.get_offsets()
+        assert before % 1 != after % 1
+    assert [tick.get_text() for tick in plot.get_yticklabels()] == [
+        "c1  just before", "c1  just after", "c2  just before", "c2  just after",
+    ]  # fmt: skip
+    assert {text.get_text() for text in plot.texts} == {str(n) for n in range(3, 9)}

@@ -1,0 +1,162 @@
+"""Swarms: what is drawn depends on the seed alone, agrees with itself, is printed, and replays as an ordinary file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulation import Laboratory, Scenario, load, loads
+from simulation.cli import main
+from simulation.scenario import BadScenario
+from simulation.swarm import check, draw
+
+SHIPPED = Path("scenarios/swarm.toml")
+SMALL = """
+name = "small"
+[workload]
+kind = "chains"
+[swarm.choose]
+"workload" = [{ kind = "chains", length = 2 }, { kind = "fan-out", followers = 3 }]
+"workload.order" = ["in-order", "reversed"]
+"consumers.count" = [1, 2, 3]
+[[swarm.faults]]
+kind = "crash"
+chance = 0.5
+at = ["10ms", "20ms"]
+"""
+
+
+def small(more: str = "") -> Scenario:
+    return loads(SMALL + more)
+
+
+def test_a_seed_always_draws_the_same_world_and_seeds_draw_different_ones() -> None:
+    swarm = load(SHIPPED)
+    worlds = [draw(swarm, seed).scenario for seed in range(100)]
+    assert worlds == [draw(swarm, seed).scenario for seed in range(100)]
+    assert len({json.dumps(world.written(), sort_keys=True) for world in worlds}) == 100
+    assert draw(swarm, 3).options == draw(load(SHIPPED), 3).options
+
+
+def test_drawing_does_not_change_the_swarm() -> None:
+    swarm = small()
+    before = swarm.model_copy(deep=True)
+    for seed in range(20):
+        draw(swarm, seed)
+    assert swarm == before
+
+
+def test_every_option_and_every_fault_is_drawn_by_some_seed() -> None:
+    swarm = load(SHIPPED)
+    assert swarm.swarm is not None
+    worlds = [draw(swarm, seed) for seed in range(300)]
+    drawn = {path: {json.dumps(world.options[path]) for world in worlds} for path in swarm.swarm.choose}
+    for path, options in swarm.swarm.choose.items():
+        if path not in ("policy.lookback", "policy.retention"):  # those are raised at times
+            assert drawn[path] == {json.dumps(option) for option in options}
+    kinds = Counter(fault["kind"] for world in worlds for fault in world.options["faults"])
+    assert set(kinds) == {fault["kind"] for fault in swarm.swarm.faults}
+    assert {len(world.options["faults"]) for world in worlds} >= {0, 1, 2, 3}
+
+
+def test_a_new_option_leaves_the_worlds_as_they_were_in_everything_else() -> None:
+    before = [draw(small(), seed).options for seed in range(30)]
+    more = '[[swarm.faults]]\nkind = "stop"\nchance = 0.5\nat = ["1s", "2s"]\n'
+    text = SMALL.replace("[swarm.choose]", '[swarm.choose]\n"broker.delay" = ["1ms", "2ms"]') + more
+    after = [draw(loads(text), seed).options for seed in range(30)]
+    assert any(fault["kind"] == "stop" for options in after for fault in options["faults"])
+    for old, new in zip(before, after, strict=True):
+        assert {path: new[path] for path in old if path != "faults"} == {p: old[p] for p in old if p != "faults"}
+        assert [fault for fault in new["faults"] if fault["kind"] == "crash"] == old["faults"]
+
+
+def test_a_policy_keeps_its_inequalities_whatever_was_drawn() -> None:
+    swarm = small().with_values(
+        {"swarm.choose": {"policy.lookback": ["1s", "1h"], "policy.retention": ["10s", "2h"], "policy.lease": ["1s"]}}
+    )
+    worlds = [draw(swarm, seed) for seed in range(30)]
+    policies = [world.scenario.policy for world in worlds]
+    assert all(p.retention >= p.lookback >= 20_000_000 and p.in_flight_wait <= p.lease for p in policies)
+    raised = [world for world in worlds if world.scenario.policy.retention == 3_600_000_000]
+    assert raised  # 1h, which was never to choose from: raised from 10s, and what is told is what is run
+    assert {world.options["policy.retention"] for world in raised} == {"1h"}
+
+
+@pytest.mark.parametrize(("kind", "more"), [("restart", 'keep = false\nat = "1s"'), ("flush", 'at = "1s"')])
+def test_a_fault_that_destroys_data_comes_with_its_allowed_loss(kind: str, more: str) -> None:
+    swarm = small(f'[[swarm.faults]]\nkind = "{kind}"\nchance = 0.5\n{more}\n')
+    for seed in range(20):
+        world = draw(swarm, seed).scenario
+        destroys = kind in {fault.name for fault in world.faults}
+        assert world.judge.allowed_loss == ((kind,) if destroys else ())
+
+
+def test_a_restart_that_keeps_its_data_allows_no_loss() -> None:
+    swarm = small('[[swarm.faults]]\nkind = "restart"\nchance = 1\nkeep = true\nat = "1s"\n')
+    assert draw(swarm, 1).scenario.judge.allowed_loss == ()
+
+
+def test_rings_do_not_lose_their_store() -> None:
+    more = '[[swarm.faults]]\nkind = "flush"\nchance = 1\nat = "1s"\n'
+    text = SMALL.replace('{ kind = "fan-out", followers = 3 }', '{ kind = "cycles", length = 2 }') + more
+    worlds = [draw(loads(text), seed).scenario for seed in range(20)]
+    lossy = {(world.workload.kind, "flush" in {fault.name for fault in world.faults}) for world in worlds}
+    assert lossy == {("cycles", False), ("chains", True)}
+
+
+def test_a_scenario_that_is_no_swarm_is_its_own_world() -> None:
+    scenario = load("scenarios/late-leader.toml")
+    assert draw(scenario, 7).scenario is scenario
+
+
+def test_the_worlds_are_run_and_the_concrete_one_is_kept_and_replays(
+    tmp_path: Path, laboratory: Laboratory, capsys: Any
+) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    out = tmp_path / "results"
+    arguments = ["run", str(tmp_path / "small.toml"), "--engine", "null", "--seeds", "8", "--out", str(out)]
+    assert main(arguments) == 1
+    said = capsys.readouterr().out
+    latest = out / "small" / "latest"
+    verdict = json.loads((latest / "verdict.json").read_text())
+    world = draw(small(), verdict["seed"])
+    assert verdict["drawn"] == dict(world.options)
+    assert f"drawn     consumers.count = {world.options['consumers.count']}" in said
+    kept = load(latest / "scenario.toml")
+    assert kept.swarm is None
+    assert laboratory.run(kept).digest == verdict["digest"]
+
+
+def test_a_single_seed_prints_what_it_drew(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    main(["run", str(tmp_path / "small.toml"), "--seed", "4", "--no-results"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  drawn ")]
+    options = draw(small(), 4).options
+    assert len(lines) == len(options) - 1 + len(options["faults"])
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ('"broker.delay" = []', "nothing to choose from"),
+        ('"broker.dorp" = [0.1]', "there is no such key; did you mean 'drop'?"),
+        ('"consumers.count" = [2, 0]', "table [swarm.choose], consumers.count = 0: table [consumers], key 'count'"),
+        ('"policy.lookback" = ["soon"]', "table [policy]"),
+        ("[[swarm.faults]]\nkind = 'crash'\nchance = 2", "must be above 0 and at most 1, not 2"),
+        ("[[swarm.faults]]\nkind = 'crash'", "table [swarm.faults[1]]"),
+        ("[[swarm.faults]]\nkind = 'crash'\nat = ['1s', 'soon']", "table [swarm.faults[1]]"),
+        ("[[swarm.faults]]\nkind = 'crash'\nat = []", "'at' of fault 1 has nothing to choose from"),
+    ],
+)
+def test_an_option_that_cannot_be_had_is_found_before_any_run(more: str, complaint: str) -> None:
+    text = f'name = "x"\n[workload]\nkind = "chains"\n[swarm.choose]\n{more}\n'
+    with pytest.raises(BadScenario, match=complaint.replace("[", r"\[").replace("?", r"\?").replace("]", r"\]")):
+        check(loads(text))
+
+
+def test_the_shipped_swarm_can_be_had_whole() -> None:
+    check(load(SHIPPED))
