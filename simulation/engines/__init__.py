@@ -65,6 +65,8 @@ class EngineContext:
     handler: Literal["reentrant", "plain"]
     token: Callable[[], str]
     """A source of unique tokens that the run owns."""
+    given_up: Callable[[Any], None] = lambda event: None
+    """To be told of each event that the engine gives up, aloud: its own dead letters. The broker's are known."""
 
 
 class Engine(Protocol):
@@ -94,8 +96,7 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
 def resolve(name: str) -> type[Engine]:
     """Return the engine class for a name or a `module:Class`. Raises UnknownEngine."""
     if name.startswith("prefect@"):
-        _use_release(name.removeprefix("prefect@"))
-        name = "prefect"
+        return _release(name.removeprefix("prefect@"))
     target = BUILT_IN[name][0] if name in BUILT_IN else name
     module_name, colon, class_name = target.partition(":")
     if not colon:
@@ -120,13 +121,14 @@ def resolve(name: str) -> type[Engine]:
     return engine
 
 
-def _use_release(version: str) -> None:
-    from simulation.engines.releases import ReleaseUnavailable, use
+def _release(version: str) -> type[Engine]:
+    from simulation.engines.releases import ReleaseUnavailable, adapter
 
     try:
-        use(version)
+        engine: type[Engine] = adapter(version).PrefectEngine
     except ReleaseUnavailable as error:
         raise UnknownEngine(f"engine 'prefect@{version}': {error}") from None
+    return engine
 
 
 def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:

@@ -15,8 +15,23 @@ from ordering import (
     Policy,
     fencing_token,
 )
+from ordering.leases import Grant
 from ordering.scripts import script
 from simulation.engines import EngineContext, Outcome
+
+
+class _Ordering(CausalOrdering):
+    """The engine, and what it says in its log when it gives an event up, told to the history as well."""
+
+    def __init__(self, context: EngineContext, **options: Any) -> None:
+        super().__init__(context.scope, redis=context.connect(), token=context.token, **options)
+        self._given_up = context.given_up
+
+    async def _fail(self, grant: Grant, *, counts: bool) -> str:
+        answer = await super()._fail(grant, counts=counts)
+        if answer == "dead":
+            self._given_up(grant.event)
+        return answer
 
 
 class NativeEngine:
@@ -30,16 +45,14 @@ class NativeEngine:
 
     def __init__(self, context: EngineContext) -> None:
         policy = context.policy
-        self._ordering = CausalOrdering(
-            context.scope,
-            redis=context.connect(),
+        self._ordering = _Ordering(
+            context,
             policy=Policy(
                 lookback=timedelta(microseconds=policy.lookback),
                 retention=timedelta(microseconds=policy.retention),
                 lease=timedelta(microseconds=policy.lease),
                 max_depth=policy.depth,
             ),
-            token=context.token,
         )
         self._effect = context.effect
         self._plain = context.handler == "plain"
