@@ -1,4 +1,8 @@
-"""How a Redis command may be written in a fault's pattern: as it was sent, and with its script's name."""
+"""How a Redis command may be written in a fault's pattern: as it was sent, and with its script's name.
+
+A script that has a name and is sent in full is spelled with its name alone: its source has many words, and a pattern
+such as "EVAL* complete *" would meet them in any script that has "complete" in a comment.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +19,21 @@ class Spelling:
         self._scripts = scripts
 
     def __call__(self, words: Sequence[bytes]) -> list[str]:
-        """Return the ways in which a command may be written: as it was sent first."""
+        """Return the ways in which a command may be written. Each has all its arguments."""
         return list(self._spell(words))
 
     def _spell(self, words: Sequence[bytes]) -> Iterator[str]:
-        yield _text(words)
         verb = words[0].upper()
-        if verb in RUNS_SCRIPTS and len(words) > 1:
-            by_digest = verb.startswith(b"EVALSHA")
-            digest = (
-                words[1].decode("ascii", "replace") if by_digest else sha1(words[1], usedforsecurity=False).hexdigest()
-            )
-            if name := self._scripts.get(digest):
-                yield _text([words[0], name.encode(), *words[2:]])
+        by_digest = verb.startswith(b"EVALSHA")
+        name = self._name(words[1], by_digest) if verb in RUNS_SCRIPTS and len(words) > 1 else ""
+        if by_digest or not name:
+            yield _text(words)
+        if name:
+            yield _text([words[0], name.encode(), *words[2:]])
+
+    def _name(self, script: bytes, by_digest: bool) -> str:
+        digest = script.decode("ascii", "replace") if by_digest else sha1(script, usedforsecurity=False).hexdigest()
+        return self._scripts.get(digest, "")
 
 
 def _text(words: Sequence[bytes]) -> str:
