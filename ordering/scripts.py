@@ -33,23 +33,30 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """Return a script by its name, with what all scripts share in front of it."""
-    folder = files("ordering") / "lua"
-    own = (folder / f"{name}.lua").read_text(encoding="utf-8")
+    """Return a script by its name."""
+    return assemble(name, source("shared"), source(name))
+
+
+def source(name: str) -> str:
+    """Return what a file of `lua/` says."""
+    return (files("ordering") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def assemble(name: str, shared: str, own: str) -> Script:
+    """Return the script that is made of what all scripts share and what is its own."""
     header: dict[str, str] = dict(_HEADER.findall(own))
-    text = (folder / "shared.lua").read_text(encoding="utf-8") + own
+    text = shared + own
     returns = header["returns"]
     words = () if returns.startswith("{") else (choice.split()[0] for choice in returns.split("|"))
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
     return Script(name, text, digest, tuple(header["args"].split()), frozenset(words))
 
 
-async def call(redis: Any, name: str, waitlist: str, *args: str | int | bytes) -> Any:
+async def call(redis: Any, verb: Script, waitlist: str, *args: str | int | bytes) -> Any:
     """Run a script. Raises TypeError if the arguments are not those that its header declares."""
-    verb = script(name)
     declared = verb.args
     if len(args) != len(declared) and not (declared[-1].endswith("...") and len(args) >= len(declared) - 1):
-        raise TypeError(f"{name} takes {' '.join(declared)}, not {len(args)} arguments")
+        raise TypeError(f"{verb.name} takes {' '.join(declared)}, not {len(args)} arguments")
     try:
         reply = await redis.evalsha(verb.digest, 1, waitlist, *args)
     except NoScriptError:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 
-from reports.units import duration
+from reports.units import duration, unit_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,6 +74,10 @@ def durations_on(axes: Axes, which: Literal["x", "y"], *, low: float, high: floa
         axes.set(**{f"{which}scale": "log"})
         axis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 1e3 else (1.0, 3.0)))
         axis.set_minor_formatter(NullFormatter())
+    elif high >= 120:  # sixty is no round number to matplotlib
+        unit = unit_for(high).seconds
+        step = next((step for step in (1, 2, 5, 10, 15, 20, 30) if high / unit / step <= 8), 60)
+        axis.set_major_locator(MultipleLocator(step * unit))
     axis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
 
 

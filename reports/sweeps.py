@@ -13,8 +13,11 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import NullFormatter
 
-from reports.style import BLACK, BLUE, SKY, picture, tidy
+from reports.style import BLACK, BLUE, SKY, durations_on, picture, tidy
+from reports.units import duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One column of the table, and how it reads."""
+    """One column of the table, and how it reads. Scaled to `s`, it is a duration, and written with its own unit."""
 
     column: str
     title: str
@@ -34,16 +37,32 @@ class Measure:
     low: str = ""
     high: str = ""
 
+    @property
+    def is_duration(self) -> bool:
+        """Whether its values are durations."""
+        return self.unit == "s"
+
+    def written(self, value: float) -> str:
+        """Write a scaled value, a duration with its unit."""
+        return duration(value) if self.is_duration else _round(value)
+
 
 MEASURES = (
     Measure("lost_rate", "Lost followers", "% of followers", 100.0, "lost_low", "lost_high"),
     Measure("rescued_rate", "Followers rescued by the sweep", "% of followers", 100.0),
+    Measure("parked_rate", "Parked followers", "% of followers", 100.0),
+    Measure("waitlist", "Longest waitlist of a run, mean", "followers"),
     Measure("violated_rate", "Violated runs", "% of runs", 100.0, "violated_low", "violated_high"),
-    Measure("latency_p50_us", "Latency, median", "ms", 0.001, "latency_p50_low_us", "latency_p50_high_us"),
-    Measure("latency_p99_us", "Latency, 99th percentile", "ms", 0.001, "latency_p99_low_us", "latency_p99_high_us"),
+    Measure("latency_p50_us", "Latency, median", "s", 1e-6, "latency_p50_low_us", "latency_p50_high_us"),
+    Measure("latency_p99_us", "Latency, 99th percentile", "s", 1e-6, "latency_p99_low_us", "latency_p99_high_us"),
     Measure("duplicate_rate", "Duplicates", "% of events", 100.0),
     Measure("commands_per_event", "Redis commands", "an event"),
 )
+MOST_TICKS = 25
+"""How many labels fit side by side."""
+
+ROUND = [n * 10.0**e for e in range(-6, 0) for n in (1, 2, 5)] + [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200]
+"""Durations that read well beside a map, in seconds."""
 
 
 def write_sweep(frame: pd.DataFrame, axes: Sequence[str], folder: Path, title: str) -> list[Path]:
@@ -86,11 +105,15 @@ def answer(frame: pd.DataFrame, axes: Sequence[str], measure: Measure) -> str:
     least, most = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
 
     def told(row: int) -> str:
-        where = ", ".join(f"{axis} = {frame[axis].iloc[row]!s}" for axis in axes)
-        return f"{_round(float(numbers[row]))} {measure.unit} at {where}"
+        where = ", ".join(f"{axis} = {_label(frame[axis].iloc[row])}" for axis in axes)
+        return f"{said(row)} at {where}"
+
+    def said(row: int) -> str:
+        value = measure.written(float(numbers[row]))
+        return value if measure.is_duration else f"{value} {measure.unit}"
 
     if numbers[least] == numbers[most]:
-        return f"The same everywhere: {_round(float(numbers[least]))} {measure.unit}."
+        return f"The same everywhere: {said(least)}."
     return f"From {told(least)} to {told(most)}."
 
 
@@ -98,25 +121,42 @@ def _round(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def _label(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
-    numeric = _numeric(frame[axis])
-    places = np.asarray(frame[axis], dtype=float) if numeric else np.arange(len(frame), dtype=float)
+    places = _places(frame[axis])
     values = np.asarray(frame[measure.column], dtype=float) * measure.scale
+    top = float(np.nanmax(values))
     if measure.low:
         low = np.asarray(frame[measure.low], dtype=float) * measure.scale
         high = np.asarray(frame[measure.high], dtype=float) * measure.scale
+        top = max(top, float(np.nanmax(high)))
         plot.fill_between(places, low, high, color=SKY, alpha=0.35, linewidth=0, label="95 % interval")
     plot.plot(places, values, "o-", color=BLUE, linewidth=1.8, markersize=5, label=measure.title.lower())
-    if not numeric:
-        plot.set_xticks(places, [str(value) for value in frame[axis]])
+    if len(places) <= MOST_TICKS:
+        plot.set_xticks(places, [_label(value) for value in frame[axis]])
     plot.set_xlabel(axis)
-    plot.set_ylabel(measure.unit)
-    plot.set_ylim(bottom=0)
+    if measure.is_duration:
+        durations_on(plot, "y", low=float(np.nanmin(values)), high=top)
+    else:
+        plot.set_ylabel(measure.unit)
+    if plot.get_yscale() == "linear":
+        plot.set_ylim(bottom=0)
     plot.legend(frameon=False, fontsize=9)
 
 
-def _numeric(column: Any) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in column)
+def _places(column: Any) -> Any:
+    """Return where values stand on their axis: as far apart as they are if all steps are the same, else side by side.
+
+    Values such as 1, 2, 4, 8, 16 would crowd at one end, and the few at the other would take all the room.
+    """
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in column):
+        numbers = np.asarray(column, dtype=float)
+        if np.allclose(np.diff(numbers, 2), 0, atol=1e-9):
+            return numbers
+    return np.arange(len(column), dtype=float)
 
 
 def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], measure: Measure) -> None:
@@ -124,21 +164,31 @@ def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], me
     grid = np.full((len(rows), len(columns)), np.nan)
     for _, row in frame.iterrows():
         grid[rows.index(row[axes[0]]), columns.index(row[axes[1]])] = row[measure.column] * measure.scale
-    image = plot.imshow(grid, origin="lower", aspect="auto", cmap="cividis")
+    shades = _shades(grid, measure)
+    image = plot.imshow(grid, origin="lower", aspect="auto", cmap="cividis", norm=shades)
     plot.grid(visible=False)
-    plot.set_xticks(range(len(columns)), [str(value) for value in columns])
-    plot.set_yticks(range(len(rows)), [str(value) for value in rows])
+    plot.set_xticks(range(len(columns)), [_label(value) for value in columns])
+    plot.set_yticks(range(len(rows)), [_label(value) for value in rows])
     plot.set_xlabel(axes[1])
     plot.set_ylabel(axes[0])
-    made.colorbar(image, ax=plot, label=measure.unit)
+    bar = made.colorbar(image, ax=plot)
+    if measure.is_duration:
+        bar.set_ticks([tick for tick in ROUND if np.nanmin(grid) <= tick <= np.nanmax(grid)], minor=False)
+        bar.ax.yaxis.set_major_formatter(lambda value, _: duration(value))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        bar.set_label(measure.unit)
     if grid.size <= 120:
-        _write_values(plot, grid)
+        _write_values(plot, grid, measure, shades)
 
 
-def _write_values(plot: Axes, grid: Any) -> None:
-    middle = np.nanmin(grid) + (np.nanmax(grid) - np.nanmin(grid)) / 2
+def _shades(grid: Any, measure: Measure) -> Normalize:
+    low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
+    return LogNorm(low, high) if measure.is_duration and low > 0 and high / low > 5 else Normalize(low, high)
+
+
+def _write_values(plot: Axes, grid: Any, measure: Measure, shades: Normalize) -> None:
     for (y, x), value in np.ndenumerate(grid):
         if not np.isnan(value):
-            plot.text(
-                x, y, _round(value), ha="center", va="center", fontsize=8, color="white" if value < middle else BLACK
-            )
+            color = "white" if shades(value) < 0.5 else BLACK
+            plot.text(x, y, measure.written(float(value)), ha="center", va="center", fontsize=8, color=color)

@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+if TYPE_CHECKING:
+    from simulation.scenario import Scenario
 
 FIELDS: Mapping[str, str] = {
     "id": "what identifies the event: a UUID, or any text (a UUID is made from it)",
@@ -52,13 +55,19 @@ class Import:
 
 def parse_map(text: str) -> dict[str, str]:
     """Read `id=…,follows=…,occurred=…`: which column of the log each field comes from. Raises BadLog."""
-    mapping = {name: name for name in FIELDS}
-    for pair in filter(None, text.split(",")):
-        name, equals, column = pair.partition("=")
-        if not equals or name not in FIELDS:
-            raise BadLog(f"--map {pair!r}: give FIELD=COLUMN, with a field of {', '.join(FIELDS)}")
-        mapping[name] = column
-    return mapping
+    pairs = [pair.partition("=") for pair in filter(None, text.split(","))]
+    for field_name, equals, column in pairs:
+        if not equals:
+            raise BadLog(f"--map {field_name + column!r}: give FIELD=COLUMN, with a field of {', '.join(FIELDS)}")
+    return mapped({name: column for name, _, column in pairs})
+
+
+def mapped(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return which column of the log each field comes from: the one named, or one called the same. Raises BadLog."""
+    for name in columns:
+        if name not in FIELDS:
+            raise BadLog(f"{name!r} is no field of an event; give FIELD=COLUMN, with a field of {', '.join(FIELDS)}")
+    return {**{name: name for name in FIELDS}, **columns}
 
 
 def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
@@ -171,3 +180,39 @@ def scenario_record(name: str, events_file: str, count: int) -> dict[str, Any]:
         "consumers": {"count": 5, "handler_time": {"lognormal": {"median": "10ms", "sigma": 0.6}}},
         "expect": {"native": "holds"},
     }
+
+
+def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
+    """Write imported events and the scenario that replays them into a folder, and return both files. Raises OSError."""
+    import tomli_w
+
+    file, events = out / f"{name}.toml", out / "data" / f"{name}.jsonl"
+    events.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in found.events)
+    events.write_text("".join(lines), encoding="utf-8")
+    file.write_text(tomli_w.dumps(scenario_record(name, f"data/{events.name}", len(found.events))), encoding="utf-8")
+    return file, events
+
+
+def import_log(
+    log: str | Path, out: str | Path, columns: Mapping[str, str] | None = None, skip_bad: bool = False
+) -> Scenario:
+    """Make a scenario of a log of events, as `causim import` does, and return it. One of the same name is replaced.
+
+    Args:
+        log: a file of JSON Lines, CSV or Parquet.
+        out: the folder to write the scenario and its events to.
+        columns: which column of the log a field comes from, if it is not called the same: `{"follows": "cause_id"}`.
+        skip_bad: go on without the rows that cannot be used.
+
+    Raises BadLog, OSError.
+    """
+    from simulation.scenario import load
+
+    path = Path(log)
+    found = read_log(path, mapped(columns or {}))
+    if found.rejected and not skip_bad:
+        raise BadLog(f"{len(found.rejected):,} rows cannot be used; the first: {found.rejected[0]}; see skip_bad")
+    if not found.events:
+        raise BadLog(f"{path}: no events")
+    return load(write_scenario(found, path.stem, Path(out))[0])

@@ -341,7 +341,7 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
             return
         self._closed = True
         self.network = None
-        with _silence():
+        with _silence(), _nobody_running():
             quiet = True
             for task in asyncio.all_tasks(self):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
@@ -350,6 +350,17 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
             self.env._queue.clear()
             if not quiet:
                 gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+
+
+@contextmanager
+def _nobody_running() -> Iterator[None]:
+    """Let no loop be the running one: where one is, as in a notebook, the dead would open real connections on it."""
+    previous = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(previous)
 
 
 @contextmanager

@@ -351,7 +351,7 @@ class Wire(asyncio.Transport):
         if not fate.deliver or not reachable:
             self.reset(ConnectionResetError("the connection was lost"))
             return
-        self._trace("command", commands=[_words(c) for c in packet.commands])
+        self._trace("command", commands=packet.commands)
         reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
         if network.steps is not None:
             network.steps.executed(packet.commands, reply)
@@ -472,7 +472,3 @@ def _blocks(packet: Packet) -> bool:
 
 def _gist(words: Sequence[bytes]) -> str:
     return " ".join(word.decode("utf-8", "backslashreplace") for word in words[:2])[:_GIST]
-
-
-def _words(words: Sequence[bytes]) -> list[str]:
-    return [word.decode("utf-8", "backslashreplace") for word in words]

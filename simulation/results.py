@@ -17,6 +17,7 @@ import tomli_w
 
 from simulation.history import History
 from simulation.invariants import Judgement
+from simulation.search.replays import replay_of
 from simulation.world import Run
 
 
@@ -79,6 +80,10 @@ def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> Non
 
     scenario = tomli_w.dumps(_runnable(run, folder))
     (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
+    if run.steps is not None:
+        invariant = next((violation.invariant for violation in run.judgement.violations), "")
+        chosen = {**_runnable(run, folder), "replay": replay_of(run, invariant).written()["replay"]}
+        (folder / "replay.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
     run.history.write(folder / "history.jsonl")
     (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
     write_report(folder, Reported(run, scenario, replay))

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -140,6 +140,10 @@ Workload = Annotated[
 ]
 
 
+WORKLOADS = tuple(str(kind.model_fields["kind"].default) for kind in get_args(get_args(Workload)[0]))
+"""Every kind of workload."""
+
+
 class Broker(_Table):
     """The queue: at-least-once, to a group of consumers that share the work."""
 
@@ -195,6 +199,15 @@ class PolicyTable(_Table):
     lease: Duration = Field(16_000_000, gt=0, description="how long an event is held before others may take it over")
     in_flight_wait: Duration = Field(8_000_000, gt=0, description="how long a follower waits for a leader in flight")
     depth: Count = Field(20, description="how deep handlers may call each other")
+
+    @model_validator(mode="after")
+    def _remembers_longer_than_followers_wait(self) -> Self:
+        if self.retention < self.lookback:
+            raise ValueError(
+                f"'retention' ({format_duration(self.retention)}) must be at least 'lookback' "
+                f"({format_duration(self.lookback)}): else a leader is forgotten while its followers wait for it"
+            )
+        return self
 
 
 class Judge(_Table):
@@ -354,7 +367,7 @@ def _sentence(error: Any) -> str:
         case "missing":
             return f"{where}: this key is required"
         case "union_tag_invalid" | "union_tag_not_found":
-            accepted = error["ctx"].get("expected_tags", "the kinds that the documentation lists")
+            accepted = error["ctx"].get("expected_tags") or _kinds(error["loc"])
             return f"{_where((*error['loc'], 'kind'))}: {_tag(error)}; accepted are {accepted}"
         case _:
             message = error["msg"].removeprefix("Value error, ")
@@ -393,6 +406,11 @@ def _path(location: tuple[Any, ...]) -> list[Any]:
         if not (behind_union or behind_fault):
             steps.append(step)
     return steps
+
+
+def _kinds(place: tuple[Any, ...]) -> str:
+    """Return the kinds that a table may have of which none is given."""
+    return ", ".join(map(repr, FAULTS if "faults" in place else WORKLOADS))
 
 
 def _nearest(location: tuple[Any, ...]) -> str:

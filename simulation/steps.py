@@ -65,7 +65,9 @@ class Oracle(Protocol):
     def choose(self, steps: Sequence[Step]) -> int:
         """Return the place of the step that comes next. May raise Abandoned.
 
-        First come the pending steps, oldest first; then, as far as the bounds allow, the passing of time and faults.
+        First come the pending steps: what the last step led to, then whatever else concerns the same consumer, then
+        the others, oldest first. So whoever always chooses the first lets everybody finish what they do. Then, as far
+        as the bounds allow, the passing of time and faults.
         """
         ...
 
@@ -107,6 +109,8 @@ class Steps:
         """What was chosen wherever there was a choice."""
         self.taken: list[Step] = []
         """The steps, in the order in which they were taken."""
+        self.deviations: list[tuple[Step, Step]] = []
+        """Where something else came next than the first that could: what came, and before what."""
         self.crashes: Callable[[], Iterable[Step]] = tuple
         """Who may crash now; the world says."""
         self.strike: Callable[[Step], None] = lambda step: None
@@ -178,10 +182,12 @@ class Steps:
         choice = self.exploration.oracle.choose(options)
         if len(options) > 1:
             self.choices.append(choice)
+        if choice:
+            self.deviations.append((options[choice], options[0]))
         self._take(options[choice])
 
     def _options(self) -> list[Step]:
-        options = [step for _, step in sorted((lane[0] for lane in self._lanes.values()), key=lambda head: head[0])]
+        options = [step for _, step in sorted((lane[0] for lane in self._lanes.values()), key=self._turn)]
         faults: list[Step] = []
         if self._faults:
             faults = [
@@ -194,6 +200,14 @@ class Steps:
         if self._early and self._loop.env.peek() != float("inf"):
             options.append(_TIME)
         return options + faults
+
+    def _turn(self, waiting: tuple[int, Step]) -> tuple[bool, bool, int]:
+        """Put first what the last step led to, then what concerns the same consumer, then the oldest."""
+        added, step = waiting
+        if not self.taken:
+            return False, False, added
+        last = self.taken[-1]
+        return step.cause != last.label, step.who != last.who, added
 
     def _take(self, step: Step) -> None:
         self.taken.append(step)

@@ -30,10 +30,14 @@ class Summary:
     latencies: Mapping[int, int]
     """Times from publication to effect in microseconds, rounded to three digits, and how often each was seen."""
     followers: int
-    """Events that follow another."""
+    """Events that follow another and were delivered: what the queue itself loses, no engine can handle."""
     lost: int
-    """Followers that were never handled."""
+    """Those of them that were never handled."""
+    waiting: int
+    """How many followers were parked at once, at most."""
     silent_faults: tuple[str, ...] = ()
+    choices: tuple[int, ...] | None = None
+    """What was chosen, if the run was explored and is violated."""
 
 
 @dataclass(slots=True)
@@ -44,6 +48,8 @@ class Tally:
     violating: int = 0
     first_violating: int | None = None
     """The seed of the first run that was violated."""
+    choices: tuple[int, ...] | None = None
+    """What was chosen in that run, if it was explored."""
     violations: dict[str, tuple[int, int, Violation]] = field(default_factory=dict)
     """For each violated invariant: in how many runs, the first such seed, and its violation."""
     coverage: Counter[str] = field(default_factory=Counter)
@@ -57,6 +63,8 @@ class Tally:
     events: int = 0
     followers: int = 0
     lost: int = 0
+    waiting: int = 0
+    """The sum over all runs of how many followers were parked at once, at most."""
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -70,6 +78,7 @@ class Tally:
         self.events += summary.counts.events
         self.followers += summary.followers
         self.lost += summary.lost
+        self.waiting += summary.waiting
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
@@ -78,7 +87,7 @@ class Tally:
     def _add_violations(self, summary: Summary) -> None:
         self.violating += 1
         if self.first_violating is None or summary.seed < self.first_violating:
-            self.first_violating = summary.seed
+            self.first_violating, self.choices = summary.seed, summary.choices
         for violation in summary.violations:
             count, seed, first = self.violations.get(violation.invariant, (0, summary.seed, violation))
             if summary.seed < seed:
@@ -129,25 +138,43 @@ def summarise(run: Run) -> Summary:
         latencies=latencies,
         followers=followers,
         lost=lost,
+        waiting=_longest_waitlist(run.history),
         silent_faults=run.silent_faults,
+        choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
     )
 
 
 def _effects(history: History) -> tuple[Counter[int], int, int]:
     published: dict[str, int] = {}
-    followers: set[str] = set()
+    following: set[str] = set()
+    delivered: set[str] = set()
     latencies: Counter[int] = Counter()
     handled: set[str] = set()
     for entry in history.entries:
         if entry.kind == "published":
             published.setdefault(entry.event, entry.at)
             if entry.details.get("follows"):
-                followers.add(entry.event)
+                following.add(entry.event)
+        elif entry.kind == "delivered":
+            delivered.add(entry.event)
         elif entry.kind == "ended" and entry.details.get("outcome") == "ok" and entry.event not in handled:
             handled.add(entry.event)
             if entry.event in published:
                 latencies[_rounded(entry.at - published[entry.event])] += 1
+    followers = following & delivered
     return latencies, len(followers), len(followers - handled)
+
+
+def _longest_waitlist(history: History) -> int:
+    waiting: set[str] = set()
+    longest = 0
+    for entry in history.entries:
+        if entry.kind == "parked":
+            waiting.add(entry.event)
+            longest = max(longest, len(waiting))
+        elif entry.kind in ("started", "dead-lettered"):
+            waiting.discard(entry.event)
+    return longest
 
 
 def _rounded(value: int) -> int:

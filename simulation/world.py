@@ -30,6 +30,7 @@ from simulation.engines import Engine, decoder, resolve
 from simulation.faults import Crash
 from simulation.history import Header, History, Terms
 from simulation.injection import Injector
+from simulation.injection.spelling import Spelling
 from simulation.invariants import Judgement, judge
 from simulation.loop import SECOND, SimulatedLoop
 from simulation.network import Network
@@ -127,6 +128,25 @@ class Run:
 
         return followers_figure(self.history)
 
+    @property
+    def spacetime(self) -> Any:
+        """A picture of who did what when: of the first violation, or of how the run begins."""
+        from reports.diagrams import spacetime_figure
+
+        return spacetime_figure(self.history, self.judgement.violations)
+
+    @property
+    def story(self) -> str:
+        """The first violation, told line by line; what proves it is marked. Empty if there is none."""
+        from reports.story import told
+
+        return told(self.history, self.judgement.violations)
+
+    def _repr_html_(self) -> str:
+        from reports.cards import card
+
+        return card(self.history, self.judgement)
+
     def __repr__(self) -> str:
         return f"<Run of {self.scenario.name} seed {self.seed}: {self.verdict}>"
 
@@ -181,6 +201,7 @@ class World:
         self._names: dict[str, str] = {}
         self._leaders: dict[str, str] = {}
         self._handled: set[str] = set()
+        self._given_up: set[str] = set()
         self._handlings: dict[str, int] = {}
         self._unsettled = 0
         self._open = 0
@@ -221,7 +242,14 @@ class World:
     def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
         if not trace:
             return None
-        return lambda kind, consumer, details: self.history.append(self.loop.now, kind, "", consumer, **details)
+        spelling = Spelling(getattr(self.engine, "scripts", dict)())
+
+        def tell(kind: str, consumer: str, details: Any) -> None:
+            if kind == "command":
+                details = {**details, "commands": [spelling.told(words) for words in details["commands"]]}
+            self.history.append(self.loop.now, kind, "", consumer, **details)
+
+        return tell
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -402,7 +430,8 @@ class World:
         self._open -= 1
         if ok and name not in self._handled:
             self._handled.add(name)
-            self._unsettled -= 1
+            if name not in self._given_up:
+                self._unsettled -= 1
             if self._queue_meddler is not None:
                 self._queue_meddler.handled(name)
         self.progress()
@@ -422,8 +451,8 @@ class World:
 
     def given_up(self, name: str) -> None:
         """Take note that an event will not be handled, and that somebody said so."""
-        if name not in self._handled:
-            self._handled.add(name)
+        if name not in self._handled and name not in self._given_up:
+            self._given_up.add(name)
             self._unsettled -= 1
         self.progress()
 

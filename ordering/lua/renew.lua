@@ -11,5 +11,6 @@ end
 local owner = holder(id)
 if owner ~= token then return {"lost"} end
 redis.call("PEXPIRE", key("processing:" .. id), lease)
+redis.call("PEXPIRE", key("tried:" .. id), 2 * lease)
 redis.call("ZADD", key("claims"), "XX", now + lease, id)
 return {"renewed"}

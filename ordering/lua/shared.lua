@@ -50,10 +50,15 @@ local function forget(id)
   redis.call("HDEL", key("attempts"), id)
 end
 
+-- A leader that somebody has tried to handle is still to come, also between the end of a lease and the next attempt: its
+-- followers are not lost. Known for a lease longer than the attempt, and only of leaders that somebody waits for.
+local function await_retry(id, lasts) redis.call("SET", key("tried:" .. id), "1", "PX", lasts) end
+
 -- Give somebody the lease on an event. `leader` is the one that it is parked behind, if it is.
 local function grant(id, token, leader, lease, keep)
   local fence = next_fence(keep)
   redis.call("SET", key("processing:" .. id), token .. "|" .. fence, "PX", lease)
+  if redis.call("EXISTS", key("queue:" .. id)) == 1 then await_retry(id, 2 * lease) end
   if leader then
     -- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
     redis.call("ZREM", key("queue:" .. leader), id)
@@ -64,9 +69,9 @@ local function grant(id, token, leader, lease, keep)
   return fence
 end
 
--- Whether the engine knows that an event is still to come: it waits, or somebody holds it.
+-- Whether the engine knows that an event is still to come: it waits, somebody holds it, or held it just now.
 local function is_expected(id)
-  return is_parked(id) or redis.call("EXISTS", key("processing:" .. id)) == 1
+  return is_parked(id) or redis.call("EXISTS", key("processing:" .. id), key("tried:" .. id)) > 0
 end
 
 local function park(id, leader, occurred, payload)
@@ -152,7 +157,7 @@ local function mark_seen(id, token, digest, retention, memory)
   if owner and owner ~= token then return "lost" end
   redis.call("SET", key("seen:" .. id), token, "PX", retention)
   remember(digest, memory)
-  redis.call("DEL", key("processing:" .. id))
+  redis.call("DEL", key("processing:" .. id), key("tried:" .. id))
   forget(id)
   return "done"
 end
@@ -223,7 +228,10 @@ local function before_leader(e, rules, mine)
   if overdue and not is_expected(e.leader) then return nil end
   park(e.id, e.leader, e.occurred, e.payload)
   local left = redis.call("PTTL", key("processing:" .. e.leader))
-  if left > 0 then return {"waiting", left} end
+  if left > 0 then
+    await_retry(e.leader, left + rules.lease)
+    return {"waiting", left}
+  end
   return {"parked"}
 end
 

@@ -58,13 +58,14 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
 end
 
 -- 3. Heads of chains that have waited for the whole lookback.
-local function find_cycle(id)
-  local visited = {}
-  while id and not visited[id] do
+-- Whoever follows a cycle without being on it waits for it, as for any leader that is still to come.
+local function is_on_cycle(start)
+  local visited, id = {}, start
+  repeat
     visited[id] = true
-    id = is_parked(id) and redis.call("HGET", key("leaders"), id) or nil
-  end
-  return id ~= nil
+    id = is_parked(id) and redis.call("HGET", key("leaders"), id)
+  until not id or visited[id]
+  return id == start
 end
 
 local function claim_below(id)
@@ -90,11 +91,11 @@ if room > 0 then
       redis.call("ZREM", key("heads"), id)
     elseif is_parked(leader) then
       redis.call("ZREM", key("heads"), id)
-      if find_cycle(id) then
+      if is_on_cycle(id) then
         claim(id, "!")
         keep(id, leader, "cycle")
       end
-    elseif redis.call("EXISTS", key("processing:" .. leader)) == 0 then
+    elseif not is_expected(leader) then
       claim(id, "")
       keep(id, leader, "lost")
       if chains then claim_below(id) end

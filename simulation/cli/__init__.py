@@ -29,7 +29,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from simulation.cli import catalogue, check, importer, run, sweep
+    from simulation.cli import catalogue, check, compare, importer, mutants, replay, run, shrink, sweep
 
     top = _Parser(
         prog="causim",
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for module in (run, check, sweep, importer, catalogue):
+    for module in (run, replay, shrink, compare, mutants, check, sweep, importer, catalogue):
         module.register(commands)
     return top
 

@@ -12,7 +12,9 @@ Row = tuple[str, str]
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser("list", help="list scenarios, engines, invariants or faults", description=__doc__)
+    parser = commands.add_parser(
+        "list", help="list scenarios, engines, mutants, invariants or faults", description=__doc__
+    )
     parser.add_argument("what", choices=sorted(LISTS), help="what to list")
     parser.add_argument("paths", nargs="*", type=Path, help="where to look for scenarios (default: scenarios)")
     parser.set_defaults(execute=execute)
@@ -45,7 +47,14 @@ def _engines(_: list[Path]) -> Iterable[Row]:
 
     yield from ((name, text) for name, (_, text) in BUILT_IN.items())
     yield "prefect@VERSION", "another release of prefect_redis, fetched on demand: prefect@0.2.8"
+    yield "mutant:NAME", "ours with one planted fault, to test the judge: `causim list mutants` names them"
     yield "module:Class", "an engine of your own, with the methods handle(event) and sweep()"
+
+
+def _mutants(_: list[Path]) -> Iterable[Row]:
+    from simulation.engines.mutants import MUTANTS
+
+    yield from ((name, mutant.planted) for name, mutant in MUTANTS.items())
 
 
 def _invariants(_: list[Path]) -> Iterable[Row]:
@@ -69,6 +78,7 @@ def _coverage(_: list[Path]) -> Iterable[Row]:
 LISTS: dict[str, Callable[[list[Path]], Iterable[Row]]] = {
     "scenarios": _scenarios,
     "engines": _engines,
+    "mutants": _mutants,
     "invariants": _invariants,
     "faults": _faults,
     "coverage": _coverage,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,10 +31,8 @@ def register(commands: Any) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Import the log, say what was found and return the exit code."""
-    import tomli_w
-
     from simulation.cli import HOLDS, USAGE, BadUsage
-    from simulation.importing import BadLog, parse_map, read_log, scenario_record
+    from simulation.importing import BadLog, parse_map, read_log, write_scenario
 
     try:
         found = read_log(given.log, parse_map(given.map))
@@ -52,11 +49,7 @@ def execute(given: argparse.Namespace) -> int:
         raise BadUsage(f"{given.log}: no events")
     if file.exists() and not given.force:
         raise BadUsage(f"{file} exists; --name gives another name, --force replaces it")
-    data = given.out / "data" / f"{name}.jsonl"
-    data.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in found.events)
-    data.write_text("".join(lines), encoding="utf-8")
-    file.write_text(tomli_w.dumps(scenario_record(name, f"data/{data.name}", len(found.events))), encoding="utf-8")
+    file, data = write_scenario(found, name, given.out)
     sys.stdout.write(
         f"{len(found.events):,} events, {found.following:,} of them follow another"
         f" ({found.missing:,} an event that is not in the log)\n"

@@ -16,7 +16,7 @@ from rich.table import Table
 from simulation.durations import in_words
 
 if TYPE_CHECKING:
-    from simulation.cli.run import Job, Outcome
+    from simulation.cli.jobs import Job, Outcome
     from simulation.summary import Tally
     from simulation.world import Laboratory
 
@@ -46,10 +46,12 @@ class Output:
             Console(stderr=True, highlight=False).print(f"causim: note: {escape(laboratory.note)}", soft_wrap=True)
 
     @contextmanager
-    def progress(self, job: Job) -> Iterator[Callable[[Tally], None]]:
+    def progress(self, outcome: Outcome) -> Iterator[Callable[[], None]]:
         """Show how far a scenario is, if somebody looks."""
-        if not (self._speaks and self._console.is_terminal and len(job.seeds) > 1):
-            yield self._count_in_lines(job)
+        job, tally = outcome.job, outcome.tally
+        endless = job.strategy.name == "exhaustive"
+        if not (self._speaks and self._console.is_terminal and (len(job.seeds) > 1 or endless)):
+            yield self._count_in_lines(outcome)
             return
         columns = (
             TextColumn("{task.description}"),
@@ -60,26 +62,30 @@ class Output:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(f"{job.scenario.name} · {job.engine}", total=len(job.seeds), found="")
+            total = job.strategy.most if endless else len(job.seeds)
+            task = progress.add_task(f"{job.scenario.name} · {job.engine}", total=total, found="")
 
-            def advance(tally: Tally) -> None:
+            def advance() -> None:
                 found = f"{tally.violating} violated" if tally.violating else ""
                 progress.update(task, completed=tally.runs, found=found)
 
             yield advance
 
-    def _count_in_lines(self, job: Job) -> Callable[[Tally], None]:
-        step = max(1, len(job.seeds) // 10)
+    def _count_in_lines(self, outcome: Outcome) -> Callable[[], None]:
+        job, tally = outcome.job, outcome.tally
+        endless = job.strategy.name == "exhaustive"
+        step = 1_000 if endless else max(1, len(job.seeds) // 10)
 
-        def advance(tally: Tally) -> None:
-            if self._speaks and len(job.seeds) >= 100 and tally.runs % step == 0:
-                self._console.print(f"{job.scenario.name} · {tally.runs} of {len(job.seeds)} seeds", style="dim")
+        def advance() -> None:
+            if self._speaks and (endless or len(job.seeds) >= 100) and tally.runs % step == 0:
+                so_far = "orders" if endless else f"of {len(job.seeds)} seeds"
+                self._console.print(f"{job.scenario.name} · {tally.runs:,} {so_far}", style="dim")
 
         return advance
 
     def show(self, outcome: Outcome) -> None:
         """Say what came of one scenario."""
-        from simulation.cli.run import write_json
+        from simulation.cli.jobs import write_json
 
         if self._given.json:
             write_json(outcome, self._given)
@@ -102,6 +108,8 @@ class Output:
         happened = [f"{word} {count:,}" for word, count in sorted(tally.coverage.items()) if count]
         write(f"  [{self._style(outcome)}]{outcome.verdict:<9}[/] exercised: {' · '.join(happened) or 'nothing'}")
         write(f"  {escape(self._figures(tally))}")
+        for line in self._searched(outcome):
+            write(f"  {line}")
         self._violations(outcome)
         for word in tally.missing(outcome.job.scenario.judge.exercise):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
@@ -111,12 +119,16 @@ class Output:
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
         if outcome.interrupted:
             write(f"  [yellow]interrupted[/] after {tally.runs} of {len(outcome.job.seeds)} seeds")
+        if tally.violating and outcome.folder is not None:
+            write(f"  shrink    causim shrink {escape(str(outcome.folder))}")
         if outcome.folder is not None:
             write(f"  results   {escape(str(outcome.folder))}")
 
     def _facts(self, outcome: Outcome) -> str:
         job, tally = outcome.job, outcome.tally
         seeds = f"seed {job.seeds[0]}" if len(job.seeds) == 1 else f"{tally.runs:,} seeds from {job.seeds[0]}"
+        if job.strategy.name == "exhaustive":
+            seeds = f"every order of seed {job.seeds[0]}"
         count = job.scenario.consumers.count
         events = f"{tally.events // tally.runs:,} events" if tally.runs else "no events"
         return f"{events} · {count} consumer{'s' * (count > 1)} · engine {job.engine} · {self._store} · {seeds}"
@@ -132,15 +144,31 @@ class Output:
             parts.append(f"Redis round trips/event {tally.round_trips / tally.events:.1f}")
         return "   ".join(parts)
 
+    def _searched(self, outcome: Outcome) -> Iterator[str]:
+        if outcome.guarantee:
+            yield f"search    {outcome.guarantee}"
+        explored = outcome.explored
+        if explored is None:
+            return
+        yield (
+            f"search    {explored.covered:,} orders covered, up to {explored.deepest} steps long · "
+            f"{explored.abandoned:,} given up as repetitions · {explored.skipped:,} branches skipped as equivalent"
+        )
+        if explored.complete:
+            yield "          complete: every order within the bounds was covered"
+        else:
+            yield "          [yellow]not complete[/]: nothing is proved about the orders that were not tried"
+
     def _violations(self, outcome: Outcome) -> None:
-        from simulation.cli.run import replay
+        from simulation.cli.jobs import replay
 
         tally, write = outcome.tally, self._console.print
         for invariant, (count, seed, violation) in sorted(tally.violations.items(), key=lambda item: item[1][1]):
-            share = f"in {count:,} of {tally.runs:,} seeds ({count / tally.runs:.1%}), first at seed {seed}"
+            runs = "orders" if outcome.explored else "seeds"
+            share = f"in {count:,} of {tally.runs:,} {runs} ({count / tally.runs:.1%}), first at seed {seed}"
             write(f"  [bold red]violated[/]  {invariant}" + (f"  {share}" if tally.runs > 1 else ""))
             write(f"  because   {escape(violation.because.removeprefix('because '))}")
-            write(f"  replay    {escape(replay(outcome.job, seed, self._given))}")
+            write(f"  replay    {escape(replay(outcome, seed, self._given))}")
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
         """Sum up, if there is more than one scenario to sum up."""

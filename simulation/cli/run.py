@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulation.cli.determinism import check_determinism
+from simulation.cli.jobs import Job, Outcome, replay
+from simulation.cli.strategies import add_strategy_options, strategy_from
+
 if TYPE_CHECKING:
     import reports.outcome
-    from simulation.scenario import Scenario
-    from simulation.search.seeds import Plan
-    from simulation.summary import Tally
+    from simulation.cli.output import Output
+    from simulation.summary import Summary, Tally
     from simulation.world import Laboratory, Run
 
 
@@ -35,8 +35,14 @@ def register(commands: Any) -> None:
     parser.add_argument("--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
     add_world_options(parser)
+    add_strategy_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--no-results", action="store_true", help="leave nothing behind")
+    parser.add_argument(
+        "--check-determinism",
+        action="store_true",
+        help="run everything in two processes with different hash seeds, and show the first entry that differs",
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="append the verdicts as Markdown, for a CI host")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")
@@ -47,8 +53,13 @@ def register(commands: Any) -> None:
 def add_world_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which engine runs on which store."""
     parser.add_argument(
-        "--engine", metavar="E", help="native, prefect, prefect@VERSION, null or module:Class (default: the scenario's)"
+        "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
     )
+    add_store_options(parser)
+
+
+def add_store_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which Redis the runs are on."""
     parser.add_argument(
         "--store", default="auto", help="server, embedded, redis://host:port/db (default: server where it can run)"
     )
@@ -65,33 +76,6 @@ def count(text: str) -> int:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One scenario of the command line, and the seeds to run it with."""
-
-    path: Path
-    scenario: Scenario
-    engine: str
-    seeds: range
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of one job."""
-
-    job: Job
-    tally: Tally
-    run: Run | None
-    folder: Path | None
-    interrupted: bool
-    seconds: float = 0.0
-
-    @property
-    def verdict(self) -> str:
-        """The verdict on all its runs."""
-        return self.tally.verdict(self.job.scenario.judge.exercise)
-
-
 def execute(given: argparse.Namespace) -> int:
     """Run everything, print what came of it and return the exit code."""
     from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
@@ -99,6 +83,8 @@ def execute(given: argparse.Namespace) -> int:
     from simulation.world import Laboratory
 
     jobs = _jobs(given)
+    if given.check_determinism:
+        return check_determinism(jobs, given)
     gc.freeze()  # what was imported stays: no run's garbage is looked for among it
     output = Output(given, jobs)
     outcomes: list[Outcome] = []
@@ -123,29 +109,33 @@ def execute(given: argparse.Namespace) -> int:
 def _jobs(given: argparse.Namespace) -> list[Job]:
     from simulation.cli.files import scenario_files
     from simulation.engines import resolve
-    from simulation.scenario import load
+    from simulation.search.replays import load_replay
+    from simulation.search.strategies import Strategy
 
+    strategy = strategy_from(given)
     jobs = []
     for path in scenario_files(given.paths):
-        scenario = load(path)
+        replay = load_replay(path)
+        scenario = replay.scenario
         engine = given.engine or scenario.engine
         resolve(engine)
+        if replay.choices is not None:  # one run of one seed, whatever the others are asked for
+            jobs.append(Job(path, scenario, engine, range(scenario.seed, scenario.seed + 1), Strategy(), replay))
+            continue
         first = scenario.seed if given.seed is None else given.seed
-        jobs.append(Job(path, scenario, engine, range(first, first + given.seeds)))
+        jobs.append(Job(path, scenario, engine, range(first, first + given.seeds), strategy))
     return jobs
 
 
-def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Any) -> Outcome:
-    from simulation.search.seeds import Plan
+def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output) -> Outcome:
     from simulation.summary import Tally
 
-    outcome = Outcome(job, Tally(), None, None, False)
-    plan = Plan(job.scenario, job.engine, given.store, given.redis_server)
+    outcome = Outcome(job, Tally())
     try:
-        with output.progress(job) as advance:
-            for summary in _summaries(job, plan, given, laboratory, outcome):
+        with output.progress(outcome) as advance:
+            for summary in _summaries(outcome, given, laboratory):
                 outcome.tally.add(summary)
-                advance(outcome.tally)
+                advance()
                 if given.stop_after and outcome.tally.violating >= given.stop_after:
                     break
     except KeyboardInterrupt:
@@ -155,17 +145,48 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: An
     return outcome
 
 
-def _summaries(
-    job: Job, plan: Plan, given: argparse.Namespace, laboratory: Laboratory, outcome: Outcome
-) -> Iterator[Any]:
-    from simulation.search.seeds import jobs_from, search
+def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
+    from simulation.search.failures import Failures
+    from simulation.search.seeds import Plan, jobs_from, search
     from simulation.summary import summarise
 
-    if len(job.seeds) == 1:  # the run itself is what will be kept
+    job = outcome.job
+    if job.replay is not None:
+        yield summarise(job.replay.perform(laboratory, job.engine))
+    elif job.strategy.name == "exhaustive":
+        yield from _every_order(outcome, laboratory)
+    elif len(job.seeds) == 1 and job.strategy.name == "seeds":  # the run itself is what will be kept
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
         yield summarise(outcome.run)
-        return
-    yield from search(plan, job.seeds, jobs_from(given.jobs), laboratory)
+    else:
+        plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
+        outcome.guarantee = _guarantee(job, laboratory)
+        failures = Failures(job.scenario, job.engine, job.strategy)
+        ran: dict[int, bool] = {}
+        try:
+            for summary in search(plan, failures.first(job.seeds), jobs_from(given.jobs), laboratory):
+                ran[summary.seed] = summary.verdict == "violated"
+                yield summary
+        finally:
+            if not given.no_results:
+                failures.remember((seed for seed, failed in ran.items() if failed), ran)
+
+
+def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
+    from simulation.search.exhaustive import Exhaustive
+    from simulation.summary import summarise
+
+    job = outcome.job
+    search = Exhaustive(laboratory, job.scenario, job.seeds[0], job.engine, bounds=job.strategy.bounds)
+    outcome.explored = search.progress
+    for run in search.runs(job.strategy.most):
+        yield summarise(run)
+
+
+def _guarantee(job: Job, laboratory: Laboratory) -> str:
+    from simulation.search.strategies import Runner
+
+    return Runner(laboratory, job.scenario, job.engine, job.strategy).guarantee
 
 
 def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> None:
@@ -173,14 +194,23 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
     from simulation.results import Shelf
 
     job, tally = outcome.job, outcome.tally
-    if tally.first_violating is not None:
+    if job.replay is not None:
+        outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)
+    elif tally.first_violating is not None:
         # The same run once more, with every command and reply: the story of a violation is told in them.
-        outcome.run = laboratory.run(job.scenario, tally.first_violating, job.engine, trace=True)
+        outcome.run = _again(job, tally, laboratory)
     elif outcome.run is None:
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
     extra = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
     shelf = Shelf(given.out, job.scenario.name)
-    outcome.folder = shelf.keep(outcome.run, stamp(), replay(job, outcome.run.seed, given), extra)
+    outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
+
+
+def _again(job: Job, tally: Tally, laboratory: Laboratory) -> Run:
+    from simulation.search.replays import Replay
+
+    scenario = job.scenario.model_copy(update={"seed": tally.first_violating})
+    return Replay(scenario, tally.choices, job.strategy.bounds).perform(laboratory, job.engine, trace=True)
 
 
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
@@ -208,14 +238,14 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.outcome.Outcom
             break
     if outcome.verdict == "unknown":
         missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.exercise)]
-        because = "; ".join([*missing, *tally.reasons])
+        because = "; ".join([*missing, *tally.reasons]) or "not every order was tried"
     return Told(
         scenario=job.scenario.name,
         engine=job.engine,
         seed=seed,
         verdict=outcome.verdict,
         because=because,
-        replay=replay(job, seed, given),
+        replay=replay(outcome, seed, given),
         seconds=outcome.seconds,
         invariant=invariant,
         seeds=tally.runs,
@@ -227,58 +257,3 @@ def stamp() -> str:
     from datetime import datetime
 
     return datetime.now().strftime("%Y%m%dT%H%M%S")
-
-
-def replay(job: Job, seed: int, given: argparse.Namespace) -> str:
-    """Return the command that runs one seed of a job again."""
-    import shlex
-
-    words: list[str] = ["causim", "run", str(job.path), "--engine", job.engine, "--seed", str(seed)]
-    if given.store != "auto":
-        words += ["--store", given.store]
-    if given.redis_server:
-        words += ["--redis-server", str(given.redis_server)]
-    return shlex.join(words)
-
-
-def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
-    """Return what `--json` prints of an outcome."""
-    job, tally = outcome.job, outcome.tally
-    return {
-        "scenario": job.scenario.name,
-        "file": str(job.path),
-        "engine": job.engine,
-        "verdict": outcome.verdict,
-        "seeds": tally.runs,
-        "violating": tally.violating,
-        "violations": [
-            {
-                "invariant": invariant,
-                "runs": count,
-                "first_seed": seed,
-                "because": violation.because,
-                "replay": replay(job, seed, given),
-            }
-            for invariant, (count, seed, violation) in tally.violations.items()
-        ],
-        "coverage": dict(sorted(tally.coverage.items())),
-        "missing": tally.missing(job.scenario.judge.exercise),
-        "reasons": list(tally.reasons),
-        "latency_us": {"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
-        "followers": tally.followers,
-        "lost_followers": tally.lost,
-        "events": tally.events,
-        "redis_round_trips": tally.round_trips,
-        "redis_commands": tally.commands,
-        "results": str(outcome.folder) if outcome.folder else None,
-        "interrupted": outcome.interrupted,
-    }
-
-
-def write_json(outcome: Outcome, given: argparse.Namespace) -> None:
-    """Print an outcome as one line of JSON."""
-    sys.stdout.write(json.dumps(record(outcome, given)) + "\n")
-    sys.stdout.flush()
-
-
-Outcomes = Sequence[Outcome]

@@ -82,15 +82,11 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _measure(cell: Any, engine: str, seeds: range, given: argparse.Namespace) -> dict[str, Any]:
-    from simulation.search.grid import row
+    from simulation.search.grid import measure
     from simulation.search.seeds import Plan, jobs_from, search
-    from simulation.summary import Tally
 
-    tally = Tally()
     plan = Plan(cell.scenario, engine, given.store, given.redis_server)
-    for summary in search(plan, seeds, jobs_from(given.jobs)):
-        tally.add(summary)
-    return row(cell, tally, cell.scenario.judge.exercise)
+    return measure(cell, search(plan, seeds, jobs_from(given.jobs)))
 
 
 def _say(row: dict[str, Any], number: int, of: int, values: Any, given: argparse.Namespace, *, resumed: bool) -> None:

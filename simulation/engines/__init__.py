@@ -87,14 +87,20 @@ class Engine(Protocol):
 
 BUILT_IN: Mapping[str, tuple[str, str]] = {
     "native": ("simulation.engines.native:NativeEngine", "the engine of this project, package `ordering`"),
+    "native-steps": ("simulation.engines.steps:StepwiseEngine", "the same by its single steps, one script each"),
+    "native-batches": ("simulation.engines.batches:BatchEngine", "the same, given many events at a time"),
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
 }
 """The engines with a name: where they are and what they are."""
+MUTANT = "mutant:"
+"""What the names of engines with a planted fault begin with."""
 
 
 def resolve(name: str) -> type[Engine]:
     """Return the engine class for a name or a `module:Class`. Raises UnknownEngine."""
+    if name.startswith(MUTANT):
+        return _mutant(name.removeprefix(MUTANT))
     if name.startswith("prefect@"):
         return _release(name.removeprefix("prefect@"))
     target = BUILT_IN[name][0] if name in BUILT_IN else name
@@ -103,7 +109,8 @@ def resolve(name: str) -> type[Engine]:
         near = get_close_matches(name, BUILT_IN, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownEngine(
-            f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)}, prefect@VERSION and module:Class"
+            f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)}, prefect@VERSION, "
+            "mutant:NAME and module:Class"
         )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script does not look where its user stands; python -m does
@@ -119,6 +126,15 @@ def resolve(name: str) -> type[Engine]:
             raise UnknownEngine(f"engine {name!r}: {class_name} has no method {verb}")
     engine: type[Engine] = found
     return engine
+
+
+def _mutant(name: str) -> type[Engine]:
+    from simulation.engines.mutants import StaleMutant, UnknownMutant, engine
+
+    try:
+        return engine(name)
+    except (UnknownMutant, StaleMutant) as error:
+        raise UnknownEngine(f"engine '{MUTANT}{name}': {error}") from None
 
 
 def _release(version: str) -> type[Engine]:

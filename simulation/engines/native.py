@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -16,44 +16,48 @@ from ordering import (
     fencing_token,
 )
 from ordering.leases import Grant
-from ordering.scripts import script
 from simulation.engines import EngineContext, Outcome
 
 
-class _Ordering(CausalOrdering):
-    """The engine, and what it says in its log when it gives an event up, told to the history as well."""
+def _tell(ordering: CausalOrdering, given_up: Callable[[Any], None]) -> None:
+    """Have an ordering tell of each event that it gives up: otherwise it says so only in its log."""
+    fail = ordering._fail
 
-    def __init__(self, context: EngineContext, **options: Any) -> None:
-        super().__init__(context.scope, redis=context.connect(), token=context.token, **options)
-        self._given_up = context.given_up
-
-    async def _fail(self, grant: Grant, *, counts: bool) -> str:
-        answer = await super()._fail(grant, counts=counts)
+    async def telling(grant: Grant, *, counts: bool) -> str:
+        answer = await fail(grant, counts=counts)
         if answer == "dead":
-            self._given_up(grant.event)
+            given_up(grant.event)
         return answer
+
+    ordering._fail = telling  # type: ignore[method-assign]
 
 
 class NativeEngine:
     """One consumer of `ordering`."""
 
-    @staticmethod
-    def scripts() -> Mapping[str, str]:
+    ordering: type[CausalOrdering] = CausalOrdering
+    """The ordering that it is a consumer of; a mutant's is another."""
+
+    @classmethod
+    def scripts(cls) -> Mapping[str, str]:
         """Return the names of the engine's scripts by their digests, so that faults can be about them."""
         names = (file.name.removesuffix(".lua") for file in (files("ordering") / "lua").iterdir())
-        return {script(name).digest: name for name in names if name != "shared"}
+        return {cls.ordering.scripts(name).digest: name for name in names if name != "shared"}
 
     def __init__(self, context: EngineContext) -> None:
         policy = context.policy
-        self._ordering = _Ordering(
-            context,
+        self._ordering = self.ordering(
+            context.scope,
+            redis=context.connect(),
             policy=Policy(
                 lookback=timedelta(microseconds=policy.lookback),
                 retention=timedelta(microseconds=policy.retention),
                 lease=timedelta(microseconds=policy.lease),
                 max_depth=policy.depth,
             ),
+            token=context.token,
         )
+        _tell(self._ordering, context.given_up)
         self._effect = context.effect
         self._plain = context.handler == "plain"
 

@@ -7,8 +7,10 @@ connections go. Its constants are set from the scenario's policy, as its own tes
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from hashlib import sha1
 from importlib.metadata import version
 from typing import Any
 
@@ -31,6 +33,12 @@ class PrefectEngine:
 
     version = version("prefect-redis")
     decode = staticmethod(ReceivedEvent.model_validate_json)
+
+    @staticmethod
+    def scripts() -> Mapping[str, str]:
+        """Return the names of the engine's scripts by their digests; older releases have none."""
+        script = getattr(original, "COMPLETE_PROCESSING_SCRIPT", None)
+        return {sha1(script.encode(), usedforsecurity=False).hexdigest(): "complete"} if script else {}
 
     def __init__(self, context: EngineContext) -> None:
         _configure(context.policy)

@@ -1,7 +1,7 @@
-"""How a Redis command may be written in a fault's pattern: as it was sent, and with its script's name.
+"""How a Redis command may be written, in a fault's pattern or in a trace: as it was sent, or with its script's name.
 
-A script that has a name and is sent in full is spelled with its name alone: its source has many words, and a pattern
-such as "EVAL* complete *" would meet them in any script that has "complete" in a comment.
+A script that has a name and is sent in full goes by its name alone in patterns: its source has many words, and a pattern such
+as "EVAL* complete *" would meet them in any script that has "complete" in a comment.
 """
 
 from __future__ import annotations
@@ -23,17 +23,27 @@ class Spelling:
         return list(self._spell(words))
 
     def _spell(self, words: Sequence[bytes]) -> Iterator[str]:
-        verb = words[0].upper()
-        by_digest = verb.startswith(b"EVALSHA")
-        name = self._name(words[1], by_digest) if verb in RUNS_SCRIPTS and len(words) > 1 else ""
-        if by_digest or not name:
+        name = self._script(words)
+        if not name or words[0].upper().startswith(b"EVALSHA"):
             yield _text(words)
         if name:
             yield _text([words[0], name.encode(), *words[2:]])
 
-    def _name(self, script: bytes, by_digest: bool) -> str:
-        digest = script.decode("ascii", "replace") if by_digest else sha1(script, usedforsecurity=False).hexdigest()
-        return self._scripts.get(digest, "")
+    def _script(self, words: Sequence[bytes]) -> str:
+        """Return the name of the script that a command runs; empty if it runs none, or one without a name."""
+        verb = words[0].upper()
+        if verb not in RUNS_SCRIPTS or len(words) < 2:
+            return ""
+        if verb.startswith(b"EVALSHA"):
+            return self._scripts.get(words[1].decode("ascii", "replace"), "")
+        return self._scripts.get(sha1(words[1], usedforsecurity=False).hexdigest(), "")
+
+    def told(self, words: Sequence[bytes]) -> list[str]:
+        """Return the words of a command as a trace has them: with its script's name, if that has one."""
+        told = [word.decode("utf-8", "backslashreplace") for word in words]
+        if name := self._script(words):
+            told[1] = name
+        return told
 
 
 def _text(words: Sequence[bytes]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from typing import Any
 
 from simulation.durations import format_duration, parse_duration
 from simulation.scenario import Scenario
-from simulation.summary import Tally
+from simulation.summary import Summary, Tally
 
 _Z = 1.959964
 _MOST_STEPS = 10_000
@@ -35,6 +35,16 @@ class Axis:
 
     path: str
     values: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, path: str, values: Iterable[Any] | str) -> Axis:
+        """Return an axis from values, or from a text such as `0:0.2:0.05`. Raises BadAxis."""
+        if isinstance(values, str):
+            return parse_axis(f"{path}={values}")
+        axis = cls(path, tuple(values))
+        if not axis.values:
+            raise BadAxis(f"{path}: give at least one value")
+        return axis
 
 
 def parse_axis(text: str) -> Axis:
@@ -98,6 +108,14 @@ def cells(scenario: Scenario, axes: Sequence[Axis]) -> list[Cell]:
     return found
 
 
+def measure(cell: Cell, summaries: Iterable[Summary]) -> dict[str, Any]:
+    """Return the row of a cell from the summaries of its runs."""
+    tally = Tally()
+    for summary in summaries:
+        tally.add(summary)
+    return row(cell, tally, cell.scenario.judge.exercise)
+
+
 def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
     """Return what the runs of a cell come to, as one row: rates with the bounds of their 95 % intervals."""
     lost_low, lost_high = wilson(tally.lost, tally.followers)
@@ -120,6 +138,7 @@ def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
         "lost_high": lost_high,
         "rescued_rate": _share(tally.coverage["rescued"], tally.followers),
         "parked_rate": _share(tally.coverage["parked"], tally.followers),
+        "waitlist": _share(tally.waiting, tally.runs),
         "duplicate_rate": _share(duplicates, tally.events),
         **{f"latency_{name}_us": value for name, value in _latencies(tally).items()},
         "round_trips_per_event": _share(tally.round_trips, tally.events),

@@ -9,7 +9,7 @@ from simulation.streams import Stream
 
 
 class Listed:
-    """Chooses what a list says, wherever there is a choice; after its end, and where it cannot be, the oldest step."""
+    """Chooses what a list says, wherever there is a choice; after its end, and where it cannot be, the first step."""
 
     def __init__(self, choices: Sequence[int] = ()) -> None:
         self._choices = iter(choices)

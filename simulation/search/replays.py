@@ -3,12 +3,15 @@
     [replay]
     format = 1
     version = "0.1.0"              # of the program that wrote it
-    choices = [0, 2, 1]            # left out if drawn delays decided
     digest = "5f3a…"               # of the history that must come out
 
-A choice is the place of what came next among what could: the pending steps, the oldest first, then the passing of time,
-then faults. After the last one listed, the oldest step comes next. A file of another format is refused, and one of a
-version whose choices may mean something else.
+    [replay.choices]               # left out if drawn delays decided
+    4 = 1                          # at the fifth choice, the second of those that could come next
+
+
+A choice is the place of what came next among what could, in the order that `steps.Oracle` describes: 0 is whoever is
+at it going on with it. So the choices that are not 0, and are listed, are the interruptions that make the run special.
+A file of another format is refused, and one of a version whose choices may mean something else.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simulation.history import History
 from simulation.scenario import BadScenario, Scenario, parse
 from simulation.search.oracles import Listed
 from simulation.search.scouting import scout
@@ -29,6 +31,9 @@ from simulation.world import Laboratory, Run
 
 FORMAT = 1
 """The version of the table; a reader refuses any other."""
+
+LONGEST = 10_000_000
+"""How many choices a run may have; a greater place in a file is a slip."""
 
 _KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant"}
 
@@ -65,7 +70,8 @@ class Replay:
             table["invariant"] = self.invariant
         if self.choices is not None:
             bounds = self.bounds
-            table.update(choices=list(self.choices), early=bounds.early, faults=bounds.faults, kinds=list(bounds.kinds))
+            table.update(early=bounds.early, faults=bounds.faults, kinds=list(bounds.kinds))
+            table["choices"] = {str(place): choice for place, choice in enumerate(self.choices) if choice}
         record = self.scenario.written()
         return {**record, "seed": self.scenario.seed, "engine": self.scenario.engine, "replay": table}
 
@@ -75,25 +81,17 @@ def replay_of(run: Run, invariant: str = "") -> Replay:
     engine = run.history.header.engine
     scenario = run.scenario.model_copy(update={"seed": run.seed, "engine": engine})
     steps = run.steps
-    # A history that was traced has entries that another may not have: only what is in both can be compared.
-    digest = untraced(run)
     if steps is None:
-        return Replay(scenario, None, Bounds(), digest, invariant)
-    return Replay(scenario, trimmed(steps.choices), steps.exploration.bounds, digest, invariant)
+        return Replay(scenario, None, Bounds(), run.digest, invariant)
+    return Replay(scenario, trimmed(steps.choices), steps.exploration.bounds, run.digest, invariant)
 
 
 def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
-    """Return choices without the zeros at their end: the oldest step comes next anyway."""
+    """Return choices without the zeros at their end: that is what comes next anyway."""
     end = len(choices)
     while end and not choices[end - 1]:
         end -= 1
     return tuple(choices[:end])
-
-
-def untraced(run: Run) -> str:
-    """Return the digest of a run's history without the commands and replies of a trace."""
-    kept = (entry for entry in run.history if entry.kind not in ("command", "reply"))
-    return History(run.history.header, kept).digest
 
 
 def load_replay(path: Path) -> Replay:
@@ -124,9 +122,7 @@ def _checked(table: object, scenario: Scenario, where: str) -> Replay:
     if unknown:
         raise BadReplay(f"{where}: table [replay], key {unknown[0]!r}: there is no such key (known: {sorted(_KEYS)})")
     _refuse_other_versions(str(table.get("version", "")), where)
-    choices = table.get("choices")
-    if choices is not None and not (isinstance(choices, list) and all(_is_place(choice) for choice in choices)):
-        raise BadReplay(f"{where}: table [replay], key 'choices': must be a list of whole numbers from 0 on")
+    choices = _choices(table.get("choices"), where)
     early, faults = table.get("early", 0), table.get("faults", 0)
     if not (_is_place(early) and _is_place(faults)):
         raise BadReplay(f"{where}: table [replay]: 'early' and 'faults' must be whole numbers from 0 on")
@@ -134,8 +130,23 @@ def _checked(table: object, scenario: Scenario, where: str) -> Replay:
     if not set(kinds) <= set(Bounds().kinds):
         raise BadReplay(f"{where}: table [replay], key 'kinds': known are {', '.join(Bounds().kinds)}")
     bounds = Bounds(early, faults, kinds)
-    chosen = None if choices is None else tuple(choices)
-    return Replay(scenario, chosen, bounds, str(table.get("digest", "")), str(table.get("invariant", "")))
+    return Replay(scenario, choices, bounds, str(table.get("digest", "")), str(table.get("invariant", "")))
+
+
+def _choices(written: object, where: str) -> tuple[int, ...] | None:
+    if written is None:
+        return None
+    if not isinstance(written, Mapping):
+        raise BadReplay(f"{where}: table [replay.choices]: must be a table of places and choices, such as 4 = 1")
+    chosen: dict[int, int] = {}
+    for place, choice in written.items():
+        if not (str(place).isdecimal() and int(place) < LONGEST and _is_place(choice)):
+            raise BadReplay(
+                f"{where}: table [replay.choices], key {place!r}: place and choice must be whole numbers from 0 on, "
+                f"the place below {LONGEST:,} (given: {choice!r})"
+            )
+        chosen[int(place)] = choice
+    return tuple(chosen.get(place, 0) for place in range(max(chosen, default=-1) + 1))
 
 
 def _is_place(value: object) -> bool:

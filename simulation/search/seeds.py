@@ -43,7 +43,9 @@ def jobs_from(text: str) -> int:
     return count
 
 
-def search(plan: Plan, seeds: Iterable[int], jobs: int = 1, laboratory: Laboratory | None = None) -> Iterator[Summary]:
+def search(
+    plan: Plan, seeds: Iterable[int], jobs: int = 1, laboratory: Laboratory | None = None, *, apart: bool = False
+) -> Iterator[Summary]:
     """Yield a summary for each seed, as it is done.
 
     Args:
@@ -51,8 +53,9 @@ def search(plan: Plan, seeds: Iterable[int], jobs: int = 1, laboratory: Laborato
         seeds: which seeds, in the order in which to begin them.
         jobs: how many runs at a time, each in a process of its own if more than one.
         laboratory: a store to use, if there is only one job and the caller has one.
+        apart: run in processes of their own even if there is only one job: a process can hold one release of an engine.
     """
-    if jobs > 1:
+    if jobs > 1 or apart:
         yield from _in_parallel(plan, seeds, jobs)
     elif laboratory is not None:
         yield from _in_turn(plan, seeds, laboratory)

@@ -1,6 +1,7 @@
 """Strategies: how the order of a run is chosen from its seed. All of them make the same run of the same seed.
 
-`seeds` draws a delay for each hop, as a network does; `pct` and `walk` let an oracle choose each step.
+`seeds` draws a delay for each hop, as a network does; `pct` and `walk` let an oracle choose each step. `exhaustive`,
+which tries every order of one seed, has a file of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +22,13 @@ from simulation.world import Laboratory, Run
 class Strategy:
     """Which strategy, and what it may do."""
 
-    name: Literal["seeds", "pct", "walk"] = "seeds"
+    name: Literal["seeds", "pct", "walk", "exhaustive"] = "seeds"
     depth: int = 3
+    """How many ordered events a bug needs that `pct` is to find."""
     bounds: Bounds = field(default_factory=Bounds)
+    """What may happen beyond another order; `seeds` ignores it."""
+    most: int | None = None
+    """How many orders `exhaustive` may try; None: all."""
 
 
 class Runner:

@@ -236,3 +236,23 @@ def test_the_version_is_told(capsys: Any) -> None:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("causim 0.")
+
+
+def test_compare_sets_engines_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = "scenarios/reversed-chain.toml"
+    table = tmp_path / "table.csv"
+    engines = ["--engine", "native", "--engine", "null", "--engine", "nobody"]
+    code = main(["compare", scenario, *engines, "--seeds", "2", "--jobs", "1", "--csv", str(table), "--json"])
+    native, null, nobody = map(json.loads, capsys.readouterr().out.splitlines())
+    assert code == 5
+    assert (native["verdict"], native["causal-order"], null["causal-order"]) == ("holds", 0.0, 1.0)
+    assert native["round_trips_per_event"] > null["round_trips_per_event"] == 0
+    assert "nobody" in nobody["failure"]
+    assert [row.split(",")[0] for row in table.read_text().splitlines()] == ["engine", "native", "null", "nobody"]
+
+
+def test_compare_needs_two_engines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "scenarios/in-order.toml", "--engine", "native", "--engine", "native"]) == 4
+    assert "at least twice" in capsys.readouterr().err

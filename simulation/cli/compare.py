@@ -1,0 +1,170 @@
+"""`causim compare`: one scenario on several engines, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulation.scenario import Scenario
+    from simulation.summary import Tally
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    from simulation.cli.run import add_store_options, count
+
+    parser = commands.add_parser(
+        "compare",
+        help="run a scenario on several engines, side by side",
+        description="Run the same seeds of a scenario on several engines, each in processes of its own, and print "
+        "which invariants each violates in how many seeds, its latencies, and what it costs in Redis.",
+        epilog="example: causim compare scenarios/late-leader.toml --engine native --engine prefect "
+        "--engine prefect@0.2.8 --seeds 200 --jobs auto",
+    )
+    parser.add_argument("path", type=Path, metavar="SCENARIO", help="the scenario file")
+    parser.add_argument(
+        "--engine", action="append", required=True, metavar="E", help="an engine to compare (give it at least twice)"
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
+    parser.add_argument("--seeds", type=count, default=50, metavar="N", help="seeds for each engine (default: 50)")
+    parser.add_argument("--jobs", default="auto", metavar="J", help="runs at a time: a count, or auto (default: auto)")
+    add_store_options(parser)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV too")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each engine")
+    parser.set_defaults(execute=execute)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of one engine."""
+
+    engine: str
+    tally: Tally
+    verdict: str
+    failure: str = ""
+    """Why the engine could not run, or could not go on."""
+
+    def record(self, invariants: Sequence[str]) -> dict[str, Any]:
+        """Return the row as plain values; shares and costs are None if nothing was run."""
+        tally = self.tally
+        shares = {name: _share(tally.violations.get(name, (0,))[0], tally.runs) for name in invariants}
+        return {
+            "engine": self.engine,
+            "verdict": self.verdict,
+            "seeds": tally.runs,
+            "violating": _share(tally.violating, tally.runs),
+            **shares,
+            "latency_p50_us": tally.latency(0.5),
+            "latency_p99_us": tally.latency(0.99),
+            "lost_followers": _share(tally.lost, tally.followers),
+            "commands_per_event": _share(tally.commands, tally.events),
+            "round_trips_per_event": _share(tally.round_trips, tally.events),
+            "failure": self.failure,
+        }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Run every engine, print the table and return the exit code."""
+    from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
+    from simulation.scenario import load
+
+    if len(set(given.engine)) < 2:
+        raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
+    scenario = load(given.path)
+    rows: list[Row] = []
+    interrupted = False
+    for engine in dict.fromkeys(given.engine):
+        row, interrupted = _run(scenario, engine, given)
+        rows.append(row)
+        if interrupted:
+            break
+    violated = sorted({name for row in rows for name in row.tally.violations})
+    records = [row.record(violated) for row in rows]
+    if given.csv:
+        _write_csv(given.csv, records)
+    if given.json:
+        sys.stdout.writelines(json.dumps(record) + "\n" for record in records)
+    else:
+        _show(scenario, rows, violated)
+    if interrupted:
+        return INTERRUPTED
+    return UNKNOWN if any(row.failure for row in rows) else HOLDS
+
+
+def _run(scenario: Scenario, engine: str, given: argparse.Namespace) -> tuple[Row, bool]:
+    from simulation.engines import UnknownEngine
+    from simulation.search.seeds import Plan, jobs_from, search
+    from simulation.summary import Tally
+    from simulation.world import EngineFailed
+
+    tally, failure, interrupted = Tally(), "", False
+    first = scenario.seed if given.seed is None else given.seed
+    plan = Plan(scenario, engine, given.store, given.redis_server)
+    if not given.json:
+        sys.stderr.write(f"{scenario.name} · {engine} · {given.seeds} seeds …\n")
+    try:
+        for summary in search(plan, range(first, first + given.seeds), jobs_from(given.jobs), apart=True):
+            tally.add(summary)
+    except (UnknownEngine, EngineFailed) as error:
+        failure = str(error)
+    except KeyboardInterrupt:
+        interrupted = True
+    verdict = "failed" if failure else tally.verdict(scenario.judge.exercise)
+    return Row(engine, tally, verdict, failure), interrupted
+
+
+def _write_csv(file: Path, records: Sequence[dict[str, Any]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, fieldnames=list(records[0]))
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=True)
+    title = f"{scenario.name} · invariants: share of seeds that violate them"
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for row in rows:
+        table.add_column(escape(row.engine), justify="right", no_wrap=True)
+    columns = [dict(_cells(row, violated)) for row in rows]
+    for heading in columns[0]:
+        table.add_row(heading, *(column[heading] for column in columns))
+    console.print(table)
+    for row in rows:
+        if row.failure:
+            console.print(f"{escape(row.engine)}: {escape(row.failure)}", style="yellow")
+
+
+def _cells(row: Row, violated: Sequence[str]) -> Iterator[tuple[str, str]]:
+    from simulation.cli.output import STYLES
+    from simulation.durations import in_words
+
+    def told(key: str, how: Callable[[Any], str]) -> str:
+        return "" if record[key] is None else how(record[key])
+
+    record = row.record(violated)
+    yield "verdict", f"[{STYLES.get(row.verdict, 'yellow')}]{row.verdict}[/]"
+    for name in violated:
+        yield name, told(name, lambda share: f"{share:.1%}" if share else "–")
+    yield "latency p50", told("latency_p50_us", in_words)
+    yield "latency p99", told("latency_p99_us", in_words)
+    yield "lost followers", told("lost_followers", "{:.2%}".format)
+    yield "Redis commands an event", told("commands_per_event", "{:.1f}".format)
+    yield "round trips an event", told("round_trips_per_event", "{:.1f}".format)
+    yield "seeds", f"{row.tally.runs:,}"

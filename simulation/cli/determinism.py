@@ -1,0 +1,67 @@
+"""`causim run --check-determinism`: the same seeds in two processes must write the same histories."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulation.cli.jobs import Job
+    from simulation.search.determinism import Difference
+
+LONGEST = 400
+"""How many characters of an entry are shown."""
+
+
+def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
+    """Check each job, say what came of it, and return the exit code: 1 if any two histories differ."""
+    from simulation.cli import HOLDS, INTERRUPTED, VIOLATED, BadUsage
+
+    if given.strategy == "exhaustive":
+        raise BadUsage("--check-determinism and --strategy exhaustive: an exhaustive search checks it by itself")
+    differing = False
+    try:
+        for job in jobs:
+            differing |= not _check(job, given)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return VIOLATED if differing else HOLDS
+
+
+def _check(job: Job, given: argparse.Namespace) -> bool:
+    from simulation.search.determinism import compare_twice
+    from simulation.search.seeds import Plan
+
+    plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
+    done = 0
+    for compared in compare_twice(plan, job.seeds):
+        if compared.difference is not None:
+            _tell(job, compared.difference)
+            return False
+        done += 1
+        if not given.quiet and done % 100 == 0:
+            _say(f"{job.scenario.name} · {done:,} of {len(job.seeds):,} seeds are the same")
+    _say(f"{job.scenario.name} · {job.engine} · {done:,} seed{'s' * (done != 1)}: the same histories in two processes")
+    return True
+
+
+def _tell(job: Job, difference: Difference) -> None:
+    where = f"entry {difference.entry}" if difference.entry else "it could not be found again where"
+    _say(
+        f"{job.scenario.name} · {job.engine} · seed {difference.seed}: the histories of two processes differ\n"
+        f"  {where}\n"
+        f"    {_short(difference.first)}\n"
+        f"    {_short(difference.second)}\n"
+        "  look for a clock, a random number or the order of a set that the simulation does not own"
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

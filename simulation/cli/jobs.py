@@ -1,0 +1,124 @@
+"""Jobs: a scenario of the command line with its seeds, what came of it, and how both are told to programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulation.cli.strategies import strategy_words
+
+if TYPE_CHECKING:
+    from simulation.scenario import Scenario
+    from simulation.search.exhaustive import Progress
+    from simulation.search.replays import Replay
+    from simulation.search.strategies import Strategy
+    from simulation.summary import Tally
+    from simulation.world import Run
+
+REPLAY = "replay.toml"
+"""The file of a result that holds a run with its choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scenario of the command line, and the seeds to run it with."""
+
+    path: Path
+    scenario: Scenario
+    engine: str
+    seeds: range
+    strategy: Strategy
+    replay: Replay | None = None
+    """The one run that the file holds, if it lists its choices; then there is nothing to search."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one job."""
+
+    job: Job
+    tally: Tally
+    run: Run | None = None
+    folder: Path | None = None
+    interrupted: bool = False
+    seconds: float = 0.0
+    explored: Progress | None = None
+    """How far an exhaustive search has come."""
+    guarantee: str = ""
+    """What the strategy promises, in words."""
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on all its runs. A search that has not covered every order proves nothing."""
+        verdict = self.tally.verdict(self.job.scenario.judge.exercise)
+        incomplete = self.explored is not None and not self.explored.complete
+        return "unknown" if verdict == "holds" and incomplete else verdict
+
+
+def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
+    """Return the command that runs one seed of a job again; of an exhaustive search, the run that was kept."""
+    job = outcome.job
+    if job.replay is not None:
+        words = ["causim", "replay", str(job.path), "--engine", job.engine]
+    elif job.strategy.name == "exhaustive" and outcome.folder is not None:
+        words = ["causim", "replay", str(outcome.folder / REPLAY)]
+    else:
+        words = ["causim", "run", str(job.path), "--engine", job.engine, "--seed", str(seed)]
+        words += strategy_words(job.strategy)
+    if given.store != "auto":
+        words += ["--store", given.store]
+    if given.redis_server:
+        words += ["--redis-server", str(given.redis_server)]
+    return shlex.join(words)
+
+
+def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
+    """Return what `--json` prints of an outcome."""
+    job, tally = outcome.job, outcome.tally
+    return {
+        "scenario": job.scenario.name,
+        "file": str(job.path),
+        "engine": job.engine,
+        "verdict": outcome.verdict,
+        "seeds": tally.runs,
+        "violating": tally.violating,
+        "violations": [
+            {
+                "invariant": invariant,
+                "runs": count,
+                "first_seed": seed,
+                "because": violation.because,
+                "replay": replay(outcome, seed, given),
+            }
+            for invariant, (count, seed, violation) in tally.violations.items()
+        ],
+        "coverage": dict(sorted(tally.coverage.items())),
+        "missing": tally.missing(job.scenario.judge.exercise),
+        "reasons": list(tally.reasons),
+        "latency_us": {"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
+        "followers": tally.followers,
+        "lost_followers": tally.lost,
+        "events": tally.events,
+        "redis_round_trips": tally.round_trips,
+        "redis_commands": tally.commands,
+        "results": str(outcome.folder) if outcome.folder else None,
+        "interrupted": outcome.interrupted,
+        "strategy": job.strategy.name,
+        "guarantee": outcome.guarantee,
+        "explored": asdict(outcome.explored) if outcome.explored else None,
+    }
+
+
+def write_json(outcome: Outcome, given: argparse.Namespace) -> None:
+    """Print an outcome as one line of JSON."""
+    sys.stdout.write(json.dumps(record(outcome, given)) + "\n")
+    sys.stdout.flush()
+
+
+Outcomes = Sequence[Outcome]

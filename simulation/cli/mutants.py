@@ -1,0 +1,107 @@
+"""`causim mutants`: put the judge to the test, by engines with one planted fault each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulation.engines.mutants import Mutant
+    from simulation.search.trials import Trial
+
+NARROWEST = 160
+"""The width of the table where nobody looks at it through a window, in characters."""
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    from simulation.cli.run import count
+
+    parser = commands.add_parser(
+        "mutants",
+        help="run engines with a planted fault, which the judge must convict",
+        description="Run engines that differ from ours by one planted fault each. Every one must be convicted by a "
+        "right invariant within its budget of seeds, and the engine without the fault must not. "
+        "Exit code 1 if a mutant survived. One mutant alone: causim run SCENARIO --engine mutant:NAME.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the mutants to run (default: all)")
+    parser.add_argument("--seeds", type=count, metavar="N", help="the budget of each (default: its own)")
+    parser.add_argument("--store", default="auto", help="server or embedded (default: server where it can run)")
+    parser.add_argument(
+        "--redis-server", type=Path, metavar="FILE", help="use this redis-server for the store `server`"
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Run the mutants, print the table and return the exit code."""
+    from rich.console import Console
+
+    from simulation.cli import HOLDS, VIOLATED
+    from simulation.search.trials import Court
+    from simulation.world import Laboratory
+
+    mutants = _chosen(given.names)
+    console = Console(highlight=False, file=sys.stdout)
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
+    trials: list[Trial] = []
+    with Laboratory(given.store, given.redis_server) as laboratory, console.status("") as status:
+        court = Court(laboratory)
+        for mutant in mutants:
+            status.update(f"{len(trials)} of {len(mutants)}: {mutant.name}")
+            trials.append(court.trial(mutant, given.seeds))
+    console.print(_table(trials))
+    _say_why(trials)
+    return HOLDS if all(trial.ok for trial in trials) else VIOLATED
+
+
+def _chosen(names: Sequence[str]) -> list[Mutant]:
+    from simulation.cli import BadUsage
+    from simulation.engines.mutants import MUTANTS, UnknownMutant, find
+
+    try:
+        return [find(name) for name in dict.fromkeys(names)] if names else list(MUTANTS.values())
+    except UnknownMutant as error:
+        raise BadUsage(str(error)) from None
+
+
+def _table(trials: Sequence[Trial]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("mutant", "planted", "scenario", "convicted by", box=None, pad_edge=False)
+    for title in ("at seed", "schedules"):
+        table.add_column(title, justify="right")
+    for trial in trials:
+        mutant = trial.mutant
+        seed = "-" if trial.seed is None else str(trial.seed)
+        cells = (mutant.name, mutant.planted, Path(mutant.scenario).stem, _verdict(trial), seed, str(trial.schedules))
+        table.add_row(*(escape(cell) for cell in cells), style="" if trial.ok else "bold red")
+    return table
+
+
+def _verdict(trial: Trial) -> str:
+    if trial.script_error:
+        return f"no verdict: {trial.script_error}"
+    if trial.host_violates:
+        return f"no verdict: {trial.mutant.host} violates {', '.join(trial.host_violates)}"
+    if trial.seed is not None:
+        return ", ".join(trial.convicted_by)
+    return "nothing, and is equivalent" if trial.mutant.equivalent else "nothing: SURVIVED"
+
+
+def _say_why(trials: Sequence[Trial]) -> None:
+    """Print the argument for each equivalent mutant, and what is wrong if something is."""
+    write = sys.stdout.write
+    for trial in trials:
+        if trial.mutant.equivalent:
+            write(f"\n{trial.mutant.name} is equivalent: {trial.mutant.equivalent}\n")
+    convicted = sum(1 for trial in trials if trial.ok and not trial.mutant.equivalent)
+    equivalent = sum(1 for trial in trials if trial.ok and trial.mutant.equivalent)
+    wrong = [trial.mutant.name for trial in trials if not trial.ok]
+    write(f"\n{convicted} convicted · {equivalent} equivalent · {len(wrong)} wrong{': ' if wrong else ''}")
+    write(f"{', '.join(wrong)}\n")

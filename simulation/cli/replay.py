@@ -1,0 +1,56 @@
+"""`causim replay`: run a run again, exactly as it was, and tell what happened."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    from simulation.cli.run import add_world_options
+
+    parser = commands.add_parser(
+        "replay",
+        help="run a run again from a file, and tell its story",
+        description="Run a file that `causim shrink` or an explored `causim run` has written, step by step in the same "
+        "order. The exit code is the verdict's; 5 if the same history did not come out.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to replay")
+    add_world_options(parser)
+    parser.add_argument("--history", type=Path, metavar="FILE", help="write the history, with every command and reply")
+    parser.add_argument("--quiet", action="store_true", help="print only the verdict")
+    parser.set_defaults(execute=execute)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Replay the file and return the exit code."""
+    from simulation.cli import EXIT_CODES, UNKNOWN
+    from simulation.cli.telling import tell_run
+    from simulation.search.replays import load_replay
+    from simulation.world import Laboratory
+
+    replay = load_replay(given.file)
+    with Laboratory(given.store, given.redis_server) as laboratory:
+        run = replay.perform(laboratory, given.engine or "", trace=True)
+    if given.history:
+        run.history.write(given.history)
+    if not given.quiet:
+        tell_run(run, replay.invariant)
+    same_engine = given.engine in (None, replay.scenario.engine)
+    reproduced = not replay.digest or run.digest == replay.digest
+    if same_engine and not reproduced:
+        sys.stdout.write(
+            f"  {run.verdict}, but not the same history as when the file was written: another release of the engine, "
+            "of Redis or of a client has a say\n"
+        )
+        return EXIT_CODES["violated"] if replay.invariant in _violated(run) else UNKNOWN
+    said = "the same history as when the file was written" if replay.digest and same_engine else ""
+    sys.stdout.write(f"  {run.verdict:<9} {said}\n".rstrip() + "\n")
+    return EXIT_CODES[run.verdict]
+
+
+def _violated(run: Any) -> set[str]:
+    return {violation.invariant for violation in run.judgement.violations}

@@ -1,0 +1,53 @@
+"""The engine of this project, given many events at a time: what the workers of a consumer bring within a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from simulation.engines import EngineContext, Outcome
+from simulation.engines.native import NativeEngine
+
+MOMENT = 0.002
+"""How long the first event of a batch waits for others, in seconds."""
+OUTCOMES: dict[str, Outcome] = {"handled": "handled", "parked": "parked", "seen": "seen", "held": "busy"}
+
+
+class BatchFailed(Exception):
+    """The handler of an event of a batch failed, or its lease was lost: the event is to be offered again."""
+
+
+class BatchEngine(NativeEngine):
+    """One consumer of `ordering` that hands over batches."""
+
+    def __init__(self, context: EngineContext) -> None:
+        super().__init__(context)
+        self._batch: list[tuple[Any, asyncio.Future[Outcome]]] = []
+
+    async def handle(self, event: Any) -> Outcome:
+        """Handle one delivery together with others that come within a moment."""
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._batch.append((event, done))
+        if len(self._batch) == 1:
+            await asyncio.sleep(MOMENT)
+            batch, self._batch = self._batch, []
+            await self._handle_all(batch)
+        return await done
+
+    async def sweep(self) -> int:
+        """Handle what waits in vain."""
+        lost = await self._ordering.get_lost_followers()
+        if lost:
+            await self._ordering.handle_batch(self._handler, lost)
+        return len(lost)
+
+    async def _handle_all(self, batch: list[tuple[Any, asyncio.Future[Outcome]]]) -> None:
+        try:
+            words = await self._ordering.handle_batch(self._handler, [event for event, _ in batch])
+        except Exception as error:
+            words = [repr(error)] * len(batch)
+        for word, (_, done) in zip(words, batch, strict=True):
+            if word in OUTCOMES:
+                done.set_result(OUTCOMES[word])
+            else:
+                done.set_exception(BatchFailed(word))

@@ -1,0 +1,68 @@
+"""Mutants that no invariant can tell from their host. Each says why; they are run all the same, and must hold."""
+
+from __future__ import annotations
+
+from simulation.engines.mutants.planting import SHARED, Edit, Mutant
+
+MUTANTS = (
+    Mutant(
+        name="heads-without-nx",
+        planted="parking an event once more sets its place among the heads again: the second ZADD has lost its NX",
+        scenario="parked-again.toml",
+        seeds=2,
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("heads"), "NX", redis.call(',
+                'redis.call("ZADD", key("heads"), redis.call(',
+            ),
+        ),
+        equivalent="a head's score is copied from the waitlist, where NX keeps it as it is for as long as the event is"
+        " parked: what is written again is what is there. (drop-nx takes both.)",
+    ),
+    Mutant(
+        name="park-swapped",
+        planted="park has two commands swapped: it queues the event before it notes its leader",
+        scenario="late-leader.toml",
+        seeds=5,
+        edits=(
+            Edit(
+                SHARED,
+                '  redis.call("HSET", key("leaders"), id, leader)\n'
+                '  redis.call("ZADD", key("queue:" .. leader), occurred, id)\n',
+                '  redis.call("ZADD", key("queue:" .. leader), occurred, id)\n'
+                '  redis.call("HSET", key("leaders"), id, leader)\n',
+            ),
+        ),
+        equivalent="a script is executed as one step, neither command reads what the other writes, and neither can be"
+        " refused without the other: before and after the script, Redis holds the same.",
+    ),
+    Mutant(
+        name="middle-parked-again",
+        planted="the sweep returns an event though its leader is parked and will be rescued itself",
+        scenario="ladder/n14-lost-by-event.toml",
+        seeds=2,
+        edits=(Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),),
+        equivalent="begin asks once more: a leader that is parked is expected, so the event is parked again, at its"
+        " old place. (rescue-the-middle plants the same in a caller that does not ask begin, and is convicted.)",
+    ),
+    Mutant(
+        name="renew-forgets-claim",
+        planted="renew prolongs the lease, and not the claim of a released event",
+        scenario="long-release.toml",
+        seeds=5,
+        edits=(Edit("renew", 'redis.call("ZADD", key("claims"), "XX", now + lease, id)\n', ""),),
+        equivalent="whoever reads a claim reads the lease before: the sweep sets a lapsed claim by the lease that is"
+        " left, and begin says held.",
+    ),
+    Mutant(
+        name="complete-whose-lease",
+        planted="complete does not ask whose lease it ends",
+        scenario="paused-before-recording.toml",
+        seeds=5,
+        edits=(Edit(SHARED, '  if owner and owner ~= token then return "lost" end\n', ""),),
+        equivalent="whoever completes has had an effect, so it is true that the event was handled. The other holder"
+        " will be told lost, and has had, or will have, the effect that it has in the native engine too; nobody else"
+        " can begin, since seen is asked before the lease; and followers may start, since their leader took effect.",
+    ),
+)

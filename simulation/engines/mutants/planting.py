@@ -1,0 +1,91 @@
+"""What a mutant is, and how its fault is planted: in a copy of a script's text, or in a subclass of the engine.
+
+Nothing of the engine itself is touched. A mutant finds its scripts in a table of its own, so that it and the engine can
+run in one process, even on one store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from ordering import CausalOrdering
+from ordering.scripts import Script, assemble, script, source
+from simulation.engines import resolve
+from simulation.engines.native import NativeEngine
+
+SHARED = "shared"
+"""What stands in front of every script: an edit of it is in all of them."""
+
+
+class StaleMutant(Exception):
+    """The engine has changed, and a mutant's fault cannot be planted any more. The message names the edit to renew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of one script's text: `old` must be there exactly `times`, or the mutant is stale."""
+
+    script: str
+    old: str
+    new: str
+    times: int = 1
+
+    def apply(self, text: str, mutant: str) -> str:
+        """Return the changed text. Raises StaleMutant."""
+        found = text.count(self.old)
+        if found != self.times:
+            raise StaleMutant(
+                f"mutant {mutant!r} is stale: it changes a text that ordering/lua/{self.script}.lua should have "
+                f"{self.times} times, and it has it {found} times: {self.old!r}; renew it in simulation/engines/mutants"
+            )
+        return text.replace(self.old, self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """An engine with one planted fault.
+
+    - `planted`: one sentence that says what is wrong with it.
+    - `scenario`: the file of the scenario that convicts it, below `scenarios/` or beside this file.
+    - `convicted_by`: the invariants of which one must convict it; empty if the mutant is equivalent.
+    - `seeds`: within how many seeds that must happen.
+    - `edits`: what is changed in which scripts.
+    - `ordering`: the class in which it is planted, if it is no matter of scripts.
+    - `host`: the engine that it differs from: the native one, or one that calls it in another way.
+    - `equivalent`: why no history can tell it from its host, if that is so.
+    """
+
+    name: str
+    planted: str
+    scenario: str
+    convicted_by: tuple[str, ...] = ()
+    seeds: int = 1
+    edits: tuple[Edit, ...] = ()
+    ordering: type[CausalOrdering] = CausalOrdering
+    host: str = "native"
+    equivalent: str = ""
+
+
+def plant(mutant: Mutant) -> type[NativeEngine]:
+    """Return the engine of a mutant. Raises StaleMutant."""
+    host = resolve(mutant.host)
+    assert issubclass(host, NativeEngine), f"{mutant.host} is not made of an ordering that can be exchanged"
+    ordering = type("MutantOrdering", (mutant.ordering,), {"scripts": staticmethod(_finder(mutant))})
+    return type("MutantEngine", (host,), {"ordering": ordering, "__doc__": mutant.planted})
+
+
+def _finder(mutant: Mutant) -> Callable[[str], Script]:
+    if not mutant.edits:
+        return script
+    sources = {SHARED: source(SHARED)}
+    for edit in mutant.edits:
+        text = sources.get(edit.script) or source(edit.script)
+        sources[edit.script] = edit.apply(text, mutant.name)
+
+    @cache
+    def find(name: str) -> Script:
+        return assemble(name, sources[SHARED], sources.get(name) or source(name))
+
+    return find

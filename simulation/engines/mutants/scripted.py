@@ -1,0 +1,520 @@
+"""Mutants by edits of scripts: most of what can be wrong with the engine is wrong in a script."""
+
+from __future__ import annotations
+
+from simulation.engines.mutants.planting import SHARED, Edit, Mutant
+
+BEGIN = (
+    Mutant(
+        name="skip-seen",
+        planted="begin does not ask whether the event was handled before",
+        scenario="duplicates.toml",
+        convicted_by=("handled-once",),
+        edits=(Edit(SHARED, "if state[1] then\n    forget(e.id)", "if false then\n    forget(e.id)"),),
+    ),
+    Mutant(
+        name="ghost-lease",
+        planted="begin does not know its own token again: a repeated request is held up by itself",
+        scenario="begin-repeated.toml",
+        convicted_by=("prompt-release",),
+        edits=(Edit(SHARED, "if owner == e.token then", "if false then"),),
+    ),
+    Mutant(
+        name="skip-held",
+        planted="begin grants a lease that somebody else holds",
+        scenario="ladder/n07-slow-handler.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(Edit(SHARED, '  if owner then return {"held"} end\n', ""),),
+    ),
+    Mutant(
+        name="ignore-leader",
+        planted="begin does not wait for the leader",
+        scenario="late-leader.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit(SHARED, "answer = before_leader(e, rules, mine)", "answer = nil"),),
+    ),
+    Mutant(
+        name="say-parked",
+        planted="begin says that an early event is parked, and does not park it",
+        scenario="late-leader.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                SHARED,
+                "park(e.id, e.leader, e.occurred, e.payload)\n  local left",
+                "local left",
+            ),
+        ),
+    ),
+    Mutant(
+        name="overtake",
+        planted="begin does not ask whether earlier siblings still wait",
+        scenario="ladder/n16-fresh-sibling.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit(SHARED, "answer = not mine and after_leader(e, rules, parked_behind)", "answer = nil"),),
+    ),
+    Mutant(
+        name="overdue-is-enough",
+        planted="begin grants a follower that has waited for the lookback, though its leader is parked itself",
+        scenario="parked-leader.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit(SHARED, "if overdue and not is_expected(e.leader) then", "if overdue then"),),
+    ),
+    Mutant(
+        name="drop-nx",
+        planted="parking an event once more begins its wait anew: both ZADDs have lost their NX",
+        scenario="parked-again.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("waitlist"), "NX", now, id)',
+                'redis.call("ZADD", key("waitlist"), now, id)',
+            ),
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("heads"), "NX", redis.call(',
+                'redis.call("ZADD", key("heads"), redis.call(',
+            ),
+        ),
+    ),
+    Mutant(
+        name="seen-at-start",
+        planted="the seen marker is set when the lease is granted, not when the event was handled",
+        scenario="ladder/r1-leader-in-flight.toml",
+        convicted_by=("causal-order",),
+        edits=(
+            Edit(
+                SHARED,
+                '"|" .. fence, "PX", lease)\n',
+                '"|" .. fence, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", keep)\n',
+            ),
+        ),
+    ),
+    Mutant(
+        name="forget-to-claim",
+        planted="no claim with a deadline remembers a parked event once it has started",
+        scenario="crash-while-draining.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                SHARED,
+                '    redis.call("ZADD", key("claims"), now + lease, id)\n'
+                '    redis.call("HSET", key("claimants"), id, token)\n',
+                "",
+            ),
+        ),
+    ),
+    Mutant(
+        name="lease-without-ttl",
+        planted="a lease has no TTL, so whoever dies holds it for ever",
+        scenario="crash-while-draining.toml",
+        convicted_by=("nothing-lost", "clean-store", "prompt-release"),
+        edits=(Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence)'),),
+    ),
+    Mutant(
+        name="short-lease",
+        planted="a lease lasts a tenth of what its holder believes",
+        scenario="ladder/n07-slow-handler.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(
+            Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence, "PX", math.floor(lease / 10))'),
+        ),
+    ),
+    Mutant(
+        name="constant-fence",
+        planted="fencing tokens do not grow: every holder gets the first one",
+        scenario="paused-holder.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(Edit(SHARED, 'local fence = redis.call("INCR", key("fence"))', "local fence = 2"),),
+    ),
+    Mutant(
+        name="order-of-arrival",
+        planted="siblings are queued in the order in which they were parked, not in which they occurred",
+        scenario="siblings.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("queue:" .. leader), occurred, id)',
+                'redis.call("ZADD", key("queue:" .. leader), now, id)',
+            ),
+        ),
+    ),
+    Mutant(
+        name="one-payload-a-leader",
+        planted="what parked events say is kept by leader: siblings overwrite each other",
+        scenario="ladder/n16-fresh-sibling.toml",
+        convicted_by=("nothing-lost", "handled-once", "payload-intact", "mutual-exclusion"),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("SET", key("event:" .. id), payload)',
+                'redis.call("SET", key("event:" .. leader), payload)',
+            ),
+            Edit(SHARED, 'redis.call("GET", key("event:" .. id))', 'redis.call("GET", key("event:" .. leader))'),
+        ),
+    ),
+    Mutant(
+        name="recoded-payload",
+        planted="a payload goes through a JSON library that does not tell an empty list from an empty object",
+        scenario="late-leader.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("SET", key("event:" .. id), payload)',
+                'redis.call("SET", key("event:" .. id), cjson.encode(cjson.decode(payload)))',
+            ),
+        ),
+    ),
+    Mutant(
+        name="no-heads",
+        planted="nobody notes which parked events wait for a leader that is not expected",
+        scenario="ladder/n02-lost-chain-twice.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(Edit(SHARED, "  if not is_parked(leader) then\n    redis", "  if false then\n    redis"),),
+    ),
+)
+
+COMPLETE = (
+    Mutant(
+        name="seen-without-ttl",
+        planted="that an event was handled is remembered for ever",
+        scenario="leader-follower.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit(SHARED, 'token, "PX", retention)', "token)"),),
+    ),
+    Mutant(
+        name="half-the-retention",
+        planted="that an event was handled is remembered for half as long as the policy says",
+        scenario="ladder/p8-edge-of-the-retention.toml",
+        convicted_by=("handled-once",),
+        edits=(Edit(SHARED, 'token, "PX", retention)', 'token, "PX", math.floor(retention / 2))'),),
+    ),
+    Mutant(
+        name="no-memory",
+        planted="nothing is remembered of a leader once its seen marker has lapsed",
+        scenario="ladder/n18-seen-marker-expired.toml",
+        convicted_by=("prompt-release",),
+        edits=(Edit(SHARED, "  remember(digest, memory)\n", ""),),
+    ),
+    Mutant(
+        name="memory-without-ttl",
+        planted="the sets that remember what was handled have no TTL",
+        scenario="leader-follower.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit(SHARED, '  redis.call("PEXPIRE", set, 2 * memory)\n', ""),),
+    ),
+    Mutant(
+        name="keep-payload",
+        planted="what a parked event said stays in Redis after it was handled",
+        scenario="late-leader.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit(SHARED, '  redis.call("DEL", key("event:" .. id))\n', ""),),
+    ),
+    Mutant(
+        name="leaked-attempts",
+        planted="failed attempts are still counted of events that were handled in the end",
+        scenario="failing-follower.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit(SHARED, '  redis.call("HDEL", key("attempts"), id)\n', ""),),
+    ),
+    Mutant(
+        name="release-nobody",
+        planted="completing an event does not look at what waits for it",
+        scenario="late-leader.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(
+            Edit("complete", "local answer = next_of(id, next_token, next_token, lease, keep)", "local answer = nil"),
+        ),
+    ),
+    Mutant(
+        name="hand-out-twice",
+        planted="a completion whose reply was lost hands out the next follower instead of the same one again",
+        scenario="completion-repeated.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("complete", "if answer then return answer end", "if false then return answer end"),),
+    ),
+    Mutant(
+        name="not-mine",
+        planted="a completion that is repeated takes its own seen marker for somebody else's",
+        scenario="completion-repeated.toml",
+        convicted_by=("prompt-release",),
+        edits=(Edit(SHARED, 'return state[1] == token and "again" or "lost"', 'return "lost"'),),
+    ),
+    Mutant(
+        name="pop-before-handling",
+        planted="a released event is taken out of Redis when it is handed out, not when it was handled",
+        scenario="crash-while-draining.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                SHARED,
+                'return {"granted", id, grant(id, token, leader, lease, keep), payload}',
+                "local fence = grant(id, token, leader, lease, keep)\n"
+                "      forget(id)\n"
+                '      return {"granted", id, fence, payload}',
+            ),
+        ),
+    ),
+    Mutant(
+        name="latest-first",
+        planted="of the events that wait for a leader, the latest is handed out first",
+        scenario="ladder/n12-duplicate-of-a-claimed-follower.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit(
+                SHARED,
+                'local id = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]',
+                'local id = redis.call("ZRANGE", key("queue:" .. leader), -1, -1)[1]',
+            ),
+        ),
+    ),
+    Mutant(
+        name="handed-without-ttl",
+        planted="the record of what was handed out has no TTL",
+        scenario="late-leader.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit(SHARED, 'record, "PX", lease)', "record)"),),
+    ),
+)
+
+ADVANCE = (
+    Mutant(
+        name="endless-drain",
+        planted="a queue that was gone through to its end stays claimed",
+        scenario="late-leader.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit(SHARED, '  redis.call("ZREM", key("releases"), leader)\n', ""),),
+    ),
+    Mutant(
+        name="stop-after-one",
+        planted="a drain ends after the first follower, whoever else waits in the queue",
+        scenario="siblings.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(
+            Edit("advance", "local answer = next_of(leader, drain, next_token, lease, keep)", "local answer = nil"),
+            Edit("complete", "answer = next_of(leader, drain, next_token, lease, keep)\n  if", "answer = nil\n  if"),
+        ),
+    ),
+    Mutant(
+        name="two-drainers",
+        planted="nobody who drains a queue asks whether somebody else has taken it over",
+        scenario="paused-drainer.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit("advance", "if drainer and drainer ~= drain then", "if false then"),
+            Edit(
+                SHARED,
+                'return leader ~= "" and redis.call("HGET", key("drainers"), leader) == token',
+                'return leader ~= ""',
+            ),
+        ),
+    ),
+)
+
+FAIL = (
+    Mutant(
+        name="free-whose-lease",
+        planted="fail does not ask whose lease it gives back",
+        scenario="paused-holder.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(Edit("fail", 'if owner and owner ~= token then return {"lost"} end\n', ""),),
+    ),
+    Mutant(
+        name="give-up-at-once",
+        planted="a released event whose handler fails is forgotten",
+        scenario="failing-follower.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                "fail", 'redis.call("HDEL", key("claimants"), id)\n', 'forget(id)\nif true then return {"freed"} end\n'
+            ),
+        ),
+    ),
+    Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("nothing-lost",),
+        edits=(Edit("fail", "if attempts < max_attempts then", "if false then"),),
+    ),
+)
+
+RENEW = (
+    Mutant(
+        name="renew-nothing",
+        planted="renew says that the lease was prolonged, and does not prolong it",
+        scenario="ladder/n07-slow-handler.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(Edit("renew", 'redis.call("PEXPIRE", key("processing:" .. id), lease)\n', ""),),
+    ),
+)
+
+SWEEP = (
+    Mutant(
+        name="sweep-too-early",
+        planted="the sweep rescues events after half of the lookback",
+        scenario="late-but-in-time.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("sweep", "now - lookback,", "now - lookback / 2,"),),
+    ),
+    Mutant(
+        name="sweep-too-late",
+        planted="the sweep rescues events after twice the lookback",
+        scenario="ladder/n02-lost-chain-twice.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(Edit("sweep", "now - lookback,", "now - 2 * lookback,"),),
+    ),
+    Mutant(
+        name="sweep-pops",
+        planted="the sweep takes events out of Redis when it returns them",
+        scenario="ladder/n04-sweep-reply-lost.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                "sweep",
+                '      claim(id, "")\n      keep(id, leader, "lost")\n',
+                '      claim(id, "")\n      keep(id, leader, "lost")\n      forget(id)\n',
+            ),
+        ),
+    ),
+    Mutant(
+        name="blind-to-cycles",
+        planted="the sweep does not see that events wait for each other",
+        scenario="cycle.toml",
+        convicted_by=("lost-followers-surface", "nothing-lost"),
+        edits=(Edit("sweep", "  return id == start\n", "  return false\n"),),
+    ),
+    Mutant(
+        name="cycles-pull-down",
+        planted="the sweep takes whatever hangs below a cycle for a part of it",
+        scenario="ladder/f3-below-a-cycle.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("sweep", "  return id == start\n", "  return visited[id]\n"),),
+    ),
+    Mutant(
+        name="tried-in-vain",
+        planted="a leader that has failed is not expected any more",
+        scenario="ladder/f1-leader-fails-at-the-edge.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("shared", ', key("tried:" .. id)) > 0\n', ") > 0\n"),),
+    ),
+    Mutant(
+        name="tried-too-briefly",
+        planted="a leader is expected for no longer than its lease",
+        scenario="ladder/f2-leader-crashes-at-the-edge.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("shared", "await_retry(id, 2 * lease)", "await_retry(id, lease)"),),
+    ),
+    Mutant(
+        name="abandoned-claims",
+        planted="the sweep does not look for events whose holder is gone",
+        scenario="crash-while-draining.toml",
+        convicted_by=("nothing-lost",),
+        edits=(Edit("sweep", '"LIMIT", 0, batch - #found)', '"LIMIT", 0, 0)'),),
+    ),
+    Mutant(
+        name="abandoned-queues",
+        planted="the sweep does not look for queues whose drainer is gone",
+        scenario="crash-while-draining.toml",
+        convicted_by=("nothing-lost", "prompt-release"),
+        edits=(Edit("sweep", '"LIMIT", 0, batch)', '"LIMIT", 0, 0)'),),
+    ),
+    Mutant(
+        name="sweep-once",
+        planted="a repeated sweep does not know what it has claimed before",
+        scenario="sweep-repeated.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(Edit("sweep", 'if redis.call("EXISTS", record) == 1 then', "if false then"),),
+    ),
+    Mutant(
+        name="sweep-record-for-ever",
+        planted="what a sweep has found is remembered for ever",
+        scenario="ladder/n02-lost-chain-twice.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit("sweep", 'redis.call("PEXPIRE", record, lease)\n', ""),),
+    ),
+)
+
+STEPS = (
+    Mutant(
+        name="unpark-too-much",
+        planted="unpark forgets what waits for the event, too",
+        scenario="steps.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(Edit("unpark", "forget(id)\n", 'forget(id)\nredis.call("DEL", key("queue:" .. id))\n'),),
+        host="native-steps",
+        seeds=10,
+    ),
+    Mutant(
+        name="park-behind-itself",
+        planted="park queues an event behind itself instead of its leader",
+        scenario="steps.toml",
+        convicted_by=("prompt-release",),
+        edits=(Edit("park", "park(ARGV[1], ARGV[2],", "park(ARGV[1], ARGV[1],"),),
+        host="native-steps",
+    ),
+    Mutant(
+        name="read-after-delete",
+        planted="claim has two commands swapped: it deletes the queue before it reads it",
+        scenario="steps.toml",
+        convicted_by=("nothing-lost", "prompt-release"),
+        edits=(
+            Edit("claim", 'redis.call("DEL", key("queue:" .. leader))\n', ""),
+            Edit("claim", "local ids = ", 'redis.call("DEL", key("queue:" .. leader))\nlocal ids = '),
+        ),
+        host="native-steps",
+    ),
+    Mutant(
+        name="rescue-the-middle",
+        planted="the sweep rescues an event though its leader is parked and will be rescued itself",
+        scenario="steps-lost.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),),
+        host="native-steps",
+    ),
+    Mutant(
+        name="claim-without-deadline",
+        planted="claim takes events out of their queue and notes no deadline for whoever has them",
+        scenario="steps-crashing.toml",
+        convicted_by=("nothing-lost",),
+        edits=(Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),),
+        host="native-steps",
+        seeds=10,
+    ),
+)
+
+BATCHES = (
+    Mutant(
+        name="batch-of-strangers",
+        planted="begin_many takes every event of a batch for granted as soon as its leader is in the batch too",
+        scenario="batches.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("begin_many", 'if answer[1] == "granted" then together', "if true then together"),),
+        host="native-batches",
+        seeds=10,
+    ),
+    Mutant(
+        name="batch-overtakes",
+        planted="begin_many grants a follower along with its leader though earlier siblings are parked",
+        scenario="batches.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit(SHARED, 'together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0', "together[leader]"),
+        ),
+        host="native-batches",
+        seeds=10,
+    ),
+    Mutant(
+        name="batch-releases-nobody",
+        planted="complete_many does not say which of the events others wait for",
+        scenario="batches.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(Edit("complete_many", 'waiting and "1" or "0"', '"0"'),),
+        host="native-batches",
+    ),
+)
+
+MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *RENEW, *SWEEP, *STEPS, *BATCHES)

@@ -1,0 +1,195 @@
+"""The pytest plugin: scenario files as tests, and fixtures to run worlds from tests.
+
+    pytest scenarios/ --causim-seeds 50 --causim-engine native
+
+A file is a scenario if it has a `name` and a `[workload]`. It passes if every seed holds, or if the file's `[expect]`
+says of this engine that an invariant is violated and a seed violates it. A failure tells the story of the violation and
+ends with the command that replays it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from simulation.scenario import Scenario
+    from simulation.search.replays import Replay
+    from simulation.summary import Tally
+    from simulation.world import Laboratory, Run
+
+_LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("causim", "causal ordering on Redis, simulated")
+    group.addoption("--causim-seeds", type=int, default=1, metavar="N", help="seeds to run each scenario file with")
+    group.addoption("--causim-engine", metavar="E", help="the engine under test (default: the scenario's)")
+    group.addoption("--causim-store", default="auto", metavar="S", help="server, embedded or redis://… (default: auto)")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a scenario file."""
+    if file_path.suffix == ".toml" and _is_scenario(file_path, parent.config.args):
+        collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
+        return collector
+    return None
+
+
+def _is_scenario(path: Path, named: Iterable[str]) -> bool:
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return path.name in {Path(name).name for name in named}  # who names it wants to hear what is wrong with it
+    return "workload" in record and "name" in record
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the Redis server, if one was started."""
+    laboratory = config.stash.get(_LABORATORY, None)
+    if laboratory is not None:
+        laboratory.store.close()
+        del config.stash[_LABORATORY]
+
+
+def _laboratory(config: pytest.Config) -> Laboratory:
+    from simulation.world import Laboratory
+
+    if _LABORATORY not in config.stash:
+        config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
+    return config.stash[_LABORATORY]
+
+
+class ScenarioFile(pytest.File):
+    """A scenario file, which is one test."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield the test."""
+        from simulation.search.replays import load_replay
+
+        replay = load_replay(self.path)
+        item: ScenarioItem = ScenarioItem.from_parent(self, name=replay.scenario.name)
+        item.replay = replay
+        yield item
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what is wrong with a file as its sentence, without a traceback."""
+        from simulation.scenario import BadScenario
+
+        if isinstance(excinfo.value, BadScenario):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+
+class Failed(Exception):
+    """A scenario did not do what is expected of it. The message is what a failing test shows."""
+
+
+class ScenarioItem(pytest.Item):
+    """One scenario, run with some seeds."""
+
+    replay: Replay
+
+    @property
+    def _scenario(self) -> Scenario:
+        return self.replay.scenario
+
+    @property
+    def _engine(self) -> str:
+        return str(self.config.getoption("--causim-engine") or self._scenario.engine)
+
+    def runtest(self) -> None:
+        """Run the scenario, and raise Failed if it does not do what is expected of it."""
+        from simulation.summary import Tally
+
+        tally, laboratory = Tally(), _laboratory(self.config)
+        expected = self._scenario.expect.get(self._engine, "holds")
+        wanted = {expected} if isinstance(expected, str) else set(expected)
+        for summary in self._summaries(laboratory):
+            tally.add(summary)
+            if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
+                break
+        verdict = tally.verdict(self._scenario.judge.exercise)
+        if verdict in wanted or wanted & set(tally.violations):
+            return
+        if verdict == "violated":
+            raise Failed(self._story(tally, laboratory))
+        missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.exercise)]
+        raise Failed(
+            f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
+            + "\n".join([*missing, *tally.reasons])
+        )
+
+    def _summaries(self, laboratory: Laboratory) -> Iterator[Any]:
+        from simulation.summary import summarise
+
+        if self.replay.choices is not None:
+            yield summarise(self.replay.perform(laboratory, self._engine))
+            return
+        first = self._scenario.seed
+        for seed in range(first, first + self.config.getoption("--causim-seeds")):
+            yield summarise(laboratory.run(self._scenario, seed, self._engine))
+
+    def _story(self, tally: Tally, laboratory: Laboratory) -> str:
+        from simulation.search.replays import Replay
+        from simulation.telling import choices, facts, story, violation_of
+
+        seed = tally.first_violating
+        scenario = self._scenario.model_copy(update={"seed": seed})
+        again = Replay(scenario, self.replay.choices, self.replay.bounds)
+        run = again.perform(laboratory, self._engine, trace=True)
+        violation = violation_of(run)
+        assert violation is not None, "a run that was violated holds when it is run again: please report this"
+        lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]
+        lines += [f"violated  {violation.invariant}", f"because   {violation.because.removeprefix('because ')}"]
+        words = ["causim", "run", str(self.path), "--engine", self._engine]
+        if self.replay.choices is None:
+            words += ["--seed", str(seed)]
+        return "\n".join([*lines, f"replay    {shlex.join(words)}"])
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show a failure as its story, without a traceback."""
+        if isinstance(excinfo.value, Failed):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Return what the test is called in reports."""
+        return self.path, None, f"{self._scenario.name} on {self._engine}"
+
+
+class WorldRunner(Protocol):
+    """Runs a world and returns its judged run."""
+
+    def __call__(self, scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
+        """Run a scenario: an object, the path of a file, or the text of one."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def causim_store(request: pytest.FixtureRequest) -> Laboratory:
+    """The store of the session: a private redis-server in virtual time where one can run."""
+    return _laboratory(request.config)
+
+
+@pytest.fixture
+def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
+    """A function that runs a scenario on the store of the session and returns the judged run."""
+    from simulation.scenario import load, loads
+
+    chosen = request.config.getoption("--causim-engine")
+
+    def run(scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
+        if isinstance(scenario, str):
+            scenario = loads(scenario)
+        elif isinstance(scenario, Path):
+            scenario = load(scenario)
+        return causim_store.run(scenario, seed, engine or chosen)
+
+    return run

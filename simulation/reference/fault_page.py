@@ -1,0 +1,76 @@
+"""The reference of faults: what each does, its keys, and an example that a test runs."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from simulation import faults
+from simulation.faults import FAULTS, AnyFault, Chance, EventChance, TimedFault, packets
+from simulation.reference.tables import key_table, own_fields, prose, table
+
+_SHARED: tuple[tuple[type[AnyFault], str, str], ...] = (
+    (TimedFault, "keys of what strikes at a moment", "at-a-moment"),
+    (Chance, "keys of what strikes by chance", "by-chance"),
+    (EventChance, "keys of what happens to events", "to-events"),
+    (packets.PacketFault, "keys of what happens to packets", "to-packets"),
+)
+_HEADINGS = {
+    "at-a-moment": "At a moment",
+    "by-chance": "By chance",
+    "to-events": "To events",
+    "to-packets": "To packets",
+}
+
+
+def fault_page(examples: Path) -> str:
+    """Return the page; `examples` is the folder that holds a scenario for each fault."""
+    families: dict[str, list[type[AnyFault]]] = {}
+    for kind in FAULTS.values():
+        families.setdefault(kind.__module__, []).append(kind)
+    parts = ["# Faults", prose(faults), _index(families), "## When they strike", *_shared()]
+    for module, kinds in families.items():
+        parts += [f"## {_title(module)}", prose(inspect.getmodule(kinds[0]))]
+        for kind in kinds:
+            parts += _section(kind, examples)
+    return "\n\n".join(parts) + "\n"
+
+
+def _index(families: dict[str, list[type[AnyFault]]]) -> str:
+    rows = [
+        (_title(module), ", ".join(f"[`{_name(kind)}`](#{_name(kind)})" for kind in kinds))
+        for module, kinds in families.items()
+    ]
+    return table(("family", "faults"), rows)
+
+
+def _title(module: str) -> str:
+    words = {"packets": "The way to Redis", "store": "Redis itself", "broker": "The queue", "workload": "Producers"}
+    name = module.rpartition(".")[2]
+    return words.get(name, name.capitalize())
+
+
+def _name(kind: type[AnyFault]) -> str:
+    return str(kind.model_fields["kind"].default)
+
+
+def _shared() -> list[str]:
+    parts = []
+    for model, _, anchor in _SHARED:
+        beside = [other for other, _, _ in _SHARED if other is not model and issubclass(model, other)]
+        parts += [f"### {_HEADINGS[anchor]}", prose(model), key_table(own_fields(model, *beside))]
+    return parts
+
+
+def _section(kind: type[AnyFault], examples: Path) -> list[str]:
+    shared = [(model, words, anchor) for model, words, anchor in _SHARED if issubclass(kind, model)]
+    own = own_fields(kind, *(model for model, _, _ in shared))
+    links = " and the ".join(f"[{words}](#{anchor})" for _, words, anchor in shared)
+    example = examples / f"{_name(kind)}.toml"
+    return [
+        f"### {_name(kind)}",
+        prose(kind),
+        *([key_table(own), f"And the {links}."] if own else [f"It has the {links}."]),
+        f"Example, [`{example.name}`](faults/{example.name}):",
+        f"```toml\n{example.read_text(encoding='utf-8').rstrip()}\n```",
+    ]

@@ -1,0 +1,101 @@
+"""The reference of scenario files, from the types that parse them."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from pydantic import BaseModel
+
+from simulation import distributions, durations
+from simulation.invariants import COVERAGE
+from simulation.reference.tables import key_table, own_fields, prose, table
+from simulation.scenario import (
+    Broker,
+    Consumers,
+    EventsWorkload,
+    Judge,
+    NetworkTable,
+    PlannedEvent,
+    PolicyTable,
+    Scenario,
+    Workload,
+)
+
+EXAMPLE = "scenarios/late-leader.toml"
+
+_SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("broker", Broker),
+    ("consumers", Consumers),
+    ("network", NetworkTable),
+    ("policy", PolicyTable),
+    ("judge", Judge),
+)
+
+
+def scenario_page(example: str) -> str:
+    """Return the page; `example` is the text of a scenario file."""
+    top = {
+        name: field
+        for name, field in own_fields(Scenario).items()
+        if name not in {"workload", "faults", "folder", *(section for section, _ in _SECTIONS)}
+    }
+    parts = [
+        "# Scenario files",
+        "A scenario is a TOML file. It says what is published, what the queue, the consumers and the network are like,"
+        " what goes wrong, and what is asked of the history. Only `name` and `[workload]` are required. A key that is"
+        " not known is an error, and the message names the file, the table, the key and what is accepted.",
+        f"An example, [`{EXAMPLE}`](../../{EXAMPLE}):",
+        f"```toml\n{example.rstrip()}\n```",
+        "## At the top of the file",
+        key_table(top),
+        *_workloads(),
+        *(part for name, model in _SECTIONS for part in _section(name, model)),
+        *_rest(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _workloads() -> list[str]:
+    kinds = get_args(get_args(Workload)[0])
+    parts = [
+        "## `[workload]`",
+        "What is published, and when. `kind` says how the events are described; it may be left out if `events` lists"
+        " them.",
+        table(
+            ("kind", "what it is"),
+            [(f"`{_kind(model)}`", prose(model)) for model in kinds],
+        ),
+    ]
+    for model in kinds:
+        parts += [f'### `kind = "{_kind(model)}"`', prose(model), key_table(own_fields(model))]
+        if model is EventsWorkload:
+            parts += ["Each of the `events`:", key_table(own_fields(PlannedEvent))]
+    return parts
+
+
+def _kind(model: type[BaseModel]) -> str:
+    return str(model.model_fields["kind"].default)
+
+
+def _section(name: str, model: type[BaseModel]) -> list[str]:
+    return [f"## `[{name}]`", prose(model), key_table(own_fields(model))]
+
+
+def _rest() -> list[str]:
+    forms = (distributions.__doc__ or "").strip().split("\n\n")
+    return [
+        "## `[[faults]]`",
+        "What goes wrong: one table for each fault, with its `kind`. See [the faults](faults.md).",
+        "## `[expect]`",
+        'What is expected of each engine, by its name: `native = "holds"`, or the invariants that it is known to'
+        ' violate: `prefect = ["prompt-release"]`. An engine with a version is quoted: `"prefect@0.2.8"`. `causim run`'
+        " does not look at it; the project's test suite checks it for every shipped scenario.",
+        "## Durations",
+        f"Text: {durations.ACCEPTED}. A number without a unit is an error, except 0.",
+        "## Distributions",
+        "A duration that is drawn anew each time. What is drawn depends on the seed alone.",
+        f"```text\n{forms[1]}\n```",
+        "## Coverage words",
+        "`judge.exercise` lists words from this table. A run in which one of them counted nothing is `unknown`.",
+        table(("word", "counts"), [(f"`{word}`", meaning) for word, meaning in COVERAGE.items()]),
+    ]

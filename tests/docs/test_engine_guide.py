@@ -1,0 +1,98 @@
+"""What the engine's guide says in figures and settings, counted and tried."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from ordering import EventArrivedEarly, Policy
+from tests.ordering.conftest import Fleet, Recorder, event, socket  # noqa: F401  # fixtures
+
+GUIDE = Path("docs/engine.md").read_text(encoding="utf-8")
+COUNT = 100
+WARM = (1_001, 1_002)
+"""Events that are handled first, one by one and as a batch: the server then knows the scripts."""
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """Return the rows of the first table of a section by their first cell."""
+    section = GUIDE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    return {first: rest for first, *rest in rows[1:]}
+
+
+async def scripts_run(client: Any) -> int:
+    stats = await client.info("commandstats")
+    return sum(stats.get(f"cmdstat_{verb}", {}).get("calls", 0) for verb in ("eval", "evalsha"))
+
+
+@pytest.mark.parametrize(
+    ("row", "events"),
+    [
+        ("that follow nothing", [event(n) for n in range(1, COUNT + 1)]),
+        ("in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
+        ("reversed: each is parked, and released later", [event(n, n - 1) for n in range(COUNT, 0, -1)]),
+        ("in batches of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
+    ],
+)
+async def test_the_round_trips_are_as_many_as_the_guide_says(row: str, events: list[Any], socket: str) -> None:  # noqa: F811
+    clients = [redis.asyncio.Redis(unix_socket_path=socket) for _ in range(2)]
+    await clients[0].flushall()
+    handler = Recorder(Fleet(lambda: clients[0]).engine())
+    await warm_up(handler)
+    before = await scripts_run(clients[1])
+    if "batches" in row:
+        await handler.engine.handle_batch(handler, events)
+    else:
+        for one in events:
+            try:
+                await handler(one)
+            except EventArrivedEarly:
+                continue
+    trips = await scripts_run(clients[1]) - before
+    assert len(handler.handled) == COUNT + len(WARM)
+    assert trips / COUNT == float(table("What it costs")[row][0])
+    for client in clients:
+        await client.aclose()
+
+
+async def warm_up(handler: Recorder) -> None:
+    await handler(event(WARM[0]))
+    await handler.engine.handle_batch(handler, [event(WARM[1])])
+
+
+def test_the_policy_has_the_fields_and_defaults_that_the_guide_lists() -> None:
+    rows = table("The policy")
+    assert [name.strip("`") for name in rows] == list(Policy.__dataclass_fields__)
+    defaults = {"15 min": 900, "30 min": 1_800, "24 h": 86_400, "16 s": 16, "5 s": 5}
+    for name, (said, *_) in rows.items():
+        value = getattr(Policy(), name.strip("`"))
+        seconds = getattr(value, "total_seconds", lambda value=value: value)()
+        assert seconds == defaults.get(said) or said.strip('`"') == str(value)
+
+
+def test_every_key_that_a_script_names_is_in_the_guide() -> None:
+    told = "\n".join(table("The data in Redis"))
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in Path("ordering/lua").glob("*.lua"))
+    names = {name.rstrip(":") for name in re.findall(r'(?:key|is_live)\("([a-z]+:?)', scripts)}
+    assert len(names) > 10
+    for name in names:
+        assert f"`{name}`" in told or f"`{name}:" in told, name
+
+
+@pytest.mark.prefect
+@pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
+def test_the_setting_makes_prefect_take_this_engine(tmp_path: Path) -> None:
+    [setting] = re.findall(r"^(PREFECT_SERVER_EVENTS_CAUSAL_ORDERING)=(\S+)$", GUIDE, re.MULTILINE)
+    code = "from prefect.server.events import ordering as o; print(type(o.get_triggers_causal_ordering()).__module__)"
+    environment = {**os.environ, setting[0]: setting[1], "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == setting[1] == "ordering.prefect"

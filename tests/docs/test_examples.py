@@ -1,0 +1,124 @@
+"""The examples on the pages of the documentation do what the pages say; the links on them lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulation import load
+from tests.docs.blocks import Block, blocks, check, follow
+from tests.ordering.conftest import socket  # noqa: F401  # a redis-server of the tests' own, as a fixture
+
+DOCS = Path("docs").resolve()
+PAGES = sorted(DOCS.rglob("*.md"))
+NEEDS_PREFECT = pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+TRIVIAL = 2
+"""A page with fewer commands and examples than this has lost them to a slip of its fences."""
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty folder with the documentation in it to work in, and what was printed since it was last asked."""
+    (tmp_path / "docs").symlink_to(DOCS)
+    root = str(DOCS.parent)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+
+    def read() -> str:
+        out, err = capfd.readouterr()
+        return out + err
+
+    return read
+
+
+@pytest.mark.parametrize("name", ["ci", pytest.param("tutorial", marks=[pytest.mark.prefect, NEEDS_PREFECT])])
+def test_a_page_does_what_it_says(name: str, said: Any) -> None:
+    assert follow(blocks(DOCS / f"{name}.md"), said) >= TRIVIAL
+
+
+def test_the_engines_guide_works_on_a_redis_server(
+    said: Any,
+    socket: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"unix://{socket}")
+    assert follow(blocks(DOCS / "engine.md"), said) >= TRIVIAL
+
+
+def test_the_pages_agree_on_who_is_executed() -> None:
+    executed = {"ci.md", "tutorial.md", "engine.md"}
+    for page in PAGES:
+        if any(block.language in ("console", "python") for block in blocks(page)):
+            assert page.name in executed, f"nobody executes the examples of {page}"
+
+
+def test_the_workflow_runs_the_command_of_the_page() -> None:
+    workflow = (DOCS / "ci" / "causim.yml").read_text(encoding="utf-8")
+    [command] = re.findall(r"causim run .*", workflow)
+    assert any(command == block.text.strip() for block in blocks(DOCS / "ci.md"))
+
+
+# -- links and claims
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        path, _, anchor = link.partition("#")
+        if "://" in path:
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name} links to {link}, but there is no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as code hosts make them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_index_and_leads_back_to_it() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    for page in PAGES:
+        if page.name != "README.md":
+            assert f"({page.relative_to(DOCS)})" in index
+            assert (
+                f"[All documentation]({'../' * (len(page.relative_to(DOCS).parts) - 1)}README.md)" in page.read_text()
+            )
+
+
+def test_every_promise_of_the_engine_has_a_scenario_that_holds() -> None:
+    guide = (DOCS / "engine.md").read_text(encoding="utf-8")
+    promises = guide.partition("## What is promised")[2].partition("## What is not promised")[0]
+    rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > TRIVIAL
+    for row in rows:
+        files = [link for link in LINK.findall(row) if link.endswith(".toml")]
+        assert files, f"nothing proves this: {row}"
+        for file in files:
+            assert load(DOCS / file).expect["native"] == "holds"
+
+
+# -- whoever checks the pages is checked
+
+
+def test_a_line_that_was_not_printed_is_noticed() -> None:
+    check("x", ["b … d"], "a\nb  c d\n")
+    for wrong in (["b"], ["c", "a"], ["b … e"]):
+        with pytest.raises(AssertionError, match="has not printed"):
+            check("x", wrong, "a\nb c d\nc\n")
+
+
+def test_a_command_that_nobody_executes_is_noticed(said: Any) -> None:
+    with pytest.raises(AssertionError, match="not executed"):
+        follow([Block("console", "$ rm -r results\n")], said)

@@ -1,0 +1,51 @@
+"""Pictures of sweeps and the static space-time picture: what is written on them, and where things stand."""
+
+import pandas as pd
+import pytest
+
+from reports.diagrams import LONG, SHORTENED, Scale
+from reports.sweeps import MEASURES, answer, figure
+
+P99 = next(measure for measure in MEASURES if measure.column == "latency_p99_us")
+
+
+def frame(axis: str, values: list[object], micros: list[float]) -> pd.DataFrame:
+    columns = {axis: values, P99.column: micros, P99.low: micros, P99.high: micros}
+    return pd.DataFrame(columns)
+
+
+def texts(picture) -> list[str]:
+    return [text.get_text() for text in picture.axes[0].texts]
+
+
+def test_latencies_are_written_with_their_unit() -> None:
+    said = answer(frame("broker.drop", [0.0, 0.2], [55_300_000, 954_000_000]), ["broker.drop"], P99)
+    assert said == "From 55.3 s at broker.drop = 0 to 15.9 min at broker.drop = 0.2."
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ([0.0, 0.1, 0.2], [0.0, 0.1, 0.2]),
+        ([1, 2, 8, 32], [0, 1, 2, 3]),
+        (["5s", "1m", "15m"], [0, 1, 2]),
+        ([3], [3]),
+    ],
+)
+def test_values_with_even_steps_stand_where_they_are_and_others_side_by_side(values, places) -> None:
+    axes = figure(frame("x", values, [1e6] * len(values)), ["x"], P99, "t").axes[0]
+    assert axes.lines[0].get_xdata() == pytest.approx(places)
+    assert [label.get_text() for label in axes.get_xticklabels()] == [f"{v:g}" if v != str(v) else v for v in values]
+
+
+def test_a_map_writes_every_value() -> None:
+    table = frame("x", [1, 1, 2, 2], [1e3, 1e6, 60e6, 900e6]).assign(y=["a", "b"] * 2)
+    assert texts(figure(table, ["x", "y"], P99, "t")) == ["1 ms", "1 s", "60 s", "15 min"]
+
+
+def test_a_long_gap_is_shortened_and_says_how_long_it_was() -> None:
+    times = [0, 10, 20, 30, 900_000_000]
+    scale = Scale(times)
+    assert [scale(time) for time in times] == [0, 1, 2, 3, 3 + SHORTENED]
+    assert scale.shortened == [(3, 3 + SHORTENED, 899_999_970)]
+    assert not Scale([0, 10, 20, int(20 + LONG * 10)]).shortened

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulation.cli import main
+from simulation.scenario import loads
+from simulation.search.failures import MOST, Failures
+from simulation.search.strategies import Strategy
+
+SCENARIOS = Path(__file__).parents[3] / "scenarios"
+ONE = loads('name = "one"\nworkload.events = [{ name = "a" }]')
+
+
+def test_the_engine_writes_the_same_histories_in_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", str(SCENARIOS / "crashing-consumers.toml"), "--seeds", "3", "--check-determinism"]
+    assert main(arguments) == 0
+    assert "3 seeds: the same histories in two processes" in capsys.readouterr().out
+
+
+def test_what_hangs_on_the_hash_seed_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    engine = "tests.simulation.search.unsteady:Unsteady"
+    arguments = ["run", str(SCENARIOS / "leader-follower.toml"), "--engine", engine, "--check-determinism"]
+    assert main(arguments) == 1
+    told = capsys.readouterr().out
+    assert "seed 1: the histories of two processes differ" in told
+    assert "  entry " in told
+
+
+def test_seeds_that_failed_are_first_the_next_time(tmp_path: Path) -> None:
+    failures = Failures(ONE, "native", Strategy(), tmp_path / "deep" / "failures.json")
+    assert failures.first(range(1, 5)) == [1, 2, 3, 4]
+    failures.remember([3, 4], [1, 2, 3, 4])
+    assert failures.first(range(1, 5)) == [3, 4, 1, 2]
+    assert failures.first(range(1, 4)) == [3, 1, 2]
+    failures.remember([], [3])
+    assert failures.first(range(1, 5)) == [4, 1, 2, 3]
+    assert Failures(ONE, "null", Strategy(), tmp_path / "deep" / "failures.json").first(range(4, 6)) == [4, 5]
+
+
+def test_what_is_remembered_is_bounded_and_a_broken_file_is_begun_anew(tmp_path: Path) -> None:
+    file = tmp_path / "failures.json"
+    file.write_text("{ not json")
+    failures = Failures(ONE, "native", Strategy(), file)
+    failures.remember(range(1_000), range(1_000))
+    assert [len(seeds) for seeds in json.loads(file.read_text()).values()] == [MOST]
+    failures.remember([], range(1_000))
+    assert json.loads(file.read_text()) == {}
+
+
+def test_a_search_remembers_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", str(SCENARIOS / "reversed-chain.toml"), "--engine", "null", "--seeds", "2", "--quiet"]
+    assert main([*arguments, "--no-results"]) == 1
+    assert not (tmp_path / ".causim").exists()
+    assert main(arguments) == 1
+    assert list(json.loads((tmp_path / ".causim" / "failures.json").read_text()).values()) == [[1, 2]]

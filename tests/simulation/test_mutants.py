@@ -1,0 +1,208 @@
+"""The judge is judged: every mutant is convicted by the right invariant, and leaves the native engine alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ordering import CausalOrdering
+from ordering.scripts import script
+from simulation import Laboratory, load
+from simulation.cli import main
+from simulation.engines import UnknownEngine, mutants, resolve
+from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant, plant
+from simulation.engines.native import NativeEngine
+from simulation.invariants import INVARIANTS
+from simulation.search.trials import Court
+
+LATE_LEADER = Path("scenarios/late-leader.toml")
+
+
+@pytest.fixture(scope="session")
+def court(laboratory: Laboratory) -> Court:
+    return Court(laboratory)
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets a mutant of the test's own be found by its name."""
+
+    def know(mutant: Mutant) -> Mutant:
+        monkeypatch.setitem(MUTANTS, mutant.name, mutant)  # type: ignore[arg-type]
+        return mutant
+
+    yield know
+    mutants.engine.cache_clear()
+
+
+# -- the catalogue ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda mutant: mutant.name)
+def test_every_mutant_is_convicted_and_its_host_is_not(mutant: Mutant, court: Court) -> None:
+    trial = court.trial(mutant)
+    assert trial.ok, trial
+
+
+def test_there_are_mutants_for_every_invariant_and_every_verb() -> None:
+    convictable = [mutant for mutant in MUTANTS.values() if not mutant.equivalent]
+    assert len(convictable) >= 25
+    assert all(mutant.convicted_by for mutant in convictable)
+    assert {mutant.convicted_by[0] for mutant in convictable} == set(INVARIANTS)
+    edited = {edit.script for mutant in convictable for edit in mutant.edits}
+    # `begin` and what it shares with others are in `shared`; `mark` is called by no engine here.
+    verbs = set(NativeEngine.scripts().values()) - {"begin", "mark"}
+    assert edited >= verbs | {"shared"}
+
+
+def test_an_equivalent_mutant_is_argued_and_names_no_invariant() -> None:
+    equivalent = [mutant for mutant in MUTANTS.values() if mutant.equivalent]
+    assert equivalent
+    assert not any(mutant.convicted_by for mutant in equivalent)
+
+
+def test_no_two_mutants_plant_the_same() -> None:
+    planted = [(mutant.edits, mutant.ordering, mutant.host) for mutant in MUTANTS.values()]
+    assert len(set(planted)) == len(planted)
+    assert len({mutant.planted for mutant in MUTANTS.values()}) == len(planted)
+
+
+# -- planting ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (Edit("complete", "local nobody_wrote_this", ""), "0 times"),
+        (Edit("shared", "redis.call", "redis.pcall"), "times"),
+        (Edit("sweep", "return found", "return {}", times=3), "2 times"),
+    ],
+    ids=["gone", "more than one", "fewer than said"],
+)
+def test_a_stale_edit_is_refused(edit: Edit, found: str, known: Any) -> None:
+    mutant = known(Mutant("stale", "an edit of what is not there", "late-leader.toml", edits=(edit,)))
+    with pytest.raises(StaleMutant, match=rf"lua/{edit.script}\.lua .* {found}"):
+        plant(mutant)
+    with pytest.raises(UnknownEngine, match=r"mutant:stale.* is stale"):
+        resolve("mutant:stale")
+
+
+def test_an_edit_applies_to_what_an_earlier_one_has_left(known: Any) -> None:
+    first, second = Edit("claim", "return ids", "return {1}"), Edit("claim", "return {1}", "return {2}")
+    engine = plant(known(Mutant("twice", "two edits of one place", "late-leader.toml", edits=(first, second))))
+    assert engine.ordering.scripts("claim").text == script("claim").text.replace("return ids", "return {2}")
+
+
+def test_native_is_untouched_by_mutants_in_the_same_process(laboratory: Laboratory) -> None:
+    scenario = load(LATE_LEADER)
+    before, texts = laboratory.run(scenario, 3, "native"), dict(NativeEngine.scripts())
+    for mutant in MUTANTS.values():
+        assert resolve(f"mutant:{mutant.name}") is not resolve(mutant.host)
+    assert laboratory.run(scenario, 3, "mutant:ignore-leader").verdict == "violated"
+    assert laboratory.run(scenario, 3, "native").digest == before.digest
+    assert (NativeEngine.ordering, dict(NativeEngine.scripts())) == (CausalOrdering, texts)
+
+
+def test_a_mutant_and_native_can_share_a_world(laboratory: Laboratory) -> None:
+    scenario = load(LATE_LEADER).with_values({"consumers.engines": {"c1": "mutant:keep-payload"}})
+    clean = [laboratory.run(scenario, seed, "native").verdict == "holds" for seed in range(1, 11)]
+    assert True in clean, "whatever c2 and c3 completed left nothing behind"
+    assert False in clean, "what c1 completed did"
+
+
+def test_an_edit_of_one_script_leaves_the_others_as_they_are() -> None:
+    changed = resolve("mutant:renew-nothing").scripts()  # type: ignore[attr-defined]
+    native = NativeEngine.scripts()
+    assert set(native.values()) == set(changed.values())
+    assert {native[digest] for digest in native.keys() - changed.keys()} == {"renew"}
+
+
+# -- trials -----------------------------------------------------------------------------------------------------
+
+
+def test_a_mutant_that_nobody_convicts_has_survived(court: Court, known: Any) -> None:
+    harmless = replace(MUTANTS["park-swapped"], name="harmless", equivalent="", convicted_by=("causal-order",))
+    trial = court.trial(known(harmless), 2)
+    assert (trial.seed, trial.schedules, trial.convicted_by, trial.ok) == (None, 2, (), False)
+
+
+def test_a_conviction_for_something_else_does_not_count(court: Court, known: Any) -> None:
+    other = known(replace(MUTANTS["keep-payload"], name="other", convicted_by=("causal-order",)))
+    assert not court.trial(other, 2).ok
+
+
+def test_an_equivalent_mutant_that_is_convicted_is_not_equivalent(court: Court, known: Any) -> None:
+    refuted = known(replace(MUTANTS["keep-payload"], name="refuted", convicted_by=(), equivalent="I thought so"))
+    trial = court.trial(refuted)
+    assert (trial.convicted_by, trial.ok) == (("clean-store",), False)
+
+
+def test_nothing_is_proved_where_the_host_is_convicted_too(court: Court, known: Any) -> None:
+    # Whoever takes each step by itself leaves a claim to lapse; this scenario does not wait for that.
+    unfair = known(replace(MUTANTS["rescue-the-middle"], name="unfair", scenario="ladder/n14-lost-by-event.toml"))
+    trial = court.trial(unfair)
+    assert (trial.host_violates, trial.ok) == (("clean-store",), False)
+    assert "causal-order" in trial.convicted_by
+
+
+@pytest.mark.parametrize("nonsense", ["not_a_function()\n", "local local\n"], ids=["fails", "cannot be compiled"])
+@pytest.mark.parametrize("store", ["laboratory", "embedded"])
+def test_a_script_that_does_not_run_proves_nothing(
+    store: str, nonsense: str, known: Any, request: pytest.FixtureRequest
+) -> None:
+    edit = Edit("complete", "local from = id\n", nonsense)
+    broken = known(Mutant("broken", "nonsense", "leader-follower.toml", tuple(INVARIANTS), edits=(edit,)))
+    trial = Court(request.getfixturevalue(store)).trial(broken)
+    assert trial.convicted_by
+    assert trial.script_error.startswith("-ERR")
+    assert not trial.ok
+
+
+# -- the command line -------------------------------------------------------------------------------------------
+
+
+def test_causim_mutants_says_who_was_convicted_of_what(capsys: Any) -> None:
+    assert main(["mutants", "keep-payload", "park-swapped"]) == 0
+    said = capsys.readouterr().out
+    [row] = [line for line in said.splitlines() if line.startswith("keep-payload")]
+    assert row.split()[-4:] == ["late-leader", "clean-store", "1", "1"]
+    assert "park-swapped is equivalent: a script is executed as one step" in said
+    assert "1 convicted · 1 equivalent · 0 wrong" in said
+
+
+def test_a_survivor_is_said_aloud(known: Any, capsys: Any) -> None:
+    known(replace(MUTANTS["park-swapped"], name="harmless", equivalent="", convicted_by=("causal-order",)))
+    assert main(["mutants", "harmless", "--seeds", "2"]) == 1
+    said = capsys.readouterr().out
+    assert "SURVIVED" in said
+    assert "0 convicted · 0 equivalent · 1 wrong: harmless" in said
+
+
+def test_a_mutant_runs_like_any_engine(capsys: Any) -> None:
+    command = ["run", str(LATE_LEADER), "--engine", "mutant:keep-payload", "--no-results"]
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert "engine mutant:keep-payload" in said
+    assert "clean-store" in said
+
+
+@pytest.mark.parametrize("command", [["mutants", "drop-nix"], ["run", str(LATE_LEADER), "--engine", "mutant:drop-nix"]])
+def test_an_unknown_mutant_is_answered_with_the_nearest(command: list[str], capsys: Any) -> None:
+    assert main(command) == 4
+    assert "did you mean 'drop-nx'?" in capsys.readouterr().err
+
+
+def test_shipped_scenarios_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["mutants", "keep-payload"]) == 4
+    assert "scenarios/late-leader.toml: no such file; run this where" in capsys.readouterr().err
+
+
+def test_mutants_are_listed(capsys: Any) -> None:
+    assert main(["list", "engines"]) == 0
+    assert "mutant:NAME" in capsys.readouterr().out
+    assert main(["list", "mutants"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == set(MUTANTS)
