@@ -93,6 +93,10 @@ class World(Protocol):
         """Take note that a handler ended."""
         ...
 
+    def given_up(self, name: str) -> None:
+        """Take note that an event will not be handled, and that somebody said so."""
+        ...
+
     def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
         """Return once a handler has worked on an event for this long, in microseconds."""
         ...
@@ -223,12 +227,19 @@ class Consumer:
             policy=world.scenario.policy,
             handler=settings.handler,
             token=lambda: tokens.bytes(8).hex(),
+            given_up=self._give_up,
         )
         self._engine = self._kind(context)
         async with asyncio.TaskGroup() as group:
             for _ in range(settings.concurrency):
                 group.create_task(self._work())
             group.create_task(self._sweep())
+
+    def _give_up(self, event: Any) -> None:
+        world = self._world
+        name = world.name_of(str(event.id))
+        world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine")
+        world.given_up(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
         # RESP2 greets a server in one round trip; an engine that wants RESP3 says so.

@@ -171,9 +171,16 @@ class Consumers(_Table):
     handler_failure: Probability = Field(0.0, description="probability that a handler raises")
     sweep_interval: Duration = Field(5_000_000, gt=0, description="time between two sweeps for lost followers")
     start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
-    engines: Mapping[str, str] = Field(
-        {}, description="consumers that run another engine than the one under test: the engine, by consumer"
+    engines: Mapping[str, str | Mapping[str, str]] = Field(
+        {},
+        description="consumers that run another engine than the one under test: the engine, by consumer;"
+        ' or by the engine under test: { c2 = { prefect = "prefect@0.2.8" } }, and any other has c2 to itself',
     )
+
+    def engine_of(self, consumer: str, tested: str) -> str:
+        """Return the engine that a consumer runs while some engine is under test."""
+        chosen = self.engines.get(consumer, tested)
+        return chosen if isinstance(chosen, str) else chosen.get(tested, tested)
 
 
 class NetworkTable(_Table):

@@ -182,8 +182,8 @@ class World:
         self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
         self.ambient = Ambient(self.loop, self.epoch, self.streams)
         self.consumers = {f"c{i}": Consumer(self, f"c{i}") for i in range(1, scenario.consumers.count + 1)}
-        for name, chosen in scenario.consumers.engines.items():
-            self.consumers[name].equip(resolve(chosen))
+        for name in scenario.consumers.engines:
+            self.consumers[name].equip(resolve(scenario.consumers.engine_of(name, engine)))
         self.injector = Injector(self)
         self.meddler: Meddler | None = self.injector.handlers
         self.broker = Broker(

@@ -65,6 +65,8 @@ class EngineContext:
     handler: Literal["reentrant", "plain"]
     token: Callable[[], str]
     """A source of unique tokens that the run owns."""
+    given_up: Callable[[Any], None] = lambda event: None
+    """To be told of each event that the engine gives up, aloud: its own dead letters. The broker's are known."""
 
 
 class Engine(Protocol):
@@ -100,8 +102,7 @@ def resolve(name: str) -> type[Engine]:
     if name.startswith(MUTANT):
         return _mutant(name.removeprefix(MUTANT))
     if name.startswith("prefect@"):
-        _use_release(name.removeprefix("prefect@"))
-        name = "prefect"
+        return _release(name.removeprefix("prefect@"))
     target = BUILT_IN[name][0] if name in BUILT_IN else name
     module_name, colon, class_name = target.partition(":")
     if not colon:
@@ -136,13 +137,14 @@ def _mutant(name: str) -> type[Engine]:
         raise UnknownEngine(f"engine '{MUTANT}{name}': {error}") from None
 
 
-def _use_release(version: str) -> None:
-    from simulation.engines.releases import ReleaseUnavailable, use
+def _release(version: str) -> type[Engine]:
+    from simulation.engines.releases import ReleaseUnavailable, adapter
 
     try:
-        use(version)
+        engine: type[Engine] = adapter(version).PrefectEngine
     except ReleaseUnavailable as error:
         raise UnknownEngine(f"engine 'prefect@{version}': {error}") from None
+    return engine
 
 
 def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -15,7 +15,21 @@ from ordering import (
     Policy,
     fencing_token,
 )
+from ordering.leases import Grant
 from simulation.engines import EngineContext, Outcome
+
+
+def _tell(ordering: CausalOrdering, given_up: Callable[[Any], None]) -> None:
+    """Have an ordering tell of each event that it gives up: otherwise it says so only in its log."""
+    fail = ordering._fail
+
+    async def telling(grant: Grant, *, counts: bool) -> str:
+        answer = await fail(grant, counts=counts)
+        if answer == "dead":
+            given_up(grant.event)
+        return answer
+
+    ordering._fail = telling  # type: ignore[method-assign]
 
 
 class NativeEngine:
@@ -43,6 +57,7 @@ class NativeEngine:
             ),
             token=context.token,
         )
+        _tell(self._ordering, context.given_up)
         self._effect = context.effect
         self._plain = context.handler == "plain"
 

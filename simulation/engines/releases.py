@@ -1,36 +1,68 @@
-"""Other releases of prefect_redis: each fetched once into a folder of its own, and put in front of the installed one.
+"""Other releases of prefect_redis: each fetched once into a folder of its own, and loaded beside the installed one.
 
-`prefect@0.2.8` is the engine of that release, unmodified, beside whatever version of Prefect is installed. One process
-can hold one release; who wants several asks for each in a process of its own.
+`prefect@0.2.8` is the engine of that release, unmodified, beside whatever version of Prefect is installed. A fleet may
+run several releases at once, as in a rolling upgrade: each has modules of its own, and so does the adapter that calls
+it, under a name that nobody else imports.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 CACHE = Path(".causim/engines")
 _VERSION = re.compile(r"\d+(\.\d+)*([a-z]+\d+)?")
 
 
 class ReleaseUnavailable(Exception):
-    """A release cannot be had, or not in this process. The message says why."""
+    """A release cannot be had. The message says why."""
 
 
-def use(version: str) -> None:
-    """Make `import prefect_redis` mean this release. Raises ReleaseUnavailable."""
+@cache
+def adapter(version: str) -> ModuleType:
+    """Return `simulation.engines.prefect` as it is with this release. Raises ReleaseUnavailable."""
     if not _VERSION.fullmatch(version):
         raise ReleaseUnavailable(f"{version!r} is not a version; give one such as prefect@0.2.8")
     folder = (CACHE / f"prefect-redis-{version}").resolve()
     if not (folder / "prefect_redis").is_dir():
         _fetch(version, folder)
-    loaded = sys.modules.get("prefect_redis")
-    if loaded is not None and not str(loaded.__file__).startswith(str(folder)):
-        raise ReleaseUnavailable("another release of prefect_redis is in use in this process; run one at a time")
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    with _in_front(folder):
+        name, file = f"{__package__}.prefect@{version}", Path(__file__).with_name("prefect.py")
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _in_front(folder: Path) -> Iterator[None]:
+    """Let `import prefect_redis` mean the release in this folder, and afterwards what it meant before."""
+    before = {name: sys.modules.pop(name) for name in _loaded()}
+    sys.path.insert(0, str(folder))
+    try:
+        with warnings.catch_warnings():
+            # Prefect registers the block types of its integrations by name, and says so when it meets one again.
+            warnings.filterwarnings("ignore", "Type 'RedisDatabase'", UserWarning)
+            yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in _loaded():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+def _loaded() -> list[str]:
+    return [name for name in sys.modules if name.split(".")[0] == "prefect_redis"]
 
 
 def _fetch(version: str, folder: Path) -> None:

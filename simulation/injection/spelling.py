@@ -1,4 +1,8 @@
-"""How a Redis command may be written, in a fault's pattern or in a trace: as it was sent, or with its script's name."""
+"""How a Redis command may be written, in a fault's pattern or in a trace: as it was sent, or with its script's name.
+
+A script that has a name and is sent in full goes by its name alone in patterns: its source has many words, and a
+pattern such as "EVAL* complete *" would meet them in any script that has "complete" in a comment.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +19,14 @@ class Spelling:
         self._scripts = scripts
 
     def __call__(self, words: Sequence[bytes]) -> list[str]:
-        """Return the ways in which a command may be written: as it was sent first."""
+        """Return the ways in which a command may be written. Each has all its arguments."""
         return list(self._spell(words))
 
     def _spell(self, words: Sequence[bytes]) -> Iterator[str]:
-        yield _text(words)
-        if name := self._script(words):
+        name = self._script(words)
+        if not name or words[0].upper().startswith(b"EVALSHA"):
+            yield _text(words)
+        if name:
             yield _text([words[0], name.encode(), *words[2:]])
 
     def _script(self, words: Sequence[bytes]) -> str:

@@ -100,6 +100,14 @@ def test_two_engines_in_one_fleet(laboratory: Laboratory) -> None:
     assert {(e.consumer, "fence" in e.details) for e in started} == {("c1", True), ("c2", False)}
 
 
+@pytest.mark.parametrize(("tested", "fenced"), [("native", {"c1"}), ("null", set())])
+def test_a_fleet_may_depend_on_the_engine_under_test(laboratory: Laboratory, tested: str, fenced: set[str]) -> None:
+    text = '[workload]\nkind = "chains"\ncount = 30\n[consumers]\ncount = 2\nengines = { c2 = { native = "null" } }\n'
+    started = list(run(laboratory, text, tested).history.of("started"))
+    assert {e.consumer for e in started} == {"c1", "c2"}
+    assert {e.consumer for e in started if "fence" in e.details} == fenced
+
+
 @pytest.mark.parametrize(
     ("kind", "keys", "outcomes"),
     [
