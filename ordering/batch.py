@@ -16,6 +16,7 @@ from ordering.causal import CausalOrdering
 from ordering.drain import Drain, Handler
 from ordering.leases import Grant, current_grant
 from ordering.scripts import words
+from ordering.shielding import brought_to_its_end
 from ordering.terms import digest_of, id_of, leader_of, order_of, payload_of, rules_of
 
 Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
@@ -105,7 +106,7 @@ async def _complete(
     if not pairs:
         return []
     fields = json.dumps([(id_of(grant.event), grant.token, digest_of(id_of(grant.event))) for _, grant in pairs])
-    replies = await ordering._call("complete_many", fields, rules_of(ordering.policy))
+    replies = await brought_to_its_end(ordering._call("complete_many", fields, rules_of(ordering.policy)))
     waiting = []
     for (i, grant), reply in zip(pairs, replies, strict=True):
         word, queue = words(reply)

@@ -27,6 +27,7 @@ from ordering.events import ReceivedEvent
 from ordering.leases import Desk, Grant, Keeper, current_grant, desk_of
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
+from ordering.shielding import brought_to_its_end
 from ordering.terms import (
     digest_of,
     id_of,
@@ -156,7 +157,7 @@ class CausalOrdering:
         """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
         grant = self._desk.held.pop(id_of(event), None)
         token = grant.token if grant else self._token()
-        reply = words(await self._complete(id_of(event), token, "", "", ""))
+        reply = words(await brought_to_its_end(self._complete(id_of(event), token, "", "", "")))
         if reply[0] == "lost":
             raise self.errors.lost(event)
         claim = self._token()
@@ -179,6 +180,9 @@ class CausalOrdering:
             "sweep", claim, milliseconds(policy.lookback), milliseconds(policy.lease), policy.batch, int(chains)
         )
         for identity, payload, leader, why in (words(row) for row in rows):
+            if why == "missing":
+                self._lament(identity)
+                continue
             event = self._parse(identity, payload)
             if event is None:
                 continue
@@ -280,8 +284,17 @@ class CausalOrdering:
         token = self._token()
         asked = json.dumps(self._asked(event, token))
         mode = "causal" if causal else "alone"
-        reply = await self._call("begin", asked, payload_of(event), rules_of(self.policy), mode)
-        return self._answered(event, token, words(reply))
+        request = self._call("begin", asked, payload_of(event), rules_of(self.policy), mode)
+
+        async def give_back(reply: Any) -> None:
+            grant = self._answered(event, token, words(reply))[1]
+            queue = self._desk.queues.pop(leader_of(event), "")
+            if grant is not None:
+                await self._fail(grant, counts=False)
+            if queue:
+                await self._abandon(leader_of(event))
+
+        return self._answered(event, token, words(await brought_to_its_end(request, give_back)))
 
     def _asked(self, event: Any, token: str) -> tuple[str, ...]:
         """Return what the scripts must know about an event to decide about it."""
@@ -345,6 +358,7 @@ class CausalOrdering:
                 milliseconds(policy.retry_delay) if counts else 0,
                 policy.max_attempts,
                 milliseconds(policy.retention),
+                milliseconds(policy.lease),
             )
         )
         if reply[0] == "dead":

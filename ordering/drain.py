@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ordering.leases import Grant
 from ordering.scripts import words
+from ordering.shielding import brought_to_its_end
 from ordering.terms import id_of, milliseconds
 
 if TYPE_CHECKING:
@@ -67,29 +68,39 @@ class Drain:
 
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
+        ordering, identity = self._ordering, id_of(grant.event)
         leader, token, _ = self._stack[-1] if self._stack else ("", "", 0)
-        following = self._ordering._token()
-        reply = words(await self._ordering._complete(id_of(grant.event), grant.token, leader, token, following))
+        following = ordering._token()
+        request = ordering._complete(identity, grant.token, leader, token, following)
+        reply = await self._answer(request, following, identity, level)
         if reply[0] == "lost":
-            raise self._ordering.errors.lost(grant.event)
-        return await self._take(reply, following, id_of(grant.event), level) or await self._next()
+            raise ordering.errors.lost(grant.event)
+        return await self._take(reply, following, identity, level) or await self._next()
 
     async def _next(self) -> tuple[Grant | None, int]:
         """Take the next event of the queue that is drained, or of those below it."""
         ordering, policy = self._ordering, self._ordering.policy
+        times = (milliseconds(policy.lease), milliseconds(policy.retention))
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            reply = words(
-                await ordering._call(
-                    "advance", leader, token, following, milliseconds(policy.lease), milliseconds(policy.retention)
-                )
-            )
+            request = ordering._call("advance", leader, token, following, *times)
+            reply = await self._answer(request, following, "", level)
             if reply[0] == "lost":  # somebody took the queue over: it is his now
                 self._stack.pop()
             elif taken := await self._take(reply, following, "", level):
                 return taken
         return None, 0
+
+    async def _answer(self, request: Coroutine[Any, Any, Any], token: str, completed: str, level: int) -> list[str]:
+        """Return the answer to a request for the next event; whoever is stopped meanwhile gives back what it gave."""
+
+        async def give_back(answer: Any) -> None:
+            reply = words(answer)
+            if reply[0] != "lost" and (taken := await self._take(reply, token, completed, level)):
+                await self._ordering._fail(taken[0], counts=False)
+
+        return words(await brought_to_its_end(request, give_back))
 
     async def _take(self, reply: list[str], token: str, completed: str, level: int) -> tuple[Grant, int] | None:
         """Read what was handed out, and keep the stack to the queues that are unfinished."""

@@ -1,9 +1,18 @@
 -- Give an event back whose handler did not succeed.
 -- keys: waitlist
--- args: id token counts delay max_attempts retention
+-- args: id token counts delay max_attempts retention lease
 -- returns: freed | retry attempts | dead attempts | lost
 local id, token, counts = ARGV[1], ARGV[2], ARGV[3]
-local delay, max_attempts, retention = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local delay, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
+local retention, lease = tonumber(ARGV[6]), tonumber(ARGV[7])
+
+-- The reply to this request may be lost: asked again under the same token, it counts no second failure.
+local told = redis.call("GET", key("failed:" .. token))
+if told then return cjson.decode(told) end
+local function answer(reply)
+  redis.call("SET", key("failed:" .. token), cjson.encode(reply), "PX", lease)
+  return reply
+end
 
 local owner = holder(id)
 if owner and owner ~= token then return {"lost"} end
@@ -13,11 +22,11 @@ redis.call("HDEL", key("claimants"), id)
 redis.call("ZADD", key("claims"), now + delay, id)
 if counts ~= "1" then return {"retry", 0} end
 local attempts = redis.call("HINCRBY", key("attempts"), id, 1)
-if attempts < max_attempts then return {"retry", attempts} end
+if attempts < max_attempts then return answer({"retry", attempts}) end
 redis.call("SET", key("dead:" .. id), redis.call("GET", key("event:" .. id)) or "", "PX", retention)
 forget(id)
 if redis.call("ZCARD", key("queue:" .. id)) > 0 then
   redis.call("ZADD", key("releases"), now, id)
   redis.call("HDEL", key("drainers"), id)
 end
-return {"dead", attempts}
+return answer({"dead", attempts})

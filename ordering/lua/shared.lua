@@ -50,6 +50,19 @@ local function forget(id)
   redis.call("HDEL", key("attempts"), id)
 end
 
+-- Let those that wait for an event that is not expected any more be looked at by the sweep.
+local function make_heads(id)
+  for _, follower in ipairs(redis.call("ZRANGE", key("queue:" .. id), 0, -1)) do
+    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), follower) or now, follower)
+  end
+end
+
+-- Forget a parked event that can never be handled; those that wait for it go on as if it had not come.
+local function forget_lost(id)
+  forget(id)
+  make_heads(id)
+end
+
 -- A leader that somebody has tried to handle is still to come, also between the end of a lease and the next attempt: its
 -- followers are not lost. Known for a lease longer than the attempt, and only of leaders that somebody waits for.
 local function await_retry(id, lasts) redis.call("SET", key("tried:" .. id), "1", "PX", lasts) end
@@ -98,8 +111,11 @@ local function end_drain(leader)
   redis.call("HDEL", key("drainers"), leader)
 end
 
+-- A drain whose record is gone, as by eviction, is nobody else's.
 local function is_drained_by(leader, token)
-  return leader ~= "" and redis.call("HGET", key("drainers"), leader) == token
+  if leader == "" then return false end
+  local drainer = redis.call("HGET", key("drainers"), leader)
+  return not drainer or drainer == token
 end
 
 -- What a follower may still ask about long after its leader's mark is gone: whether it was handled. A few bytes of each
@@ -141,7 +157,7 @@ local function next_of(leader, drain, token, lease, keep)
     else
       local payload = redis.call("GET", key("event:" .. id))
       if not payload then
-        forget(id)
+        forget_lost(id)
         return {"missing", id}
       end
       return {"granted", id, grant(id, token, leader, lease, keep), payload}

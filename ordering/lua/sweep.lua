@@ -22,6 +22,11 @@ if redis.call("EXISTS", record) == 1 then
 end
 
 local function keep(id, leader, why)
+  if redis.call("EXISTS", key("event:" .. id)) == 0 then
+    forget_lost(id)
+    table.insert(found, {id, "", leader or "", "missing"})
+    return
+  end
   redis.call("RPUSH", record, cjson.encode({id, leader or "", why}))
   answer(id, leader, why)
 end
@@ -33,6 +38,16 @@ local function claim(id, mark)
   redis.call("ZADD", key("claims"), now + lease, id)
   redis.call("HSET", key("claimants"), id, token .. mark)
   return leader
+end
+
+-- Whoever follows a cycle without being on it waits for it, as for any leader that is still to come.
+local function is_on_cycle(start)
+  local visited, id = {}, start
+  repeat
+    visited[id] = true
+    id = is_parked(id) and redis.call("HGET", key("leaders"), id)
+  until not id or visited[id]
+  return id == start
 end
 
 -- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on.
@@ -53,19 +68,49 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
   elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
     redis.call("ZADD", key("claims"), now + redis.call("PTTL", key("processing:" .. id)), id)
   else
-    keep(id, claim(id, ""), "retried")
+    -- Who has broken a cycle and failed breaks it again.
+    keep(id, claim(id, is_on_cycle(id) and "!" or ""), "retried")
   end
 end
 
--- 3. Heads of chains that have waited for the whole lookback.
--- Whoever follows a cycle without being on it waits for it, as for any leader that is still to come.
-local function is_on_cycle(start)
-  local visited, id = {}, start
+-- 3. Heads of chains that have waited for the whole lookback. What may be evicted about them is written down again from
+-- what is left; the next sweep decides.
+local function mend(id)
+  local payload = redis.call("GET", key("event:" .. id))
+  local read, event = pcall(cjson.decode, payload or "")
+  if not (read and type(event) == "table" and type(event.follows) == "string") then return false end
+  redis.call("HSETNX", key("leaders"), id, event.follows)
+  redis.call("ZADD", key("waitlist"), "NX", redis.call("ZSCORE", key("heads"), id) or now, id)
+  return true
+end
+
+local function find_head(id)
+  local visited, head = {}, id
   repeat
-    visited[id] = true
-    id = is_parked(id) and redis.call("HGET", key("leaders"), id)
-  until not id or visited[id]
-  return id == start
+    visited[head] = true
+    if redis.call("ZSCORE", key("claims"), head) then return nil end
+    local leader = redis.call("HGET", key("leaders"), head)
+    if not leader then return nil end
+    if not is_parked(leader) then return head end
+    head = leader
+  until visited[head]
+  return head
+end
+
+if redis.call("EXISTS", key("heads")) == 0 then
+  -- Nobody is the first of those who wait: either all are in somebody's hands, or the list was evicted.
+  for _, id in ipairs(redis.call("ZRANGE", key("waitlist"), 0, batch - 1)) do
+    local head = find_head(id)
+    if head then redis.call("ZADD", key("heads"), redis.call("ZSCORE", key("waitlist"), head), head) end
+  end
+end
+
+local function look_again_soon(id)
+  redis.call("ZADD", key("heads"), "XX", now - lookback + 1000, id)
+end
+
+local function is_done(leader)
+  return redis.call("EXISTS", key("seen:" .. leader), key("dead:" .. leader)) > 0
 end
 
 local function claim_below(id)
@@ -88,14 +133,20 @@ if room > 0 then
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("heads"), "-inf", now - lookback, "LIMIT", 0, room)) do
     local leader = redis.call("HGET", key("leaders"), id)
     if not leader or not is_parked(id) then
-      redis.call("ZREM", key("heads"), id)
+      if not mend(id) then redis.call("ZREM", key("heads"), id) end
     elseif is_parked(leader) then
       redis.call("ZREM", key("heads"), id)
       if is_on_cycle(id) then
         claim(id, "!")
         keep(id, leader, "cycle")
       end
-    elseif not is_expected(leader) then
+    elseif is_expected(leader) then
+      look_again_soon(id)
+    elseif is_done(leader) and redis.call("ZSCORE", key("queue:" .. leader), id) then
+      -- It waits for its turn among its siblings, and not for its leader.
+      look_again_soon(id)
+      redis.call("ZADD", key("releases"), "NX", now, leader)
+    else
       claim(id, "")
       keep(id, leader, "lost")
       if chains then claim_below(id) end

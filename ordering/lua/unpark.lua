@@ -3,8 +3,5 @@
 -- args: id
 -- returns: unparked
 local id = ARGV[1]
-forget(id)
-for _, follower in ipairs(redis.call("ZRANGE", key("queue:" .. id), 0, -1)) do
-  redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), follower) or now, follower)
-end
+forget_lost(id)
 return {"unparked"}

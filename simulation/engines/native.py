@@ -74,10 +74,16 @@ class NativeEngine:
         return "handled"
 
     async def sweep(self) -> int:
-        """Handle what waits in vain."""
+        """Handle what waits in vain; one that fails keeps no other from its turn."""
         lost = await self._ordering.get_lost_followers()
+        errors = []
         for event in lost:
-            await self.handle(event)
+            try:
+                await self.handle(event)
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
         return len(lost)
 
     async def _handler(self, event: Any, depth: int = 0) -> None:

@@ -13,12 +13,12 @@ MUTANTS = (
         edits=(
             Edit(
                 SHARED,
-                'redis.call("ZADD", key("heads"), "NX", redis.call(',
-                'redis.call("ZADD", key("heads"), redis.call(',
+                '    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), id), id)',
+                '    redis.call("ZADD", key("heads"), redis.call("ZSCORE", key("waitlist"), id), id)',
             ),
         ),
         equivalent="a head's score is copied from the waitlist, where NX keeps it as it is for as long as the event is"
-        " parked: what is written again is what is there. (drop-nx takes both.)",
+        " parked; or it says when to look again, which may as well be earlier. (drop-nx takes both.)",
     ),
     Mutant(
         name="park-swapped",
@@ -42,9 +42,20 @@ MUTANTS = (
         planted="the sweep returns an event though its leader is parked and will be rescued itself",
         scenario="ladder/n14-lost-by-event.toml",
         seeds=2,
-        edits=(Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),),
+        edits=(
+            Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_expected(leader) then", "elseif false then"),
+        ),
         equivalent="begin asks once more: a leader that is parked is expected, so the event is parked again, at its"
         " old place. (rescue-the-middle plants the same in a caller that does not ask begin, and is convicted.)",
+    ),
+    Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        edits=(Edit("fail", "if attempts < max_attempts then", "if false then"),),
+        equivalent="how often to try is the policy's; each event that is given up is a dead letter that the engine"
+        " tells of, and a dead letter is an end that every invariant accepts.",
     ),
     Mutant(
         name="renew-forgets-claim",
