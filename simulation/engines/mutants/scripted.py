@@ -103,6 +103,7 @@ BEGIN = (
                 '    redis.call("HSET", key("claimants"), id, token)\n',
                 "",
             ),
+            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
         ),
     ),
     Mutant(
@@ -110,7 +111,10 @@ BEGIN = (
         planted="a lease has no TTL, so whoever dies holds it for ever",
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost", "clean-store", "prompt-release"),
-        edits=(Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence)'),),
+        edits=(
+            Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence)'),
+            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+        ),
     ),
     Mutant(
         name="short-lease",
@@ -520,7 +524,10 @@ STEPS = (
         planted="claim takes events out of their queue and notes no deadline for whoever has them",
         scenario="steps-crashing.toml",
         convicted_by=("nothing-lost",),
-        edits=(Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),),
+        edits=(
+            Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),
+            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+        ),
         host="native-steps",
         seeds=10,
     ),
