@@ -1,0 +1,167 @@
+"""What users may draw: scenarios that files can say, histories that files can hold, and a judge that reads them all."""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tomli_w
+from hypothesis import HealthCheck, find, given, settings
+from hypothesis import strategies as st
+
+from simulation import History, Laboratory, Scenario, judge, loads
+from simulation.faults import FAULTS
+from simulation.history import KINDS, Entry
+from simulation.strategies import faults, histories, scenarios, workloads
+
+BOTH_STORES = sorted(FAULTS.keys() - {"failover", "out-of-memory"})
+"""Faults that either store can have."""
+
+steady = settings(derandomize=True, deadline=None, database=None)
+few = settings(steady, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Leave out what the engine says about the faults; a hundred examples say it a hundred times."""
+    with caplog.at_level(logging.CRITICAL):
+        yield
+
+
+def again(scenario: Scenario) -> Scenario:
+    return loads(tomli_w.dumps(scenario.written()), folder=scenario.folder)
+
+
+def violated(history: History) -> set[str]:
+    return {violation.invariant for violation in judge(history).violations}
+
+
+# -- scenarios ---------------------------------------------------------------------------------------------------
+
+
+@settings(steady, max_examples=200)
+@given(scenarios())
+def test_a_drawn_scenario_is_written_as_it_was_drawn(scenario: Scenario) -> None:
+    assert again(scenario) == scenario
+
+
+@pytest.mark.parametrize("kind", sorted(FAULTS))
+def test_every_kind_of_fault_can_be_drawn(kind: str) -> None:
+    fault = find(faults([kind]), lambda fault: True, settings=steady)
+    assert fault.name == kind
+
+
+def test_a_kind_of_fault_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="no fault is called 'crush'"):
+        faults(["crash", "crush"])
+
+
+def test_what_is_drawn_shrinks_to_one_event_and_no_fault() -> None:
+    smallest = find(scenarios(), lambda scenario: True, settings=steady)
+    assert [event.name for event in smallest.workload.events] == ["a"]
+    assert not smallest.faults
+    assert set(smallest.written()) == {"name", "workload", "policy"}
+
+
+def test_a_fault_can_be_shrunk_to_by_its_kind() -> None:
+    found = find(scenarios(), lambda scenario: any(f.name == "partition" for f in scenario.faults), settings=steady)
+    assert [fault.name for fault in found.faults] == ["partition"]
+
+
+@few
+@given(scenarios(fault=st.nothing()))
+def test_the_engine_holds_what_is_drawn_without_faults(laboratory: Laboratory, scenario: Scenario) -> None:
+    assert not laboratory.run(scenario).story
+
+
+@few
+@given(scenarios(fault=faults(BOTH_STORES)))
+def test_both_stores_tell_the_same_history(laboratory: Laboratory, embedded: Laboratory, scenario: Scenario) -> None:
+    assert laboratory.run(scenario).digest == embedded.run(scenario).digest
+
+
+# -- histories ---------------------------------------------------------------------------------------------------
+
+
+@settings(steady, max_examples=100)
+@given(histories())
+def test_a_history_survives_its_file(history: History) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "drawn.jsonl"
+        history.write(file)
+        read = History.read(file)
+    assert read.header == history.header
+    assert read.entries == history.entries
+    assert judge(read) == judge(history)
+
+
+@settings(steady, max_examples=150)
+@given(histories(orderly=True))
+def test_who_keeps_the_rules_is_not_convicted(history: History) -> None:
+    assert not violated(history)
+
+
+@pytest.mark.parametrize(
+    "invariant",
+    ["causal-order", "mutual-exclusion", "handled-once", "nothing-lost", "prompt-release", "sibling-order"],
+)
+def test_who_slips_breaks_every_rule_sooner_or_later(invariant: str) -> None:
+    slips = settings(steady, max_examples=2_000)
+    history = find(histories(orderly=False), lambda history: invariant in violated(history), settings=slips)
+    assert len(history) <= 40
+
+
+@st.composite
+def mutilated(draw: st.DrawFn) -> History:
+    """Histories from which entries are torn, doubled, moved and blotted."""
+    history = draw(histories())
+    for _ in range(draw(st.integers(1, 6))):
+        if not history.entries:
+            break
+        place = draw(st.integers(0, len(history) - 1))
+        entry = history.entries.pop(place)
+        history.entries[draw(st.integers(0, len(history))) : 0] = draw(_pieces(entry))
+    return history
+
+
+def _pieces(entry: Entry) -> st.SearchStrategy[list[Entry]]:
+    """What may be left of an entry: nothing, two of it, another kind, or details that are missing or mean nothing."""
+    nonsense = st.none() | st.integers(-1, 3) | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
+    return st.one_of(
+        st.just([]),
+        st.just([entry, entry]),
+        st.sampled_from(sorted(KINDS)).map(lambda kind: [entry._replace(kind=kind)]),
+        st.sampled_from(["", "a", "z"]).map(lambda event: [entry._replace(event=event)]),
+        st.sampled_from(["", "c1", "c9"]).map(lambda consumer: [entry._replace(consumer=consumer)]),
+        st.just([entry._replace(details={})]),
+        st.dictionaries(st.sampled_from(sorted(entry.details) or ["fence"]), nonsense, max_size=3).map(
+            lambda details: [entry._replace(details={**entry.details, **details})]
+        ),
+    )
+
+
+@settings(steady, max_examples=300)
+@given(mutilated())
+def test_the_judge_has_a_verdict_on_whatever_is_left_of_a_history(history: History) -> None:
+    judgement = judge(history)
+    assert judgement.verdict in ("holds", "violated", "unknown")
+    assert (judgement.verdict == "violated") == bool(judgement.violations)
+    assert all(0 <= index < len(history) for violation in judgement.violations for index in violation.witness)
+
+
+@settings(steady, max_examples=100)
+@given(workloads())
+def test_a_drawn_workload_is_small(workload: object) -> None:
+    sizes = {"events": 6, "chains": 10, "fan-out": 12, "trees": 7, "cycles": 6}
+    record = dict(workload)  # type: ignore[call-overload]
+    match record["kind"]:
+        case "events":
+            count = len(record["events"])
+        case "fan-out":
+            count = record["count"] * (1 + record["followers"])
+        case "trees":
+            count = sum(record["branching"] ** level for level in range(record["depth"]))
+        case _:
+            count = record["count"] * record["length"]
+    assert count <= sizes[record["kind"]]
