@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--seeds", type=count, default=1, metavar="N", help="run N seeds from the first on (default: 1)"
     )
-    parser.add_argument("--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores")
+    add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
     add_world_options(parser)
     add_strategy_options(parser)
@@ -42,6 +43,20 @@ def register(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")
     parser.add_argument("--quiet", action="store_true", help="print only the verdicts")
     parser.set_defaults(execute=execute)
+
+
+def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
+    """Add the options that say where the runs are made: on this machine or on a cluster, not both."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--jobs", default=jobs, metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})"
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on the Dask cluster of this scheduler, such as tcp://host:8786; every worker needs this version of "
+        "causim and the same Redis, and the module of an engine of your own (pip install 'causim[dask]')",
+    )
 
 
 def add_world_options(parser: argparse.ArgumentParser) -> None:
@@ -125,11 +140,13 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
     outcome = Outcome(job, Tally())
     try:
         with output.progress(outcome) as advance:
-            for summary in _summaries(outcome, given, laboratory):
-                outcome.tally.add(summary)
-                advance()
-                if given.stop_after and outcome.tally.violating >= given.stop_after:
-                    break
+            # Whatever search there is must be over before a run is made here again: the clocks are then the run's.
+            with closing(_summaries(outcome, given, laboratory)) as summaries:
+                for summary in summaries:
+                    outcome.tally.add(summary)
+                    advance()
+                    if given.stop_after and outcome.tally.violating >= given.stop_after:
+                        break
     except KeyboardInterrupt:
         outcome.interrupted = True
     if outcome.tally.runs and not given.no_results:
@@ -137,7 +154,8 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
     return outcome
 
 
-def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
+def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Generator[Summary, None, None]:
+    from simulation.search import cluster
     from simulation.search.seeds import Plan, jobs_from, search
     from simulation.summary import summarise
 
@@ -146,13 +164,18 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
         yield summarise(job.replay.perform(laboratory, job.engine))
     elif job.strategy.name == "exhaustive":
         yield from _every_order(outcome, laboratory)
-    elif len(job.seeds) == 1 and job.strategy.name == "seeds":  # the run itself is what will be kept
+    elif (
+        len(job.seeds) == 1 and job.strategy.name == "seeds" and not given.scheduler
+    ):  # the run itself is what will be kept
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
         yield summarise(outcome.run)
     else:
         plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
         outcome.guarantee = _guarantee(job, laboratory)
-        yield from search(plan, job.seeds, jobs_from(given.jobs), laboratory)
+        if given.scheduler:
+            yield from cluster.search(given.scheduler, plan, job.seeds)
+        else:
+            yield from search(plan, job.seeds, jobs_from(given.jobs), laboratory)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
