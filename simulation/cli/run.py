@@ -48,9 +48,7 @@ def register(commands: Any) -> None:
 def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
     """Add the options that say where the runs are made: on this machine or on a cluster, not both."""
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--jobs", default=jobs, metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})"
-    )
+    where.add_argument("--jobs", metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})")
     where.add_argument(
         "--scheduler",
         metavar="ADDRESS",
@@ -139,14 +137,13 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
 
     outcome = Outcome(job, Tally())
     try:
-        with output.progress(outcome) as advance:
-            # Whatever search there is must be over before a run is made here again: the clocks are then the run's.
-            with closing(_summaries(outcome, given, laboratory)) as summaries:
-                for summary in summaries:
-                    outcome.tally.add(summary)
-                    advance()
-                    if given.stop_after and outcome.tally.violating >= given.stop_after:
-                        break
+        # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
+        with output.progress(outcome) as advance, closing(_summaries(outcome, given, laboratory)) as summaries:
+            for summary in summaries:
+                outcome.tally.add(summary)
+                advance()
+                if given.stop_after and outcome.tally.violating >= given.stop_after:
+                    break
     except KeyboardInterrupt:
         outcome.interrupted = True
     if outcome.tally.runs and not given.no_results:
@@ -175,7 +172,7 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
         if given.scheduler:
             yield from cluster.search(given.scheduler, plan, job.seeds)
         else:
-            yield from search(plan, job.seeds, jobs_from(given.jobs), laboratory)
+            yield from search(plan, job.seeds, jobs_from(given.jobs or "1"), laboratory)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:

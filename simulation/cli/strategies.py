@@ -62,9 +62,7 @@ def strategy_from(given: argparse.Namespace) -> Strategy:
     if given.strategy == "exhaustive" and given.seeds > 1:
         raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
     if given.strategy == "exhaustive" and given.scheduler:
-        raise BadUsage(
-            "--strategy exhaustive learns from each order for the next, on one machine: leave --scheduler out"
-        )
+        raise BadUsage("--strategy exhaustive learns from each order for the next: leave --scheduler out")
     return Strategy(given.strategy, given.depth, Bounds(given.early, given.max_faults, kinds), given.most)
 
 

@@ -101,7 +101,7 @@ def _measured(
         yield from measure_all(given.scheduler, grid, plans, seeds)
     else:
         for place, plan in plans.items():
-            yield place, measure(grid[place], search(plan, seeds, jobs_from(given.jobs)))
+            yield place, measure(grid[place], search(plan, seeds, jobs_from(given.jobs or "auto")))
 
 
 def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.Namespace, *, resumed: bool) -> None:

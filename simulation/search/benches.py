@@ -57,7 +57,7 @@ class Parcel:
     def of(cls, plan: Plan, store: str, trace: bytes | None) -> Parcel:
         """Pack a plan, the store that its runs must be on (by kind and version) and the file of its trace, if any."""
         content = zlib.compress(pickle.dumps((plan, store, trace)))
-        return cls(version("causim"), (plan.store, str(plan.executable), plan.engine), content)
+        return cls(our_version(), (plan.store, str(plan.executable), plan.engine), content)
 
 
 def perform(parcel: Parcel, seed: int) -> bytes:
@@ -65,13 +65,18 @@ def perform(parcel: Parcel, seed: int) -> bytes:
 
     Raises BenchDied: then, and only then, another attempt is worth while.
     """
-    if (here := version("causim")) != parcel.version:
+    if (here := our_version()) != parcel.version:
         return pickle.dumps(ClusterUnavailable(other_version(socket.gethostname(), here, parcel.version)))
     bench = _take(parcel.stand)
     answer = bench.run(parcel.content, seed)
     with _lock:
         _idle.append(bench)
     return answer
+
+
+def our_version() -> str:
+    """Return the version of causim that this process has."""
+    return version("causim")
 
 
 def other_version(where: str, theirs: str, ours: str) -> str:
@@ -85,7 +90,7 @@ def other_version(where: str, theirs: str, ours: str) -> str:
 class _Bench:
     def __init__(self, stand: tuple[str, ...]) -> None:
         self.stand = stand
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  # this very program
             [sys.executable, "-c", f"from {__name__} import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

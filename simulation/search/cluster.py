@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from simulation.scenario import BadScenario, Scenario
-from simulation.search.benches import BenchDied, ClusterUnavailable, Parcel, described, other_version, perform
+from simulation.search.benches import (
+    BenchDied,
+    ClusterUnavailable,
+    Parcel,
+    described,
+    other_version,
+    our_version,
+    perform,
+)
 from simulation.search.grid import Cell, row
 from simulation.search.seeds import Plan
 from simulation.streams import Streams
@@ -93,7 +101,7 @@ class Cluster:
             raise ClusterUnavailable(
                 f"scheduler {self._address} has no workers: start some with `dask worker {self._address}`"
             ) from None
-        ours = version("causim")
+        ours = our_version()
         # A function of Python's own: it can be called where causim is not installed.
         for worker, theirs in sorted(self._client.run(version, "causim", on_error="return").items()):
             if isinstance(theirs, ImportError):
