@@ -52,8 +52,8 @@ def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
     where.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="run on the Dask cluster of this scheduler, such as tcp://host:8786; every worker needs this version of "
-        "causim and the same Redis, and the module of an engine of your own (pip install 'causim[dask]')",
+        help="run on the Dask cluster of this scheduler, such as tcp://host:8786; it and its workers need "
+        "this version of causim[dask], workers also the same Redis, and the module of an engine of your own",
     )
 
 

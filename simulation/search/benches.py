@@ -20,10 +20,12 @@ import traceback
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from simulation.search.seeds import Plan
@@ -50,14 +52,16 @@ class Parcel:
     version: str
     """The version of causim that the results must come from."""
     stand: tuple[str, ...]
-    """What a bench cannot change once it has begun: the store, its executable and the engine."""
+    """What a bench cannot change once it has begun: who asks (code may have changed since others did), the store, its
+    executable, and which release of prefect_redis it has imported."""
     content: bytes
 
     @classmethod
     def of(cls, plan: Plan, store: str, trace: bytes | None) -> Parcel:
         """Pack a plan, the store that its runs must be on (by kind and version) and the file of its trace, if any."""
         content = zlib.compress(pickle.dumps((plan, store, trace)))
-        return cls(our_version(), (plan.store, str(plan.executable), plan.engine), content)
+        release = plan.engine if plan.engine.startswith("prefect") else ""
+        return cls(our_version(), (_session(), plan.store, str(plan.executable), release), content)
 
 
 def perform(parcel: Parcel, seed: int) -> bytes:
@@ -72,6 +76,11 @@ def perform(parcel: Parcel, seed: int) -> bytes:
     with _lock:
         _idle.append(bench)
     return answer
+
+
+@cache
+def _session() -> str:
+    return uuid4().hex
 
 
 def our_version() -> str:
@@ -128,7 +137,7 @@ _idle: list[_Bench] = []
 
 
 def _take(stand: tuple[str, ...]) -> _Bench:
-    """Return an idle bench for this stand, or a new one. Those for other stands end: their plan has changed."""
+    """Return an idle bench for this stand, or a new one. Those for other stands end: they are of no use any more."""
     with _lock:
         fit = [bench for bench in _idle if bench.stand == stand and bench.alive]
         rest = [bench for bench in _idle if bench not in fit]

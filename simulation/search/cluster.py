@@ -1,8 +1,9 @@
 """Many seeds on many machines: the runs of a search, or of all cells of a sweep, on a Dask cluster.
 
 What a run needs travels to the workers: scenario, engine, strategy, seed and the file of a trace. What has to be on
-every worker is the same version of causim, the same Redis and, for an engine of one's own, its module. Then a summary
-is the same bit for bit as on one machine; where something is not the same, that is said before anything is counted.
+every worker is the same version of causim, the same Redis and, for an engine of one's own, its module; the scheduler
+needs causim as well. Then a summary is the same bit for bit as on one machine; a worker that is not like this machine
+is refused.
 
 A worker that dies loses nothing: Dask gives its seeds to others. A seed has one future, and is counted once.
 """
@@ -102,10 +103,14 @@ class Cluster:
                 f"scheduler {self._address} has no workers: start some with `dask worker {self._address}`"
             ) from None
         ours = our_version()
-        # A function of Python's own: it can be called where causim is not installed.
+        # A function of Python's own: it can be called where causim is not installed. The scheduler reads tasks too.
+        try:
+            self._client.run_on_scheduler(version, "causim")
+        except ImportError:
+            raise ClusterUnavailable(_nowhere(f"scheduler {self._address}", ours)) from None
         for worker, theirs in sorted(self._client.run(version, "causim", on_error="return").items()):
             if isinstance(theirs, ImportError):
-                raise ClusterUnavailable(f"worker {worker} has no causim: install version {ours} there")
+                raise ClusterUnavailable(_nowhere(f"worker {worker}", ours))
             if isinstance(theirs, BaseException):
                 raise ClusterUnavailable(f"worker {worker} does not answer: {theirs!r}")
             if theirs != ours:
@@ -125,7 +130,7 @@ class Cluster:
 
         def submit(count: int) -> None:
             for place, parcel, seed in islice(todo, count):
-                future = self._client.submit(perform, parcel, seed, pure=False, retries=_ATTEMPTS)
+                future = self._client.submit(perform, parcel, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
                 waiting[future] = (place, seed)
                 done.add(future)
 
@@ -162,6 +167,8 @@ class Cluster:
             raise ClusterUnavailable(f"seed {seed}: one worker after the other died while it had it: {error}") from None
         except BenchDied as error:
             raise ClusterUnavailable(f"{error}, again and again: has the worker enough memory?") from None
+        except ImportError as error:  # of a worker that has joined since the others were asked
+            raise ClusterUnavailable(_nowhere("a worker", our_version()) + f" ({error})") from None
         except CancelledError:
             raise ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had") from None
         if isinstance(answer, Exception):
@@ -169,6 +176,10 @@ class Cluster:
         assert isinstance(answer, Summary)
         assert answer.seed == seed
         return answer
+
+
+def _nowhere(where: str, version: str) -> str:
+    return f"{where} has no causim: install version {version} there"
 
 
 def _connect(address: str) -> Any:
