@@ -10,6 +10,7 @@ A worker that dies loses nothing: Dask gives its seeds to others. A seed has one
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,8 @@ from simulation.world import Laboratory, workload
 
 _PATIENCE = 10
 """Seconds of real time in which a scheduler must answer, and in which it must have a worker."""
+_LONELY = 60
+"""Seconds of real time without a result after which a scheduler must have a worker."""
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
 _ATTEMPTS = 3
@@ -122,27 +125,42 @@ class Cluster:
 
         Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
         """
-        from distributed import as_completed
-
         waiting: dict[Any, tuple[int, int]] = {}
-        done = as_completed(loop=self._client.loop)
         todo = self._parcels(errands)
 
         def submit(count: int) -> None:
             for place, parcel, seed in islice(todo, count):
                 future = self._client.submit(perform, parcel, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
                 waiting[future] = (place, seed)
-                done.add(future)
 
         try:
             submit(4 * self._slots)  # enough to keep everybody busy, few enough to forget
-            for future in done:
-                place, seed = waiting.pop(future)
-                summary = self._result(future, seed)
-                submit(1)
-                yield place, summary
+            while waiting:
+                for future in self._finished(list(waiting)):
+                    place, seed = waiting.pop(future)
+                    summary = self._result(future, seed)
+                    submit(1)
+                    yield place, summary
         finally:
             self._client.cancel(list(waiting), force=True)
+
+    def _finished(self, futures: list[Any]) -> set[Any]:
+        """Wait until some are done and return them. Raises ClusterUnavailable if nobody is there to do them."""
+        from distributed import wait
+
+        while True:
+            try:
+                with self._client.as_current():
+                    finished: set[Any] = wait(futures, timeout=_LONELY, return_when="FIRST_COMPLETED").done
+                return finished
+            except TimeoutError:
+                if not self._client.nthreads():
+                    raise ClusterUnavailable(f"scheduler {self._address} has no workers left") from None
+            except CancelledError:
+                raise self._lost() from None
+
+    def _lost(self) -> ClusterUnavailable:
+        return ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had")
 
     def _parcels(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Iterator[tuple[int, Parcel, int]]:
         for place, (plan, seeds) in enumerate(errands):
@@ -167,10 +185,8 @@ class Cluster:
             raise ClusterUnavailable(f"seed {seed}: one worker after the other died while it had it: {error}") from None
         except BenchDied as error:
             raise ClusterUnavailable(f"{error}, again and again: has the worker enough memory?") from None
-        except ImportError as error:  # of a worker that has joined since the others were asked
-            raise ClusterUnavailable(_nowhere("a worker", our_version()) + f" ({error})") from None
         except CancelledError:
-            raise ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had") from None
+            raise self._lost() from None
         if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Summary)
@@ -189,6 +205,7 @@ def _connect(address: str) -> Any:
         raise ClusterUnavailable("a scheduler needs Dask: pip install 'causim[dask]'") from None
     if not _ADDRESS.fullmatch(address):
         raise ClusterUnavailable(f"scheduler {address!r}: give the address that `dask scheduler` prints, {_EXAMPLE}")
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost is said by an exception of ours
     try:
         return Client(address, timeout=_PATIENCE, set_as_default=False)
     except OSError as error:
