@@ -125,6 +125,8 @@ class Cluster:
 
         Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
         """
+        from distributed import CommClosedError
+
         waiting: dict[Any, tuple[int, int]] = {}
         todo = self._parcels(errands)
 
@@ -141,6 +143,8 @@ class Cluster:
                     summary = self._result(future, seed)
                     submit(1)
                     yield place, summary
+        except (CancelledError, CommClosedError):
+            raise ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had") from None
         finally:
             self._client.cancel(list(waiting), force=True)
 
@@ -156,11 +160,6 @@ class Cluster:
             except TimeoutError:
                 if not self._client.nthreads():
                     raise ClusterUnavailable(f"scheduler {self._address} has no workers left") from None
-            except CancelledError:
-                raise self._lost() from None
-
-    def _lost(self) -> ClusterUnavailable:
-        return ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had")
 
     def _parcels(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Iterator[tuple[int, Parcel, int]]:
         for place, (plan, seeds) in enumerate(errands):
@@ -185,8 +184,6 @@ class Cluster:
             raise ClusterUnavailable(f"seed {seed}: one worker after the other died while it had it: {error}") from None
         except BenchDied as error:
             raise ClusterUnavailable(f"{error}, again and again: has the worker enough memory?") from None
-        except CancelledError:
-            raise self._lost() from None
         if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Summary)

@@ -101,7 +101,7 @@ def test_a_run_whose_process_dies_is_made_again_and_then_given_up_with_a_sentenc
     scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("simulation.search.cluster._ATTEMPTS", 1)
-    plan = replace(PLAN, engine="tests.simulation.engines:Dying")
+    plan = replace(PLAN, engine="tests.simulation.engines:Dying", store="embedded")  # so that no server is left alone
     with pytest.raises(ClusterUnavailable, match=r"seed 7: its process on \S+ died with exit code 9, again and again"):
         list(search_there(scheduler, plan, [7]))
 
