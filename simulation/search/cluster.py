@@ -125,7 +125,7 @@ class Cluster:
 
         Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
         """
-        from distributed import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         waiting: dict[Any, tuple[int, int]] = {}
         todo = self._parcels(errands)
