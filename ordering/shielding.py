@@ -20,7 +20,11 @@ async def brought_to_its_end(
 
     A second cancellation ends the wait.
     """
-    asked = asyncio.ensure_future(request)
+    try:
+        asked = asyncio.get_running_loop().create_task(request)
+    except RuntimeError:  # the loop has ended, and nobody will ask
+        request.close()
+        raise
     try:
         return await asyncio.shield(asked)
     except asyncio.CancelledError:

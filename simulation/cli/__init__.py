@@ -75,9 +75,11 @@ def _is_users(error: Exception) -> bool:
     from simulation.engines import UnknownEngine
     from simulation.history import MalformedHistory
     from simulation.scenario import BadScenario
+    from simulation.search.benches import ClusterUnavailable
     from simulation.servers import StoreUnavailable
 
-    return isinstance(error, BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | OSError)
+    ours = BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | ClusterUnavailable
+    return isinstance(error, ours | OSError)
 
 
 def _internal(error: Exception) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from simulation.cli.strategies import add_strategy_options, strategy_from
 if TYPE_CHECKING:
     import reports.outcome
     from simulation.cli.output import Output
+    from simulation.search.seeds import Plan
     from simulation.summary import Summary, Tally
     from simulation.world import Laboratory, Run
 
@@ -32,7 +34,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--seeds", type=count, default=1, metavar="N", help="run N seeds from the first on (default: 1)"
     )
-    parser.add_argument("--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores")
+    add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
     add_world_options(parser)
     add_strategy_options(parser)
@@ -48,6 +50,18 @@ def register(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")
     parser.add_argument("--quiet", action="store_true", help="print only the verdicts")
     parser.set_defaults(execute=execute)
+
+
+def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
+    """Add the options that say where the runs are made: on this machine or on a cluster, not both."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})")
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on the Dask cluster of this scheduler, such as tcp://host:8786; it and its workers need "
+        "this version of causim[dask], workers also the same Redis, and the module of an engine of your own",
+    )
 
 
 def add_world_options(parser: argparse.ArgumentParser) -> None:
@@ -134,8 +148,9 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
 
     outcome = Outcome(job, Tally())
     try:
-        with output.progress(outcome) as advance:
-            for summary in _summaries(outcome, given, laboratory):
+        # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
+        with output.progress(outcome) as advance, closing(_summaries(outcome, given, laboratory)) as summaries:
+            for summary in summaries:
                 outcome.tally.add(summary)
                 advance()
                 if given.stop_after and outcome.tally.violating >= given.stop_after:
@@ -147,9 +162,9 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
     return outcome
 
 
-def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
+def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Generator[Summary, None, None]:
     from simulation.search.failures import Failures
-    from simulation.search.seeds import Plan, jobs_from, search
+    from simulation.search.seeds import Plan
     from simulation.summary import summarise
 
     job = outcome.job
@@ -157,7 +172,9 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
         yield summarise(job.replay.perform(laboratory, job.engine))
     elif job.strategy.name == "exhaustive":
         yield from _every_order(outcome, laboratory)
-    elif len(job.seeds) == 1 and job.strategy.name == "seeds":  # the run itself is what will be kept
+    elif (
+        len(job.seeds) == 1 and job.strategy.name == "seeds" and not given.scheduler
+    ):  # the run itself is what will be kept
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
         yield summarise(outcome.run)
     else:
@@ -166,12 +183,21 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
         failures = Failures(job.scenario, job.engine, job.strategy)
         ran: dict[int, bool] = {}
         try:
-            for summary in search(plan, failures.first(job.seeds), jobs_from(given.jobs), laboratory):
+            for summary in _searched(plan, failures.first(job.seeds), given, laboratory):
                 ran[summary.seed] = summary.verdict == "violated"
                 yield summary
         finally:
             if not given.no_results:
                 failures.remember((seed for seed, failed in ran.items() if failed), ran)
+
+
+def _searched(plan: Plan, seeds: Sequence[int], given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
+    from simulation.search import cluster
+    from simulation.search.seeds import jobs_from, search
+
+    if given.scheduler:
+        return cluster.search(given.scheduler, plan, seeds)
+    return search(plan, seeds, jobs_from(given.jobs or "1"), laboratory)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:

@@ -61,6 +61,8 @@ def strategy_from(given: argparse.Namespace) -> Strategy:
         raise BadUsage("--early and --max-faults need a --strategy that chooses the order: pct, walk or exhaustive")
     if given.strategy == "exhaustive" and given.seeds > 1:
         raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
+    if given.strategy == "exhaustive" and given.scheduler:
+        raise BadUsage("--strategy exhaustive learns from each order for the next: leave --scheduler out")
     return Strategy(given.strategy, given.depth, Bounds(given.early, given.max_faults, kinds), given.most)
 
 

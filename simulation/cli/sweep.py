@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulation.search.grid import Cell
 
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
-    from simulation.cli.run import add_world_options, count
+    from simulation.cli.run import add_where_options, add_world_options, count
 
     parser = commands.add_parser(
         "sweep",
@@ -30,7 +34,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first seed (default: 1)")
     parser.add_argument("--seeds", type=count, default=20, metavar="N", help="seeds for each combination (default: 20)")
-    parser.add_argument("--jobs", default="auto", metavar="J", help="runs at a time: a count, or auto (default: auto)")
+    add_where_options(parser, "auto")
     add_world_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--fresh", action="store_true", help="do not go on where an earlier sweep stopped")
@@ -61,43 +65,54 @@ def execute(given: argparse.Namespace) -> int:
     if given.fresh:
         ledger_file.unlink(missing_ok=True)
     ledger = Ledger(ledger_file)
-    rows: list[dict[str, Any]] = []
+    names = [key(cell, engine, seeds, version("causim")) for cell in grid]
+    done: dict[int, dict[str, Any]] = {}
+    for place, name in enumerate(names):
+        if (known := ledger.get(name)) is not None:
+            done[place] = known
+            _say(known, place, grid, given, resumed=True)
     interrupted = False
-    for number, cell in enumerate(grid, start=1):
-        name = key(cell, engine, seeds, version("causim"))
-        known = ledger.get(name)
-        try:
-            found = known or _measure(cell, engine, seeds, given)
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        if known is None:
-            ledger.put(name, found)
-        rows.append(found)
-        _say(found, number, len(grid), cell.values, given, resumed=known is not None)
+    try:
+        for place, found in _measured(
+            grid, [place for place in range(len(grid)) if place not in done], engine, seeds, given
+        ):
+            ledger.put(names[place], found)
+            done[place] = found
+            _say(found, place, grid, given, resumed=False)
+    except KeyboardInterrupt:
+        interrupted = True
+    rows = [done[place] for place in sorted(done)]
     if rows:
         title = f"{scenario.name} · {engine} · {given.seeds} seeds each"
         _leave(rows, [axis.path for axis in axes], folder, title, given)
     return _code(rows, interrupted)
 
 
-def _measure(cell: Any, engine: str, seeds: range, given: argparse.Namespace) -> dict[str, Any]:
+def _measured(
+    grid: Sequence[Cell], places: Sequence[int], engine: str, seeds: range, given: argparse.Namespace
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of the cells at these places of the grid, each as it is done."""
+    from simulation.search.cluster import measure_all
     from simulation.search.grid import measure
     from simulation.search.seeds import Plan, jobs_from, search
 
-    plan = Plan(cell.scenario, engine, given.store, given.redis_server)
-    return measure(cell, search(plan, seeds, jobs_from(given.jobs)))
+    plans = {place: Plan(grid[place].scenario, engine, given.store, given.redis_server) for place in places}
+    if given.scheduler:
+        yield from measure_all(given.scheduler, grid, plans, seeds)
+    else:
+        for place, plan in plans.items():
+            yield place, measure(grid[place], search(plan, seeds, jobs_from(given.jobs or "auto")))
 
 
-def _say(row: dict[str, Any], number: int, of: int, values: Any, given: argparse.Namespace, *, resumed: bool) -> None:
+def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.Namespace, *, resumed: bool) -> None:
     if given.json:
         sys.stdout.write(json.dumps(row) + "\n")
     else:
-        where = "  ".join(f"{path}={value}" for path, value in values.items())
+        where = "  ".join(f"{path}={value}" for path, value in grid[place].values.items())
         note = "  (from an earlier sweep)" if resumed else ""
         rates = "  ".join(f"{word} {row[f'{word}_rate']:.2%}" for word in ("violated", "lost", "rescued"))
         trips = f"round trips/event {row['round_trips_per_event']:.1f}"
-        sys.stdout.write(f"{number}/{of}  {where}  {row['verdict']}  {rates}  {trips}{note}\n")
+        sys.stdout.write(f"{place + 1}/{len(grid)}  {where}  {row['verdict']}  {rates}  {trips}{note}\n")
     sys.stdout.flush()
 
 

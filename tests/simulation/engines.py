@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,6 +72,13 @@ class Broken(Plain):
 
     def __init__(self, context: EngineContext) -> None:
         raise RuntimeError("no licence")
+
+
+class Dying(Plain):
+    """Takes its whole process with it."""
+
+    def __init__(self, context: EngineContext) -> None:
+        os._exit(9)
 
 
 class Sweeping(Plain):
