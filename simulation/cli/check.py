@@ -44,6 +44,8 @@ def execute(given: argparse.Namespace) -> int:
         write(f"  {violation.invariant}\n    {violation.because}\n")
     if len(judgement.violations) > given.most:
         write(f"  … and {len(judgement.violations) - given.most:,} more violations (--most shows more)\n")
+    for word in judgement.missing:
+        write(f"  nothing was proved about '{word}': it did not happen\n")
     for reason in judgement.reasons:
         write(f"  {reason}\n")
     happened = " · ".join(f"{word} {count:,}" for word, count in judgement.coverage.items() if count)
