@@ -87,6 +87,8 @@ def _works(told: Chronicle) -> Iterator[_Work]:
 def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
     """Return the first stretch without progress that is longer than the bound."""
     since, root = work.begin, told.roots[work.event]
+    if work.consumer not in told.consumers:
+        return None  # whoever wrote the history did not say whose work it was
     indices = told.consumers[work.consumer].work
     for position in range(bisect_right(indices, work.begin), len(indices)):
         index = indices[position]

@@ -17,6 +17,9 @@ from simulation.strategies import faults, histories, scenarios, workloads
 
 BOTH_STORES = sorted(FAULTS.keys() - {"failover", "out-of-memory"})
 """Faults that either store can have."""
+SURVIVED = sorted(FAULTS.keys() - {"error-reply", "out-of-memory", "trim"})
+"""Faults that cost nothing but time. A store that refuses to write may refuse to write an effect down, and what is
+trimmed after it was parked is still in the store when the run has come to its end."""
 
 steady = settings(derandomize=True, deadline=None, database=None)
 few = settings(steady, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
@@ -70,6 +73,12 @@ def test_a_fault_can_be_shrunk_to_by_its_kind() -> None:
 
 
 @few
+@given(scenarios(workload=workloads(circles=False), fault=faults(SURVIVED)))
+def test_the_engine_holds_what_is_drawn(laboratory: Laboratory, scenario: Scenario) -> None:
+    assert not laboratory.run(scenario).story
+
+
+@few
 @given(scenarios(fault=st.nothing()))
 def test_the_engine_holds_what_is_drawn_without_faults(laboratory: Laboratory, scenario: Scenario) -> None:
     assert not laboratory.run(scenario).story
@@ -102,14 +111,16 @@ def test_who_keeps_the_rules_is_not_convicted(history: History) -> None:
     assert not violated(history)
 
 
-@pytest.mark.parametrize(
-    "invariant",
-    ["causal-order", "mutual-exclusion", "handled-once", "nothing-lost", "prompt-release", "sibling-order"],
-)
-def test_who_slips_breaks_every_rule_sooner_or_later(invariant: str) -> None:
-    slips = settings(steady, max_examples=2_000)
-    history = find(histories(orderly=False), lambda history: invariant in violated(history), settings=slips)
-    assert len(history) <= 40
+def test_who_slips_breaks_every_rule_that_an_engine_is_asked_about() -> None:
+    broken: set[str] = set()
+
+    @settings(steady, max_examples=400)
+    @given(histories(orderly=False))
+    def slip(history: History) -> None:
+        broken.update(violated(history))
+
+    slip()
+    assert broken >= {"causal-order", "handled-once", "nothing-lost", "prompt-release", "sibling-order"}
 
 
 @st.composite
