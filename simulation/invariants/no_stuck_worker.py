@@ -94,7 +94,7 @@ def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
         index = indices[position]
         if work.end not in (NEVER, index) and index > work.end:
             break
-        if told.roots[told.entries[index].event] != root:
+        if told.roots.get(told.entries[index].event) != root:
             continue
         if clock.elapsed(told.entries[since].at, told.entries[index].at) > told.terms.stuck_bound:
             return _Silence(since, index)

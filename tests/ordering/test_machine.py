@@ -413,8 +413,8 @@ def drive(store: Store, examples: int) -> None:
 
 
 def test_the_engine_agrees_with_its_model_on_a_server(laboratory: Laboratory) -> None:
-    drive(laboratory.store, examples=100)
+    drive(laboratory.store, examples=70)
 
 
 def test_the_engine_agrees_with_its_model_on_fakeredis(embedded: Laboratory) -> None:
-    drive(embedded.store, examples=25)
+    drive(embedded.store, examples=15)
