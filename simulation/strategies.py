@@ -84,16 +84,16 @@ _event = st.tuples(
 )
 
 
-def _listed() -> st.SearchStrategy[_Table]:
+def _listed(circles: bool) -> st.SearchStrategy[_Table]:
     """Events one by one: forests mostly, now and then with a circle, a leader that never comes, a damaged message."""
-    return st.lists(_event, min_size=1, max_size=len(NAMES)).map(_as_listed)
+    return st.lists(_event, min_size=1, max_size=len(NAMES)).map(lambda drawn: _as_listed(drawn, circles))
 
 
-def _as_listed(drawn: list[tuple[int, int, _Table]]) -> _Table:
+def _as_listed(drawn: list[tuple[int, int, _Table]], circles: bool) -> _Table:
     # Leaders are drawn as numbers, so that an event can be left out without the rest being drawn anew.
     events = []
     for place, (number, chance, keys) in enumerate(drawn):
-        may_lead = NAMES[: len(drawn) if chance == 9 else place]
+        may_lead = NAMES[: len(drawn) if circles and chance == 9 else place]
         events.append({"name": NAMES[place], "follows": _named(number, may_lead), **keys})
     return {"kind": "events", "events": events}
 
@@ -116,15 +116,21 @@ def _shape(kind: str, **sizes: int) -> st.SearchStrategy[_Table]:
     )
 
 
-def workloads() -> st.SearchStrategy[Workload]:
-    """Small workloads of every kind but `trace`, which needs a file. At most 12 events."""
-    return st.one_of(
-        _listed(),
+def workloads(*, circles: bool = True) -> st.SearchStrategy[Workload]:
+    """Small workloads of every kind but `trace`, which needs a file. At most 12 events.
+
+    Args:
+        circles: whether events may follow each other in a circle.
+    """
+    kinds = [
+        _listed(circles),
         _shape("chains", count=2, length=5),
         _shape("fan-out", count=2, followers=5),
         _shape("trees", count=1, depth=3, branching=2),
-        _shape("cycles", count=2, length=3),
-    ).map(_WORKLOAD.validate_python)
+    ]
+    if circles:
+        kinds.append(_shape("cycles", count=2, length=3))
+    return st.one_of(kinds).map(_WORKLOAD.validate_python)
 
 
 # -- faults ------------------------------------------------------------------------------------------------------

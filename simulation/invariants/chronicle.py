@@ -194,7 +194,7 @@ class _Scribe:
         )
         story.deliveries.append(delivery)
         opened = self.open_deliveries.setdefault(entry.consumer, {})
-        opened.setdefault(entry.event, {})[entry.details.get("delivery", index)] = delivery
+        opened.setdefault(entry.event, {})[_named(entry.details.get("delivery", index))] = delivery
 
     def delivery_of(self, entry: Entry) -> Delivery | None:
         """Find the open delivery that an entry is about: the one it names, else the consumer's latest of the event."""
@@ -202,7 +202,7 @@ class _Scribe:
         if not opened:
             return None
         if "delivery" in entry.details:
-            return opened.get(entry.details["delivery"])
+            return opened.get(_named(entry.details["delivery"]))
         return next(reversed(opened.values()))
 
     def closed(self, index: int, entry: Entry) -> None:
@@ -212,7 +212,7 @@ class _Scribe:
         self.close(delivery, index, entry)
         opened = self.open_deliveries[entry.consumer][entry.event]
         if "delivery" in entry.details:
-            del opened[entry.details["delivery"]]
+            del opened[_named(entry.details["delivery"])]
         else:
             opened.popitem()
         if not opened:
@@ -263,11 +263,11 @@ class _Scribe:
             self.delivery_of(entry) if via == "delivered" else None,
         )
         self.story(entry.event).handlings.append(handling)
-        self.handlings[entry.event, entry.consumer, details.get("handling")] = handling
+        self.handlings[entry.event, entry.consumer, _named(details.get("handling"))] = handling
         self.open_handlings.setdefault(entry.consumer, {})[handling] = None
 
     def ended(self, index: int, entry: Entry) -> None:
-        handling = self.handlings.pop((entry.event, entry.consumer, entry.details.get("handling")), None)
+        handling = self.handlings.pop((entry.event, entry.consumer, _named(entry.details.get("handling"))), None)
         if handling is None:
             return
         handling.write = str(entry.details.get("write") or "")
@@ -343,6 +343,11 @@ class _Scribe:
             loss = Loss(index, entry.at, fault, frozenset((entry.event,)))
         if fault in self.told.header.allowed_loss:
             self.told.allowed_losses.append(loss)
+
+
+def _named(number: object) -> object:
+    """Return what a delivery or a handling is told apart by, whatever a foreign program numbers them with."""
+    return repr(number) if isinstance(number, list | dict) else number
 
 
 def _touched(keys: Any, events: dict[str, EventStory], names: dict[str, str]) -> frozenset[str] | None:

@@ -38,22 +38,22 @@ class Lives:
         return story
 
     def tell(self, index: int, entry: Entry) -> None:
-        """Take note of an entry that changes what a consumer can do."""
+        """Take note of an entry that changes what a consumer can do; of nobody's life and death, none is taken."""
         at, name = entry.at, entry.consumer
         match entry.kind:
-            case "joined":
+            case "joined" if name:
                 self._close("down", name, at)
                 self.consumers[name].restarts += self.consumers[name].left
                 self.consumers[name].left = False
-            case "stopped" | "crashed":
+            case "stopped" | "crashed" if name:
                 self._close("paused", name, at)
                 self._open.setdefault(("down", name), at)
                 self.consumers[name].left = True
                 if entry.kind == "crashed":
                     self.consumers[name].crashes.append((index, at))
-            case "paused":
+            case "paused" if name:
                 self._open.setdefault(("paused", name), at)
-            case "resumed":
+            case "resumed" if name:
                 self._close("paused", name, at)
             case "unreachable":
                 self._cuts[name] += 1

@@ -87,12 +87,14 @@ def _works(told: Chronicle) -> Iterator[_Work]:
 def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
     """Return the first stretch without progress that is longer than the bound."""
     since, root = work.begin, told.roots[work.event]
+    if work.consumer not in told.consumers:
+        return None  # whoever wrote the history did not say whose work it was
     indices = told.consumers[work.consumer].work
     for position in range(bisect_right(indices, work.begin), len(indices)):
         index = indices[position]
         if work.end not in (NEVER, index) and index > work.end:
             break
-        if told.roots[told.entries[index].event] != root:
+        if told.roots.get(told.entries[index].event) != root:
             continue
         if clock.elapsed(told.entries[since].at, told.entries[index].at) > told.terms.stuck_bound:
             return _Silence(since, index)

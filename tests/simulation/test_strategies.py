@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from simulation import History, Laboratory, Scenario, judge, loads
@@ -17,8 +17,12 @@ from simulation.strategies import faults, histories, scenarios, workloads
 
 BOTH_STORES = sorted(FAULTS.keys() - {"failover", "out-of-memory"})
 """Faults that either store can have."""
+SURVIVED = sorted(FAULTS.keys() - {"error-reply", "out-of-memory", "trim"})
+"""Faults that cost nothing but time. A store that refuses to write may refuse to write an effect down, and what is
+trimmed after it was parked is still in the store when the run has come to its end."""
 
 steady = settings(derandomize=True, deadline=None, database=None)
+once = settings(steady, phases=[Phase.generate])
 few = settings(steady, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -48,7 +52,7 @@ def test_a_drawn_scenario_is_written_as_it_was_drawn(scenario: Scenario) -> None
 
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_every_kind_of_fault_can_be_drawn(kind: str) -> None:
-    fault = find(faults([kind]), lambda fault: True, settings=steady)
+    fault = find(faults([kind]), lambda fault: True, settings=once)
     assert fault.name == kind
 
 
@@ -64,9 +68,10 @@ def test_what_is_drawn_shrinks_to_one_event_and_no_fault() -> None:
     assert set(smallest.written()) == {"name", "workload", "policy"}
 
 
-def test_a_fault_can_be_shrunk_to_by_its_kind() -> None:
-    found = find(scenarios(), lambda scenario: any(f.name == "partition" for f in scenario.faults), settings=steady)
-    assert [fault.name for fault in found.faults] == ["partition"]
+@few
+@given(scenarios(workload=workloads(circles=False), fault=faults(SURVIVED)))
+def test_the_engine_holds_what_is_drawn(laboratory: Laboratory, scenario: Scenario) -> None:
+    assert not laboratory.run(scenario).story
 
 
 @few
@@ -102,14 +107,16 @@ def test_who_keeps_the_rules_is_not_convicted(history: History) -> None:
     assert not violated(history)
 
 
-@pytest.mark.parametrize(
-    "invariant",
-    ["causal-order", "mutual-exclusion", "handled-once", "nothing-lost", "prompt-release", "sibling-order"],
-)
-def test_who_slips_breaks_every_rule_sooner_or_later(invariant: str) -> None:
-    slips = settings(steady, max_examples=2_000)
-    history = find(histories(orderly=False), lambda history: invariant in violated(history), settings=slips)
-    assert len(history) <= 40
+def test_who_slips_breaks_every_rule_that_an_engine_is_asked_about() -> None:
+    broken: set[str] = set()
+
+    @settings(steady, max_examples=400)
+    @given(histories(orderly=False))
+    def slip(history: History) -> None:
+        broken.update(violated(history))
+
+    slip()
+    assert broken >= {"causal-order", "handled-once", "nothing-lost", "prompt-release", "sibling-order"}
 
 
 @st.composite
