@@ -41,11 +41,13 @@ local function claim(id, mark)
 end
 
 -- Whoever follows a cycle without being on it waits for it, as for any leader that is still to come.
-local function is_on_cycle(start)
+-- And a cycle is broken in one place: while somebody has one of its members, the others wait for that.
+local function is_on_cycle(start, untouched)
   local visited, id = {}, start
   repeat
     visited[id] = true
     id = is_parked(id) and redis.call("HGET", key("leaders"), id)
+    if id and untouched and redis.call("ZSCORE", key("claims"), id) then return false end
   until not id or visited[id]
   return id == start
 end
@@ -136,7 +138,7 @@ if room > 0 then
       if not mend(id) then redis.call("ZREM", key("heads"), id) end
     elseif is_parked(leader) then
       redis.call("ZREM", key("heads"), id)
-      if is_on_cycle(id) then
+      if is_on_cycle(id, true) then
         claim(id, "!")
         keep(id, leader, "cycle")
       end

@@ -212,7 +212,7 @@ def test_ctrl_c_keeps_and_sums_up_what_was_done(files: Path) -> None:
         [*command, "--out", str(files / "results")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert "300 of 3000 seeds" in process.stdout.readline()  # it is at work by now, however slow the machine
+    assert "300 of 3,000 seeds" in process.stdout.readline()  # it is at work by now, however slow the machine
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2, err

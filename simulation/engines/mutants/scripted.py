@@ -395,6 +395,14 @@ SWEEP = (
         edits=(Edit("sweep", "  return id == start\n", "  return visited[id]\n"),),
     ),
     Mutant(
+        name="cycle-broken-twice",
+        planted="two consumers break one cycle in two places",
+        scenario="ladder/f8-cycle-broken-in-one-place.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("sweep", "if id and untouched and", "if false and"),),
+        seeds=5,
+    ),
+    Mutant(
         name="cycle-broken-once",
         planted="who has broken a cycle and failed is taken for an ordinary follower when it has rested",
         scenario="ladder/f4-cycle-fails-once.toml",
