@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 
 from reports.sentences import sentence
+from simulation.workload import IDENTITY
 
 if TYPE_CHECKING:
     from simulation.history import Entry, History
@@ -30,7 +31,6 @@ GREETINGS = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND",
 LONGEST_WORD = 48
 LONGEST_VALUE = 160
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SCOPE = re.compile(r"^\{?causim(-[0-9a-f]+)?\}?:")
 
 
@@ -61,7 +61,7 @@ class Naming:
 
     def __call__(self, text: str) -> str:
         """Return a word or a sentence as it is told."""
-        return _ID.sub(lambda found: self._names.get(found[0], found[0][:8] + "…"), _SCOPE.sub("", text))
+        return IDENTITY.sub(lambda found: self._names.get(found[0], found[0][:8] + "…"), _SCOPE.sub("", text))
 
     def sentence(self, text: str) -> str:
         """Return a sentence whose words may be keys."""
@@ -70,7 +70,7 @@ class Naming:
     def word(self, word: str) -> str:
         """Return a word of a command, shortened."""
         if word.startswith("{") and len(word) > LONGEST_WORD:
-            found = _ID.findall(word)
+            found = IDENTITY.findall(word)
             return "{" + next((self._names[i] for i in found if i in self._names), "") + " …}"
         told = self(" ".join(word.split()))
         return told if len(told) <= LONGEST_WORD else told[:LONGEST_WORD] + "…"
@@ -143,7 +143,7 @@ class _Narrator:
 
     def _names_concerned(self, commands: Sequence[Sequence[str]]) -> bool:
         text = " ".join(word for words in commands for word in words)
-        return any(self._naming(found) in self._concerned for found in _ID.findall(text))
+        return any(self._naming(found) in self._concerned for found in IDENTITY.findall(text))
 
     def _reply(self, entry: Entry) -> None:
         line = self._line_of(entry)

@@ -8,6 +8,7 @@ its name and the seed, so that a name means the same event in a history, in Redi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,9 @@ from simulation.streams import Stream
 
 UNREADABLE = b'{"id": "this message was damaged'
 """The body of an event whose payload cannot be read."""
+
+IDENTITY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""What the id of an event looks like in a key or a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ import simpy
 from simulation.ambient import Ambient
 from simulation.broker import Broker
 from simulation.consumer import Consumer, Meddler, digest, fingerprint
-from simulation.engines import Engine, decoder, resolve
+from simulation.engines import Engine, decoder, resolve, scripts_of
 from simulation.faults import Crash
 from simulation.history import Header, History, Terms
 from simulation.injection import Injector
@@ -243,7 +243,7 @@ class World:
     def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
         if not trace:
             return None
-        spelling = Spelling(getattr(self.engine, "scripts", dict)())
+        spelling = Spelling(scripts_of(self.engine))
 
         def tell(kind: str, consumer: str, details: Any) -> None:
             if kind == "command":

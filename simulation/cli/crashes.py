@@ -17,7 +17,7 @@ _SHOWN = 20
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
-    from simulation.cli.run import add_world_options
+    from simulation.cli.options import add_world_options
 
     parser = commands.add_parser(
         "crashes",

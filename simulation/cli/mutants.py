@@ -18,7 +18,7 @@ NARROWEST = 160
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
-    from simulation.cli.run import count
+    from simulation.cli.options import add_store_options, count
 
     parser = commands.add_parser(
         "mutants",
@@ -29,10 +29,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="the mutants to run (default: all)")
     parser.add_argument("--seeds", type=count, metavar="N", help="the budget of each (default: its own)")
-    parser.add_argument("--store", default="auto", help="server or embedded (default: server where it can run)")
-    parser.add_argument(
-        "--redis-server", type=Path, metavar="FILE", help="use this redis-server for the store `server`"
-    )
+    add_store_options(parser)
     parser.set_defaults(execute=execute)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
-    from simulation.cli.run import add_world_options
+    from simulation.cli.options import add_world_options
 
     parser = commands.add_parser(
         "replay",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
+from simulation.cli.options import add_where_options, add_world_options, count
 from simulation.cli.strategies import add_strategy_options, strategy_from
 
 if TYPE_CHECKING:
@@ -50,44 +51,6 @@ def register(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")
     parser.add_argument("--quiet", action="store_true", help="print only the verdicts")
     parser.set_defaults(execute=execute)
-
-
-def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
-    """Add the options that say where the runs are made: on this machine or on a cluster, not both."""
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--jobs", metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})")
-    where.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="run on the Dask cluster of this scheduler, such as tcp://host:8786; it and its workers need "
-        "this version of causim[dask], workers also the same Redis, and the module of an engine of your own",
-    )
-
-
-def add_world_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which engine runs on which store."""
-    parser.add_argument(
-        "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
-    )
-    add_store_options(parser)
-
-
-def add_store_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which Redis the runs are on."""
-    parser.add_argument(
-        "--store", default="auto", help="server, embedded, redis://host:port/db (default: server where it can run)"
-    )
-    parser.add_argument(
-        "--redis-server", type=Path, metavar="FILE", help="use this redis-server for the store `server`"
-    )
-
-
-def count(text: str) -> int:
-    """Return a count of at least 1 from an option. Raises ArgumentTypeError."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
 
 
 def execute(given: argparse.Namespace) -> int:

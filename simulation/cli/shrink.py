@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
-    from simulation.cli.run import add_world_options, count
+    from simulation.cli.options import add_world_options, count
 
     parser = commands.add_parser(
         "shrink",

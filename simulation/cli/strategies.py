@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from simulation.cli.options import count, natural
+
 if TYPE_CHECKING:
     from simulation.search.strategies import Strategy
 
@@ -27,17 +29,17 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         "likely; exhaustive: every order of a small scenario (default: seeds)",
     )
     group.add_argument(
-        "--depth", type=_count, default=3, metavar="D", help="pct: how many ordered events a bug needs (default: 3)"
+        "--depth", type=natural, default=3, metavar="D", help="pct: how many ordered events a bug needs (default: 3)"
     )
     group.add_argument(
         "--early",
-        type=_count,
+        type=natural,
         default=0,
         metavar="N",
         help="how often a timer may fire before what is pending, so that leases expire early (default: 0)",
     )
     group.add_argument(
-        "--max-faults", type=_count, default=0, metavar="N", help="how many crashes or lost replies (default: 0)"
+        "--max-faults", type=natural, default=0, metavar="N", help="how many crashes or lost replies (default: 0)"
     )
     group.add_argument(
         "--fault-kinds",
@@ -45,7 +47,7 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help=f"which faults --max-faults means (default: {','.join(FAULTS)})",
     )
-    group.add_argument("--most", type=_positive, metavar="N", help="exhaustive: stop after N runs, incomplete")
+    group.add_argument("--most", type=count, metavar="N", help="exhaustive: stop after N runs, incomplete")
 
 
 def strategy_from(given: argparse.Namespace) -> Strategy:
@@ -78,17 +80,3 @@ def strategy_words(strategy: Strategy) -> list[str]:
     if strategy.bounds.faults:
         words += ["--max-faults", str(strategy.bounds.faults), "--fault-kinds", ",".join(strategy.bounds.kinds)]
     return words
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, not {value}")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = _count(text)
-    if not value:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value

@@ -70,7 +70,7 @@ class EngineContext:
 
 
 class Engine(Protocol):
-    """One consumer's engine. `decode` and `close` may be left out."""
+    """One consumer's engine. `decode`, `scripts` and `close` may be left out."""
 
     def __init__(self, context: EngineContext) -> None:
         """Connect to Redis by way of the context."""
@@ -145,6 +145,12 @@ def _release(version: str) -> type[Engine]:
     except ReleaseUnavailable as error:
         raise UnknownEngine(f"engine 'prefect@{version}': {error}") from None
     return engine
+
+
+def scripts_of(engine: type[Engine]) -> Mapping[str, str]:
+    """Return the names of an engine's scripts by their SHA-1 digests, as far as it tells them."""
+    own: Callable[[], Mapping[str, str]] | None = getattr(engine, "scripts", None)
+    return own() if own is not None else {}
 
 
 def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:

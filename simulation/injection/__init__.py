@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from simulation.ambient import Ambient
 from simulation.broker import Broker
 from simulation.consumer import Consumer
-from simulation.engines import Engine
+from simulation.engines import Engine, scripts_of
 from simulation.faults import (
     AnyFault,
     Chance,
@@ -78,7 +78,7 @@ class Injector:
         self._world = world
         faults = world.scenario.faults
         self.book = Book(world.loop, world.history, world.streams, faults)
-        spelling = Spelling(getattr(world.engine, "scripts", dict)() if faults else {})
+        spelling = Spelling(scripts_of(world.engine) if faults else {})
         self._timetable = Timetable(self.book, world.loop, world.consumers, spelling)
         self._consumers = ConsumerActs(self.book, world.ambient)
         self._store = StoreActs(self.book, world.network, world.ambient)

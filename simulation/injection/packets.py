@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
@@ -10,8 +9,7 @@ from simulation.faults import ERRORS, ErrorReply, Latency, PacketFault, ReplyLos
 from simulation.injection.book import Book, Struck
 from simulation.injection.spelling import Spelling
 from simulation.network import Fate, Packet
-
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+from simulation.workload import IDENTITY
 
 
 class PacketStrike:
@@ -42,7 +40,8 @@ class PacketStrike:
         return None
 
     def _is_about(self, fault: PacketFault, text: str) -> bool:
-        return fault.event == "*" or any(fnmatchcase(self._name_of(found), fault.event) for found in _ID.findall(text))
+        named = map(self._name_of, IDENTITY.findall(text))
+        return fault.event == "*" or any(fnmatchcase(name, fault.event) for name in named)
 
 
 def _fate(fault: PacketFault) -> Fate:

@@ -8,7 +8,6 @@ strike proves nothing, and is never counted as survived.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Literal
 
 from simulation.consumer import Meddler
 from simulation.durations import format_duration, in_words
+from simulation.engines import scripts_of
 from simulation.faults import FAULTS, AnyFault, PacketFault
 from simulation.injection.spelling import Spelling
 from simulation.invariants import Violation
@@ -26,6 +26,7 @@ from simulation.network import Fate, Packet
 from simulation.scenario import Scenario
 from simulation.search.workers import in_parallel, own_laboratory
 from simulation.swarm import draw
+from simulation.workload import IDENTITY
 from simulation.world import Laboratory, Run, World
 
 KINDS = ("crash", "stop", "pause", "reply-lost", "request-lost")
@@ -34,7 +35,6 @@ KINDS = ("crash", "stop", "pause", "reply-lost", "request-lost")
 BY_ITSELF = {"crash": 1_000_000, "stop": 1_000_000}
 """How long a fault lasts if nobody says, in microseconds. A pause lasts longer than a lease."""
 
-_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NAMED = 3
 
 Outcome = Literal["survived", "violated", "unknown", "missed"]
@@ -230,7 +230,7 @@ class _Watch:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._spelling = Spelling(getattr(world.engine, "scripts", dict)())
+        self._spelling = Spelling(scripts_of(world.engine))
         self._within: Meddler | None = world.meddler
         self._moments: list[_Moment] = []
         self.too_late = 0
@@ -239,7 +239,7 @@ class _Watch:
 
     def _packet(self, packet: Packet, fate: Fate) -> Fate:
         spellings = [self._spelling(words) for words in packet.commands]
-        named = dict.fromkeys(found for ways in spellings for found in _ID.findall(ways[0]))
+        named = dict.fromkeys(found for ways in spellings for found in IDENTITY.findall(ways[0]))
         events = tuple(name for found in named if (name := self._world.name_of(found)) != found)
         self._keep(packet.consumer, spellings=spellings, executed=fate.deliver, events=events)
         return fate

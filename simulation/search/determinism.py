@@ -5,17 +5,16 @@ Where they do not, something outside of the simulation has a say: a clock, a ran
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 
-from simulation.search.seeds import Plan
-from simulation.search.strategies import Runner
-from simulation.world import Laboratory
+from simulation.search.seeds import Plan, Worker
+from simulation.search.workers import workers
 
 HASH_SEEDS = ("1", "2")
 
@@ -64,7 +63,7 @@ def _process(hash_seed: str, plan: Plan) -> Iterator[ProcessPoolExecutor]:
     before = os.environ.get("PYTHONHASHSEED")
     os.environ["PYTHONHASHSEED"] = hash_seed  # the child reads it when it starts, which its first task makes it do
     try:
-        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_prepare, initargs=(plan,))
+        pool = workers(1, partial(Worker.prepare, plan))
         pool.submit(os.getpid).result()
     finally:
         if before is None:
@@ -77,23 +76,9 @@ def _process(hash_seed: str, plan: Plan) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _Worker:
-    runner: Runner
-
-
-def _prepare(plan: Plan) -> None:
-    import atexit
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    laboratory = Laboratory(plan.store, plan.executable)
-    _Worker.runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
-    atexit.register(laboratory.store.close)
-
-
 def _digest(seed: int) -> str:
-    return _Worker.runner.run(seed).digest
+    return Worker.runner.run(seed).digest
 
 
 def _lines(seed: int) -> list[str]:
-    return [entry.to_json() for entry in _Worker.runner.run(seed, trace=True).history]
+    return [entry.to_json() for entry in Worker.runner.run(seed, trace=True).history]

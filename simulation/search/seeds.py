@@ -54,7 +54,7 @@ def search(
         apart: run in processes of their own even if there is only one job: a process can hold one release of an engine.
     """
     if jobs > 1 or apart:
-        yield from in_parallel(_one, seeds, jobs, partial(_prepare, plan))
+        yield from in_parallel(_one, seeds, jobs, partial(Worker.prepare, plan))
     elif laboratory is not None:
         yield from _in_turn(plan, seeds, laboratory)
     else:
@@ -68,16 +68,17 @@ def _in_turn(plan: Plan, seeds: Iterable[int], laboratory: Laboratory) -> Iterat
         yield summarise(runner.run(seed))
 
 
-class _Worker:
+class Worker:
     """What a worker process keeps between its runs."""
 
     runner: Runner
 
-
-def _prepare(plan: Plan) -> None:
-    laboratory = own_laboratory(plan.store, plan.executable)
-    _Worker.runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
+    @classmethod
+    def prepare(cls, plan: Plan) -> None:
+        """Open a store for this process, and get ready to run the plan's scenario on it."""
+        laboratory = own_laboratory(plan.store, plan.executable)
+        cls.runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
 
 
 def _one(seed: int) -> Summary:
-    return summarise(_Worker.runner.run(seed))
+    return summarise(Worker.runner.run(seed))

@@ -64,6 +64,8 @@ class Shrinker:
         self._made = 0
         self._known: set[str] = set()
         """Scenarios that were tried; none is tried twice, so that two which are equally simple do not alternate."""
+        self._last: tuple[Scenario, Scout] | None = None
+        """The scenario that was looked at last, and what was found."""
         self.complete = False
         """Whether nothing simpler is left to try."""
 
@@ -130,17 +132,22 @@ class Shrinker:
                 return found
         return None
 
-    def _explored(self, scenario: Scenario, oracle: Oracle, known: Scout, bounds: Bounds) -> Better | None:
+    def _explored(self, scenario: Scenario, oracle: Oracle, bounds: Bounds) -> Better | None:
         self._spend()
-        exploration = Exploration(oracle, bounds, known.scripts)
+        exploration = Exploration(oracle, bounds, self._scouted(scenario).scripts)
         return self._violated(self._laboratory.run(scenario, exploration=exploration))
+
+    def _scouted(self, scenario: Scenario) -> Scout:
+        """Look at a scenario once, however many of its orders are tried one after the other."""
+        if self._last is None or self._last[0] is not scenario:
+            self._last = scenario, scout(self._laboratory, scenario, scenario.seed, scenario.engine)
+        return self._last[1]
 
     def _searched(self, scenario: Scenario, tries: int, bounds: Bounds = Bounds()) -> Better | None:  # noqa: B008
         """Look for an order that violates the invariant."""
         try:
-            known = scout(self._laboratory, scenario, scenario.seed, scenario.engine)
-            for oracle in _orders(tries, known.steps):
-                found = self._explored(scenario, oracle, known, bounds)
+            for oracle in _orders(tries, self._scouted(scenario).steps):
+                found = self._explored(scenario, oracle, bounds)
                 if found:
                     return found
         except EngineFailed:
@@ -177,9 +184,9 @@ class Shrinker:
         return self._same_order(candidate, best) or self._another_order(candidate, best)
 
     def _same_order(self, candidate: Scenario, best: Better) -> Better | None:
-        self._spend()
+        choices, bounds = best.replay.choices, best.replay.bounds
         try:
-            return self._violated(replace(best.replay, scenario=candidate).perform(self._laboratory))
+            return self._drawn(candidate, 1) if choices is None else self._explored(candidate, Listed(choices), bounds)
         except EngineFailed:
             return None
 
@@ -193,12 +200,11 @@ class Shrinker:
         if best.replay.choices is None:
             return best
         scenario, bounds = best.replay.scenario, best.replay.bounds
-        known = scout(self._laboratory, scenario, scenario.seed, scenario.engine)
         improved = True
         while improved:
             improved = False
             for choices in fewer(best.replay.choices or ()):
-                found = self._explored(scenario, Listed(choices), known, bounds)
+                found = self._explored(scenario, Listed(choices), bounds)
                 if found and _weight(found) < _weight(best):
                     best, improved = found, True
                     break

@@ -28,8 +28,7 @@ def in_parallel(
         jobs: how many workers.
         prepare: what each worker does once, before its first piece.
     """
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(prepare,))
+    pool = workers(jobs, prepare)
     try:
         running: set[Future[Result]] = set()
         for piece in pieces:
@@ -42,6 +41,12 @@ def in_parallel(
             yield from (future.result() for future in done)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def workers(jobs: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
+    """Return a pool of new processes, each prepared before its first piece of work."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(prepare,))
 
 
 def own_laboratory(store: str, executable: Path | None) -> Laboratory:

@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio
 
 from ordering import EventArrivedEarly, Policy
-from tests.ordering.conftest import Fleet, Recorder, event, socket  # noqa: F401  # fixtures
+from tests.ordering.conftest import Fleet, Recorder, event
 
 GUIDE = Path("docs/engine.md").read_text(encoding="utf-8")
 COUNT = 100
@@ -43,7 +43,7 @@ async def scripts_run(client: Any) -> int:
         ("in batches of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
     ],
 )
-async def test_the_round_trips_are_as_many_as_the_guide_says(row: str, events: list[Any], socket: str) -> None:  # noqa: F811
+async def test_the_round_trips_are_as_many_as_the_guide_says(row: str, events: list[Any], socket: str) -> None:
     clients = [redis.asyncio.Redis(unix_socket_path=socket) for _ in range(2)]
     await clients[0].flushall()
     handler = Recorder(Fleet(lambda: clients[0]).engine())

@@ -13,7 +13,6 @@ import pytest
 
 from simulation import load
 from tests.docs.blocks import Block, blocks, check, follow
-from tests.ordering.conftest import socket  # noqa: F401  # a redis-server of the tests' own, as a fixture
 
 DOCS = Path("docs").resolve()
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -46,7 +45,7 @@ def test_a_page_does_what_it_says(name: str, said: Any) -> None:
 
 def test_the_engines_guide_works_on_a_redis_server(
     said: Any,
-    socket: str,  # noqa: F811
+    socket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REDIS_URL", f"unix://{socket}")

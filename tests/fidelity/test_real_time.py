@@ -7,11 +7,7 @@ takes an event.
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +15,6 @@ import pytest
 import redis.asyncio
 
 from simulation import History, Laboratory, Scenario, judge, loads
-from simulation.servers import bundled_server
 from tests.fidelity.realtime import RealWorld
 
 WORLD = """
@@ -50,23 +45,6 @@ SCENES = {
 """What is published when. Whatever waits has all been parked before its leader comes."""
 
 Connect = Callable[..., redis.asyncio.Redis]
-
-
-@pytest.fixture(scope="module")
-def socket() -> Iterator[str]:
-    """The address of a redis-server in real time."""
-    with tempfile.TemporaryDirectory(prefix="causim-real-") as folder:
-        address = f"{folder}/redis"
-        arguments = [bundled_server(), "--port", "0", "--unixsocket", address, "--save", "", "--dir", folder]
-        process = subprocess.Popen([str(a) for a in arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            while not Path(address).exists():
-                assert process.poll() is None, "the redis-server has ended"
-                time.sleep(0.005)
-            yield address
-        finally:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,27 +13,8 @@ import pytest
 import redis.asyncio
 
 from ordering import CausalOrdering, Policy, ReceivedEvent
-from simulation.servers import bundled_server
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def socket() -> Iterator[str]:
-    """The address of a redis-server of the tests' own."""
-    with tempfile.TemporaryDirectory(prefix="causim-test-") as folder:
-        address = f"{folder}/redis"
-        arguments = [bundled_server(), "--port", "0", "--unixsocket", address, "--save", "", "--dir", folder]
-        process = subprocess.Popen([str(a) for a in arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(2_000):
-                if Path(address).exists():
-                    break
-                time.sleep(0.005)
-            yield address
-        finally:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture(params=["server", "embedded"])

@@ -1,0 +1,53 @@
+"""Options that several commands have, and what they accept."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
+    """Add the options that say where the runs are made: on this machine or on a cluster, not both."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})")
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on the Dask cluster of this scheduler, such as tcp://host:8786; it and its workers need "
+        "this version of causim[dask], workers also the same Redis, and the module of an engine of your own",
+    )
+
+
+def add_world_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which engine runs on which store."""
+    parser.add_argument(
+        "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
+    )
+    add_store_options(parser)
+
+
+def add_store_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which Redis the runs are on."""
+    parser.add_argument(
+        "--store", default="auto", help="server, embedded, redis://host:port/db (default: server where it can run)"
+    )
+    parser.add_argument(
+        "--redis-server", type=Path, metavar="FILE", help="use this redis-server for the store `server`"
+    )
+
+
+def count(text: str) -> int:
+    """Return a count of at least 1 from an option. Raises ArgumentTypeError."""
+    return _at_least(1, text)
+
+
+def natural(text: str) -> int:
+    """Return a number of at least 0 from an option. Raises ArgumentTypeError."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    value = int(text)
+    if value < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}, not {value}")
+    return value
