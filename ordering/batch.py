@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from ordering.causal import CausalOrdering
@@ -106,7 +107,8 @@ async def _complete(
     if not pairs:
         return []
     fields = json.dumps([(id_of(grant.event), grant.token, digest_of(id_of(grant.event))) for _, grant in pairs])
-    replies = await brought_to_its_end(ordering._call("complete_many", fields, rules_of(ordering.policy)))
+    ask = partial(ordering._call, "complete_many", fields, rules_of(ordering.policy))
+    replies = await brought_to_its_end(ask)
     waiting = []
     for (i, grant), reply in zip(pairs, replies, strict=True):
         word, queue = words(reply)

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -157,7 +158,7 @@ class CausalOrdering:
         """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
         grant = self._desk.held.pop(id_of(event), None)
         token = grant.token if grant else self._token()
-        reply = words(await brought_to_its_end(self._complete(id_of(event), token, "", "", "")))
+        reply = words(await brought_to_its_end(partial(self._complete, id_of(event), token, "", "", "")))
         if reply[0] == "lost":
             raise self.errors.lost(event)
         claim = self._token()
@@ -284,7 +285,7 @@ class CausalOrdering:
         token = self._token()
         asked = json.dumps(self._asked(event, token))
         mode = "causal" if causal else "alone"
-        request = self._call("begin", asked, payload_of(event), rules_of(self.policy), mode)
+        ask = partial(self._call, "begin", asked, payload_of(event), rules_of(self.policy), mode)
 
         async def give_back(reply: Any) -> None:
             grant = self._answered(event, token, words(reply))[1]
@@ -294,7 +295,7 @@ class CausalOrdering:
             if queue:
                 await self._abandon(leader_of(event))
 
-        return self._answered(event, token, words(await brought_to_its_end(request, give_back)))
+        return self._answered(event, token, words(await brought_to_its_end(ask, give_back)))
 
     def _asked(self, event: Any, token: str) -> tuple[str, ...]:
         """Return what the scripts must know about an event to decide about it."""

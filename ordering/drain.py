@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ordering.leases import Grant
@@ -71,8 +72,8 @@ class Drain:
         ordering, identity = self._ordering, id_of(grant.event)
         leader, token, _ = self._stack[-1] if self._stack else ("", "", 0)
         following = ordering._token()
-        request = ordering._complete(identity, grant.token, leader, token, following)
-        reply = await self._answer(request, following, identity, level)
+        ask = partial(ordering._complete, identity, grant.token, leader, token, following)
+        reply = await self._answer(ask, following, identity, level)
         if reply[0] == "lost":
             raise ordering.errors.lost(grant.event)
         return await self._take(reply, following, identity, level) or await self._next()
@@ -84,15 +85,15 @@ class Drain:
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            request = ordering._call("advance", leader, token, following, *times)
-            reply = await self._answer(request, following, "", level)
+            ask = partial(ordering._call, "advance", leader, token, following, *times)
+            reply = await self._answer(ask, following, "", level)
             if reply[0] == "lost":  # somebody took the queue over: it is his now
                 self._stack.pop()
             elif taken := await self._take(reply, following, "", level):
                 return taken
         return None, 0
 
-    async def _answer(self, request: Coroutine[Any, Any, Any], token: str, completed: str, level: int) -> list[str]:
+    async def _answer(self, ask: Callable[[], Awaitable[Any]], token: str, completed: str, level: int) -> list[str]:
         """Return the answer to a request for the next event; whoever is stopped meanwhile gives back what it gave."""
 
         async def give_back(answer: Any) -> None:
@@ -100,7 +101,7 @@ class Drain:
             if reply[0] != "lost" and (taken := await self._take(reply, token, completed, level)):
                 await self._ordering._fail(taken[0], counts=False)
 
-        return words(await brought_to_its_end(request, give_back))
+        return words(await brought_to_its_end(ask, give_back))
 
     async def _take(self, reply: list[str], token: str, completed: str, level: int) -> tuple[Grant, int] | None:
         """Read what was handed out, and keep the stack to the queues that are unfinished."""

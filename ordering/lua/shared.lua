@@ -231,7 +231,10 @@ local function after_leader(e, rules, parked_behind)
     return {"granted", grant(e.id, e.token, parked_behind, rules.lease, rules.keep), drain}
   end
   park(e.id, e.leader, e.occurred, e.payload)
-  if draining then return {"parked"} end
+  if draining then
+    if redis.call("HGET", key("drainers"), e.leader) == e.token then return {"drain", e.token} end
+    return {"parked"}
+  end
   drain_by(e.leader, e.token, rules.lease)
   return {"drain", e.token}
 end
@@ -270,7 +273,10 @@ local function decide(e, rules, together)
   end
   local owner, fence = parse_lease(state[2])
   if owner == e.token then
+    -- Asked again: the reply was lost, and with it whose queue came along.
     redis.call("PEXPIRE", key("processing:" .. e.id), rules.lease)
+    local drainer = follows and redis.call("HGET", key("drainers"), e.leader)
+    if drainer and (drainer == e.token or drainer == e.claim) then return {"granted", fence, drainer} end
     return {"granted", fence}
   end
   if owner then return {"held"} end
