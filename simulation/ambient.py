@@ -2,7 +2,9 @@
 
 A foreign engine reads `datetime.now()`, `time.time()`, `uuid4()`, `os.urandom()` and `random` wherever it likes.
 Inside `Ambient` each of these has an owner: clocks show virtual time, as skewed as the current process's clock is,
-and randomness comes from the streams of the run. Outside, nothing is changed.
+and randomness comes from the streams of the run. Outside, nothing is changed. A run takes place in one thread; another
+thread of the same program, such as those of a notebook's kernel, gets the operating system's own random bytes, so that
+it cannot disturb the run.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import random
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -74,7 +77,9 @@ class Ambient:
         return self._epoch_ns + now * 1_000
 
     def urandom(self, size: int) -> bytes:
-        """Return random bytes from the stream of the current process."""
+        """Return random bytes from the stream of the current process, or real ones to another thread."""
+        if threading.get_ident() != self._thread:
+            return self._before[0](size)
         process = current_process.get()
         stream = self._streams[f"ambient/{process.name if process else 'world'}"]
         return b"".join(stream.bytes(min(64, size - start)) for start in range(0, size, 64))
@@ -83,6 +88,7 @@ class Ambient:
         self._travel = time_machine.travel(self._epoch, tick=False)
         self._travel.start()
         time_machine.traveller_stack[-1] = _Clock(self)
+        self._thread = threading.get_ident()
         self._before = os.urandom, _random._urandom, random.getstate()
         os.urandom = _random._urandom = self.urandom
         random.seed(self._streams["ambient/random"].bytes(16))

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from heapq import heapify, heappop
+from itertools import count
 from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 import simpy
@@ -124,6 +125,32 @@ class VirtualTime(simpy.Environment):
             self.cancelled = 0
 
 
+class _Task(asyncio.Task[T]):
+    """A task whose hash is its number in the run, and not its address.
+
+    Sets of tasks are walked through by hash: a TaskGroup cancels its members in that order, and `asyncio.wait` returns
+    such a set. By address, that order would be another one in another process.
+    """
+
+    __slots__ = ("_number",)
+    _number: int
+
+    def __hash__(self) -> int:
+        try:
+            return self._number
+        except AttributeError:
+            self._number = next(self.get_loop().numbers)  # type: ignore[attr-defined]
+            return self._number
+
+
+class _Future(asyncio.Future[T]):
+    """A future whose hash is its number in the run, as that of a task is."""
+
+    __slots__ = ("_number",)
+
+    __hash__ = _Task.__hash__
+
+
 _Base: Any = asyncio.AbstractEventLoop  # most of it is never needed in here, and is refused when called
 
 
@@ -140,6 +167,8 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         self.network: Dialler | None = None
         self.failures: list[dict[str, Any]] = []
         """Contexts of exceptions that nobody handled, as asyncio reports them."""
+        self.numbers = count()
+        """What tasks and futures are numbered by, in the order in which somebody asks for their hash."""
         self._world = Context()
         self._closed = False
         self._running = False
@@ -247,7 +276,7 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a new future of this loop."""
-        return asyncio.Future(loop=self)
+        return _Future(loop=self)
 
     def create_task(
         self,
@@ -258,7 +287,7 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         **_: Any,
     ) -> asyncio.Task[T]:
         """Return a new task that runs the coroutine on this loop."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        return _Task(coro, loop=self, name=name, context=context)
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run the function now: a thread would bring a clock and a schedule of its own."""

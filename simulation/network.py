@@ -12,7 +12,7 @@ This file does not know what a consumer or an engine is, and draws from one stre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,8 +21,9 @@ from typing import Any, Protocol, Self
 import hiredis
 
 from simulation.distributions import Distribution
+from simulation.faketime import QUESTIONS
 from simulation.loop import Process, SimulatedLoop
-from simulation.scripts import ABOUT_SCRIPTS, Scripts
+from simulation.scripts import ABOUT_SCRIPTS, EVAL, EVALSHA, Scripts
 from simulation.servers import Link, Store, command
 from simulation.steps import EVERYTHING, Steps
 from simulation.streams import Stream, Streams
@@ -33,6 +34,10 @@ BLOCKING = frozenset({b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BRPOPLPUSH", b
 GREETING = frozenset({b"HELLO", b"AUTH", b"SELECT", b"CLIENT", b"PING"})
 MAY_BLOCK = frozenset({b"XREAD", b"XREADGROUP"})
 
+MANY_QUESTIONS = EVAL | EVALSHA | {b"FCALL", b"EXEC"}
+"""Commands that ask for the time without bound: each command within them does."""
+
+_PORTION = QUESTIONS // 10
 _GIST = 60
 """How many characters tell one command from another."""
 
@@ -369,21 +374,27 @@ class Wire(asyncio.Transport):
         verbs = {c[0].upper() for c in packet.commands}
         if verbs & BLOCKING or (verbs & MAY_BLOCK and _blocks(packet)):
             return b"-ERR a blocking command cannot run in virtual time; poll instead\r\n" * len(packet.commands)
-        store = self._network.store
-        store.set_time(self._network.loop.now)
+        store, now = self._network.store, self._network.loop.now
+        store.set_time(now)
         commands = self._network.scripts.admit(packet.commands) if verbs & ABOUT_SCRIPTS else packet.commands
-        request = b"".join(command(*words) for words in commands)
         if verbs & SUBSCRIBING and not self._listens:
             self._listens = True
             self._network.listen(self)
         if self._listens:
-            self.link.send(request)
+            self.link.send(b"".join(command(*words) for words in commands))
             store.settle(turns=2)
             return self.link.pushed()
-        reply = self.link.execute(request, len(packet.commands))
+        if len(commands) == 1:
+            reply = self.link.execute(command(*commands[0]), 1)
+        else:
+            reply = b"".join(self._execute_at(now, few) for few in _few_at_a_time(commands))
         if verbs & PUBLISHING:
             self._network.carry_pushes()
         return reply
+
+    def _execute_at(self, now: int, commands: Sequence[Sequence[bytes]]) -> bytes:
+        self._network.store.set_time(now)
+        return self.link.execute(b"".join(command(*words) for words in commands), len(commands))
 
     def _reply(self, reply: bytes, fate: Fate) -> None:
         network = self._network
@@ -467,6 +478,15 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
+
+
+def _few_at_a_time(commands: Sequence[Sequence[bytes]]) -> Iterator[Sequence[Sequence[bytes]]]:
+    """Divide a packet into portions in which a server in virtual time asks for the time less often than it may."""
+    first = 0
+    for i, words in enumerate(commands, start=1):
+        if i - first == _PORTION or words[0].upper() in MANY_QUESTIONS or i == len(commands):
+            yield commands[first:i]
+            first = i
 
 
 def _blocks(packet: Packet) -> bool:

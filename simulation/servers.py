@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 
 import hiredis
 
+from simulation.faketime import FakeClock
 from simulation.replication import Replica
 
 EPOCH = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
@@ -247,7 +248,7 @@ class _SocketStore:
 class ServerStore(_SocketStore):
     """A private redis-server in virtual time: its TIME and every TTL follow the simulation's clock.
 
-    The clock is a file that libfaketime, preloaded into the server, reads each time the server asks for the time.
+    How it does so is told in `faketime.py`.
     """
 
     name = "server"
@@ -258,21 +259,23 @@ class ServerStore(_SocketStore):
         self._replica: Replica | None = None
         self._follows = False
         self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
-        self._epoch = EPOCH
+        self._epoch_us = _microseconds(EPOCH)
         self._shown = -1
         self._starved = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._clock: FakeClock | None = None
         try:
-            self._clock = os.open(self._directory / "clock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._clock = _fake_clock()
             self.set_time(0)
-            self._start(executable or bundled_server())
+            self._start(executable or bundled_server(), self._clock)
             super().__init__()
+            self._clock.conceal()
             self._probe()
         except BaseException:
             self.close()
             raise
 
-    def _start(self, executable: Path) -> None:
+    def _start(self, executable: Path, clock: FakeClock) -> None:
         address = self._directory / "redis"
         arguments = [
             *(str(executable), "--port", "0", "--unixsocket", str(address)),
@@ -285,11 +288,7 @@ class ServerStore(_SocketStore):
         ]
         environment = {
             **{k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "HOME")},
-            "LD_PRELOAD": str(_faketime_library()),
-            "FAKETIME_TIMESTAMP_FILE": str(self._directory / "clock"),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "TZ": "UTC",
+            **clock.environment,
         }
         log = (self._directory / "log").open("wb")
         try:
@@ -324,14 +323,15 @@ class ServerStore(_SocketStore):
         for seconds in (1, 1_000_000):
             self.set_time(seconds * 1_000_000)
             shown = self.ask(command("TIME"))
-            expected = int((self._epoch + timedelta(seconds=seconds)).timestamp())
+            expected = self._epoch_us // 1_000_000 + seconds
             if not isinstance(shown, list) or int(shown[0]) != expected:
                 raise StoreUnavailable(f"redis-server {self.version} does not follow the virtual clock")
         self.set_time(0)
 
     def begin(self, epoch: datetime) -> None:
         """Forget all data, and set the clock to the start of a run."""
-        self._epoch, self._shown, self._shift, self._follows = epoch, -1, 0, False
+        self._epoch_us = _microseconds(epoch)
+        self._shown, self._shift, self._follows = -1, 0, False
         self.set_time(0)
         self._control.execute(command("FLUSHALL"), 1)  # scripts stay, compiled: see `scripts.py`
         if self._starved:
@@ -369,15 +369,13 @@ class ServerStore(_SocketStore):
 
     def set_time(self, now: int) -> None:
         """Show the server `now` microseconds after the epoch."""
-        if now == self._shown:
-            return
-        if self._follows and self._replica is not None:
-            self.settle()
-            self._replica.catch_up(self._shown)
-        self._shown = now
-        instant = self._epoch + timedelta(microseconds=now + self._shift)
-        # libfaketime reads the fraction as a double and truncates: half a microsecond more makes it exact.
-        os.pwrite(self._clock, instant.strftime("%Y-%m-%d %H:%M:%S.%f5").encode(), 0)
+        if now != self._shown:
+            if self._follows and self._replica is not None:
+                self.settle()
+                self._replica.catch_up(self._shown)
+            self._shown = now
+        assert self._clock is not None
+        self._clock.show(self._epoch_us + now + self._shift)
 
     @contextmanager
     def nearby(self) -> Iterator[None]:
@@ -407,8 +405,10 @@ class ServerStore(_SocketStore):
             self._process.kill()
             self._process.wait()
             self._process = None
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
         if self._directory.exists():
-            os.close(self._clock)
             shutil.rmtree(self._directory, ignore_errors=True)
 
 
@@ -466,6 +466,17 @@ class RemoteStore(_SocketStore):
     def close(self) -> None:
         """Close the control connection."""
         self._control.close()
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _fake_clock() -> FakeClock:
+    try:
+        return FakeClock(_faketime_library())
+    except OSError as error:
+        raise StoreUnavailable(f"no shared memory to keep a server's clock in: {error}") from None
 
 
 def _answers(address: Path) -> bool:

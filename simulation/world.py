@@ -267,11 +267,14 @@ class World:
                     raise KeyboardInterrupt
                 self._finish()
         finally:
+            # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
+            # they keep the world's, which nobody reads any more.
+            history = History(self.history.header, self.history.entries)
             self._clean_up()
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
         counts = Counts(self.network.commands, self.network.packets, self._published, self.loop.now)
-        return Run(self.scenario, self.history, counts, self.injector.book.silent, self.steps)
+        return Run(self.scenario, history, counts, self.injector.book.silent, self.steps)
 
     def _begin(self) -> None:
         if self.steps is not None and self.steps.exploration.scripts:
@@ -401,10 +404,7 @@ class World:
         closed = logging.root.manager.disable
         logging.disable(logging.CRITICAL)
         try:
-            # The dead may still write, by way of whoever holds the history, and in any order: nobody reads it.
-            self.history.entries, written = [], self.history.entries
             self.loop.close()
-            self.history.entries = written
         finally:
             logging.disable(closed)
         self.network.close()

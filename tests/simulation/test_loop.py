@@ -186,3 +186,38 @@ def test_a_connection_without_a_network_is_refused() -> None:
     loop = SimulatedLoop()
     with pytest.raises(OSError, match="no network"):
         loop.run_until_complete(asyncio.open_connection("redis", 6379))
+
+
+def test_a_task_group_cancels_its_members_in_the_same_order_wherever_they_lie_in_memory() -> None:
+    async def member(number: int, cancelled: list[int]) -> None:
+        try:
+            await asyncio.sleep(1_000)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+
+    async def group(cancelled: list[int]) -> None:
+        async with asyncio.TaskGroup() as members:
+            for number in range(20):
+                members.create_task(member(number, cancelled))
+            await asyncio.sleep(1)
+            raise LookupError
+
+    orders = []
+    ballast: list[object] = []
+    for turn in range(5):
+        ballast += [bytearray(100 + 37 * turn + i) for i in range(1_000)]  # so that the tasks lie elsewhere
+        cancelled: list[int] = []
+        with contextlib.suppress(ExceptionGroup):
+            SimulatedLoop().run_until_complete(group(cancelled))
+        orders.append(cancelled)
+    assert len(orders[0]) == 20
+    assert orders == orders[:1] * 5
+
+
+def test_a_set_of_tasks_or_futures_is_walked_in_the_order_of_their_numbers() -> None:
+    loop = SimulatedLoop()
+    futures = [loop.create_future() for _ in range(6)]
+    assert list(set(futures)) == futures
+    assert [hash(future) for future in futures] == list(range(6))
+    assert futures[0] != futures[1]

@@ -49,6 +49,23 @@ def test_a_round_trip_takes_two_latencies(server: Store) -> None:
     assert loop.run_until_complete(story()) == 1_000
 
 
+BUSY_SCRIPT = "for i = 1, 2000 do redis.call('SET', KEYS[1], i) end return redis.call('TIME')"
+"""Asks for the time so often that the server's clock moves on by itself, by more than a microsecond."""
+
+
+@pytest.mark.parametrize("words", [("TIME",), ("EVAL", BUSY_SCRIPT, 1, "key")])
+def test_no_time_passes_within_a_packet(server: Store, words: tuple[str | int, ...]) -> None:
+    loop, _ = world(server)
+
+    async def story() -> set[tuple[int, int]]:
+        pipeline = Client(host="redis").pipeline(transaction=False)
+        for _ in range(600 if words == ("TIME",) else 5):
+            pipeline.execute_command(*words)
+        return {tuple(map(int, shown)) for shown in await pipeline.execute()}
+
+    assert len(loop.run_until_complete(story())) == 1
+
+
 def test_packets_of_one_wire_never_overtake_each_other(server: Store) -> None:
     loop, _ = world(server, Uniform(1, 50_000))
 

@@ -1,5 +1,7 @@
 """The stores: a clock exact to the microsecond, runs that start empty, orders that no hash seed decides."""
 
+import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -88,11 +90,18 @@ def test_a_server_that_cannot_start_is_named_with_its_reason(tmp_path: Path) -> 
         ServerStore(broken)
 
 
+def shared_by(*processes: int) -> list[str]:
+    """Return the names in shared memory that name one of these processes."""
+    names = [path.name for path in Path("/dev/shm").iterdir()]
+    return [name for name in names if set(re.findall(r"\d+", name)) & set(map(str, processes))]
+
+
 def test_a_server_leaves_nothing_behind() -> None:
     store = ServerStore()
     directory, process = store._directory, store._process
     assert directory.exists()
     assert process is not None
+    assert not shared_by(os.getpid(), process.pid)  # from the start: whoever is killed leaves nothing either
     store.close()
     assert not directory.exists()
     assert process.poll() is not None
