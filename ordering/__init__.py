@@ -13,6 +13,7 @@ from ordering.causal import CausalOrdering, EventProcessingCompletion
 from ordering.errors import EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, LeaseLost, MaxDepthExceeded
 from ordering.events import Event, ReceivedEvent
 from ordering.leases import fencing_token
+from ordering.partitions import PartitionedOrdering, by_resource
 from ordering.policy import (
     IN_FLIGHT_EVENT_TIMEOUT,
     MAX_DEPTH_OF_PRECEDING_EVENT,
@@ -36,7 +37,9 @@ __all__ = [
     "EventProcessingCompletion",
     "LeaseLost",
     "MaxDepthExceeded",
+    "PartitionedOrdering",
     "Policy",
     "ReceivedEvent",
+    "by_resource",
     "fencing_token",
 ]

@@ -87,8 +87,9 @@ class Engine(Protocol):
 
 BUILT_IN: Mapping[str, tuple[str, str]] = {
     "native": ("simulation.engines.native:NativeEngine", "the engine of this project, package `ordering`"),
-    "native-steps": ("simulation.engines.steps:StepwiseEngine", "the same by its single steps, one script each"),
+    "native-steps": ("simulation.engines.steps:StepwiseEngine", "the same by its single steps: siblings may overtake"),
     "native-batches": ("simulation.engines.batches:BatchEngine", "the same, given many events at a time"),
+    "native-partitions": ("simulation.engines.partitions:PartitionEngine", "the same, its events divided by chain"),
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
 }

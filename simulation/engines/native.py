@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -46,7 +46,7 @@ class NativeEngine:
 
     def __init__(self, context: EngineContext) -> None:
         policy = context.policy
-        self._ordering = self.ordering(
+        self._ordering = self._open(
             context.scope,
             redis=context.connect(),
             policy=Policy(
@@ -57,9 +57,18 @@ class NativeEngine:
             ),
             token=context.token,
         )
-        _tell(self._ordering, context.given_up)
+        for one in self._parts():
+            _tell(one, context.given_up)
         self._effect = context.effect
         self._plain = context.handler == "plain"
+
+    def _open(self, scope: str, **options: Any) -> Any:
+        """Return the ordering that this is a consumer of."""
+        return self.ordering(scope, **options)
+
+    def _parts(self) -> Sequence[CausalOrdering]:
+        """Return the orderings that it consists of."""
+        return [self._ordering]
 
     async def handle(self, event: Any) -> Outcome:
         """Handle one delivery: parked and seen events are to be acknowledged, a held one is not."""

@@ -1,0 +1,190 @@
+"""One scope spread over several hash slots, so that the nodes of a Redis Cluster share its load.
+
+What an ordering decides at once must lie in one hash slot, so one `CausalOrdering` is the load of one node. Chains of
+events that have nothing to do with each other need not be decided together: here each event belongs to one of several
+orderings, its partition, by a rule that the user chooses.
+
+The rule must put an event and the one that it follows into the same partition. Prefect's events follow events of the
+same resource, so `by_resource` does; a rule that names the root of an event's chain does too. A follower that its rule
+has put apart from its leader waits for the lookback, as for a leader that never came, and is reported then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from hashlib import sha1
+from typing import Any, TypeVar
+from uuid import UUID
+
+from ordering.causal import CausalOrdering, EventProcessingCompletion
+from ordering.drain import Handler
+from ordering.terms import leader_of, order_of
+
+logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+
+def by_resource(event: Any) -> str:
+    """Return the id of the resource that an event is about, as Prefect's events name it.
+
+    Raises ValueError if it names none.
+    """
+    identity = event.resource.get("prefect.resource.id")
+    if not identity:  # all such events would share one partition, and nobody would know why the load is not shared
+        raise ValueError(f"event {event.id} names no resource: give PartitionedOrdering a rule of your own, by=…")
+    return str(identity)
+
+
+class PartitionedOrdering:
+    """An ordering with the interface of `CausalOrdering`, of which each event belongs to one of several partitions.
+
+    Args:
+        scope: separates this ordering from others on the same cluster.
+        partitions: how many there are. All consumers must agree; to change it, let the waitlist run empty first.
+        by: what an event belongs to; events of which it says the same are in the same partition.
+        options: what every partition is made with: `redis`, `policy`, `event_type`, `token`.
+
+    Raises ValueError if there is no partition.
+    """
+
+    ordering: type[CausalOrdering] = CausalOrdering
+    """What each partition is."""
+
+    def __init__(self, scope: str, *, partitions: int, by: Callable[[Any], str] = by_resource, **options: Any) -> None:
+        if partitions < 1:
+            raise ValueError(f"partitions must be at least 1, not {partitions}")
+        self.scope = scope
+        self.partitions = [self.ordering(f"{scope}:{i}", **options) for i in range(partitions)]
+        self._by = by
+
+    def partition_of(self, event: Any) -> CausalOrdering:
+        """Return the ordering that an event belongs to: the same in every process."""
+        name = str(self._by(event)).encode()
+        return self.partitions[int(sha1(name, usedforsecurity=False).hexdigest()[:8], 16) % len(self.partitions)]
+
+    # -- one step at a time ----------------------------------------------------------------------------------
+
+    async def event_has_been_seen(self, event: UUID | Any) -> bool:
+        """Return whether the event was handled, as far as that is remembered."""
+        return any(await _all(p.event_has_been_seen(event) for p in self._where(event)))
+
+    async def event_has_started_processing(self, event: UUID | Any) -> bool:
+        """Return whether somebody holds the event."""
+        return any(await _all(p.event_has_started_processing(event) for p in self._where(event)))
+
+    def _where(self, event: UUID | Any) -> Sequence[CausalOrdering]:
+        """Return the partitions in which an event may be: an id alone says nothing about it."""
+        return self.partitions if isinstance(event, UUID) else [self.partition_of(event)]
+
+    async def record_event_as_processing(self, event: Any) -> bool:
+        """Take the lease on an event, whatever it follows; return False if it is held or was handled."""
+        return await self.partition_of(event).record_event_as_processing(event)
+
+    async def forget_event_is_processing(self, event: Any) -> None:
+        """Give the lease on an event back, if it is ours."""
+        await self.partition_of(event).forget_event_is_processing(event)
+
+    async def record_event_as_seen(self, event: Any) -> None:
+        """Remember that an event was handled."""
+        await self.partition_of(event).record_event_as_seen(event)
+
+    async def record_follower(self, event: Any) -> None:
+        """Park an event until the one that it follows was handled."""
+        await self.partition_of(event).record_follower(event)
+
+    async def forget_follower(self, follower: Any) -> None:
+        """Forget that an event is parked."""
+        await self.partition_of(follower).forget_follower(follower)
+
+    async def get_followers(self, leader: Any) -> list[Any]:
+        """Return the events that are parked behind this one, in the order they occurred."""
+        return await self.partition_of(leader).get_followers(leader)
+
+    async def followers_by_id(self, follower_ids: list[UUID]) -> list[Any]:
+        """Return the parked events with these ids, in the order they occurred."""
+        found = await _all(p.followers_by_id(follower_ids) for p in self.partitions)
+        return sorted((event for events in found for event in events), key=order_of)
+
+    async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
+        """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
+        return await self.partition_of(event).complete_event_and_get_followers(event)
+
+    async def get_lost_followers(self) -> list[Any]:
+        """Return events of all partitions that wait in vain, claimed for the caller.
+
+        A partition that cannot be reached is reported and left out. Raises its error if that is so of all of them.
+        """
+        asked = (p.get_lost_followers() for p in self.partitions)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        lost: list[Any] = []
+        errors: list[BaseException] = []
+        for partition, answer in zip(self.partitions, answers, strict=True):
+            if isinstance(answer, BaseException):
+                errors.append(answer)
+                logger.error("The lost followers of scope %r cannot be asked for: %r", partition.scope, answer)
+                continue
+            lost += answer
+            await self._report_misplaced(partition, answer)
+        if len(errors) == len(self.partitions):
+            raise errors[0]
+        return sorted(lost, key=order_of)
+
+    async def _report_misplaced(self, partition: CausalOrdering, lost: Sequence[Any]) -> None:
+        for event in lost:
+            leader = leader_of(event)
+            if not leader or await partition.event_has_been_seen(UUID(leader)):
+                continue
+            if await self.event_has_been_seen(UUID(leader)):
+                logger.error(
+                    "Event %s of scope %r has waited for %s, which was handled in another partition: "
+                    "the rule that divides events puts an event and the one that it follows apart",
+                    event.id,
+                    self.scope,
+                    leader,
+                    extra={"event_id": str(event.id), "follows": leader, "scope": self.scope},
+                )
+
+    async def wait_for_leader(self, event: Any) -> None:
+        """Return if the event may be handled now, else park it. Raises EventArrivedEarly."""
+        await self.partition_of(event).wait_for_leader(event)
+
+    # -- the whole of it -------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def event_is_processing(self, event: Any) -> AsyncIterator[EventProcessingCompletion]:
+        """Hold the lease on an event inside the context, and complete it after success."""
+        async with self.partition_of(event).event_is_processing(event) as completion:
+            yield completion
+
+    def preceding_event_confirmed(
+        self, handler: Handler, event: Any, depth: int = 0
+    ) -> AbstractAsyncContextManager[None]:
+        """Let the body handle the event, if what it follows was handled; then handle what it has released."""
+        return self.partition_of(event).preceding_event_confirmed(handler, event, depth)
+
+    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Any]:
+        """Handle many events at once, those of different partitions at the same time; see `ordering.batch`."""
+        parts: dict[CausalOrdering, list[int]] = {}
+        for place, event in enumerate(events):
+            parts.setdefault(self.partition_of(event), []).append(place)
+        answers = await _all(
+            partition.handle_batch(handler, [events[place] for place in places]) for partition, places in parts.items()
+        )
+        outcomes: list[Any] = [None] * len(events)
+        for places, words in zip(parts.values(), answers, strict=True):
+            for place, word in zip(places, words, strict=True):
+                outcomes[place] = word
+        return outcomes
+
+
+async def _all(asked: Iterable[Awaitable[Answer]]) -> list[Answer]:
+    """Ask several partitions at once; if one fails, end only when all have answered."""
+    answers: list[Answer] = []
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        answers.append(answer)
+    return answers

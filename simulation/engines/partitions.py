@@ -1,0 +1,33 @@
+"""The engine of this project, spread over several partitions, as on a Redis Cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ordering import CausalOrdering, PartitionedOrdering, by_resource
+from simulation.engines.native import NativeEngine
+
+PARTITIONS = 4
+_GENERATED = "causim.event"
+
+
+def chain_of(event: Any) -> str:
+    """Return what an event belongs to: one of a trace to its resource, a generated one (`c1.3`) to its chain (`c1`).
+
+    Events that a scenario lists by name belong to what stands before the first dot of their names, too.
+    """
+    if event.event != _GENERATED:
+        return by_resource(event)
+    return str(event.payload.get("name", "")).partition(".")[0]
+
+
+class PartitionEngine(NativeEngine):
+    """One consumer of an ordering in partitions."""
+
+    def _open(self, scope: str, **options: Any) -> PartitionedOrdering:
+        return PartitionedOrdering(scope, partitions=PARTITIONS, by=chain_of, **options)
+
+    def _parts(self) -> Sequence[CausalOrdering]:
+        ordering: PartitionedOrdering = self._ordering
+        return ordering.partitions

@@ -1,0 +1,238 @@
+"""An ordering in partitions, alone and on a real cluster of three servers."""
+
+from __future__ import annotations
+
+import logging
+import socket as sockets
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+from redis.asyncio.cluster import RedisCluster
+
+from ordering import CausalOrdering, EventArrivedEarly, PartitionedOrdering, Policy, ReceivedEvent, by_resource
+from simulation.servers import bundled_server
+from tests.ordering.conftest import event
+
+SLOTS = 16_384
+
+
+def of(resource: str, number: int, follows: int = 0) -> ReceivedEvent:
+    """Return an event about a resource."""
+    return event(number, follows, resource={"prefect.resource.id": resource})
+
+
+async def handled(ordering: Any, arrivals: list[ReceivedEvent]) -> list[ReceivedEvent]:
+    """Deliver events, one after the other, and return them as they were handled."""
+    done = []
+
+    async def handler(event: Any, depth: int = 0) -> None:
+        async with ordering.preceding_event_confirmed(handler, event, depth):
+            done.append(event)
+
+    for arrival in arrivals:
+        try:
+            await handler(arrival)
+        except EventArrivedEarly:
+            continue
+    return done
+
+
+def test_there_must_be_a_partition() -> None:
+    with pytest.raises(ValueError, match="partitions must be at least 1, not 0"):
+        PartitionedOrdering("test", partitions=0, redis=None)
+
+
+async def test_events_of_a_resource_share_a_partition_and_resources_are_spread(connect: Any) -> None:
+    ordering = PartitionedOrdering("test", partitions=8, redis=connect())
+    places = Counter(ordering.partition_of(of(f"flow-run.{i}", i + 1)).scope for i in range(800))
+    assert len(places) == 8
+    assert min(places.values()) > 60
+    assert ordering.partition_of(of("one", 1)) is ordering.partition_of(of("one", 2))
+    assert by_resource(of("one", 1)) == "one"
+    with pytest.raises(ValueError, match=f"event {event(1).id} names no resource"):
+        ordering.partition_of(event(1))
+
+
+async def test_order_is_kept_within_each_partition(connect: Any) -> None:
+    ordering = PartitionedOrdering("test", partitions=4, redis=connect())
+    arrivals = [of(f"r{r}", 10 * r + i, 10 * r + i - 1 if i > 1 else 0) for i in (3, 1, 2, 4) for r in range(1, 9)]
+    done = await handled(ordering, arrivals)
+    assert len(done) == 32
+    for resource in {by_resource(e) for e in done}:
+        ours = [e for e in done if by_resource(e) == resource]
+        assert [e.follows for e in ours[1:]] == [e.id for e in ours[:-1]]
+
+
+async def test_each_step_is_that_of_the_partition(connect: Any) -> None:
+    ordering = PartitionedOrdering("test", partitions=3, redis=connect())
+    leaders = [of(f"r{i}", i) for i in range(1, 6)]
+    followers = [of(f"r{i}", 10 + i, i) for i in range(1, 6)]
+    for follower in followers:
+        with pytest.raises(EventArrivedEarly):
+            await ordering.wait_for_leader(follower)
+    assert [await ordering.get_followers(leader) for leader in leaders] == [[f] for f in followers]
+    assert await ordering.followers_by_id([f.id for f in reversed(followers)]) == followers
+    for leader, follower in zip(leaders, followers, strict=True):
+        assert await ordering.record_event_as_processing(leader)
+        assert not await ordering.record_event_as_processing(leader)
+        assert await ordering.event_has_started_processing(leader.id)
+        await ordering.forget_event_is_processing(leader)
+        assert not await ordering.event_has_started_processing(leader)
+        async with ordering.event_is_processing(leader) as completion:
+            pass
+        assert completion.followers == [follower]
+        assert await ordering.event_has_been_seen(leader.id)
+        await ordering.forget_follower(follower)
+        await ordering.record_event_as_seen(follower)
+        assert await ordering.event_has_been_seen(follower)
+        await ordering.record_follower(of("r1", 99, 98))
+    assert [e.id for e in await ordering.get_followers(of("r1", 98))] == [event(99).id]
+
+
+async def test_a_batch_is_divided_and_answered_in_the_order_given(connect: Any) -> None:
+    ordering = PartitionedOrdering("test", partitions=4, redis=connect())
+    done: list[Any] = []
+
+    async def handler(event: Any, depth: int = 0) -> None:
+        done.append(event.id)
+
+    batch = [of(f"r{i % 7}", 100 + i, 99 if i == 3 else 0) for i in range(20)]
+    outcomes = await ordering.handle_batch(handler, [*batch, batch[0]])
+    assert outcomes == ["handled"] * 3 + ["parked"] + ["handled"] * 16 + [outcomes[-1]]
+    assert outcomes[-1] in ("seen", "held")
+    assert Counter(done) == Counter(e.id for i, e in enumerate(batch) if i != 3)
+
+
+async def test_a_rule_that_divides_a_chain_is_reported(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    ordering = PartitionedOrdering(
+        "test", partitions=2, redis=connect(), by=lambda e: e.id, policy=Policy(lookback=timedelta(milliseconds=30))
+    )
+    number = next(i for i in range(2, 50) if ordering.partition_of(event(i)) is not ordering.partition_of(event(1)))
+    assert [e.id for e in await handled(ordering, [event(1), event(number, 1)])] == [event(1).id]
+    time.sleep(0.04)  # noqa: ASYNC251  # the server's clock is the real one here
+    with caplog.at_level(logging.ERROR, "ordering"):
+        [lost] = await ordering.get_lost_followers()
+    assert lost.id == event(number).id
+    assert f"has waited for {event(1).id}, which was handled in another partition" in caplog.text
+
+
+async def test_a_partition_out_of_reach_keeps_no_other_from_its_sweep(
+    connect: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(CausalOrdering):
+        async def get_lost_followers(self) -> list[Any]:
+            if self.scope.endswith(":0") or broken == "all":
+                raise redis.ConnectionError("out of reach")
+            return await super().get_lost_followers()
+
+    class Partitioned(PartitionedOrdering):
+        ordering = Broken
+
+    broken = "one"
+    ordering = Partitioned("test", partitions=2, redis=connect(), policy=Policy(lookback=timedelta(milliseconds=20)))
+    stray = [of(f"r{i}", 10 + i, 1) for i in range(8)]
+    assert await handled(ordering, stray) == []
+    time.sleep(0.03)  # noqa: ASYNC251  # the server's clock is the real one here
+    expected = [e for e in stray if ordering.partition_of(e).scope == "test:1"]
+    assert await ordering.get_lost_followers() == expected
+    assert "lost followers of scope 'test:0' cannot be asked for" in caplog.text
+    broken = "all"
+    with pytest.raises(redis.ConnectionError):
+        await ordering.get_lost_followers()
+
+
+# -- a cluster ---------------------------------------------------------------------------------------------------
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
+    with ExitStack() as held:
+        found = [held.enter_context(sockets.socket()) for _ in range(count)]
+        for each in found:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in found]
+
+
+def eventually(true: Any) -> None:
+    """Wait for a real cluster to agree."""
+    for _ in range(2_000):
+        try:
+            if true():
+                return
+        except redis.RedisError:
+            pass
+        time.sleep(0.01)
+    raise TimeoutError("the cluster does not come up")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[redis.Redis]]:
+    """Three masters that share the slots."""
+    ports = free_ports(6)
+    with ExitStack() as running:
+        nodes = [node(running, tmp_path_factory.mktemp(f"node{i}"), *ports[2 * i : 2 * i + 2]) for i in range(3)]
+        for i, one in enumerate(nodes):
+            eventually(one.ping)
+            one.execute_command("CLUSTER", "ADDSLOTSRANGE", i * SLOTS // 3, (i + 1) * SLOTS // 3 - 1)
+            one.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
+        for i in (1, 2):
+            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[2 * i], ports[2 * i + 1])
+        eventually(lambda: all(b"cluster_state:ok" in one.execute_command("CLUSTER", "INFO") for one in nodes))
+        yield nodes
+
+
+def node(running: ExitStack, folder: Path, port: int, bus: int) -> redis.Redis:
+    """Start a server that can be part of a cluster."""
+    arguments = [
+        *(str(bundled_server()), "--bind", "127.0.0.1", "--port", str(port), "--cluster-port", str(bus)),
+        *("--cluster-enabled", "yes", "--save", "", "--dir", str(folder), "--cluster-node-timeout", "5000"),
+    ]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running.callback(process.wait)
+    running.callback(process.kill)
+    client = redis.Redis(port=port)
+    running.callback(client.close)
+    return client
+
+
+@pytest.fixture
+async def nodes(cluster: list[redis.Redis]) -> AsyncIterator[RedisCluster]:
+    """A client of an empty cluster."""
+    for one in cluster:
+        one.flushall()
+    client = RedisCluster(host="127.0.0.1", port=cluster[0].connection_pool.connection_kwargs["port"])
+    yield client
+    await client.aclose()
+
+
+async def test_partitions_share_a_cluster(nodes: RedisCluster, cluster: list[redis.Redis]) -> None:
+    ordering = PartitionedOrdering("test", partitions=12, redis=nodes)
+    arrivals = [of(f"r{r}", 10 * r + i, 10 * r + i - 1 if i > 1 else 0) for i in (2, 3, 1) for r in range(1, 31)]
+    done = await handled(ordering, arrivals)
+    assert len(done) == 90
+    places = {event.id: place for place, event in enumerate(done)}
+    assert all(places[e.follows] < places[e.id] for e in done if e.follows)
+    assert all(one.dbsize() > 20 for one in cluster)
+
+
+async def test_one_ordering_runs_on_a_cluster_in_batches_and_sweeps(nodes: RedisCluster) -> None:
+    ordering = CausalOrdering("test", redis=nodes, policy=Policy(lookback=timedelta(milliseconds=30)))
+    done: list[Any] = []
+
+    async def handler(event: Any, depth: int = 0) -> None:
+        done.append(event.id)
+
+    assert await ordering.handle_batch(handler, [event(3, 2), event(2, 1), event(9, 8)]) == ["parked"] * 3
+    assert await ordering.handle_batch(handler, [event(1)]) == ["handled"]
+    assert done == [event(1).id, event(2).id, event(3).id]
+    time.sleep(0.04)  # noqa: ASYNC251  # the server's clock is the real one here
+    assert [e.id for e in await ordering.get_lost_followers()] == [event(9).id]
