@@ -3,7 +3,7 @@
     python benchmarks/soak.py [--seconds 60] [--rate 1000] [--consumers 2] [--jitter 0.05]
 
 Chains of five arrive in bursts; each event reaches the stream up to `--jitter` seconds late, so that followers overtake
-their leaders. Every consumer is a process with an ordering of its own. Printed at the end: what was offered and handled,
+their leaders. Every consumer is a process with an ordering of its own. Printed at the end: what was offered and done,
 the latency from publication to effect, how far behind the consumers were, and whether order was kept and each event
 took effect once, judged from what the consumers wrote down.
 """
