@@ -107,7 +107,11 @@ async def _complete(
     if not pairs:
         return []
     fields = json.dumps([(id_of(grant.event), grant.token, digest_of(id_of(grant.event))) for _, grant in pairs])
-    ask = partial(ordering._call, "complete_many", fields, rules_of(ordering.policy))
+    ask = partial(
+        ordering._record,
+        [grant for _, grant in pairs],
+        partial(ordering._call, "complete_many", fields, rules_of(ordering.policy)),
+    )
     replies = await brought_to_its_end(ask)
     waiting = []
     for (i, grant), reply in zip(pairs, replies, strict=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,7 @@ from ordering.events import ReceivedEvent
 from ordering.leases import Desk, Grant, Keeper, current_grant, desk_of
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
-from ordering.shielding import brought_to_its_end
+from ordering.shielding import REFUSALS, asked_until_answered, brought_to_its_end, passes
 from ordering.terms import (
     digest_of,
     id_of,
@@ -42,6 +42,13 @@ from ordering.terms import (
 )
 
 logger = logging.getLogger(__name__)
+
+Queues = tuple[tuple[str, str], ...]
+"""Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
+_UNRECORDED = (
+    "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
+    "See to it that Redis takes writes, and that the effect is one that may be repeated"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +164,8 @@ class CausalOrdering:
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
         grant = self._desk.held.pop(id_of(event), None)
-        token = grant.token if grant else self._token()
-        reply = words(await brought_to_its_end(partial(self._complete, id_of(event), token, "", "", "")))
+        grant = grant or Grant(event, self._token(), 0, self._desk)
+        reply = words(await brought_to_its_end(partial(self._complete, grant)))
         if reply[0] == "lost":
             raise self.errors.lost(event)
         claim = self._token()
@@ -322,7 +329,7 @@ class CausalOrdering:
         return "" if self.policy.age_by == "known" else microseconds(event.received) // 1000
 
     @asynccontextmanager
-    async def _working(self, grant: Grant, queues: tuple[tuple[str, str], ...]) -> AsyncIterator[None]:
+    async def _working(self, grant: Grant, queues: Queues) -> AsyncIterator[None]:
         """Keep a lease alive while its handler works, and give it back if the handler fails."""
         keeper = self._keeper((grant,), queues)
         before = current_grant.set(grant)
@@ -338,7 +345,7 @@ class CausalOrdering:
             keeper.stop()
             current_grant.reset(before)
 
-    def _keeper(self, grants: Sequence[Grant], queues: tuple[tuple[str, str], ...] = ()) -> Keeper:
+    def _keeper(self, grants: Sequence[Grant], queues: Queues = ()) -> Keeper:
         names = [word for pair in queues for word in pair]
         lease = self.policy.lease
 
@@ -349,19 +356,16 @@ class CausalOrdering:
         return Keeper(grants, renew, lease.total_seconds() / 3)
 
     async def _fail(self, grant: Grant, *, counts: bool) -> str:
+        """Give an event back. If Redis refuses that, its lease runs out by itself: no reason to hide what failed."""
         policy = self.policy
-        reply = words(
-            await self._call(
-                "fail",
-                id_of(grant.event),
-                grant.token,
-                "1" if counts else "0",
-                milliseconds(policy.retry_delay) if counts else 0,
-                policy.max_attempts,
-                milliseconds(policy.retention),
-                milliseconds(policy.lease),
-            )
-        )
+        delay = milliseconds(policy.retry_delay) if counts else 0
+        times = (delay, policy.max_attempts, milliseconds(policy.retention), milliseconds(policy.lease))
+        try:
+            reply = words(await self._call("fail", id_of(grant.event), grant.token, int(counts), *times))
+        except REFUSALS as refusal:
+            message = "could not be given back (%s); it is offered again when its lease of %s is over"
+            self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
+            return "refused"
         if reply[0] == "dead":
             self._log(
                 logging.ERROR,
@@ -373,14 +377,44 @@ class CausalOrdering:
         return reply[0]
 
     async def _abandon(self, leader: str) -> None:
-        await self.redis.zadd(self._key("releases"), {leader: 0}, xx=True)
-
-    async def _complete(self, identity: str, token: str, leader: str, drain: str, following: str) -> Any:
-        event = json.dumps((identity, token, digest_of(identity), leader, drain, following))
+        """Leave a queue to the next sweep. If Redis refuses that, it is left to the first one after a lease."""
         try:
-            return await self._call("complete", event, rules_of(self.policy))
+            await self.redis.zadd(self._key("releases"), {leader: 0}, xx=True)
+        except REFUSALS as refusal:
+            logger.warning("The queue of event %s of scope %r rests for a lease: %s", leader, self.scope, refusal)
+
+    async def _complete(self, grant: Grant, queues: Queues = (), following: str = "") -> Any:
+        """Record that an event was handled; take the next one under the token `following`, if there is such a token."""
+        identity = id_of(grant.event)
+        leader, drain = queues[-1] if queues else ("", "")
+        event = json.dumps((identity, grant.token, digest_of(identity), leader, drain, following))
+        try:
+            return await self._record((grant,), partial(self._call, "complete", event, rules_of(self.policy)), queues)
         finally:
             self._desk.active.pop(identity, None)
+
+    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
+        """Return the answer to a completion. While Redis refuses it, keep the leases and ask again: for a lease's time.
+
+        Whatever is not recorded is done once more. Whoever loses a lease meanwhile learns it from the answer.
+        """
+        try:
+            return await ask()
+        except REFUSALS as refusal:
+            if not passes(refusal):
+                raise
+            for grant in grants:
+                message = "was handled, but Redis has refused to record it (%s); it is asked again"
+                self._log(logging.WARNING, grant.event, message, refusal)
+        keeper = self._keeper(grants, queues)
+        try:
+            return await asked_until_answered(ask, self.policy.lease.total_seconds())
+        except REFUSALS as refusal:
+            for grant in grants:
+                self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, refusal)
+            raise
+        finally:
+            keeper.stop()
 
     def _lament(self, identity: str) -> None:
         logger.error(

@@ -34,6 +34,10 @@ class Drain:
         self._depth = depth
         self._told = False
 
+    @property
+    def _queues(self) -> tuple[tuple[str, str], ...]:
+        return tuple((leader, token) for leader, token, _ in self._stack)
+
     async def run(self, first: Grant | None) -> None:
         """Complete the first event, if there is one, and handle what is released until nothing is left."""
         try:
@@ -56,7 +60,7 @@ class Drain:
                 ordering.policy.max_depth,
             )
         try:
-            async with ordering._working(grant, tuple((leader, token) for leader, token, _ in self._stack)):
+            async with ordering._working(grant, self._queues):
                 await self._handler(grant.event, depth=level)
         except Exception as error:
             ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it will be tried again", error)
@@ -70,9 +74,8 @@ class Drain:
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
         ordering, identity = self._ordering, id_of(grant.event)
-        leader, token, _ = self._stack[-1] if self._stack else ("", "", 0)
         following = ordering._token()
-        ask = partial(ordering._complete, identity, grant.token, leader, token, following)
+        ask = partial(ordering._complete, grant, self._queues, following)
         reply = await self._answer(ask, following, identity, level)
         if reply[0] == "lost":
             raise ordering.errors.lost(grant.event)

@@ -21,12 +21,15 @@ end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
 
--- Fences only grow: a counter that starts at the clock, in microseconds, and so starts ahead of its past when it has lapsed.
+-- Fences only grow, also when Redis forgets: each is the clock, in microseconds, or one more than the last one, whichever
+-- is greater. The last one counts when two are granted at once and when the clock was set back; the clock counts when the
+-- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
+-- last one is lost, and the clock of whoever takes over is behind by more than the time that has passed since.
 local function next_fence(keep)
-  local fence = redis.call("INCR", key("fence"))
-  if fence > 1 then return string.format("%.0f", fence) end
-  redis.call("SET", key("fence"), string.format("%.0f", now_us), "PX", keep)
-  return string.format("%.0f", now_us)
+  local last = tonumber(redis.call("GET", key("fence")) or 0)
+  local fence = string.format("%.0f", math.max(now_us, last + 1))
+  redis.call("SET", key("fence"), fence, "PX", keep)
+  return fence
 end
 
 local function is_parked(id) return redis.call("ZSCORE", key("waitlist"), id) end
@@ -191,6 +194,7 @@ local function handed_before(token)
   local record = token ~= "" and redis.call("GET", key("handed:" .. token))
   if not record then return nil end
   local answer = cjson.decode(record)
+  if holder(answer[3]) ~= token then return nil end  -- so late that the lease is over: whoever sweeps finds the event
   answer[5] = redis.call("GET", key("event:" .. answer[3]))
   return answer[5] and answer or nil
 end
