@@ -1,9 +1,9 @@
 """What has begun on the server is brought to its end, also when the consumer is stopped meanwhile, or Redis refuses.
 
-A consumer that is shut down in good order cancels its tasks. A cancellation between a request and its reply would leave
-an effect unrecorded, or a lease with nobody who knows of it. So would a Redis that refuses a completion, short of memory
-or in the middle of a failover. Every script gives the same token the same answer, so whoever was stopped or refused asks
-again, and then knows.
+A consumer that is shut down in good order cancels its tasks. A cancellation between a request and its reply would
+leave an effect unrecorded, or a lease with nobody who knows of it. So would a Redis that refuses a completion, short of
+memory or in the middle of a failover. Every script gives the same token the same answer, so whoever was stopped or
+refused asks again, and then knows.
 """
 
 from __future__ import annotations
