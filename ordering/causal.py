@@ -40,6 +40,7 @@ from ordering.terms import (
     payload_of,
     rules_of,
 )
+from ordering.waiting import answer_in_time
 
 logger = logging.getLogger(__name__)
 
@@ -203,11 +204,38 @@ class CausalOrdering:
         return sorted(found, key=order_of)
 
     async def wait_for_leader(self, event: Any) -> None:
-        """Return if the event may be handled now, else park it. Raises EventArrivedEarly."""
-        _, grant = await self._begin(event)
-        if grant is None:
+        """Return when what an event follows lets it be handled; wait for half a lease if that is being handled now.
+
+        Nothing is held meanwhile. When the leader's handling ends, well or not, that is known at once, and that its
+        holder has died is known when the lease is over. If the event must wait for longer, it is parked, and a lease
+        that the caller holds on it is given back in the same step. Raises EventArrivedEarly, EventAlreadySeen.
+        """
+        leader, own = leader_of(event), self._own_grant(event)
+        if not leader:
+            return
+        fields = json.dumps(self._asked(event, own.token if own else self._token(), keeps_claim=True))
+
+        async def ask(patient: bool) -> list[str]:
+            rules = rules_of(self.policy)
+            return words(await self._call("wait", fields, payload_of(event), rules, int(patient)))
+
+        patience = self.policy.lease.total_seconds() / 2
+        answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)
+        if answer[0] == "seen":
+            raise self.errors.seen(event)
+        if answer[0] == "parked":
+            self._desk.claims.pop(id_of(event), None)
+            self._desk.held.pop(id_of(event), None)
+            if own:
+                own.parked = True
             raise self.errors.early(event)
-        await self._fail(grant, counts=False)
+
+    def _own_grant(self, event: Any) -> Grant | None:
+        """Return the lease on an event under which the caller works, or that it has taken as a step of its own."""
+        grant = current_grant.get()
+        if grant is not None and grant.desk is self._desk and id_of(grant.event) == id_of(event):
+            return grant
+        return self._desk.held.get(id_of(event))
 
     # -- the whole of it -------------------------------------------------------------------------------------
 
@@ -304,13 +332,14 @@ class CausalOrdering:
 
         return self._answered(event, token, words(await brought_to_its_end(ask, give_back)))
 
-    def _asked(self, event: Any, token: str) -> tuple[str, ...]:
+    def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> tuple[str, ...]:
         """Return what the scripts must know about an event to decide about it."""
-        identity, leader = id_of(event), leader_of(event)
+        identity, leader, desk = id_of(event), leader_of(event), self._desk
+        claim = desk.claims.get(identity, "") if keeps_claim else desk.claims.pop(identity, "")
         return (
             identity,
             token,
-            self._desk.claims.pop(identity, "") or self._desk.queues.get(leader, ""),
+            claim or desk.queues.get(leader, ""),
             leader,
             str(occurred_at(event)),
             str(self._received(event)),
@@ -339,7 +368,8 @@ class CausalOrdering:
         except BaseException as error:
             keeper.stop()
             self._desk.active.pop(id_of(grant.event), None)
-            await self._fail(grant, counts=isinstance(error, Exception))
+            if not grant.parked:
+                await self._fail(grant, counts=isinstance(error, Exception))
             raise
         finally:
             keeper.stop()

@@ -40,6 +40,8 @@ class Grant:
     fence: int
     desk: Desk
     lost: bool = False
+    parked: bool = False
+    """Whether the event was parked while its holder worked: there is nothing to give back any more."""
     handed: bool = False
     """Whether the handler was called with the event and may still enter the engine for it, once."""
 

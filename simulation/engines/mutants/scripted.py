@@ -100,7 +100,7 @@ BEGIN = (
             Edit(
                 SHARED,
                 '    redis.call("ZADD", key("claims"), now + lease, id)\n'
-                '    redis.call("HSET", key("claimants"), id, token)\n',
+                '    redis.call("HSET", key("claimants"), id, token .. (mark or ""))\n',
                 "",
             ),
             Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
@@ -342,6 +342,17 @@ FAIL = (
     ),
 )
 
+WAIT = (
+    Mutant(
+        name="wait-and-forget",
+        planted="who has waited for long enough is told that the event is parked, and it is not",
+        scenario="ladder/f1-leader-fails-at-the-edge.toml",
+        convicted_by=("nothing-lost",),
+        edits=(Edit("wait", "park_before_leader(e, rules)\n", ""),),
+        host="native-waiting",
+    ),
+)
+
 RENEW = (
     Mutant(
         name="renew-nothing",
@@ -572,4 +583,4 @@ BATCHES = (
     ),
 )
 
-MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *RENEW, *SWEEP, *STEPS, *BATCHES)
+MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES)
