@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +39,7 @@ from ordering.terms import (
     payload_of,
     rules_of,
 )
+from ordering.tokens import unique_token
 from ordering.waiting import answer_in_time
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class CausalOrdering:
         redis: Any,
         policy: Policy | None = None,
         event_type: type[Any] = ReceivedEvent,
-        token: Callable[[], str] = lambda: secrets.token_hex(8),
+        token: Callable[[], str] = unique_token,
     ) -> None:
         self.scope = scope
         self.redis = redis
@@ -100,7 +100,7 @@ class CausalOrdering:
         self.event_type = event_type
         self._token = token
 
-    @property
+    @cached_property
     def _desk(self) -> Desk:
         """What this process remembers; it outlives this object, which may be made anew for every event."""
         return desk_of(self.redis, self.scope)
@@ -165,7 +165,7 @@ class CausalOrdering:
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
         grant = self._desk.held.pop(id_of(event), None)
-        grant = grant or Grant(event, self._token(), 0, self._desk)
+        grant = grant or Grant(event, id_of(event), self._token(), 0, self._desk)
         reply = words(await brought_to_its_end(partial(self._complete, grant)))
         if reply[0] == "lost":
             raise self.errors.lost(event)
@@ -233,7 +233,7 @@ class CausalOrdering:
     def _own_grant(self, event: Any) -> Grant | None:
         """Return the lease on an event under which the caller works, or that it has taken as a step of its own."""
         grant = current_grant.get()
-        if grant is not None and grant.desk is self._desk and id_of(grant.event) == id_of(event):
+        if grant is not None and grant.desk is self._desk and grant.identity == id_of(event):
             return grant
         return self._desk.held.get(id_of(event))
 
@@ -289,7 +289,7 @@ class CausalOrdering:
 
     def _is_handed(self, event: Any) -> bool:
         grant = current_grant.get()
-        if grant is None or not grant.handed or grant.desk is not self._desk or id_of(grant.event) != id_of(event):
+        if grant is None or not grant.handed or grant.desk is not self._desk or grant.identity != id_of(event):
             return False
         grant.handed = False
         return True
@@ -351,7 +351,7 @@ class CausalOrdering:
             return " ".join(reply), None
         if len(reply) == 3:
             self._desk.queues[leader_of(event)] = reply[2]
-        return "granted", Grant(event, token, int(reply[1]), self._desk)
+        return "granted", Grant(event, id_of(event), token, int(reply[1]), self._desk)
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -362,12 +362,12 @@ class CausalOrdering:
         """Keep a lease alive while its handler works, and give it back if the handler fails."""
         keeper = self._keeper((grant,), queues)
         before = current_grant.set(grant)
-        self._desk.active[id_of(grant.event)] = grant.token
+        self._desk.active[grant.identity] = grant.token
         try:
             yield
         except BaseException as error:
             keeper.stop()
-            self._desk.active.pop(id_of(grant.event), None)
+            self._desk.active.pop(grant.identity, None)
             if not grant.parked:
                 await self._fail(grant, counts=isinstance(error, Exception))
             raise
@@ -380,7 +380,7 @@ class CausalOrdering:
         lease = self.policy.lease
 
         async def renew(grant: Grant) -> bool:
-            reply = await self._call("renew", id_of(grant.event), grant.token, milliseconds(lease), "", *names)
+            reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), "", *names)
             return words(reply)[0] == "renewed"
 
         return Keeper(grants, renew, lease.total_seconds() / 3)
@@ -391,7 +391,7 @@ class CausalOrdering:
         delay = milliseconds(policy.retry_delay) if counts else 0
         times = (delay, policy.max_attempts, milliseconds(policy.retention), milliseconds(policy.lease))
         try:
-            reply = words(await self._call("fail", id_of(grant.event), grant.token, int(counts), *times))
+            reply = words(await self._call("fail", grant.identity, grant.token, int(counts), *times))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
@@ -402,7 +402,7 @@ class CausalOrdering:
                 grant.event,
                 "was given up after %s failed attempts and is kept under %s; its followers are released",
                 reply[1],
-                self._key(f"dead:{id_of(grant.event)}"),
+                self._key(f"dead:{grant.identity}"),
             )
         return reply[0]
 
@@ -415,7 +415,7 @@ class CausalOrdering:
 
     async def _complete(self, grant: Grant, queues: Queues = (), following: str = "") -> Any:
         """Record that an event was handled; take the next one under the token `following`, if there is such a token."""
-        identity = id_of(grant.event)
+        identity = grant.identity
         leader, drain = queues[-1] if queues else ("", "")
         event = json.dumps((identity, grant.token, digest_of(identity), leader, drain, following))
         try:

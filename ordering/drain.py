@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ordering.leases import Grant
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
-from ordering.terms import id_of, milliseconds
+from ordering.terms import milliseconds
 
 if TYPE_CHECKING:
     from ordering.causal import CausalOrdering
@@ -73,7 +73,7 @@ class Drain:
 
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
-        ordering, identity = self._ordering, id_of(grant.event)
+        ordering, identity = self._ordering, grant.identity
         following = ordering._token()
         ask = partial(ordering._complete, grant, self._queues, following)
         reply = await self._answer(ask, following, identity, level)
@@ -124,4 +124,4 @@ class Drain:
         if event is None:
             await ordering._call("unpark", identity)
             return None
-        return Grant(event, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]
+        return Grant(event, identity, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]

@@ -36,6 +36,8 @@ class Grant:
     """A lease on one event."""
 
     event: Any
+    identity: str
+    """The event's id, as text."""
     token: str
     fence: int
     desk: Desk
@@ -52,7 +54,8 @@ current_grant: ContextVar[Grant | None] = ContextVar("current_grant", default=No
 
 def desk_of(redis: Any, scope: str) -> Desk:
     """Return what this process remembers for a client and a scope."""
-    return _desks.setdefault(redis, {}).setdefault(scope, Desk())
+    desks = _desks.setdefault(redis, {})
+    return desks.get(scope) or desks.setdefault(scope, Desk())
 
 
 def fencing_token() -> int | None:
