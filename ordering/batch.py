@@ -73,7 +73,7 @@ async def _handle(
             elif await _one(ordering, handler, grant):
                 done.append((i, grant))
                 continue
-            failed.add(id_of(grant.event))
+            failed.add(grant.identity)
             outcomes[i] = "failed"
     except BaseException:
         # What was done is recorded; what was not, is given back.
@@ -106,15 +106,19 @@ async def _complete(
     pairs = list(done)
     if not pairs:
         return []
-    fields = json.dumps([(id_of(grant.event), grant.token, digest_of(id_of(grant.event))) for _, grant in pairs])
-    ask = partial(ordering._call, "complete_many", fields, rules_of(ordering.policy))
+    fields = json.dumps([(grant.identity, grant.token, digest_of(grant.identity)) for _, grant in pairs])
+    ask = partial(
+        ordering._record,
+        [grant for _, grant in pairs],
+        partial(ordering._call, "complete_many", fields, rules_of(ordering.policy)),
+    )
     replies = await brought_to_its_end(ask)
     waiting = []
     for (i, grant), reply in zip(pairs, replies, strict=True):
         word, queue = words(reply)
         outcomes[i] = "lost" if word == "lost" else "handled"
         if queue == "1":
-            waiting.append((id_of(grant.event), grant.token))
+            waiting.append((grant.identity, grant.token))
         leader = leader_of(grant.event)
         if leader in ordering._desk.queues:
             waiting.append((leader, ordering._desk.queues.pop(leader)))

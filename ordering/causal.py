@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +27,7 @@ from ordering.events import ReceivedEvent
 from ordering.leases import Desk, Grant, Keeper, current_grant, desk_of
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
-from ordering.shielding import brought_to_its_end
+from ordering.shielding import REFUSALS, asked_until_answered, brought_to_its_end, passes
 from ordering.terms import (
     digest_of,
     id_of,
@@ -40,8 +39,17 @@ from ordering.terms import (
     payload_of,
     rules_of,
 )
+from ordering.tokens import unique_token
+from ordering.waiting import answer_in_time
 
 logger = logging.getLogger(__name__)
+
+Queues = tuple[tuple[str, str], ...]
+"""Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
+_UNRECORDED = (
+    "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
+    "See to it that Redis takes writes, and that the effect is one that may be repeated"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ class CausalOrdering:
         redis: Any,
         policy: Policy | None = None,
         event_type: type[Any] = ReceivedEvent,
-        token: Callable[[], str] = lambda: secrets.token_hex(8),
+        token: Callable[[], str] = unique_token,
     ) -> None:
         self.scope = scope
         self.redis = redis
@@ -92,7 +100,7 @@ class CausalOrdering:
         self.event_type = event_type
         self._token = token
 
-    @property
+    @cached_property
     def _desk(self) -> Desk:
         """What this process remembers; it outlives this object, which may be made anew for every event."""
         return desk_of(self.redis, self.scope)
@@ -157,8 +165,8 @@ class CausalOrdering:
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
         grant = self._desk.held.pop(id_of(event), None)
-        token = grant.token if grant else self._token()
-        reply = words(await brought_to_its_end(partial(self._complete, id_of(event), token, "", "", "")))
+        grant = grant or Grant(event, id_of(event), self._token(), 0, self._desk)
+        reply = words(await brought_to_its_end(partial(self._complete, grant)))
         if reply[0] == "lost":
             raise self.errors.lost(event)
         claim = self._token()
@@ -196,11 +204,38 @@ class CausalOrdering:
         return sorted(found, key=order_of)
 
     async def wait_for_leader(self, event: Any) -> None:
-        """Return if the event may be handled now, else park it. Raises EventArrivedEarly."""
-        _, grant = await self._begin(event)
-        if grant is None:
+        """Return when what an event follows lets it be handled; wait for half a lease if that is being handled now.
+
+        Nothing is held meanwhile. When the leader's handling ends, well or not, that is known at once, and that its
+        holder has died is known when the lease is over. If the event must wait for longer, it is parked, and a lease
+        that the caller holds on it is given back in the same step. Raises EventArrivedEarly, EventAlreadySeen.
+        """
+        leader, own = leader_of(event), self._own_grant(event)
+        if not leader:
+            return
+        fields = json.dumps(self._asked(event, own.token if own else self._token(), keeps_claim=True))
+
+        async def ask(patient: bool) -> list[str]:
+            rules = rules_of(self.policy)
+            return words(await self._call("wait", fields, payload_of(event), rules, int(patient)))
+
+        patience = self.policy.lease.total_seconds() / 2
+        answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)
+        if answer[0] == "seen":
+            raise self.errors.seen(event)
+        if answer[0] == "parked":
+            self._desk.claims.pop(id_of(event), None)
+            self._desk.held.pop(id_of(event), None)
+            if own:
+                own.parked = True
             raise self.errors.early(event)
-        await self._fail(grant, counts=False)
+
+    def _own_grant(self, event: Any) -> Grant | None:
+        """Return the lease on an event under which the caller works, or that it has taken as a step of its own."""
+        grant = current_grant.get()
+        if grant is not None and grant.desk is self._desk and grant.identity == id_of(event):
+            return grant
+        return self._desk.held.get(id_of(event))
 
     # -- the whole of it -------------------------------------------------------------------------------------
 
@@ -254,7 +289,7 @@ class CausalOrdering:
 
     def _is_handed(self, event: Any) -> bool:
         grant = current_grant.get()
-        if grant is None or not grant.handed or grant.desk is not self._desk or id_of(grant.event) != id_of(event):
+        if grant is None or not grant.handed or grant.desk is not self._desk or grant.identity != id_of(event):
             return False
         grant.handed = False
         return True
@@ -297,13 +332,14 @@ class CausalOrdering:
 
         return self._answered(event, token, words(await brought_to_its_end(ask, give_back)))
 
-    def _asked(self, event: Any, token: str) -> tuple[str, ...]:
+    def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> tuple[str, ...]:
         """Return what the scripts must know about an event to decide about it."""
-        identity, leader = id_of(event), leader_of(event)
+        identity, leader, desk = id_of(event), leader_of(event), self._desk
+        claim = desk.claims.get(identity, "") if keeps_claim else desk.claims.pop(identity, "")
         return (
             identity,
             token,
-            self._desk.claims.pop(identity, "") or self._desk.queues.get(leader, ""),
+            claim or desk.queues.get(leader, ""),
             leader,
             str(occurred_at(event)),
             str(self._received(event)),
@@ -315,72 +351,100 @@ class CausalOrdering:
             return " ".join(reply), None
         if len(reply) == 3:
             self._desk.queues[leader_of(event)] = reply[2]
-        return "granted", Grant(event, token, int(reply[1]), self._desk)
+        return "granted", Grant(event, id_of(event), token, int(reply[1]), self._desk)
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
         return "" if self.policy.age_by == "known" else microseconds(event.received) // 1000
 
     @asynccontextmanager
-    async def _working(self, grant: Grant, queues: tuple[tuple[str, str], ...]) -> AsyncIterator[None]:
+    async def _working(self, grant: Grant, queues: Queues) -> AsyncIterator[None]:
         """Keep a lease alive while its handler works, and give it back if the handler fails."""
         keeper = self._keeper((grant,), queues)
         before = current_grant.set(grant)
-        self._desk.active[id_of(grant.event)] = grant.token
+        self._desk.active[grant.identity] = grant.token
         try:
             yield
         except BaseException as error:
             keeper.stop()
-            self._desk.active.pop(id_of(grant.event), None)
-            await self._fail(grant, counts=isinstance(error, Exception))
+            self._desk.active.pop(grant.identity, None)
+            if not grant.parked:
+                await self._fail(grant, counts=isinstance(error, Exception))
             raise
         finally:
             keeper.stop()
             current_grant.reset(before)
 
-    def _keeper(self, grants: Sequence[Grant], queues: tuple[tuple[str, str], ...] = ()) -> Keeper:
+    def _keeper(self, grants: Sequence[Grant], queues: Queues = ()) -> Keeper:
         names = [word for pair in queues for word in pair]
         lease = self.policy.lease
 
         async def renew(grant: Grant) -> bool:
-            reply = await self._call("renew", id_of(grant.event), grant.token, milliseconds(lease), "", *names)
+            reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), "", *names)
             return words(reply)[0] == "renewed"
 
         return Keeper(grants, renew, lease.total_seconds() / 3)
 
     async def _fail(self, grant: Grant, *, counts: bool) -> str:
+        """Give an event back. If Redis refuses that, its lease runs out by itself: no reason to hide what failed."""
         policy = self.policy
-        reply = words(
-            await self._call(
-                "fail",
-                id_of(grant.event),
-                grant.token,
-                "1" if counts else "0",
-                milliseconds(policy.retry_delay) if counts else 0,
-                policy.max_attempts,
-                milliseconds(policy.retention),
-                milliseconds(policy.lease),
-            )
-        )
+        delay = milliseconds(policy.retry_delay) if counts else 0
+        times = (delay, policy.max_attempts, milliseconds(policy.retention), milliseconds(policy.lease))
+        try:
+            reply = words(await self._call("fail", grant.identity, grant.token, int(counts), *times))
+        except REFUSALS as refusal:
+            message = "could not be given back (%s); it is offered again when its lease of %s is over"
+            self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
+            return "refused"
         if reply[0] == "dead":
             self._log(
                 logging.ERROR,
                 grant.event,
                 "was given up after %s failed attempts and is kept under %s; its followers are released",
                 reply[1],
-                self._key(f"dead:{id_of(grant.event)}"),
+                self._key(f"dead:{grant.identity}"),
             )
         return reply[0]
 
     async def _abandon(self, leader: str) -> None:
-        await self.redis.zadd(self._key("releases"), {leader: 0}, xx=True)
-
-    async def _complete(self, identity: str, token: str, leader: str, drain: str, following: str) -> Any:
-        event = json.dumps((identity, token, digest_of(identity), leader, drain, following))
+        """Leave a queue to the next sweep. If Redis refuses that, it is left to the first one after a lease."""
         try:
-            return await self._call("complete", event, rules_of(self.policy))
+            await self.redis.zadd(self._key("releases"), {leader: 0}, xx=True)
+        except REFUSALS as refusal:
+            logger.warning("The queue of event %s of scope %r rests for a lease: %s", leader, self.scope, refusal)
+
+    async def _complete(self, grant: Grant, queues: Queues = (), following: str = "") -> Any:
+        """Record that an event was handled; take the next one under the token `following`, if there is such a token."""
+        identity = grant.identity
+        leader, drain = queues[-1] if queues else ("", "")
+        event = json.dumps((identity, grant.token, digest_of(identity), leader, drain, following))
+        try:
+            return await self._record((grant,), partial(self._call, "complete", event, rules_of(self.policy)), queues)
         finally:
             self._desk.active.pop(identity, None)
+
+    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
+        """Return the answer to a completion. While Redis refuses it, keep the leases and ask again: for a lease's time.
+
+        Whatever is not recorded is done once more. Whoever loses a lease meanwhile learns it from the answer.
+        """
+        try:
+            return await ask()
+        except REFUSALS as refusal:
+            if not passes(refusal):
+                raise
+            for grant in grants:
+                message = "was handled, but Redis has refused to record it (%s); it is asked again"
+                self._log(logging.WARNING, grant.event, message, refusal)
+        keeper = self._keeper(grants, queues)
+        try:
+            return await asked_until_answered(ask, self.policy.lease.total_seconds())
+        except REFUSALS as refusal:
+            for grant in grants:
+                self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, refusal)
+            raise
+        finally:
+            keeper.stop()
 
     def _lament(self, identity: str) -> None:
         logger.error(

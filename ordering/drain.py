@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ordering.leases import Grant
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
-from ordering.terms import id_of, milliseconds
+from ordering.terms import milliseconds
 
 if TYPE_CHECKING:
     from ordering.causal import CausalOrdering
@@ -34,6 +34,10 @@ class Drain:
         self._depth = depth
         self._told = False
 
+    @property
+    def _queues(self) -> tuple[tuple[str, str], ...]:
+        return tuple((leader, token) for leader, token, _ in self._stack)
+
     async def run(self, first: Grant | None) -> None:
         """Complete the first event, if there is one, and handle what is released until nothing is left."""
         try:
@@ -56,7 +60,7 @@ class Drain:
                 ordering.policy.max_depth,
             )
         try:
-            async with ordering._working(grant, tuple((leader, token) for leader, token, _ in self._stack)):
+            async with ordering._working(grant, self._queues):
                 await self._handler(grant.event, depth=level)
         except Exception as error:
             ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it will be tried again", error)
@@ -69,10 +73,9 @@ class Drain:
 
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
-        ordering, identity = self._ordering, id_of(grant.event)
-        leader, token, _ = self._stack[-1] if self._stack else ("", "", 0)
+        ordering, identity = self._ordering, grant.identity
         following = ordering._token()
-        ask = partial(ordering._complete, identity, grant.token, leader, token, following)
+        ask = partial(ordering._complete, grant, self._queues, following)
         reply = await self._answer(ask, following, identity, level)
         if reply[0] == "lost":
             raise ordering.errors.lost(grant.event)
@@ -121,4 +124,4 @@ class Drain:
         if event is None:
             await ordering._call("unpark", identity)
             return None
-        return Grant(event, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]
+        return Grant(event, identity, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]

@@ -36,10 +36,14 @@ class Grant:
     """A lease on one event."""
 
     event: Any
+    identity: str
+    """The event's id, as text."""
     token: str
     fence: int
     desk: Desk
     lost: bool = False
+    parked: bool = False
+    """Whether the event was parked while its holder worked: there is nothing to give back any more."""
     handed: bool = False
     """Whether the handler was called with the event and may still enter the engine for it, once."""
 
@@ -50,7 +54,8 @@ current_grant: ContextVar[Grant | None] = ContextVar("current_grant", default=No
 
 def desk_of(redis: Any, scope: str) -> Desk:
     """Return what this process remembers for a client and a scope."""
-    return _desks.setdefault(redis, {}).setdefault(scope, Desk())
+    desks = _desks.setdefault(redis, {})
+    return desks.get(scope) or desks.setdefault(scope, Desk())
 
 
 def fencing_token() -> int | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+_STEP = re.compile(r"^local function (\w+)", re.MULTILINE)
 _HEADER = re.compile(r"^-- (keys|args|returns): (.*)$", re.MULTILINE)
 
 
@@ -45,11 +46,21 @@ def source(name: str) -> str:
 def assemble(name: str, shared: str, own: str) -> Script:
     """Return the script that is made of what all scripts share and what is its own."""
     header: dict[str, str] = dict(_HEADER.findall(own))
-    text = shared + own
+    text = _with_what_it_needs(own, shared)
     returns = header["returns"]
     words = () if returns.startswith("{") else (choice.split()[0] for choice in returns.split("|"))
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
     return Script(name, text, digest, tuple(header["args"].split()), frozenset(words))
+
+
+def _with_what_it_needs(own: str, shared: str) -> str:
+    """Put the shared steps that a script takes in front of it: whatever is there is made anew whenever it runs."""
+    text, end = own, len(shared)
+    for step in reversed(list(_STEP.finditer(shared))):
+        if re.search(rf"\b{step[1]}\b", text):
+            text = shared[step.start() : end] + text
+        end = step.start()
+    return shared[:end] + text
 
 
 async def call(redis: Any, verb: Script, waitlist: str, *args: str | int | bytes) -> Any:

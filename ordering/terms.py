@@ -18,14 +18,19 @@ def id_of(event: UUID | Any) -> str:
     return str(getattr(event, "id", event))
 
 
+def is_follower(event: Any) -> bool:
+    """Return whether an event follows another than itself."""
+    return event.follows is not None and event.follows != event.id
+
+
 def leader_of(event: Any) -> str:
     """Return the id of the event that this one follows, empty if that is none but itself."""
-    return str(event.follows) if event.follows and event.follows != event.id else ""
+    return str(event.follows) if is_follower(event) else ""
 
 
 def payload_of(event: Any) -> str:
     """Return what an event says, if it may have to be kept."""
-    return str(event.model_dump_json()) if leader_of(event) else ""
+    return str(event.model_dump_json()) if is_follower(event) else ""
 
 
 @lru_cache(maxsize=16)

@@ -17,6 +17,7 @@ end
 local owner = holder(id)
 if owner and owner ~= token then return {"lost"} end
 redis.call("DEL", key("processing:" .. id))
+tell_ended(id)
 if not is_parked(id) then return {"freed"} end
 redis.call("HDEL", key("claimants"), id)
 redis.call("ZADD", key("claims"), now + delay, id)

@@ -21,12 +21,15 @@ end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
 
--- Fences only grow: a counter that starts at the clock, in microseconds, and so starts ahead of its past when it has lapsed.
+-- Fences only grow, also when Redis forgets: each is the clock, in microseconds, or one more than the last one, whichever
+-- is greater. The last one counts when two are granted at once and when the clock was set back; the clock counts when the
+-- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
+-- last one is lost, and the clock of whoever takes over is behind by more than the time that has passed since.
 local function next_fence(keep)
-  local fence = redis.call("INCR", key("fence"))
-  if fence > 1 then return string.format("%.0f", fence) end
-  redis.call("SET", key("fence"), string.format("%.0f", now_us), "PX", keep)
-  return string.format("%.0f", now_us)
+  local last = tonumber(redis.call("GET", key("fence")) or 0)
+  local fence = string.format("%.0f", math.max(now_us, last + 1))
+  redis.call("SET", key("fence"), fence, "PX", keep)
+  return fence
 end
 
 local function is_parked(id) return redis.call("ZSCORE", key("waitlist"), id) end
@@ -34,6 +37,11 @@ local function is_parked(id) return redis.call("ZSCORE", key("waitlist"), id) en
 local function is_live(set, id)
   local deadline = redis.call("ZSCORE", key(set), id)
   return deadline and tonumber(deadline) > now
+end
+
+-- Tell whoever waits for the end of an event's handling, however it ended. Who may not publish has them look by themselves.
+local function tell_ended(id)
+  if redis.call("DEL", key("watched:" .. id)) == 1 then redis.pcall("PUBLISH", key("ended:" .. id), "1") end
 end
 
 -- Forget everything about a parked event but its mark. What was never parked has left nothing to forget.
@@ -67,8 +75,9 @@ end
 -- followers are not lost. Known for a lease longer than the attempt, and only of leaders that somebody waits for.
 local function await_retry(id, lasts) redis.call("SET", key("tried:" .. id), "1", "PX", lasts) end
 
--- Give somebody the lease on an event. `leader` is the one that it is parked behind, if it is.
-local function grant(id, token, leader, lease, keep)
+-- Give somebody the lease on an event. `leader` is the one that it is parked behind, if it is; `mark` is "+" if the lease
+-- comes of a claim on the event, and "!" if that was to break a cycle.
+local function grant(id, token, leader, lease, keep, mark)
   local fence = next_fence(keep)
   redis.call("SET", key("processing:" .. id), token .. "|" .. fence, "PX", lease)
   if redis.call("EXISTS", key("queue:" .. id)) == 1 then await_retry(id, 2 * lease) end
@@ -77,7 +86,7 @@ local function grant(id, token, leader, lease, keep)
     redis.call("ZREM", key("queue:" .. leader), id)
     redis.call("ZREM", key("heads"), id)
     redis.call("ZADD", key("claims"), now + lease, id)
-    redis.call("HSET", key("claimants"), id, token)
+    redis.call("HSET", key("claimants"), id, token .. (mark or ""))
   end
   return fence
 end
@@ -174,6 +183,7 @@ local function mark_seen(id, token, digest, retention, memory)
   redis.call("SET", key("seen:" .. id), token, "PX", retention)
   remember(digest, memory)
   redis.call("DEL", key("processing:" .. id), key("tried:" .. id))
+  tell_ended(id)
   forget(id)
   return "done"
 end
@@ -191,6 +201,7 @@ local function handed_before(token)
   local record = token ~= "" and redis.call("GET", key("handed:" .. token))
   if not record then return nil end
   local answer = cjson.decode(record)
+  if holder(answer[3]) ~= token then return nil end  -- so late that the lease is over: whoever sweeps finds the event
   answer[5] = redis.call("GET", key("event:" .. answer[3]))
   return answer[5] and answer or nil
 end
@@ -239,19 +250,28 @@ local function after_leader(e, rules, parked_behind)
   return {"drain", e.token}
 end
 
+-- Whether an event has waited long enough for a leader that may not come. Whose claim it is, has waited.
+local function is_overdue(e, rules, mine)
+  local since = e.received or tonumber(redis.call("ZSCORE", key("waitlist"), e.id) or now)
+  return mine or now - since >= rules.lookback
+end
+
+-- Park an event whose leader was not handled. Returns for how long somebody holds the leader, if somebody does.
+local function park_before_leader(e, rules)
+  park(e.id, e.leader, e.occurred, e.payload)
+  local left = redis.call("PTTL", key("processing:" .. e.leader))
+  if left <= 0 then return nil end
+  await_retry(e.leader, left + rules.lease)
+  return left
+end
+
 -- Decide about an event whose leader was not handled: it waits, unless it has waited long enough for one that nobody
 -- expects any more.
 local function before_leader(e, rules, mine)
-  local since = e.received or tonumber(redis.call("ZSCORE", key("waitlist"), e.id) or now)
-  local overdue = mine or now - since >= rules.lookback
+  local overdue = is_overdue(e, rules, mine)
   if overdue and not is_expected(e.leader) then return nil end
-  park(e.id, e.leader, e.occurred, e.payload)
-  local left = redis.call("PTTL", key("processing:" .. e.leader))
-  if left > 0 then
-    await_retry(e.leader, left + rules.lease)
-    return {"waiting", left}
-  end
-  return {"parked"}
+  local left = park_before_leader(e, rules)
+  return left and {"waiting", left} or {"parked"}
 end
 
 -- Decide about one event `e` that was delivered: grant its lease, park it, or refuse it. `rules` are the policy's numbers;
@@ -299,5 +319,5 @@ local function decide(e, rules, together)
       answer = before_leader(e, rules, mine)
     end
   end
-  return answer or {"granted", grant(e.id, e.token, parked_behind, rules.lease, rules.keep)}
+  return answer or {"granted", grant(e.id, e.token, parked_behind, rules.lease, rules.keep, forced and "!" or mine and "+")}
 end

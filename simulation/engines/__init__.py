@@ -88,6 +88,7 @@ class Engine(Protocol):
 BUILT_IN: Mapping[str, tuple[str, str]] = {
     "native": ("simulation.engines.native:NativeEngine", "the engine of this project, package `ordering`"),
     "native-steps": ("simulation.engines.steps:StepwiseEngine", "the same by its single steps: siblings may overtake"),
+    "native-waiting": ("simulation.engines.waiting:WaitingEngine", "the same, waiting for a leader that is in flight"),
     "native-batches": ("simulation.engines.batches:BatchEngine", "the same, given many events at a time"),
     "native-partitions": ("simulation.engines.partitions:PartitionEngine", "the same, its events divided by chain"),
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),

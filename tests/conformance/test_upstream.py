@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tarfile
-import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-from simulation.servers import bundled_server
 
 VERSION = "0.3.0"
 CACHE = Path(".causim/upstream")
@@ -68,24 +63,6 @@ def source_package() -> Path:
         with tarfile.open(archive) as tar:
             tar.extractall(CACHE, filter="data")
     return wanted
-
-
-@pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    """A redis-server in real time, at a port of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-    arguments = [str(bundled_server()), "--port", str(number), "--save", "", "--dir", str(tmp_path)]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(1_000):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", number)) == 0:
-                break
-        time.sleep(0.01)
-    yield number
-    process.kill()
-    process.wait()
 
 
 def test_the_originals_own_tests_pass_with_the_modules_name_replaced(tmp_path: Path, port: int) -> None:

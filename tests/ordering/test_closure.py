@@ -66,12 +66,6 @@ async def test_a_chain_deeper_than_the_limit_strands_nothing_and_says_so(
     assert "reached its max depth of 20 followers processed" in caplog.text
 
 
-async def test_a_chain_of_two_thousand_drains_without_recursion(fleet: Fleet) -> None:
-    handler = Recorder(fleet.engine())
-    await deliver(handler, *(event(n, n - 1) for n in range(2_000, 0, -1)))
-    assert handler.handled == list(range(1, 2_001))
-
-
 async def test_a_handler_that_calls_itself_too_deeply_is_stopped(fleet: Fleet) -> None:
     handler = Recorder(fleet.engine(Policy(max_depth=3)))
     with pytest.raises(MaxDepthExceeded) as caught:

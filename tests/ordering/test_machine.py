@@ -216,9 +216,13 @@ class Model:
         return not leader or leader in self.done or now - self.waiting.get(one, now) >= LOOKBACK
 
     def earlier_siblings(self, one: int, swept: set[int]) -> list[int]:
-        """Return who waits behind the same leader and should have begun before, as far as order is promised."""
+        """Return who waits behind the same leader and should have begun before, as far as order is promised.
+
+        That is, from the end of their leader on: followers of one that does not come are free when they have waited for
+        the lookback, each as it is delivered again; only a sweep finds them together, and brings them in order.
+        """
         leader = self.leaders[one]
-        if not leader or one in swept | self.tried or one not in self.waiting:
+        if leader not in self.done or one in swept | self.tried or one not in self.waiting:
             return []
         key = (self.occurred[one], one)
         fresh = self.waiting.keys() - self.tried - swept - {one}

@@ -100,7 +100,7 @@ BEGIN = (
             Edit(
                 SHARED,
                 '    redis.call("ZADD", key("claims"), now + lease, id)\n'
-                '    redis.call("HSET", key("claimants"), id, token)\n',
+                '    redis.call("HSET", key("claimants"), id, token .. (mark or ""))\n',
                 "",
             ),
             Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
@@ -130,7 +130,7 @@ BEGIN = (
         planted="fencing tokens do not grow: every holder gets the first one",
         scenario="paused-holder.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, 'local fence = redis.call("INCR", key("fence"))', "local fence = 2"),),
+        edits=(Edit(SHARED, "math.max(now_us, last + 1)", "2"),),
     ),
     Mutant(
         name="order-of-arrival",
@@ -339,6 +339,17 @@ FAIL = (
                 "fail", 'redis.call("HDEL", key("claimants"), id)\n', 'forget(id)\nif true then return {"freed"} end\n'
             ),
         ),
+    ),
+)
+
+WAIT = (
+    Mutant(
+        name="wait-and-forget",
+        planted="who has waited for long enough is told that the event is parked, and it is not",
+        scenario="ladder/f1-leader-fails-at-the-edge.toml",
+        convicted_by=("nothing-lost",),
+        edits=(Edit("wait", "park_before_leader(e, rules)\n", ""),),
+        host="native-waiting",
     ),
 )
 
@@ -572,4 +583,4 @@ BATCHES = (
     ),
 )
 
-MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *RENEW, *SWEEP, *STEPS, *BATCHES)
+MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
 from ordering import CausalOrdering
+from ordering.causal import Queues
 from ordering.leases import Grant
 from ordering.scripts import text, words
 from ordering.terms import id_of, leader_of, milliseconds
@@ -62,12 +63,17 @@ class _ForgivesHandlers(CausalOrdering):
                 yield
 
 
+class _TakesNoForAnAnswer(CausalOrdering):
+    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
+        return await ask()
+
+
 class _ClaimsThenCompletes(CausalOrdering):
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         grant, claim = self._desk.held.pop(id_of(event)), self._token()
         ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
         self._desk.claims.update(dict.fromkeys(ids, claim))
-        if words(await self._complete(id_of(event), grant.token, "", "", ""))[0] == "lost":
+        if words(await self._complete(grant))[0] == "lost":
             raise self.errors.lost(event)
         return await self.followers_by_id([UUID(i) for i in ids])
 
@@ -120,6 +126,13 @@ MUTANTS = (
         scenario="failing-follower.toml",
         convicted_by=("nothing-lost",),
         ordering=_ForgivesHandlers,
+    ),
+    Mutant(
+        name="give-up-at-once",
+        planted="a completion that Redis refuses is not asked for again",
+        scenario="ladder/f9-completion-refused.toml",
+        convicted_by=("handled-once",),
+        ordering=_TakesNoForAnAnswer,
     ),
     Mutant(
         name="claim-then-complete",

@@ -1,0 +1,36 @@
+-- Say whether what an event follows lets it be handled now. If not, it is parked; unless somebody is handling its leader,
+-- and whoever asks has time: then the end of that is published. An event that is parked is in nobody's hands.
+-- keys: waitlist
+-- args: event payload rules patient
+-- returns: ready | seen | waiting ms | parked
+-- `event` and `rules` as for `begin`; the token is that of the caller's own lease on the event, if there is one.
+local e, rules = read_event(cjson.decode(ARGV[1]), ARGV[2]), read_rules(ARGV[3], true)
+-- A claim is the caller's if it still stands, or if the caller's lease came of it.
+local claimant = redis.call("HGET", key("claimants"), e.id)
+local forced = claimant == e.claim .. "!" or claimant == e.token .. "!"
+local mine = forced or claimant == e.token .. "+" or text(e.claim) and claimant == e.claim
+
+local function has_earlier_siblings()
+  local first = redis.call("ZRANGE", key("queue:" .. e.leader), 0, 0)[1]
+  return first and first ~= e.id or is_live("releases", e.leader) and not is_drained_by(e.leader, e.claim)
+end
+
+if redis.call("EXISTS", key("seen:" .. e.id)) == 1 then return {"seen"} end
+if forced then return {"ready"} end
+if is_live("claims", e.id) and not mine and claimant ~= e.token then return {"parked"} end
+if redis.call("EXISTS", key("seen:" .. e.leader), key("dead:" .. e.leader)) > 0
+  or is_remembered(e.digest, rules.memory) then
+  if mine or not has_earlier_siblings() then return {"ready"} end
+  redis.call("ZADD", key("releases"), "NX", now, e.leader)
+elseif is_overdue(e, rules, mine) and not is_expected(e.leader) then
+  return {"ready"}
+end
+
+local left = redis.call("PTTL", key("processing:" .. e.leader))
+if left > 0 and ARGV[4] == "1" then
+  redis.call("SET", key("watched:" .. e.leader), "1", "PX", left + rules.lease)
+  return {"waiting", left}
+end
+if holder(e.id) == e.token then redis.call("DEL", key("processing:" .. e.id)) end
+park_before_leader(e, rules)
+return {"parked"}

@@ -1,0 +1,51 @@
+"""Waiting for a leader that somebody is handling: without polling, and without holding anything meanwhile.
+
+Whoever ends the handling of an event publishes that, if somebody has asked for it. A holder that dies publishes
+nothing; but until when its lease lasts is known, and so is when to look again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+Ask = Callable[[bool], Awaitable[list[str]]]
+"""Asks whether an event may be handled. If not, and given True, it may be told to wait; given False, it is parked."""
+
+
+async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) -> list[str]:
+    """Return the answer to the question whether an event may be handled, within so many seconds.
+
+    Args:
+        redis: a client. One that cannot listen, as those of clusters long could not, has its event parked at once.
+        channel: where it is published that the handling of the leader has ended.
+        ask: asks.
+        patience: for how long to wait for somebody who is handling the leader.
+    """
+    answer = await ask(True)
+    if answer[0] != "waiting":
+        return answer
+    if not hasattr(redis, "pubsub"):
+        return await ask(False)
+    clock = asyncio.get_running_loop().time
+    end = clock() + patience
+    async with _listening(redis, channel) as heard:
+        while answer[0] == "waiting":
+            answer = await ask(clock() < end)
+            if answer[0] == "waiting":
+                await heard(max(0.0, min(end - clock(), int(answer[1]) / 1000)))
+    return answer
+
+
+@asynccontextmanager
+async def _listening(redis: Any, channel: str) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
+    async with redis.pubsub() as subscription:
+        await subscription.subscribe(channel)
+        await subscription.get_message(timeout=None)  # the server has taken note: nothing is missed from here on
+
+        async def heard(seconds: float) -> object:
+            return await subscription.get_message(timeout=seconds)
+
+        yield heard

@@ -1,0 +1,30 @@
+"""The engine of this project by the original's own steps: the lease first, and within it the wait for the leader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ordering import EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, fencing_token
+from simulation.engines import Outcome
+from simulation.engines.native import NativeEngine
+
+
+class WaitingEngine(NativeEngine):
+    """One consumer of `ordering` that waits for leaders which somebody is handling, instead of parking at once."""
+
+    async def handle(self, event: Any) -> Outcome:
+        """Handle one delivery, and what it releases."""
+        ordering = self._ordering
+        try:
+            async with ordering.event_is_processing(event) as completion:
+                await ordering.wait_for_leader(event)
+                await self._effect(event, fencing_token())
+        except EventAlreadySeen:
+            return "seen"
+        except EventArrivedEarly:
+            return "parked"
+        except EventBeingProcessed:
+            return "busy"
+        for follower in completion.followers:
+            await self.handle(follower)
+        return "handled"

@@ -1,0 +1,113 @@
+"""Redis says no: to the completion of what was done, to giving back what failed, and for how long that is borne."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from redis.exceptions import ClusterDownError, NoPermissionError, OutOfMemoryError, ResponseError
+
+from ordering import EventArrivedEarly, Policy
+from simulation import Laboratory, loads
+from tests.ordering.conftest import Fleet, Recorder, event
+
+SHORT = Policy(lease=timedelta(milliseconds=400))
+
+
+def refuse(engine: Any, verb: str, *errors: Exception) -> list[str]:
+    """Have Redis refuse the first calls of a verb; return the list of the calls that are made."""
+    call, left, calls = engine._call, list(errors), []
+
+    async def refusing(name: str, *args: Any) -> Any:
+        calls.append(name)
+        if name == verb and left:
+            raise left.pop(0)
+        return await call(name, *args)
+
+    engine._call = refusing
+    return calls
+
+
+@pytest.mark.parametrize(
+    "error", [OutOfMemoryError("no"), ClusterDownError("no"), ResponseError("BUSY a script"), OSError("gone")], ids=repr
+)
+async def test_a_refused_completion_is_asked_for_again_and_releases_what_waits(fleet: Fleet, error: Exception) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    with pytest.raises(EventArrivedEarly):
+        await handler(event(2, 1))
+    calls = refuse(handler.engine, "complete", error, error)
+    await handler(event(1))
+    assert handler.handled == [1, 2]
+    assert calls.count("complete") == 4
+    assert await handler.engine.event_has_been_seen(event(1))
+
+
+async def test_a_batch_that_is_refused_is_asked_for_again(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    refuse(handler.engine, "complete_many", OutOfMemoryError("no"))
+    assert await handler.engine.handle_batch(handler, [event(1), event(2, 1)]) == ["handled", "handled"]
+
+
+async def test_the_lease_is_kept_meanwhile(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    calls = refuse(handler.engine, "complete", *[ClusterDownError("no")] * 3)
+    await handler(event(1))
+    assert "renew" in calls
+
+
+async def test_who_is_refused_for_a_whole_lease_gives_up_and_says_what_to_do(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    refuse(handler.engine, "complete", *[ClusterDownError("no")] * 99)
+    with pytest.raises(ClusterDownError):
+        await handler(event(1))
+    [last] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert last.event_id == str(event(1).id)
+    assert "its effect is repeated" in last.message
+    assert "See to it that Redis takes writes" in last.message
+    assert "'test'" in last.message
+
+
+async def test_an_error_that_stays_is_not_waited_out(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    calls = refuse(handler.engine, "complete", NoPermissionError("not you"))
+    with pytest.raises(NoPermissionError):
+        await handler(event(1))
+    assert calls.count("complete") == 1
+
+
+async def test_a_refusal_to_take_a_failed_event_back_does_not_hide_why_it_failed(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Recorder(fleet.engine(SHORT))
+    handler.failing = {1: 1}
+    refuse(handler.engine, "fail", OutOfMemoryError("no"))
+    with pytest.raises(RuntimeError, match="event 1 is hard"):
+        await handler(event(1))
+    assert "could not be given back" in caplog.text
+
+
+FULL = """
+name = "full"
+[workload]
+events = [{ name = "a", at = "0s" }]
+[broker]
+delay = "1ms"
+[consumers]
+count = 2
+handler_time = "30s"
+[[faults]]
+kind = "out-of-memory"
+at = "20s"
+for = "15s"
+"""
+
+
+def test_a_lease_is_kept_and_its_event_recorded_by_a_redis_that_has_run_out_of_memory(laboratory: Laboratory) -> None:
+    """The handler ends in the middle of it, and only then."""
+    run = laboratory.run(loads(FULL))
+    assert run.verdict == "holds"
+    assert len(list(run.history.of("started"))) == 1

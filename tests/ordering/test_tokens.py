@@ -1,0 +1,30 @@
+"""Tokens: nobody else has the same, not even a process that was forked off this one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ordering.tokens import unique_token
+
+FORKED = """
+import os
+from ordering.tokens import unique_token
+
+unique_token()
+child = os.fork()
+for _ in range(100):
+    print(unique_token())
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_tokens_are_unique() -> None:
+    assert len({unique_token() for _ in range(10_000)}) == 10_000
+
+
+def test_a_forked_process_begins_anew() -> None:
+    told = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True).stdout.split()
+    assert len(told) == 200
+    assert len(set(told)) == 200

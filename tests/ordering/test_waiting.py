@@ -1,0 +1,228 @@
+"""Waiting for a leader in flight, in virtual time: nothing is held, nothing is polled, and no end goes unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, Policy
+from simulation.ambient import Ambient
+from simulation.distributions import Constant
+from simulation.loop import SECOND, Process, SimulatedLoop
+from simulation.network import Network
+from simulation.servers import EPOCH
+from simulation.streams import Streams
+from tests.ordering.conftest import Recorder, event, number
+
+LATENCY = SECOND // 1_000
+AT_ONCE = 6 * LATENCY
+"""The end of the leader travels to Redis, the news of it back, the question again and its answer; and a little."""
+A_FEW_TRIPS = 20 * LATENCY
+"""To connect twice, to ask and to listen."""
+POLICY = Policy(lease=timedelta(seconds=16))
+PATIENCE = 8 * SECOND
+
+
+class Stage:
+    """Processes of one scope in virtual time, and what the follower's has asked Redis."""
+
+    def __init__(self, store: Any) -> None:
+        store.begin(EPOCH)
+        self.loop = SimulatedLoop()
+        self.network = Network(self.loop, store, Constant(LATENCY), Streams(1))
+        self.ambient = Ambient(self.loop, EPOCH, Streams(1))
+        self._tokens = itertools.count(1)
+        self.asked: list[str] = []
+
+    def engine(self) -> CausalOrdering:
+        made = CausalOrdering(
+            "test", redis=redis.asyncio.Redis(host="redis", protocol=2), policy=POLICY,
+            token=lambda: f"t{next(self._tokens)}",
+        )  # fmt: skip
+        call = made._call
+
+        async def noted(name: str, *args: Any) -> Any:
+            self.asked.append(name)
+            return await call(name, *args)
+
+        made._call = noted  # type: ignore[method-assign]
+        return made
+
+    def play(self, story: Any) -> Any:
+        return self.loop.run_until_complete(story)
+
+    async def lead(self, engine: CausalOrdering, seconds: float, *, ends: str = "well") -> int:
+        """Handle event 1 for so long; return when its handling had ended."""
+        try:
+            async with engine.preceding_event_confirmed(Recorder(engine), event(1)):
+                await asyncio.sleep(seconds)
+                if ends == "badly":
+                    raise RuntimeError
+        except RuntimeError:
+            pass
+        return self.loop.now
+
+    async def wait(self, engine: CausalOrdering) -> str:
+        """Wait for the leader of event 2; return what came of it."""
+        try:
+            await engine.wait_for_leader(event(2, 1))
+        except EventArrivedEarly:
+            return "early"
+        return "ready"
+
+
+@pytest.fixture(params=["laboratory", "embedded"])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    made = Stage(request.getfixturevalue(request.param).store)
+    with made.ambient:
+        yield made
+        made.loop.close()
+        made.network.close()
+
+
+async def beside(stage: Stage, leading: Any) -> tuple[str, int, int]:
+    """Wait beside a leader's handling; return what came of it, when that was, and when the handling had ended."""
+    one = asyncio.ensure_future(leading)
+    await asyncio.sleep(1)
+    outcome = await stage.wait(stage.engine())
+    then = stage.loop.now
+    return outcome, then, await one
+
+
+def test_who_waits_goes_on_as_soon_as_the_leader_is_done(stage: Stage) -> None:
+    outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 5)))
+    assert outcome == "ready"
+    assert abs(then - ended) <= AT_ONCE
+    assert stage.asked.count("wait") == 3, "once, once more when listening, and at the end"
+
+
+def test_who_waits_is_parked_as_soon_as_the_leader_fails(stage: Stage) -> None:
+    outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 5, ends="badly")))
+    assert outcome == "early"
+    assert abs(then - ended) <= AT_ONCE
+    assert [number(one) for one in stage.play(stage.engine().get_followers(event(1)))] == [2]
+
+
+def test_who_waits_is_parked_when_the_patience_is_over(stage: Stage) -> None:
+    outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 12)))
+    assert outcome == "early"
+    assert 0 <= then - (SECOND + PATIENCE) <= A_FEW_TRIPS
+    assert then < ended
+    assert stage.asked.count("wait") == 3
+
+
+def test_who_waits_is_parked_as_soon_as_the_lease_of_a_dead_leader_is_over(stage: Stage) -> None:
+    dying = Process("dying")
+    stage.loop.spawn(stage.lead(stage.engine(), 60), dying, "dying")
+
+    async def story() -> tuple[str, int]:
+        await asyncio.sleep(6)  # it has renewed its lease just before
+        stage.loop.kill(dying)
+        stage.network.sever("dying")
+        await asyncio.sleep(10)
+        begun = stage.loop.now
+        return await stage.wait(stage.engine()), stage.loop.now - begun
+
+    outcome, waited = stage.play(story())
+    assert outcome == "early"
+    lease_left = 16 * SECOND + 16 * SECOND // 3 - 16 * SECOND
+    assert abs(waited - lease_left) <= A_FEW_TRIPS
+
+
+def test_a_wait_holds_nothing_of_the_follower(stage: Stage) -> None:
+    async def story() -> list[bool]:
+        one = asyncio.ensure_future(stage.lead(stage.engine(), 5))
+        await asyncio.sleep(1)
+        two = asyncio.ensure_future(stage.wait(stage.engine()))
+        await asyncio.sleep(1)
+        other = stage.engine()
+        held = [await other.event_has_started_processing(event(2)), bool(await other.get_followers(event(1)))]
+        await asyncio.gather(one, two)
+        return held
+
+    assert stage.play(story()) == [False, False]
+
+
+def test_no_end_is_missed_whenever_it_comes(stage: Stage) -> None:
+    """The leader ends at every moment of the time that it takes to begin with waiting."""
+
+    async def story(moment: int) -> tuple[str, int]:
+        leader, follower = stage.engine(), stage.engine()
+        await leader.redis.flushall()
+        one = asyncio.ensure_future(stage.lead(leader, 1))
+        await asyncio.sleep((SECOND - moment) / SECOND)
+        outcome = await stage.wait(follower)
+        return outcome, stage.loop.now - await one
+
+    for moment in range(-2 * LATENCY, 14 * LATENCY, LATENCY // 2):
+        outcome, late = stage.play(story(moment))
+        assert outcome == "ready"
+        assert late <= A_FEW_TRIPS
+
+
+def test_who_holds_the_event_and_must_wait_longer_has_let_go_of_it(stage: Stage) -> None:
+    """As the original calls its steps: the lease first, and the wait within it."""
+
+    async def story() -> tuple[list[int], bool]:
+        holder, other = stage.engine(), Recorder(stage.engine())
+        with pytest.raises(EventArrivedEarly):
+            async with holder.event_is_processing(event(2, 1)):
+                await holder.wait_for_leader(event(2, 1))
+        held = await holder.event_has_started_processing(event(2))
+        await other(event(1))
+        return other.handled, held
+
+    assert stage.play(story()) == ([1, 2], False)
+
+
+def test_who_holds_the_event_goes_on_with_it_when_the_leader_is_done(stage: Stage) -> None:
+    async def story() -> bool:
+        engine = stage.engine()
+        one = asyncio.ensure_future(stage.lead(stage.engine(), 3))
+        await asyncio.sleep(1)
+        async with engine.event_is_processing(event(2, 1)):
+            await engine.wait_for_leader(event(2, 1))
+        await one
+        return await engine.event_has_been_seen(event(2))
+
+    assert stage.play(story())
+
+
+def test_a_sibling_that_came_before_goes_first(stage: Stage) -> None:
+    async def story() -> tuple[str, list[int]]:
+        engine = stage.engine()
+        await engine.record_follower(event(2, 1))
+        await engine.record_event_as_seen(event(1))
+        with pytest.raises(EventArrivedEarly):
+            await engine.wait_for_leader(event(3, 1))
+        handler = Recorder(stage.engine())
+        for one in await handler.engine.get_lost_followers():
+            await handler(one)
+        return "parked", handler.handled
+
+    assert stage.play(story()) == ("parked", [2, 3])
+
+
+def test_what_was_handled_is_refused_and_what_another_has_claimed_is_his(stage: Stage) -> None:
+    async def story() -> None:
+        engine, other = stage.engine(), stage.engine()
+        await engine.record_event_as_seen(event(2))
+        with pytest.raises(EventAlreadySeen):
+            await engine.wait_for_leader(event(2, 1))
+        await engine.record_follower(event(4, 3))
+        await asyncio.sleep(16 * 60)
+        [mine] = await engine.get_lost_followers()
+        with pytest.raises(EventArrivedEarly):
+            await other.wait_for_leader(event(4, 3))
+        await engine.wait_for_leader(mine)
+        async with engine.event_is_processing(mine):
+            with pytest.raises(EventBeingProcessed):
+                await Recorder(other)(event(4, 3))
+
+    stage.play(story())
