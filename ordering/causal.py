@@ -360,6 +360,7 @@ class CausalOrdering:
                 policy.max_attempts,
                 milliseconds(policy.retention),
                 milliseconds(policy.lease),
+                occurred_at(grant.event),
             )
         )
         if reply[0] == "dead":
