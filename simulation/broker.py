@@ -31,7 +31,7 @@ class Watcher(Protocol):
         ...
 
     def given_up(self, name: str) -> None:
-        """Take note that an event will not be handled, and that somebody said so."""
+        """Take note that a copy of an event will not be delivered."""
         ...
 
     def fingerprint(self, publication: Publication) -> str:
@@ -232,7 +232,6 @@ class Broker:
         message.failures += 1
         if message.failures >= self._settings.max_failures and not message.settled:
             self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
-            self._watcher.given_up(delivery.name)
             self._settle(message)
         elif self.meddler is not None and not message.settled and self.meddler.rejected(message):
             if message.timer is not None:
