@@ -232,6 +232,7 @@ class Broker:
         message.failures += 1
         if message.failures >= self._settings.max_failures and not message.settled:
             self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
+            self._watcher.given_up(delivery.name)
             self._settle(message)
         elif self.meddler is not None and not message.settled and self.meddler.rejected(message):
             if message.timer is not None:
