@@ -23,6 +23,7 @@ end
 
 local function keep(id, leader, why)
   if redis.call("EXISTS", key("event:" .. id)) == 0 then
+    if leader then redis.call("ZREM", key("queue:" .. leader), id) end
     forget_lost(id)
     table.insert(found, {id, "", leader or "", "missing"})
     return
