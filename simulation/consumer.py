@@ -277,7 +277,8 @@ class Consumer:
                 history.append(world.loop.now, "parked", delivery.name, self.name, delivery=delivery.number)
             case "seen" | "busy":
                 because = "seen" if outcome == "seen" else "held"
-                history.append(world.loop.now, "refused", delivery.name, self.name, because=because)
+                details = {"because": because, "delivery": delivery.number}
+                history.append(world.loop.now, "refused", delivery.name, self.name, **details)
         if outcome == "seen":
             world.done_with(delivery.name)
         if outcome != "busy":
