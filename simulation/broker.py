@@ -31,7 +31,7 @@ class Watcher(Protocol):
         ...
 
     def given_up(self, name: str) -> None:
-        """Take note that an event will not be handled, and that somebody said so."""
+        """Take note that a copy of an event will not be delivered."""
         ...
 
     def fingerprint(self, publication: Publication) -> str:

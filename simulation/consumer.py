@@ -93,8 +93,12 @@ class World(Protocol):
         """Take note that a handler ended."""
         ...
 
-    def given_up(self, name: str) -> None:
-        """Take note that an event will not be handled, and that somebody said so."""
+    def entrusted(self, name: str) -> None:
+        """Take note that an engine is given an event, until it says that it is done with it."""
+        ...
+
+    def done_with(self, name: str) -> None:
+        """Take note that the engine says it will not handle an event: it has, or it has given it up."""
         ...
 
     def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
@@ -239,7 +243,7 @@ class Consumer:
         world = self._world
         name = world.name_of(str(event.id))
         world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine")
-        world.given_up(name)
+        world.done_with(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
         # RESP2 greets a server in one round trip; an engine that wants RESP3 says so.
@@ -258,7 +262,9 @@ class Consumer:
         world = self._world
         history, broker = world.history, world.broker
         try:
-            outcome = await self._engine.handle(self._read(delivery)) or "handled"
+            event = self._read(delivery)
+            world.entrusted(delivery.name)
+            outcome = await self._engine.handle(event) or "handled"
         except Exception as error:
             broker.reject(delivery, self.name, type(error).__name__)
             return
@@ -271,7 +277,10 @@ class Consumer:
                 history.append(world.loop.now, "parked", delivery.name, self.name, delivery=delivery.number)
             case "seen" | "busy":
                 because = "seen" if outcome == "seen" else "held"
-                history.append(world.loop.now, "refused", delivery.name, self.name, because=because)
+                details = {"because": because, "delivery": delivery.number}
+                history.append(world.loop.now, "refused", delivery.name, self.name, **details)
+        if outcome == "seen":
+            world.done_with(delivery.name)
         if outcome != "busy":
             broker.acknowledge(delivery, self.name)
 

@@ -202,9 +202,9 @@ class World:
         self._names: dict[str, str] = {}
         self._leaders: dict[str, str] = {}
         self._handled: set[str] = set()
-        self._given_up: set[str] = set()
         self._handlings: dict[str, int] = {}
-        self._unsettled = 0
+        self._unsettled: dict[str, bool] = {}
+        """Events of which nobody knows that they are done with, and whether an engine was given them."""
         self._open = 0
         self._published = 0
         self._publishing = True
@@ -301,7 +301,7 @@ class World:
             if changed is None:
                 continue
             self._published += 1
-            self._unsettled += 1
+            self._unsettled[changed.name] = False
             self.broker.publish(changed, self.fingerprint(changed))
         self._publishing = False
         if self.scenario.faults:
@@ -338,12 +338,9 @@ class World:
             return
         self.loop.in_world(self._wait(), self._still_quiet, self._progresses)
 
-    def _all_settled(self) -> bool:
-        return self._unsettled == 0
-
     def _wait(self) -> int:
         """Return how long it must be quiet to stay so."""
-        if not self._all_settled():
+        if self._unsettled:
             return self._patience()
         if self.injector.healed and self.injector.struck:
             # Whoever was interrupted between an effect and its completion has left a lease behind: the engine is done
@@ -437,10 +434,10 @@ class World:
     def handling_ended(self, name: str, ok: bool) -> None:
         """Take note that a handler ended."""
         self._open -= 1
+        if ok:
+            self._unsettled.pop(name, None)
         if ok and name not in self._handled:
             self._handled.add(name)
-            if name not in self._given_up:
-                self._unsettled -= 1
             if self._queue_meddler is not None:
                 self._queue_meddler.handled(name)
         self.progress()
@@ -458,11 +455,19 @@ class World:
         self.steps.add(f"{consumer}:{name}:", "handler", consumer, f"{consumer} has handled {name}", run=end)
         return done
 
+    def entrusted(self, name: str) -> None:
+        """Take note that an engine is given an event, maybe again, until it says that it is done with it."""
+        self._unsettled[name] = True
+
+    def done_with(self, name: str) -> None:
+        """Take note that the engine says it will not handle an event: it has, or it has given it up."""
+        self._unsettled.pop(name, None)
+        self.progress()
+
     def given_up(self, name: str) -> None:
-        """Take note that an event will not be handled, and that somebody said so."""
-        if name not in self._handled and name not in self._given_up:
-            self._given_up.add(name)
-            self._unsettled -= 1
+        """Take note that the broker has lost its copy of an event. An engine may still have it."""
+        if not self._unsettled.get(name, True):
+            del self._unsettled[name]
         self.progress()
 
     def collapsed(self, error: BaseException) -> None:

@@ -44,9 +44,8 @@ local function tell_ended(id)
   if redis.call("DEL", key("watched:" .. id)) == 1 then redis.pcall("PUBLISH", key("ended:" .. id), "1") end
 end
 
--- Forget everything about a parked event but its mark. What was never parked has left nothing to forget.
+-- Forget everything about a parked event but its mark.
 local function forget(id)
-  if not is_parked(id) then return end
   local leader = redis.call("HGET", key("leaders"), id)
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("DEL", key("event:" .. id))
@@ -56,6 +55,11 @@ local function forget(id)
   redis.call("HDEL", key("leaders"), id)
   redis.call("HDEL", key("claimants"), id)
   redis.call("HDEL", key("attempts"), id)
+end
+
+-- What was never parked has left nothing to forget.
+local function forget_if_parked(id)
+  if is_parked(id) then forget(id) end
 end
 
 -- Let those that wait for an event that is not expected any more be looked at by the sweep.
@@ -158,6 +162,7 @@ local function next_of(leader, drain, token, lease, keep)
     if not id then return nil end
     drain_by(leader, drain, lease)
     if redis.call("EXISTS", key("seen:" .. id)) == 1 then
+      redis.call("ZREM", key("queue:" .. leader), id)
       forget(id)
     elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
       -- Somebody has it, by a delivery of his own: he will complete it, or his claim runs out.
@@ -166,6 +171,8 @@ local function next_of(leader, drain, token, lease, keep)
     else
       local payload = redis.call("GET", key("event:" .. id))
       if not payload then
+        -- Whose it was may be gone, too: without this, it would be handed out for ever.
+        redis.call("ZREM", key("queue:" .. leader), id)
         forget_lost(id)
         return {"missing", id}
       end
@@ -184,7 +191,7 @@ local function mark_seen(id, token, digest, retention, memory)
   remember(digest, memory)
   redis.call("DEL", key("processing:" .. id), key("tried:" .. id))
   tell_ended(id)
-  forget(id)
+  forget_if_parked(id)
   return "done"
 end
 
@@ -288,7 +295,7 @@ local function decide(e, rules, together)
     state = redis.call("MGET", key("seen:" .. e.id), key("processing:" .. e.id))
   end
   if state[1] then
-    forget(e.id)
+    forget_if_parked(e.id)
     return {"seen"}
   end
   local owner, fence = parse_lease(state[2])

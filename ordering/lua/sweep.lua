@@ -23,6 +23,7 @@ end
 
 local function keep(id, leader, why)
   if redis.call("EXISTS", key("event:" .. id)) == 0 then
+    if leader then redis.call("ZREM", key("queue:" .. leader), id) end
     forget_lost(id)
     table.insert(found, {id, "", leader or "", "missing"})
     return
@@ -111,8 +112,10 @@ local function look_again_soon(id)
   redis.call("ZADD", key("heads"), "XX", now - lookback + 1000, id)
 end
 
+-- A leader whose queue is being drained was handled, also if its mark has expired since.
 local function is_done(leader)
   return redis.call("EXISTS", key("seen:" .. leader), key("dead:" .. leader)) > 0
+    or redis.call("ZSCORE", key("releases"), leader)
 end
 
 local function claim_below(id)

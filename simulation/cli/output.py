@@ -112,7 +112,8 @@ class Output:
         if job.strategy.name == "exhaustive":
             seeds = f"every order of seed {job.seeds[0]}"
         count = job.scenario.consumers.count
-        events = f"{tally.events // tally.runs:,} events" if tally.runs else "no events"
+        each = tally.events // tally.runs if tally.runs else 0
+        events = f"{each:,} event{'s' * (each != 1)}" if each else "no events"
         return f"{events} · {count} consumer{'s' * (count > 1)} · engine {job.engine} · {self._store} · {seeds}"
 
     def _figures(self, tally: Tally) -> str:

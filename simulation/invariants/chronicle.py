@@ -197,13 +197,14 @@ class _Scribe:
         opened.setdefault(entry.event, {})[_named(entry.details.get("delivery", index))] = delivery
 
     def delivery_of(self, entry: Entry) -> Delivery | None:
-        """Find the open delivery that an entry is about: the one it names, else the consumer's latest of the event."""
+        """Find the open delivery that an entry is about: the one it names, else the latest that was not answered."""
         opened = self.open_deliveries.get(entry.consumer, {}).get(entry.event)
         if not opened:
             return None
         if "delivery" in entry.details:
             return opened.get(_named(entry.details["delivery"]))
-        return next(reversed(opened.values()))
+        latest_first = list(reversed(opened.values()))
+        return next((delivery for delivery in latest_first if delivery.closed == NEVER), latest_first[0])
 
     def closed(self, index: int, entry: Entry) -> None:
         delivery = self.delivery_of(entry)
@@ -301,6 +302,8 @@ class _Scribe:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.told.faults[self.last_fault] += 1
+            if self.last_fault == "error-reply" and entry.consumer:
+                self.lives.consumers[entry.consumer].denied.append((index, entry.at))
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((index, entry, str(entry.details.get("fault") or default)))

@@ -35,6 +35,26 @@ class Failing(Plain):
         raise RuntimeError("no")
 
 
+class Forgetful(Plain):
+    """Parks each event and fails to say so; its sweep handles what was parked half a minute ago."""
+
+    def __init__(self, context: EngineContext) -> None:
+        super().__init__(context)
+        self.parked: dict[str, Any] = {}
+        self.sweeps = 0
+
+    async def handle(self, event: Any) -> Outcome | None:
+        self.parked[event.id] = event
+        raise RuntimeError("no reply")
+
+    async def sweep(self) -> int:
+        self.sweeps += 1
+        if self.sweeps == 6:
+            for event in self.parked.values():
+                await self.context.effect(event)
+        return 0
+
+
 class Busy(Plain):
     """Says three times that somebody holds the event."""
 

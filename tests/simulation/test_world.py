@@ -66,6 +66,20 @@ def test_a_failed_delivery_comes_again_when_idle_and_is_dead_lettered_at_the_las
     assert [entry.details["by"] for entry in result.history.of("dead-lettered")] == ["broker"]
 
 
+def test_what_the_broker_has_given_up_and_an_engine_has_parked_is_waited_for(laboratory: Laboratory) -> None:
+    text = '[workload]\nevents = [{ name = "a" }]\n[broker]\nmax_failures = 1\n[policy]\nlookback = "1m"\n'
+    result = run(laboratory, text, "Forgetful")
+    [given_up], [effect] = result.history.of("dead-lettered"), result.history.of("ended")
+    assert given_up.at < 1_000_000
+    assert effect.at > 25_000_000
+
+
+def test_a_message_that_no_engine_could_read_is_not_waited_for(laboratory: Laboratory) -> None:
+    text = '[workload]\nevents = [{ name = "a", readable = false }]\n[broker]\nmax_failures = 1\n'
+    result = run(laboratory, text)
+    assert result.counts.virtual < 10_000_000
+
+
 def test_an_event_that_is_held_elsewhere_comes_again_and_does_not_count_as_failed(laboratory: Laboratory) -> None:
     from tests.simulation.engines import Busy
 

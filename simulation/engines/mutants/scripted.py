@@ -10,7 +10,7 @@ BEGIN = (
         planted="begin does not ask whether the event was handled before",
         scenario="duplicates.toml",
         convicted_by=("handled-once",),
-        edits=(Edit(SHARED, "if state[1] then\n    forget(e.id)", "if false then\n    forget(e.id)"),),
+        edits=(Edit(SHARED, "if state[1] then\n    forget_if_parked(e.id)", "if false then\n    forget_if_parked(e.id)"),),
     ),
     Mutant(
         name="ghost-lease",
@@ -429,6 +429,21 @@ SWEEP = (
         scenario="ladder/f5-drain-slower-than-lookback.toml",
         convicted_by=("sibling-order",),
         edits=(Edit("sweep", "elseif is_done(leader) and", "elseif false and"),),
+    ),
+    Mutant(
+        name="forgotten-in-line",
+        planted="the sweep takes a leader whose mark has expired for lost, though its queue is still being drained",
+        scenario="ladder/f9-drain-slower-than-retention.toml",
+        convicted_by=("sibling-order",),
+        seeds=5,
+        edits=(Edit("sweep", '\n    or redis.call("ZSCORE", key("releases"), leader)', ""),),
+    ),
+    Mutant(
+        name="back-of-the-line",
+        planted="what a consumer gives back when it is shut down waits for a sweep, and its siblings overtake it",
+        scenario="ladder/f9-given-back-keeps-its-place.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("fail", 'if counts ~= "1" and leader and', "if false and"),),
     ),
     Mutant(
         name="failures-counted-twice",

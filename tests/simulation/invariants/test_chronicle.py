@@ -28,6 +28,18 @@ def test_an_entry_that_names_no_delivery_belongs_to_the_latest_one_of_its_consum
     assert [d.closing for d in told.events["a"].deliveries] == ["acknowledged", ""]
 
 
+def test_each_of_two_deliveries_is_closed_by_a_refusal_of_its_own():
+    told = chronicle(
+        tell("""
+        0s   delivered     a  @c1
+        1s   delivered     a  @c1
+        2s   refused       a  @c1  because=held
+        3s   refused       a  @c1  because=held
+        """)
+    )
+    assert [d.closed for d in told.events["a"].deliveries] == [3, 2]
+
+
 def test_a_refused_delivery_is_closed_and_may_be_acknowledged_still():
     told = read("""
         0s   delivered     a  @c1  delivery=1
