@@ -98,12 +98,12 @@ def _reasons(history: History, told: Chronicle) -> Iterator[str]:
         last = told.phases[-1]
         where = "at its horizon" if last.name == "horizon" else f"in its phase {last.name!r}"
         yield f"the run ended {where}, before it was quiet; in flight: {last.in_flight or _in_flight(told)}"
-    if not any(event.effects for event in told):
+    if not told.plain.events and not any(event.effects for event in told.odd):
         yield "nothing was handled"
 
 
 def _in_flight(told: Chronicle) -> str:
-    waiting = [event.name for event in told if event.deliveries and not event.effects and event.dead == NEVER]
+    waiting = [event.name for event in told.odd if event.deliveries and not event.effects and event.dead == NEVER]
     more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
     return ", ".join(waiting[:_SHOWN]) + more or "nothing that was delivered"
 

@@ -48,7 +48,7 @@ def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
         return False
     sign = _sign(told, effect, holder)
     until = min(before, sign) if sign != NEVER else before
-    until_at = min(effect.end_at + told.terms.lease, told.entries[until].at if until < told.end else told.end_at)
+    until_at = min(effect.end_at + told.terms.lease, told.times[until] if until < told.end else told.end_at)
     if any(effect.end < index < until and at <= until_at for index, at in holder.crashes):
         return True
     gap = (effect.end_at, until_at + 1)

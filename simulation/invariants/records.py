@@ -8,6 +8,7 @@ history: two things that bear the same microsecond still have an order, and it i
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from simulation.invariants.spans import Span
@@ -26,7 +27,6 @@ class Delivery:
     attempt: int
     parked: bool = False
     closed: int = NEVER
-    closed_at: int = NEVER
     closing: str = ""
     """What closed it: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
 
@@ -49,6 +49,8 @@ class Handling:
     write: str = ""
     cut: bool = False
     """Whether the consumer was gone before the handler had ended."""
+    crashed: bool = False
+    """Whether it was gone because it had died."""
 
     @property
     def took_effect(self) -> bool:
@@ -65,17 +67,19 @@ class EventStory:
     """All that a history tells of one event."""
 
     name: str
+    number: int
+    """Its place in the order in which the history first mentions events."""
     id: str = ""
     follows: str = ""
     leader: str = ""
     """The name of the event that it follows, if that is not the event itself."""
     published: int = NEVER
     occurred: int = NEVER
-    fingerprints: list[str] = field(default_factory=list)
+    fingerprints: Sequence[str] = ()
     deliveries: list[Delivery] = field(default_factory=list)
     handlings: list[Handling] = field(default_factory=list)
     """In order of their starts."""
-    effects: list[Handling] = field(default_factory=list)
+    effects: Sequence[Handling] = ()
     """In order of their ends."""
     parked: int = NEVER
     parked_at: int = NEVER
@@ -84,6 +88,8 @@ class EventStory:
     seen: list[int] = field(default_factory=list)
     """The indices at which a delivery was refused because the event had been handled before."""
     followers: list[str] = field(default_factory=list)
+    plain: bool = False
+    """Whether its life was such that no invariant has anything to say about it; see `plain.py`."""
 
     @property
     def first_start(self) -> Handling | None:
@@ -113,8 +119,10 @@ class ConsumerStory:
     restarts: int = 0
     left: bool = False
     """Whether it was alive before, and is no longer."""
-    work: array[int] = field(default_factory=lambda: array("L"))
+    work: array[int] = field(default_factory=lambda: array("I"))
     """The indices of its entries that are about an event."""
+    worked_on: list[str] = field(default_factory=list)
+    """The event that each of those is about."""
 
 
 @dataclass(frozen=True, slots=True)
