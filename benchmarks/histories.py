@@ -2,8 +2,8 @@
 
     python benchmarks/histories.py 1000000 long.jsonl
 
-Chains of five on five hundred consumers: one in fifty followers overtakes its leader, is parked and then released, one
-event in a hundred is delivered twice. The same count always gives the same bytes, and they are written as they are made.
+Chains of five on five hundred consumers: one in fifty followers overtakes its leader, is parked and then released; one
+event in a hundred is delivered twice. The same count always gives the same bytes, written as they are made.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Maker:
         ended = begun + WORK + number * 104_729 % WORK
         if number % 50 == 0:  # a slow leader, which its follower overtakes
             ended += 2 * CONSUMERS * GAP
-        self._handle(begun, ended, name, consumer, via, said[:16])
+        self._handle(begun, ended, name, consumer, via=via, fingerprint=said[:16])
         if via == "delivered":
             self._tell(ended + LATENCY, "acknowledged", name, consumer, delivery=delivery)
         if number % 100 == 0:
@@ -102,20 +102,20 @@ class Maker:
         self._tell(at, "delivered", name, consumer, attempt=1, delivery=self._deliveries)
         return self._deliveries
 
-    def _handle(self, begun: int, ended: int, name: str, consumer: str, via: str, said: str) -> None:
+    def _handle(self, begun: int, ended: int, name: str, consumer: str, **details: str) -> None:
         self._handlings += 1
         handling = f"{consumer}/{self._handlings}"
         fence = 1_700_000_000_000_000 + self._handlings
-        self._tell(begun, "started", name, consumer, handling=handling, via=via, fingerprint=said, fence=fence)
+        self._tell(begun, "started", name, consumer, handling=handling, fence=fence, **details)
         self._tell(ended, "ended", name, consumer, handling=handling, outcome="ok", write="accepted")
 
 
 def write(path: Path, events: int) -> None:
     """Write a history of so many events into a file."""
     header = Header(scenario="long", engine="made-up", terms=Terms(), exercise=("handled", "parked", "released"))
-    with path.open("w", encoding="utf-8") as file:
-        file.write(header.to_json() + "\n")
-        file.writelines(entry.to_json() + "\n" for entry in Maker(events).entries())
+    with path.open("wb") as file:
+        file.write(header.to_json().encode() + b"\n")
+        file.writelines(entry.to_json() + b"\n" for entry in Maker(events).entries())
 
 
 def main() -> None:

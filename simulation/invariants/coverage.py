@@ -63,7 +63,9 @@ def _in_cycle(told: Chronicle, event: EventStory, _: EventStory) -> bool:
 
 
 def _waited_for_leader(told: Chronicle) -> int:
-    return sum(1 for event in told.odd if event.leader for handling in event.handlings if _waited(told, event, handling))
+    return sum(
+        1 for event in told.odd if event.leader for handling in event.handlings if _waited(told, event, handling)
+    )
 
 
 def _waited(told: Chronicle, event: EventStory, handling: Handling) -> bool:

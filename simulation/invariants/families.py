@@ -20,7 +20,7 @@ def cycles(events: Mapping[str, EventStory]) -> dict[str, tuple[str, ...]]:
     for start in events:
         path: dict[str, int] = {}
         name = start
-        while name in events and name not in seen:
+        while name and name in events and name not in seen:
             seen.add(name)
             path[name] = len(path)
             name = events[name].leader

@@ -73,5 +73,5 @@ def _was_plain(event: EventStory, times: Sequence[int], bound: int) -> bool:
 
 
 def _came_after(event: EventStory, leader: EventStory) -> bool:
-    """Say whether a leader had led its plain life when a follower came. A cycle always has a member for whom it had not."""
+    """Say whether a leader had led its plain life when a follower came; in a cycle that is not so for all members."""
     return leader.plain and leader.number < event.number and leader.handlings[0].end < event.deliveries[0].index
