@@ -235,7 +235,7 @@ class _Scribe:
         if not isinstance(attempt, int):
             attempt = len(story.deliveries) + 1
         delivery = Delivery(story.name, consumer, index, at, attempt)
-        story.deliveries.append(delivery)
+        story.add_delivery(delivery)
         number = _named(details.get("delivery", index))
         opened = self.open_deliveries.setdefault(consumer, {})
         others = opened.get(story.name)
@@ -269,6 +269,8 @@ class _Scribe:
             del opened[_named(details["delivery"])]
         else:
             opened.popitem()
+        if story is not None:
+            story.pack(self.told.times)
 
     def close(self, delivery: Delivery, index: int, entry: Entry) -> None:
         delivery.closed, delivery.closing = index, self.word(entry.kind)
@@ -294,7 +296,7 @@ class _Scribe:
         """Close a delivery that the engine would not handle; a consumer need not answer it at all if it is held."""
         if entry.details.get("because") == "seen":
             story = story or self.meet(entry.event)
-            story.seen.append(index)
+            story.add_seen(index)
         delivery = self.delivery_of(entry)
         if delivery and delivery.closed == NEVER:
             self.close(delivery, index, entry)
@@ -320,7 +322,7 @@ class _Scribe:
             prints[0] if prints and prints[0] == given else given,
             self.delivery_of(entry) if via == "delivered" else None,
         )
-        story.handlings.append(handling)
+        story.add_handling(handling)
         self.handlings[name, consumer, _named(details.get("handling"))] = handling
         self.open_handlings.setdefault(consumer, {})[handling] = None
 
@@ -396,18 +398,14 @@ class _Scribe:
         return {story.id: story.name for story in self.told.events.values()}
 
     def settle_event(self, story: EventStory) -> None:
-        handlings = story.handlings
-        if len(handlings) == 1:
-            story.effects = handlings if handlings[0].took_effect else ()
-        elif handlings:
-            story.effects = sorted((h for h in handlings if h.took_effect), key=lambda h: h.end)
+        story.settle()
         if not story.follows:
             return
         leader = story.follows if story.follows in self.told.events else self.names.get(story.follows, story.follows)
         if leader != story.name:
             found = self.told.events.get(leader) or self.meet(leader)
             story.leader = found.name
-            found.followers.append(story.name)
+            found.add_follower(story.name)
 
     def settle_loss(self, index: int, entry: Entry, fault: str) -> None:
         if entry.kind == "store-lost":

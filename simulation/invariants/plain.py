@@ -55,23 +55,17 @@ def sort_out(
 
 
 def _was_plain(event: EventStory, times: Sequence[int], bound: int) -> bool:
-    if len(event.deliveries) != 1 or len(event.handlings) != 1:
+    course = event.course
+    if course is None or event.published == NEVER or event.parked != NEVER or event.dead != NEVER or event.seen:
         return False
-    if event.published == NEVER or event.parked != NEVER or event.dead != NEVER or event.seen:
-        return False
-    [delivery], [handling] = event.deliveries, event.handlings
-    return (
-        handling.delivery is delivery
-        and delivery.closing == "acknowledged"
-        and delivery.index < handling.start < handling.end < delivery.closed
-        and delivery.attempt <= 1
-        and handling.outcome == "ok"
-        and handling.write != "refused"
-        and handling.fingerprint in event.fingerprints
-        and times[delivery.closed] - delivery.at <= bound
-    )
+    delivered, _, _, answered = course
+    return times[answered] - times[delivered] <= bound
 
 
 def _came_after(event: EventStory, leader: EventStory) -> bool:
     """Say whether a leader had led its plain life when a follower came; in a cycle that is not so for all members."""
-    return leader.plain and leader.number < event.number and leader.handlings[0].end < event.deliveries[0].index
+    if not leader.plain or leader.number > event.number or not leader.course or not event.course:
+        return False
+    _, _, ended, _ = leader.course
+    delivered, _, _, _ = event.course
+    return ended < delivered

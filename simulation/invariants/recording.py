@@ -17,6 +17,7 @@ than its lease. Without a sign the gap is taken to last one lease, no longer: af
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import pairwise
 
 from simulation.invariants.cascades import owner_of
@@ -80,7 +81,7 @@ def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:
     return min((sign for sign in signs if sign != NEVER), default=NEVER)
 
 
-def _acknowledged(deliveries: list[Delivery], effect: Handling) -> int:
+def _acknowledged(deliveries: Sequence[Delivery], effect: Handling) -> int:
     acknowledged = (
         d.closed
         for d in deliveries
