@@ -222,17 +222,18 @@ class Reader:
             try:
                 if record.__class__ is not dict:
                     raise ValueError("each line must be a JSON object")
-                if "causim-history" in record:
-                    if before >= 0:
-                        raise ValueError("the header must be the first line")
+                if before < 0 and "causim-history" in record:
                     self.header = Header.from_record(record)
                     continue
                 entry = build(record)
-                if entry.at < before:
-                    raise ValueError(f"time runs backwards: {entry.at} after {before}")
+                at = entry[0]
+                if at < before:
+                    raise ValueError(f"time runs backwards: {at} after {before}")
             except (ValueError, TypeError) as error:
-                raise MalformedHistory(f"{self._path}:{number}: {error}") from None
-            before = entry.at
+                late = record.__class__ is dict and "causim-history" in record and before >= 0
+                because = "the header must be the first line" if late else error
+                raise MalformedHistory(f"{self._path}:{number}: {because}") from None
+            before = at
             yield entry
 
     def _leniently(self, line: bytes, number: int) -> Any:

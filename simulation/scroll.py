@@ -38,19 +38,16 @@ class Scroll:
         self._places: array[int] = array("q")
         """Where every STRIDE-th entry begins."""
         self._length = 0
-        self._read = False
-        """Whether all entries were read once, or written here: then their number and places are known."""
+        self._surveyed = False
+        """Whether their number and places are known."""
         self._lately: tuple[int, list[Entry]] = (-1, [])
 
     def __iter__(self) -> Iterator[Entry]:
-        if self._read:
-            return Reader(self.path).entries(self._lines(0))
-        return self._first_reading()
+        return Reader(self.path).entries(self._lines(0))
 
     def __len__(self) -> int:
-        if not self._read:
-            for _ in self:
-                pass
+        if not self._surveyed:
+            self._survey()
         return self._length
 
     def __getitem__(self, index: int) -> Entry:
@@ -85,29 +82,24 @@ class Scroll:
     def _lines(self, begin: int, end: int | None = None) -> Iterator[bytes]:
         stop = self._end if end is None else end
         with self.path.open("rb") as file:
+            if begin == 0 and stop == os.fstat(file.fileno()).st_size:
+                yield from file
+                return
             file.seek(begin)
             while begin < stop and (line := file.readline()):
                 begin += len(line)
                 yield line
 
-    def _first_reading(self) -> Iterator[Entry]:
-        """Yield all entries, and note their places meanwhile."""
-        self._places, self._length, here = array("q"), 0, 0
-
-        def passed() -> Iterator[bytes]:
-            nonlocal here
-            passed_by = 0
-            for line in self._lines(0):
-                here = passed_by
-                passed_by += len(line)
-                yield line
-
-        for entry in Reader(self.path).entries(passed()):
-            if self._length % STRIDE == 0:
-                self._places.append(here)
-            self._length += 1
-            yield entry
-        self._read = True
+    def _survey(self) -> None:
+        """Count the entries, and note where they are."""
+        here = 0
+        for line in self._lines(0):
+            if not line.isspace() and (self._length or not _is_header(line)):
+                if self._length % STRIDE == 0:
+                    self._places.append(here)
+                self._length += 1
+            here += len(line)
+        self._surveyed = True
 
 
 class Growing(Scroll):
@@ -120,7 +112,7 @@ class Growing(Scroll):
         """
         super().__init__(_new_file(folder or Path(tempfile.gettempdir())))
         weakref.finalize(self, self.path.unlink, missing_ok=True)
-        self._read = True
+        self._surveyed = True
         self._sha = hashlib.sha256()
         self._unwritten: list[bytes] = []
         self._waiting = 0
@@ -206,6 +198,10 @@ def _last_line(file: BinaryIO, size: int) -> int:
             return begin + len(before) + 1
         step = min(2 * step, _BLOCK)
     return 0
+
+
+def _is_header(line: bytes) -> bool:
+    return b"causim-history" in line and "causim-history" in json.loads(line)
 
 
 def _is_whole(line: bytes) -> bool:

@@ -22,6 +22,8 @@ from simulation.invariants.spans import Clock, Span, merge
 
 _Take = Callable[[int, Entry, EventStory | None], None]
 
+_UNHASHABLE = frozenset({list, dict})
+
 _WORDS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -419,7 +421,7 @@ class _Scribe:
 
 def _named(number: object) -> object:
     """Return what a delivery or a handling is told apart by, whatever a foreign program numbers them with."""
-    return repr(number) if isinstance(number, list | dict) else number
+    return repr(number) if number.__class__ in _UNHASHABLE else number
 
 
 def _touched(keys: Any, events: dict[str, EventStory], names: dict[str, str]) -> frozenset[str] | None:

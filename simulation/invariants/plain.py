@@ -4,6 +4,8 @@ An event has led a plain life if it was published, delivered once, handled once 
 acknowledged; if all of that was over sooner than any bound; and if its leader, where it has one, had done the same
 before. Nobody parked it, refused it, gave it up or died with it in hands.
 
+No member of a cycle is plain, since none can be the first whose leader was: leaders are marked before their followers.
+
 Every invariant holds for such an event and knows how often it examined one, so each looks at the *odd* events alone,
 and at the leaders that are odd or have an odd follower. Only this file knows which events are plain; what it calls odd
 without need costs time and changes no judgement.
@@ -11,6 +13,7 @@ without need costs time and changes no judgement.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -36,13 +39,19 @@ def sort_out(
     bound = min(terms.lease, terms.release_bound, terms.stuck_bound)
     plain = Plain()
     odd: list[EventStory] = []
+    ends = array("q", [NEVER]) * len(events)
+    """When each plain event had ended, by its number."""
     for event in events.values():
-        event.plain = _was_plain(event, times, bound) and (not event.leader or _came_after(event, events[event.leader]))
-        if not event.plain:
-            odd.append(event)
-            continue
-        plain.events += 1
-        plain.followers += event.leader != ""
+        course = event.course
+        if course and _was_plain(event) and times[course[3]] - times[course[0]] <= bound:
+            leader = events[event.leader] if event.leader else None
+            if leader is None or NEVER < ends[leader.number] < course[0]:
+                event.plain = True
+                ends[event.number] = course[2]
+                plain.events += 1
+                plain.followers += leader is not None
+                continue
+        odd.append(event)
     leaders = {event.number: event for event in odd if event.followers}
     for event in odd:
         if event.leader:
@@ -54,18 +63,5 @@ def sort_out(
     return plain, odd, ordered
 
 
-def _was_plain(event: EventStory, times: Sequence[int], bound: int) -> bool:
-    course = event.course
-    if course is None or event.published == NEVER or event.parked != NEVER or event.dead != NEVER or event.seen:
-        return False
-    delivered, _, _, answered = course
-    return times[answered] - times[delivered] <= bound
-
-
-def _came_after(event: EventStory, leader: EventStory) -> bool:
-    """Say whether a leader had led its plain life when a follower came; in a cycle that is not so for all members."""
-    if not leader.plain or leader.number > event.number or not leader.course or not event.course:
-        return False
-    _, _, ended, _ = leader.course
-    delivered, _, _, _ = event.course
-    return ended < delivered
+def _was_plain(event: EventStory) -> bool:
+    return event.published != NEVER and event.parked == event.dead == NEVER and not event.seen
