@@ -19,6 +19,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -296,6 +297,13 @@ class History:
         The header is left out too: it names the store, which must not matter.
         """
         return digest_of(self.entries) if isinstance(self.entries, list) else self.entries.digest
+
+    def beginning(self, most: int) -> History:
+        """Return the history, cut off after so many entries if it has more; `truncated` says so."""
+        if len(self) <= most:
+            return self
+        cut = f"only the first {most:,} of its {len(self):,} entries were looked at"
+        return History(self.header, islice(self.entries, most), cut)
 
     def unroll(self, folder: Path | None = None) -> None:
         """Keep the entries in a file from now on, in the folder or where the system keeps temporary files.

@@ -1,12 +1,14 @@
 """Histories that stay in a file: they must read, judge and count as those in memory do."""
 
 import gc
+import json
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
+import simulation.results
 import simulation.world
 from simulation import Laboratory, load
 from simulation.cli import main
@@ -118,3 +120,14 @@ def test_results_of_a_long_run_are_those_of_a_short_one(tmp_path: Path, monkeypa
         assert short.read_bytes() == long.read_bytes()
     gc.collect()
     assert not list((tmp_path / "long").glob(".history*"))
+
+
+def test_a_report_of_a_long_run_shows_its_beginning_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(simulation.world, "LONG", 5)
+    monkeypatch.setattr(simulation.results, "REPORTED", 12)
+    words = ["run", str(SCENARIOS / "reversed-chain.toml"), "--engine", "null", "--store", "embedded", "--quiet"]
+    assert main([*words, "--out", str(tmp_path)]) == 1
+    folder = tmp_path / "reversed-chain" / "latest"
+    history = History.read(folder / "history.jsonl")
+    assert max(max(v["witness"]) for v in json.loads((folder / "verdict.json").read_text())["violations"]) > 12
+    assert f"only the first 12 of its {len(history)} entries" in (folder / "report.html").read_text()
