@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import hiredis
@@ -109,7 +110,7 @@ class _Narrator:
 
     def tell(self) -> Narrative:
         last = max(self._witness, default=len(self._entries) - 1)
-        for index, entry in enumerate(self._entries[: last + 1]):
+        for index, entry in enumerate(islice(self._entries, last + 1)):
             witness = index in self._witness
             match entry.kind:
                 case "command":

@@ -19,8 +19,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import orjson
+
+if TYPE_CHECKING:
+    from simulation.scroll import Scroll
 
 FORMAT = 1
 """The version of the file format; a reader refuses any other."""
@@ -61,6 +67,14 @@ KINDS: Mapping[str, str] = {
 """Every kind of entry, and what it says. A reader ignores details it does not know, but not kinds."""
 
 
+_SAME = {kind: kind for kind in KINDS}
+"""Each kind, so that the entries of a long history share the word."""
+
+_SIMPLE = frozenset({str, int, bool, type(None)})
+"""The types of values that every writer of JSON spells alike: not so numbers with a fraction."""
+
+_written = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 WIRE = frozenset({"command", "reply"})
 """The kinds of entries that a history holds only if its run was traced."""
 
@@ -82,29 +96,37 @@ class Entry(NamedTuple):
     consumer: str = ""
     details: Mapping[str, Any] = {}
 
-    def to_json(self) -> str:
-        """Return the entry as one line of canonical JSON: the same entry always gives the same bytes."""
-        record: dict[str, Any] = {"at": self.at, "kind": self.kind}
-        if self.event:
-            record["event"] = self.event
-        if self.consumer:
-            record["consumer"] = self.consumer
-        record.update(sorted(self.details.items()))
-        return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+    def to_json(self) -> bytes:
+        """Return the entry as one line of canonical JSON, in UTF-8: the same entry always gives the same bytes."""
+        at, kind, event, consumer, details = self
+        record: dict[str, Any] = {"at": at, "kind": kind}
+        if event:
+            record["event"] = event
+        if consumer:
+            record["consumer"] = consumer
+        for name in sorted(details):
+            value = record[name] = details[name]
+            if value.__class__ not in _SIMPLE:
+                record.update(sorted(details.items()))
+                return _written(record).encode()
+        try:
+            return orjson.dumps(record)
+        except TypeError:  # a number of more than 64 bits
+            return _written(record).encode()
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Build an entry from a parsed line. Raises ValueError that says which field is wrong."""
-        details = dict(record)
-        at, kind = details.pop("at", None), details.pop("kind", None)
-        event, consumer = details.pop("event", ""), details.pop("consumer", "")
-        if not isinstance(at, int) or isinstance(at, bool) or at < 0:
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Build an entry from a parsed line, whose rest becomes its details. Raises ValueError for a wrong field."""
+        take = record.pop
+        at, kind, event, consumer = take("at", None), take("kind", None), take("event", ""), take("consumer", "")
+        if at.__class__ is not int or at < 0:
             raise ValueError(f"'at' must be a count of microseconds, not {at!r}")
-        if kind not in KINDS:
+        same = _SAME.get(kind) if kind.__class__ is str else None
+        if same is None:
             raise ValueError(f"'kind' is {kind!r}; known are {', '.join(KINDS)}")
-        if not isinstance(event, str) or not isinstance(consumer, str):
+        if event.__class__ is not str or consumer.__class__ is not str:
             raise ValueError("'event' and 'consumer' must be names")
-        return cls(at, kind, event, consumer, details)
+        return tuple.__new__(cls, (at, same, event, consumer, record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +196,69 @@ def _terms(record: object) -> Terms:
     return Terms(**record)
 
 
+class Reader:
+    """Reads the lines of a history, written by this program or by another.
+
+    A file without a header is read on default terms. A last line that is cut off ends the history there and is noted in
+    `truncated`. Whole numbers of more than 64 bits lose precision.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.header = Header()
+        self.truncated = ""
+
+    def entries(self, lines: Iterable[bytes]) -> Iterator[Entry]:
+        """Yield the entries in some lines, from the first of the file. Raises MalformedHistory."""
+        parse, build, number, before = orjson.loads, Entry.from_record, 0, -1
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = parse(line)
+            except orjson.JSONDecodeError:
+                if not line.strip():
+                    continue
+                record = self._leniently(line, number)
+                if self.truncated:
+                    return
+            try:
+                if record.__class__ is not dict:
+                    raise ValueError("each line must be a JSON object")
+                if before < 0 and "causim-history" in record:
+                    self.header = Header.from_record(record)
+                    continue
+                entry = build(record)
+                at = entry[0]
+                if at < before:
+                    raise ValueError(f"time runs backwards: {at} after {before}")
+            except (ValueError, TypeError) as error:
+                late = record.__class__ is dict and "causim-history" in record and before >= 0
+                because = "the header must be the first line" if late else error
+                raise MalformedHistory(f"{self._path}:{number}: {because}") from None
+            before = at
+            yield entry
+
+    def _leniently(self, line: bytes, number: int) -> Any:
+        """Parse what only Python takes for JSON, such as NaN; else note that the line is cut off, or refuse it."""
+        try:
+            return json.loads(line.decode())
+        except UnicodeDecodeError as error:
+            raise MalformedHistory(f"{self._path}: not UTF-8 text ({error.reason})") from None
+        except json.JSONDecodeError as error:
+            if line.endswith(b"\n"):
+                raise MalformedHistory(f"{self._path}:{number}: not JSON: {error.msg}") from None
+            self.truncated = f"line {number} is cut off"
+            return None
+
+
+def digest_of(entries: Iterable[Entry]) -> str:
+    """Return the SHA-256 of all entries but those of the wire, which are there only if somebody asked for them."""
+    sha = hashlib.sha256()
+    for entry in entries:
+        if entry.kind not in WIRE:
+            sha.update(entry.to_json() + b"\n")
+    return sha.hexdigest()
+
+
 class History:
     """An append-only list of entries under a header.
 
@@ -184,7 +269,7 @@ class History:
 
     def __init__(self, header: Header, entries: Iterable[Entry] = (), truncated: str = "") -> None:
         self.header = header
-        self.entries: list[Entry] = list(entries)
+        self.entries: list[Entry] | Scroll = list(entries)
         self.truncated = truncated
 
     def __len__(self) -> int:
@@ -207,24 +292,43 @@ class History:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all entries but those of the wire, which are there only if somebody asked for them.
+        """The SHA-256 of all entries but those of the wire.
 
         The header is left out too: it names the store, which must not matter.
         """
-        sha = hashlib.sha256()
-        for entry in self.entries:
-            if entry.kind in WIRE:
-                continue
-            sha.update(entry.to_json().encode())
-            sha.update(b"\n")
-        return sha.hexdigest()
+        return digest_of(self.entries) if isinstance(self.entries, list) else self.entries.digest
+
+    def beginning(self, most: int) -> History:
+        """Return the history, cut off after so many entries if it has more; `truncated` says so."""
+        if len(self) <= most:
+            return self
+        cut = f"only the first {most:,} of its {len(self):,} entries were looked at"
+        return History(self.header, islice(self.entries, most), cut)
+
+    def unroll(self, folder: Path | None = None) -> None:
+        """Keep the entries in a file from now on, in the folder or where the system keeps temporary files.
+
+        Raises OSError if it cannot be written.
+        """
+        from simulation.scroll import Growing
+
+        self.entries = Growing(self.header, self.entries, folder)
+
+    def handed_over(self) -> History:
+        """Return a history with the entries so far; who goes on to write into this one writes for nobody."""
+        history = History(self.header, truncated=self.truncated)
+        history.entries, self.entries = self.entries, []
+        return history
 
     def write(self, path: Path) -> None:
         """Write the history to a file, whole or not at all."""
         partial = path.with_name(path.name + ".part")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(self.header.to_json() + "\n")
-            file.writelines(entry.to_json() + "\n" for entry in self.entries)
+        if isinstance(self.entries, list):
+            with partial.open("wb") as file:
+                file.write(self.header.to_json().encode() + b"\n")
+                file.writelines(entry.to_json() + b"\n" for entry in self.entries)
+        else:
+            self.entries.copy(partial)
         partial.replace(path)
 
     @classmethod
@@ -235,40 +339,17 @@ class History:
         is noted in `truncated`. Raises MalformedHistory for anything else that is not right, OSError if the file
         cannot be opened.
         """
-        with path.open(encoding="utf-8", errors="strict") as file:
-            try:
-                return cls._parse(file, path)
-            except UnicodeDecodeError as error:
-                raise MalformedHistory(f"{path}: not UTF-8 text ({error.reason})") from None
+        reader = Reader(path)
+        with path.open("rb") as file:
+            entries = list(reader.entries(file))
+        return cls(reader.header, entries, reader.truncated)
 
     @classmethod
-    def _parse(cls, file: IO[str], path: Path) -> Self:
-        history = cls(Header())
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                if line.endswith("\n"):
-                    raise MalformedHistory(f"{path}:{number}: not JSON: {error.msg}") from None
-                history.truncated = f"line {number} is cut off"
-                break
-            history._take(record, f"{path}:{number}")
-        return history
+    def open(cls, path: Path) -> Self:
+        """Open a history file as `read` does, but leave its entries there: they may prove malformed when read."""
+        from simulation.scroll import open_scroll
 
-    def _take(self, record: object, where: str) -> None:
-        try:
-            if not isinstance(record, dict):
-                raise ValueError("each line must be a JSON object")
-            if "causim-history" in record:
-                if self.entries:
-                    raise ValueError("the header must be the first line")
-                self.header = Header.from_record(record)
-                return
-            entry = Entry.from_record(record)
-            if self.entries and entry.at < self.entries[-1].at:
-                raise ValueError(f"time runs backwards: {entry.at} after {self.entries[-1].at}")
-        except (ValueError, TypeError) as error:
-            raise MalformedHistory(f"{where}: {error}") from None
-        self.entries.append(entry)
+        header, entries, cut = open_scroll(path)
+        history = cls(header, (), cut)
+        history.entries = entries
+        return history

@@ -21,6 +21,9 @@ from simulation.scenario import Scenario
 from simulation.search.replays import replay_of
 from simulation.world import Run
 
+REPORTED = 500_000
+"""How many entries of a history a report is made from; the history, and the verdict on all of it, are kept whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -57,13 +60,10 @@ class Reported:
     """A run, as the reports ask for it."""
 
     run: Run
+    history: History
+    """What happened, as far as it is shown."""
     scenario_text: str
     replay: str
-
-    @property
-    def history(self) -> History:
-        """What happened."""
-        return self.run.history
 
     @property
     def judgement(self) -> Judgement:
@@ -88,7 +88,7 @@ def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> Non
         (folder / "replay.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
     run.history.write(folder / "history.jsonl")
     (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
-    write_report(folder, Reported(run, scenario, replay))
+    write_report(folder, Reported(run, run.history.beginning(REPORTED), scenario, replay))
 
 
 def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:

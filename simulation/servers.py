@@ -524,13 +524,11 @@ def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[St
     `choice` is `server`, `embedded`, an address `redis://…`, or `auto`: the server where it can run. Raises
     StoreUnavailable if what was asked for cannot be had.
     """
-    from simulation.embedded import EmbeddedStore
-
     if choice.startswith(("redis://", "rediss://")):
         return RemoteStore(choice), "TTLs lapse in real time on this server; only the run's own scope is touched"
     match choice:
         case "embedded":
-            return EmbeddedStore(), ""
+            return _embedded(), ""
         case "server":
             return ServerStore(executable), ""
         case "auto":
@@ -539,6 +537,12 @@ def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[St
             except StoreUnavailable as error:
                 if executable is not None:
                     raise
-                return EmbeddedStore(), f"no redis-server in virtual time here ({error}); running in fakeredis instead"
+                return _embedded(), f"no redis-server in virtual time here ({error}); running in fakeredis instead"
         case _:
             raise StoreUnavailable(f"store {choice!r} is not known; known are server, embedded, redis://host:port/db")
+
+
+def _embedded() -> Store:
+    from simulation.embedded import EmbeddedStore  # heavy, and needed only where no server runs
+
+    return EmbeddedStore()

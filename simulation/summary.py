@@ -125,7 +125,7 @@ def summarise(run: Run) -> Summary:
     first: dict[str, Violation] = {}
     for violation in judgement.violations:
         first.setdefault(violation.invariant, violation)
-    latencies, followers, lost = _effects(run.history)
+    latencies, followers, lost, waiting = _told(run.history)
     return Summary(
         seed=run.seed,
         verdict=judgement.verdict,
@@ -138,43 +138,39 @@ def summarise(run: Run) -> Summary:
         latencies=latencies,
         followers=followers,
         lost=lost,
-        waiting=_longest_waitlist(run.history),
+        waiting=waiting,
         silent_faults=run.silent_faults,
         choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
     )
 
 
-def _effects(history: History) -> tuple[Counter[int], int, int]:
+def _told(history: History) -> tuple[Counter[int], int, int, int]:
+    """Return the latencies, how many followers were delivered and lost, and how many were parked at once, at most."""
     published: dict[str, int] = {}
     following: set[str] = set()
     delivered: set[str] = set()
     latencies: Counter[int] = Counter()
     handled: set[str] = set()
-    for entry in history.entries:
-        if entry.kind == "published":
-            published.setdefault(entry.event, entry.at)
-            if entry.details.get("follows"):
-                following.add(entry.event)
-        elif entry.kind == "delivered":
-            delivered.add(entry.event)
-        elif entry.kind == "ended" and entry.details.get("outcome") == "ok" and entry.event not in handled:
-            handled.add(entry.event)
-            if entry.event in published:
-                latencies[_rounded(entry.at - published[entry.event])] += 1
-    followers = following & delivered
-    return latencies, len(followers), len(followers - handled)
-
-
-def _longest_waitlist(history: History) -> int:
     waiting: set[str] = set()
     longest = 0
-    for entry in history.entries:
-        if entry.kind == "parked":
-            waiting.add(entry.event)
+    for at, kind, event, _, details in history:
+        if kind == "published":
+            published.setdefault(event, at)
+            if details.get("follows"):
+                following.add(event)
+        elif kind == "delivered":
+            delivered.add(event)
+        elif kind == "ended" and details.get("outcome") == "ok" and event not in handled:
+            handled.add(event)
+            if event in published:
+                latencies[_rounded(at - published[event])] += 1
+        elif kind == "parked":
+            waiting.add(event)
             longest = max(longest, len(waiting))
-        elif entry.kind in ("started", "dead-lettered"):
-            waiting.discard(entry.event)
-    return longest
+        elif kind in ("started", "dead-lettered"):
+            waiting.discard(event)
+    followers = following & delivered
+    return latencies, len(followers), len(followers - handled), longest
 
 
 def _rounded(value: int) -> int:

@@ -61,7 +61,11 @@ def identify(name: str, seed: int) -> UUID:
 
 def publications(plans: Iterable[Plan], seed: int, epoch: datetime) -> Iterator[Publication]:
     """Turn plans into publications, in the order of their time (ties in the order given)."""
-    for plan in sorted((plan for plan in plans if plan.published), key=lambda plan: plan.at):
+    waiting = sorted((plan for plan in plans if plan.published), key=lambda plan: plan.at)
+    del plans
+    waiting.reverse()
+    while waiting:
+        plan = waiting.pop()  # what is published is kept no longer: there may be a million of them
         occurred = plan.at if plan.occurred is None else plan.occurred
         identity = identify(plan.name, seed)
         body = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,9 @@ from simulation.workload import (
     trace_publications,
     trees,
 )
+
+LONG = 100_000
+"""From how many entries on a history is kept in a file."""
 
 
 class EngineFailed(Exception):
@@ -164,7 +168,10 @@ class World:
         trace: bool = False,
         *,
         exploration: Exploration | None = None,
+        folder: Path | None = None,
     ) -> None:
+        self.folder = folder
+        """Where a history that grows long is kept; the system's folder for temporary files if none is given."""
         self.scenario = scenario
         self.seed = seed
         self.store = store
@@ -207,6 +214,7 @@ class World:
         """Events of which nobody knows that they are done with, and whether an engine was given them."""
         self._open = 0
         self._published = 0
+        self._long = LONG
         self._publishing = True
         self._progresses = 0
         self._ended = ""
@@ -269,7 +277,7 @@ class World:
         finally:
             # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
             # they keep the world's, which nobody reads any more.
-            history = History(self.history.header, self.history.entries)
+            history = self.history.handed_over()
             self._clean_up()
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
@@ -302,6 +310,9 @@ class World:
                 continue
             self._published += 1
             self._unsettled[changed.name] = False
+            if len(self.history) > self._long:
+                self.history.unroll(self.folder)
+                self._long = sys.maxsize
             self.broker.publish(changed, self.fingerprint(changed))
         self._publishing = False
         if self.scenario.faults:
@@ -600,6 +611,8 @@ class Laboratory:
 
     def __init__(self, store: str = "auto", executable: Path | None = None) -> None:
         self.store, self.note = open_store(store, executable)
+        self.folder: Path | None = None
+        """Where histories that grow long are kept; the system's folder for temporary files if none is given."""
 
     def run(
         self,
@@ -616,7 +629,8 @@ class Laboratory:
         """
         chosen = scenario.seed if seed is None else seed
         world = draw(scenario, chosen).scenario
-        return World(world, chosen, engine or scenario.engine, self.store, trace, exploration=exploration).run()
+        named = engine or scenario.engine
+        return World(world, chosen, named, self.store, trace, exploration=exploration, folder=self.folder).run()
 
     def __enter__(self) -> Self:
         return self

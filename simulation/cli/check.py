@@ -33,7 +33,7 @@ def execute(given: argparse.Namespace) -> int:
     unknown = [name for name in given.invariant if name not in INVARIANTS]
     if unknown:
         raise BadUsage(f"invariant {unknown[0]!r} is not known; known are {', '.join(INVARIANTS)}")
-    history = History.read(given.history)
+    history = History.open(given.history)
     judgement = judge(history, given.invariant)
     write = sys.stdout.write
     if given.json:

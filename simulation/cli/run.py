@@ -66,6 +66,7 @@ def execute(given: argparse.Namespace) -> int:
     output = Output(given, jobs)
     outcomes: list[Outcome] = []
     with Laboratory(given.store, given.redis_server) as laboratory:
+        laboratory.folder = None if given.no_results else given.out
         output.begin(laboratory)
         for job in jobs:
             started = time.perf_counter()  # by the clock on the wall: it is for the build server alone

@@ -36,7 +36,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 class AnyFault(BaseModel):
     """What every fault is: data that cannot change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     @property
     def name(self) -> str:

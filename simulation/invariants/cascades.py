@@ -43,7 +43,7 @@ def found_work(told: Chronicle, consumer: str = "") -> list[Span]:
     """Return the time in which a consumer, or any if none is named, was handling what it had found."""
     if not told.found_work:
         found: dict[str, list[Span]] = {"": []}
-        for event in told:
+        for event in told.odd:
             for handling in event.handlings:
                 if begun_by_finding(told, handling):
                     found.setdefault(handling.consumer, []).append(span_of(told, handling))

@@ -27,12 +27,12 @@ NAME = "causal-order"
 
 def subjects(told: Chronicle) -> int:
     """Count the effects of events that have a leader."""
-    return sum(len(event.effects) for event in told if event.leader)
+    return told.plain.followers + sum(len(event.effects) for event in told.odd if event.leader)
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each effect that came before its leader's."""
-    for event in told:
+    for event in told.odd:
         for effect in _early(told, event):
             yield _violation(told, event, effect)
 

@@ -7,35 +7,45 @@ belongs to which delivery and which handling. It gives no verdict.
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from simulation.history import Entry, Header, History
+from simulation.history import KINDS, Entry, Header, History
 from simulation.invariants import families
 from simulation.invariants.lives import Lives
+from simulation.invariants.plain import Plain, sort_out
 from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase
 from simulation.invariants.spans import Clock, Span, merge
+
+_Take = Callable[[int, Entry, EventStory | None], None]
+
+_UNHASHABLE = frozenset({list, dict})
 
 _WORDS = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Chronicle:
-    """A history, arranged by event and by consumer. Built by `chronicle()`, read by the invariants."""
+    """A history, arranged by event and by consumer. Built by `chronicle()`, read by the invariants.
 
-    def __init__(self, history: History) -> None:
-        self.header: Header = history.header
-        self.terms = history.header.terms
-        self.entries: list[Entry] = history.entries
-        self.end_at: int = self.entries[-1].at if self.entries else 0
-        self.end: int = len(self.entries)
-        self.counts: Counter[str] = Counter(entry.kind for entry in self.entries)
+    It keeps no entries, so that a history may be much longer than what fits into memory: of most entries the time.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self.header = header
+        self.terms = header.terms
+        self.times: array[int] = array("q")
+        """The time of each entry."""
+        self.counts: Counter[str] = Counter()
         self.events: dict[str, EventStory] = {}
         self.consumers: dict[str, ConsumerStory] = {}
         self.phases: list[Phase] = []
-        self.censuses: list[int] = []
-        self.leases_lost: list[int] = []
+        self.censuses: dict[int, Entry] = {}
+        """The entries that tell what the store held, by their indices."""
+        self.leases_lost: list[tuple[int, str, str]] = []
+        """Index, event and consumer of each lease whose holder was told that it is no longer its own."""
         self.crashed_holding: list[int] = []
         """The crashes of consumers that were handling something."""
         self.store_losses: list[Loss] = []
@@ -50,10 +60,26 @@ class Chronicle:
         """What `cascades.found_work` has found out, once it was asked."""
         self.faults: Counter[str] = Counter()
         """How often each kind of fault struck."""
+        self.plain = Plain()
+        """How many events no invariant needs to look at."""
+        self.odd: list[EventStory] = []
+        """All other events."""
+        self.leaders: list[EventStory] = []
+        """The leaders that are odd, or have a follower that is."""
         self._silences: dict[str, list[Span]] = {}
 
     def __iter__(self) -> Iterator[EventStory]:
         return iter(self.events.values())
+
+    @property
+    def end(self) -> int:
+        """The number of entries: one more than the last index."""
+        return len(self.times)
+
+    @property
+    def end_at(self) -> int:
+        """The time of the last entry."""
+        return self.times[-1] if self.times else 0
 
     @property
     def quiet(self) -> bool:
@@ -63,7 +89,7 @@ class Chronicle:
     @cached_property
     def cycles(self) -> Mapping[str, tuple[str, ...]]:
         """For each event that follows itself through others, the members of its cycle."""
-        return families.cycles(self.events)
+        return families.cycles({event.name: event for event in self.odd})
 
     @cached_property
     def roots(self) -> Mapping[str, str]:
@@ -113,19 +139,25 @@ def chronicle(history: History) -> Chronicle:
 
 
 class _Scribe:
-    """Writes a chronicle. One method a kind of entry; a kind without one changes nothing."""
+    """Writes a chronicle. One method a kind of entry; a kind without one changes nothing.
+
+    Each is told the story of the entry's event, if there is one yet. Names and other words that come again and again
+    are kept once, whoever read the entries.
+    """
 
     def __init__(self, history: History) -> None:
-        self.told = Chronicle(history)
+        self.entries: Iterable[Entry] = history.entries
+        self.told = Chronicle(history.header)
         self.lives = Lives()
         self.open_deliveries: dict[str, dict[str, dict[object, Delivery]]] = {}
         self.handlings: dict[tuple[str, str, object], Handling] = {}
         self.open_handlings: dict[str, dict[Handling, None]] = {}
         self.losses: list[tuple[int, Entry, str]] = []
         self.last_fault = ""
+        self.said: dict[str, str] = {}
 
     def write(self) -> Chronicle:
-        kinds: dict[str, Callable[[int, Entry], None]] = {
+        kinds: dict[str, _Take] = {
             "published": self.published,
             "dropped": self.lost,
             "delivered": self.delivered,
@@ -138,92 +170,116 @@ class _Scribe:
             "started": self.started,
             "ended": self.ended,
             "swept": self.swept,
-            "joined": self.lives.tell,
+            "joined": self.lived,
             "stopped": self.gone,
             "crashed": self.gone,
-            "paused": self.lives.tell,
-            "resumed": self.lives.tell,
-            "unreachable": self.lives.tell,
-            "reachable": self.lives.tell,
+            "paused": self.lived,
+            "resumed": self.lived,
+            "unreachable": self.lived,
+            "reachable": self.lived,
             "fault": self.lost,
             "store-lost": self.lost,
             "phase": self.phase,
             "census": self.census,
         }
-        consumers, meet = self.lives.consumers, self.lives.meet
-        for index, entry in enumerate(self.told.entries):
-            name = entry.consumer
+        consumers, meet, events = self.lives.consumers, self.lives.meet, self.told.events
+        counts = dict.fromkeys(KINDS, 0)
+        tick = self.told.times.append
+        for index, entry in enumerate(self.entries):
+            at, kind, event, name, _ = entry
+            tick(at)
+            counts[kind] += 1
+            story = events.get(event)
             if name:
-                consumer = consumers.get(name) or meet(name, entry.kind)
-                if entry.event:
+                consumer = consumers.get(name) or meet(name, kind)
+                if event:
                     consumer.work.append(index)
-            take = kinds.get(entry.kind)
+                    consumer.worked_on.append(event if story is None else story.name)
+            take = kinds.get(kind)
             if take is not None:
-                take(index, entry)
+                take(index, entry, story)
+        self.told.counts = Counter(counts)
         self.settle()
         return self.told
 
     # the broker
 
-    def story(self, name: str) -> EventStory:
-        story = self.told.events.get(name)
-        if story is None:
-            story = self.told.events[name] = EventStory(name, id=name)
+    def meet(self, name: str) -> EventStory:
+        """Return the story of an event, begun now."""
+        events = self.told.events
+        story = events[name] = EventStory(name, len(events), id=name)
         return story
 
-    def published(self, index: int, entry: Entry) -> None:
-        story, details = self.story(entry.event), entry.details
+    def word(self, said: object) -> str:
+        """Return a word as it was said the first time."""
+        word = str(said)
+        return self.said.setdefault(word, word)
+
+    def published(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        story, details = story or self.meet(entry.event), entry.details
         if fingerprint := details.get("fingerprint"):
-            story.fingerprints.append(str(fingerprint))
+            story.fingerprints = (*story.fingerprints, str(fingerprint))
         if story.published == NEVER:
             story.published = index
-            story.id = str(details.get("id") or entry.event)
-            story.follows = str(details.get("follows") or "")
+            story.id = str(details.get("id") or story.name)
+            if follows := str(details.get("follows") or ""):
+                leader = self.told.events.get(follows)
+                story.follows = leader.name if leader else follows
             occurred = details.get("occurred")
             story.occurred = occurred if isinstance(occurred, int) else entry.at
 
-    def delivered(self, index: int, entry: Entry) -> None:
-        story = self.story(entry.event)
-        attempt = entry.details.get("attempt")
-        delivery = Delivery(
-            entry.event,
-            entry.consumer,
-            index,
-            entry.at,
-            attempt if isinstance(attempt, int) else len(story.deliveries) + 1,
-        )
-        story.deliveries.append(delivery)
-        opened = self.open_deliveries.setdefault(entry.consumer, {})
-        opened.setdefault(entry.event, {})[_named(entry.details.get("delivery", index))] = delivery
+    def delivered(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        at, _, name, consumer, details = entry
+        story = story or self.meet(name)
+        if consumer:
+            consumer = self.lives.consumers[consumer].name
+        attempt = details.get("attempt")
+        if not isinstance(attempt, int):
+            attempt = len(story.deliveries) + 1
+        delivery = Delivery(story.name, consumer, index, at, attempt)
+        story.add_delivery(delivery)
+        number = _named(details.get("delivery", index))
+        opened = self.open_deliveries.setdefault(consumer, {})
+        others = opened.get(story.name)
+        if others is None:
+            opened[story.name] = {number: delivery}
+        else:
+            others[number] = delivery
 
     def delivery_of(self, entry: Entry) -> Delivery | None:
         """Find the open delivery that an entry is about: the one it names, else the latest that was not answered."""
-        opened = self.open_deliveries.get(entry.consumer, {}).get(entry.event)
+        _, _, name, consumer, details = entry
+        mine = self.open_deliveries.get(consumer)
+        opened = mine.get(name) if mine else None
         if not opened:
             return None
-        if "delivery" in entry.details:
-            return opened.get(_named(entry.details["delivery"]))
+        if "delivery" in details:
+            return opened.get(_named(details["delivery"]))
         latest_first = list(reversed(opened.values()))
         return next((delivery for delivery in latest_first if delivery.closed == NEVER), latest_first[0])
 
-    def closed(self, index: int, entry: Entry) -> None:
+    def closed(self, index: int, entry: Entry, story: EventStory | None) -> None:
         delivery = self.delivery_of(entry)
         if delivery is None:
             return
         self.close(delivery, index, entry)
-        opened = self.open_deliveries[entry.consumer][entry.event]
-        if "delivery" in entry.details:
-            del opened[_named(entry.details["delivery"])]
+        _, _, name, consumer, details = entry
+        mine = self.open_deliveries[consumer]
+        opened = mine[name]
+        if len(opened) == 1:
+            del mine[name]
+        elif "delivery" in details:
+            del opened[_named(details["delivery"])]
         else:
             opened.popitem()
-        if not opened:
-            del self.open_deliveries[entry.consumer][entry.event]
+        if story is not None:
+            story.pack(self.told.times)
 
     def close(self, delivery: Delivery, index: int, entry: Entry) -> None:
-        delivery.closed, delivery.closed_at, delivery.closing = index, entry.at, entry.kind
+        delivery.closed, delivery.closing = index, self.word(entry.kind)
 
-    def dead_lettered(self, index: int, entry: Entry) -> None:
-        story = self.story(entry.event)
+    def dead_lettered(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        story = story or self.meet(entry.event)
         if story.dead == NEVER:
             story.dead, story.dead_at = index, entry.at
         for delivery in reversed(story.deliveries):
@@ -232,52 +288,59 @@ class _Scribe:
 
     # the engine
 
-    def parked(self, index: int, entry: Entry) -> None:
-        story = self.story(entry.event)
+    def parked(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        story = story or self.meet(entry.event)
         if story.parked == NEVER:
             story.parked, story.parked_at = index, entry.at
         if delivery := self.delivery_of(entry):
             delivery.parked = True
 
-    def refused(self, index: int, entry: Entry) -> None:
+    def refused(self, index: int, entry: Entry, story: EventStory | None) -> None:
         """Close a delivery that the engine would not handle; a consumer need not answer it at all if it is held."""
         if entry.details.get("because") == "seen":
-            self.story(entry.event).seen.append(index)
+            story = story or self.meet(entry.event)
+            story.add_seen(index)
         delivery = self.delivery_of(entry)
         if delivery and delivery.closed == NEVER:
             self.close(delivery, index, entry)
 
-    def lease_lost(self, index: int, entry: Entry) -> None:
-        self.told.leases_lost.append(index)
+    def lease_lost(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        self.told.leases_lost.append((index, entry.event, entry.consumer))
 
-    def started(self, index: int, entry: Entry) -> None:
-        details = entry.details
-        via = str(details.get("via", "delivered"))
+    def started(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        at, _, name, consumer, details = entry
+        story = story or self.meet(name)
+        if consumer:
+            consumer = self.lives.consumers[consumer].name
+        via = self.word(details.get("via", "delivered"))
+        given = str(details.get("fingerprint") or "")
+        prints = story.fingerprints
         handling = Handling(
-            entry.event,
-            entry.consumer,
+            story.name,
+            consumer,
             via,
             index,
-            entry.at,
+            at,
             details.get("fence"),
-            str(details.get("fingerprint") or ""),
+            prints[0] if prints and prints[0] == given else given,
             self.delivery_of(entry) if via == "delivered" else None,
         )
-        self.story(entry.event).handlings.append(handling)
-        self.handlings[entry.event, entry.consumer, _named(details.get("handling"))] = handling
-        self.open_handlings.setdefault(entry.consumer, {})[handling] = None
+        story.add_handling(handling)
+        self.handlings[name, consumer, _named(details.get("handling"))] = handling
+        self.open_handlings.setdefault(consumer, {})[handling] = None
 
-    def ended(self, index: int, entry: Entry) -> None:
-        handling = self.handlings.pop((entry.event, entry.consumer, _named(entry.details.get("handling"))), None)
+    def ended(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        at, _, name, consumer, details = entry
+        handling = self.handlings.pop((name, consumer, _named(details.get("handling"))), None)
         if handling is None:
             return
-        handling.write = str(entry.details.get("write") or "")
+        handling.write = self.word(details.get("write") or "")
         if not handling.cut:
-            handling.end, handling.end_at = index, entry.at
-            handling.outcome = str(entry.details.get("outcome", "ok"))
-            self.open_handlings[entry.consumer].pop(handling, None)
+            handling.end, handling.end_at = index, at
+            handling.outcome = self.word(details.get("outcome", "ok"))
+            self.open_handlings[consumer].pop(handling, None)
 
-    def swept(self, index: int, entry: Entry) -> None:
+    def swept(self, index: int, entry: Entry, _: EventStory | None) -> None:
         consumer = self.lives.consumers.get(entry.consumer)
         if consumer is not None:
             consumer.sweeps.append((index, entry.at))
@@ -285,7 +348,10 @@ class _Scribe:
 
     # the world
 
-    def gone(self, index: int, entry: Entry) -> None:
+    def lived(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        self.lives.tell(index, entry)
+
+    def gone(self, index: int, entry: Entry, _: EventStory | None) -> None:
         """End what a consumer was doing when it died or left."""
         self.lives.tell(index, entry)
         for opened in self.open_deliveries.pop(entry.consumer, {}).values():
@@ -293,12 +359,14 @@ class _Scribe:
                 if delivery.closed == NEVER:
                     self.close(delivery, index, entry)
         cut = self.open_handlings.pop(entry.consumer, {})
-        if entry.kind == "crashed" and (cut or entry.details.get("holding")):
+        crashed = entry.kind == "crashed"
+        if crashed and (cut or entry.details.get("holding")):
             self.told.crashed_holding.append(index)
         for handling in cut:
             handling.end, handling.end_at, handling.outcome, handling.cut = index, entry.at, "unknown", True
+            handling.crashed = crashed
 
-    def lost(self, index: int, entry: Entry) -> None:
+    def lost(self, index: int, entry: Entry, _: EventStory | None) -> None:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.told.faults[self.last_fault] += 1
@@ -308,13 +376,13 @@ class _Scribe:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((index, entry, str(entry.details.get("fault") or default)))
 
-    def phase(self, index: int, entry: Entry) -> None:
+    def phase(self, index: int, entry: Entry, _: EventStory | None) -> None:
         self.lives.tell(index, entry)
         in_flight = _listed(entry.details.get("in_flight"))
         self.told.phases.append(Phase(index, entry.at, str(entry.details.get("phase", "")), in_flight))
 
-    def census(self, index: int, entry: Entry) -> None:
-        self.told.censuses.append(index)
+    def census(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        self.told.censuses[index] = entry
 
     # when all is read
 
@@ -323,24 +391,30 @@ class _Scribe:
         self.lives.finish(told.end_at)
         told.consumers, told.blackouts = self.lives.consumers, self.lives.blackouts
         told.clock = Clock(self.lives.helpless())
-        names = {story.id: story.name for story in told.events.values()}
         for story in list(told.events.values()):
-            self.settle_event(story, names)
+            self.settle_event(story)
         for index, entry, fault in self.losses:
-            self.settle_loss(index, entry, fault, names)
+            self.settle_loss(index, entry, fault)
+        told.plain, told.odd, told.leaders = sort_out(told.events, told.times, told.terms)
 
-    def settle_event(self, story: EventStory, names: dict[str, str]) -> None:
-        story.effects = sorted((h for h in story.handlings if h.took_effect), key=lambda h: h.end)
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """For each id, the name of the event that bears it."""
+        return {story.id: story.name for story in self.told.events.values()}
+
+    def settle_event(self, story: EventStory) -> None:
+        story.settle()
         if not story.follows:
             return
-        leader = story.follows if story.follows in self.told.events else names.get(story.follows, story.follows)
+        leader = story.follows if story.follows in self.told.events else self.names.get(story.follows, story.follows)
         if leader != story.name:
-            story.leader = leader
-            self.story(leader).followers.append(story.name)
+            found = self.told.events.get(leader) or self.meet(leader)
+            story.leader = found.name
+            found.add_follower(story.name)
 
-    def settle_loss(self, index: int, entry: Entry, fault: str, names: dict[str, str]) -> None:
+    def settle_loss(self, index: int, entry: Entry, fault: str) -> None:
         if entry.kind == "store-lost":
-            loss = Loss(index, entry.at, fault, _touched(entry.details.get("keys"), self.told.events, names))
+            loss = Loss(index, entry.at, fault, _touched(entry.details.get("keys"), self.told.events, self.names))
             self.told.store_losses.append(loss)
         else:
             loss = Loss(index, entry.at, fault, frozenset((entry.event,)))
@@ -350,7 +424,7 @@ class _Scribe:
 
 def _named(number: object) -> object:
     """Return what a delivery or a handling is told apart by, whatever a foreign program numbers them with."""
-    return repr(number) if isinstance(number, list | dict) else number
+    return repr(number) if number.__class__ in _UNHASHABLE else number
 
 
 def _touched(keys: Any, events: dict[str, EventStory], names: dict[str, str]) -> frozenset[str] | None:

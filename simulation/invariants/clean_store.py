@@ -30,7 +30,7 @@ def subjects(told: Chronicle) -> int:
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each census that found keys which should not be there, and why they should not."""
     for index in _censuses(told):
-        keys = told.entries[index].details.get("keys") or {}
+        keys = told.censuses[index].details.get("keys") or {}
         if isinstance(keys, Mapping):
             yield from _violations(told, index, keys)
 
@@ -43,7 +43,7 @@ def _censuses(told: Chronicle) -> Iterator[int]:
 def _violations(told: Chronicle, index: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
     leaked = _those(told, keys, lambda key: key.get("ttl") in (None, -1) and key.get("role") not in HELD)
     held = _those(told, keys, lambda key: key.get("role") in HELD)
-    at = told.entries[index].at
+    at = told.times[index]
     for names, flaw in ((leaked, "without a TTL"), (held, "that somebody still holds")):
         if names:
             because = f"because at {moment(at)}, when the world was quiet, Redis still had {_counted(names)} {flaw}"

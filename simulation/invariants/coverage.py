@@ -35,19 +35,19 @@ def _handlings(meets: Callable[[Handling], bool]) -> Count:
 
 
 def _followers(meets: Callable[[Chronicle, EventStory, EventStory], bool]) -> Count:
-    return lambda told: sum(1 for event in told if (leader := told.leader_of(event)) and meets(told, event, leader))
+    return lambda told: sum(1 for event in told.odd if (leader := told.leader_of(event)) and meets(told, event, leader))
 
 
 def _all_handlings(told: Chronicle) -> Iterator[Handling]:
-    return (handling for event in told for handling in event.handlings)
+    return (handling for event in told.odd for handling in event.handlings)
 
 
 def _handled(told: Chronicle) -> int:
-    return sum(1 for event in told if event.effects)
+    return told.plain.events + sum(1 for event in told.odd if event.effects)
 
 
 def _redelivered(told: Chronicle) -> int:
-    return sum(1 for event in told for delivery in event.deliveries if delivery.attempt > 1)
+    return sum(1 for event in told.odd for delivery in event.deliveries if delivery.attempt > 1)
 
 
 def _reordered(_: Chronicle, event: EventStory, leader: EventStory) -> bool:
@@ -63,7 +63,9 @@ def _in_cycle(told: Chronicle, event: EventStory, _: EventStory) -> bool:
 
 
 def _waited_for_leader(told: Chronicle) -> int:
-    return sum(1 for event in told if event.leader for handling in event.handlings if _waited(told, event, handling))
+    return sum(
+        1 for event in told.odd if event.leader for handling in event.handlings if _waited(told, event, handling)
+    )
 
 
 def _waited(told: Chronicle, event: EventStory, handling: Handling) -> bool:
@@ -80,14 +82,13 @@ def _outlasted_lease(told: Chronicle) -> int:
 
 
 def _lease_expired(told: Chronicle) -> int:
-    expired = {h for event in told for h in event.handlings if _silenced(told, h)}
-    for event in told:
+    expired = {h for event in told.odd for h in event.handlings if _silenced(told, h)}
+    for event in told.odd:
         pairs = pairwise(event.handlings)
-        expired.update(handling for handling, later in pairs if _replaced(told, handling, later))
-    for index in told.leases_lost:
-        entry = told.entries[index]
-        lost = told.events.get(entry.event)
-        held = [h for h in lost.handlings if h.consumer == entry.consumer and h.start < index] if lost else []
+        expired.update(handling for handling, later in pairs if _replaced(handling, later))
+    for index, name, consumer in told.leases_lost:
+        lost = told.events.get(name)
+        held = [h for h in lost.handlings if h.consumer == consumer and h.start < index] if lost else []
         expired.update(held[-1:])
     return len(expired)
 
@@ -101,21 +102,21 @@ def _silenced(told: Chronicle, handling: Handling) -> bool:
     return any(min(end, end_at) - max(begin, begin_at) > lease for begin, end in silences)
 
 
-def _replaced(told: Chronicle, handling: Handling, later: Handling) -> bool:
-    return handling.open_at(later.start) or told.entries[handling.end].kind == "crashed"
+def _replaced(handling: Handling, later: Handling) -> bool:
+    return handling.open_at(later.start) or handling.crashed
 
 
 def _returned_late(told: Chronicle) -> int:
     return sum(
         1
-        for event in told
+        for event in told.odd
         for delivery in event.deliveries
         if event.effects and delivery.at >= event.effects[0].end_at + told.terms.retention
     )
 
 
 def _duplicate_effects(told: Chronicle) -> int:
-    return sum(max(0, len(event.effects) - 1) for event in told)
+    return sum(max(0, len(event.effects) - 1) for event in told.odd)
 
 
 def _restarted(told: Chronicle) -> int:

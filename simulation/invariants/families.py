@@ -11,13 +11,16 @@ from simulation.invariants.records import EventStory
 
 
 def cycles(events: Mapping[str, EventStory]) -> dict[str, tuple[str, ...]]:
-    """Return, for each event that follows itself through others, the members of its cycle, each after its follower."""
+    """Return, for each event that follows itself through others, the members of its cycle, each after its follower.
+
+    A cycle has only odd members, so the others can be left out.
+    """
     rings: dict[str, tuple[str, ...]] = {}
     seen: set[str] = set()
     for start in events:
         path: dict[str, int] = {}
         name = start
-        while name and name not in seen:
+        while name and name in events and name not in seen:
             seen.add(name)
             path[name] = len(path)
             name = events[name].leader

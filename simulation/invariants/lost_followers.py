@@ -49,7 +49,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
 
 
 def _waits(told: Chronicle) -> Iterator[Wait]:
-    for event in told:
+    for event in told.odd:
         leader = told.leader_of(event)
         if leader is None or not event.deliveries:
             continue
@@ -75,7 +75,7 @@ def _wait(told: Chronicle, event: EventStory, leader: EventStory) -> Wait | None
         return None
     wait = until_handled(told, event, begin, begin_at)
     if wait and came < wait.stop:
-        return Wait(event, begin, begin_at, came, told.entries[came].at)
+        return Wait(event, begin, begin_at, came, told.times[came])
     return wait
 
 

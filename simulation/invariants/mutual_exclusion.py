@@ -30,12 +30,12 @@ NAME = "mutual-exclusion"
 
 def subjects(told: Chronicle) -> int:
     """Count the events that were handled."""
-    return sum(1 for event in told if event.handlings)
+    return told.plain.events + sum(1 for event in told.odd if event.handlings)
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each handling that began while another of the same event was open."""
-    for event in told:
+    for event in told.odd:
         still_open: list[Handling] = []
         for handling in event.handlings:
             still_open = [other for other in still_open if other.open_at(handling.start)]
@@ -51,7 +51,7 @@ def _excused(told: Chronicle, event: EventStory, earlier: Handling, later: Handl
     held = first.delivery.index if first.delivery else event.deliveries[0].index if event.deliveries else first.start
     if any(held < loss.index < later.start and loss.touches(event.name) for loss in told.allowed_losses):
         return True
-    return not first.took_effect and _silenced(told, first, told.entries[held].at, second.start_at)
+    return not first.took_effect and _silenced(told, first, told.times[held], second.start_at)
 
 
 def _silenced(told: Chronicle, first: Handling, since: int, until: int) -> bool:

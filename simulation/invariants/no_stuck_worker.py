@@ -35,6 +35,7 @@ class _Work(NamedTuple):
     consumer: str
     begin: int
     end: int
+    handles: bool
 
 
 class _Silence(NamedTuple):
@@ -46,7 +47,7 @@ class _Silence(NamedTuple):
 
 def subjects(told: Chronicle) -> int:
     """Count the deliveries and the handlings."""
-    return sum(len(event.deliveries) + len(event.handlings) for event in told)
+    return 2 * told.plain.events + sum(len(event.deliveries) + len(event.handlings) for event in told.odd)
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
@@ -55,7 +56,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
     for consumer in told.consumers.values():
         if consumer.tells_all_sweeps:
             yield from _stuck_sweeps(told, consumer)
-    for event in told:
+    for event in told.odd:
         yield from _poison(told, event)
 
 
@@ -63,7 +64,7 @@ def _stuck_work(told: Chronicle) -> Iterator[Violation]:
     clocks: dict[str, Clock] = {}
     reported: set[tuple[str, str, int]] = set()
     for work in _works(told):
-        if _at(told, work.end) - told.entries[work.begin].at <= told.terms.stuck_bound:
+        if _at(told, work.end) - told.times[work.begin] <= told.terms.stuck_bound:
             continue
         if work.consumer not in clocks:
             clocks[work.consumer] = Clock(told.silences(work.consumer))
@@ -75,13 +76,13 @@ def _stuck_work(told: Chronicle) -> Iterator[Violation]:
 
 def _works(told: Chronicle) -> Iterator[_Work]:
     acknowledges = told.counts["acknowledged"] > 0
-    for event in told:
+    for event in told.odd:
         for handling in event.handlings:
-            yield _Work(event.name, handling.consumer, handling.start, handling.end)
+            yield _Work(event.name, handling.consumer, handling.start, handling.end, True)
         known = acknowledges or not (event.handlings or event.parked != NEVER)
         for delivery in event.deliveries:
             if known or delivery.closed != NEVER:
-                yield _Work(event.name, delivery.consumer, delivery.index, delivery.closed)
+                yield _Work(event.name, delivery.consumer, delivery.index, delivery.closed, False)
 
 
 def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
@@ -89,33 +90,34 @@ def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
     since, root = work.begin, told.roots[work.event]
     if work.consumer not in told.consumers:
         return None  # whoever wrote the history did not say whose work it was
-    indices = told.consumers[work.consumer].work
+    consumer = told.consumers[work.consumer]
+    indices = consumer.work
     for position in range(bisect_right(indices, work.begin), len(indices)):
         index = indices[position]
         if work.end not in (NEVER, index) and index > work.end:
             break
-        if told.roots.get(told.entries[index].event) != root:
+        if told.roots.get(consumer.worked_on[position]) != root:
             continue
-        if clock.elapsed(told.entries[since].at, told.entries[index].at) > told.terms.stuck_bound:
+        if clock.elapsed(told.times[since], told.times[index]) > told.terms.stuck_bound:
             return _Silence(since, index)
         since = index
     until = told.end - 1 if work.end == NEVER else work.end
-    if clock.elapsed(told.entries[since].at, told.entries[until].at) > told.terms.stuck_bound:
+    if clock.elapsed(told.times[since], told.times[until]) > told.terms.stuck_bound:
         return _Silence(since, until)
     return None
 
 
 def _at(told: Chronicle, index: int) -> int:
-    return told.end_at if index == NEVER else told.entries[index].at
+    return told.end_at if index == NEVER else told.times[index]
 
 
 def _standstill(told: Chronicle, work: _Work, silence: _Silence) -> Violation:
-    since, until = told.entries[silence.since], told.entries[silence.until]
-    doing = "handle" if told.entries[work.begin].kind == "started" else "work on"
-    began, last, now = moments(told.entries[work.begin].at, since.at, until.at)
+    since_at, until_at = told.times[silence.since], told.times[silence.until]
+    doing = "handle" if work.handles else "work on"
+    began, last, now = moments(told.times[work.begin], since_at, until_at)
     return Violation(
         NAME,
-        until.at,
+        until_at,
         (work.event,),
         (work.consumer,),
         f"because {work.consumer} began to {doing} event {work.event} at {began}"
@@ -140,13 +142,14 @@ def _poison(told: Chronicle, event: EventStory) -> Iterator[Violation]:
     if not rejected or event.effects or event.dead != NEVER or told.loss_allowed((event.name,), told.end):
         return
     first, last = rejected[0], rejected[-1]
-    if told.clock.elapsed(first.closed_at, last.closed_at) > told.terms.stuck_bound:
-        until, until_at, then = last.closed, last.closed_at, "was still being rejected"
+    first_at, last_at = told.times[first.closed], told.times[last.closed]
+    if told.clock.elapsed(first_at, last_at) > told.terms.stuck_bound:
+        until, until_at, then = last.closed, last_at, "was still being rejected"
     elif told.quiet:
         until, until_at, then = told.phases[-1].index, told.phases[-1].at, "had no dead letter when the world was quiet"
     else:
         return
-    began, now = moments(first.closed_at, until_at)
+    began, now = moments(first_at, until_at)
     because = (
         f"because event {event.name} was rejected by {first.consumer} at {began},"
         f" never took effect, and {then} at {now}"

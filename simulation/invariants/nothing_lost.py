@@ -19,14 +19,14 @@ NAME = "nothing-lost"
 
 def subjects(told: Chronicle) -> int:
     """Count the events that were delivered, if the world went quiet."""
-    return sum(1 for event in told if event.deliveries) if told.quiet else 0
+    return told.plain.events + sum(1 for event in told.odd if event.deliveries) if told.quiet else 0
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each delivered event that has neither an effect nor a dead letter at the end."""
     if not told.quiet:
         return
-    for event in told:
+    for event in told.odd:
         if event.deliveries and not event.effects and event.dead == NEVER and not _excused(told, event):
             yield _violation(told, event)
 

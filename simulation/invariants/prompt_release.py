@@ -32,13 +32,13 @@ NAME = "prompt-release"
 
 def subjects(told: Chronicle) -> int:
     """Count the followers that waited for their turn after their leader was done."""
-    return sum(1 for leader in told for _ in _waits(told, leader, completion(told, leader)))
+    return told.plain.apart + sum(1 for leader in told.leaders for _ in _waits(told, leader, completion(told, leader)))
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each follower that waited too long."""
-    for leader in told:
-        done = completion(told, leader) if leader.followers else None
+    for leader in told.leaders:
+        done = completion(told, leader)
         late = [wait for wait in _waits(told, leader, done) if _elapsed(told.clock, wait) > told.terms.release_bound]
         if late and done and not _given_up(told, leader, done):
             yield from _idle(told, leader, done, late)

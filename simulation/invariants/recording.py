@@ -18,6 +18,7 @@ lease, no longer: after that a living holder has recorded.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from itertools import pairwise
 
 from simulation.invariants.cascades import owner_of
@@ -49,7 +50,7 @@ def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
         return False
     sign = _sign(told, effect, holder)
     until = min(before, sign) if sign != NEVER else before
-    until_at = min(effect.end_at + told.terms.lease, told.entries[until].at if until < told.end else told.end_at)
+    until_at = min(effect.end_at + told.terms.lease, told.times[until] if until < told.end else told.end_at)
     if any(effect.end < index < until and at <= until_at for index, at in (*holder.crashes, *holder.denied)):
         return True
     gap = (effect.end_at, until_at + 1)
@@ -81,7 +82,7 @@ def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:
     return min((sign for sign in signs if sign != NEVER), default=NEVER)
 
 
-def _acknowledged(deliveries: list[Delivery], effect: Handling) -> int:
+def _acknowledged(deliveries: Sequence[Delivery], effect: Handling) -> int:
     acknowledged = (
         d.closed
         for d in deliveries

@@ -8,11 +8,19 @@ history: two things that bear the same microsecond still have an order, and it i
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from struct import Struct
+from typing import TypeVar
 
 from simulation.invariants.spans import Span
 
 NEVER = -1
+
+_T = TypeVar("_T")
+_SIXTY_FOUR_BITS = range(-(1 << 63), 1 << 63)
+_ROW = Struct("<IIIIq??")
+"""The four indices of a `course`, the fencing token, whether there is one, and whether a write was accepted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +34,6 @@ class Delivery:
     attempt: int
     parked: bool = False
     closed: int = NEVER
-    closed_at: int = NEVER
     closing: str = ""
     """What closed it: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
 
@@ -49,6 +56,8 @@ class Handling:
     write: str = ""
     cut: bool = False
     """Whether the consumer was gone before the handler had ended."""
+    crashed: bool = False
+    """Whether it was gone because it had died."""
 
     @property
     def took_effect(self) -> bool:
@@ -62,28 +71,136 @@ class Handling:
 
 @dataclass(slots=True, eq=False)
 class EventStory:
-    """All that a history tells of one event."""
+    """All that a history tells of one event.
+
+    Most events of a long history are delivered once, handled once and acknowledged. Such a life is kept as one row of
+    numbers until somebody asks for its deliveries or handlings: a third of the memory.
+    """
 
     name: str
+    number: int
+    """Its place in the order in which the history first mentions events."""
     id: str = ""
     follows: str = ""
     leader: str = ""
     """The name of the event that it follows, if that is not the event itself."""
     published: int = NEVER
     occurred: int = NEVER
-    fingerprints: list[str] = field(default_factory=list)
-    deliveries: list[Delivery] = field(default_factory=list)
-    handlings: list[Handling] = field(default_factory=list)
-    """In order of their starts."""
-    effects: list[Handling] = field(default_factory=list)
-    """In order of their ends."""
+    fingerprints: Sequence[str] = ()
     parked: int = NEVER
     parked_at: int = NEVER
     dead: int = NEVER
     dead_at: int = NEVER
-    seen: list[int] = field(default_factory=list)
-    """The indices at which a delivery was refused because the event had been handled before."""
-    followers: list[str] = field(default_factory=list)
+    plain: bool = False
+    """Whether its life was such that no invariant has anything to say about it; see `plain.py`."""
+    _seen: list[int] | None = None
+    _followers: list[str] | None = None
+    _deliveries: list[Delivery] | None = None
+    _handlings: list[Handling] | None = None
+    _effects: Sequence[Handling] = ()
+    _row: bytes = b""
+    _holder: str = ""
+    _times: Sequence[int] = ()
+
+    @property
+    def seen(self) -> Sequence[int]:
+        """The indices at which a delivery was refused because the event had been handled before."""
+        return self._seen or ()
+
+    @property
+    def followers(self) -> Sequence[str]:
+        """The names of the events that follow it."""
+        return self._followers or ()
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """In the order in which they were made."""
+        if self._row:
+            self._unpack()
+        return self._deliveries or ()
+
+    @property
+    def handlings(self) -> Sequence[Handling]:
+        """In order of their starts."""
+        if self._row:
+            self._unpack()
+        return self._handlings or ()
+
+    @property
+    def effects(self) -> Sequence[Handling]:
+        """In order of their ends."""
+        if self._row:
+            self._unpack()
+        return self._effects
+
+    @property
+    def course(self) -> tuple[int, int, int, int] | None:
+        """The indices of the delivery, of the start and the end of the handling, and of the answer, if that was all."""
+        if not self._row:
+            return None
+        delivered, started, ended, answered, *_ = _ROW.unpack(self._row)
+        return delivered, started, ended, answered
+
+    def add_seen(self, index: int) -> None:
+        """Take note of a refusal."""
+        self._seen = _with(self._seen, index)
+
+    def add_follower(self, name: str) -> None:
+        """Take note of an event that follows this one."""
+        self._followers = _with(self._followers, name)
+
+    def add_delivery(self, delivery: Delivery) -> None:
+        """Take note of a delivery."""
+        if self._row:
+            self._unpack()
+        self._deliveries = _with(self._deliveries, delivery)
+
+    def add_handling(self, handling: Handling) -> None:
+        """Take note of a handling."""
+        if self._row:
+            self._unpack()
+        self._handlings = _with(self._handlings, handling)
+
+    def settle(self) -> None:
+        """Find the effects, now that all handlings are known."""
+        handlings = self._handlings
+        if handlings and not self._row:
+            self._effects = sorted((h for h in handlings if h.took_effect), key=lambda h: h.end)
+
+    def pack(self, times: Sequence[int]) -> None:
+        """Keep the event's one delivery and one handling as a row of numbers, if nothing was special about them."""
+        deliveries, handlings = self._deliveries, self._handlings
+        if not deliveries or not handlings or len(deliveries) > 1 or len(handlings) > 1 or not self.fingerprints:
+            return
+        delivery, handling = deliveries[0], handlings[0]
+        fence = handling.fence
+        if (
+            handling.delivery is delivery
+            and delivery.closing == "acknowledged"
+            and delivery.index < handling.start < handling.end < delivery.closed
+            and delivery.attempt == 1
+            and not delivery.parked
+            and handling.outcome == "ok"
+            and handling.write in ("", "accepted")
+            and handling.fingerprint == self.fingerprints[0]
+            and (fence is None or (fence.__class__ is int and fence in _SIXTY_FOUR_BITS))
+        ):
+            indices = delivery.index, handling.start, handling.end, delivery.closed
+            self._row = _ROW.pack(*indices, fence or 0, fence is not None, handling.write == "accepted")
+            self._holder, self._times = handling.consumer, times
+            self._deliveries = self._handlings = None
+
+    def _unpack(self) -> None:
+        delivered, started, ended, answered, fence, fenced, accepted = _ROW.unpack(self._row)
+        times, self._row = self._times, b""
+        delivery = Delivery(self.name, self._holder, delivered, times[delivered], 1)
+        delivery.closed, delivery.closing = answered, "acknowledged"
+        token, said = fence if fenced else None, self.fingerprints[0]
+        handling = Handling(self.name, self._holder, "delivered", started, times[started], token, said, delivery)
+        handling.end, handling.end_at, handling.outcome = ended, times[ended], "ok"
+        handling.write = "accepted" if accepted else ""
+        self._deliveries, self._handlings = [delivery], [handling]
+        self._effects = (handling,)
 
     @property
     def first_start(self) -> Handling | None:
@@ -94,6 +211,13 @@ class EventStory:
     def order(self) -> tuple[int, str]:
         """The place among its siblings: by `occurred`, ties by the id as text."""
         return self.occurred, self.id
+
+
+def _with(some: list[_T] | None, one: _T) -> list[_T]:
+    if some is None:
+        return [one]  # no longer than it need be: most lists stay that short
+    some.append(one)
+    return some
 
 
 @dataclass(slots=True, eq=False)
@@ -115,8 +239,10 @@ class ConsumerStory:
     restarts: int = 0
     left: bool = False
     """Whether it was alive before, and is no longer."""
-    work: array[int] = field(default_factory=lambda: array("L"))
+    work: array[int] = field(default_factory=lambda: array("I"))
     """The indices of its entries that are about an event."""
+    worked_on: list[str] = field(default_factory=list)
+    """The event that each of those is about."""
 
 
 @dataclass(frozen=True, slots=True)

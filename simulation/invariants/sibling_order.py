@@ -42,7 +42,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
 
 
 def _leaders(told: Chronicle) -> Iterator[tuple[EventStory, Handling]]:
-    for leader in told:
+    for leader in told.leaders:
         if len(leader.followers) > 1 and (done := completion(told, leader)):
             yield leader, done
 

@@ -43,7 +43,7 @@ def _example() -> str:
         Entry(1_200, "started", "order", "worker-1", {"handling": 1, "via": "delivered"}),
         Entry(9_000, "ended", "order", "worker-1", {"handling": 1, "outcome": "ok"}),
     ]
-    return "\n".join([header, *(entry.to_json() for entry in entries)])
+    return "\n".join([header, *(entry.to_json().decode() for entry in entries)])
 
 
 def _defaults(record: type[Any], skip: tuple[str, ...] = ()) -> str:

@@ -81,4 +81,4 @@ def _digest(seed: int) -> str:
 
 
 def _lines(seed: int) -> list[str]:
-    return [entry.to_json() for entry in Worker.runner.run(seed, trace=True).history]
+    return [entry.to_json().decode() for entry in Worker.runner.run(seed, trace=True).history]

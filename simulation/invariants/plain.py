@@ -1,0 +1,67 @@
+"""Plain lives: those of events about which no invariant has anything to say. In a long history most lives are plain.
+
+An event has led a plain life if it was published, delivered once, handled once because of that, to good effect, and
+acknowledged; if all of that was over sooner than any bound; and if its leader, where it has one, had done the same
+before. Nobody parked it, refused it, gave it up or died with it in hands.
+
+No member of a cycle is plain, since none can be the first whose leader was: leaders are marked before their followers.
+
+Every invariant holds for such an event and knows how often it examined one, so each looks at the *odd* events alone,
+and at the leaders that are odd or have an odd follower. Only this file knows which events are plain; what it calls odd
+without need costs time and changes no judgement.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from simulation.history import Terms
+from simulation.invariants.records import NEVER, EventStory
+
+
+@dataclass(slots=True)
+class Plain:
+    """How many events have led a plain life."""
+
+    events: int = 0
+    followers: int = 0
+    """Those of them that have a leader."""
+    apart: int = 0
+    """Those of the followers whose leader is plain, as are all its followers."""
+
+
+def sort_out(
+    events: Mapping[str, EventStory], times: Sequence[int], terms: Terms
+) -> tuple[Plain, list[EventStory], list[EventStory]]:
+    """Mark the plain events, and return their numbers, the odd events, and the leaders in whose families one is odd."""
+    bound = min(terms.lease, terms.release_bound, terms.stuck_bound)
+    plain = Plain()
+    odd: list[EventStory] = []
+    ends = array("q", [NEVER]) * len(events)
+    """When each plain event had ended, by its number."""
+    for event in events.values():
+        course = event.course
+        if course and _was_plain(event) and times[course[3]] - times[course[0]] <= bound:
+            leader = events[event.leader] if event.leader else None
+            if leader is None or NEVER < ends[leader.number] < course[0]:
+                event.plain = True
+                ends[event.number] = course[2]
+                plain.events += 1
+                plain.followers += leader is not None
+                continue
+        odd.append(event)
+    leaders = {event.number: event for event in odd if event.followers}
+    for event in odd:
+        if event.leader:
+            leader = events[event.leader]
+            leaders[leader.number] = leader
+    ordered = [leaders[number] for number in sorted(leaders)]
+    among_odd = sum(1 for leader in ordered for name in leader.followers if events[name].plain)
+    plain.apart = plain.followers - among_odd
+    return plain, odd, ordered
+
+
+def _was_plain(event: EventStory) -> bool:
+    return event.published != NEVER and event.parked == event.dead == NEVER and not event.seen

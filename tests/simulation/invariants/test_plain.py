@@ -1,0 +1,90 @@
+"""Plain lives save time: whoever took none for plain would judge the same."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simulation.history import History, Terms
+from simulation.invariants import judge
+from simulation.invariants.chronicle import Chronicle, chronicle
+from simulation.invariants.plain import Plain
+from simulation.invariants.records import EventStory
+from simulation.strategies import histories
+from tests.simulation.invariants.telling import tell
+from tests.simulation.test_strategies import mutilated
+
+PAIR = """
+    0s   published     a       fingerprint=f
+    0s   published     b       fingerprint=g  follows=a
+    1s   delivered     a  @c1  delivery=1  attempt=1
+    2s   started       a  @c1  handling=1  fingerprint=f  fence=7
+    3s   ended         a  @c1  handling=1  outcome=ok  write=accepted
+    3s   acknowledged  a  @c1  delivery=1
+    4s   delivered     b  @c2  delivery=2  attempt=1
+    5s   started       b  @c2  handling=2  fingerprint=g
+    6s   ended         b  @c2  handling=2  outcome=ok
+    6s   acknowledged  b  @c2  delivery=2
+"""
+
+
+def nothing_plain(
+    events: Mapping[str, EventStory], times: Sequence[int], terms: Terms
+) -> tuple[Plain, list[EventStory], list[EventStory]]:
+    every = list(events.values())
+    return Plain(), every, every
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(histories(orderly=True), histories(orderly=False), mutilated()))
+def test_plain_lives_change_no_judgement(history: History) -> None:
+    judged = judge(history)
+    with patch.object(sys.modules[Chronicle.__module__], "sort_out", nothing_plain):
+        assert judge(history) == judged
+
+
+def read(story: str) -> Chronicle:
+    return chronicle(tell(story, at_most=11))
+
+
+def test_an_ordinary_pair_is_plain():
+    told = read(PAIR)
+    assert (told.plain, told.odd, told.leaders) == (Plain(events=2, followers=1, apart=1), [], [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1s   delivered     a", "0s   parked        a  @c1\n1s   delivered     a"),
+        ("outcome=ok  write=accepted", "outcome=failed"),
+        ("outcome=ok  write=accepted", "outcome=ok  write=refused"),
+        ("fingerprint=f  fence", "fingerprint=x  fence"),
+        ("3s   acknowledged", "3s   rejected    "),
+        ("delivery=1  attempt=1", "delivery=1  attempt=2"),
+        ("4s   delivered     b", "4s   refused       a  @c2  because=seen\n4s   delivered     b"),
+        ("4s   delivered     b", "4s   delivered     a  @c2\n4s   delivered     b"),
+        ("4s   delivered     b", "4s   dead-lettered a\n4s   delivered     b"),
+    ],
+)
+def test_whatever_was_unusual_makes_an_event_and_its_follower_odd(old: str, new: str):
+    assert old in PAIR
+    told = read(PAIR.replace(old, new, 1))
+    assert [event.name for event in told.odd] == ["a", "b"]
+    assert [event.name for event in told.leaders] == ["a"]
+
+
+def test_a_plain_life_is_told_in_full_when_somebody_asks():
+    told = read(PAIR)
+    [delivery], [handling] = told.events["a"].deliveries, told.events["a"].handlings
+    assert handling.delivery is delivery
+    assert list(told.events["a"].effects) == [handling]
+    assert (delivery.index, delivery.at, delivery.closed, delivery.closing) == (2, 1_000_000, 5, "acknowledged")
+    assert (handling.consumer, handling.start, handling.start_at, handling.end, handling.end_at) == (
+        "c1", 3, 2_000_000, 4, 3_000_000,
+    )  # fmt: skip
+    assert (handling.fence, handling.write, handling.outcome) == (7, "accepted", "ok")
+    assert told.events["b"].handlings[0].fence is None
+    assert told.events["b"].handlings[0].write == ""
