@@ -212,6 +212,5 @@ def _fold(axes: Axes, times: Timeline) -> None:
     for fold in times.folds:
         begin, end = times.place(fold.begin), times.place(fold.end)
         axes.axvspan(begin, end, facecolor="#F0F0F0", edgecolor=GREY, linestyle=":", zorder=0.5)
-        words = f"… {duration(fold.end - fold.begin)} …"
-        where = axes.get_xaxis_transform()
-        axes.text((begin + end) / 2, 0.03, words, transform=where, ha="center", va="bottom", fontsize=8.5, color=GREY)
+        words, where = f"…\n{duration(fold.end - fold.begin)}\n…", axes.get_xaxis_transform()
+        axes.text((begin + end) / 2, 0.5, words, transform=where, ha="center", va="center", fontsize=8.5, color=GREY)

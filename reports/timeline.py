@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LONG = 2.0
 """An idle stretch is folded if it lasts this many times as long as all that is left without it."""
 
+LEAST = 1e-5
+"""Less than this, in seconds, is not left by any fold: a history counts microseconds."""
+
 MOST_FOLDS = 4
 
 FOLDED = 0.07
@@ -120,7 +123,7 @@ def _folds(end: float, happened: Iterable[float]) -> Iterator[Fold]:
     left, chosen = end, []
     for gap, earlier, later in gaps[: min(MOST_FOLDS, len(gaps) - 1)]:
         left -= gap
-        if gap <= LONG * left:
+        if left < LEAST or gap <= LONG * left:
             break
         chosen.append((earlier, later))
     left = end - sum(later - earlier for earlier, later in chosen)

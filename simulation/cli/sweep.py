@@ -109,10 +109,11 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.
         sys.stdout.write(json.dumps(row) + "\n")
     else:
         where = "  ".join(f"{path}={value}" for path, value in grid[place].values.items())
+        why = f" ({row['unproved']})" if row.get("unproved") else ""
         note = "  (from an earlier sweep)" if resumed else ""
         rates = "  ".join(f"{word} {row[f'{word}_rate']:.2%}" for word in ("violated", "lost", "rescued"))
         trips = f"round trips/event {row['round_trips_per_event']:.1f}"
-        sys.stdout.write(f"{place + 1}/{len(grid)}  {where}  {row['verdict']}  {rates}  {trips}{note}\n")
+        sys.stdout.write(f"{place + 1}/{len(grid)}  {where}  {row['verdict']}{why}  {rates}  {trips}{note}\n")
     sys.stdout.flush()
 
 
