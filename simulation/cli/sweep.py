@@ -85,6 +85,10 @@ def execute(given: argparse.Namespace) -> int:
     if rows:
         title = f"{scenario.name} · {engine} · {given.seeds} seeds each"
         _leave(rows, [axis.path for axis in axes], folder, title, given)
+    if interrupted:
+        sys.stderr.write(
+            f"causim: stopped; {len(rows)} of {len(grid)} cells are done, the same command does the rest\n"
+        )
     return _code(rows, interrupted)
 
 
