@@ -73,16 +73,16 @@ def mapped(columns: Mapping[str, str]) -> dict[str, str]:
 def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
     """Read every row of a log. Raises BadLog if the file as a whole cannot be read, OSError if it is not there."""
     found = Import()
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for where, row in _rows(path):
         try:
             event = _event(row, mapping)
             if event["id"] in seen:
-                raise ValueError(f"the id {event['id']} was there before")
+                raise ValueError(f"the id {_value(row, mapping['id'])} was there before, {seen[event['id']]}")
         except (ValueError, TypeError, OverflowError) as error:
             found.rejected.append(f"{where}: {error}")
             continue
-        seen.add(event["id"])
+        seen[event["id"]] = f"in {where}"
         found.events.append(event)
     found.events.sort(key=lambda event: event["occurred"])
     return found
@@ -125,7 +125,7 @@ def _event(row: object, mapping: Mapping[str, str]) -> dict[str, Any]:
     for name in REQUIRED:
         if values[name] in (None, ""):
             raise ValueError(f"no {mapping[name]!r} (field {name}; --map {name}=COLUMN names another)")
-    occurred = _instant(values["occurred"])
+    occurred = _instant("occurred", values["occurred"], mapping)
     resource = values["resource"]
     return {
         "id": _identity(values["id"]),
@@ -134,7 +134,7 @@ def _event(row: object, mapping: Mapping[str, str]) -> dict[str, Any]:
         "related": row.get("related") if isinstance(row.get("related"), list) else [],
         "payload": row.get("payload") if isinstance(row.get("payload"), dict) else {},
         "occurred": _text(occurred),
-        "received": _text(_instant(values["received"]) if values["received"] else occurred),
+        "received": _text(_instant("received", values["received"], mapping) if values["received"] else occurred),
         "follows": _identity(values["follows"]) if values["follows"] else None,
     }
 
@@ -146,7 +146,19 @@ def _identity(value: object) -> str:
         return str(uuid5(NAMESPACE_URL, f"causim:{value}"))
 
 
-def _instant(value: object) -> datetime:
+def _value(row: object, column: str) -> str:
+    return repr(row.get(column)) if isinstance(row, dict) else ""
+
+
+def _instant(field_name: str, value: object, mapping: Mapping[str, str]) -> datetime:
+    try:
+        return _moment(value)
+    except (ValueError, OverflowError, OSError):
+        where = f"{mapping[field_name]!r} (field {field_name})"
+        raise ValueError(f"{where} is {value!r}: give ISO 8601, or seconds, ms or µs since 1970") from None
+
+
+def _moment(value: object) -> datetime:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     text = str(value).strip()
@@ -158,7 +170,7 @@ def _instant(value: object) -> datetime:
     for unit in (1, 1_000, 1_000_000):  # seconds until the year 5138, then the finer units
         if abs(number) / unit < 1e11:
             return datetime.fromtimestamp(number / unit, UTC)
-    raise ValueError(f"{value!r} is not a moment")
+    raise ValueError
 
 
 def _text(moment: datetime) -> str:

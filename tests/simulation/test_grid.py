@@ -1,5 +1,10 @@
 """Sweeps: axes as people write them, every combination once, right intervals, and going on where it stopped."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from statistics import mean, stdev
@@ -103,3 +108,22 @@ def test_a_sweep_leaves_a_table_and_pictures_and_goes_on_where_it_stopped(tmp_pa
     assert (tmp_path / "x" / "sweep" / "latency-p50.png").stat().st_size > 10_000
     main([*arguments, "--engine", "null"])
     assert capsys.readouterr().out.count("from an earlier sweep") == 2
+
+
+def test_ctrl_c_while_workers_start_leaves_a_table_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(SCENARIO)
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "simulation", "sweep", str(tmp_path / "x.toml"), "--vary", "consumers.count=1:50:1",
+            "--engine", "null", "--seeds", "1", "--jobs", "2", "--store", "embedded", "--out", str(tmp_path),
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("1/50")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2, said
+    assert "Traceback" not in said
+    assert re.search(r"stopped; \d+ of 50 cells are done, the same command does the rest", said)
+    assert (tmp_path / "x" / "sweep" / "sweep.parquet").exists()

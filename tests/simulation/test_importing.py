@@ -58,8 +58,10 @@ def test_an_imported_log_is_a_scenario_that_runs(log: Path, tmp_path: Path, labo
         ("{", "not JSON"),
         ("[1, 2]", "not an object"),
         ('{"ts": 1700000000}', "no 'key' (field id"),
-        ('{"key": "x", "ts": "yesterday"}', "yesterday"),
-        ('{"key": "order-1", "ts": 1700000000}', "was there before"),
+        ('{"key": "x", "ts": "yesterday"}', "'ts' (field occurred) is 'yesterday': give ISO 8601, or seconds"),
+        ('{"key": "x", "ts": 1e300}', "'ts' (field occurred) is 1e+300: give"),
+        ('{"key": "x", "ts": NaN}', "'ts' (field occurred) is nan: give"),
+        ('{"key": "order-1", "ts": 1700000000}', "the id 'order-1' was there before, in "),
     ],
 )
 def test_a_bad_row_is_shown_and_skipped_only_on_request(line: str, reason: str, tmp_path: Path, capsys) -> None:
