@@ -40,7 +40,7 @@ from reports.style import (
     times_on,
 )
 from reports.timeline import of_run
-from reports.units import Unit, duration, share, unit_for
+from reports.units import duration, share, unit_for
 from simulation.history import History
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def followers_figure(run: History | pd.DataFrame) -> Picture:
     subtitle = f"{parked:,} of {len(frame):,} events were parked · {lost:,} lost ({share(lost, parked)} of the parked)"
     figure = picture(11, 8.4, f"Followers{_name(frame)}", subtitle)
     counts, rates, waiting = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
-    times, unit = of_run(frame, end_of(frame)), unit_for(end_of(frame))
+    times = of_run(frame, end_of(frame))
     tidy(counts, "Followers so far")
     tidy(rates, "Rate")
     tidy(waiting, "Waiting: followers that are parked")
@@ -94,7 +94,7 @@ def followers_figure(run: History | pd.DataFrame) -> Picture:
             empty(axes, "no event was parked")
         return figure
     _counts(counts, met, times)
-    _rates(rates, met, times, unit)
+    _rates(rates, met, times)
     _waiting(waiting, frame, times)
     for axes in (counts, rates, waiting):
         _fold(axes, times)
@@ -179,7 +179,8 @@ def _dots(fate: str, at: Floats) -> dict[str, Any]:
     return {"marker": FATE_MARKERS[fate], "markersize": 6, "markevery": range(1, len(at) + 1, -(-len(at) // 12))}
 
 
-def _rates(axes: Axes, met: dict[str, Floats], times: Timeline, unit: Unit) -> None:
+def _rates(axes: Axes, met: dict[str, Floats], times: Timeline) -> None:
+    unit = times.unit
     steps = len(edges(times.end, len(met["parked"]), each=20, least=12)) - 1
     bins = times.moments(steps)
     for fate in FATES:

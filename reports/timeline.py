@@ -87,7 +87,7 @@ class Timeline:
 
     def ticks(self, about: int = 8) -> list[Tick]:
         """Return moments with round numbers, none of them in a fold, with room for their labels."""
-        unit = self._unit()
+        unit = self.unit
         step = nice(self._kept / unit.seconds / about)
         found: list[Tick] = []
         for piece in self._pieces():
@@ -105,7 +105,8 @@ class Timeline:
         for begin, end in zip(stops[::2], stops[1::2], strict=True):
             yield Fold(begin, end)
 
-    def _unit(self) -> Unit:
+    @property
+    def unit(self) -> Unit:
         """Return the unit that suits what is left; behind a fold, milliseconds would be numbers of six digits."""
         unit = unit_for(self._kept)
         return max(unit, unit_for(2.0), key=lambda one: one.seconds) if self.folds else unit

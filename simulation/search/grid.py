@@ -125,7 +125,7 @@ def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
         },
         "runs": tally.runs,
         "verdict": tally.verdict(exercise),
-        "unproved": "; ".join([*(f"'{word}' did not happen" for word in tally.missing(exercise)), *tally.reasons]),
+        "unproved": "; ".join(_unproved(tally, exercise)),
         **_rate("violated", tally.violating, tally.runs),
         "events": tally.events,
         "followers": tally.followers,
@@ -150,6 +150,13 @@ def _latencies(tally: Tally) -> dict[str, int | None]:
         found[f"{name}_low"] = tally.latency(max(0.0, q - margin))
         found[f"{name}_high"] = tally.latency(min(1.0, q + margin))
     return found
+
+
+def _unproved(tally: Tally, exercise: Sequence[str]) -> Iterator[str]:
+    """Yield why the verdict of a cell is unknown, if it is."""
+    if missing := tally.missing(exercise):
+        yield ", ".join(f"'{word}'" for word in missing) + " did not happen"
+    yield from tally.reasons
 
 
 def _rate(name: str, count: int, of: int) -> dict[str, float]:
