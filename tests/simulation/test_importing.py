@@ -8,7 +8,7 @@ import pytest
 
 from simulation import load
 from simulation.cli import main
-from simulation.importing import BadLog, parse_map, read_log
+from simulation.importing import MOST, BadLog, measured, parse_map, read_log
 
 ROWS = [
     {"key": "order-1", "after": None, "ts": 1_700_000_000},
@@ -50,6 +50,33 @@ def test_an_imported_log_is_a_scenario_that_runs(log: Path, tmp_path: Path, labo
     run = laboratory.run(load(tmp_path / "out" / "orders.toml"))
     assert run.counts.events == 3
     assert run.judgement.coverage["rescued"] == 1
+
+
+def test_arrivals_and_acknowledgements_become_delays_and_handler_times(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(
+        "id,follows,occurred,received,acknowledged\n"
+        "a,,2026-01-01T00:00:00Z,2026-01-01T00:00:00.004Z,2026-01-01T00:00:00.054Z\n"
+        "b,a,2026-01-01T00:00:01Z,2026-01-01T00:00:01.1Z,2026-01-01T00:00:01.102Z\n"
+        "c,b,2026-01-01T00:00:02Z,,2026-01-01T00:00:02.007Z\n"
+        "d,c,2026-01-01T00:00:03Z,2026-01-01T00:00:02Z,\n"  # a clock that is behind
+    )
+    assert main(["import", str(path), "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "2 times on their way, as in the log: median 100ms, longest 100ms" in said
+    assert "3 times until acknowledged, as in the log: median 7ms, longest 50ms" in said
+    scenario = load(tmp_path / "log.toml")
+    assert scenario.broker.delay.written() == {"empirical": ["4ms", "100ms"]}
+    assert scenario.consumers.handler_time.written() == {"empirical": ["2ms", "7ms", "50ms"]}
+
+
+def test_of_many_durations_a_few_are_kept_from_the_shortest_to_the_longest() -> None:
+    kept = measured(range(1, 100_000))
+    assert kept is not None
+    assert len(kept["empirical"]) == MOST
+    assert (kept["empirical"][0], kept["empirical"][-1]) == ("1us", "99ms999us")
+    assert measured([0, 0]) is None
+    assert measured([]) is None
 
 
 @pytest.mark.parametrize(
