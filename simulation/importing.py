@@ -45,8 +45,6 @@ class Import:
     events: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     """Why rows were not used, one sentence a row."""
-    delays: list[int] = field(default_factory=list)
-    """How long events were on their way, from `occurred` to `received`, in microseconds."""
     handlings: list[int] = field(default_factory=list)
     """How long events were with their consumers, from `received` to `acknowledged`, in microseconds."""
 
@@ -99,7 +97,6 @@ def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
             continue
         seen[event["id"]] = f"in {where}"
         found.events.append(event)
-        found.delays += _between(times.occurred, times.received)
         found.handlings += _between(times.received or times.occurred, times.acknowledged)
     found.events.sort(key=lambda event: event["occurred"])
     return found
@@ -211,16 +208,15 @@ def _text(moment: datetime) -> str:
 def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any]:
     """Return the tables of a scenario that replays imported events, with an ordinary day's troubles.
 
-    How long messages travel and handlers work is as in the log, if it says so.
+    How long handlers work is as in the log, if it says so.
     """
-    delay = measured(found.delays) or {"lognormal": {"median": "15ms", "sigma": 0.9}}
     handler_time = measured(found.handlings) or {"lognormal": {"median": "10ms", "sigma": 0.6}}
     return {
         "name": name,
         "description": f"{len(found.events):,} imported events, reordered and duplicated.",
         "workload": {"kind": "trace", "file": events_file},
         "broker": {
-            "delay": delay,
+            "delay": {"lognormal": {"median": "15ms", "sigma": 0.9}},
             "duplicate": 0.02,
             "reorder": 0.1,
             "reorder_delay": {"exponential": "300ms"},

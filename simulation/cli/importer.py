@@ -56,7 +56,7 @@ def execute(given: argparse.Namespace) -> int:
     sys.stdout.write(
         f"{len(found.events):,} events, {found.following:,} of them follow another"
         f" ({found.missing:,} an event that is not in the log)\n"
-        f"{_measured(found.delays, 'on their way')}{_measured(found.handlings, 'until acknowledged')}"
+        f"{_handled(found.handlings)}"
         f"scenario  {file}\nevents    {data}\nrun       causim run {file}\n"
     )
     return HOLDS
@@ -70,12 +70,12 @@ def _complain(rejected: list[str], used: int) -> None:
         sys.stderr.write(f"  … and {len(rejected) - _SHOWN:,} more\n")
 
 
-def _measured(durations: list[int], what: str) -> str:
-    """Say what the log told of durations, if anything."""
+def _handled(durations: list[int]) -> str:
+    """Say what the log told of how long handlers work, if anything."""
     from simulation.durations import format_duration
 
     if not any(durations):
         return ""
     ordered = sorted(durations)
     middle, longest = format_duration(ordered[len(ordered) // 2]), format_duration(ordered[-1])
-    return f"{len(ordered):,} times {what}, as in the log: median {middle}, longest {longest}\n"
+    return f"{len(ordered):,} handler times as in the log: median {middle}, longest {longest}\n"
