@@ -16,14 +16,14 @@ from reports.series import (
     ENOUGH,
     FATES,
     edges,
-    end_of,
     follower_times,
     quantile_by_bin,
     rate_by_bin,
     waitlist,
     waits,
 )
-from reports.units import duration, unit_for
+from reports.timeline import Tick, Timeline, nice
+from reports.units import duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,14 +44,6 @@ DURATIONS = tuple(
     sorted({*DECADES, *(d * times for d in DECADES for times in (2, 5) if d * times not in (20, 50)), 20.0})
 )
 """Durations in seconds that may be written on a logarithmic axis, and those of a long one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A place on an axis, and what is written there."""
-
-    at: float
-    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,41 +90,45 @@ class Scale:
         return round(HEIGHT - BOTTOM - (value - low) / ((high - low) or 1) * (HEIGHT - BOTTOM - TOP), 1)
 
 
-def charts(frame: pd.DataFrame, commands: Sequence[int] = ()) -> tuple[Chart, ...]:
+def charts(frame: pd.DataFrame, times: Timeline, commands: Sequence[int] = ()) -> tuple[Chart, ...]:
     """Return the charts of a run: latency, waiting, followers, the waitlist and, if traced, commands to Redis.
 
     `commands` are the moments, in microseconds, at which commands reached Redis.
     """
-    end = end_of(frame)
     effects, waited = frame[frame["latency_s"].notna()], waits(frame)
     return (
-        _durations("Publish to effect, by time of publication", effects, "published_s", "latency_s", end),
-        _durations("Waiting to release, by time of parking", waited, "parked_s", "wait_s", end),
-        _followers(frame, end),
-        _waitlist(frame, end),
-        *([_commands(commands, end)] if commands else []),
+        _durations("Publish to effect, by time of publication", effects, "published_s", "latency_s", times),
+        _durations("Waiting to release, by time of parking", waited, "parked_s", "wait_s", times),
+        _followers(frame, times),
+        _waitlist(frame, times),
+        *([_commands(commands, times)] if commands else []),
     )
 
 
-def x(at: float, end: float) -> float:
+def x(at: float, times: Timeline) -> float:
     """Return where a moment, in seconds, lies in the picture."""
-    return round(LEFT + at / (end or 1.0) * (WIDTH - LEFT), 1)
+    return round(LEFT + times.place(at) * (WIDTH - LEFT), 1)
 
 
-def grid(end: float) -> Floats:
+def grid(times: Timeline) -> Floats:
     """Return the moments that every line is told at, in seconds."""
-    return np.linspace(0.0, end, COLUMNS + 1)
+    return times.moments(COLUMNS)
 
 
-def time_ticks(end: float) -> tuple[Tick, ...]:
-    """Return the ticks of the time axis, in the unit that suits the run."""
-    unit = unit_for(end)
-    return tuple(
-        Tick(x(value * unit.seconds, end), f"{value:g} {unit.sign}") for value in _round(end / unit.seconds, about=8)
-    )
+def time_ticks(times: Timeline) -> tuple[Tick, ...]:
+    """Return the ticks of the time axis, at their places in the picture."""
+    return tuple(Tick(round(LEFT + tick.at * (WIDTH - LEFT), 1), tick.words) for tick in times.ticks())
 
 
-def _durations(title: str, rows: pd.DataFrame, when: str, what: str, end: float) -> Chart:
+def folds(times: Timeline) -> list[tuple[float, float, str]]:
+    """Return the folds of the time axis: left edge, width, and how long each lasted."""
+    return [
+        (x(fold.begin, times), round(x(fold.end, times) - x(fold.begin, times), 1), duration(fold.end - fold.begin))
+        for fold in times.folds
+    ]
+
+
+def _durations(title: str, rows: pd.DataFrame, when: str, what: str, times: Timeline) -> Chart:
     at, values = rows[when].to_numpy(dtype=np.float64), rows[what].to_numpy(dtype=np.float64)
     if not len(values):
         return Chart(title, nothing="none to show")
@@ -140,61 +136,61 @@ def _durations(title: str, rows: pd.DataFrame, when: str, what: str, end: float)
     lines, dots = [], []
     if len(values) >= ENOUGH:
         bins = edges(float(at.max()), len(values), each=250)
-        place = np.searchsorted(bins, grid(end), side="right") - 1
+        place = np.searchsorted(bins, grid(times), side="right") - 1
         for q, name in ((0.5, "p50"), (0.99, "p99")):
             by_bin = np.append(quantile_by_bin(at, values, bins, q), np.nan)
-            lines.append(_line(name, name, by_bin[np.minimum(place, len(bins) - 1)], scale, end))
+            lines.append(_line(name, name, by_bin[np.minimum(place, len(bins) - 1)], scale, times))
     if len(values) <= MOST_DOTS:
-        dots = [(x(a, end), scale.y(v)) for a, v in zip(at, values, strict=True)]
-    return Chart(title, tuple(lines), tuple(dots), time_ticks(end), scale.ticks, unit="s")
+        dots = [(x(a, times), scale.y(v)) for a, v in zip(at, values, strict=True)]
+    return Chart(title, tuple(lines), tuple(dots), time_ticks(times), scale.ticks, unit="s")
 
 
-def _followers(frame: pd.DataFrame, end: float) -> Chart:
-    title, times = "Followers so far", follower_times(frame)
-    if not len(times["parked"]):
+def _followers(frame: pd.DataFrame, times: Timeline) -> Chart:
+    title, met = "Followers so far", follower_times(frame)
+    if not len(met["parked"]):
         return Chart(title, nothing="no event was parked")
-    scale = _linear_scale(float(len(times["parked"])))
-    counts = {fate: np.searchsorted(times[fate], grid(end), side="right").astype(float) for fate in FATES}
-    lines = [_line(fate, fate, counts[fate], scale, end) for fate in FATES if len(times[fate]) or fate != "redelivered"]
-    return Chart(title, tuple(lines), (), time_ticks(end), scale.ticks)
+    scale = _linear_scale(float(len(met["parked"])))
+    counts = {fate: np.searchsorted(met[fate], grid(times), side="right").astype(float) for fate in FATES}
+    lines = [_line(fate, fate, counts[fate], scale, times) for fate in FATES if len(met[fate]) or fate != "redelivered"]
+    return Chart(title, tuple(lines), (), time_ticks(times), scale.ticks)
 
 
-def _waitlist(frame: pd.DataFrame, end: float) -> Chart:
+def _waitlist(frame: pd.DataFrame, times: Timeline) -> Chart:
     level, title = waitlist(frame), "Followers that are waiting: the most in each step"
     if not len(level.at):
         return Chart(title, nothing="no event was parked")
-    moments = grid(end)
+    moments = grid(times)
     before = np.searchsorted(level.at, moments, side="right")
     after = np.append(before[1:], len(level.at))
     heights = np.append(0, level.height)
     most = np.array([heights[b : max(a, b) + 1].max() for b, a in zip(before, after, strict=True)], dtype=float)
     scale = _linear_scale(float(most.max()))
-    return Chart(title, (_line("waiting", "waiting", most, scale, end),), (), time_ticks(end), scale.ticks)
+    return Chart(title, (_line("waiting", "waiting", most, scale, times),), (), time_ticks(times), scale.ticks)
 
 
-def _commands(commands: Sequence[int], end: float) -> Chart:
-    rates = rate_by_bin(np.array(commands, dtype=np.float64) / 1e6, edges(end, COLUMNS, each=1, least=60))
+def _commands(commands: Sequence[int], times: Timeline) -> Chart:
+    rates = rate_by_bin(np.array(commands, dtype=np.float64) / 1e6, times.moments(COLUMNS // 4))
     per_column = np.append(np.repeat(rates, COLUMNS // len(rates)), rates[-1])
     scale = _linear_scale(float(rates.max()))
-    line = _line("commands", "commands", per_column, scale, end)
-    return Chart("Commands to Redis per second", (line,), (), time_ticks(end), scale.ticks)
+    line = _line("commands", "commands", per_column, scale, times)
+    return Chart("Commands to Redis per second", (line,), (), time_ticks(times), scale.ticks)
 
 
-def _line(name: str, style: str, values: Floats, scale: Scale, end: float) -> Line:
+def _line(name: str, style: str, values: Floats, scale: Scale, times: Timeline) -> Line:
     told = tuple(None if math.isnan(value) else float(f"{value:.4g}") for value in values)
-    return Line(name, style, _path(told, scale, end), told)
+    return Line(name, style, _path(told, scale, times), told)
 
 
-def _path(values: Sequence[float | None], scale: Scale, end: float) -> str:
+def _path(values: Sequence[float | None], scale: Scale, times: Timeline) -> str:
     """Write a line as steps: it keeps each value until the next moment of the grid."""
     parts: list[str] = []
     last: float | None = None
-    for value, at in zip(values, grid(end), strict=True):
+    for value, at in zip(values, grid(times), strict=True):
         if value is not None and (last is None or value != last):
-            parts.append(f"{'M' if last is None else 'H'}{x(at, end):g}" + (" " if last is None else "V"))
+            parts.append(f"{'M' if last is None else 'H'}{x(at, times):g}" + (" " if last is None else "V"))
             parts[-1] += f"{scale.y(value):g}"
         elif value is None and last is not None:
-            parts.append(f"H{x(at, end):g}")
+            parts.append(f"H{x(at, times):g}")
         last = value
     if last is not None:
         parts.append(f"H{WIDTH:g}")
@@ -232,7 +228,5 @@ def _round(high: float, about: int) -> list[float]:
     """Return about so many round numbers from zero to a value."""
     if high <= 0:
         return [0.0]
-    raw = high / about
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
+    step = nice(high / about)
     return [float(f"{n * step:.12g}") for n in range(int(high / step + 1e-9) + 1)]

@@ -29,6 +29,7 @@ from reports.style import (
     BLUE,
     FATE_LINES,
     FATE_MARKERS,
+    GREY,
     SKY,
     VERMILION,
     durations_on,
@@ -38,7 +39,8 @@ from reports.style import (
     tidy,
     times_on,
 )
-from reports.units import Unit, duration, share, unit_for
+from reports.timeline import of_run
+from reports.units import duration, share, unit_for
 from simulation.history import History
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from reports.series import Floats
     from reports.style import Picture
+    from reports.timeline import Timeline
 
 RESOLUTION = 1e-6
 """The shortest duration that a history can hold, in seconds. A logarithmic axis draws a wait of nothing here."""
@@ -62,27 +65,27 @@ def latency_figure(run: History | pd.DataFrame) -> Picture:
     )
     figure = picture(11, 7.2, f"Latency of events{_name(frame)}", subtitle)
     (left, right), (below_left, below_right) = figure.subplots(2, 2)
-    end, latencies, lasted = end_of(frame), _floats(effects, "latency_s"), _floats(waited, "wait_s")
+    latencies, lasted = _floats(effects, "latency_s"), _floats(waited, "wait_s")
     tidy(left, "Publish to effect")
     _distribution(left, latencies, "events", "from publication to the first effect")
     tidy(below_left, "Publish to effect, over time")
-    _over_time(below_left, _floats(effects, "published_s"), latencies, end, "publication")
+    _over_time(below_left, _floats(effects, "published_s"), latencies, "publication")
     tidy(right, "Waiting to release")
     _distribution(right, lasted, "parked followers", "from ready (delivered, leader done) to the start of the handling")
     tidy(below_right, "Waiting to release, over time")
-    _over_time(below_right, _floats(waited, "parked_s"), lasted, end, "parking")
+    _over_time(below_right, _floats(waited, "parked_s"), lasted, "parking")
     return figure
 
 
 def followers_figure(run: History | pd.DataFrame) -> Picture:
     """Draw what became of parked followers over time: how many, at what rate, and how many were waiting."""
     frame = _frame(run)
-    times = follower_times(frame)
-    parked, lost = len(times["parked"]), len(times["lost"])
+    met = follower_times(frame)
+    parked, lost = len(met["parked"]), len(met["lost"])
     subtitle = f"{parked:,} of {len(frame):,} events were parked · {lost:,} lost ({share(lost, parked)} of the parked)"
     figure = picture(11, 8.4, f"Followers{_name(frame)}", subtitle)
     counts, rates, waiting = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
-    end, unit = end_of(frame), unit_for(end_of(frame))
+    times = of_run(frame, end_of(frame))
     tidy(counts, "Followers so far")
     tidy(rates, "Rate")
     tidy(waiting, "Waiting: followers that are parked")
@@ -90,9 +93,11 @@ def followers_figure(run: History | pd.DataFrame) -> Picture:
         for axes in (counts, rates, waiting):
             empty(axes, "no event was parked")
         return figure
-    _counts(counts, times, end, unit)
-    _rates(rates, times, end, unit)
-    _waiting(waiting, frame, end, unit)
+    _counts(counts, met, times)
+    _rates(rates, met, times)
+    _waiting(waiting, frame, times)
+    for axes in (counts, rates, waiting):
+        _fold(axes, times)
     return figure
 
 
@@ -131,15 +136,16 @@ def _distribution(axes: Axes, values: Floats, of: str, label: str) -> None:
     return legend(axes)
 
 
-def _over_time(axes: Axes, at: Floats, values: Floats, end: float, of: str) -> None:
-    """Draw each value at its time, and the quantiles over time where there are enough values for them."""
+def _over_time(axes: Axes, at: Floats, values: Floats, of: str) -> None:
+    """Draw each value at its time, until the last, and the quantiles over time where there are enough for them."""
     if not len(values):
         return empty(axes, "nothing to show")
+    end = float(at.max())
     seen, unit = np.maximum(values, RESOLUTION), unit_for(end)
     size, alpha = (26, 0.9) if len(seen) < ENOUGH else (7, max(0.12, min(0.6, 300 / len(seen))))
     axes.scatter(at / unit.seconds, seen, s=size, color=SKY, alpha=alpha, linewidths=0, label="event", rasterized=True)
     if len(seen) >= ENOUGH:
-        bins = edges(float(at.max()), len(seen), each=250)
+        bins = edges(end, len(seen), each=250)
         for q, name, color, style in ((0.5, "p50", BLACK, "-"), (0.99, "p99", VERMILION, (0, (4, 1)))):
             line = quantile_by_bin(at, seen, bins, q)
             axes.stairs(
@@ -152,15 +158,15 @@ def _over_time(axes: Axes, at: Floats, values: Floats, end: float, of: str) -> N
     return legend(axes)
 
 
-def _counts(axes: Axes, times: dict[str, Floats], end: float, unit: Unit) -> None:
-    parked = len(times["parked"])
+def _counts(axes: Axes, met: dict[str, Floats], times: Timeline) -> None:
+    parked = len(met["parked"])
     for fate in FATES:
-        at = times[fate]
+        at = met[fate]
         if not len(at) and fate == "redelivered":
             continue
-        x, y = np.concatenate([[0.0], at, [end]]), np.append(np.arange(len(at) + 1), len(at))
+        x, y = np.concatenate([[0.0], at, [times.end]]), np.append(np.arange(len(at) + 1), len(at))
         name = fate if fate == "parked" else f"{fate} ({share(len(at), parked)})"
-        axes.step(x / unit.seconds, y, where="post", label=f"{len(at):,} {name}", **FATE_LINES[fate], **_dots(fate, at))
+        axes.step(times.places(x), y, where="post", label=f"{len(at):,} {name}", **FATE_LINES[fate], **_dots(fate, at))
     axes.set_ylabel("followers")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     legend(axes)
@@ -173,25 +179,39 @@ def _dots(fate: str, at: Floats) -> dict[str, Any]:
     return {"marker": FATE_MARKERS[fate], "markersize": 6, "markevery": range(1, len(at) + 1, -(-len(at) // 12))}
 
 
-def _rates(axes: Axes, times: dict[str, Floats], end: float, unit: Unit) -> None:
-    bins = edges(end, len(times["parked"]), each=20, least=12)
+def _rates(axes: Axes, met: dict[str, Floats], times: Timeline) -> None:
+    unit = times.unit
+    steps = len(edges(times.end, len(met["parked"]), each=20, least=12)) - 1
+    bins = times.moments(steps)
     for fate in FATES:
-        if len(times[fate]):
-            rate = rate_by_bin(times[fate], bins)
-            axes.stairs(rate * unit.seconds, bins / unit.seconds, baseline=None, **FATE_LINES[fate])
-    width = duration(float(bins[1] - bins[0]))
-    axes.set_title(f"Rate, in steps of {width}", loc="left", fontsize=10.5)
+        if len(met[fate]):
+            rate = rate_by_bin(met[fate], bins)
+            axes.stairs(rate * unit.seconds, times.places(bins), baseline=None, **FATE_LINES[fate])
+    width = f"{steps} steps" if times.folds else f"steps of {duration(float(bins[1] - bins[0]))}"
+    axes.set_title(f"Rate, in {width}", loc="left", fontsize=10.5)
     axes.set_ylabel(f"followers per {unit.sign}")
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
 
 
-def _waiting(axes: Axes, frame: pd.DataFrame, end: float, unit: Unit) -> None:
+def _waiting(axes: Axes, frame: pd.DataFrame, times: Timeline) -> None:
     level = waitlist(frame)
-    x, y = np.concatenate([[0.0], level.at, [end]]), np.concatenate([[0], level.height, level.height[-1:]])
-    axes.fill_between(x / unit.seconds, y, step="post", color=SKY, alpha=0.5, linewidth=0)
-    axes.step(x / unit.seconds, y, where="post", color=BLUE, linewidth=1.2)
+    x = times.places(np.concatenate([[0.0], level.at, [times.end]]))
+    y = np.concatenate([[0], level.height, level.height[-1:]])
+    axes.fill_between(x, y, step="post", color=SKY, alpha=0.5, linewidth=0)
+    axes.step(x, y, where="post", color=BLUE, linewidth=1.2)
     axes.set_ylabel("followers")
-    axes.set_xlabel(f"time since the start of the run ({unit.sign})")
-    times_on(axes, end / unit.seconds)
+    axes.set_xlabel("time since the start of the run")
+    times_on(axes, 1.0)
+    ticks = times.ticks()
+    axes.set_xticks([tick.at for tick in ticks], [tick.words for tick in ticks])
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _fold(axes: Axes, times: Timeline) -> None:
+    """Mark where the time axis is folded, and say how long each fold lasted."""
+    for fold in times.folds:
+        begin, end = times.place(fold.begin), times.place(fold.end)
+        axes.axvspan(begin, end, facecolor="#F0F0F0", edgecolor=GREY, linestyle=":", zorder=0.5)
+        words, where = f"…\n{duration(fold.end - fold.begin)}\n…", axes.get_xaxis_transform()
+        axes.text((begin + end) / 2, 0.5, words, transform=where, ha="center", va="center", fontsize=8.5, color=GREY)

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, charts, grid, time_ticks, x
+from reports.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, charts, folds, grid, x
 from reports.frames import frame_of
 from reports.lives import Lives
 from reports.sentences import moment
 from reports.series import follower_times, marks
 from reports.spacetime import CAP, layout, plain
 from reports.story import Storyteller
+from reports.timeline import of_run
 from reports.units import duration, share
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from reports.run import RunLike
     from reports.spacetime import Diagram
+    from reports.timeline import Timeline
     from simulation.invariants import Violation
 
 SCRIPTS = ("words.js", "view.js", "draw.js", "controls.js", "charts.js")
@@ -56,8 +58,9 @@ def page(run: RunLike, frame: pd.DataFrame | None = None, beside: Iterable[str] 
     frame = frame_of(Lives(history), history) if frame is None else frame
     violations = judgement.violations
     diagram = layout(history, violations, cap)
-    strips = _strips(diagram)
-    drawn = charts(frame, [entry.at for entry in history.of("command")])
+    times = of_run(frame, diagram.end / 1e6, _faulty(diagram))
+    strips = _strips(diagram, times)
+    drawn = charts(frame, times, [entry.at for entry in history.of("command")])
     return (
         _environment()
         .get_template("report.html")
@@ -81,10 +84,10 @@ def page(run: RunLike, frame: pd.DataFrame | None = None, beside: Iterable[str] 
             charts=drawn,
             strips=strips,
             bands=_bands(strips),
-            ticks=time_ticks(diagram.end / 1e6),
+            folds=folds(times),
             beside=list(beside),
             truncated=history.truncated,
-            data=_data(diagram, drawn),
+            data=_data(diagram, drawn, times),
             **_own_files(),
         )
     )
@@ -168,10 +171,16 @@ class Strip:
     pieces: tuple[tuple[float, float, str], ...]
 
 
-def _strips(diagram: Diagram) -> list[Strip]:
+def _faulty(diagram: Diagram) -> Iterator[float]:
+    """Yield the moments, in seconds, at which a fault, or what it did to a consumer, began and ended."""
+    for mark in diagram.marks:
+        if mark.kind == "fault" or mark.kind in STATES:
+            yield from (mark.at / 1e6, mark.until / 1e6)
+
+
+def _strips(diagram: Diagram, times: Timeline) -> list[Strip]:
     """Return the faults, and what they did to consumers, as rows over the time axis."""
     rows: dict[str, list[tuple[float, float, str]]] = {}
-    end = diagram.end / 1e6
     for mark in diagram.marks:
         if mark.kind == "fault":
             name, words = " ".join(mark.words.split(" ")[:2]), mark.words
@@ -180,7 +189,7 @@ def _strips(diagram: Diagram) -> list[Strip]:
         else:
             continue
         told = f"{words}, {moment(mark.at)}" + (f" to {moment(mark.until)}" if mark.until > mark.at else "")
-        rows.setdefault(name, []).append((x(mark.at / 1e6, end), x(mark.until / 1e6, end), told))
+        rows.setdefault(name, []).append((x(mark.at / 1e6, times), x(mark.until / 1e6, times), told))
     return [Strip(name, len(row), tuple(_merged(row))) for name, row in sorted(rows.items())]
 
 
@@ -212,11 +221,11 @@ def _bands(strips: Iterable[Strip]) -> list[tuple[float, float]]:
     return [(run[0][0], round(max(p[1] for p in run) - run[0][0], 1)) for run in _runs(lasting)]
 
 
-def _data(diagram: Diagram, drawn: Sequence[Chart]) -> Markup:
+def _data(diagram: Diagram, drawn: Sequence[Chart], times: Timeline) -> Markup:
     return embedded(
         {
             "diagram": plain(diagram),
-            "grid": [round(float(at), 6) for at in grid(diagram.end / 1e6)],
+            "grid": [round(float(at), 6) for at in grid(times)],
             "charts": [
                 {"unit": chart.unit, "lines": [[line.name, line.values] for line in chart.lines]} for chart in drawn
             ],

@@ -48,14 +48,16 @@ class Measure:
 
 
 MEASURES = (
-    Measure("lost_rate", "Lost followers", "% of followers", 100.0, "lost_low", "lost_high"),
-    Measure("rescued_rate", "Followers rescued by the sweep", "% of followers", 100.0),
-    Measure("parked_rate", "Parked followers", "% of followers", 100.0),
-    Measure("waitlist", "Longest waitlist of a run, mean", "followers"),
+    Measure("lost_rate", "Lost followers that were never handled", "% of followers", 100.0, "lost_low", "lost_high"),
+    Measure(
+        "rescued_rate", "Lost followers that a sweep found", "% of followers", 100.0, "rescued_low", "rescued_high"
+    ),
+    Measure("parked_rate", "Parked followers", "% of followers", 100.0, "parked_low", "parked_high"),
+    Measure("waitlist", "Longest waitlist of a run, mean", "followers", 1.0, "waitlist_low", "waitlist_high"),
     Measure("violated_rate", "Violated runs", "% of runs", 100.0, "violated_low", "violated_high"),
     Measure("latency_p50_us", "Latency, median", "s", 1e-6, "latency_p50_low_us", "latency_p50_high_us"),
     Measure("latency_p99_us", "Latency, 99th percentile", "s", 1e-6, "latency_p99_low_us", "latency_p99_high_us"),
-    Measure("duplicate_rate", "Duplicates", "% of events", 100.0),
+    Measure("duplicate_rate", "Duplicates", "% of events", 100.0, "duplicate_low", "duplicate_high"),
     Measure("commands_per_event", "Redis commands", "an event"),
 )
 MOST_TICKS = 25
@@ -129,7 +131,7 @@ def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
     places = _places(frame[axis])
     values = np.asarray(frame[measure.column], dtype=float) * measure.scale
     top = float(np.nanmax(values))
-    if measure.low:
+    if _has_interval(frame, measure):
         low = np.asarray(frame[measure.low], dtype=float) * measure.scale
         high = np.asarray(frame[measure.high], dtype=float) * measure.scale
         top = max(top, float(np.nanmax(high)))
@@ -147,6 +149,11 @@ def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
     plot.legend(frameon=False, fontsize=9)
 
 
+def _has_interval(frame: pd.DataFrame, measure: Measure) -> bool:
+    """Whether the table has an interval of the measure: of a single run there is none for a mean."""
+    return bool(measure.low) and measure.low in frame and bool(frame[measure.low].notna().any())
+
+
 def _places(column: Any) -> Any:
     """Return where values stand on their axis: as far apart as they are if all steps are the same, else side by side.
 
@@ -161,9 +168,14 @@ def _places(column: Any) -> Any:
 
 def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], measure: Measure) -> None:
     rows, columns = list(dict.fromkeys(frame[axes[0]])), list(dict.fromkeys(frame[axes[1]]))
-    grid = np.full((len(rows), len(columns)), np.nan)
-    for _, row in frame.iterrows():
-        grid[rows.index(row[axes[0]]), columns.index(row[axes[1]])] = row[measure.column] * measure.scale
+
+    def laid_out(column: str) -> Any:
+        laid = np.full((len(rows), len(columns)), np.nan)
+        for _, row in frame.iterrows():
+            laid[rows.index(row[axes[0]]), columns.index(row[axes[1]])] = row[column] * measure.scale
+        return laid
+
+    grid = laid_out(measure.column)
     shades = _shades(grid, measure)
     image = plot.imshow(grid, origin="lower", aspect="auto", cmap="cividis", norm=shades)
     plot.grid(visible=False)
@@ -180,6 +192,8 @@ def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], me
         bar.set_label(measure.unit)
     if grid.size <= 120:
         _write_values(plot, grid, measure, shades)
+    if grid.size <= 50 and _has_interval(frame, measure):
+        _write_intervals(plot, (grid, laid_out(measure.low), laid_out(measure.high)), measure, shades)
 
 
 def _shades(grid: Any, measure: Measure) -> Normalize:
@@ -190,5 +204,19 @@ def _shades(grid: Any, measure: Measure) -> Normalize:
 def _write_values(plot: Axes, grid: Any, measure: Measure, shades: Normalize) -> None:
     for (y, x), value in np.ndenumerate(grid):
         if not np.isnan(value):
-            color = "white" if shades(value) < 0.5 else BLACK
-            plot.text(x, y, measure.written(float(value)), ha="center", va="center", fontsize=8, color=color)
+            words = measure.written(float(value))
+            plot.text(x, y, words, ha="center", va="center", fontsize=8, color=_on(value, shades))
+
+
+def _write_intervals(plot: Axes, grids: tuple[Any, Any, Any], measure: Measure, shades: Normalize) -> None:
+    """Write the 95 % interval under each value."""
+    for value, low, high, (y, x) in zip(*(each.flat for each in grids), np.ndindex(grids[0].shape), strict=True):
+        if not np.isnan([value, low, high]).any():
+            words = f"{measure.written(float(low))} to {measure.written(float(high))}"
+            color = _on(value, shades)
+            plot.text(x, y - 0.16, words, ha="center", va="top", fontsize=6.5, color=color)
+
+
+def _on(value: float, shades: Normalize) -> str:
+    """Return the colour of ink that can be read on a shade."""
+    return "white" if shades(value) < 0.5 else BLACK

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+from simulation.durations import format_duration
 
 if TYPE_CHECKING:
     from simulation.scenario import Scenario
@@ -22,11 +24,14 @@ FIELDS: Mapping[str, str] = {
     "id": "what identifies the event: a UUID, or any text (a UUID is made from it)",
     "follows": "the id of the event that it follows, empty if none",
     "occurred": "when it happened: ISO 8601, or seconds, milliseconds or microseconds since 1970",
-    "received": "when it was received; `occurred` if there is no such column",
+    "received": "when it arrived; `occurred` if there is no such column",
+    "acknowledged": "when its message was acknowledged, if the log says so",
     "event": "what kind of event it is",
     "resource": "what it is about",
 }
 REQUIRED = ("id", "occurred")
+MOST = 50
+"""How many measured durations a scenario file lists."""
 
 
 class BadLog(Exception):
@@ -40,6 +45,8 @@ class Import:
     events: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     """Why rows were not used, one sentence a row."""
+    handlings: list[int] = field(default_factory=list)
+    """How long events were with their consumers, from `received` to `acknowledged`, in microseconds."""
 
     @property
     def following(self) -> int:
@@ -51,6 +58,12 @@ class Import:
         """How many of them follow an event that is not in the log."""
         known = {event["id"] for event in self.events}
         return sum(1 for event in self.events if event["follows"] and event["follows"] not in known)
+
+
+class _Times(NamedTuple):
+    occurred: datetime
+    received: datetime | None
+    acknowledged: datetime | None
 
 
 def parse_map(text: str) -> dict[str, str]:
@@ -73,17 +86,18 @@ def mapped(columns: Mapping[str, str]) -> dict[str, str]:
 def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
     """Read every row of a log. Raises BadLog if the file as a whole cannot be read, OSError if it is not there."""
     found = Import()
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for where, row in _rows(path):
         try:
-            event = _event(row, mapping)
+            event, times = _event(row, mapping)
             if event["id"] in seen:
-                raise ValueError(f"the id {event['id']} was there before")
+                raise ValueError(f"the id {_value(row, mapping['id'])} was there before, {seen[event['id']]}")
         except (ValueError, TypeError, OverflowError) as error:
             found.rejected.append(f"{where}: {error}")
             continue
-        seen.add(event["id"])
+        seen[event["id"]] = f"in {where}"
         found.events.append(event)
+        found.handlings += _between(times.received or times.occurred, times.acknowledged)
     found.events.sort(key=lambda event: event["occurred"])
     return found
 
@@ -116,7 +130,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
                 yield f"{path}:{number}", error
 
 
-def _event(row: object, mapping: Mapping[str, str]) -> dict[str, Any]:
+def _event(row: object, mapping: Mapping[str, str]) -> tuple[dict[str, Any], _Times]:
     if isinstance(row, Exception):
         raise ValueError(f"not JSON: {row}")
     if not isinstance(row, dict):
@@ -125,18 +139,32 @@ def _event(row: object, mapping: Mapping[str, str]) -> dict[str, Any]:
     for name in REQUIRED:
         if values[name] in (None, ""):
             raise ValueError(f"no {mapping[name]!r} (field {name}; --map {name}=COLUMN names another)")
-    occurred = _instant(values["occurred"])
+    times = _times(values, mapping)
     resource = values["resource"]
-    return {
+    event: dict[str, Any] = {
         "id": _identity(values["id"]),
         "event": str(values["event"] or "imported.event"),
         "resource": resource if isinstance(resource, dict) else {"prefect.resource.id": str(resource or "imported")},
         "related": row.get("related") if isinstance(row.get("related"), list) else [],
         "payload": row.get("payload") if isinstance(row.get("payload"), dict) else {},
-        "occurred": _text(occurred),
-        "received": _text(_instant(values["received"]) if values["received"] else occurred),
+        "occurred": _text(times.occurred),
+        "received": _text(times.received or times.occurred),
         "follows": _identity(values["follows"]) if values["follows"] else None,
     }
+    return event, times
+
+
+def _times(values: Mapping[str, Any], mapping: Mapping[str, str]) -> _Times:
+    received, acknowledged = (
+        _instant(name, values[name], mapping) if values[name] else None for name in ("received", "acknowledged")
+    )
+    return _Times(_instant("occurred", values["occurred"], mapping), received, acknowledged)
+
+
+def _between(begin: datetime, end: datetime | None) -> list[int]:
+    """Return the microseconds from one moment to another; nothing if it is not known, or clocks disagreed."""
+    micros = (end - begin) // timedelta(microseconds=1) if end else -1
+    return [micros] if micros >= 0 else []
 
 
 def _identity(value: object) -> str:
@@ -146,7 +174,19 @@ def _identity(value: object) -> str:
         return str(uuid5(NAMESPACE_URL, f"causim:{value}"))
 
 
-def _instant(value: object) -> datetime:
+def _value(row: object, column: str) -> str:
+    return repr(row.get(column)) if isinstance(row, dict) else ""
+
+
+def _instant(field_name: str, value: object, mapping: Mapping[str, str]) -> datetime:
+    try:
+        return _moment(value)
+    except (ValueError, OverflowError, OSError):
+        where = f"{mapping[field_name]!r} (field {field_name})"
+        raise ValueError(f"{where} is {value!r}: give ISO 8601, or seconds, ms or µs since 1970") from None
+
+
+def _moment(value: object) -> datetime:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     text = str(value).strip()
@@ -158,18 +198,22 @@ def _instant(value: object) -> datetime:
     for unit in (1, 1_000, 1_000_000):  # seconds until the year 5138, then the finer units
         if abs(number) / unit < 1e11:
             return datetime.fromtimestamp(number / unit, UTC)
-    raise ValueError(f"{value!r} is not a moment")
+    raise ValueError
 
 
 def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def scenario_record(name: str, events_file: str, count: int) -> dict[str, Any]:
-    """Return the tables of a scenario that replays imported events, with an ordinary day's troubles."""
+def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any]:
+    """Return the tables of a scenario that replays imported events, with an ordinary day's troubles.
+
+    How long handlers work is as in the log, if it says so.
+    """
+    handler_time = measured(found.handlings) or {"lognormal": {"median": "10ms", "sigma": 0.6}}
     return {
         "name": name,
-        "description": f"{count:,} imported events, reordered and duplicated.",
+        "description": f"{len(found.events):,} imported events, reordered and duplicated.",
         "workload": {"kind": "trace", "file": events_file},
         "broker": {
             "delay": {"lognormal": {"median": "15ms", "sigma": 0.9}},
@@ -177,9 +221,22 @@ def scenario_record(name: str, events_file: str, count: int) -> dict[str, Any]:
             "reorder": 0.1,
             "reorder_delay": {"exponential": "300ms"},
         },
-        "consumers": {"count": 5, "handler_time": {"lognormal": {"median": "10ms", "sigma": 0.6}}},
+        "consumers": {"count": 5, "handler_time": handler_time},
         "expect": {"native": "holds"},
     }
+
+
+def measured(durations: Sequence[int]) -> dict[str, Any] | None:
+    """Return durations in microseconds as a distribution: at most `MOST` of them, evenly from the shortest on.
+
+    The longest is always among them. Where nothing took any time, the log says nothing: `None`.
+    """
+    ordered = sorted(durations)
+    if not ordered or not ordered[-1]:
+        return None
+    last = len(ordered) - 1
+    places = {round(last * step / (MOST - 1)) for step in range(MOST)} if last >= MOST else set(range(last + 1))
+    return {"empirical": [format_duration(ordered[place]) for place in sorted(places)]}
 
 
 def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
@@ -190,7 +247,7 @@ def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
     events.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in found.events)
     events.write_text("".join(lines), encoding="utf-8")
-    file.write_text(tomli_w.dumps(scenario_record(name, f"data/{events.name}", len(found.events))), encoding="utf-8")
+    file.write_text(tomli_w.dumps(scenario_record(name, f"data/{events.name}", found)), encoding="utf-8")
     return file, events
 
 

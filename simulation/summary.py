@@ -65,6 +65,8 @@ class Tally:
     lost: int = 0
     waiting: int = 0
     """The sum over all runs of how many followers were parked at once, at most."""
+    waiting_squared: int = 0
+    """The sum of the squares of these numbers."""
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -79,6 +81,7 @@ class Tally:
         self.followers += summary.followers
         self.lost += summary.lost
         self.waiting += summary.waiting
+        self.waiting_squared += summary.waiting**2
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":

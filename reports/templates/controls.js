@@ -145,27 +145,52 @@ function pick(place, x, y) {
   tip.style.top = Math.max(0, Math.min(y + overview.clientHeight + 16, view.height + overview.clientHeight - tip.offsetHeight - 4)) + "px";
 }
 
-let held = null;
+/* One pointer drags, two pinch. A finger that goes up or down scrolls the page: the lanes have buttons. */
+const held = new Map(); // the pointers that are down, by their id
+let grip = null; // what was looked at when the last of them went down
+
+function hold() {
+  const [one, other] = [...held.values()];
+  grip = one && { x: one.x, y: one.y, from: view.from, to: view.to, scroll: view.scroll, moved: Boolean(other) || Boolean(grip && grip.moved), gap: other && Math.abs(one.x - other.x) };
+}
+
+function drag() {
+  const [one, other] = [...held.values()];
+  if (other) {
+    const middle = (one.x + other.x) / 2, factor = Math.max(grip.gap, 20) / Math.max(Math.abs(one.x - other.x), 20);
+    view.from = grip.from; view.to = grip.to;
+    zoom(factor, placeAt(middle));
+    return;
+  }
+  const dx = one.x - grip.x, dy = one.y - grip.y;
+  grip.moved = grip.moved || Math.hypot(dx, dy) > 4;
+  const time = (dx / (view.width - GUTTER)) * (grip.to - grip.from);
+  look(grip.from - time, grip.to - time);
+  view.scroll = grip.scroll - dy;
+}
+
 canvas.addEventListener("pointerdown", (event) => {
-  held = { x: event.offsetX, y: event.offsetY, from: view.from, to: view.to, scroll: view.scroll, moved: false };
+  held.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
+  if (held.size === 1) grip = null;
+  hold();
   canvas.setPointerCapture(event.pointerId);
 });
 canvas.addEventListener("pointermove", (event) => {
-  if (!held) return pick(nearest(event.offsetX, event.offsetY), event.offsetX, event.offsetY);
-  const dx = event.offsetX - held.x, dy = event.offsetY - held.y;
-  held.moved = held.moved || Math.hypot(dx, dy) > 4;
-  const time = (dx / (view.width - GUTTER)) * (held.to - held.from);
-  look(held.from - time, held.to - time);
-  view.scroll = held.scroll - dy;
+  if (!held.size) return pick(nearest(event.offsetX, event.offsetY), event.offsetX, event.offsetY);
+  if (!held.has(event.pointerId)) return;
+  held.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
+  drag();
   redraw();
 });
-canvas.addEventListener("pointerup", () => {
-  const click = held && !held.moved;
-  held = null;
-  if (click && view.picked >= 0 && diagram.marks[view.picked][EVENT] >= 0) chooseEvent(diagram.marks[view.picked][EVENT]);
+canvas.addEventListener("pointerup", (event) => {
+  const click = held.delete(event.pointerId) && !held.size && !grip.moved;
+  if (held.size) hold();
+  if (!click) return;
+  if (event.pointerType !== "mouse") return pick(nearest(event.offsetX, event.offsetY), event.offsetX, event.offsetY); // a finger does not hover
+  if (view.picked >= 0 && diagram.marks[view.picked][EVENT] >= 0) chooseEvent(diagram.marks[view.picked][EVENT]);
 });
-canvas.addEventListener("pointercancel", () => { held = null; });
-canvas.addEventListener("pointerleave", () => { if (!held) pick(-1); });
+canvas.addEventListener("pointercancel", (event) => { held.delete(event.pointerId); hold(); });
+canvas.addEventListener("pointerleave", (event) => { if (!held.size && event.pointerType === "mouse") pick(-1); });
 canvas.addEventListener("dblclick", (event) => { zoom(0.4, placeAt(event.offsetX)); redraw(); });
 canvas.addEventListener("wheel", (event) => {
   if (event.ctrlKey || event.metaKey) zoom(Math.exp(event.deltaY * 0.002), placeAt(event.offsetX));
@@ -176,7 +201,7 @@ canvas.addEventListener("wheel", (event) => {
 }, { passive: false });
 
 function glance(event) {
-  const middle = folded((event.offsetX / overview.clientWidth) * diagram.end), half = (view.to - view.from) / 2;
+  const middle = (event.offsetX / overview.clientWidth) * folded(diagram.end), half = (view.to - view.from) / 2;
   look(middle - half, middle + half);
   redraw();
 }
@@ -222,6 +247,16 @@ canvas.addEventListener("keydown", (event) => {
   redraw();
 });
 
+/* -- the lanes -- */
+
+function page(by) {
+  const [first, last] = lanesInView();
+  view.scroll += by * Math.max(1, last - first - 1) * view.laneHeight;
+  redraw();
+}
+find("above").addEventListener("click", () => page(-1));
+find("below").addEventListener("click", () => page(1));
+
 find("closer").addEventListener("click", () => { zoom(0.6); redraw(); });
 find("farther").addEventListener("click", () => { zoom(1 / 0.6); redraw(); });
 find("fit").addEventListener("click", () => { fit(); redraw(); });
@@ -236,12 +271,63 @@ find("whole").addEventListener("click", () => { lookAt(0, diagram.end); redraw()
 
 /* -- the legend, and the world around the page -- */
 
+/* What each kind of mark looks like, as a drawing of 26 by 12, and in words; the legend has those that the run has. */
+const looks = {
+  published: ["delivery", "dot", "published"],
+  duplicated: ["ink", "dots", "duplicated"],
+  delivery: ["delivery", "arrow", "delivery"],
+  again: ["delivery", "dashed", "delivery, not the first"],
+  acknowledged: ["rule", "arrow", "acknowledged"],
+  rejected: ["unknown", "arrow", "rejected"],
+  "handling ok": ["ok", "bar", "handled"],
+  "handling failed": ["failed", "bar", "failed"],
+  "handling unknown": ["unknown", "bar", "its consumer died"],
+  "handling open": ["open", "bar", "still running"],
+  parked: ["parked", "arrow", "parked"],
+  waiting: ["waiting", "pale", "waiting for its leader"],
+  released: ["released", "arrow", "released"],
+  rescued: ["rescued", "arrow", "rescued"],
+  refused: ["ink", "ring", "refused"],
+  command: ["soft", "dotted", "Redis command, reply"],
+  lease: ["lease", "band", "lease, at most until"],
+  down: ["down", "band", "down, or not there yet"],
+  paused: ["paused", "band", "paused"],
+  unreachable: ["unreachable", "band", "Redis out of reach"],
+  fault: ["failed", "top", "fault, on the time axis"],
+  dropped: ["bad", "cross", "dropped, crashed or store lost"],
+  "lease-lost": ["bad", "corner", "lease lost"],
+  "dead-lettered": ["bad", "square", "dead-lettered"],
+};
+const drawings = {
+  dot: '<circle cx="13" cy="6" r="3.5"/>',
+  dots: '<circle cx="11" cy="3" r="2.5"/><circle cx="15" cy="9" r="2.5"/>',
+  arrow: '<path class="stroke" d="M1 6H18"/><path d="M25 6L17 2V10Z"/>',
+  dashed: '<path class="stroke" stroke-dasharray="5 3" d="M1 6H18"/><path d="M25 6L17 2V10Z"/>',
+  dotted: '<path class="stroke" stroke-dasharray="2 3" d="M1 6H18"/><path d="M25 6L17 2V10Z"/>',
+  bar: '<rect x="1" y="1" width="24" height="10"/>',
+  pale: '<rect x="1" y="1" width="24" height="10" opacity=".3"/><rect class="stroke" x="1" y="1" width="24" height="10"/>',
+  band: '<rect width="26" height="12"/>',
+  top: '<rect x="1" y="0" width="24" height="6"/>',
+  ring: '<circle class="stroke" cx="13" cy="6" r="4"/><path class="stroke" d="M10 9L16 3"/>',
+  cross: '<path class="stroke" d="M9 2L17 10M9 10L17 2"/>',
+  corner: '<path d="M13 1L18 10H8Z"/>',
+  square: '<rect x="9" y="2" width="8" height="8"/>',
+  edge: '<rect class="stroke" x="2" y="2" width="22" height="8"/>',
+};
+const also = { absent: "down", crashed: "dropped", "store-lost": "dropped", reply: "command" };
+
 function explain() {
-  const items = { ok: "handled", failed: "failed", unknown: "its consumer died", open: "still running", delivery: "delivery (dashed: again)", parked: "parked", waiting: "waiting", released: "released", rescued: "rescued", down: "down", paused: "paused", unreachable: "Redis out of reach", lease: "lease, at most until", bad: "violation", halo: "what the shown violation rests on" };
-  for (const [name, words] of Object.entries(items)) {
-    const item = document.createElement("span"), patch = document.createElement("i");
-    patch.style.background = "var(--" + name + ")";
-    item.append(patch, words);
+  const there = new Set(diagram.marks.flatMap((mark) => {
+    const kind = also[kindOf(mark)] || kindOf(mark);
+    return kind === "delivery" && !isFirst(mark) ? ["again"] : [kind];
+  }));
+  const items = Object.entries(looks).filter(([kind]) => there.has(kind)).map(([, look]) => look);
+  if (diagram.violations.length) items.push(["bad", "edge", "part of a violation"], ["halo", "bar", "what the shown violation rests on"]);
+  for (const [ink, drawing, words] of items) {
+    const item = document.createElement("span");
+    item.innerHTML = '<svg viewBox="0 0 26 12" aria-hidden="true">' + drawings[drawing] + "</svg>"; // of ours, no word of the run
+    item.firstChild.style.color = "var(--" + ink + ")";
+    item.append(words);
     find("legend").append(item);
   }
 }

@@ -5,7 +5,7 @@ const overviewPen = overview.getContext("2d");
 let colour = {};
 let drawn = []; // the marks that were drawn last, for the pointer
 
-const arrows = { delivery: "delivery", acknowledged: "rule", rejected: "failed", parked: "parked", released: "released", rescued: "rescued", command: "soft", reply: "soft" };
+const arrows = { delivery: "delivery", acknowledged: "rule", rejected: "unknown", parked: "parked", released: "released", rescued: "rescued", command: "soft", reply: "soft" };
 const signs = { published: "dot", duplicated: "dots", dropped: "cross", refused: "ring", "lease-lost": "corner", "dead-lettered": "square", "store-lost": "cross", crashed: "cross" };
 const reds = new Set(["dropped", "lease-lost", "dead-lettered", "store-lost", "crashed"]);
 const STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].flatMap((power) => [1, 2, 5].map((times) => times * power)).concat([6e7, 1.2e8, 3e8, 6e8, 1.2e9, 1.8e9, 3.6e9, 7.2e9, 2.16e10, 4.32e10, 8.64e10]).filter((step) => step !== 5e7);
@@ -64,6 +64,7 @@ function draw() {
   clipped(AXIS, view.height, nameFolds);
   drawViolation();
   drawLabels();
+  drawThumb();
   drawOverview();
   report(marks.length);
 }
@@ -131,9 +132,10 @@ function drawBar(place, mark) {
   const [left, width] = stretch(mark, 1.5), [top, height] = band(mark);
   if (view.witness.has(place)) ring(left, top, width, height);
   pen.fillStyle = colour[isWait ? "waiting" : kind.slice(9)] || colour.ok;
-  pen.globalAlpha = isWait ? 0.55 : 1;
+  pen.globalAlpha = isWait ? (height > 4 ? 0.3 : 0.6) : 1;
   pen.fillRect(left, top, width, height);
   pen.globalAlpha = 1;
+  if (isWait && height > 4) { pen.strokeStyle = colour.waiting; pen.lineWidth = 1.5; pen.strokeRect(left + 1, top + 1, Math.max(width - 2, 1), height - 2); }
   if (bad.has(place)) {
     pen.strokeStyle = colour.bad; pen.lineWidth = view.witness.has(place) ? 2.5 : 1.5;
     pen.strokeRect(left, top, width, height);
@@ -157,7 +159,7 @@ function drawArrow(place, mark, few, faint) {
   const fromX = xOf(mark[AT]), toX = xOf(untilOf(mark)), fromY = middleOf(mark[LANE]), toY = middleOf(mark[TO]);
   if (view.witness.has(place)) line(fromX, fromY, toX, toY, colour.halo, 9);
   pen.globalAlpha = isBad ? 1 : faint ? faint : kind === "acknowledged" ? 0.9 : 0.8;
-  pen.setLineDash(kind === "delivery" && wordsOf(mark).startsWith("attempt 1") ? [] : kind === "command" || kind === "reply" ? [2, 3] : kind === "delivery" ? [6, 3] : []);
+  pen.setLineDash(kind === "delivery" && isFirst(mark) ? [] : kind === "command" || kind === "reply" ? [2, 3] : kind === "delivery" ? [6, 3] : []);
   line(fromX, fromY, toX, toY, isBad ? colour.bad : colour[arrows[kind]], isBad ? 2.2 : 1.3);
   pen.setLineDash([]);
   if (!faint && heightOf(mark[TO]) > 8) head(fromX, fromY, toX, toY, isBad ? colour.bad : colour[arrows[kind]]);
@@ -185,6 +187,7 @@ function head(fromX, fromY, toX, toY, ink) {
 
 function tag(words, x, y, ink) {
   const wide = pen.measureText(words).width + 4;
+  if (pen.textAlign !== "center") x = Math.max(Math.min(x, view.width - wide), GUTTER + 4);
   pen.fillStyle = colour.paper; pen.globalAlpha = 0.8;
   pen.fillRect(pen.textAlign === "center" ? x - wide / 2 : x - 2, y - 8, wide, 16);
   pen.globalAlpha = 1; pen.fillStyle = ink;
@@ -296,8 +299,9 @@ function drawFolds() {
 function nameFolds() {
   pen.textAlign = "center"; pen.fillStyle = colour.soft;
   for (const fold of view.folds) {
-    const x = (xOf(fold.at) + xOf(fold.until)) / 2;
-    if (x > GUTTER && x < view.width) tag("… " + duration(fold.until - fold.at) + " …", x, view.height - PINNED / 2, colour.soft);
+    const left = Math.max(xOf(fold.at), GUTTER), right = Math.min(xOf(fold.until), view.width);
+    const words = "… " + duration(fold.until - fold.at) + " …";
+    if (right - left > pen.measureText(words).width) tag(words, (left + right) / 2, view.height - PINNED / 2, colour.soft);
   }
   pen.textAlign = "left";
 }
@@ -331,6 +335,21 @@ function drawLabels() {
   pen.strokeRect(GUTTER - 0.5, AXIS - 0.5, view.width, view.height);
 }
 
+/* Where the lanes in view lie among all of them, and how many are above and below. */
+function drawThumb() {
+  const [first, last, count] = lanesInView(), bar = document.getElementById("lanes");
+  bar.hidden = last - first >= count;
+  if (bar.hidden) return;
+  const top = AXIS + PINNED, room = view.height - PINNED - top;
+  pen.fillStyle = colour.rule; pen.fillRect(view.width - 7, top, 7, room);
+  pen.fillStyle = colour.soft; pen.fillRect(view.width - 7, top + (first / count) * room, 7, Math.max(12, ((last - first) / count) * room));
+  bar.children[0].textContent = "▲ " + (first ? first.toLocaleString("en") + " more above" : "none above");
+  bar.children[1].textContent = laneName(view.lanes[first]) + " to " + laneName(view.lanes[last - 1]) + ", " + (last - first).toLocaleString("en") + " of " + count.toLocaleString("en") + " consumers";
+  bar.children[2].textContent = "▼ " + (last < count ? (count - last).toLocaleString("en") + " more below" : "none below");
+  bar.children[0].disabled = !first;
+  bar.children[2].disabled = last >= count;
+}
+
 function shortened(name) {
   if (pen.measureText(name).width <= GUTTER - 14) return name;
   let kept = name;
@@ -342,17 +361,17 @@ function shortened(name) {
 function drawOverview() {
   const width = overview.clientWidth || 900, height = 30, columns = Math.max(1, Math.floor(width / 2));
   sized(overview, overviewPen, width, height);
-  const counts = new Array(columns).fill(0), end = Math.max(diagram.end, 1);
-  for (const mark of diagram.marks) counts[Math.min(columns - 1, Math.floor((mark[AT] / end) * columns))] += 1;
+  const counts = new Array(columns).fill(0), end = Math.max(folded(diagram.end), 1);
+  for (const mark of diagram.marks) counts[Math.min(columns - 1, Math.floor((folded(mark[AT]) / end) * columns))] += 1;
   const most = Math.max(...counts, 1);
   overviewPen.fillStyle = colour.panel; overviewPen.fillRect(0, 0, width, height);
   overviewPen.fillStyle = colour.delivery;
   counts.forEach((count, column) => { const tall = Math.sqrt(count / most) * (height - 4); overviewPen.fillRect(column * 2, height - tall, 2, tall); });
-  const left = Math.max(0, (unfolded(view.from) / end) * width), right = Math.min(width, (unfolded(view.to) / end) * width);
+  const left = Math.max(0, (view.from / end) * width), right = Math.min(width, (view.to / end) * width);
   overviewPen.strokeStyle = colour.ink; overviewPen.lineWidth = 2;
   overviewPen.strokeRect(Math.min(left, width - 5) + 1, 1, Math.max(right - left, 5) - 2, height - 2);
   overviewPen.fillStyle = colour.bad;
-  for (const violation of diagram.violations) overviewPen.fillRect(Math.min((violation.stretch[0] / end) * width, width - 2), 0, 2, 9);
+  for (const violation of diagram.violations) overviewPen.fillRect(Math.min((folded(violation.stretch[0]) / end) * width, width - 2), 0, 2, 9);
 }
 
 /* Say what is shown, for people who cannot see it and for whoever drives the page. */

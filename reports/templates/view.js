@@ -1,6 +1,6 @@
 /* Which part of the run is looked at: a stretch of time, some lanes, some events. Nothing here draws. */
 
-const GUTTER = 92, AXIS = 40, PINNED = 30, LEAST_SPAN = 20;
+const GUTTER = 92, AXIS = 40, PINNED = 30, LEAST_SPAN = 20, IDLE = 2;
 const canvas = document.getElementById("diagram");
 const overview = document.getElementById("overview");
 
@@ -73,7 +73,7 @@ function crease() {
   let rest = gaps.reduce((sum, gap) => sum + gap.until - gap.at, 0), count = 0, kept = rest;
   for (let place = 0; place < Math.min(6, gaps.length - 1); place++) {
     rest -= gaps[place].until - gaps[place].at;
-    if (gaps[place].until - gaps[place].at > 3 * rest) { count = place + 1; kept = rest; }
+    if (gaps[place].until - gaps[place].at > IDLE * rest) { count = place + 1; kept = rest; }
   }
   view.folds = gaps.slice(0, count).map((gap) => ({ ...gap, width: Math.max(1, kept * 0.08) }));
   view.folds.sort((one, other) => one.at - other.at);
@@ -107,6 +107,13 @@ function place(count, pinned) {
   const order = view.between ? [view.lanes[0], REDIS, view.lanes[1]] : view.lanes;
   order.forEach((lane, row) => { view.tops[lane] = AXIS + PINNED + row * view.laneHeight - view.scroll; });
   if (!view.between) view.tops[REDIS] = view.height - PINNED;
+}
+
+/* The first of the shown consumers' lanes that is in view, the one behind the last, and how many there are. */
+function lanesInView() {
+  const count = view.lanes.length, room = view.height - AXIS - PINNED - (view.between ? 0 : PINNED);
+  const first = Math.ceil(view.scroll / view.laneHeight - 0.5);
+  return [Math.max(0, first), Math.min(count, Math.floor((view.scroll + room) / view.laneHeight + 0.5)), count];
 }
 
 const shows = (lane) => lane < 0 || view.tops[lane] !== null;
@@ -153,7 +160,7 @@ function lookAt(from, to) {
 /* Where to begin: the whole run or, if nine tenths of it happen in its first half, those. */
 function begin() {
   const late = diagram.marks[Math.floor(diagram.marks.length * 0.9)], until = late ? late[AT] * 1.05 : 0;
-  lookAt(0, !view.folds.length && until && until < diagram.end / 2 ? until : diagram.end);
+  lookAt(0, until && folded(until) < folded(diagram.end) / 2 ? until : diagram.end);
 }
 
 function show(events) {

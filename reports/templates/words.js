@@ -7,6 +7,7 @@ const [KIND, AT, SPAN, LANE, TO, EVENT, ROW, WORDS] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 const kindOf = (mark) => diagram.kinds[mark[KIND]];
 const wordsOf = (mark) => diagram.words[mark[WORDS]];
+const isFirst = (mark) => /^attempt 1\b/.test(wordsOf(mark));
 const untilOf = (mark) => mark[AT] + mark[SPAN];
 const laneName = (lane) => (lane < 0 ? "" : diagram.lanes[lane][0]);
 const eventName = (place) => (place < 0 ? "" : diagram.events[place][0]);

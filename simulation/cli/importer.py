@@ -20,7 +20,10 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("log", type=Path, metavar="LOG", help="the log: .jsonl, .csv or .parquet")
     parser.add_argument(
-        "--map", default="", metavar="FIELD=COLUMN,…", help="columns of the log: id=…,follows=…,occurred=…,received=…"
+        "--map",
+        default="",
+        metavar="FIELD=COLUMN,…",
+        help="columns of the log: id=…,follows=…,occurred=…,received=…,acknowledged=…",
     )
     parser.add_argument("--name", help="the scenario's name (default: the log's)")
     parser.add_argument("--out", type=Path, default=Path("scenarios"), help="folder to write to (default: scenarios)")
@@ -53,6 +56,7 @@ def execute(given: argparse.Namespace) -> int:
     sys.stdout.write(
         f"{len(found.events):,} events, {found.following:,} of them follow another"
         f" ({found.missing:,} an event that is not in the log)\n"
+        f"{_handled(found.handlings)}"
         f"scenario  {file}\nevents    {data}\nrun       causim run {file}\n"
     )
     return HOLDS
@@ -64,3 +68,14 @@ def _complain(rejected: list[str], used: int) -> None:
         sys.stderr.write(f"  {line}\n")
     if len(rejected) > _SHOWN:
         sys.stderr.write(f"  … and {len(rejected) - _SHOWN:,} more\n")
+
+
+def _handled(durations: list[int]) -> str:
+    """Say what the log told of how long handlers work, if anything."""
+    from simulation.durations import format_duration
+
+    if not any(durations):
+        return ""
+    ordered = sorted(durations)
+    middle, longest = format_duration(ordered[len(ordered) // 2]), format_duration(ordered[-1])
+    return f"{len(ordered):,} handler times as in the log: median {middle}, longest {longest}\n"

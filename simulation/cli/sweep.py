@@ -85,6 +85,10 @@ def execute(given: argparse.Namespace) -> int:
     if rows:
         title = f"{scenario.name} · {engine} · {given.seeds} seeds each"
         _leave(rows, [axis.path for axis in axes], folder, title, given)
+    if interrupted:
+        sys.stderr.write(
+            f"causim: stopped; {len(rows)} of {len(grid)} cells are done, the same command does the rest\n"
+        )
     return _code(rows, interrupted)
 
 
@@ -109,10 +113,11 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.
         sys.stdout.write(json.dumps(row) + "\n")
     else:
         where = "  ".join(f"{path}={value}" for path, value in grid[place].values.items())
+        why = f" ({row['unproved']})" if row.get("unproved") else ""
         note = "  (from an earlier sweep)" if resumed else ""
         rates = "  ".join(f"{word} {row[f'{word}_rate']:.2%}" for word in ("violated", "lost", "rescued"))
         trips = f"round trips/event {row['round_trips_per_event']:.1f}"
-        sys.stdout.write(f"{place + 1}/{len(grid)}  {where}  {row['verdict']}  {rates}  {trips}{note}\n")
+        sys.stdout.write(f"{place + 1}/{len(grid)}  {where}  {row['verdict']}{why}  {rates}  {trips}{note}\n")
     sys.stdout.flush()
 
 

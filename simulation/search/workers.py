@@ -8,6 +8,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,7 +33,8 @@ def in_parallel(
     try:
         running: set[Future[Result]] = set()
         for piece in pieces:
-            running.add(pool.submit(work, piece))
+            with _undisturbed():  # the first of them starts the processes
+                running.add(pool.submit(work, piece))
             if len(running) >= 4 * jobs:  # enough to keep everybody busy, few enough to forget
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -47,6 +49,16 @@ def workers(jobs: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
     """Return a pool of new processes, each prepared before its first piece of work."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(prepare,))
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep Ctrl-C waiting, also for the processes that are started meanwhile: half started, they would complain."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def own_laboratory(store: str, executable: Path | None) -> Laboratory:

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from exported_histories import crowded, led, unfinished
 from toy_history import MS, S, toy, toy_run
+from trace_importer import Rejected, import_trace
 
 from reports.exports import perfetto
 from simulation.history import Header, History
@@ -105,6 +106,61 @@ def test_followers_that_are_parked_are_counted(anything):
 
 def test_the_same_history_gives_the_same_bytes(anything):
     assert "".join(perfetto.write(anything)) == "".join(perfetto.write(anything))
+
+
+def test_a_strict_viewer_loses_no_slice_and_no_arrow(anything):
+    text = "".join(perfetto.write(anything))
+    shown, events = import_trace(text), trace(anything)
+    assert shown.slices == len(of(events, "X"))
+    assert len(shown.arrows) == len(of(events, "s"))
+    assert shown.depth <= 1
+
+
+def test_a_strict_viewer_leads_arrows_from_event_to_event_along_causes(real_runs):
+    history = real_runs["late-leader"].history
+    leaders = {entry.event: entry.details["follows"] for entry in history.of("published")}
+    names = {entry.details["id"]: entry.event for entry in history.of("published")}
+    arrows = import_trace("".join(perfetto.write(history))).arrows
+    assert len(arrows) > 6
+    for category, leaves, enters in arrows:
+        source, target = leaves.split(" ")[0], enters.split(" ")[0]
+        leader = leaders[target]
+        assert source == (names.get(leader, leader) if category == "release" else target)
+
+
+def altered(change):
+    """A trace of one leader and its follower, of which one event was changed."""
+    file = json.loads("".join(perfetto.write(led())))
+    change(file["traceEvents"])
+    return json.dumps(file)
+
+
+def the_first(events, phase):
+    return next(event for event in events if event["ph"] == phase)
+
+
+SPOILT = {
+    "outlasts": lambda events: events.insert(
+        events.index(the_first(events, "X")) + 1, {**the_first(events, "X"), "dur": 1}
+    ),
+    "in no slice": lambda events: the_first(events, "f").update(tid=the_first(events, "i")["tid"]),
+    "never arrive": lambda events: events.remove(the_first(events, "f")),
+    "never left": lambda events: events.remove(the_first(events, "s")),
+    "out of order": lambda events: events.append(the_first(events, "X")),
+    "no length": lambda events: the_first(events, "X").update(dur=0),
+    "without a name": lambda events: events.remove(
+        next(e for e in events if e["name"] == "process_name" and e["pid"] == the_first(events, "X")["pid"])
+    ),
+    "wrong type": lambda events: the_first(events, "X").update(ts="5"),
+    "numbers": lambda events: the_first(events, "C").update(args={"parked": "1"}),
+}
+
+
+@pytest.mark.parametrize("why", SPOILT)
+def test_the_strict_viewer_is_strict(why):
+    assert import_trace(altered(lambda events: None)).slices
+    with pytest.raises(Rejected, match=why):
+        import_trace(altered(SPOILT[why]))
 
 
 def threads(events):

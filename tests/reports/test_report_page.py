@@ -265,6 +265,94 @@ def test_on_paper_the_diagram_is_light(opened, browser):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+def test_a_page_of_many_lanes_says_how_many_more_there_are_and_goes_there(opened):
+    shown = opened(toy_run(400, 300))
+    said = lambda: shown.find("#lanes").text.split("\n")  # noqa: E731
+    assert said()[0] == "▲ none above"
+    first, below = (int(re.search(pattern, shown.find("#lanes").text)[1]) for pattern in (r"(\d+) of 300", r"▼ (\d+)"))
+    assert first + below == 300
+    assert not shown.find("#above").is_enabled()
+    seen = 1
+    while shown.find("#below").is_enabled():
+        shown.click("#below")
+        seen += 1
+        assert seen < 300
+    assert said()[-1] == "▼ none below"
+    assert "to c300," in shown.find("#lanes").text
+    shown.click("#above")
+    assert shown.find("#below").is_enabled()
+
+
+def test_a_page_of_few_lanes_says_nothing_of_more(opened):
+    shown = opened(toy_run(40, 3))
+    shown.view()
+    assert not shown.find("#lanes").is_displayed()
+
+
+def test_the_legend_explains_what_the_run_has_and_only_that(opened):
+    h = History(Header())
+    h.append(1 * MS, "published", "a")
+    h.append(2 * MS, "delivered", "a", "c1", attempt=1)
+    h.append(3 * MS, "delivered", "a", "c1", attempt=10)
+    shown = opened(ToyRun(h, judgement()))
+    names = "return [...document.querySelectorAll('#legend span')].map((e) => e.textContent)"
+    assert shown.run(names) == ["published", "delivery", "delivery, not the first"]
+    pictures = (
+        "return new Set([...document.querySelectorAll('#legend svg')].map((e) => e.innerHTML + e.style.color)).size"
+    )
+    shown = opened(toy_run(300, 4, forget=0.2))
+    drawn = shown.run(names)
+    assert {"handled", "failed", "part of a violation"} <= set(drawn)
+    assert shown.run(pictures) == len(drawn)
+
+
+def test_every_kind_of_mark_that_is_drawn_is_in_the_legend(opened):
+    shown = opened(toy_run(5))
+    drawn = "return [...Object.keys(arrows), ...Object.keys(signs)].filter((kind) => !(also[kind] || kind in looks))"
+    assert shown.run(drawn) == []
+
+
+TOUCH = """
+const touch = (kind, id, x) => canvas.dispatchEvent(new PointerEvent(kind, {pointerId: id, pointerType: 'touch',
+    clientX: canvas.getBoundingClientRect().left + x, clientY: canvas.getBoundingClientRect().top + 100}));
+canvas.setPointerCapture = () => {};
+"""
+
+
+def test_two_fingers_zoom_and_one_finger_moves(opened):
+    shown = opened(toy_run(100, 5))
+    look = "return [view.from, view.to - view.from]"
+    shown.press("0")
+    _, whole = shown.run(look)
+    shown.run(TOUCH + "touch('pointerdown', 1, 300); touch('pointerdown', 2, 400); touch('pointermove', 2, 600);")
+    begin, closer = shown.run(look)
+    assert closer == pytest.approx(whole / 3, rel=0.01)
+    shown.run(TOUCH + "touch('pointerup', 1, 300); touch('pointermove', 2, 500); touch('pointerup', 2, 500);")
+    moved, as_close = shown.run(look)
+    assert moved > begin
+    assert as_close == pytest.approx(closer)
+    assert shown.run("return held.size") == 0
+
+
+def test_a_long_wait_is_folded_in_the_charts_too(opened):
+    h = History(Header())
+    for n in range(50):
+        h.append(n * MS, "published", f"e{n}")
+        h.append(n * MS, "started", f"e{n}", "c1", handling=n, via="delivered")
+        h.append(n * MS + 500, "ended", f"e{n}", "c1", handling=n, outcome="ok")
+    h.append(900_000 * MS, "published", "late")
+    h.append(900_000 * MS, "started", "late", "c1", handling=50, via="delivered")
+    h.append(900_001 * MS, "ended", "late", "c1", handling=50, outcome="ok")
+    shown = opened(ToyRun(h, judgement()))
+    assert shown.find(".chart .folded").text == "… 15 min …"
+    left = shown.run(
+        "return [...document.querySelectorAll('.chart circle.dot[r=\"3\"]')].map((e) => +e.getAttribute('cx'))"
+    )
+    assert len({round(x) for x in left}) == len(left) == 51
+    read = "const e = document.querySelector('[data-chart]'); return [run.grid[0], run.grid[run.grid.length - 1]]"
+    assert shown.run(read) == [0, 900.001]
+
+
 def test_every_control_can_be_reached_and_has_a_name(opened):
     shown = opened(toy_run(60, 3, forget=0.2))
     nameless = """return [...document.querySelectorAll('button, select, input, canvas, [role=img]')].filter((e) =>

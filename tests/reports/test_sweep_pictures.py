@@ -1,11 +1,17 @@
 """Pictures of sweeps and the static space-time picture: what is written on them, and where things stand."""
 
+from collections import Counter
+
 import pandas as pd
 import pytest
 
 from reports.diagrams import LONG, SHORTENED, Scale
 from reports.sweeps import MEASURES, answer, figure
+from simulation import loads
+from simulation.search.grid import cells, row
+from simulation.summary import Tally
 
+SCENARIO = 'name = "x"\n[workload]\nkind = "chains"\n'
 P99 = next(measure for measure in MEASURES if measure.column == "latency_p99_us")
 
 
@@ -40,7 +46,30 @@ def test_values_with_even_steps_stand_where_they_are_and_others_side_by_side(val
 
 def test_a_map_writes_every_value() -> None:
     table = frame("x", [1, 1, 2, 2], [1e3, 1e6, 60e6, 900e6]).assign(y=["a", "b"] * 2)
-    assert texts(figure(table, ["x", "y"], P99, "t")) == ["1 ms", "1 s", "60 s", "15 min"]
+    assert texts(figure(table, ["x", "y"], P99, "t"))[:4] == ["1 ms", "1 s", "60 s", "15 min"]
+
+
+def test_without_an_interval_there_is_no_band() -> None:
+    with_band = frame("x", [1, 2], [1e6, 2e6])
+    without = with_band.assign(**{P99.low: [None, None], P99.high: [None, None]})
+    assert [len(figure(table, ["x"], P99, "t").axes[0].collections) for table in (with_band, without)] == [1, 0]
+
+
+def test_a_map_writes_intervals_unless_it_is_large() -> None:
+    table = frame("x", [1, 2], [1e6, 2e6]).assign(y=["a", "a"], **{P99.low: [5e5, 1e6], P99.high: [2e6, 3e6]})
+    assert texts(figure(table, ["x", "y"], P99, "t"))[2:] == ["500 ms to 2 s", "1 s to 3 s"]
+    large = frame("x", [n // 10 for n in range(100)], [1e6] * 99 + [2e6]).assign(y=[n % 10 for n in range(100)])
+    assert len(texts(figure(large, ["x", "y"], P99, "t"))) == 100
+
+
+@pytest.mark.parametrize("measure", [m for m in MEASURES if m.unit.startswith("%")], ids=lambda m: m.column)
+def test_every_rate_has_an_interval_around_it(measure) -> None:
+    happened = Counter(rescued=3, parked=7, duplicated=2)
+    tally = Tally(runs=4, violating=1, events=20, followers=10, lost=1, coverage=happened)
+    (cell,) = cells(loads(SCENARIO), [])
+    told = row(cell, tally, ())
+    assert 0 < told[measure.low] < told[measure.high] <= 1
+    assert told[measure.low] < told[measure.column] < told[measure.high]
 
 
 def test_a_long_gap_is_shortened_and_says_how_long_it_was() -> None:

@@ -1,12 +1,20 @@
 """Sweeps: axes as people write them, every combination once, right intervals, and going on where it stopped."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 
 from simulation import loads
 from simulation.cli import main
-from simulation.search.grid import BadAxis, Ledger, cells, parse_axis, wilson
+from simulation.search.grid import BadAxis, Ledger, cells, parse_axis, row, student, wilson
+from simulation.summary import Tally
 
 SCENARIO = 'name = "x"\n[workload]\nkind = "chains"\nlength = 2\n'
 
@@ -44,13 +52,41 @@ def test_the_interval_of_a_rate_is_wilsons() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
+def test_the_interval_of_a_mean_is_students() -> None:
+    assert [round(student(freedom), 2) for freedom in (9, 29, 1000)] == [2.26, 2.05, 1.96]
+    heights = (3, 5, 4, 8, 5)
+    (cell,) = cells(loads(SCENARIO), [])
+    tally = Tally(runs=5, waiting=sum(heights), waiting_squared=sum(height**2 for height in heights))
+    told = row(cell, tally, ())
+    assert told["waitlist"] == mean(heights) == 5
+    assert told["waitlist_high"] - 5 == pytest.approx(student(4) * stdev(heights) / 5**0.5)
+    assert row(cell, Tally(runs=1, waiting=3, waiting_squared=9), ())["waitlist_low"] is None
+
+
+def test_what_happens_to_an_event_twice_leaves_a_rate_an_interval() -> None:
+    (cell,) = cells(loads(SCENARIO), [])
+    told = row(cell, Tally(runs=1, followers=10, coverage=Counter(parked=12)), ())
+    assert (told["parked_rate"], told["parked_high"]) == (1.2, pytest.approx(1.0))
+
+
+def test_a_cell_says_why_it_proves_nothing(tmp_path: Path, capsys) -> None:
+    (tmp_path / "x.toml").write_text(SCENARIO + '[judge]\nexercise = ["crashed", "handled"]\n')
+    arguments = ["sweep", str(tmp_path / "x.toml"), "--vary", "consumers.count=1", "--seeds", "1", "--jobs", "1"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 5
+    assert "unknown ('crashed' did not happen)" in capsys.readouterr().out
+
+
 def test_a_ledger_survives_a_line_that_was_cut(tmp_path: Path) -> None:
     path = tmp_path / "cells.jsonl"
     Ledger(path).put("a", {"runs": 3})
     with path.open("a") as file:
         file.write('{"key": "b", "ro')
-    assert Ledger(path).get("a") == {"runs": 3}
-    assert Ledger(path).get("b") is None
+    again = Ledger(path)
+    assert again.get("a") == {"runs": 3}
+    assert again.get("b") is None
+    again.put("b", {"runs": 4})
+    again.put("c", {"runs": 5})
+    assert [Ledger(path).get(key) for key in "abc"] == [{"runs": 3}, {"runs": 4}, {"runs": 5}]
 
 
 def test_a_sweep_leaves_a_table_and_pictures_and_goes_on_where_it_stopped(tmp_path: Path, capsys) -> None:
@@ -72,3 +108,22 @@ def test_a_sweep_leaves_a_table_and_pictures_and_goes_on_where_it_stopped(tmp_pa
     assert (tmp_path / "x" / "sweep" / "latency-p50.png").stat().st_size > 10_000
     main([*arguments, "--engine", "null"])
     assert capsys.readouterr().out.count("from an earlier sweep") == 2
+
+
+def test_ctrl_c_while_workers_start_leaves_a_table_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(SCENARIO)
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "simulation", "sweep", str(tmp_path / "x.toml"), "--vary", "consumers.count=1:50:1",
+            "--engine", "null", "--seeds", "1", "--jobs", "2", "--store", "embedded", "--out", str(tmp_path),
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("1/50")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2, said
+    assert "Traceback" not in said
+    assert re.search(r"stopped; \d+ of 50 cells are done, the same command does the rest", said)
+    assert (tmp_path / "x" / "sweep" / "sweep.parquet").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from simulation import load
 from simulation.cli import main
-from simulation.importing import BadLog, parse_map, read_log
+from simulation.importing import MOST, BadLog, measured, parse_map, read_log
 
 ROWS = [
     {"key": "order-1", "after": None, "ts": 1_700_000_000},
@@ -52,14 +52,41 @@ def test_an_imported_log_is_a_scenario_that_runs(log: Path, tmp_path: Path, labo
     assert run.judgement.coverage["rescued"] == 1
 
 
+def test_times_from_arrival_to_acknowledgement_become_handler_times(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(
+        "id,follows,occurred,received,acknowledged\n"
+        "a,,2026-01-01T00:00:00Z,2026-01-01T00:00:00.004Z,2026-01-01T00:00:00.054Z\n"
+        "b,a,2026-01-01T00:00:01Z,2026-01-01T00:00:01.1Z,2026-01-01T00:00:01.102Z\n"
+        "c,b,2026-01-01T00:00:02Z,,2026-01-01T00:00:02.007Z\n"
+        "d,c,2026-01-01T00:00:03Z,2026-01-01T00:00:03Z,2026-01-01T00:00:02Z\n"  # a clock is behind
+    )
+    assert main(["import", str(path), "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "3 handler times as in the log: median 7ms, longest 50ms" in said
+    scenario = load(tmp_path / "log.toml")
+    assert scenario.consumers.handler_time.written() == {"empirical": ["2ms", "7ms", "50ms"]}
+
+
+def test_of_many_durations_a_few_are_kept_from_the_shortest_to_the_longest() -> None:
+    kept = measured(range(1, 100_000))
+    assert kept is not None
+    assert len(kept["empirical"]) == MOST
+    assert (kept["empirical"][0], kept["empirical"][-1]) == ("1us", "99ms999us")
+    assert measured([0, 0]) is None
+    assert measured([]) is None
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
         ("{", "not JSON"),
         ("[1, 2]", "not an object"),
         ('{"ts": 1700000000}', "no 'key' (field id"),
-        ('{"key": "x", "ts": "yesterday"}', "yesterday"),
-        ('{"key": "order-1", "ts": 1700000000}', "was there before"),
+        ('{"key": "x", "ts": "yesterday"}', "'ts' (field occurred) is 'yesterday': give ISO 8601, or seconds"),
+        ('{"key": "x", "ts": 1e300}', "'ts' (field occurred) is 1e+300: give"),
+        ('{"key": "x", "ts": NaN}', "'ts' (field occurred) is nan: give"),
+        ('{"key": "order-1", "ts": 1700000000}', "the id 'order-1' was there before, in "),
     ],
 )
 def test_a_bad_row_is_shown_and_skipped_only_on_request(line: str, reason: str, tmp_path: Path, capsys) -> None:
