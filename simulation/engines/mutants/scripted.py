@@ -10,7 +10,7 @@ BEGIN = (
         planted="begin does not ask whether the event was handled before",
         scenario="duplicates.toml",
         convicted_by=("handled-once",),
-        edits=(Edit(SHARED, "if state[1] then\n    forget_if_parked(e.id)", "if false then\n    forget_if_parked(e.id)"),),
+        edits=(Edit(SHARED, "if state[1] then\n    forget_if_parked", "if false then\n    forget_if_parked"),),
     ),
     Mutant(
         name="ghost-lease",
