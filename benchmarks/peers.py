@@ -475,7 +475,8 @@ figures are medians. What depends on the machine least is the ratios by processo
 
 The planted races: `ignore-leader` has lost the check of the leader; `check-then-act` asks who waits a round trip before
 it says that the leader was handled. Behind each are the schedules until the conviction, from three seeds (the
-systematic way has none). The engine without a fault was convicted by none of those measured.
+systematic way has none). The engine without a fault was convicted by none of those measured. Made again, this table had
+the same schedules for causim, simloop and simloom; those of frontrun differed.
 
 What is not alike:
 
