@@ -1,0 +1,73 @@
+"""The race that the peers are timed on tells the engine from its mutants, on any loop; and who is missing is named."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from benchmarks.peers import FOLLOWER, LEADER, ORDERINGS, Causim, Measured, Race, Simloop, enter, ratio, serve, table
+from simulation.embedded import EmbeddedStore
+
+
+@pytest.fixture
+async def address(tmp_path: Path) -> str:
+    """A server on a real socket that has the embedded store execute what arrives."""
+    path = str(tmp_path / "redis")
+    await asyncio.start_unix_server(partial(serve, EmbeddedStore()), path)
+    return path
+
+
+async def run(engine: str, address: str, follower_waits: float, leader_waits: float) -> Race:
+    race = Race(ORDERINGS[engine], partial(redis.asyncio.Redis, unix_socket_path=address), lambda least, most: least)
+    waits = iter((leader_waits, follower_waits))
+    race.uniform = lambda least, most: next(waits)
+    await asyncio.gather(race.consume(LEADER), race.consume(FOLLOWER))
+    return race
+
+
+async def test_the_engine_wins_the_race_on_asyncios_own_loop(address: str) -> None:
+    race = await run("native", address, follower_waits=0, leader_waits=0.2)
+    assert race.holds(), race.told
+
+
+async def test_without_the_check_of_the_leader_the_follower_overtakes(address: str) -> None:
+    race = await run("ignore-leader", address, follower_waits=0, leader_waits=0.2)
+    assert race.told[:2] == ["b started", "b ended"]
+    assert not race.holds()
+
+
+@pytest.mark.parametrize("engine", ["ignore-leader", "check-then-act"])
+def test_causim_convicts_what_is_planted_and_not_the_engine(engine: str) -> None:
+    with ExitStack() as stack:
+        causim = Causim(stack, "embedded")
+        found = causim.explore(engine, 1, 60)
+        assert found.convicted
+        assert not causim.explore("native", 1, found.schedules).convicted
+
+
+def test_a_peer_that_is_not_installed_has_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "simloop", None)
+    with ExitStack() as stack:
+        *_, row = table([Measured("causim"), enter("simloop", Simloop, stack)])
+    assert "simloop is not installed: pip install simloop" in row
+
+
+def test_a_peer_that_fails_has_a_row_with_its_own_words() -> None:
+    def fail(_: Causim) -> None:
+        raise RuntimeError("no sockets here\nat all")
+
+    with ExitStack() as stack:
+        measured = Measured("causim", Causim(stack, "embedded"))
+        measured.attempt(fail)
+        *_, row = table([measured])
+    assert "RuntimeError: no sockets here |" in row
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    assert ratio([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == 3.0
