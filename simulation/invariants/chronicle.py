@@ -370,8 +370,6 @@ class _Scribe:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.told.faults[self.last_fault] += 1
-            if self.last_fault == "error-reply" and entry.consumer:
-                self.lives.consumers[entry.consumer].denied.append((index, entry.at))
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((index, entry, str(entry.details.get("fault") or default)))

@@ -3,8 +3,7 @@
 Each effect is compared with the one before it: if the earlier one was excused, so is everything before it. A second
 effect is excused where no record of the first can have stopped it:
 
-- the first holder died or was cut off between its effect and the recording of it, or was refused it by an injected
-  error (see `recording`); that is so, too,
+- the first holder died or was cut off between its effect and the recording of it (see `recording`); that is so, too,
   if it was paused or cut off for longer than its lease before the effect, and the second holder took the lapsed lease
   but had not begun when the effect ended: it begins within a second, and until then no sink can know of it,
 - the seen marker had lived out its retention when the second handling started,
@@ -83,8 +82,7 @@ INVARIANT = Invariant(
     name=NAME,
     summary="an event has at most one effect",
     excuses=(
-        "the holder crashed or was cut off between the effect and its recording, or Redis refused the recording with an"
-        " injected error; the seen marker's retention had"
+        "the holder crashed or was cut off between the effect and its recording; the seen marker's retention had"
         " passed; the store lost the marker by an injected fault"
     ),
     subjects=subjects,

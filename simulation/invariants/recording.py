@@ -11,8 +11,8 @@ close. The judge cannot look into Redis; it takes the holder's next step as the 
 Whoever is told meanwhile that the event has been seen proves that it was recorded, whatever became of the holder.
 
 The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there for longer
-than its lease, or if a fault had Redis answer it with an error there. Without a sign the gap is taken to last one
-lease, no longer: after that a living holder has recorded.
+than its lease. Without a sign the gap is taken to last one lease, no longer: after that a living holder has recorded.
+An error that Redis answered with is no excuse: whoever holds the lease can ask again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def completion(told: Chronicle, event: EventStory) -> Handling | None:
 
 
 def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
-    """Say whether the holder died or was cut off or denied between the effect and its recording, before an entry."""
+    """Say whether the holder died or was cut off between the effect and its recording, before the entry at an index."""
     if any(effect.end < index < before for index in told.events[effect.event].seen):
         return False
     if effect.outcome == "unknown":
@@ -51,7 +51,7 @@ def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
     sign = _sign(told, effect, holder)
     until = min(before, sign) if sign != NEVER else before
     until_at = min(effect.end_at + told.terms.lease, told.times[until] if until < told.end else told.end_at)
-    if any(effect.end < index < until and at <= until_at for index, at in (*holder.crashes, *holder.denied)):
+    if any(effect.end < index < until and at <= until_at for index, at in holder.crashes):
         return True
     gap = (effect.end_at, until_at + 1)
     if within(holder.cut_off, *gap) or within(told.blackouts, *gap):

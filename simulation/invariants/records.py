@@ -230,8 +230,6 @@ class ConsumerStory:
     cut_off: list[Span] = field(default_factory=list)
     crashes: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of each crash."""
-    denied: list[tuple[int, int]] = field(default_factory=list)
-    """Index and time of each error that Redis answered a command of its with, by an injected fault."""
     sweeps: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of the end of each sweep."""
     tells_all_sweeps: bool = False
