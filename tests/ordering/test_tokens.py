@@ -13,10 +13,10 @@ from ordering.tokens import unique_token
 
 unique_token()
 child = os.fork()
+if child:
+    os.waitpid(child, 0)  # one after the other: what two processes print at once may be mixed
 for _ in range(100):
     print(unique_token())
-if child:
-    os.waitpid(child, 0)
 """
 
 

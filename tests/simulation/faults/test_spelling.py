@@ -23,9 +23,9 @@ def test_a_script_goes_by_its_digest_and_by_its_name() -> None:
 
 def test_a_named_script_sent_in_full_is_not_met_by_the_words_of_its_source() -> None:
     text = script("fail").text
-    assert "complete " in text
+    assert "an event back" in text
     assert matches("EVAL* fail *", "EVAL", text, "1", "causim:waitlist")
-    assert not matches("EVAL* complete *", "EVAL", text, "1", "causim:waitlist")
+    assert not matches("EVAL* an event back *", "EVAL", text, "1", "causim:waitlist")
 
 
 def test_a_script_without_a_name_goes_by_its_source() -> None:
