@@ -68,9 +68,9 @@ class Counts:
     """What a run cost."""
 
     commands: int
-    """Redis commands that consumers sent."""
+    """Redis commands that consumers sent, until the last event had come to rest."""
     round_trips: int
-    """Packets that consumers sent."""
+    """Packets that consumers sent until then."""
     events: int
     """Events that were published."""
     virtual: int
@@ -217,6 +217,8 @@ class World:
         self._long = LONG
         self._publishing = True
         self._progresses = 0
+        self._spent = 0, 0
+        """Commands and packets by the last progress: what is sent while the world waits to be quiet says nothing."""
         self._ended = ""
         self._due = self.injector.last_moment
         """Until then, faults are to come: the world is not quiet."""
@@ -281,7 +283,7 @@ class World:
             self._clean_up()
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
-        counts = Counts(self.network.commands, self.network.packets, self._published, self.loop.now)
+        counts = Counts(*self._spent, self._published, self.loop.now)
         return Run(self.scenario, history, counts, self.injector.book.silent, self.steps)
 
     def _begin(self) -> None:
@@ -345,6 +347,7 @@ class World:
     def progress(self) -> None:
         """Something came to rest. If everything has, wait whether it stays so."""
         self._progresses += 1
+        self._spent = self.network.commands, self.network.packets
         if self._publishing or self.broker.pending or self._open or self.loop.now < self._due:
             return
         self.loop.in_world(self._wait(), self._still_quiet, self._progresses)
