@@ -87,11 +87,13 @@ local function mend(id)
   return true
 end
 
+-- Go up from an event to the first of its chain. Who was met before in this sweep has led there already.
+local met = {}
 local function find_head(id)
   local visited, head = {}, id
   repeat
-    visited[head] = true
-    if redis.call("ZSCORE", key("claims"), head) then return nil end
+    if met[head] or redis.call("ZSCORE", key("claims"), head) then return nil end
+    met[head], visited[head] = true, true
     local leader = redis.call("HGET", key("leaders"), head)
     if not leader then return nil end
     if not is_parked(leader) then return head end
@@ -100,11 +102,21 @@ local function find_head(id)
   return head
 end
 
-if redis.call("EXISTS", key("heads")) == 0 then
+-- Whoever has waited for longer than the lookback may have been a head in a list that was evicted, and begun anew since.
+local function somebody_waits_too_long()
+  local oldest = redis.call("ZRANGE", key("waitlist"), 0, 0, "WITHSCORES")
+  return oldest[2] and tonumber(oldest[2]) <= now - lookback - lease
+end
+
+if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then
   -- Nobody is the first of those who wait: either all are in somebody's hands, or the list was evicted.
   for _, id in ipairs(redis.call("ZRANGE", key("waitlist"), 0, batch - 1)) do
-    local head = find_head(id)
-    if head then redis.call("ZADD", key("heads"), redis.call("ZSCORE", key("waitlist"), head), head) end
+    if redis.call("EXISTS", key("event:" .. id)) == 0 then
+      keep(id, redis.call("HGET", key("leaders"), id), "missing")
+    elseif redis.call("HEXISTS", key("leaders"), id) == 1 or mend(id) then
+      local head = find_head(id)
+      if head then redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), head), head) end
+    end
   end
 end
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from simulation.engines.mutants.planting import SHARED, Edit, Mutant
 
+NO_SECOND_LOOK = Edit(
+    "sweep", 'if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then', "if false then"
+)
+"""What a sweep does about lists that were evicted would make up for other faults, later."""
+
 BEGIN = (
     Mutant(
         name="skip-seen",
@@ -105,7 +110,7 @@ BEGIN = (
                 '    redis.call("HSET", key("claimants"), id, token .. (mark or ""))\n',
                 "",
             ),
-            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+            NO_SECOND_LOOK,
         ),
     ),
     Mutant(
@@ -115,7 +120,7 @@ BEGIN = (
         convicted_by=("nothing-lost", "clean-store", "prompt-release"),
         edits=(
             Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence)'),
-            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+            NO_SECOND_LOOK,
         ),
     ),
     Mutant(
@@ -181,7 +186,7 @@ BEGIN = (
         convicted_by=("lost-followers-surface",),
         edits=(
             Edit(SHARED, "  if not is_parked(leader) then\n    redis", "  if false then\n    redis"),
-            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+            NO_SECOND_LOOK,
         ),
     ),
 )
@@ -422,7 +427,7 @@ SWEEP = (
         convicted_by=("nothing-lost", "lost-followers-surface"),
         edits=(
             Edit("sweep", 'is_on_cycle(id) and "!" or ""', '""'),
-            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+            NO_SECOND_LOOK,
         ),
     ),
     Mutant(
@@ -461,7 +466,7 @@ SWEEP = (
         convicted_by=("nothing-lost",),
         edits=(
             Edit(SHARED, "  forget(id)\n  make_heads(id)\n", "  forget(id)\n"),
-            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+            NO_SECOND_LOOK,
         ),
     ),
     Mutant(
@@ -469,7 +474,21 @@ SWEEP = (
         planted="the sweep does not write down again what was evicted about those who wait",
         scenario="ladder/p5-evicted-leaders.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
-        edits=(Edit("sweep", "if not mend(id) then", "if true then"),),
+        edits=(Edit("sweep", "if not mend(id) then", "if true then"), NO_SECOND_LOOK),
+    ),
+    Mutant(
+        name="evicted-and-begun-anew",
+        planted="a list of lost followers that exists is taken for whole, though it was evicted and begun anew",
+        scenario="ladder/f9-evicted-heads-begun-anew.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(Edit("sweep", " or somebody_waits_too_long() then", " then"),),
+    ),
+    Mutant(
+        name="evicted-kinship",
+        planted="the list of lost followers is not made anew from what events say, if what they follow was evicted too",
+        scenario="ladder/f9-evicted-leaders-and-heads.toml",
+        convicted_by=("nothing-lost", "lost-followers-surface"),
+        edits=(Edit("sweep", " == 1 or mend(id) then", " == 1 then"),),
     ),
     Mutant(
         name="tried-in-vain",
@@ -562,7 +581,7 @@ STEPS = (
         convicted_by=("nothing-lost",),
         edits=(
             Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),
-            Edit("sweep", 'if redis.call("EXISTS", key("heads")) == 0 then', "if false then"),
+            NO_SECOND_LOOK,
         ),
         host="native-steps",
         seeds=10,
