@@ -39,6 +39,15 @@ def main() -> None:
                 runs = rate(lambda seed, lab=laboratory, e=engine: lab.run(pair, seed + 1, e), given.seconds)
                 print(f"| schedules a second, leader-follower | {store} | {engine} | {runs:.0f} |", flush=True)
     with Laboratory("server") as laboratory:
+        for engine in ("native", "native-steps", "prefect"):
+            sent: list[int] = []
+            runs = rate(
+                lambda seed, lab=laboratory, e=engine, n=sent: n.append(lab.run(pair, seed + 1, e).counts.commands),
+                given.seconds,
+            )
+            figure = runs * sum(sent) / len(sent)
+            print(f"| Redis commands a second, leader-follower | server | {engine} | {figure:.0f} |", flush=True)
+    with Laboratory("server") as laboratory:
         started = time.perf_counter()
         run = laboratory.run(many)
         elapsed = time.perf_counter() - started

@@ -15,7 +15,8 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "check",
         help="judge a history file",
-        description="Judge a history (JSON Lines) against the causal invariants. The format is in the documentation.",
+        description="Judge a history (JSON Lines) against the causal invariants. The format is in the documentation. "
+        "A file whose last line is cut off is judged up to there: exit code 4, unless that much proves a violation.",
     )
     parser.add_argument("history", type=Path, metavar="HISTORY.jsonl", help="the file to judge")
     parser.add_argument("--invariant", action="append", default=[], metavar="NAME", help="judge only this (repeatable)")
@@ -26,7 +27,7 @@ def register(commands: Any) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Judge the file, print what came of it and return the exit code."""
-    from simulation.cli import EXIT_CODES, BadUsage
+    from simulation.cli import EXIT_CODES, USAGE, BadUsage
     from simulation.history import History
     from simulation.invariants import INVARIANTS, judge
 
@@ -35,10 +36,12 @@ def execute(given: argparse.Namespace) -> int:
         raise BadUsage(f"invariant {unknown[0]!r} is not known; known are {', '.join(INVARIANTS)}")
     history = History.open(given.history)
     judgement = judge(history, given.invariant)
+    # A file that ends in the middle of a line is a bad file, unless what there is of it proves a violation.
+    code = USAGE if history.truncated and judgement.verdict == "unknown" else EXIT_CODES[judgement.verdict]
     write = sys.stdout.write
     if given.json:
         write(json.dumps(asdict(judgement), default=list) + "\n")
-        return EXIT_CODES[judgement.verdict]
+        return code
     write(f"{given.history} · {len(history):,} entries\n  {judgement.verdict}\n")
     for violation in judgement.violations[: given.most]:
         write(f"  {violation.invariant}\n    {violation.because}\n")
@@ -50,4 +53,4 @@ def execute(given: argparse.Namespace) -> int:
         write(f"  {reason}\n")
     happened = " · ".join(f"{word} {count:,}" for word, count in judgement.coverage.items() if count)
     write(f"  exercised: {happened or 'nothing'}\n")
-    return EXIT_CODES[judgement.verdict]
+    return code

@@ -138,8 +138,10 @@ def test_a_history_that_is_cut_off_is_judged_up_to_the_cut_and_is_unknown(files:
     run(files, str(files / "race.toml"))
     whole = (files / "results" / "race" / "latest" / "history.jsonl").read_text()
     (files / "cut.jsonl").write_text(whole[: len(whole) * 2 // 3])
-    assert main(["check", str(files / "cut.jsonl")]) == 5
-    assert "cut off" in capsys.readouterr().out
+    assert main(["check", str(files / "cut.jsonl")]) == 4
+    told = capsys.readouterr().out
+    assert "unknown" in told
+    assert "cut off" in told
 
 
 def test_json_is_one_line_for_each_scenario(files: Path, capsys: Any) -> None:
