@@ -53,7 +53,29 @@ local function is_on_cycle(start, untouched)
   return id == start
 end
 
--- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on.
+-- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on. What
+-- the drainer had in hand returns to its place before that, else siblings who wait there would overtake it.
+local function is_due(set, id)
+  local deadline = redis.call("ZSCORE", key(set), id)
+  return deadline and tonumber(deadline) <= now
+end
+
+local waited = {}
+local function siblings_wait(leader)
+  if waited[leader] == nil then waited[leader] = redis.call("EXISTS", key("queue:" .. leader)) == 1 end
+  return waited[leader]
+end
+
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, batch)) do
+  local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
+  local left = leader and place and redis.call("EXISTS", key("processing:" .. id)) == 0
+  if left and is_due("releases", leader) and siblings_wait(leader) then
+    redis.call("ZREM", key("claims"), id)
+    redis.call("HDEL", key("claimants"), id)
+    redis.call("ZADD", key("queue:" .. leader), place, id)
+  end
+end
+
 for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now, "LIMIT", 0, batch)) do
   local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
   if first then

@@ -477,6 +477,13 @@ SWEEP = (
         edits=(Edit("sweep", "if not mend(id) then", "if true then"), NO_SECOND_LOOK),
     ),
     Mutant(
+        name="out-of-its-place",
+        planted="what a dead drainer had in its hands is offered beside its queue, and not in its place there",
+        scenario="ladder/f9-drainer-dies-with-its-event.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("sweep", "if left and is_due", "if false and is_due"),),
+    ),
+    Mutant(
         name="evicted-and-begun-anew",
         planted="a list of lost followers that exists is taken for whole, though it was evicted and begun anew",
         scenario="ladder/f9-evicted-heads-begun-anew.toml",
@@ -509,14 +516,25 @@ SWEEP = (
         planted="the sweep does not look for events whose holder is gone",
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost",),
-        edits=(Edit("sweep", '"LIMIT", 0, batch - #found)', '"LIMIT", 0, 0)'),),
+        edits=(
+            Edit(
+                "sweep", 'key("claims"), "-inf", now, "LIMIT", 0, batch)', 'key("claims"), "-inf", now, "LIMIT", 0, 0)'
+            ),
+            Edit("sweep", '"LIMIT", 0, batch - #found)', '"LIMIT", 0, 0)'),
+        ),
     ),
     Mutant(
         name="abandoned-queues",
         planted="the sweep does not look for queues whose drainer is gone",
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost", "prompt-release"),
-        edits=(Edit("sweep", '"LIMIT", 0, batch)', '"LIMIT", 0, 0)'),),
+        edits=(
+            Edit(
+                "sweep",
+                'key("releases"), "-inf", now, "LIMIT", 0, batch)',
+                'key("releases"), "-inf", now, "LIMIT", 0, 0)',
+            ),
+        ),
     ),
     Mutant(
         name="sweep-once",
