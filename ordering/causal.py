@@ -390,9 +390,8 @@ class CausalOrdering:
         policy = self.policy
         delay = milliseconds(policy.retry_delay) if counts else 0
         times = (delay, policy.max_attempts, milliseconds(policy.retention), milliseconds(policy.lease))
-        numbers = (int(counts), *times, occurred_at(grant.event))
         try:
-            reply = words(await self._call("fail", grant.identity, grant.token, *numbers))
+            reply = words(await self._call("fail", grant.identity, grant.token, int(counts), *times))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)

@@ -1,10 +1,10 @@
 -- Give an event back whose handler did not succeed.
 -- keys: waitlist
--- args: id token counts delay max_attempts retention lease occurred
+-- args: id token counts delay max_attempts retention lease
 -- returns: freed | retry attempts | dead attempts | lost
 local id, token, counts = ARGV[1], ARGV[2], ARGV[3]
 local delay, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
-local retention, lease, occurred = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local retention, lease = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 -- The reply to this request may be lost: asked again under the same token, it counts no second failure.
 local told = redis.call("GET", key("failed:" .. token))
@@ -20,11 +20,11 @@ redis.call("DEL", key("processing:" .. id))
 tell_ended(id)
 if not is_parked(id) then return {"freed"} end
 redis.call("HDEL", key("claimants"), id)
-local leader = redis.call("HGET", key("leaders"), id)
-if counts ~= "1" and leader and redis.call("ZSCORE", key("releases"), leader) then
+local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
+if counts ~= "1" and leader and place and redis.call("ZSCORE", key("releases"), leader) then
   -- Given back, not failed: it returns to its place in the queue, else its siblings would overtake it.
   redis.call("ZREM", key("claims"), id)
-  redis.call("ZADD", key("queue:" .. leader), occurred, id)
+  redis.call("ZADD", key("queue:" .. leader), place, id)
   return answer({"retry", 0})
 end
 redis.call("ZADD", key("claims"), now + delay, id)

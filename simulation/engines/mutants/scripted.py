@@ -450,7 +450,7 @@ SWEEP = (
         planted="what a consumer gives back when it is shut down waits for a sweep, and its siblings overtake it",
         scenario="ladder/f9-given-back-keeps-its-place.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit("fail", 'if counts ~= "1" and leader and', "if false and"),),
+        edits=(Edit("fail", 'if counts ~= "1" and leader and place and', "if false and"),),
     ),
     Mutant(
         name="failures-counted-twice",
