@@ -10,21 +10,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import redis.asyncio
 
 from ordering import CausalOrdering, EventArrivedEarly, ReceivedEvent
-from simulation.servers import bundled_server
+from simulation.servers import running_server
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 CHAIN = 5
@@ -190,16 +187,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000)
     parser.add_argument("--consumers", type=int, default=1)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"{folder}/redis"
-        arguments = [str(bundled_server()), "--port", "0", "--unixsocket", address, "--save", "", "--dir", folder]
-        server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-        try:
-            while not Path(address).exists():
-                time.sleep(0.01)
-            asyncio.run(compare(address, given.events, given.consumers))
-        finally:
-            server.kill()
+    with running_server() as address:
+        asyncio.run(compare(address, given.events, given.consumers))
 
 
 if __name__ == "__main__":

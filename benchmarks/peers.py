@@ -23,12 +23,10 @@ import importlib
 import logging
 import random
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -46,7 +44,7 @@ from simulation import Laboratory, load
 from simulation.embedded import EmbeddedStore
 from simulation.engines.mutants import engine as mutant
 from simulation.engines.native import NativeEngine
-from simulation.servers import bundled_server
+from simulation.servers import running_server
 from simulation.workload import Plan, publications
 
 SCENARIO = Path(__file__).parent.parent / "scenarios" / "leader-follower.toml"
@@ -312,7 +310,7 @@ class Frontrun:
     def __init__(self, stack: ExitStack, store: Literal["server", "embedded"], way: Literal["dpor", "random"]) -> None:
         self._frontrun = importlib.import_module("frontrun")
         self.name, self.store, self.way = f"frontrun {version('frontrun')}", store, way
-        self._address = stack.enter_context(redis_server()) if store == "server" else ""
+        self._address = stack.enter_context(running_server()) if store == "server" else ""
 
     def explore(self, engine: str, start: int, most: int) -> Explored:
         """Have it explore; the systematic way knows no seed. Raises RuntimeError if it comes to no result."""
@@ -353,24 +351,6 @@ async def lead(race: Race) -> None:
 async def follow(race: Race) -> None:
     """Be the consumer of the follower."""
     await race.consume(FOLLOWER)
-
-
-@contextmanager
-def redis_server() -> Iterator[str]:
-    """Run a private redis-server; yields the path of its socket."""
-    with tempfile.TemporaryDirectory() as folder:
-        address = Path(folder) / "redis"
-        server = subprocess.Popen(
-            [str(bundled_server()), "--port", "0", "--unixsocket", str(address), "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            while not address.exists():
-                time.sleep(0.01)
-            yield str(address)
-        finally:
-            server.kill()
-            server.wait()
 
 
 CONTESTANTS: Sequence[tuple[str, Callable[[ExitStack], Contestant]]] = (

@@ -14,13 +14,10 @@ import argparse
 import asyncio
 import multiprocessing
 import random
-import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,7 +25,7 @@ import redis
 import redis.asyncio
 
 from ordering import CausalOrdering, ReceivedEvent
-from simulation.servers import bundled_server
+from simulation.servers import running_server
 
 STREAM, GROUP, EFFECTS = "events", "soak", "effects"
 CHAIN, BATCH = 5, 200
@@ -160,16 +157,8 @@ def main() -> None:
     parser.add_argument("--jitter", type=float, default=0.05, help="how late an event may be, in seconds")
     parser.add_argument("--patience", type=float, default=60.0, help="how long to wait for the last events, in seconds")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"{folder}/redis"
-        arguments = [str(bundled_server()), "--port", "0", "--unixsocket", address, "--save", "", "--dir", folder]
-        server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-        try:
-            while not Path(address).exists():
-                time.sleep(0.01)
-            soak(address, given)
-        finally:
-            server.kill()
+    with running_server() as address:
+        soak(address, given)
 
 
 if __name__ == "__main__":

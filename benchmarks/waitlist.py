@@ -11,20 +11,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
-import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import redis.asyncio
 
 from ordering import CausalOrdering, EventArrivedEarly, ReceivedEvent
-from simulation.servers import bundled_server
+from simulation.servers import running_server
 
 PROBES = 300
 AT_ONCE = 50
@@ -114,17 +110,9 @@ def main() -> None:
         end="",
     )
     print(" sweep, µs |\n|---:|---:|---:|---:|---:|---:|")
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"{folder}/redis"
-        arguments = [str(bundled_server()), "--port", "0", "--unixsocket", address, "--save", "", "--dir", folder]
-        server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-        try:
-            while not Path(address).exists():
-                time.sleep(0.01)
-            for parked in given.parked:
-                print(asyncio.run(measure(address, parked)), flush=True)
-        finally:
-            server.kill()
+    with running_server() as address:
+        for parked in given.parked:
+            print(asyncio.run(measure(address, parked)), flush=True)
 
 
 if __name__ == "__main__":

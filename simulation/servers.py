@@ -505,6 +505,22 @@ def bundled_server() -> Path:
     return Path(get_redis_server())
 
 
+@contextmanager
+def running_server() -> Iterator[str]:
+    """Run the bundled redis-server in real time, empty, and yield the path of its socket: for benchmarks and tests."""
+    with tempfile.TemporaryDirectory(prefix="causim-") as folder:
+        address = Path(folder) / "redis"
+        arguments = [str(bundled_server()), "--port", "0", "--unixsocket", str(address), "--save", "", "--dir", folder]
+        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # ours
+        try:
+            while not _answers(address) and process.poll() is None:
+                time.sleep(0.005)
+            yield str(address)
+        finally:
+            process.kill()
+            process.wait()
+
+
 def _faketime_library() -> Path:
     try:
         import libfaketime
