@@ -31,12 +31,20 @@ class Plain:
     apart: int = 0
     """Those of the followers whose leader is plain, as are all its followers."""
 
+    def __add__(self, other: Plain) -> Plain:
+        return Plain(self.events + other.events, self.followers + other.followers, self.apart + other.apart)
+
+
+def bound_of(terms: Terms) -> int:
+    """Return for how long a plain life may last, from its delivery to the answer."""
+    return min(terms.lease, terms.release_bound, terms.stuck_bound)
+
 
 def sort_out(
     events: Mapping[str, EventStory], times: Sequence[int], terms: Terms
 ) -> tuple[Plain, list[EventStory], list[EventStory]]:
     """Mark the plain events, and return their numbers, the odd events, and the leaders in whose families one is odd."""
-    bound = min(terms.lease, terms.release_bound, terms.stuck_bound)
+    bound = bound_of(terms)
     plain = Plain()
     odd: list[EventStory] = []
     ends = array("q", [NEVER]) * len(events)
