@@ -135,7 +135,7 @@ def chronicle(history: History) -> Chronicle:
     """Return the chronicle of a history, in time linear in its entries."""
     scribe = _Scribe(history.header)
     if not isinstance(history.entries, list) and (sifted := sift(history.entries, history.header.terms)):
-        return scribe.write(history.entries.some(sifted.told), sifted)
+        return scribe.write(history.some(sifted.told), sifted)
     return scribe.write(scribe.timed(history))
 
 
