@@ -29,8 +29,8 @@ STRIDE = 256
 _BLOCK = 1 << 18
 """How many bytes are written at once."""
 
-_PARSED = 1 << 10
-"""How many lines are parsed at once."""
+_PARSED = 128
+"""How many lines are parsed at once: what they say stays in the cache of the processor until it is looked at."""
 
 
 class Scroll:
