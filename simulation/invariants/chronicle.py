@@ -1,4 +1,4 @@
-"""The chronicle of a history: the same entries, arranged by event and by consumer, in one pass.
+"""The chronicle of a history: the same entries, arranged by event and by consumer.
 
 Every invariant reads the chronicle and none reads the entries in order, so this is the one place that knows which entry
 belongs to which delivery and which handling. It gives no verdict.
@@ -28,7 +28,8 @@ _UNHASHABLE = frozenset({list, dict})
 class Chronicle:
     """A history, arranged by event and by consumer. Built by `chronicle()`, read by the invariants.
 
-    It keeps no entries, so that a history may be much longer than what fits into memory: of most entries the time.
+    It keeps no entries, so that a history may be much longer than what fits into memory: of most entries the time. Of
+    a history in a file it knows only the families that a sieve did not leave out; `plain` counts the others.
     """
 
     def __init__(self, header: Header) -> None:
@@ -132,7 +133,7 @@ class Chronicle:
 
 
 def chronicle(history: History) -> Chronicle:
-    """Return the chronicle of a history, in time linear in its entries."""
+    """Return the chronicle of a history, in time linear in its entries. Raises MalformedHistory as reading it does."""
     scribe = _Scribe(history.header)
     if not isinstance(history.entries, list) and (sifted := sift(history.entries, history.header.terms)):
         return scribe.write(history.some(sifted.told), sifted)

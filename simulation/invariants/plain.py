@@ -7,8 +7,9 @@ before. Nobody parked it, refused it, gave it up or died with it in hands.
 No member of a cycle is plain, since none can be the first whose leader was: leaders are marked before their followers.
 
 Every invariant holds for such an event and knows how often it examined one, so each looks at the *odd* events alone,
-and at the leaders that are odd or have an odd follower. Only this file knows which events are plain; what it calls odd
-without need costs time and changes no judgement.
+and at the leaders that are odd or have an odd follower. This file knows which events are plain once they are arranged,
+`sieve.py` which families are as their lines are read; what either calls odd without need costs time and changes no
+judgement.
 """
 
 from __future__ import annotations

@@ -27,6 +27,9 @@ _COURSE = ("published", "delivered", "started", "ended", "acknowledged")
 WORDS = re.compile(r"[A-Za-z0-9_.-]+")
 """What can be the name or the id of an event in the name of a key."""
 
+_BEGINNINGS = frozenset({"published", "delivered", "parked", "started", "dead-lettered"})
+"""The kinds of entries that always make an event known to the chronicle."""
+
 _UNHASHABLE = frozenset({list, dict})
 _KEPT = frozenset({None, "", "accepted"})
 
@@ -67,8 +70,10 @@ class Sieve:
         """The family of every event."""
         self._gone: dict[str, int] = {}
         """When each consumer was last gone, by its name; it is here from its first mention."""
-        self.mentioned: set[str] = set()
+        self._mentioned: set[str] = set()
         """What may be the name or the id of an event that has to do with an odd one."""
+        self.nameless: set[str] = set()
+        """What may be the id of such an event, and is no event's name."""
         self._left = self._life("", 0, "", "")
         """The life of every event that left the course: it is over."""
         self._left.close()
@@ -88,8 +93,9 @@ class Sieve:
             except (KeyError, StopIteration):
                 belongs(0)
                 self._unusual(record)
-        for event in (*lives, *self.mentioned):
+        for event in (*lives, *self._mentioned):
             self._odd[self._family.get(event, 0)] = True
+        self.nameless.update(self._mentioned - self._family.keys())
 
     def _published(self, record: _Record) -> int:
         """Begin to follow an event, and return its family; that of no event is 0. Raises KeyError if it is unusual."""
@@ -153,15 +159,15 @@ class Sieve:
         """Take note of an entry that is told, and of the events that it has to do with."""
         _, kind, event, consumer, details = Entry.from_record(record)
         if event:
-            if event not in self._family and kind != "published":
-                self.mentioned.add(event)  # it may prove to be no event, but the id of one
+            if event not in self._family and kind not in _BEGINNINGS:
+                self.nameless.add(event)  # to the chronicle it is no event yet
             self._leave(event)
         if consumer:
             self._gone[consumer] = len(self._times) if kind in ("crashed", "stopped") else self._gone.get(consumer, 0)
         if kind == "published" and (leader := details.get("follows")):
-            self.mentioned.add(str(leader))
+            self._mentioned.add(str(leader))
         elif kind == "store-lost":
-            self.mentioned.update(word for key in details.get("keys") or () for word in WORDS.findall(str(key)))
+            self._mentioned.update(word for key in details.get("keys") or () for word in WORDS.findall(str(key)))
 
     def _leave(self, event: str) -> None:
         """Follow an event no longer: its family is odd."""
@@ -172,9 +178,9 @@ class Sieve:
         self._lives[event] = self._left
 
     def identify(self, records: Iterable[_Record]) -> None:
-        """Read all parsed lines again, for the ids that were mentioned."""
+        """Read all parsed lines again, for the events that were mentioned by their ids."""
         for record in records:
-            if record["kind"] == "published" and str(record.get("id")) in self.mentioned:
+            if record["kind"] == "published" and str(record.get("id")) in self.nameless:
                 self._odd[self._family[record["event"]]] = True
 
     def sifted(self) -> Sifted:
@@ -190,7 +196,7 @@ def sift(scroll: Scroll, terms: Terms) -> Sifted | None:
     sieve = Sieve(terms)
     try:
         sieve.follow(scroll.records())
-        if sieve.mentioned:
+        if sieve.nameless:
             sieve.identify(scroll.records())
     except (KeyError, TypeError, ValueError):
         return None
