@@ -166,7 +166,18 @@ def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"[]", b"NaN", b'{"at":1e9,"kind":"joined"}', b'{"at":9000000000,"kind":"slept"}']
+    "line",
+    [
+        b"",
+        b"[]",
+        b"NaN",
+        b'{"at":1e9,"kind":"joined"}',
+        b'{"at":1,"kind":"joined"}',
+        b'{"at":9000000000,"kind":"slept"}',
+        b'{"at":9000000000,"kind":"delivered","event":7}',
+        b'{"at":9000000000,"kind":"delivered","event":{}}',
+        b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
+    ],
 )
 def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_path: Path):
     file = tmp_path / "history.jsonl"
