@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reports.run import RunLike
+    from simulation.history import History
 
 
-def write_report(folder: Path, run: RunLike) -> list[Path]:
+def write_report(folder: Path, run: RunLike, whole: History | None = None) -> list[Path]:
     """Write the table, the pictures and the page of a run into a folder, and return the files. Raises OSError.
+
+    `whole` is all that happened, if the run shows only the beginning of it: the table tells of all events.
 
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
     from reports.figures import followers_figure, latency_figure
-    from reports.frames import events_frame, write_events
+    from reports.frames import events_frame, events_frames, write_events
     from reports.page import write_page
 
     frame = events_frame(run.history)
     files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
-    write_events(frame, files[0])
+    write_events([frame] if whole is None else events_frames(whole), files[0])
     latency_figure(frame).savefig(files[1])
     followers_figure(frame).savefig(files[2])
     write_page(files[3], run, frame)

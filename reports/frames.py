@@ -6,17 +6,24 @@ never happened; their columns end in `_s`. Counts are `int64`, names are strings
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from reports.lives import Lives
+from reports.slices import slices
 
 if TYPE_CHECKING:
     from reports.lives import Life
     from simulation.history import History
+
+BATCH = 100_000
+"""How many events of a very long history are held in memory at once, to be written to a table."""
 
 EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event's name"),
@@ -76,9 +83,15 @@ def events_frame(history: History) -> pd.DataFrame:
     return frame_of(Lives(history), history)
 
 
-def frame_of(lives: Lives, history: History) -> pd.DataFrame:
-    """Return the events frame of lives that were gathered already."""
-    frame = _frame([_event_row(lives, life) for life in lives.events.values()], EVENT_COLUMNS)
+def events_frames(history: History, most: int = BATCH) -> Iterator[pd.DataFrame]:
+    """Yield the events frame in pieces of so many rows: of a history that is too long for one."""
+    return (frame_of(lives, history, some) for lives, some in slices(history, most))
+
+
+def frame_of(lives: Lives, history: History, some: Iterable[Life] | None = None) -> pd.DataFrame:
+    """Return the events frame of lives that were gathered already: of all, or of some of them."""
+    told = lives.events.values() if some is None else some
+    frame = _frame([_event_row(lives, life) for life in told], EVENT_COLUMNS)
     header = history.header
     frame.attrs = {
         "scenario": header.scenario,
@@ -117,10 +130,15 @@ def handlings_frame(history: History) -> pd.DataFrame:
     return _frame(rows, HANDLING_COLUMNS)
 
 
-def write_events(frame: pd.DataFrame, path: Path) -> None:
-    """Write an events frame to a Parquet file, whole or not at all."""
+def write_events(frames: Iterable[pd.DataFrame], path: Path) -> None:
+    """Write an events frame, in one piece or several, to a Parquet file, whole or not at all."""
     partial = path.with_name(path.name + ".part")
-    frame.to_parquet(partial, index=False)
+    pieces = iter(frames)
+    first = next(pieces)
+    schema = pa.Schema.from_pandas(first, preserve_index=False)
+    with pq.ParquetWriter(partial, schema) as writer:
+        for frame in chain([first], pieces):
+            writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
     partial.replace(path)
 
 

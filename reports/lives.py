@@ -10,9 +10,13 @@ Times are integers of microseconds since the start of the run, `None` where the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from simulation.history import Entry, History
+
+BEGINNINGS = frozenset({"published", "delivered", "started", "parked", "dead-lettered"})
+"""The kinds of entries with which the life of an event may begin."""
 
 
 @dataclass(slots=True)
@@ -94,7 +98,8 @@ class Lives:
 
     __slots__ = ("_ids", "_open_deliveries", "_running", "deliveries", "end", "events", "handlings")
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, chosen: Iterable[int] | None = None) -> None:
+        """Gather the lives of a history. `chosen` says for each entry whether it is looked at; without it, all are."""
         self.events: dict[str, Life] = {}
         self.deliveries: list[Delivery] = []
         self.handlings: list[Handling] = []
@@ -104,7 +109,7 @@ class Lives:
         self._open_deliveries: dict[tuple[str, str], list[tuple[object, Delivery]]] = {}
         self._running: dict[str, dict[str, list[Handling]]] = {}
         """The handlings that have not ended, by consumer and event."""
-        for index, entry in enumerate(history.entries):
+        for index, entry in enumerate(history.entries) if chosen is None else history.some(chosen):
             self._take(index, entry)
 
     def leader(self, life: Life) -> Life | None:
@@ -145,11 +150,9 @@ class Lives:
         if life.published is not None:
             return
         life.published = entry.at
-        name, leader = str(entry.details.get("id") or ""), str(entry.details.get("follows") or "")
+        name, life.follows = names_of(entry)
         if name:
             self._ids[name] = entry.event
-        if leader not in (entry.event, name):
-            life.follows = leader
 
     def _deliver(self, index: int, entry: Entry) -> None:
         life = self._life(entry.event)
@@ -192,3 +195,9 @@ class Lives:
         for handlings in self._running.pop(entry.consumer, {}).values():
             for handling in handlings:
                 handling.ended, handling.end_index, handling.outcome = entry.at, index, "unknown"
+
+
+def names_of(published: Entry) -> tuple[str, str]:
+    """Return the id under which an event was published, and the name or id of its leader; empty where it has none."""
+    name, leader = str(published.details.get("id") or ""), str(published.details.get("follows") or "")
+    return name, "" if leader in (published.event, name) else leader

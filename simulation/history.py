@@ -19,7 +19,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -289,6 +289,14 @@ class History:
     def of(self, *kinds: str) -> Iterator[Entry]:
         """Yield the entries of some kinds, in order."""
         return (entry for entry in self.entries if entry.kind in kinds)
+
+    def some(self, chosen: Iterable[int]) -> Iterator[tuple[int, Entry]]:
+        """Yield the entries for which the other iterable says so, with their indices.
+
+        Those of a file that another program wrote can be chosen once all of them have been read.
+        """
+        entries = self.entries
+        return compress(enumerate(entries), chosen) if isinstance(entries, list) else entries.some(chosen)
 
     @property
     def digest(self) -> str:

@@ -22,7 +22,7 @@ from simulation.search.replays import replay_of
 from simulation.world import Run
 
 REPORTED = 500_000
-"""How many entries of a history a report is made from; the history, and the verdict on all of it, are kept whole."""
+"""How many entries of a history are shown; the history, the table of its events and the verdict are kept whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> Non
         (folder / "replay.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
     run.history.write(folder / "history.jsonl")
     (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
-    write_report(folder, Reported(run, run.history.beginning(REPORTED), scenario, replay))
+    shown = run.history.beginning(REPORTED)
+    write_report(folder, Reported(run, shown, scenario, replay), None if shown is run.history else run.history)
 
 
 def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:

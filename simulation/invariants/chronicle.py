@@ -1,4 +1,4 @@
-"""The chronicle of a history: the same entries, arranged by event and by consumer, in one pass.
+"""The chronicle of a history: the same entries, arranged by event and by consumer.
 
 Every invariant reads the chronicle and none reads the entries in order, so this is the one place that knows which entry
 belongs to which delivery and which handling. It gives no verdict.
@@ -6,7 +6,6 @@ belongs to which delivery and which handling. It gives no verdict.
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,19 +17,19 @@ from simulation.invariants import families
 from simulation.invariants.lives import Lives
 from simulation.invariants.plain import Plain, sort_out
 from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase
+from simulation.invariants.sieve import WORDS, Sifted, sift
 from simulation.invariants.spans import Clock, Span, merge
 
 _Take = Callable[[int, Entry, EventStory | None], None]
 
 _UNHASHABLE = frozenset({list, dict})
 
-_WORDS = re.compile(r"[A-Za-z0-9_.-]+")
-
 
 class Chronicle:
     """A history, arranged by event and by consumer. Built by `chronicle()`, read by the invariants.
 
-    It keeps no entries, so that a history may be much longer than what fits into memory: of most entries the time.
+    It keeps no entries, so that a history may be much longer than what fits into memory: of most entries the time. Of
+    a history in a file it knows only the families that a sieve did not leave out; `plain` counts the others.
     """
 
     def __init__(self, header: Header) -> None:
@@ -134,8 +133,11 @@ class Chronicle:
 
 
 def chronicle(history: History) -> Chronicle:
-    """Return the chronicle of a history, in time linear in its entries."""
-    return _Scribe(history).write()
+    """Return the chronicle of a history, in time linear in its entries. Raises MalformedHistory as reading it does."""
+    scribe = _Scribe(history.header)
+    if not isinstance(history.entries, list) and (sifted := sift(history.entries, history.header.terms)):
+        return scribe.write(history.some(sifted.told), sifted)
+    return scribe.write(scribe.timed(history))
 
 
 class _Scribe:
@@ -145,9 +147,8 @@ class _Scribe:
     are kept once, whoever read the entries.
     """
 
-    def __init__(self, history: History) -> None:
-        self.entries: Iterable[Entry] = history.entries
-        self.told = Chronicle(history.header)
+    def __init__(self, header: Header) -> None:
+        self.told = Chronicle(header)
         self.lives = Lives()
         self.open_deliveries: dict[str, dict[str, dict[object, Delivery]]] = {}
         self.handlings: dict[tuple[str, str, object], Handling] = {}
@@ -156,7 +157,15 @@ class _Scribe:
         self.last_fault = ""
         self.said: dict[str, str] = {}
 
-    def write(self) -> Chronicle:
+    def timed(self, entries: Iterable[Entry]) -> Iterator[tuple[int, Entry]]:
+        """Yield all entries with their indices, and write down their times."""
+        tick = self.told.times.append
+        for numbered in enumerate(entries):
+            tick(numbered[1][0])
+            yield numbered
+
+    def write(self, numbered: Iterable[tuple[int, Entry]], sifted: Sifted | None = None) -> Chronicle:
+        """Write the chronicle of some entries with their indices: all, or those that a sieve has left."""
         kinds: dict[str, _Take] = {
             "published": self.published,
             "dropped": self.lost,
@@ -184,10 +193,11 @@ class _Scribe:
         }
         consumers, meet, events = self.lives.consumers, self.lives.meet, self.told.events
         counts = dict.fromkeys(KINDS, 0)
-        tick = self.told.times.append
-        for index, entry in enumerate(self.entries):
-            at, kind, event, name, _ = entry
-            tick(at)
+        if sifted:
+            self.told.times = sifted.times
+            counts.update(sifted.counts)
+        for index, entry in numbered:
+            _, kind, event, name, _ = entry
             counts[kind] += 1
             story = events.get(event)
             if name:
@@ -200,6 +210,8 @@ class _Scribe:
                 take(index, entry, story)
         self.told.counts = Counter(counts)
         self.settle()
+        if sifted:
+            self.told.plain += sifted.plain
         return self.told
 
     # the broker
@@ -435,7 +447,7 @@ def _touched(keys: Any, events: dict[str, EventStory], names: dict[str, str]) ->
         return None
     touched: set[str] = set()
     for key in keys:
-        words = _WORDS.findall(str(key))
+        words = WORDS.findall(str(key))
         found = {word for word in words if word in events} | {names[word] for word in words if word in names}
         if not found:
             return None

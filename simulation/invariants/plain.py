@@ -7,8 +7,9 @@ before. Nobody parked it, refused it, gave it up or died with it in hands.
 No member of a cycle is plain, since none can be the first whose leader was: leaders are marked before their followers.
 
 Every invariant holds for such an event and knows how often it examined one, so each looks at the *odd* events alone,
-and at the leaders that are odd or have an odd follower. Only this file knows which events are plain; what it calls odd
-without need costs time and changes no judgement.
+and at the leaders that are odd or have an odd follower. This file knows which events are plain once they are arranged,
+`sieve.py` which families are as their lines are read; what either calls odd without need costs time and changes no
+judgement.
 """
 
 from __future__ import annotations
@@ -31,12 +32,20 @@ class Plain:
     apart: int = 0
     """Those of the followers whose leader is plain, as are all its followers."""
 
+    def __add__(self, other: Plain) -> Plain:
+        return Plain(self.events + other.events, self.followers + other.followers, self.apart + other.apart)
+
+
+def bound_of(terms: Terms) -> int:
+    """Return for how long a plain life may last, from its delivery to the answer."""
+    return min(terms.lease, terms.release_bound, terms.stuck_bound)
+
 
 def sort_out(
     events: Mapping[str, EventStory], times: Sequence[int], terms: Terms
 ) -> tuple[Plain, list[EventStory], list[EventStory]]:
     """Mark the plain events, and return their numbers, the odd events, and the leaders in whose families one is odd."""
-    bound = min(terms.lease, terms.release_bound, terms.stuck_bound)
+    bound = bound_of(terms)
     plain = Plain()
     odd: list[EventStory] = []
     ends = array("q", [NEVER]) * len(events)

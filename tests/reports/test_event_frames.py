@@ -2,6 +2,7 @@ import math
 
 import pandas as pd
 import pytest
+from hypothesis import given
 from toy_history import MS, toy
 
 from reports.frames import (
@@ -10,10 +11,12 @@ from reports.frames import (
     HANDLING_COLUMNS,
     deliveries_frame,
     events_frame,
+    events_frames,
     handlings_frame,
     write_events,
 )
 from simulation.history import Header, History
+from simulation.strategies import histories
 
 
 @pytest.fixture
@@ -165,9 +168,27 @@ def test_a_row_an_event_and_back_from_parquet(tmp_path):
     history = toy(200, forget=0.1)
     frame = events_frame(history)
     assert len(frame) == 200
-    write_events(frame, tmp_path / "events.parquet")
+    write_events([frame], tmp_path / "events.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), frame)
     assert list(tmp_path.iterdir()) == [tmp_path / "events.parquet"]
+
+
+@pytest.mark.parametrize("most", [1, 7, 40, 1000])
+def test_a_table_in_pieces_is_the_same_table(tmp_path, most):
+    history = toy(200, forget=0.1)
+    long = History(history.header, history.entries)
+    long.unroll(tmp_path)
+    for told in (history, long):
+        pieces = list(events_frames(told, most))
+        assert [len(piece) for piece in pieces] == [min(most, 200 - done) for done in range(0, 200, most)]
+        write_events(pieces, tmp_path / "events.parquet")
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), events_frame(history))
+
+
+@given(histories(orderly=False))
+def test_a_table_in_pieces_tells_the_same_of_any_history(history):
+    whole = pd.concat(events_frames(history, 2), ignore_index=True)
+    pd.testing.assert_frame_equal(whole, events_frame(history))
 
 
 def test_an_attempt_that_is_no_number_is_counted():

@@ -5,6 +5,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 
@@ -130,4 +131,5 @@ def test_a_report_of_a_long_run_shows_its_beginning_and_says_so(tmp_path: Path, 
     folder = tmp_path / "reversed-chain" / "latest"
     history = History.read(folder / "history.jsonl")
     assert max(max(v["witness"]) for v in json.loads((folder / "verdict.json").read_text())["violations"]) > 12
+    assert len(pd.read_parquet(folder / "events.parquet")) == len({entry.event for entry in history if entry.event})
     assert f"only the first 12 of its {len(history)} entries" in (folder / "report.html").read_text()

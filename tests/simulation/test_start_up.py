@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+from simulation.cli import main
+from simulation.faults import FAULTS
+
 REPORTS = {"pandas", "matplotlib", "pyarrow", "numpy", "jinja2"}
 OTHERS = {"prefect", "prefect_redis", "distributed", "dask", "hypothesis", "IPython", "fakeredis"}
 WORLD = {"pydantic", "redis", "hiredis", "simpy", "asyncio", "orjson"}
@@ -38,6 +41,18 @@ def test_help_and_names_need_no_world(arguments: tuple[str, ...]):
 @pytest.mark.parametrize("what", ["faults", "invariants", "coverage", "mutants"])
 def test_lists_need_no_reports(what: str):
     assert not imported("list", what) & (REPORTS | OTHERS | {"simpy"})
+
+
+def test_names_of_faults_and_mutants_need_no_engine():
+    assert not imported("list", "faults") & WORLD
+    assert not imported("list", "mutants") & (WORLD | {"ordering"})
+
+
+def test_faults_are_listed_as_they_are_defined(capsys: pytest.CaptureFixture[str]):
+    assert main(["list", "faults"]) == 0
+    listed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert listed == {name: " ".join((kind.__doc__ or "").split()) for name, kind in FAULTS.items()}
+    assert list(listed) == list(FAULTS)
 
 
 def test_a_run_without_results_needs_no_reports():

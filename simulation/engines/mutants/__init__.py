@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
+from typing import TYPE_CHECKING
 
 from simulation.engines.mutants import equivalent, scripted, wrapped
 from simulation.engines.mutants.planting import Edit, Mutant, StaleMutant, plant
-from simulation.engines.native import NativeEngine
+
+if TYPE_CHECKING:
+    from simulation.engines.native import NativeEngine
 
 MUTANTS: Mapping[str, Mutant] = {
     mutant.name: mutant for mutant in (*scripted.MUTANTS, *wrapped.MUTANTS, *equivalent.MUTANTS)

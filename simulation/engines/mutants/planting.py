@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
-from ordering import CausalOrdering
-from ordering.scripts import Script, assemble, script, source
-from simulation.engines import resolve
-from simulation.engines.native import NativeEngine
+if TYPE_CHECKING:  # the table of the mutants can be read without the engine that they are planted in
+    from ordering.scripts import Script
+    from simulation.engines.native import NativeEngine
 
 SHARED = "shared"
 """What stands in front of every script: an edit of it is in all of them."""
@@ -52,7 +52,7 @@ class Mutant:
     - `convicted_by`: the invariants of which one must convict it; empty if the mutant is equivalent.
     - `seeds`: within how many seeds that must happen.
     - `edits`: what is changed in which scripts.
-    - `ordering`: the class in which it is planted, if it is no matter of scripts.
+    - `ordering`: the class of `orderings.py` in which it is planted, if it is no matter of scripts.
     - `host`: the engine that it differs from: the native one, or one that calls it in another way.
     - `equivalent`: why no history can tell it from its host, if that is so.
     """
@@ -63,20 +63,28 @@ class Mutant:
     convicted_by: tuple[str, ...] = ()
     seeds: int = 1
     edits: tuple[Edit, ...] = ()
-    ordering: type[CausalOrdering] = CausalOrdering
+    ordering: str = "CausalOrdering"
     host: str = "native"
     equivalent: str = ""
 
 
 def plant(mutant: Mutant) -> type[NativeEngine]:
     """Return the engine of a mutant. Raises StaleMutant."""
+    from simulation.engines import resolve
+    from simulation.engines.mutants import orderings
+    from simulation.engines.native import NativeEngine
+
     host = resolve(mutant.host)
     assert issubclass(host, NativeEngine), f"{mutant.host} is not made of an ordering that can be exchanged"
-    ordering = type("MutantOrdering", (mutant.ordering,), {"scripts": staticmethod(_finder(mutant))})
+    ordering = type(
+        "MutantOrdering", (getattr(orderings, mutant.ordering),), {"scripts": staticmethod(_finder(mutant))}
+    )
     return type("MutantEngine", (host,), {"ordering": ordering, "__doc__": mutant.planted})
 
 
 def _finder(mutant: Mutant) -> Callable[[str], Script]:
+    from ordering.scripts import assemble, script, source
+
     if not mutant.edits:
         return script
     sources = {SHARED: source(SHARED)}

@@ -1,0 +1,97 @@
+"""Orderings with a method or a command wrapped wrongly: what the mutants of `wrapped.py` are made of.
+
+They stand apart from the table of the mutants so that whoever only reads the table need not load the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+from ordering import CausalOrdering
+from ordering.causal import Queues
+from ordering.leases import Grant
+from ordering.scripts import text, words
+from ordering.terms import id_of, leader_of, milliseconds
+
+
+class LocalClock(CausalOrdering):
+    """Tells its scripts the time."""
+
+    async def _call(self, name: str, *args: str | int | bytes) -> Any:
+        verb = self.scripts(name)
+        return await self.redis.eval(verb.text, 1, self._key("waitlist"), *args, time.time_ns() // 1000)
+
+
+class LooksThenParks(CausalOrdering):
+    """Parks in a step of its own."""
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        leader, claimed = leader_of(event), id_of(event) in self._desk.claims
+        if causal and leader and not claimed and not await self.event_has_been_seen(leader):
+            await self.record_follower(event)
+            return "parked", None
+        return await super()._begin(event, causal=causal)
+
+
+class LooksThenTakes(CausalOrdering):
+    """Takes the lease in a step of its own."""
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        if await self.event_has_started_processing(event):
+            return "held", None
+        await self.redis.delete(self._key(f"processing:{id_of(event)}"))
+        return await super()._begin(event, causal=causal)
+
+
+class Waits(CausalOrdering):
+    """Waits for the leader of an early event."""
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        answer, grant = await super()._begin(event, causal=causal)
+        while answer.split()[0] in ("parked", "waiting"):
+            await asyncio.sleep(1)
+            answer, grant = await super()._begin(event, causal=causal)
+        return answer, grant
+
+
+class Rounds(CausalOrdering):
+    """Reads an event without its microseconds."""
+
+    def _parse(self, identity: str, payload: str | bytes) -> Any:
+        event = super()._parse(identity, payload)
+        return event and event.model_copy(update={"occurred": event.occurred.replace(microsecond=0)})
+
+
+class ForgivesHandlers(CausalOrdering):
+    """Completes an event whose handler has failed."""
+
+    @asynccontextmanager
+    async def _working(self, grant: Grant, queues: tuple[tuple[str, str], ...]) -> AsyncIterator[None]:
+        with suppress(Exception):
+            async with super()._working(grant, queues):
+                yield
+
+
+class TakesNoForAnAnswer(CausalOrdering):
+    """Asks once to record what was handled."""
+
+    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
+        return await ask()
+
+
+class ClaimsThenCompletes(CausalOrdering):
+    """Claims followers before their leader is marked."""
+
+    async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
+        """Claim the followers, and only then mark their leader."""
+        grant, claim = self._desk.held.pop(id_of(event)), self._token()
+        ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
+        self._desk.claims.update(dict.fromkeys(ids, claim))
+        if words(await self._complete(grant))[0] == "lost":
+            raise self.errors.lost(event)
+        return await self.followers_by_id([UUID(i) for i in ids])

@@ -1,0 +1,188 @@
+"""A sieve saves time and memory: who judges all of a history, from memory, judges the same."""
+
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simulation.history import Entry, Header, History
+from simulation.invariants import judge
+from simulation.invariants.chronicle import chronicle
+from simulation.invariants.plain import Plain
+from simulation.invariants.sieve import Sifted, sift
+from simulation.scroll import Scroll
+from simulation.strategies import histories
+from tests.simulation.invariants.telling import tell
+from tests.simulation.test_strategies import mutilated
+
+FAMILY = """
+    0s   joined           @c1
+    0s   joined           @c2
+    1s   published     a      fingerprint=f
+    1s   published     b      fingerprint=g  follows=a  id=id-of-b
+    2s   delivered     a  @c1  delivery=1  attempt=1
+    2s   started       a  @c1  handling=1  fingerprint=f  fence=7
+    3s   ended         a  @c1  handling=1  outcome=ok  write=accepted
+    3s   acknowledged  a  @c1  delivery=1
+    4s   delivered     b  @c2  delivery=2  attempt=1
+    5s   started       b  @c2  handling=2  fingerprint=g
+    6s   ended         b  @c2  handling=2  outcome=ok
+    6s   acknowledged  b  @c2  delivery=2
+"""
+
+
+def opened(history: History, folder: Path) -> History:
+    history.write(folder / "history.jsonl")
+    return History.open(folder / "history.jsonl")
+
+
+def sifted(story: str, folder: Path) -> Sifted | None:
+    history = opened(tell(story, at_most=14), folder)
+    assert isinstance(history.entries, Scroll)
+    return sift(history.entries, history.header.terms)
+
+
+def left_out(story: str, folder: Path) -> int:
+    found = sifted(story, folder)
+    assert found
+    assert sum(map(bool, found.told)) == len(found.times) - 5 * found.plain.events
+    return found.plain.events
+
+
+@cache
+def families() -> tuple[Entry, ...]:
+    """Return the entries of six families of two and their ids, told in turns, with a consumer that dies at the end."""
+    story: list[Entry] = [entry for entry in tell(FAMILY, at_most=14).entries if entry.kind == "joined"]
+    for family in range(6):
+        for entry in tell(FAMILY, at_most=14).entries:
+            if entry.kind != "joined":
+                story.append(renamed(entry, str(family)))
+    story.sort(key=lambda entry: entry.at)
+    return (*story, Entry(story[-1].at, "crashed", consumer="c2"))
+
+
+def renamed(entry: Entry, family: str) -> Entry:
+    details: dict[str, Any] = dict(entry.details)
+    for name in ("follows", "id"):
+        if details.get(name):
+            details[name] += family
+    return entry._replace(event=entry.event + family, details=details)
+
+
+NAMES = st.sampled_from(["a0", "b0", "b1", "a2", "id-of-b1", "id-of-b3", "x"])
+CHANGES: list[Callable[[Entry, str], Entry]] = [
+    lambda entry, name: entry._replace(event=name),
+    lambda entry, name: entry._replace(consumer=name),
+    lambda entry, name: entry._replace(kind="duplicated"),
+    lambda entry, name: entry._replace(kind="dead-lettered"),
+    lambda entry, name: Entry(entry.at, "store-lost", details={"fault": "flush", "keys": [f"seen:{name}"]}),
+    lambda entry, name: Entry(entry.at, "crashed", consumer="c1"),
+    lambda entry, name: Entry(entry.at, "lease-lost", name, "c1"),
+    lambda entry, name: entry._replace(details={**entry.details, "follows": name}),
+    lambda entry, name: entry._replace(details={**entry.details, "id": name}),
+    lambda entry, name: entry._replace(details={**entry.details, "outcome": "failed"}),
+    lambda entry, name: entry._replace(details={**entry.details, "delivery": [name]}),
+    lambda entry, name: entry._replace(details={}),
+]
+
+
+@st.composite
+def disturbed(draw: st.DrawFn) -> History:
+    """Draw the history of the families with a few entries changed, left out, told twice or told at another time."""
+    entries = list(families())
+    for _ in range(draw(st.integers(1, 4))):
+        index = draw(st.integers(0, len(entries) - 1))
+        match draw(st.sampled_from(["change", "change", "drop", "repeat", "move"])):
+            case "change":
+                entries[index] = draw(st.sampled_from(CHANGES))(entries[index], draw(NAMES))
+            case "drop":
+                del entries[index]
+            case "repeat":
+                entries.insert(index, entries[index])
+            case "move":
+                other = draw(st.integers(0, len(entries) - 1))
+                entries.insert(other, entries.pop(index))
+    return in_time(History(Header(allowed_loss=draw(st.sampled_from([(), ("flush",)]))), entries))
+
+
+def in_time(history: History) -> History:
+    """Return the same entries at times that a file may hold."""
+    times = sorted(entry.at for entry in history)
+    return History(history.header, [entry._replace(at=at) for entry, at in zip(history, times, strict=True)])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(disturbed(), histories(orderly=True), histories(orderly=False), mutilated().map(in_time)))
+def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        assert judge(opened(history, Path(name))) == judge(history)
+
+
+def test_an_ordinary_family_is_left_out(tmp_path: Path):
+    assert left_out(FAMILY, tmp_path) == 2
+    told = chronicle(opened(tell(FAMILY, at_most=14), tmp_path))
+    assert (told.plain, told.odd, list(told)) == (Plain(events=2, followers=1, apart=1), [], [])
+    assert (told.end, told.end_at, told.counts["ended"], told.counts["joined"]) == (12, 6_000_000, 2, 2)
+    assert list(told.consumers) == ["c1", "c2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("0s   joined           @c2\n", ""),
+        ("fingerprint=g  follows", "follows"),
+        ("follows=a", "follows=z"),
+        ("5s   started ", "5s   stopped  @c2\n5s   started "),
+        ("5s   started ", "5s   parked  b\n5s   started "),
+        ("outcome=ok  write=accepted", "outcome=failed"),
+        ("outcome=ok  write=accepted", "outcome=ok  write=refused"),
+        ("handling=2  fingerprint=g", "handling=2  fingerprint=x"),
+        ("handling=2  fingerprint=g", "handling=2  fingerprint=g  via=released"),
+        ("6s   acknowledged  b  @c2  delivery=2", "6s   rejected      b  @c2  delivery=2"),
+        ("6s   acknowledged  b  @c2  delivery=2", "6s   acknowledged  b  @c1  delivery=2"),
+        ("6s   acknowledged  b  @c2  delivery=2", "60s  acknowledged  b  @c2  delivery=2"),
+        ("6s   acknowledged  b  @c2  delivery=2", "7s   ended         b  @c2  handling=2"),
+        ("delivery=2  attempt=1", "delivery=2  attempt=2"),
+        ("2s   delivered     a", "2s   delivered     b  @c2  delivery=2\n2s   delivered     a"),
+        ("6s   ended ", "6s   store-lost  fault=flush  keys=park/id-of-b\n6s   ended "),
+        ("6s   ended ", "6s   store-lost  fault=flush  keys=seen/a\n6s   ended "),
+    ],
+)
+def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new: str, tmp_path: Path):
+    assert old in FAMILY
+    assert left_out(FAMILY.replace(old, new, 1), tmp_path) == (1 if new == "follows=z" else 0)
+
+
+def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
+    story = FAMILY + "6s  published  c  follows=id-of-b\n"
+    assert left_out(story, tmp_path) == 0
+    told = chronicle(opened(tell(story, at_most=14), tmp_path))
+    assert told.events["c"].leader == "b"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"[]",
+        b"NaN",
+        b'{"at":1e9,"kind":"joined"}',
+        b'{"at":1,"kind":"joined"}',
+        b'{"at":9000000000,"kind":"slept"}',
+        b'{"at":9000000000,"kind":"delivered","event":7}',
+        b'{"at":9000000000,"kind":"delivered","event":{}}',
+        b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
+    ],
+)
+def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_path: Path):
+    file = tmp_path / "history.jsonl"
+    tell(FAMILY, at_most=14).write(file)
+    file.write_bytes(file.read_bytes() + line + b"\n" + b'{"at":9000000000,"kind":"joined"}\n')
+    scroll = History.open(file).entries
+    assert isinstance(scroll, Scroll)
+    assert sift(scroll, Header().terms) is None
