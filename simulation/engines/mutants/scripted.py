@@ -225,7 +225,10 @@ COMPLETE = (
         planted="what a parked event said stays in Redis after it was handled",
         scenario="late-leader.toml",
         convicted_by=("clean-store",),
-        edits=(Edit(SHARED, '  redis.call("DEL", key("event:" .. id))\n', ""),),
+        edits=(
+            Edit(SHARED, '  redis.call("DEL", key("event:" .. id))\n', ""),
+            Edit(SHARED, 'watched, key("event:" .. id)) - known', "watched) - known"),
+        ),
     ),
     Mutant(
         name="leaked-attempts",
