@@ -24,7 +24,7 @@ from simulation.distributions import Distribution
 from simulation.faketime import QUESTIONS
 from simulation.loop import Process, SimulatedLoop
 from simulation.scripts import ABOUT_SCRIPTS, EVAL, EVALSHA, Scripts
-from simulation.servers import Link, Store, command
+from simulation.servers import Link, Store, StoreUnavailable, encoded
 from simulation.steps import EVERYTHING, Steps
 from simulation.streams import Stream, Streams
 
@@ -131,6 +131,8 @@ class Network:
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Whoever waits for certain packets: each is shown every packet and its fate, and may change that."""
         self.gate: Gate = lambda consumer: True
+        self.refused: Callable[[StoreUnavailable], None] = _raise
+        """Told that the store cannot execute a request, and that no answer will come."""
         self.scripts = Scripts()
         self.trace = trace
         self.steps = steps
@@ -359,7 +361,11 @@ class Wire(asyncio.Transport):
             self.reset(ConnectionResetError("the connection was lost"))
             return
         self._trace("command", commands=packet.commands)
-        reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
+        try:
+            reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
+        except StoreUnavailable as error:
+            network.refused(error)
+            return
         if network.steps is not None:
             network.steps.executed(packet.commands, reply)
             if network.listened_to:
@@ -381,11 +387,11 @@ class Wire(asyncio.Transport):
             self._listens = True
             self._network.listen(self)
         if self._listens:
-            self.link.send(b"".join(command(*words) for words in commands))
+            self.link.send(encoded(commands))
             store.settle(turns=2)
             return self.link.pushed()
         if len(commands) == 1:
-            reply = self.link.execute(command(*commands[0]), 1)
+            reply = self.link.run(commands)
         else:
             reply = b"".join(self._execute_at(now, few) for few in _few_at_a_time(commands))
         if verbs & PUBLISHING:
@@ -394,7 +400,7 @@ class Wire(asyncio.Transport):
 
     def _execute_at(self, now: int, commands: Sequence[Sequence[bytes]]) -> bytes:
         self._network.store.set_time(now)
-        return self.link.execute(b"".join(command(*words) for words in commands), len(commands))
+        return self.link.run(commands)
 
     def _reply(self, reply: bytes, fate: Fate) -> None:
         network = self._network
@@ -478,6 +484,10 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
+
+
+def _raise(error: StoreUnavailable) -> None:
+    raise error
 
 
 def _few_at_a_time(commands: Sequence[Sequence[bytes]]) -> Iterator[Sequence[Sequence[bytes]]]:

@@ -29,7 +29,10 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
 def add_store_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which Redis the runs are on."""
     parser.add_argument(
-        "--store", default="auto", help="server, embedded, redis://host:port/db (default: server where it can run)"
+        "--store",
+        default="auto",
+        help="server; lean: a small Redis in this process, for searches, whose finds are replayed on a server; "
+        "embedded; redis://host:port/db (default: server where it can run)",
     )
     parser.add_argument(
         "--redis-server", type=Path, metavar="FILE", help="use this redis-server for the store `server`"

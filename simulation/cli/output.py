@@ -46,7 +46,7 @@ class Output:
     def begin(self, laboratory: Laboratory) -> None:
         """Say which store the runs are on."""
         store = laboratory.store
-        kind = {"server": "redis-server", "embedded": "embedded"}.get(store.name, store.name)
+        kind = {"server": "redis-server", "lean": "lean store, as Redis"}.get(store.name, store.name)
         time = "in real time" if "://" in store.name else "in virtual time"
         self._store = f"{kind} {store.version} {time}"
         if laboratory.note:
