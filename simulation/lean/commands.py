@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from math import inf
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -32,7 +33,7 @@ class Command:
 
     execute: Execute
     least: int
-    most: int | None
+    most: float
 
 
 COMMANDS: dict[bytes, Command] = {}
@@ -42,7 +43,7 @@ def command(*names: str, least: int, most: int | None = None) -> Callable[[E], E
     """Enter a function as a command under some names."""
 
     def enter(execute: E) -> E:
-        COMMANDS.update({name.encode(): Command(execute, least, most) for name in names})
+        COMMANDS.update({name.encode(): Command(execute, least, inf if most is None else most) for name in names})
         return execute
 
     return enter
@@ -53,7 +54,7 @@ def command_of(words: Words) -> Command:
     found = COMMANDS.get(words[0]) or COMMANDS.get(words[0].upper())
     if found is None:
         raise UnknownToLean(f"the command {named(words)}")
-    if len(words) < found.least or (found.most is not None and len(words) > found.most):
+    if not found.least <= len(words) <= found.most:
         raise wrong_number(words[0])
     return found
 

@@ -5,6 +5,7 @@ A key whose time is over is there until somebody looks at it, as in a Redis whos
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -120,7 +121,9 @@ class Keyspace:
 
     def get(self, key: bytes, kind: type[V]) -> V | None:
         """Return the value of a key that must be of one type, if it has one."""
-        value = self.look(key)
+        value = self._values.get(key)
+        if value is not None and key in self._deadlines:
+            value = self.look(key)
         if value is None or type(value) is kind:
             return value
         raise ErrorReply(WRONG_TYPE)
@@ -176,8 +179,10 @@ class Keyspace:
         self._deadlines.clear()
 
 
+_INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_SHORT = 18
+
+
 def is_integer(word: bytes) -> bool:
     """Whether Redis takes a word for a whole number of 64 bits."""
-    digits = word[1:] if word[:1] == b"-" else word
-    plain = digits.isdigit() and len(digits) < 20 and (digits[:1] != b"0" or word == b"0")
-    return plain and -(2**63) <= int(word) < 2**63
+    return _INTEGER.fullmatch(word) is not None and (len(word) <= _SHORT or -(2**63) <= int(word) < 2**63)

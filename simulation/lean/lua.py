@@ -16,7 +16,7 @@ from lupa import lua51
 from simulation.lean.commands import Words
 from simulation.lean.replies import ErrorReply, Members, Scored, Status, UnknownToLean, Written, number
 
-Call = Callable[[Words], Any]
+Execute = Callable[[Words], Any]
 """Executes one command of a script and returns its reply. Raises ErrorReply, UnknownToLean."""
 
 _NO_WORD = "ERR Lua redis lib command arguments must be strings or integers"
@@ -45,14 +45,17 @@ def _hexdigest(text: bytes) -> bytes:
 class Interpreter:
     """Lua, with everything that Redis adds to it."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
+    def __init__(self, execute: Execute) -> None:
+        self._execute = execute
         self._lua = lua51.LuaRuntime(encoding=None, unpack_returned_tuples=True, register_eval=False)
         self._unknown: UnknownToLean | None = None
         self._scripts: dict[bytes, Any] = {}
         begin = self._lua.compile((files("simulation.lean") / "prelude.lua").read_bytes())
         own = self._from_script, self._tried, self._encode, self._decode, self._sha1hex, self._refuse, _told
-        self._compile, self._run, self._json, self._where, self._status, self._failure, self._list = begin(*own)
+        made = dict(begin(*own))
+        self._compile, self._run, self._run_long = made[b"compile"], made[b"run"], made[b"run_long"]
+        self._status, self._failure, self._list = made[b"status"], made[b"failure"], made[b"list"]
+        self._json, self._where = made[b"json"], made[b"where"]
 
     def load(self, script: bytes) -> bytes:
         """Compile a script, unless it was before, and return its digest. Raises ErrorReply."""
@@ -67,14 +70,24 @@ class Interpreter:
 
     def knows(self, digest: bytes) -> bool:
         """Whether a script was loaded."""
-        return digest.lower() in self._scripts
+        return digest in self._scripts or digest.lower() in self._scripts
 
-    def run(self, digest: bytes, keys: Words, arguments: Words, protocol: int) -> Written:
-        """Run a script and return what it answers. Raises UnknownToLean."""
+    def run(self, digest: bytes, keys: int, words: Words, protocol: int) -> Written:
+        """Run a script on some words, the first of which are keys; return what it answers.
+
+        Raises ErrorReply if it was not loaded, and UnknownToLean.
+        """
+        script = self._scripts.get(digest)
+        if script is None:
+            if not self.knows(digest):
+                raise ErrorReply("NOSCRIPT No matching script. Please use EVAL.")
+            digest = digest.lower()
+            script = self._scripts[digest]
         self._unknown = None
-        table = self._lua.table_from
         try:
-            return Written(self._run(self._scripts[digest], digest, table(keys), table(arguments), protocol))
+            if len(words) > _FEW:
+                return Written(self._run_long(script, digest, protocol, keys, self._lua.table_from(words)))
+            return Written(self._run(script, digest, protocol, keys, *words))
         finally:
             if self._unknown is not None:  # whatever the script has made of it
                 raise self._unknown
@@ -88,7 +101,7 @@ class Interpreter:
                 if type(word) is not bytes:
                     words = tuple(map(_word, words))
                     break
-            reply = self._call(words)
+            reply = self._execute(words)
             kind = type(reply)
             if kind is bytes or kind is int:
                 return reply
@@ -140,7 +153,8 @@ class Interpreter:
         if kind is str:
             return value.encode()
         if kind is list:
-            return self._lua.table_from([self._as_lua(item) for item in value])
+            items = [self._as_lua(item) for item in value]
+            return self._list(*items) if len(items) <= _FEW else self._lua.table_from(items)
         if kind is dict:
             return self._lua.table_from({key.encode(): self._as_lua(item) for key, item in value.items()})
         if value is None:

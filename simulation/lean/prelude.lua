@@ -192,7 +192,11 @@ local function compile(script)
   return compiled, failure
 end
 
-local function run(script, digest, keys, arguments, protocol)
+-- Run a script on some words: first its keys, so many, then its arguments.
+local function run_long(script, digest, protocol, count, words)
+  local keys, arguments = {}, {}
+  for i = 1, count do keys[i] = words[i] end
+  for i = count + 1, #words do arguments[i - count] = words[i] end
   globals.KEYS, globals.ARGV = keys, arguments
   local done, value = xpcall(script, blamed)
   if done then return written(value, protocol) end
@@ -200,4 +204,10 @@ local function run(script, digest, keys, arguments, protocol)
   return "-" .. gsub(tostring(value.err), "[\r\n]", " ") .. " script: " .. digest .. place .. ".\r\n"
 end
 
-return compile, run, json, where, status, failure, list
+local function run(script, digest, protocol, count, ...) return run_long(script, digest, protocol, count, {...}) end
+
+return {
+  compile = compile, run = run, run_long = run_long,
+  status = status, failure = failure, list = list,
+  json = json, where = where,
+}

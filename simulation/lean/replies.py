@@ -105,7 +105,7 @@ _WRITERS: dict[type[Any], Callable[[Any, int], bytes]] = {
     type(None): _nothing,
     float: _double,
     list: _many,
-    Written: lambda reply, protocol: bytes(reply),
+    Written: lambda reply, protocol: reply,
     Status: lambda reply, protocol: b"+%b\r\n" % reply,
     ErrorReply: lambda reply, protocol: b"-%b\r\n" % reply.text,
     Members: lambda reply, protocol: _many(reply, protocol, b"~" if protocol == 3 else b"*"),

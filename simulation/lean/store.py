@@ -9,7 +9,7 @@ from typing import Any
 
 import hiredis
 
-from simulation.lean.commands import Words, command_of, execute, named, wrong_number
+from simulation.lean.commands import COMMANDS, Words, command_of, execute, named, wrong_number
 from simulation.lean.keyspace import Keyspace, is_integer
 from simulation.lean.lua import Interpreter
 from simulation.lean.replies import (
@@ -28,7 +28,6 @@ from simulation.servers import EPOCH, microseconds
 REDIS = "8.2.3"
 """The Redis whose answers are given."""
 
-_IN_SCRIPTS = frozenset({b"PUBLISH", b"PING"})
 _WHILE_LISTENING = frozenset({b"SUBSCRIBE", b"UNSUBSCRIBE", b"PING"})
 _MODULE = Pairs({b"name": b"vectorset", b"ver": 1, b"path": b"", b"args": []})
 
@@ -122,28 +121,31 @@ class LeanStore:
 
     def _from_script(self, words: Words) -> Any:
         """Execute one command of a script."""
-        if not words:
-            raise ErrorReply("ERR Please specify at least one argument for this redis lib call")
-        verb = words[0].upper()
-        if verb in _LINK_COMMANDS and verb not in _IN_SCRIPTS:
-            raise ErrorReply("ERR This Redis command is not allowed from script")
-        reply = self._executed(verb, words)
+        found = COMMANDS.get(words[0]) if words else None
+        if found is not None and found.least <= len(words) <= found.most:
+            reply = found.execute(self.space, words)
+        else:
+            reply = self._otherwise(words)
         if self.inside is not None:
             self.inside.append((words, reply))
         return reply
 
-    def _executed(self, verb: bytes, words: Words) -> Any:
-        match verb:
-            case b"PUBLISH":
+    def _otherwise(self, words: Words) -> Any:
+        """Execute a command of a script that is not about the data, is spelled otherwise or cannot be executed."""
+        if not words:
+            raise ErrorReply("ERR Please specify at least one argument for this redis lib call")
+        match words[0].upper():
+            case b"PUBLISH" if len(words) == 3:
                 return self.publish(words)
-            case b"PING":
-                return words[1] if len(words) > 1 else PONG
+            case b"PING" if len(words) == 1:
+                return PONG
+            case verb if verb in _LINK_COMMANDS:
+                raise ErrorReply("ERR This Redis command is not allowed from script")
         try:
-            return execute(self.space, words)
-        except ErrorReply as error:
-            if error.text.startswith(b"ERR wrong number of arguments"):
-                raise ErrorReply("ERR Wrong number of args calling Redis command from script") from None
-            raise
+            found = command_of(words)
+        except ErrorReply:
+            raise ErrorReply("ERR Wrong number of args calling Redis command from script") from None
+        return found.execute(self.space, words)
 
 
 class LeanLink:
@@ -207,7 +209,9 @@ class LeanLink:
         return write(reply, self.protocol)
 
     def _execute(self, words: Words) -> Any:
-        own = _LINK_COMMANDS.get(words[0]) or _LINK_COMMANDS.get(words[0].upper())
+        own = _LINK_COMMANDS.get(words[0])
+        if own is None and words[0] not in COMMANDS:
+            own = _LINK_COMMANDS.get(words[0].upper())
         if self._queue is not None and own not in _AT_ONCE:
             if own is None:
                 command_of(words)
@@ -220,15 +224,11 @@ class LeanLink:
         return execute(self._store.space, words) if own is None else own(self, words)
 
     def _eval(self, words: Words) -> Any:
-        keys, arguments = _keys_and_arguments(words)
-        return self._store.scripts.run(self._store.scripts.load(words[1]), keys, arguments, self.protocol)
+        keys = _keys(words)
+        return self._store.scripts.run(self._store.scripts.load(words[1]), keys, words[3:], self.protocol)
 
     def _evalsha(self, words: Words) -> Any:
-        keys, arguments = _keys_and_arguments(words)
-        digest = words[1].lower()
-        if not self._store.scripts.knows(digest):
-            raise ErrorReply("NOSCRIPT No matching script. Please use EVAL.")
-        return self._store.scripts.run(digest, keys, arguments, self.protocol)
+        return self._store.scripts.run(words[1], _keys(words), words[3:], self.protocol)
 
     def _script(self, words: Words) -> Any:
         if len(words) < 2:
@@ -345,7 +345,8 @@ class LeanLink:
         raise UnknownToLean(" ".join(word.decode("utf-8", "backslashreplace") for word in words[:2]))
 
 
-def _keys_and_arguments(words: Words) -> tuple[Words, Words]:
+def _keys(words: Words) -> int:
+    """Return how many keys a request for a script names."""
     if len(words) < 3:
         raise wrong_number(words[0])
     if not is_integer(words[2]):
@@ -355,7 +356,7 @@ def _keys_and_arguments(words: Words) -> tuple[Words, Words]:
         raise ErrorReply("ERR Number of keys can't be greater than number of args")
     if count < 0:
         raise ErrorReply("ERR Number of keys can't be negative")
-    return words[3 : 3 + count], words[3 + count :]
+    return count
 
 
 _LINK_COMMANDS: dict[bytes, Callable[[LeanLink, Words], Any]] = {
