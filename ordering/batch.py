@@ -18,7 +18,7 @@ from ordering.drain import Drain, Handler
 from ordering.leases import Grant, current_grant
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
-from ordering.terms import digest_of, id_of, leader_of, order_of, payload_of, rules_of
+from ordering.terms import digest_of, id_of, leader_of, order_of, rules_of
 
 Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
 """What became of an event. `handled`, `parked` and `seen` are to be acknowledged; others are to be offered again."""
@@ -37,15 +37,12 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
     """
     outcomes: dict[int, Outcome] = {}
     order = _leaders_first(events)
-    tokens = [ordering._token() for _ in order]
-    asked = [
-        (*ordering._asked(events[i], token), payload_of(events[i])) for i, token in zip(order, tokens, strict=True)
-    ]
-    replies = await ordering._call("begin_many", json.dumps(asked), rules_of(ordering.policy))
+    asked = [ordering._asked(events[i], ordering._token()) for i in order]
+    replies = await ordering._call("begin_many", *rules_of(ordering.policy), json.dumps(asked))
     grants: list[tuple[int, Grant]] = []
     drains: list[tuple[str, str]] = []
-    for i, token, reply in zip(order, tokens, replies, strict=True):
-        answer, grant = ordering._answered(events[i], token, words(reply))
+    for i, one, reply in zip(order, asked, replies, strict=True):
+        answer, grant = ordering._answered(events[i], one, words(reply))
         if grant is not None:
             grants.append((i, grant))
             continue
@@ -110,7 +107,7 @@ async def _complete(
     ask = partial(
         ordering._record,
         [grant for _, grant in pairs],
-        partial(ordering._call, "complete_many", fields, rules_of(ordering.policy)),
+        partial(ordering._call, "complete_many", *rules_of(ordering.policy), fields),
     )
     replies = await brought_to_its_end(ask)
     waiting = []

@@ -6,13 +6,12 @@ completes the event, and has `drain.py` go on with what the event has released. 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ordering.drain import Drain, Handler
@@ -25,6 +24,7 @@ from ordering.errors import (
 )
 from ordering.events import ReceivedEvent
 from ordering.leases import Desk, Grant, Keeper, current_grant, desk_of
+from ordering.lines import Ask, Word, asking
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
 from ordering.shielding import REFUSALS, asked_until_answered, brought_to_its_end, passes
@@ -36,7 +36,6 @@ from ordering.terms import (
     milliseconds,
     occurred_at,
     order_of,
-    payload_of,
     rules_of,
 )
 from ordering.tokens import unique_token
@@ -50,6 +49,21 @@ _UNRECORDED = (
     "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
     "See to it that Redis takes writes, and that the effect is one that may be repeated"
 )
+
+
+class Asked(NamedTuple):
+    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
+
+    identity: str
+    token: str
+    claim: str
+    leader: str
+    occurred: str
+    received: str
+    digest: str
+    """That of the leader."""
+    payload: str
+    """What the event says, if it may have to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +122,12 @@ class CausalOrdering:
     def _key(self, name: str) -> str:
         return f"{{{self.scope}}}:{name}"
 
-    async def _call(self, name: str, *args: str | int | bytes) -> Any:
-        return await call(self.redis, self.scripts(name), self._key("waitlist"), *args)
+    @cached_property
+    def _ask(self) -> Ask:
+        return asking(self.redis)
+
+    async def _call(self, name: str, *args: Word) -> Any:
+        return await call(self._ask, self.scripts(name), self._key("waitlist"), *args)
 
     # -- one step at a time ----------------------------------------------------------------------------------
 
@@ -213,11 +231,10 @@ class CausalOrdering:
         leader, own = leader_of(event), self._own_grant(event)
         if not leader:
             return
-        fields = json.dumps(self._asked(event, own.token if own else self._token(), keeps_claim=True))
+        asked = self._asked(event, own.token if own else self._token(), keeps_claim=True)
 
         async def ask(patient: bool) -> list[str]:
-            rules = rules_of(self.policy)
-            return words(await self._call("wait", fields, payload_of(event), rules, int(patient)))
+            return words(await self._call("wait", *rules_of(self.policy), *asked, int(patient)))
 
         patience = self.policy.lease.total_seconds() / 2
         answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)
@@ -272,8 +289,8 @@ class CausalOrdering:
         if depth > self.policy.max_depth:
             self._log(logging.WARNING, event, "has exceeded the maximum recursion depth %s", self.policy.max_depth)
             raise self.errors.depth(event)
-        leader = leader_of(event)
         answer, grant = await self._begin(event)
+        leader = leader_of(event)
         queue = self._desk.queues.pop(leader, "")
         if grant is None:
             await self._refuse(handler, event, answer, depth)
@@ -317,26 +334,23 @@ class CausalOrdering:
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
         if id_of(event) in self._desk.active:
             return "held", None
-        token = self._token()
-        asked = json.dumps(self._asked(event, token))
-        mode = "causal" if causal else "alone"
-        ask = partial(self._call, "begin", asked, payload_of(event), rules_of(self.policy), mode)
+        asked = self._asked(event, self._token())
+        ask = partial(self._call, "begin", *rules_of(self.policy), *asked, "causal" if causal else "alone")
 
         async def give_back(reply: Any) -> None:
-            grant = self._answered(event, token, words(reply))[1]
-            queue = self._desk.queues.pop(leader_of(event), "")
+            grant = self._answered(event, asked, words(reply))[1]
+            queue = self._desk.queues.pop(asked.leader, "")
             if grant is not None:
                 await self._fail(grant, counts=False)
             if queue:
-                await self._abandon(leader_of(event))
+                await self._abandon(asked.leader)
 
-        return self._answered(event, token, words(await brought_to_its_end(ask, give_back)))
+        return self._answered(event, asked, words(await brought_to_its_end(ask, give_back)))
 
-    def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> tuple[str, ...]:
-        """Return what the scripts must know about an event to decide about it."""
+    def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> Asked:
         identity, leader, desk = id_of(event), leader_of(event), self._desk
         claim = desk.claims.get(identity, "") if keeps_claim else desk.claims.pop(identity, "")
-        return (
+        return Asked(
             identity,
             token,
             claim or desk.queues.get(leader, ""),
@@ -344,14 +358,15 @@ class CausalOrdering:
             str(occurred_at(event)),
             str(self._received(event)),
             digest_of(leader) if leader else "",
+            event.model_dump_json() if leader else "",
         )
 
-    def _answered(self, event: Any, token: str, reply: list[str]) -> tuple[str, Grant | None]:
+    def _answered(self, event: Any, asked: Asked, reply: list[str]) -> tuple[str, Grant | None]:
         if reply[0] != "granted":
             return " ".join(reply), None
         if len(reply) == 3:
-            self._desk.queues[leader_of(event)] = reply[2]
-        return "granted", Grant(event, id_of(event), token, int(reply[1]), self._desk)
+            self._desk.queues[asked.leader] = reply[2]
+        return "granted", Grant(event, asked.identity, asked.token, int(reply[1]), self._desk)
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -417,9 +432,10 @@ class CausalOrdering:
         """Record that an event was handled; take the next one under the token `following`, if there is such a token."""
         identity = grant.identity
         leader, drain = queues[-1] if queues else ("", "")
-        event = json.dumps((identity, grant.token, digest_of(identity), leader, drain, following))
+        event = (identity, grant.token, digest_of(identity), leader, drain, following)
+        ask = partial(self._call, "complete", *rules_of(self.policy), *event)
         try:
-            return await self._record((grant,), partial(self._call, "complete", event, rules_of(self.policy)), queues)
+            return await self._record((grant,), ask, queues)
         finally:
             self._desk.active.pop(identity, None)
 

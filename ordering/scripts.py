@@ -16,6 +16,8 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from ordering.lines import Ask, Word
+
 _STEP = re.compile(r"^local function (\w+)", re.MULTILINE)
 _HEADER = re.compile(r"^-- (keys|args|returns): (.*)$", re.MULTILINE)
 
@@ -63,15 +65,15 @@ def _with_what_it_needs(own: str, shared: str) -> str:
     return shared[:end] + text
 
 
-async def call(redis: Any, verb: Script, waitlist: str, *args: str | int | bytes) -> Any:
+async def call(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:
     """Run a script. Raises TypeError if the arguments are not those that its header declares."""
     declared = verb.args
     if len(args) != len(declared) and not (declared[-1].endswith("...") and len(args) >= len(declared) - 1):
         raise TypeError(f"{verb.name} takes {' '.join(declared)}, not {len(args)} arguments")
     try:
-        reply = await redis.evalsha(verb.digest, 1, waitlist, *args)
+        reply = await ask("EVALSHA", verb.digest, 1, waitlist, *args)
     except NoScriptError:
-        reply = await redis.eval(verb.text, 1, waitlist, *args)
+        reply = await ask("EVAL", verb.text, 1, waitlist, *args)
     return reply
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from calendar import timegm
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -28,21 +27,14 @@ def leader_of(event: Any) -> str:
     return str(event.follows) if is_follower(event) else ""
 
 
-def payload_of(event: Any) -> str:
-    """Return what an event says, if it may have to be kept."""
-    return str(event.model_dump_json()) if is_follower(event) else ""
-
-
 @lru_cache(maxsize=16)
-def rules_of(policy: Policy) -> str:
+def rules_of(policy: Policy) -> tuple[int, int, int, int]:
     """Return a policy's numbers, as the scripts read them."""
-    return json.dumps(
-        [
-            milliseconds(policy.lookback),
-            milliseconds(policy.lease),
-            milliseconds(policy.retention),
-            milliseconds(policy.memory),
-        ]
+    return (
+        milliseconds(policy.lookback),
+        milliseconds(policy.lease),
+        milliseconds(policy.retention),
+        milliseconds(policy.memory),
     )
 
 

@@ -1,15 +1,14 @@
 -- Mark an event as handled, release what waits for it, and hand out the next event of the closure.
 -- keys: waitlist
--- args: event rules
+-- args: lookback lease retention memory id token digest leader drain next
 -- returns: lost | done left | next left id fence payload leader | missing left id leader
--- `event` is the JSON array [id, token, digest, leader, drain, next]; `rules` as for `begin`.
 -- `leader` and `drain` name a queue that the caller already drains, to go on with if nothing waits for this event;
 -- `left` is "1" if something is left in it, "0" if that drain is over.
-local event, rules = cjson.decode(ARGV[1]), read_rules(ARGV[2], true)
-local id, token, leader, drain, next_token = event[1], event[2], event[4], event[5], event[6]
+local rules = read_rules(true)
+local id, token, digest, leader, drain, next_token = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local lease, keep = rules.lease, rules.keep
 
-local word = mark_seen(id, token, event[3], rules.retention, rules.memory)
+local word = mark_seen(id, token, digest, rules.retention, rules.memory)
 if word == "lost" then return {"lost"} end
 if word == "again" then
   -- The reply to this very completion was lost: what it handed out is still leased under the next token.

@@ -26,8 +26,10 @@ local function holder(id) return parse_lease(redis.call("GET", key("processing:"
 -- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
 -- last one is lost, and the clock of whoever takes over is behind by more than the time that has passed since.
 local function next_fence(keep)
-  local last = tonumber(redis.call("GET", key("fence")) or 0)
-  local fence = string.format("%.0f", math.max(now_us, last + 1))
+  local fence = string.format("%.0f", now_us)
+  local last = tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
+  if last < now_us then return fence end
+  fence = string.format("%.0f", last + 1)
   redis.call("SET", key("fence"), fence, "PX", keep)
   return fence
 end
@@ -40,8 +42,10 @@ local function is_live(set, id)
 end
 
 -- Tell whoever waits for the end of an event's handling, however it ended. Who may not publish has them look by themselves.
+local function publish_end(id) redis.pcall("PUBLISH", key("ended:" .. id), "1") end
+
 local function tell_ended(id)
-  if redis.call("DEL", key("watched:" .. id)) == 1 then redis.pcall("PUBLISH", key("ended:" .. id), "1") end
+  if redis.call("DEL", key("watched:" .. id)) == 1 then publish_end(id) end
 end
 
 -- Forget everything about a parked event but its mark.
@@ -185,14 +189,15 @@ end
 
 -- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost".
 local function mark_seen(id, token, digest, retention, memory)
-  local state = redis.call("MGET", key("seen:" .. id), key("processing:" .. id))
+  local seen, processing, watched = key("seen:" .. id), key("processing:" .. id), key("watched:" .. id)
+  local state = redis.call("MGET", seen, processing, watched)
   if state[1] then return state[1] == token and "again" or "lost" end
   local owner = parse_lease(state[2])
   if owner and owner ~= token then return "lost" end
-  redis.call("SET", key("seen:" .. id), token, "PX", retention)
+  redis.call("SET", seen, token, "PX", retention)
   remember(digest, memory)
-  redis.call("DEL", key("processing:" .. id), key("tried:" .. id))
-  tell_ended(id)
+  redis.call("DEL", processing, key("tried:" .. id), watched)
+  if state[3] then publish_end(id) end
   forget_if_parked(id)
   return "done"
 end
@@ -215,20 +220,22 @@ local function handed_before(token)
   return answer[5] and answer or nil
 end
 
--- An event as a request names it: [id, token, claim, leader, occurred, received, digest of the leader]; all text.
-local function read_event(fields, payload)
+-- An event as a request names it, from some word on: id, token, claim, leader, occurred, received, digest of the leader,
+-- payload; all text.
+local function read_event(words, first)
   return {
-    id = fields[1], token = fields[2], claim = fields[3], leader = fields[4], occurred = fields[5],
-    received = tonumber(fields[6]), digest = fields[7], payload = payload,
+    id = words[first], token = words[first + 1], claim = words[first + 2], leader = words[first + 3],
+    occurred = words[first + 4], received = tonumber(words[first + 5]), digest = words[first + 6],
+    payload = words[first + 7],
   }
 end
 
--- The policy's numbers, in milliseconds: [lookback, lease, retention, memory].
-local function read_rules(json, causal)
-  local numbers = cjson.decode(json)
+-- The policy's numbers, in milliseconds, with which a request begins: lookback, lease, retention, memory.
+local function read_rules(causal)
+  local retention = tonumber(ARGV[3])
   return {
-    lookback = numbers[1], lease = numbers[2], retention = numbers[3], keep = numbers[3], memory = numbers[4],
-    causal = causal,
+    lookback = tonumber(ARGV[1]), lease = tonumber(ARGV[2]), retention = retention, keep = retention,
+    memory = tonumber(ARGV[4]), causal = causal,
   }
 end
 

@@ -1,10 +1,10 @@
 -- Say whether what an event follows lets it be handled now. If not, it is parked; unless somebody is handling its leader,
 -- and whoever asks has time: then the end of that is published. An event that is parked is in nobody's hands.
 -- keys: waitlist
--- args: event payload rules patient
+-- args: lookback lease retention memory id token claim leader occurred received digest payload patient
 -- returns: ready | seen | waiting ms | parked
--- `event` and `rules` as for `begin`; the token is that of the caller's own lease on the event, if there is one.
-local e, rules = read_event(cjson.decode(ARGV[1]), ARGV[2]), read_rules(ARGV[3], true)
+-- The token is that of the caller's own lease on the event, if there is one.
+local e, rules = read_event(ARGV, 5), read_rules(true)
 -- A claim is the caller's if it still stands, or if the caller's lease came of it.
 local claimant = redis.call("HGET", key("claimants"), e.id)
 local forced = claimant == e.claim .. "!" or claimant == e.token .. "!"
@@ -27,7 +27,7 @@ elseif is_overdue(e, rules, mine) and not is_expected(e.leader) then
 end
 
 local left = redis.call("PTTL", key("processing:" .. e.leader))
-if left > 0 and ARGV[4] == "1" then
+if left > 0 and ARGV[13] == "1" then
   redis.call("SET", key("watched:" .. e.leader), "1", "PX", left + rules.lease)
   return {"waiting", left}
 end

@@ -137,7 +137,7 @@ BEGIN = (
         planted="fencing tokens do not grow: every holder gets the first one",
         scenario="paused-holder.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, "math.max(now_us, last + 1)", "2"),),
+        edits=(Edit(SHARED, 'local fence = string.format("%.0f", now_us)', 'local fence = "2"'),),
     ),
     Mutant(
         name="order-of-arrival",
