@@ -22,6 +22,7 @@ from contextvars import Context, ContextVar, copy_context
 from heapq import heapify, heappop
 from itertools import count
 from typing import Any, Protocol, TypeVar, TypeVarTuple
+from weakref import WeakSet
 
 import simpy
 from simpy.core import EmptySchedule
@@ -173,6 +174,8 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         self._closed = False
         self._running = False
         self._generators: set[Any] = set()
+        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        """Those of this loop; asyncio knows those of every loop that is still in memory."""
 
     # -- time ------------------------------------------------------------------------------------------------
 
@@ -287,7 +290,9 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         **_: Any,
     ) -> asyncio.Task[T]:
         """Return a new task that runs the coroutine on this loop."""
-        return _Task(coro, loop=self, name=name, context=context)
+        task = _Task(coro, loop=self, name=name, context=context)
+        self._tasks.add(task)
+        return task
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run the function now: a thread would bring a clock and a schedule of its own."""
@@ -372,7 +377,9 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         self.network = None
         with _silence(), _nobody_running():
             quiet = True
-            for task in asyncio.all_tasks(self):
+            for task in list(self._tasks):
+                if task.done():
+                    continue
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 quiet &= _end(task.get_coro())
             self._generators.clear()

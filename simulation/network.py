@@ -130,7 +130,7 @@ class Network:
         self.faults: list[PacketFault] = []
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Whoever waits for certain packets: each is shown every packet and its fate, and may change that."""
-        self.gate: Gate = lambda consumer: True
+        self.gate: Gate = _anybody
         self.refused: Callable[[StoreUnavailable], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
         self.scripts = Scripts()
@@ -223,6 +223,8 @@ class Network:
             wire.link.close()
         self._wires.clear()
         self._listening.clear()
+        # Whoever keeps a connection beyond the run must not keep all of its world.
+        self.faults, self.triggers, self.gate, self.refused = [], [], _anybody, _raise
 
 
 class Wire(asyncio.Transport):
@@ -484,6 +486,10 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
+
+
+def _anybody(consumer: str) -> bool:
+    return True
 
 
 def _raise(error: StoreUnavailable) -> None:

@@ -227,30 +227,53 @@ def _strlen(space: Keyspace, words: Words) -> int:
 
 
 @command("SET", least=3)
-def _set(space: Keyspace, words: Words) -> Status | None:
-    key, condition, lasts, keep = words[1], b"", None, False
+def _set(space: Keyspace, words: Words) -> Status | bytes | None:
+    how = _setting(words) if len(words) > 3 else _PLAIN
+    key = words[1]
+    before = space.get(key, bytes) if how.get else None
+    if how.condition and (space.look(key) is None) is not (how.condition == b"NX"):
+        return before
+    deadline = space.deadline(key) if how.keep and space.look(key) is not None else None
+    space.put(key, words[2])
+    if how.lasts is not None:
+        deadline = space.milliseconds + how.lasts
+    if deadline is not None:
+        space.expire(key, deadline)
+    return before if how.get else OK
+
+
+@dataclass(slots=True)
+class _Setting:
+    """The options of SET."""
+
+    condition: bytes = b""
+    lasts: int | None = None
+    """Milliseconds."""
+    keep: bool = False
+    get: bool = False
+
+
+_PLAIN = _Setting()
+
+
+def _setting(words: Words) -> _Setting:
+    how = _Setting()
     options = iter(words[3:])
     for word in options:
         match option := word.upper():
-            case b"NX" | b"XX" if not condition:
-                condition = option
-            case b"PX" | b"EX" if lasts is None and not keep:
-                lasts = _lasts(option, next(options, None))
-            case b"KEEPTTL" if lasts is None:
-                keep = True
-            case b"GET" | b"EXAT" | b"PXAT" | b"IFEQ" | b"IFNE" | b"IFDEQ" | b"IFDNE":
+            case b"NX" | b"XX" if not how.condition:
+                how.condition = option
+            case b"PX" | b"EX" if how.lasts is None and not how.keep:
+                how.lasts = _lasts(option, next(options, None))
+            case b"KEEPTTL" if how.lasts is None:
+                how.keep = True
+            case b"GET":
+                how.get = True
+            case b"EXAT" | b"PXAT" | b"IFEQ" | b"IFNE" | b"IFDEQ" | b"IFDNE":
                 raise unknown_option(words, word)
             case _:
                 raise ErrorReply(SYNTAX)
-    if condition and (space.look(key) is None) is not (condition == b"NX"):
-        return None
-    before = space.deadline(key) if keep and space.look(key) is not None else None
-    space.put(key, words[2])
-    if lasts is not None:
-        space.expire(key, space.milliseconds + lasts)
-    elif before is not None:
-        space.expire(key, before)
-    return OK
+    return how
 
 
 def _lasts(unit: bytes, word: bytes | None) -> int:
