@@ -362,7 +362,8 @@ class Wire(asyncio.Transport):
         if not fate.deliver or not reachable:
             self.reset(ConnectionResetError("the connection was lost"))
             return
-        self._trace("command", commands=packet.commands)
+        if network.trace is not None:
+            self._trace("command", commands=packet.commands)
         try:
             reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
         except StoreUnavailable as error:
@@ -438,12 +439,13 @@ class Wire(asyncio.Transport):
         if not self._reading:
             self._unread.append(data)
             return
-        self._trace("reply", reply=data.decode("utf-8", "backslashreplace"))
+        if self._network.trace is not None:
+            self._trace("reply", reply=data.decode("utf-8", "backslashreplace"))
         self._protocol.data_received(data)
 
     def _trace(self, kind: str, **details: Any) -> None:
-        if self._network.trace is not None:
-            self._network.trace(kind, self.consumer, {**details, "connection": self.connection})
+        assert self._network.trace is not None
+        self._network.trace(kind, self.consumer, {**details, "connection": self.connection})
 
     # -- what asyncio asks of a transport --------------------------------------------------------------------
 
