@@ -91,6 +91,8 @@ class Output:
         for line in self._searched(outcome):
             write(f"  {line}")
         self._violations(outcome)
+        if outcome.witness:
+            write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):

@@ -121,13 +121,15 @@ class LeanStore:
 
     def _from_script(self, words: Words) -> Any:
         """Execute one command of a script."""
+        if self.inside is not None:
+            self.inside.append((words, Ellipsis))  # in case that it ends in an error
         found = COMMANDS.get(words[0]) if words else None
         if found is not None and found.least <= len(words) <= found.most:
             reply = found.execute(self.space, words)
         else:
             reply = self._otherwise(words)
         if self.inside is not None:
-            self.inside.append((words, reply))
+            self.inside[-1] = words, reply
         return reply
 
     def _otherwise(self, words: Words) -> Any:
@@ -313,8 +315,7 @@ class LeanLink:
                 raise ErrorReply("ERR Protocol version is not an integer or out of range")
             if int(words[1]) not in (2, 3):
                 raise ErrorReply("NOPROTO unsupported protocol version")
-            if len(words) > 2:
-                raise UnknownToLean("HELLO with options")
+            self._check_greeting(words[2:])
             self.protocol = int(words[1])
         return Pairs(
             {
@@ -327,6 +328,18 @@ class LeanLink:
                 b"modules": [_MODULE],
             }
         )
+
+    def _check_greeting(self, options: Words) -> None:
+        """Refuse all options of HELLO but those that make no difference here."""
+        rest = list(options)
+        while rest:
+            match rest:
+                case [option, b"default", _, *after] if option.upper() == b"AUTH":
+                    rest = after
+                case [option, _, *after] if option.upper() == b"SETNAME":
+                    rest = after
+                case _:
+                    raise UnknownToLean("HELLO with other options than AUTH default and SETNAME")
 
     def _auth(self, words: Words) -> Any:
         if len(words) == 3 and words[1] == b"default":
