@@ -515,7 +515,7 @@ def _zcard(space: Keyspace, words: Words) -> int:
 @command("ZRANGE", least=4)
 def _zrange(space: Keyspace, words: Words) -> list[Any]:
     wanted = _range_of(words, 2)
-    return _answered(wanted.chosen(space.get(words[1], SortedSet)), wanted.with_scores)
+    return _answered(wanted.chosen(space, words[1]), wanted.with_scores)
 
 
 @command("ZRANGEBYSCORE", least=4)
@@ -523,7 +523,7 @@ def _zrangebyscore(space: Keyspace, words: Words) -> list[Any]:
     wanted = _range_of(words, 2)
     if wanted.by_score:
         raise ErrorReply(SYNTAX)
-    chosen = replace(wanted, by_score=True).chosen(space.get(words[1], SortedSet))
+    chosen = replace(wanted, by_score=True).chosen(space, words[1])
     return _answered(chosen, wanted.with_scores)
 
 
@@ -532,7 +532,7 @@ def _zrangestore(space: Keyspace, words: Words) -> int:
     wanted = _range_of(words, 3)
     if wanted.with_scores:
         raise ErrorReply(SYNTAX)
-    chosen = wanted.chosen(space.get(words[2], SortedSet))
+    chosen = wanted.chosen(space, words[2])
     if space.look(words[1]) is not None:
         space.remove(words[1])
     if chosen:
@@ -542,8 +542,8 @@ def _zrangestore(space: Keyspace, words: Words) -> int:
 
 @command("ZREMRANGEBYSCORE", least=4, most=4)
 def _zremrangebyscore(space: Keyspace, words: Words) -> int:
+    chosen = _Range(words[2], words[3], by_score=True).chosen(space, words[1])
     found = space.get(words[1], SortedSet)
-    chosen = _Range(words[2], words[3], by_score=True).chosen(found)
     if found is not None:
         for _, member in chosen:
             found.discard(member)
@@ -561,17 +561,19 @@ class _Range:
     with_scores: bool = False
     limit: tuple[int, int] | None = None
 
-    def chosen(self, found: SortedSet | None) -> list[tuple[float, bytes]]:
-        """Return the members, with their scores."""
+    def chosen(self, space: Keyspace, key: bytes) -> list[tuple[float, bytes]]:
+        """Return the members of a key that are asked for, with their scores."""
         if self.by_score:
-            return self._by_score(found)
+            return self._by_score(space, key)
         if self.limit is not None:
             raise ErrorReply("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
         places = _integer(self.first), _integer(self.last)
+        found = space.get(key, SortedSet)
         return [] if found is None else _between(found.ordered, *places)
 
-    def _by_score(self, found: SortedSet | None) -> list[tuple[float, bytes]]:
+    def _by_score(self, space: Keyspace, key: bytes) -> list[tuple[float, bytes]]:
         (low, after), (high, before) = _bound(self.first), _bound(self.last)
+        found = space.get(key, SortedSet)
         if found is None:
             return []
         start = (bisect_right if after else bisect_left)(found.ordered, low, key=_score)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from math import isnan
+from fractions import Fraction
+from math import isnan, ulp
 from typing import Any
 
 from simulation.servers import StoreUnavailable
 
 _REPR = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?")
 _SURE_DIGITS = 15
+_NEAR = Fraction(24, 100)
+"""How far a decimal may be from the double that it stands for, in units of its last place, to be sure of it."""
 _WHOLE = 2**63
 
 
@@ -128,7 +131,8 @@ def number(value: float) -> bytes:
     if rest == "0":
         rest = ""
     digits = (whole + rest).lstrip("0")
-    if len(digits) > _SURE_DIGITS:  # Redis's algorithm may then find another that is read back the same
+    if len(digits) > _SURE_DIGITS or abs(Fraction(repr(value)) - Fraction(value)) > _NEAR * Fraction(ulp(value)):
+        # Redis's algorithm, Grisu, may then settle for another decimal that is read back the same.
         raise UnknownToLean(f"how Redis writes the number {value!r}")
     stripped = digits.rstrip("0")
     power = exponent - len(rest) + len(digits) - len(stripped)
