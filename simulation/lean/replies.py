@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from fractions import Fraction
-from math import isnan, ulp
+from math import copysign, isnan, ulp
 from typing import Any
 
 from simulation.servers import StoreUnavailable
@@ -121,7 +121,7 @@ _WRITERS: dict[type[Any], Callable[[Any, int], bytes]] = {
 def number(value: float) -> bytes:
     """Return a double as Redis writes it: the shortest decimal that is read back as the same double."""
     if value.is_integer() and abs(value) < _WHOLE:
-        return b"%d" % value
+        return b"%d" % value if value or copysign(1, value) > 0 else b"-0"
     found = _REPR.fullmatch(repr(value))
     if found is None:
         if isnan(value):  # how it is written depends on its sign
