@@ -1,6 +1,6 @@
 """The engine beside the original, on the same redis-server in the same run: events a second, round trips, commands.
 
-    python benchmarks/engine.py [--events 5000] [--consumers 1]
+    python benchmarks/engine.py [--events 5000] [--consumers 1] [--turns 3]
 
 Real time, a real server on a socket, handlers that do nothing: the ordering alone is measured. Quote the ratios.
 """
@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -53,33 +54,6 @@ def workload(shape: str, count: int, event_type: type[Any]) -> list[Any]:
             links.append(one)
         made += reversed(links) if shape == "reversed" else links
     return made
-
-
-class Counting:
-    """A client that counts its round trips."""
-
-    def __init__(self, address: str) -> None:
-        self.client = redis.asyncio.Redis(unix_socket_path=address, decode_responses=True, protocol=2)
-        self.trips = 0
-        execute, pipeline = self.client.execute_command, self.client.pipeline
-
-        async def counted(*args: Any, **options: Any) -> Any:
-            self.trips += 1
-            return await execute(*args, **options)
-
-        def counted_pipeline(*args: Any, **options: Any) -> Any:
-            pipe = pipeline(*args, **options)
-            run = pipe.execute
-
-            async def execute_pipe(*a: Any, **o: Any) -> Any:
-                self.trips += bool(pipe.command_stack)
-                return await run(*a, **o)
-
-            pipe.execute = execute_pipe
-            return pipe
-
-        self.client.execute_command = counted  # type: ignore[method-assign]
-        self.client.pipeline = counted_pipeline  # type: ignore[method-assign]
 
 
 Consume = Callable[[list[Any]], Awaitable[None]]
@@ -140,43 +114,56 @@ def one_by_one(handler: Any, early: type[Exception]) -> Consume:
 
 async def measure(make: Any, address: str, shape: str, count: int, consumers: int) -> Measured:
     """Run one workload through one engine; chains are dealt to the consumers whole."""
-    clients = [Counting(address) for _ in range(consumers)]
-    made = [make(counting.client) for counting in clients]
+    clients = [client_of(address) for _ in range(consumers)]
+    made = [make(client) for client in clients]
     events = workload(shape, count, made[0][1])
     chains = [events[i : i + CHAIN] for i in range(0, len(events), CHAIN)]
     shares = [[event for chain in chains[i::consumers] for event in chain] for i in range(consumers)]
-    control = redis.asyncio.Redis(unix_socket_path=address)
-    await asyncio.gather(*(consume(events[:0]) for consume, _ in made))
-    before = (await control.info("stats"))["total_commands_processed"]
-    calls = await control.info("commandstats")
+    control = client_of(address)
+    before = await control.info("everything")
     started = time.perf_counter()
     await asyncio.gather(*(consume(share) for (consume, _), share in zip(made, shares, strict=True)))
     elapsed = time.perf_counter() - started
-    after = await control.info("commandstats")
-    executed = sum(v["calls"] - calls.get(k, {"calls": 0})["calls"] for k, v in after.items() if "info" not in k)
-    assert before >= 0
-    for counting in clients:
-        await counting.client.aclose()
+    after = await control.info("everything")
+    for client in clients:
+        await client.aclose()
     await control.flushall()
     await control.aclose()
-    return Measured(len(events) / elapsed, sum(c.trips for c in clients) / len(events), executed / len(events))
+    reads = after["total_reads_processed"] - before["total_reads_processed"]
+    return Measured(len(events) / elapsed, reads / len(events), (calls(after) - calls(before)) / len(events))
 
 
-async def compare(address: str, count: int, consumers: int) -> None:
-    """Print the table."""
+def client_of(address: str) -> Any:
+    """Return a client as its users make it."""
+    return redis.asyncio.Redis(unix_socket_path=address, decode_responses=True)
+
+
+def calls(info: dict[str, Any]) -> int:
+    """Return how many commands a server has executed, those inside of scripts included."""
+    kinds = {name: told for name, told in info.items() if name.startswith("cmdstat_") and "info" not in name}
+    return sum(told["calls"] for told in kinds.values())
+
+
+async def compare(address: str, count: int, consumers: int, turns: int) -> None:
+    """Print the table: of each engine the median of its turns, which the engines take one after the other."""
     engines = {"prefect 0.3.0": prefect, "ordering": native, "ordering, batches": batched}
     print(f"{count:,} events, {consumers} consumer(s); handlers that do nothing; Python {sys.version.split()[0]}\n")
-    print("| workload | engine | events a second | ratio | round trips an event | server commands an event |")
-    print("|---|---|---:|---:|---:|---:|")
+    print(
+        "| workload | engine | events a second | ratio | from – to | round trips an event | server commands an event |"
+    )
+    print("|---|---|---:|---:|---:|---:|---:|")
     for shape in ("in-order", "reversed", "independent"):
-        base = 0.0
-        for name, make in engines.items():
-            runs = [await measure(make, address, shape, count, consumers) for _ in range(3)]
-            best = sorted(runs, key=lambda run: run.rate)[1]
-            base = base or best.rate
+        runs: dict[str, list[Measured]] = {name: [] for name in engines}
+        for _ in range(turns):
+            for name, make in engines.items():
+                runs[name].append(await measure(make, address, shape, count, consumers))
+        base = [run.rate for run in runs["prefect 0.3.0"]]
+        for name, measured in runs.items():
+            ratios = sorted(run.rate / rate for run, rate in zip(measured, base, strict=True))
+            last = measured[-1]
             print(
-                f"| {shape} | {name} | {best.rate:,.0f} | {best.rate / base:.1f} "
-                f"| {best.round_trips:.2f} | {best.commands:.1f} |",
+                f"| {shape} | {name} | {median(run.rate for run in measured):,.0f} | {median(ratios):.1f} "
+                f"| {ratios[0]:.1f} – {ratios[-1]:.1f} | {last.round_trips:.2f} | {last.commands:.1f} |",
                 flush=True,
             )
 
@@ -186,9 +173,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=5_000)
     parser.add_argument("--consumers", type=int, default=1)
+    parser.add_argument("--turns", type=int, default=3, help="how often each engine is measured")
     given = parser.parse_args()
     with running_server() as address:
-        asyncio.run(compare(address, given.events, given.consumers))
+        asyncio.run(compare(address, given.events, given.consumers, given.turns))
 
 
 if __name__ == "__main__":

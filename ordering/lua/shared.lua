@@ -189,16 +189,19 @@ end
 
 -- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost".
 local function mark_seen(id, token, digest, retention, memory)
-  local seen, processing, watched = key("seen:" .. id), key("processing:" .. id), key("watched:" .. id)
-  local state = redis.call("MGET", seen, processing, watched)
+  local seen, processing = key("seen:" .. id), key("processing:" .. id)
+  local tried, watched = key("tried:" .. id), key("watched:" .. id)
+  local state = redis.call("MGET", seen, processing, tried, watched)
   if state[1] then return state[1] == token and "again" or "lost" end
   local owner = parse_lease(state[2])
   if owner and owner ~= token then return "lost" end
   redis.call("SET", seen, token, "PX", retention)
   remember(digest, memory)
-  redis.call("DEL", processing, key("tried:" .. id), watched)
-  if state[3] then publish_end(id) end
-  forget_if_parked(id)
+  local known = (state[2] and 1 or 0) + (state[3] and 1 or 0) + (state[4] and 1 or 0)
+  -- Whoever was parked has left what it says, or its place in the waitlist, if one of them was evicted.
+  local payloads = redis.call("DEL", processing, tried, watched, key("event:" .. id)) - known
+  if payloads > 0 or is_parked(id) then forget(id) end
+  if state[4] then publish_end(id) end
   return "done"
 end
 

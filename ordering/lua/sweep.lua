@@ -53,6 +53,26 @@ local function is_on_cycle(start, untouched)
   return id == start
 end
 
+-- 0. What may be evicted about an event that waits is written down again from what is left; the next sweep decides. Whoever
+-- waits has a place, and so a waitlist that was evicted is made anew from the places, some of them in each sweep.
+local function mend(id)
+  local payload = redis.call("GET", key("event:" .. id))
+  local read, event = pcall(cjson.decode, payload or "")
+  if not (read and type(event) == "table" and type(event.follows) == "string") then return false end
+  redis.call("HSETNX", key("leaders"), id, event.follows)
+  redis.call("ZADD", key("waitlist"), "NX", redis.call("ZSCORE", key("heads"), id) or now, id)
+  return true
+end
+
+if redis.call("HLEN", key("places")) > redis.call("ZCARD", key("waitlist")) then
+  local page = redis.call("HSCAN", key("places"), redis.call("GET", key("mending")) or "0", "COUNT", batch)
+  redis.call("SET", key("mending"), page[1], "PX", 2 * lookback)
+  for i = 1, #page[2], 2 do
+    local id = page[2][i]
+    if not is_parked(id) and not mend(id) then forget_lost(id) end
+  end
+end
+
 -- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on. What
 -- the drainer had in hand returns to its place before that, else siblings who wait there would overtake it.
 local function is_due(set, id)
@@ -98,16 +118,7 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
   end
 end
 
--- 3. Heads of chains that have waited for the whole lookback. What may be evicted about them is written down again from
--- what is left; the next sweep decides.
-local function mend(id)
-  local payload = redis.call("GET", key("event:" .. id))
-  local read, event = pcall(cjson.decode, payload or "")
-  if not (read and type(event) == "table" and type(event.follows) == "string") then return false end
-  redis.call("HSETNX", key("leaders"), id, event.follows)
-  redis.call("ZADD", key("waitlist"), "NX", redis.call("ZSCORE", key("heads"), id) or now, id)
-  return true
-end
+-- 3. Heads of chains that have waited for the whole lookback.
 
 -- Go up from an event to the first of its chain. Who was met before in this sweep has led there already.
 local met = {}

@@ -8,6 +8,7 @@ file, 5 nothing was exercised or the run did not come to its end.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 internal error, 4 bad usage or file, 5 unknown",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for module in (run, replay, shrink, compare, crashes, mutants, check, sweep, importer, export, catalogue):
         module.register(commands)
@@ -54,6 +56,10 @@ class _Version(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
+    if not given.logs:
+        logging.lastResort = (
+            logging.NullHandler()
+        )  # what an engine logs is part of the world it is in: the history tells more
     try:
         code: int = given.execute(given)
         sys.stdout.flush()

@@ -9,7 +9,8 @@ Nor does one that was not a second old when f started, and of which its consumer
 Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback).
 
 In a cycle each member waits for all the others, and itself. No order is right, so the first member to take effect is
-excused as if its leader had never come: not before it was held back for the whole lookback. The others follow in order.
+excused as if its leader had never come: not before it was held back for the whole lookback; also if it must take effect
+once more, as after a crash, and no other has yet. The others follow in order.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def _excused(told: Chronicle, event: EventStory, leader: EventStory, effect: Han
 
 
 def _first_of_cycle(told: Chronicle, event: EventStory, effect: Handling) -> bool:
-    members = [told.events[name] for name in told.cycles.get(event.name, ())]
-    return bool(members) and all(effect.start <= other.start for member in members for other in member.effects)
+    others = [told.events[name] for name in told.cycles.get(event.name, ()) if name != event.name]
+    return bool(others) and all(effect.start < other.start for member in others for other in member.effects)
 
 
 def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:

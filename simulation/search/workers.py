@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -70,5 +71,6 @@ def own_laboratory(store: str, executable: Path | None) -> Laboratory:
 
 def _prepare(prepare: Callable[[], None]) -> None:
     gc.freeze()
+    logging.lastResort = logging.NullHandler()  # several worlds at a time would talk all at once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to
     prepare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket as sockets
 import subprocess
@@ -236,3 +237,23 @@ async def test_one_ordering_runs_on_a_cluster_in_batches_and_sweeps(nodes: Redis
     assert done == [event(1).id, event(2).id, event(3).id]
     time.sleep(0.04)  # noqa: ASYNC251  # the server's clock is the real one here
     assert [e.id for e in await ordering.get_lost_followers()] == [event(9).id]
+
+
+async def test_who_waits_for_a_leader_on_a_cluster_learns_of_its_end(nodes: RedisCluster) -> None:
+    ordering = CausalOrdering("test", redis=nodes, policy=Policy(lease=timedelta(minutes=1)))
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def lead() -> None:
+        async with ordering.event_is_processing(event(1)):
+            begun.set()
+            await may_end.wait()
+
+    leading = asyncio.ensure_future(lead())
+    await begun.wait()
+    waiting = asyncio.ensure_future(ordering.wait_for_leader(event(2, 1)))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    may_end.set()
+    # Nobody tells but by publishing: without that, the waiting ends in half a lease, by parking.
+    await asyncio.wait_for(waiting, 15)
+    await leading

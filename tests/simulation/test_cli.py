@@ -258,3 +258,13 @@ def test_compare_sets_engines_side_by_side(
 def test_compare_needs_two_engines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "scenarios/in-order.toml", "--engine", "native", "--engine", "native"]) == 4
     assert "at least twice" in capsys.readouterr().err
+
+
+def test_what_engines_log_is_shown_on_demand(files: Path) -> None:
+    command = [sys.executable, "-m", "simulation"]
+    asked = ["run", "scenarios/ladder/n09-first-follower-raises.toml", "--no-results"]
+    silent = subprocess.run([*command, *asked], capture_output=True, text=True, check=False)
+    telling = subprocess.run([*command, "--logs", *asked], capture_output=True, text=True, check=False)
+    assert "failed in its handler" in telling.stderr
+    assert silent.stderr == ""
+    assert silent.stdout == telling.stdout

@@ -444,6 +444,21 @@ def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
     )
 
 
+def test_accepts_that_the_first_member_of_a_cycle_takes_effect_again_before_any_other():
+    assert accepted(
+        tell("""
+        0s      published  a  follows=b
+        0s      published  b  follows=a
+        0s      delivered  a  @c1
+        0s      delivered  b  @c1
+        15m     started    a  @c1  via=rescued
+        15m1s   ended      a  @c1  outcome=ok
+        16m     started    a  @c2  via=rescued
+        16m1s   ended      a  @c2  outcome=ok
+        """)
+    )
+
+
 def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
     rejected(
         tell("""
