@@ -380,8 +380,8 @@ class Wire(asyncio.Transport):
         self._reply(reply, fate)
 
     def _execute(self, packet: Packet) -> bytes:
-        verbs = {c[0].upper() for c in packet.commands}
-        if verbs & BLOCKING or (verbs & MAY_BLOCK and _blocks(packet)):
+        verbs = {words[0].upper() for words in packet.commands}
+        if not verbs.isdisjoint(BLOCKING) or (not verbs.isdisjoint(MAY_BLOCK) and _blocks(packet)):
             return b"-ERR a blocking command cannot run in virtual time; poll instead\r\n" * len(packet.commands)
         store, now = self._network.store, self._network.loop.now
         store.set_time(now)
