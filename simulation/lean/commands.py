@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import zip_longest
 from math import inf
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -359,6 +360,20 @@ def _hexists(space: Keyspace, words: Words) -> int:
 @command("HLEN", least=2, most=2)
 def _hlen(space: Keyspace, words: Words) -> int:
     return len(space.get(words[1], Hash) or ())
+
+
+@command("HSCAN", least=3)
+def _hscan(space: Keyspace, words: Words) -> list[Any]:
+    """Return everything at once, whatever COUNT says, as of a hash in a listpack."""
+    if words[2] != b"0":
+        raise UnknownToLean("a cursor of HSCAN other than 0")
+    for option, value in zip_longest(words[3::2], words[4::2]):
+        if option.upper() != b"COUNT" or value is None:
+            raise unknown_option(words, option)
+        if _integer(value) < 1:
+            raise ErrorReply(SYNTAX)
+    fields = space.get(words[1], Hash) or Hash()
+    return [b"0", [part for pair in fields.items() for part in pair]]
 
 
 @command("HDEL", least=3)

@@ -125,7 +125,7 @@ class Interpreter:
             reply = [part for member, score in reply for part in (member, number(score))]
         elif kind is not list and kind is not Members:
             raise UnknownToLean(f"how to hand {kind.__name__} to a script")
-        items = [_plain(item) for item in reply]
+        items = [self._converted(item, list) if type(item) is list else _plain(item) for item in reply]
         return self._list(*items) if len(items) <= _FEW else self._lua.table_from(items)
 
     def _encode(self, *values: Any) -> Any:
@@ -180,7 +180,7 @@ def _plain(item: Any) -> Any:
     if item is None:
         return False
     if type(item) not in (bytes, int):
-        raise UnknownToLean("how to hand an array within an array to a script")
+        raise UnknownToLean(f"how to hand {type(item).__name__} in an array to a script")
     return item
 
 
