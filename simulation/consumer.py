@@ -8,13 +8,15 @@ a dead one has no say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Protocol
 
 import redis.asyncio
+from redis.asyncio import ConnectionPool
 
 from simulation.broker import Broker, Delivery
 from simulation.engines import Engine, EngineContext, decoder
@@ -246,8 +248,7 @@ class Consumer:
         world.done_with(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
-        # RESP2 greets a server in one round trip; an engine that wants RESP3 says so.
-        client = redis.asyncio.Redis(host="redis", port=6379, **{"protocol": 2, **options})
+        client = _client(**options) if options else redis.asyncio.Redis.from_pool(ConnectionPool(**_settings()))
         self._clients.append(client)
         return client
 
@@ -363,6 +364,17 @@ class Consumer:
         if how == "delivered":
             return "delivered" if delivered == name else "released"
         return "released" if self._world.was_handled(self._world.leader_of(name)) else "rescued"
+
+
+def _client(**options: Any) -> redis.asyncio.Redis:
+    # RESP2 greets a server in one round trip; an engine that wants RESP3 says so.
+    return redis.asyncio.Redis(host="redis", port=6379, **{"protocol": 2, **options})
+
+
+@cache
+def _settings() -> Mapping[str, Any]:
+    """Return what a client without options works out for its connections, which takes it longer than all else."""
+    return _client().connection_pool.connection_kwargs
 
 
 def fingerprint(event: Any) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 import redis.exceptions
 from fakeredis import FakeServer, FakeStrictRedis
 
+from simulation.servers import encoded
+
 
 class EmbeddedLink:
     """A connection to a fakeredis server."""
@@ -32,6 +34,10 @@ class EmbeddedLink:
         """Have fakeredis execute the request, and encode its replies."""
         self._socket.sendall(request)
         return self.pushed()
+
+    def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
+        """Encode the commands, and execute them."""
+        return self.execute(encoded(commands), len(commands))
 
     def send(self, request: bytes) -> None:
         """Send a request whose replies arrive as pushes."""

@@ -19,9 +19,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from heapq import heapify, heappop
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, Protocol, TypeVar, TypeVarTuple
+from weakref import WeakSet
 
 import simpy
 from simpy.core import EmptySchedule
@@ -57,7 +58,7 @@ class Process:
         self.name = name
         self.alive = True
         self.paused = False
-        self._held: deque[asyncio.Handle] = deque()
+        self._held: deque[_Handle | _Timer] = deque()
 
     def __repr__(self) -> str:
         state = "dead" if not self.alive else "paused" if self.paused else "running"
@@ -73,56 +74,96 @@ current_process: ContextVar[Process | None] = ContextVar("current_process", defa
 """The process that the running callback belongs to; None is the world itself, which never fails."""
 
 
-class _Turn(simpy.Event):
-    """A SimPy event that runs one asyncio handle when its time comes."""
+class _Handle(asyncio.Handle):
+    """A callback that waits in the heap. Made as asyncio's are, but for what those keep for debugging."""
 
-    __slots__ = ("handle",)
+    __slots__ = ()
 
-    def __init__(self, environment: VirtualTime, handle: asyncio.Handle, run: Callable[[Any], None]) -> None:
-        self.env = environment
-        self.callbacks = [run]
-        self._value = None
-        self._ok = True
-        self._defused = False
-        self.handle = handle
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: SimulatedLoop, context: Context | None
+    ) -> None:
+        _fill(self, callback, args, loop, context)
+
+
+class _Timer(asyncio.TimerHandle):
+    """A callback that waits in the heap for its time."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: SimulatedLoop, context: Any
+    ) -> None:
+        _fill(self, callback, args, loop, context)
+        self._when = when
+        self._scheduled = True  # asks asyncio to report a cancellation to us
+
+
+def _fill(handle: Any, callback: Any, args: tuple[Any, ...], loop: SimulatedLoop, context: Context | None) -> None:
+    handle._context = copy_context() if context is None else context
+    handle._loop, handle._callback, handle._args = loop, callback, args
+    handle._cancelled, handle._repr, handle._source_traceback = False, None, None
 
 
 class VirtualTime(simpy.Environment):
-    """A SimPy environment that counts microseconds and does not let cancelled timers drag its clock."""
+    """A SimPy environment that counts microseconds, and in whose heap a loop's callbacks wait as they are.
+
+    It does not let cancelled timers drag its clock.
+    """
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
+        self._heap: list[tuple[Any, ...]] = self._queue  # SimPy expects only its own in it
         self.cancelled = 0
+        self.take_turn: Callable[[Any], None]
+        """What runs a callback when its time has come: the loop's."""
+
+    def put(self, handle: _Handle | _Timer, delay: int) -> None:
+        """Have a callback wait for so many microseconds."""
+        heappush(self._heap, (self._now + delay, NORMAL, next(self._eid), handle))
 
     def step(self) -> None:
         """Process the next event that is still wanted. Raises EmptySchedule if there is none."""
-        queue = self._queue
-        while queue:
-            event = queue[0][3]
-            if type(event) is _Turn and event.handle.cancelled():
-                heappop(queue)  # the clock must not move for a timer that nobody waits for any more
-                self.cancelled -= 1
+        heap = self._heap
+        while heap:
+            moment, _, _, event = heap[0]
+            if type(event) not in _HANDLES:
+                super().step()
+                return
+            heappop(heap)
+            if event._cancelled:  # the clock must not move for a timer that nobody waits for any more
+                self.cancelled -= _was_counted(event)
                 continue
-            super().step()
+            self._now = moment
+            self.take_turn(event)
             return
         raise EmptySchedule
 
     def peek(self) -> float:
         """Return the time of the next event that is still wanted, infinity if there is none."""
-        queue = self._queue
-        while queue and type(queue[0][3]) is _Turn and queue[0][3].handle.cancelled():
-            heappop(queue)
-            self.cancelled -= 1
+        heap = self._heap
+        while heap and _is_cancelled(heap[0][3]):
+            self.cancelled -= _was_counted(heappop(heap)[3])
         return super().peek()
 
     def timer_cancelled(self) -> None:
         """Note that one scheduled timer was cancelled, and rebuild the heap when most of it is such timers."""
         self.cancelled += 1
-        if self.cancelled > _COMPACT_ABOVE and self.cancelled * 2 > len(self._queue):
-            kept = [item for item in self._queue if type(item[3]) is not _Turn or not item[3].handle.cancelled()]
-            self._queue[:] = kept
-            heapify(self._queue)
+        if self.cancelled > _COMPACT_ABOVE and self.cancelled * 2 > len(self._heap):
+            self._heap[:] = [item for item in self._heap if not _is_cancelled(item[3])]
+            heapify(self._heap)
             self.cancelled = 0
+
+
+_HANDLES = frozenset({_Handle, _Timer})
+
+
+def _is_cancelled(event: Any) -> bool:
+    return type(event) in _HANDLES and event._cancelled
+
+
+def _was_counted(handle: Any) -> bool:
+    """Whether a cancelled callback was counted as such: timers are that were in the heap then."""
+    return type(handle) is _Timer and handle._scheduled
 
 
 class _Task(asyncio.Task[T]):
@@ -164,6 +205,7 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
 
     def __init__(self, environment: VirtualTime | None = None) -> None:
         self.env = environment or VirtualTime()
+        self.env.take_turn = self._take_turn
         self.network: Dialler | None = None
         self.failures: list[dict[str, Any]] = []
         """Contexts of exceptions that nobody handled, as asyncio reports them."""
@@ -173,24 +215,26 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         self._closed = False
         self._running = False
         self._generators: set[Any] = set()
+        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        """Those of this loop; asyncio knows those of every loop that is still in memory."""
 
     # -- time ------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> int:
         """Microseconds since the start of the run."""
-        return int(self.env.now)
+        return self.env._now  # type: ignore[return-value]  # ours is always a whole number
 
     def time(self) -> float:
         """Return the seconds since the start of the run."""
-        return self.env.now / SECOND
+        return self.env._now / SECOND
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run the callback after everything that is already due."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self.env.schedule(_Turn(self.env, handle, self._take_turn), NORMAL, 0)
+        handle = _Handle(callback, args, self, context)
+        self.env.put(handle, 0)
         return handle
 
     def call_soon_threadsafe(
@@ -224,21 +268,17 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
     def _timer(
         self, delay: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle((self.env.now + delay) / SECOND, callback, args, self, context)
-        handle._scheduled = True  # type: ignore[attr-defined]  # asks asyncio to report a cancellation to us
-        self.env.schedule(_Turn(self.env, handle, self._take_turn), NORMAL, delay)
+        handle = _Timer((self.env._now + delay) / SECOND, callback, args, self, context)
+        self.env.put(handle, delay)
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         if handle._scheduled:  # type: ignore[attr-defined]
             self.env.timer_cancelled()
 
-    def _take_turn(self, turn: Any) -> None:
-        handle = turn.handle
-        if type(handle) is asyncio.TimerHandle:
-            handle._scheduled = False  # type: ignore[attr-defined]
-        if handle._cancelled:
-            return
+    def _take_turn(self, handle: Any) -> None:
+        if type(handle) is _Timer:
+            handle._scheduled = False
         process = handle._context.get(current_process)
         if process is not None:
             if not process.alive:
@@ -258,8 +298,7 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         """Let a paused process go on: what was held for it is due now, in the order in which it fell due."""
         process.paused = False
         while process._held:
-            handle = process._held.popleft()
-            self.env.schedule(_Turn(self.env, handle, self._take_turn), NORMAL, 0)
+            self.env.put(process._held.popleft(), 0)
 
     def kill(self, process: Process) -> None:
         """Crash a process: nothing of it runs ever again, not even its `finally` blocks."""
@@ -287,7 +326,9 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         **_: Any,
     ) -> asyncio.Task[T]:
         """Return a new task that runs the coroutine on this loop."""
-        return _Task(coro, loop=self, name=name, context=context)
+        task = _Task(coro, loop=self, name=name, context=context)
+        self._tasks.add(task)
+        return task
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Run the function now: a thread would bring a clock and a schedule of its own."""
@@ -372,7 +413,9 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         self.network = None
         with _silence(), _nobody_running():
             quiet = True
-            for task in asyncio.all_tasks(self):
+            for task in list(self._tasks):
+                if task.done():
+                    continue
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 quiet &= _end(task.get_coro())
             self._generators.clear()

@@ -24,7 +24,7 @@ from simulation.distributions import Distribution
 from simulation.faketime import QUESTIONS
 from simulation.loop import Process, SimulatedLoop
 from simulation.scripts import ABOUT_SCRIPTS, EVAL, EVALSHA, Scripts
-from simulation.servers import Link, Store, command
+from simulation.servers import Link, Store, StoreUnavailable, encoded
 from simulation.steps import EVERYTHING, Steps
 from simulation.streams import Stream, Streams
 
@@ -130,7 +130,9 @@ class Network:
         self.faults: list[PacketFault] = []
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Whoever waits for certain packets: each is shown every packet and its fate, and may change that."""
-        self.gate: Gate = lambda consumer: True
+        self.gate: Gate = _anybody
+        self.refused: Callable[[StoreUnavailable], None] = _raise
+        """Told that the store cannot execute a request, and that no answer will come."""
         self.scripts = Scripts()
         self.trace = trace
         self.steps = steps
@@ -221,6 +223,8 @@ class Network:
             wire.link.close()
         self._wires.clear()
         self._listening.clear()
+        # Whoever keeps a connection beyond the run must not keep all of its world.
+        self.faults, self.triggers, self.gate, self.refused = [], [], _anybody, _raise
 
 
 class Wire(asyncio.Transport):
@@ -358,8 +362,13 @@ class Wire(asyncio.Transport):
         if not fate.deliver or not reachable:
             self.reset(ConnectionResetError("the connection was lost"))
             return
-        self._trace("command", commands=packet.commands)
-        reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
+        if network.trace is not None:
+            self._trace("command", commands=packet.commands)
+        try:
+            reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
+        except StoreUnavailable as error:
+            network.refused(error)
+            return
         if network.steps is not None:
             network.steps.executed(packet.commands, reply)
             if network.listened_to:
@@ -371,8 +380,8 @@ class Wire(asyncio.Transport):
         self._reply(reply, fate)
 
     def _execute(self, packet: Packet) -> bytes:
-        verbs = {c[0].upper() for c in packet.commands}
-        if verbs & BLOCKING or (verbs & MAY_BLOCK and _blocks(packet)):
+        verbs = {words[0].upper() for words in packet.commands}
+        if not verbs.isdisjoint(BLOCKING) or (not verbs.isdisjoint(MAY_BLOCK) and _blocks(packet)):
             return b"-ERR a blocking command cannot run in virtual time; poll instead\r\n" * len(packet.commands)
         store, now = self._network.store, self._network.loop.now
         store.set_time(now)
@@ -381,11 +390,11 @@ class Wire(asyncio.Transport):
             self._listens = True
             self._network.listen(self)
         if self._listens:
-            self.link.send(b"".join(command(*words) for words in commands))
+            self.link.send(encoded(commands))
             store.settle(turns=2)
             return self.link.pushed()
         if len(commands) == 1:
-            reply = self.link.execute(command(*commands[0]), 1)
+            reply = self.link.run(commands)
         else:
             reply = b"".join(self._execute_at(now, few) for few in _few_at_a_time(commands))
         if verbs & PUBLISHING:
@@ -394,7 +403,7 @@ class Wire(asyncio.Transport):
 
     def _execute_at(self, now: int, commands: Sequence[Sequence[bytes]]) -> bytes:
         self._network.store.set_time(now)
-        return self.link.execute(b"".join(command(*words) for words in commands), len(commands))
+        return self.link.run(commands)
 
     def _reply(self, reply: bytes, fate: Fate) -> None:
         network = self._network
@@ -430,12 +439,13 @@ class Wire(asyncio.Transport):
         if not self._reading:
             self._unread.append(data)
             return
-        self._trace("reply", reply=data.decode("utf-8", "backslashreplace"))
+        if self._network.trace is not None:
+            self._trace("reply", reply=data.decode("utf-8", "backslashreplace"))
         self._protocol.data_received(data)
 
     def _trace(self, kind: str, **details: Any) -> None:
-        if self._network.trace is not None:
-            self._network.trace(kind, self.consumer, {**details, "connection": self.connection})
+        assert self._network.trace is not None
+        self._network.trace(kind, self.consumer, {**details, "connection": self.connection})
 
     # -- what asyncio asks of a transport --------------------------------------------------------------------
 
@@ -478,6 +488,14 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
+
+
+def _anybody(consumer: str) -> bool:
+    return True
+
+
+def _raise(error: StoreUnavailable) -> None:
+    raise error
 
 
 def _few_at_a_time(commands: Sequence[Sequence[bytes]]) -> Iterator[Sequence[Sequence[bytes]]]:

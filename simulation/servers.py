@@ -1,7 +1,8 @@
 """The stores: a Redis that a world can talk to, one synchronous round trip at a time.
 
-Three kinds, one interface. `ServerStore` is a private redis-server of its own whose clock follows the simulation's,
-by way of libfaketime. `EmbeddedStore` is fakeredis in this process. `RemoteStore` is a server of the user's, which
+Four kinds, one interface. `ServerStore` is a private redis-server of its own whose clock follows the simulation's,
+by way of libfaketime. `LeanStore` is a small Redis in this process, for searches (see `lean/`). `EmbeddedStore` is
+fakeredis in this process. `RemoteStore` is a server of the user's, which
 keeps real time and of which nothing but one scope is touched. `open_store` chooses, and says what it chose.
 
 A store executes bytes and returns bytes. It knows nothing of latency, faults or the event loop; no virtual time
@@ -48,6 +49,10 @@ class Link(Protocol):
         """Have the store execute a request that holds `replies` commands; return the bytes of all replies."""
         ...
 
+    def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
+        """Have the store execute commands that were parsed already; return the bytes of all replies."""
+        ...
+
     def send(self, request: bytes) -> None:
         """Send a request whose replies arrive as pushes."""
         ...
@@ -65,7 +70,7 @@ class Store(Protocol):
     """A Redis to run a world against."""
 
     name: str
-    """`server`, `embedded` or the address of a user's server."""
+    """`server`, `lean`, `embedded` or the address of a user's server."""
     version: str
     suffers: frozenset[str]
     """The faults of stores that this one can have."""
@@ -129,6 +134,11 @@ def command(*words: str | bytes | int) -> bytes:
     return packed
 
 
+def encoded(commands: Sequence[Sequence[bytes]]) -> bytes:
+    """Encode several Redis commands."""
+    return b"".join([command(*words) for words in commands])
+
+
 class SocketLink:
     """A connection to a real server over a socket."""
 
@@ -151,6 +161,10 @@ class SocketLink:
             while replies and self._reader.gets() is not False:
                 replies -= 1
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
+        """Encode the commands, and execute them."""
+        return self.execute(encoded(commands), len(commands))
 
     def send(self, request: bytes) -> None:
         """Send a request whose replies arrive as pushes."""
@@ -259,7 +273,7 @@ class ServerStore(_SocketStore):
         self._replica: Replica | None = None
         self._follows = False
         self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
-        self._epoch_us = _microseconds(EPOCH)
+        self._epoch_us = microseconds(EPOCH)
         self._shown = -1
         self._starved = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -330,7 +344,7 @@ class ServerStore(_SocketStore):
 
     def begin(self, epoch: datetime) -> None:
         """Forget all data, and set the clock to the start of a run."""
-        self._epoch_us = _microseconds(epoch)
+        self._epoch_us = microseconds(epoch)
         self._shown, self._shift, self._follows = -1, 0, False
         self.set_time(0)
         self._control.execute(command("FLUSHALL"), 1)  # scripts stay, compiled: see `scripts.py`
@@ -468,7 +482,8 @@ class RemoteStore(_SocketStore):
         self._control.close()
 
 
-def _microseconds(instant: datetime) -> int:
+def microseconds(instant: datetime) -> int:
+    """Return the microseconds since 1970."""
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
@@ -537,7 +552,7 @@ def _faketime_library() -> Path:
 def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[Store, str]:
     """Open a store and return it with a note: empty, or one line that says why it is not what one might expect.
 
-    `choice` is `server`, `embedded`, an address `redis://…`, or `auto`: the server where it can run. Raises
+    `choice` is `server`, `lean`, `embedded`, an address `redis://…`, or `auto`: the server where it can run. Raises
     StoreUnavailable if what was asked for cannot be had.
     """
     if choice.startswith(("redis://", "rediss://")):
@@ -547,6 +562,10 @@ def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[St
             return _embedded(), ""
         case "server":
             return ServerStore(executable), ""
+        case "lean":
+            from simulation.lean import LeanStore  # needed only by searches
+
+            return LeanStore(), ""
         case "auto":
             try:
                 return ServerStore(executable), ""
@@ -555,7 +574,9 @@ def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[St
                     raise
                 return _embedded(), f"no redis-server in virtual time here ({error}); running in fakeredis instead"
         case _:
-            raise StoreUnavailable(f"store {choice!r} is not known; known are server, embedded, redis://host:port/db")
+            raise StoreUnavailable(
+                f"store {choice!r} is not known; known are server, lean, embedded, redis://host:port/db"
+            )
 
 
 def _embedded() -> Store:

@@ -58,6 +58,8 @@ class Tally:
     latencies: Counter[int] = field(default_factory=Counter)
     silent_faults: set[str] = field(default_factory=set)
     """Kinds of faults that never struck in any run."""
+    examples: dict[str, tuple[int, tuple[int, ...] | None]] = field(default_factory=dict)
+    """Of each violated invariant, the seed and the choices of the run that is told of."""
     commands: int = 0
     round_trips: int = 0
     events: int = 0
@@ -93,8 +95,9 @@ class Tally:
             self.first_violating, self.choices = summary.seed, summary.choices
         for violation in summary.violations:
             count, seed, first = self.violations.get(violation.invariant, (0, summary.seed, violation))
-            if summary.seed < seed:
+            if summary.seed < seed or not count:
                 seed, first = summary.seed, violation
+                self.examples[violation.invariant] = summary.seed, summary.choices
             self.violations[violation.invariant] = (count + 1, seed, first)
 
     def missing(self, exercise: Iterable[str]) -> list[str]:

@@ -36,7 +36,7 @@ from simulation.invariants import Judgement, judge
 from simulation.loop import SECOND, SimulatedLoop
 from simulation.network import Network
 from simulation.scenario import BadScenario, Scenario
-from simulation.servers import EPOCH, RemoteStore, Store, command, open_store
+from simulation.servers import EPOCH, RemoteStore, Store, StoreUnavailable, command, open_store
 from simulation.steps import BRIEF, Exploration, Step, Steps
 from simulation.streams import Streams
 from simulation.swarm import draw
@@ -223,6 +223,8 @@ class World:
         self._due = self.injector.last_moment
         """Until then, faults are to come: the world is not quiet."""
         self._collapse: BaseException | None = None
+        self._refusal: StoreUnavailable | None = None
+        self.network.refused = self._refused
 
     def _header(self, engine: str) -> Header:
         scenario = self.scenario
@@ -281,6 +283,8 @@ class World:
             # they keep the world's, which nobody reads any more.
             history = self.history.handed_over()
             self._clean_up()
+        if self._refusal is not None:
+            raise self._refusal
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
         counts = Counts(*self._spent, self._published, self.loop.now)
@@ -489,6 +493,11 @@ class World:
         self._collapse = error
         self._end("collapse")
 
+    def _refused(self, error: StoreUnavailable) -> None:
+        """End the run: the store was asked for what it does not have, so nothing that would follow is true."""
+        self._refusal = self._refusal or error
+        self._end("collapse")
+
     # -- what an exploration may do --------------------------------------------------------------------------
 
     def _load(self, scripts: Sequence[bytes]) -> None:
@@ -655,7 +664,7 @@ def run(
         scenario: what to run, from `load`.
         seed: the scenario's own if not given.
         engine: a built-in engine's name or `module:Class`; the scenario's own if not given.
-        store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
+        store: `server`, `lean`, `embedded`, `redis://…`, or `auto`: the server where it can run.
         trace: keep every Redis command and reply in the history too.
 
     Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.

@@ -74,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _is_users(error):
             _say(f"error: {error}")
             return USAGE
+        if _is_lean(error):
+            _say(f"error: {error}")
+            return INTERNAL
         return _internal(error)
 
 
@@ -86,6 +89,12 @@ def _is_users(error: Exception) -> bool:
 
     ours = BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | ClusterUnavailable
     return isinstance(error, ours | OSError)
+
+
+def _is_lean(error: Exception) -> bool:
+    from simulation.search.witness import NotReproduced
+
+    return isinstance(error, NotReproduced)
 
 
 def _internal(error: Exception) -> int:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from simulation.search.exhaustive import Progress
     from simulation.search.replays import Replay
     from simulation.search.strategies import Strategy
+    from simulation.steps import Bounds
     from simulation.summary import Tally
     from simulation.world import Run
 
@@ -37,6 +38,11 @@ class Job:
     replay: Replay | None = None
     """The one run that the file holds, if it lists its choices; then there is nothing to search."""
 
+    @property
+    def bounds(self) -> Bounds:
+        """What may happen in its runs beyond another order."""
+        return self.strategy.bounds if self.replay is None else self.replay.bounds
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -52,6 +58,8 @@ class Outcome:
     """How far an exhaustive search has come."""
     guarantee: str = ""
     """What the strategy promises, in words."""
+    witness: str = ""
+    """What a real server says to what was found on the lean store."""
 
     @property
     def verdict(self) -> str:
@@ -125,6 +133,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "interrupted": outcome.interrupted,
         "strategy": job.strategy.name,
         "guarantee": outcome.guarantee,
+        "witness": outcome.witness or None,
         "explored": asdict(outcome.explored) if outcome.explored else None,
     }
 

@@ -46,7 +46,7 @@ class Output:
     def begin(self, laboratory: Laboratory) -> None:
         """Say which store the runs are on."""
         store = laboratory.store
-        kind = {"server": "redis-server", "embedded": "embedded"}.get(store.name, store.name)
+        kind = {"server": "redis-server", "lean": "lean store, as Redis"}.get(store.name, store.name)
         time = "in real time" if "://" in store.name else "in virtual time"
         self._store = f"{kind} {store.version} {time}"
         if laboratory.note:
@@ -91,6 +91,8 @@ class Output:
         for line in self._searched(outcome):
             write(f"  {line}")
         self._violations(outcome)
+        if outcome.witness:
+            write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):

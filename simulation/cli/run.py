@@ -18,9 +18,10 @@ from simulation.cli.strategies import add_strategy_options, strategy_from
 if TYPE_CHECKING:
     import reports.outcome
     from simulation.cli.output import Output
+    from simulation.search.replays import Replay
     from simulation.search.seeds import Plan
-    from simulation.summary import Summary, Tally
-    from simulation.world import Laboratory, Run
+    from simulation.summary import Summary
+    from simulation.world import Laboratory
 
 
 def register(commands: Any) -> None:
@@ -37,7 +38,7 @@ def register(commands: Any) -> None:
     )
     add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
-    add_world_options(parser)
+    add_world_options(parser, lean=True)
     add_strategy_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--no-results", action="store_true", help="leave nothing behind")
@@ -108,6 +109,7 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
 
 
 def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output) -> Outcome:
+    from simulation.search.witness import is_needed
     from simulation.summary import Tally
 
     outcome = Outcome(job, Tally())
@@ -121,6 +123,8 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
                     break
     except KeyboardInterrupt:
         outcome.interrupted = True
+    if outcome.tally.violating and is_needed(laboratory.store):
+        _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
         _keep(outcome, given, laboratory)
     return outcome
@@ -175,6 +179,26 @@ def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
         yield summarise(run)
 
 
+def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
+    """Have a real server run again whatever is to be told of. Its run is kept, if it is the one to be kept."""
+    from simulation.search.witness import called
+
+    tally = outcome.tally
+    with called(given.redis_server) as witness:
+        for example in dict.fromkeys(tally.examples.values()):
+            invariants = [name for name, other in tally.examples.items() if other == example]
+            run = witness.sees(_found(outcome.job, *example), outcome.job.engine, invariants)
+            if example == (tally.first_violating, tally.choices):
+                outcome.run = run
+        outcome.witness = witness.statement
+
+
+def _found(job: Job, seed: int | None, choices: tuple[int, ...] | None) -> Replay:
+    from simulation.search.replays import Replay
+
+    return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds)
+
+
 def _guarantee(job: Job, laboratory: Laboratory) -> str:
     from simulation.search.strategies import Runner
 
@@ -186,11 +210,14 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
     from simulation.results import Shelf
 
     job, tally = outcome.job, outcome.tally
-    if job.replay is not None:
+    if outcome.witness and outcome.run is not None:
+        pass  # the real server's run
+    elif job.replay is not None:
         outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)
     elif tally.first_violating is not None:
         # The same run once more, with every command and reply: the story of a violation is told in them.
-        outcome.run = _again(job, tally, laboratory)
+        found = _found(job, tally.first_violating, tally.choices)
+        outcome.run = found.perform(laboratory, job.engine, trace=True)
     elif outcome.run is None:
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
     extra: dict[str, Any] = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
@@ -198,13 +225,6 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
         extra["drawn"] = drawn(job, outcome.run.seed)
     shelf = Shelf(given.out, job.scenario.name)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
-
-
-def _again(job: Job, tally: Tally, laboratory: Laboratory) -> Run:
-    from simulation.search.replays import Replay
-
-    scenario = job.scenario.model_copy(update={"seed": tally.first_violating})
-    return Replay(scenario, tally.choices, job.strategy.bounds).perform(laboratory, job.engine, trace=True)
 
 
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:

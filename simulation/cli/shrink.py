@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulation.search.replays import Replay
     from simulation.search.shrinking import Better, Shrinker
+    from simulation.world import Laboratory
 
 
 def register(commands: Any) -> None:
@@ -34,7 +35,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: shrunk.toml in the folder of the results)"
     )
-    add_world_options(parser)
+    add_world_options(parser, lean=True)
     parser.add_argument("--quiet", action="store_true", help="print only the file's name")
     parser.set_defaults(execute=execute)
 
@@ -62,6 +63,7 @@ def execute(given: argparse.Namespace) -> int:
             interrupted = True
         if best is None:
             return INTERRUPTED
+        witness = _seen_again(best, laboratory, given)
         _write(best.replay, out)
         if given.quiet:
             _say(str(out))
@@ -70,8 +72,21 @@ def execute(given: argparse.Namespace) -> int:
             _say("")
             tell_run(told, best.replay.invariant)
             _say(_ending(shrinker, best, interrupted))
+            if witness:
+                _say(f"  witness   {witness}")
             _say(f"  file      {out}\n  replay    causim replay {out}")
     return INTERRUPTED if interrupted else VIOLATED
+
+
+def _seen_again(best: Better, laboratory: Laboratory, given: argparse.Namespace) -> str:
+    """Have a real server run again what was found on the lean store; return what it says."""
+    from simulation.search.witness import called, is_needed
+
+    if not is_needed(laboratory.store):
+        return ""
+    with called(given.redis_server) as witness:
+        witness.sees(best.replay, best.replay.scenario.engine, [best.replay.invariant])
+        return witness.statement
 
 
 def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:

@@ -114,7 +114,7 @@ def resolve(name: str) -> type[Engine]:
             f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)}, prefect@VERSION, "
             "mutant:NAME and module:Class"
         )
-    if str(Path.cwd()) not in sys.path:
+    if name not in BUILT_IN and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a console script does not look where its user stands; python -m does
     try:
         found = getattr(importlib.import_module(module_name), class_name)

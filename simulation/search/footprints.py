@@ -1,9 +1,9 @@
 """Footprints: which keys the commands of a request have read and changed, so that a search knows what commutes.
 
 What a script touches depends on what it finds, so it is not guessed from its arguments: a private redis-server is
-asked to MONITOR, which shows each command that a script ran. Where there is no MONITOR (fakeredis), a script counts as
-touching everything. So does every command that this file does not know: to be wrong in that direction costs time,
-never a run.
+asked to MONITOR, which shows each command that a script ran, and the lean store keeps a list of them. Where there is
+neither (fakeredis), a script counts as touching everything. So does every command that this file does not know: to be
+wrong in that direction costs time, never a run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import hiredis
 
+from simulation.lean import LeanStore
 from simulation.servers import Link, ServerStore, Store, command
 from simulation.steps import EVERYTHING, Touched
 
@@ -156,6 +157,7 @@ class Footprints:
 
     def __init__(self, store: Store) -> None:
         self._store = store if isinstance(store, ServerStore) else None
+        self._lean = store if isinstance(store, LeanStore) else None
         self._watch: Link | None = None
         self._marks = 0
         self._known: set[str] = set()
@@ -181,6 +183,8 @@ class Footprints:
 
     def watch(self) -> None:
         """Begin to watch what scripts do, from now on."""
+        if self._lean is not None:
+            self._lean.inside = []
         if self._store is not None and self._watch is None:
             self._watch = self._store.link()
             self._watch.execute(command("MONITOR"), 1)
@@ -188,6 +192,8 @@ class Footprints:
 
     def close(self) -> None:
         """Watch no longer."""
+        if self._lean is not None:
+            self._lean.inside = None
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -208,6 +214,11 @@ class Footprints:
             touched[EVERYTHING] = True
 
     def _inside(self, touched: dict[str, bool]) -> None:
+        if self._lean is not None and self._lean.inside is not None:
+            for words, answer in self._lean.inside:
+                _add(touched, words[0].decode("latin-1").upper(), words[1:], answer)
+            self._lean.inside.clear()
+            return
         if self._watch is None or self._store is None:
             touched[EVERYTHING] = True
             return
@@ -247,10 +258,16 @@ def _add(touched: dict[str, bool], verb: str, arguments: Sequence[bytes], answer
     if verb not in READS and verb not in WRITES:
         touched[EVERYTHING] = True
         return
-    changed = verb in WRITES and not (verb in IDLE_IF_NOTHING and _nothing(answer))
+    idle = verb in IDLE_IF_NOTHING and _nothing(answer) and not _answers_what_was(verb, arguments)
+    changed = verb in WRITES and not idle
     for key in arguments if verb in MANY else arguments[:1]:
         name = "key " + key.decode("utf-8", "backslashreplace")
         touched[name] = changed or touched.get(name, False)
+
+
+def _answers_what_was(verb: str, arguments: Sequence[bytes]) -> bool:
+    """Whether a command answers with what it found, so that nothing there says nothing about what it did."""
+    return verb == "SET" and b"GET" in (word.upper() for word in arguments[2:])
 
 
 def _nothing(answer: Any) -> bool:
