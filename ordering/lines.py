@@ -16,7 +16,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import hiredis
 from redis.asyncio import Redis
@@ -31,6 +30,7 @@ MOST = 32
 way."""
 _BROKEN = (ConnectionError, TimeoutError, OSError)
 _ORDINARY = Redis.execute_command
+_PLACE = "_lines_of_causal_ordering"
 
 
 class Lines:
@@ -88,15 +88,10 @@ class Lines:
             await self._pool.release(line)
 
 
-_lines: WeakKeyDictionary[Any, Lines | None] = WeakKeyDictionary()
-
-
 def asking(client: Any) -> Ask:
     """Return what sends commands for a client: by its lines, or the ordinary way."""
-    if client not in _lines:
-        _lines[client] = _open(client)
-    lines = _lines[client]
-    if lines is None or not _is_plain(client):
+    lines = _lines_of(client) if _is_plain(client) else None
+    if lines is None:
         ordinary: Ask = client.execute_command
         return ordinary
 
@@ -106,8 +101,17 @@ def asking(client: Any) -> Ask:
     return ask
 
 
+def _lines_of(client: Any) -> Lines | None:
+    # They are kept by the client itself: a table elsewhere would keep alive whatever their connections lead to.
+    kept: dict[str, Any] = vars(client)
+    if _PLACE not in kept:
+        kept[_PLACE] = _open(client)
+    lines: Lines | None = kept[_PLACE]
+    return lines
+
+
 def _open(client: Any) -> Lines | None:
-    if not _is_plain(client) or client.single_connection_client:
+    if client.single_connection_client:
         return None
     pool = client.connection_pool
     most = min(MOST, pool.max_connections // 2)

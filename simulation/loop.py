@@ -36,6 +36,9 @@ SECOND = 1_000_000
 _COMPACT_ABOVE = 256
 """A heap with fewer cancelled timers than this is not worth rebuilding."""
 
+_ROOM = 256
+"""How many generators may be kept, beyond twice those that are not done, before they are looked through."""
+
 
 class Dialler(Protocol):
     """Whoever opens connections for a loop: the simulated network."""
@@ -214,9 +217,17 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         self._world = Context()
         self._closed = False
         self._running = False
-        self._generators: set[Any] = set()
+        self._generators: list[Any] = []
+        """Those that have begun, kept until they are done: none may end just because it happens to be collected."""
+        self._room = _ROOM
         self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         """Those of this loop; asyncio knows those of every loop that is still in memory."""
+
+    def _keep(self, generator: Any) -> None:
+        self._generators.append(generator)
+        if len(self._generators) > self._room:
+            self._generators = [one for one in self._generators if one.ag_frame is not None]
+            self._room = 2 * len(self._generators) + _ROOM
 
     # -- time ------------------------------------------------------------------------------------------------
 
@@ -369,7 +380,7 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         step = step or self.env.step
         previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=self._generators.add, finalizer=self._generators.discard)
+        sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_end_unnoticed)
         asyncio._set_running_loop(self)
         self._running = True
         try:
@@ -422,6 +433,10 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
             self.env._queue.clear()
             if not quiet:
                 gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+
+
+def _end_unnoticed(generator: Any) -> None:
+    """Do nothing for a generator that is collected with its loop: not even its `finally` blocks run."""
 
 
 @contextmanager

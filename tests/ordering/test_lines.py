@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
@@ -190,3 +192,14 @@ async def test_another_encoding_than_that_of_the_scripts_is_respected(connect: C
     client = connect(encoding="latin-1")
     await asking(client)("SET", "k", "grün")
     assert await client.get("k") == "grün".encode("latin-1")
+
+
+async def test_a_client_that_nobody_uses_any_more_can_be_collected_with_its_lines(socket: str) -> None:
+    client = redis.asyncio.Redis(unix_socket_path=socket)
+    await asking(client)("ECHO", "x")
+    await client.aclose()
+    gone = weakref.ref(client)
+    client.connection_pool.keeps = client  # as what a connection leads to may do
+    del client
+    gc.collect()
+    assert gone() is None

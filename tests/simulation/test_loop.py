@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import weakref
+from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio
 import pytest
@@ -221,3 +224,42 @@ def test_a_set_of_tasks_or_futures_is_walked_in_the_order_of_their_numbers() -> 
     assert list(set(futures)) == futures
     assert [hash(future) for future in futures] == list(range(6))
     assert futures[0] != futures[1]
+
+
+def test_generators_that_are_done_are_not_kept() -> None:
+    async def once() -> AsyncIterator[int]:
+        yield 1
+
+    async def many() -> None:
+        for _ in range(5_000):
+            async for _ in once():
+                pass
+
+    loop = SimulatedLoop()
+    begun: list[weakref.ref[Any]] = []
+    keep = loop._keep
+    loop._keep = lambda one: (begun.append(weakref.ref(one)), keep(one))[1]  # type: ignore[method-assign]
+    loop.run_until_complete(many())
+    assert len(begun) == 5_000
+    assert sum(one() is not None for one in begun) < 1_000
+
+
+def test_a_generator_that_is_given_up_does_not_end_when_it_is_collected() -> None:
+    ended: list[str] = []
+
+    async def cut_off() -> AsyncIterator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            ended.append("by chance")
+
+    async def give_up() -> None:
+        generator = cut_off()
+        await anext(generator)
+
+    loop = SimulatedLoop()
+    loop.run_until_complete(give_up())
+    gc.collect()
+    assert ended == []
+    loop.close()
