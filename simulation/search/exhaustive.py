@@ -24,16 +24,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from simulation.scenario import Scenario
-from simulation.search.footprints import Footprints, conflict
+from simulation.search.footprints import FieldsListed, Footprints, conflict
 from simulation.search.races import Taken, reversals
 from simulation.search.scouting import scout
-from simulation.steps import EVERYTHING, Abandoned, Bounds, Exploration, Step, Touched
+from simulation.steps import CHANGED, EVERYTHING, Abandoned, Bounds, Exploration, Step, Touched
 from simulation.world import Laboratory, Run
 
 OPTIONAL = ("time", "crash", "reply-lost")
 """Steps that may also not happen: no race can ask for them."""
 
-_UNKNOWN: Touched = {EVERYTHING: True}
+_UNKNOWN: Touched = {EVERYTHING: CHANGED}
 
 
 class NotReproducible(Exception):
@@ -195,10 +195,14 @@ class Exhaustive:
         footprints.watch()
         try:
             scripts = scout(self._laboratory, self._scenario, self._seed, self._engine).scripts
-            exploration = Exploration(oracle, self._bounds, scripts, footprints)
             footprints.know(scripts)
             while most is None or progress.covered + progress.abandoned < most:
-                run = self._one(oracle, exploration)
+                try:
+                    run = self._one(oracle, Exploration(oracle, self._bounds, scripts, footprints))
+                except FieldsListed:  # once at most; what was found is found again
+                    oracle = _Search(self._reduction)
+                    progress.covered = progress.abandoned = progress.violating = 0
+                    continue
                 if run is not None:
                     yield run
                 more = oracle.advance()
