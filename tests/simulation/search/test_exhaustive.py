@@ -35,7 +35,9 @@ def explore(
     return outcomes, search.progress
 
 
-@pytest.mark.parametrize("engine", ["Apart", "FirstOnly", "LostUpdate", "Guarded"])
+@pytest.mark.parametrize(
+    "engine", ["Apart", "FirstOnly", "LostUpdate", "Guarded", "Members", "Fields", "Lister", "LastMember"]
+)
 @pytest.mark.parametrize("reduction", [Reduction.SLEEP, Reduction.RACES])
 def test_a_reduced_search_finds_every_history_of_the_plain_enumeration(
     server: Laboratory, engine: str, reduction: Reduction
