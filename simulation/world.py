@@ -519,6 +519,7 @@ class World:
         for event in self._names.values():
             self.steps.drop(f"{consumer.name}:{event}:")
         away = Crash.model_fields["duration"].default
+        # Nothing is quiet before it is back, whether it died before or after the last event came to rest.
         self._due = max(self._due, self.loop.now + away)
         self.progress()
         self.loop.in_world(away, self._restart, consumer)

@@ -68,6 +68,31 @@ def test_a_reduced_search_finds_every_history_with_an_early_timer(server: Labora
     assert len(plain) > 1
 
 
+def test_a_reduced_search_finds_every_outcome_of_leader_and_follower_on_native(server: Laboratory) -> None:
+    scenario = load(SCENARIOS / "leader-follower.toml")
+    plain, all_orders = explore(server, scenario, "native", Reduction.NONE)
+    reduced, some_orders = explore(server, scenario, "native", Reduction.RACES)
+    assert reduced == plain
+    assert all_orders.complete
+    assert some_orders.covered < all_orders.covered / 5
+
+
+def test_a_reduced_search_finds_every_outcome_of_a_crash_among_two_events(server: Laboratory) -> None:
+    scenario, bounds = small.scenario(), Bounds(faults=1, kinds=("crash",))
+    plain, all_orders = explore(server, scenario, "null", Reduction.NONE, bounds)
+    reduced, some_orders = explore(server, scenario, "null", Reduction.RACES, bounds)
+    assert reduced == plain
+    assert all_orders.complete
+    assert some_orders.complete
+
+
+def test_three_events_are_explored_completely_and_hold_on_native(server: Laboratory) -> None:
+    search = Exhaustive(server, load(SCENARIOS / "three-events.toml"), 1, "native")
+    assert all(run.verdict == "holds" for run in search.runs())
+    assert search.progress.complete
+    assert search.progress.covered > 100
+
+
 def test_leader_and_follower_are_explored_completely_and_hold_on_native(server: Laboratory) -> None:
     outcomes, progress = explore(server, load(SCENARIOS / "leader-follower.toml"), "native", Reduction.RACES)
     assert progress.complete
