@@ -14,12 +14,12 @@ conflicts with everything.
 
 What commutes is told as narrowly as can be known:
 
-- In Redis: commands on other keys, or on other members of one key, unless somebody looks at the whole (`footprints.py`).
+- In Redis: commands on other keys, or on other members of a key, unless one looks at the whole (`footprints.py`).
 - In the history: entries whose exchange no invariant notices (`simulation/precedence.py`).
 - In the queue: to queue up and to be served, as long as somebody stands in line before (`simulation/broker.py`).
 - A crash is about its own consumer, the events that it has had to do with, and the queue if it stood in line. So all
-  moments between two steps of that consumer are one, whatever the others do. No world is quiet before a crashed consumer
-  is back: else it would matter whether it died before or after the last one came to rest.
+  moments between two steps of that consumer are one, whatever the others do. No world is quiet before a crashed
+  consumer is back: else it would matter whether it died before or after the last event came to rest.
 
 Time passes only when no step is pending, or as often as the bounds allow, so two steps that change places have the same
 time; and timers of one moment fire in the order in which they were set. Those whose order matters, redeliveries and
