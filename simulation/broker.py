@@ -111,6 +111,7 @@ class Broker:
         history: History,
         watcher: Watcher,
         steps: Steps | None = None,
+        strict: bool = False,
     ) -> None:
         self.pending = 0
         """Copies that are not settled, visible or not."""
@@ -121,7 +122,7 @@ class Broker:
         self._streams = streams
         self._history = history
         self._watcher = watcher
-        self._steps = steps
+        self._steps, self._strict = steps, strict
         self._ready: deque[Message] = deque()
         self._waiting: deque[tuple[asyncio.Future[Delivery], str, Process]] = deque()
         self._unsettled: dict[Message, None] = {}
@@ -212,11 +213,25 @@ class Broker:
     def take(self, consumer: str, process: Process) -> asyncio.Future[Delivery]:
         """Return a future of the next delivery for a consumer."""
         future: asyncio.Future[Delivery] = self._loop.create_future()
-        if self._steps is not None:
-            self._steps.touch("broker")
+        self._touch("the end of the line")
         self._waiting.append((future, consumer, process))
         self._hand_out()
         return future
+
+    def gone(self, consumer: str) -> None:
+        """Take note that a consumer has died: it may have stood in line."""
+        if any(name == consumer and not future.done() for future, name, _ in self._waiting):
+            self._touch("the head of the line", "the end of the line")
+
+    def _touch(self, *names: str) -> None:
+        """Say which part of the queue the current step is about, if every order of steps is tried.
+
+        As long as somebody stands in line, it is the same whether another one queues up before or after the first is
+        served. Faults count what they see: with them, nothing commutes.
+        """
+        if self._steps is not None:
+            for name in (*names, "broker") if self._strict else names:
+                self._steps.touch(name)
 
     def acknowledge(self, delivery: Delivery, consumer: str) -> None:
         """The consumer is done with the delivery."""
@@ -229,6 +244,7 @@ class Broker:
             self._loop.now, "rejected", delivery.name, consumer, delivery=delivery.number, because=because
         )
         message = delivery.message
+        self._touch(f"copies of {delivery.name}")
         message.failures += 1
         if message.failures >= self._settings.max_failures and not message.settled:
             self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
@@ -240,8 +256,7 @@ class Broker:
             self._offer(message)
 
     def _settle(self, message: Message) -> None:
-        if self._steps is not None:
-            self._steps.touch("broker")
+        self._touch(f"copies of {message.publication.name}")
         if message.settled:
             return
         message.settled = True
@@ -257,6 +272,7 @@ class Broker:
         self._hand_out()
 
     def _offer(self, message: Message) -> None:
+        self._touch(f"copies of {message.publication.name}")
         if message.settled:
             return
         if self.meddler is not None and self.meddler.holds(message):
@@ -265,6 +281,8 @@ class Broker:
         self._ready.append(message)
         self._let_go()
         self._hand_out()
+        if self._ready:
+            self._touch("the head of the line", "the end of the line")  # whoever comes next is served at once
 
     def _let_go(self) -> None:
         if self.meddler is not None:
@@ -282,6 +300,7 @@ class Broker:
                 skipped.append((future, consumer, process))
                 continue
             message = self._ready.popleft()
+            self._touch("the head of the line", f"copies of {message.publication.name}")
             if message.settled:
                 self._waiting.appendleft((future, consumer, process))
                 continue
@@ -291,9 +310,7 @@ class Broker:
     def _deliver(self, message: Message, consumer: str) -> Delivery:
         self._deliveries += 1
         message.attempts += 1
-        if self._steps is not None:
-            self._steps.touch("broker")
-            self._steps.touch(f"consumer {consumer}")
+        self._touch(f"consumer {consumer}")
         delivery = Delivery(self._deliveries, message, message.attempts)
         self._history.append(
             self._loop.now,

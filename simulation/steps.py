@@ -24,6 +24,10 @@ BRIEF = SECOND
 EVERYTHING = "*"
 """What a step has touched if nobody can tell: it commutes with nothing."""
 
+SEEN, BLIND, CHANGED = 1, 2, 3
+"""How a step has touched something: it depends on it; it has changed it, but would have done the same whatever was
+there, so that others may do so before or after it; or both."""
+
 Kind = Literal["request", "reply", "delivery", "handler", "time", "crash", "reply-lost"]
 
 
@@ -55,8 +59,8 @@ class Step:
         return self.label.rstrip("!").rstrip("0123456789")
 
 
-Touched = Mapping[str, bool]
-"""What a step has touched, by name, and whether it has changed it."""
+Touched = Mapping[str, int]
+"""What a step has touched, by name, and how: SEEN, BLIND or CHANGED."""
 
 
 class Oracle(Protocol):
@@ -119,7 +123,7 @@ class Steps:
         self._lanes: dict[str, deque[tuple[int, Step]]] = {}
         self._added = 0
         self._numbers: dict[str, int] = {}
-        self._touched: dict[str, bool] = {}
+        self._touched: dict[str, int] = {}
         self._last: Step | None = None
         self._early = exploration.bounds.early
         self._faults = exploration.bounds.faults
@@ -154,16 +158,16 @@ class Steps:
         """Forget what waits in a lane: nobody is there to receive it."""
         self._lanes.pop(lane, None)
 
-    def touch(self, name: str, changed: bool = True) -> None:
+    def touch(self, name: str, how: int = CHANGED) -> None:
         """Take note that the current step touches something that others may touch."""
-        self._touched[name] = changed or self._touched.get(name, False)
+        self._touched[name] = how | self._touched.get(name, 0)
 
     def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes) -> None:
         """Take note of what Redis did in the current step."""
         footprint = self.exploration.footprint
-        touched = footprint(commands, reply) if footprint else {EVERYTHING: True}
-        for name, changed in touched.items():
-            self.touch(name, changed)
+        touched = footprint(commands, reply) if footprint else {EVERYTHING: CHANGED}
+        for name, how in touched.items():
+            self.touch(name, how)
 
     def step(self) -> None:
         """Do the next thing: what is due anyway, else what the oracle chooses. Raises EmptySchedule, Abandoned."""
@@ -227,7 +231,7 @@ class Steps:
             case "request" | "reply-lost":
                 self.touch(f"request {step.label.removesuffix('!')}")
             case "delivery":
-                self.touch("broker")
+                pass  # the broker says what of it was touched
             case _:
                 self.touch(f"consumer {step.who}")
         step.run()
@@ -241,8 +245,8 @@ class Steps:
                 return
 
     def _report(self) -> None:
-        if self._last is not None:
-            touched, self._touched, last, self._last = self._touched, {}, self._last, None
+        touched, self._touched, last, self._last = self._touched, {}, self._last, None
+        if last is not None:  # what came before the first step belongs to none: no other order of it is possible
             self.exploration.oracle.done(last, touched)
 
 

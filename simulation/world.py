@@ -35,6 +35,7 @@ from simulation.injection.spelling import Spelling
 from simulation.invariants import Judgement, judge
 from simulation.loop import SECOND, SimulatedLoop
 from simulation.network import Network
+from simulation.precedence import Precedence
 from simulation.scenario import BadScenario, Scenario
 from simulation.servers import EPOCH, RemoteStore, Store, StoreUnavailable, command, open_store
 from simulation.steps import BRIEF, Exploration, Step, Steps
@@ -200,6 +201,7 @@ class World:
             history=self.history,
             watcher=self,
             steps=self.steps,
+            strict=bool(scenario.faults),
         )
         self.broker.meddler = self._queue_meddler = self.injector.deliveries(self.broker)
         if self.steps is not None:
@@ -250,7 +252,12 @@ class World:
 
     def _new_history(self, engine: str) -> History:
         header = self._header(engine)
-        return History(header) if self.steps is None else _Told(header, self.steps)
+        if self.steps is None:
+            return History(header)
+        followers = workload(self.scenario, self.seed, Streams(self.seed))[1]
+        strict = bool(self.scenario.faults or self.scenario.judge.exercise)
+        precedence = Precedence({p.name: p.follows for p in followers}, self.scenario.policy.lookback, strict=strict)
+        return _Told(header, self.steps, precedence)
 
     def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
         if not trace:
@@ -515,29 +522,39 @@ class World:
 
     def _crash(self, consumer: Consumer) -> None:
         assert self.steps is not None
-        self.steps.touch("broker")
+        self.steps.touch("restarts")
+        self.broker.gone(consumer.name)
         consumer.crash()
         for event in self._names.values():
             self.steps.drop(f"{consumer.name}:{event}:")
-        self.loop.in_world(Crash.model_fields["duration"].default, consumer.start)
+        away = Crash.model_fields["duration"].default
+        # Nothing is quiet before it is back, whether it died before or after the last event came to rest.
+        self._due = max(self._due, self.loop.now + away)
+        self.progress()
+        self.loop.in_world(away, self._restart, consumer)
+
+    def _restart(self, consumer: Consumer) -> None:
+        consumer.start()
+        self.progress()
 
     def _struck(self, step: Step) -> None:
         self._note("fault", consumer=step.who, fault=step.kind, chosen=True)
 
 
 class _Told(History):
-    """A history that tells the steps of its world when something is written: the order of entries matters."""
+    """A history that tells the steps of its world what each entry is about: the order of some of them matters."""
 
-    __slots__ = ("_steps",)
+    __slots__ = ("_precedence", "_steps")
 
-    def __init__(self, header: Header, steps: Steps) -> None:
+    def __init__(self, header: Header, steps: Steps, precedence: Precedence) -> None:
         super().__init__(header)
         self._steps = steps
+        self._precedence = precedence
 
     def append(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
         """Write down that something happened."""
-        if kind not in ("command", "reply", "fault"):
-            self._steps.touch("history")
+        for name, how in self._precedence.about(at, kind, event, consumer).items():
+            self._steps.touch(name, how)
         super().append(at, kind, event, consumer, **details)
 
 

@@ -4,6 +4,11 @@ What a script touches depends on what it finds, so it is not guessed from its ar
 asked to MONITOR, which shows each command that a script ran, and the lean store keeps a list of them. Where there is
 neither (fakeredis), a script counts as touching everything. So does every command that this file does not know: to be
 wrong in that direction costs time, never a run.
+
+Most commands on a sorted set or a hash are about some of its members. Two that change different members commute, and
+both conflict with whoever looks at the whole. There are two exceptions. A key with a time to live loses that when its
+last member goes, so the members of such a key are not told apart. And a hash lists its fields in an order that depends
+on who came first; so when somebody lists one, the search begins anew and tells the fields of hashes apart no longer.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ import hiredis
 
 from simulation.lean import LeanStore
 from simulation.servers import Link, ServerStore, Store, command
-from simulation.steps import EVERYTHING, Touched
+from simulation.steps import BLIND, CHANGED, EVERYTHING, SEEN, Touched
 
 SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"})
 KEYLESS = frozenset(
@@ -147,9 +152,34 @@ IDLE_IF_NOTHING = frozenset(
 )
 """Commands that have changed nothing if they answer 0 or nothing."""
 
+EXPIRING = frozenset({"EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"})
+LISTING = frozenset({"HGETALL", "HKEYS", "HVALS"})
+HASHED = frozenset({"HGET", "HMGET", "HEXISTS", "HSET", "HMSET", "HSETNX", "HDEL", "HINCRBY"})
+"""Commands about some fields of a hash."""
+_ALL, _FIRST, _EVERY_OTHER = slice(None), slice(1), slice(None, None, 2)
+MEMBERS = {
+    "HGET": _FIRST,
+    "HMGET": _ALL,
+    "HEXISTS": _FIRST,
+    "HSET": _EVERY_OTHER,
+    "HMSET": _EVERY_OTHER,
+    "HSETNX": _FIRST,
+    "HDEL": _ALL,
+    "HINCRBY": _FIRST,
+    "ZSCORE": _FIRST,
+    "ZMSCORE": _ALL,
+    "ZREM": _ALL,
+}
+"""Commands about some members of their key, and which of the other arguments name them."""
+_ZADD_FLAGS = frozenset({b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"})
+
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _FROM_SCRIPT = re.compile(rb"^\+[\d.]+ \[\d+ lua\] ")
 _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
+
+
+class FieldsListed(Exception):
+    """Somebody lists the fields of a hash: what was said of its fields until now was too much."""
 
 
 class Footprints:
@@ -161,10 +191,15 @@ class Footprints:
         self._watch: Link | None = None
         self._marks = 0
         self._known: set[str] = set()
+        self._expiring: set[bytes] = set()
+        self._apart = True
+        """Whether members can be told apart: a command that is not known may have given any key a time to live."""
+        self._fields = True
+        """Whether fields of hashes can be told apart: nobody lists them."""
 
     def __call__(self, commands: Sequence[Sequence[bytes]], reply: bytes) -> Touched:
         """Return what a request that was just executed has touched."""
-        touched: dict[str, bool] = {}
+        touched: dict[str, int] = {}
         for words, answer in zip(commands, _answers(commands, reply), strict=True):
             verb = words[0].decode("latin-1").upper()
             if verb in SCRIPTS:
@@ -172,7 +207,7 @@ class Footprints:
             elif verb == "SCRIPT":
                 self._load(words, touched)
             else:
-                _add(touched, verb, words[1:], answer)
+                self._add(touched, verb, words[1:], answer)
         if any(name.startswith("script ") for name in touched):
             self._inside(touched)
         return touched
@@ -198,29 +233,29 @@ class Footprints:
             self._watch.close()
             self._watch = None
 
-    def _script(self, verb: str, words: Sequence[bytes], touched: dict[str, bool]) -> None:
+    def _script(self, verb: str, words: Sequence[bytes], touched: dict[str, int]) -> None:
         if verb.startswith("EVALSHA"):
-            touched.setdefault(f"script {words[1].decode('latin-1')}", False)
+            touched.setdefault(f"script {words[1].decode('latin-1')}", SEEN)
             return
         digest = sha1(words[1], usedforsecurity=False).hexdigest()
         # A script that Redis knows already is not changed by being sent again.
-        touched[f"script {digest}"] = digest not in self._known
+        touched[f"script {digest}"] = SEEN if digest in self._known else CHANGED
 
-    def _load(self, words: Sequence[bytes], touched: dict[str, bool]) -> None:
+    def _load(self, words: Sequence[bytes], touched: dict[str, int]) -> None:
         if words[1].upper() == b"LOAD":
             digest = sha1(words[2], usedforsecurity=False).hexdigest()
-            touched[f"script {digest}"] = digest not in self._known
+            touched[f"script {digest}"] = SEEN if digest in self._known else CHANGED
         else:
-            touched[EVERYTHING] = True
+            touched[EVERYTHING] = CHANGED
 
-    def _inside(self, touched: dict[str, bool]) -> None:
+    def _inside(self, touched: dict[str, int]) -> None:
         if self._lean is not None and self._lean.inside is not None:
             for words, answer in self._lean.inside:
-                _add(touched, words[0].decode("latin-1").upper(), words[1:], answer)
+                self._add(touched, words[0].decode("latin-1").upper(), words[1:], answer)
             self._lean.inside.clear()
             return
         if self._watch is None or self._store is None:
-            touched[EVERYTHING] = True
+            touched[EVERYTHING] = CHANGED
             return
         self._marks += 1
         mark = f"causim-mark-{self._marks}"
@@ -230,7 +265,37 @@ class Footprints:
             if found is not None:
                 words = [_plain(word) for word in _QUOTED.findall(line, found.end())]
                 # What a command inside a script has answered is not shown, so a write counts as a change.
-                _add(touched, words[0].decode("latin-1").upper(), words[1:], Ellipsis)
+                self._add(touched, words[0].decode("latin-1").upper(), words[1:], Ellipsis)
+
+    def _add(self, touched: dict[str, int], verb: str, arguments: Sequence[bytes], answer: Any) -> None:
+        """Add what a command has touched."""
+        if verb in KEYLESS:
+            return
+        if verb not in READS and verb not in WRITES:
+            touched[EVERYTHING] = CHANGED
+            self._apart = False
+            return
+        if verb in EXPIRING:
+            self._expiring.add(arguments[0])
+        if verb in LISTING and self._fields:
+            self._fields = False
+            raise FieldsListed
+        idle = verb in IDLE_IF_NOTHING and _nothing(answer) and not _answers_what_was(verb, arguments)
+        changed = verb in WRITES and not idle
+        members = self._members(verb, arguments)
+        if members is not None:
+            _touch_members(touched, arguments[0], members, changed)
+            return
+        for key in arguments if verb in MANY else arguments[:1]:
+            _touch_whole(touched, key, changed)
+
+    def _members(self, verb: str, arguments: Sequence[bytes]) -> Sequence[bytes] | None:
+        """Return the members of its key that a command is about; None if it is about the whole."""
+        if not self._apart or arguments[0] in self._expiring or (verb in HASHED and not self._fields):
+            return None
+        if verb == "ZADD":
+            return _added(arguments[1:])
+        return arguments[1:][MEMBERS[verb]] if verb in MEMBERS else None
 
     def _lines(self, mark: bytes) -> Iterable[bytes]:
         assert self._watch is not None
@@ -245,24 +310,48 @@ class Footprints:
 
 
 def conflict(one: Touched, other: Touched) -> bool:
-    """Return whether two steps must not be swapped: one changes what the other touches."""
+    """Return whether two steps must not be swapped: one changes what the other sees."""
     if EVERYTHING in one or EVERYTHING in other:
         return True
     small, large = (one, other) if len(one) <= len(other) else (other, one)
-    return any(name in large and (changed or large[name]) for name, changed in small.items())
+    for name, how in small.items():
+        there = large.get(name, 0)
+        if (how & there >> 1) | (how >> 1 & there):
+            return True
+    return False
 
 
-def _add(touched: dict[str, bool], verb: str, arguments: Sequence[bytes], answer: Any) -> None:
-    if verb in KEYLESS:
-        return
-    if verb not in READS and verb not in WRITES:
-        touched[EVERYTHING] = True
-        return
-    idle = verb in IDLE_IF_NOTHING and _nothing(answer) and not _answers_what_was(verb, arguments)
-    changed = verb in WRITES and not idle
-    for key in arguments if verb in MANY else arguments[:1]:
-        name = "key " + key.decode("utf-8", "backslashreplace")
-        touched[name] = changed or touched.get(name, False)
+def _touch_whole(touched: dict[str, int], key: bytes, changed: bool) -> None:
+    """Take note that a whole key was looked at or changed."""
+    name = _key(key)
+    touched[name] = touched.get(name, 0) | (CHANGED if changed else SEEN)
+    if changed:
+        members = f"{name} its members"
+        touched[members] = touched.get(members, 0) | BLIND
+
+
+def _touch_members(touched: dict[str, int], key: bytes, members: Sequence[bytes], changed: bool) -> None:
+    """Take note that some members of a key were looked at or changed.
+
+    That is seen by whoever looks at the whole key, and sees whether the whole was changed.
+    """
+    name = _key(key)
+    if changed:
+        touched[name] = touched.get(name, 0) | BLIND
+    touched[f"{name} its members"] = touched.get(f"{name} its members", 0) | SEEN
+    for member in members:
+        one = f"{name} its {member.decode('utf-8', 'backslashreplace')}"
+        touched[one] = touched.get(one, 0) | (CHANGED if changed else SEEN)
+
+
+def _key(key: bytes) -> str:
+    return "key " + key.decode("utf-8", "backslashreplace")
+
+
+def _added(arguments: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the members that a ZADD names, behind its options and each behind its score."""
+    first = next((i for i, word in enumerate(arguments) if word.upper() not in _ZADD_FLAGS), 0)
+    return arguments[first + 1 :: 2]
 
 
 def _answers_what_was(verb: str, arguments: Sequence[bytes]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from simulation.scenario import Scenario
 from simulation.search.oracles import Listed
-from simulation.steps import EVERYTHING, Exploration, Touched
+from simulation.steps import CHANGED, EVERYTHING, Exploration, Touched
 from simulation.world import Laboratory
 
 
@@ -38,7 +38,7 @@ def scout(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) ->
                     found[bytes(words[1])] = None
                 case [b"SCRIPT", b"LOAD"]:
                     found[bytes(words[2])] = None
-        return {EVERYTHING: True}
+        return {EVERYTHING: CHANGED}
 
     run = laboratory.run(scenario, seed, engine, exploration=Exploration(Listed(), footprint=look))
     assert run.steps is not None

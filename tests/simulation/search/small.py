@@ -65,3 +65,42 @@ class Guarded(_Small):
         if await self._redis.eval(self.SCRIPT, 1, self._scope, str(event.id)):
             await self._redis.set(f"{self._scope}:{event.id}", 1)
             await self._effect(event)
+
+
+class Members(_Small):
+    """Each event is a member of one sorted set; who comes second sees both."""
+
+    async def handle(self, event: Any) -> None:
+        key = f"{self._scope}:members"
+        await self._redis.zadd(key, {str(event.id): event.occurred.timestamp()})
+        if len(await self._redis.zrange(key, 0, -1)) == 1:
+            await self._effect(event)
+
+
+class Fields(_Small):
+    """Each event has a field of its own in one hash, and nobody lists them: nothing in Redis conflicts."""
+
+    async def handle(self, event: Any) -> None:
+        await self._redis.hset(f"{self._scope}:fields", str(event.id), "1")
+        await self._effect(event)
+
+
+class Lister(_Small):
+    """Each event has a field of its own; who lists them sees which was made last."""
+
+    async def handle(self, event: Any) -> None:
+        key = f"{self._scope}:fields"
+        await self._redis.hset(key, str(event.id), "1")
+        if list(await self._redis.hgetall(key))[-1] == str(event.id).encode():
+            await self._effect(event)
+
+
+class LastMember(_Small):
+    """The last member that goes takes the time to live of its set along: what comes after it stays for ever."""
+
+    async def handle(self, event: Any) -> None:
+        key = f"{self._scope}:members"
+        async with self._redis.pipeline(transaction=False) as packet:
+            first, _ = await packet.zadd(key, {"first": 0}, nx=True).pexpire(key, 60_000).execute()
+        await (self._redis.zrem(key, "first") if first else self._redis.zadd(key, {"second": 0}))
+        await self._effect(event)

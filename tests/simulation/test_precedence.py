@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from simulation.history import Entry, Header, History, Terms
+from simulation.invariants import judge
+from simulation.precedence import Precedence
+from simulation.search.footprints import conflict
+from simulation.strategies import histories
+
+LOOKBACK = Terms().lookback
+PAUSES = (0, 0, 0, 20_000_000, 70_000_000)
+"""Shorter and longer than what the judge's bounds are about, and the shortest most often."""
+
+
+def _histories() -> st.SearchStrategy[History]:
+    return histories(orderly=False) | histories()
+
+
+@settings(deadline=None, max_examples=300)
+@given(history=_histories(), pauses=st.lists(st.sampled_from(PAUSES), max_size=12))
+def test_no_invariant_notices_an_exchange_that_is_allowed(history: History, pauses: Sequence[int]) -> None:
+    entries = _stretched(history.entries, pauses)
+    abouts = list(_abouts(entries))
+    for place in range(len(entries) - 1):
+        if conflict(abouts[place], abouts[place + 1]):
+            continue
+        first, second = entries[place], entries[place + 1]._replace(at=entries[place].at)
+        event(f"{first.kind} and {second.kind} change places")
+        as_told = [*entries[:place], first, second, *entries[place + 2 :]]
+        exchanged = [*entries[:place], second, first, *entries[place + 2 :]]
+        assert _verdict(history.header, exchanged) == _verdict(history.header, as_told), (first, second)
+
+
+def _stretched(entries: Sequence[Entry], pauses: Sequence[int]) -> list[Entry]:
+    """Let some time pass here and there in a history."""
+    told, passed = [], 0
+    for place, entry in enumerate(entries):
+        if pauses and place % 3 == 0:
+            passed += pauses[place // 3 % len(pauses)]
+        told.append(entry._replace(at=entry.at + passed))
+    return told
+
+
+def _abouts(entries: Sequence[Entry]) -> Iterator[Mapping[str, int]]:
+    leaders = {entry.event: str(entry.details["follows"]) for entry in entries if entry.kind == "published"}
+    precedence = Precedence(leaders, LOOKBACK)
+    return (precedence.about(entry.at, entry.kind, entry.event, entry.consumer) for entry in entries)
+
+
+def _verdict(header: Header, entries: Sequence[Entry]) -> tuple[Any, ...]:
+    history = History(header)
+    for entry in entries:
+        history.append(entry.at, entry.kind, entry.event, entry.consumer, **entry.details)
+    judgement = judge(history)
+    return judgement.verdict, sorted((v.invariant, v.at, v.events, v.consumers) for v in judgement.violations)
+
+
+FAMILY = {"a": "", "b": "a", "c": "a", "d": "b", "x": ""}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "commute"),
+    [
+        (("started", "a"), ("started", "x"), True),
+        (("acknowledged", "a"), ("started", "b"), True),
+        (("started", "b"), ("ended", "a"), False),
+        (("started", "d"), ("ended", "a"), True),
+        (("started", "b"), ("started", "c"), False),
+        (("parked", "b"), ("ended", "a"), False),
+        (("parked", "b"), ("parked", "c"), True),
+        (("parked", "d"), ("ended", "b"), True),
+        (("dead-lettered", "a"), ("started", "x"), False),
+        (("started", "a"), ("ended", "a"), False),
+    ],
+)
+def test_what_may_change_places(one: tuple[str, str], other: tuple[str, str], commute: bool) -> None:
+    precedence = Precedence(FAMILY, LOOKBACK)
+    abouts = [precedence.about(0, *entry, consumer) for entry, consumer in ((one, "c1"), (other, "c2"))]
+    assert conflict(*abouts) is not commute
+
+
+def test_a_crash_is_about_what_the_consumer_has_had_to_do_with() -> None:
+    precedence = Precedence(FAMILY, LOOKBACK)
+    precedence.about(0, "delivered", "a", "c1")
+    crash = precedence.about(0, "crashed", "", "c1")
+    assert conflict(crash, precedence.about(0, "started", "a", "c2"))
+    assert not conflict(crash, precedence.about(0, "started", "x", "c2"))
+
+
+def test_once_an_event_may_be_overdue_every_order_counts() -> None:
+    precedence = Precedence(FAMILY, LOOKBACK)
+    late = [precedence.about(LOOKBACK, "started", name, "") for name in "ax"]
+    assert conflict(*late)
+
+
+def test_every_order_counts_in_a_circle_and_to_the_strict() -> None:
+    in_circle = Precedence({"a": "b", "b": "a"}, LOOKBACK)
+    assert conflict(in_circle.about(0, "acknowledged", "a", "c1"), in_circle.about(0, "started", "b", "c2"))
+    strict = Precedence(FAMILY, LOOKBACK, strict=True)
+    assert conflict(strict.about(0, "started", "a", "c1"), strict.about(0, "started", "x", "c2"))
