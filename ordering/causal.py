@@ -290,19 +290,18 @@ class CausalOrdering:
             self._log(logging.WARNING, event, "has exceeded the maximum recursion depth %s", self.policy.max_depth)
             raise self.errors.depth(event)
         answer, grant = await self._begin(event)
-        leader = leader_of(event)
-        queue = self._desk.queues.pop(leader, "")
+        queues = self._came_along(event)
         if grant is None:
             await self._refuse(handler, event, answer, depth)
         assert grant is not None
         try:
-            async with self._working(grant, ((leader, queue),) if queue else ()):
+            async with self._working(grant, queues):
                 yield
         except BaseException:
-            if queue:
+            for leader, _ in queues:
                 await self._abandon(leader)
             raise
-        await Drain(self, handler, depth, [(leader, queue)] if queue else []).run(grant)
+        await Drain(self, handler, depth, queues).run(grant)
 
     def _is_handed(self, event: Any) -> bool:
         grant = current_grant.get()
@@ -310,6 +309,13 @@ class CausalOrdering:
             return False
         grant.handed = False
         return True
+
+    def _came_along(self, event: Any) -> Queues:
+        """Take the claim on the queue of an event's leader, if one was given together with the event."""
+        queues = self._desk.queues
+        leader = leader_of(event) if queues else ""
+        token = queues.pop(leader, "")
+        return ((leader, token),) if token else ()
 
     async def _refuse(self, handler: Handler, event: Any, answer: str, depth: int) -> None:
         match answer.split():
@@ -332,18 +338,19 @@ class CausalOrdering:
     # -- leases ----------------------------------------------------------------------------------------------
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
-        if id_of(event) in self._desk.active:
+        active = self._desk.active
+        if active and id_of(event) in active:
             return "held", None
         asked = self._asked(event, self._token())
         ask = partial(self._call, "begin", *rules_of(self.policy), *asked, "causal" if causal else "alone")
 
         async def give_back(reply: Any) -> None:
             grant = self._answered(event, asked, words(reply))[1]
-            queue = self._desk.queues.pop(asked.leader, "")
+            queues = self._came_along(event)
             if grant is not None:
                 await self._fail(grant, counts=False)
-            if queue:
-                await self._abandon(asked.leader)
+            for leader, _ in queues:
+                await self._abandon(leader)
 
         return self._answered(event, asked, words(await brought_to_its_end(ask, give_back)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,7 +27,9 @@ class Handler(Protocol):
 class Drain:
     """Goes through what an event has released: depth first, siblings in the order they occurred, without recursion."""
 
-    def __init__(self, ordering: CausalOrdering, handler: Handler, depth: int, queues: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, ordering: CausalOrdering, handler: Handler, depth: int, queues: Iterable[tuple[str, str]]
+    ) -> None:
         self._ordering = ordering
         self._handler = handler
         self._stack = [(leader, token, depth) for leader, token in queues]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from calendar import timegm
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
 from typing import Any
 from uuid import UUID
 
 from ordering.policy import Policy
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def id_of(event: UUID | Any) -> str:
@@ -38,6 +39,7 @@ def rules_of(policy: Policy) -> tuple[int, int, int, int]:
     )
 
 
+@lru_cache(maxsize=4096)  # a leader's is asked for again by its followers
 def digest_of(identity: str) -> str:
     """Return what an event is remembered by: 64 bits, too many for two events of a day to share."""
     return sha1(identity.encode(), usedforsecurity=False).hexdigest()[:16]
@@ -49,9 +51,12 @@ def occurred_at(event: Any) -> int:
 
 
 def microseconds(moment: datetime) -> int:
-    """Return a moment in microseconds since 1970."""
-    # Exact, and for every kind of datetime: Prefect's are pendulum's, whose arithmetic is its own.
-    return timegm(moment.utctimetuple()) * 1_000_000 + int(moment.microsecond)
+    """Return a moment in microseconds since 1970; one that says nothing of its zone is UTC's."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    # Exact, and for every kind of datetime: Prefect's may be pendulum's, whose arithmetic is its own.
+    since = datetime.__sub__(moment, _EPOCH)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def order_of(event: Any) -> tuple[datetime, str]:
