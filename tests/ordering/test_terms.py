@@ -1,0 +1,30 @@
+"""Moments as the scripts read them: exact, whatever zone they are told in and whatever class they are of."""
+
+from __future__ import annotations
+
+from calendar import timegm
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ordering.terms import microseconds
+
+ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=ZONES))
+def test_a_moment_is_exact_in_any_zone(moment: datetime) -> None:
+    assert microseconds(moment) == timegm(moment.utctimetuple()) * 1_000_000 + moment.microsecond
+
+
+def test_a_moment_without_a_zone_is_utc() -> None:
+    naive = datetime(2024, 1, 2, 3, 4, 5, 678)
+    assert microseconds(naive) == microseconds(naive.replace(tzinfo=UTC))
+
+
+def test_a_class_with_an_arithmetic_of_its_own_is_not_asked() -> None:
+    pendulum = pytest.importorskip("pendulum")
+    moment = pendulum.datetime(2024, 3, 31, 2, 59, 59, 999_999, tz="Europe/Paris")
+    assert microseconds(moment) == timegm(moment.utctimetuple()) * 1_000_000 + 999_999
