@@ -79,7 +79,7 @@ class Lines:
 
     async def _put_back(self, line: Any, whole: bool) -> None:
         """Keep a line for the next request; give it back to the pool if it broke, or if it must connect anew."""
-        if whole and not line.should_reconnect():
+        if whole and not _must_reconnect(line):
             self._free.append(line)
             return
         self._left += 1
@@ -121,3 +121,8 @@ def _open(client: Any) -> Lines | None:
 def _is_plain(client: Any) -> bool:
     """Whether nobody but redis-py has a say in how a client's commands are sent."""
     return getattr(type(client), "execute_command", None) is _ORDINARY and "execute_command" not in vars(client)
+
+
+def _must_reconnect(line: Any) -> bool:
+    """Whether the server has asked for a new connection: something that older clients do not listen to."""
+    return hasattr(line, "should_reconnect") and bool(line.should_reconnect())
