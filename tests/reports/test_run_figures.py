@@ -8,6 +8,7 @@ from toy_history import MS, S, toy
 from reports.figures import followers_figure, latency_figure
 from reports.frames import events_frame
 from reports.series import edges, follower_times, marks, quantile_by_bin, waitlist
+from reports.tables import events_table
 from reports.units import duration, share, unit_for
 from simulation.history import Header, History
 
@@ -44,9 +45,11 @@ def test_pictures_draw_at_every_size_and_are_labelled(draw, size, tmp_path, recw
     assert not [str(w.message) for w in recwarn]
 
 
-def test_pictures_take_a_frame_as_well_as_a_history():
-    history = toy(50)
-    assert latency_figure(events_frame(history)).get_suptitle() == latency_figure(history).get_suptitle()
+@pytest.mark.parametrize("draw", [latency_figure, followers_figure])
+@pytest.mark.parametrize("told", [events_table, events_frame])
+def test_pictures_take_a_table_or_a_frame_as_well_as_a_history(draw, told):
+    history = toy(50, forget=0.2)
+    assert draw(told(history))._repr_png_() == draw(history)._repr_png_()
 
 
 def test_names_are_not_taken_for_formulas():
@@ -81,7 +84,7 @@ def test_followers_are_told_by_their_fate():
         h.append(10 * S, "started", event, "c1", via=via)
         h.append(11 * S, "ended", event, "c1", outcome="ok")
     h.append(12 * S, "dead-lettered", "given-up")
-    times = follower_times(events_frame(h))
+    times = follower_times(events_table(h))
     assert {fate: list(at) for fate, at in times.items()} == {
         "parked": [0, 1, 2, 3, 4],
         "released": [10],
@@ -99,7 +102,7 @@ def test_the_waitlist_grows_and_shrinks():
     h.append(5 * S, "started", "a", "c1", via="released")
     h.append(5 * S, "ended", "a", "c1", outcome="ok")
     h.append(6 * S, "dead-lettered", "b")
-    level = waitlist(events_frame(h))
+    level = waitlist(events_table(h))
     assert list(level.at) == [1, 2, 3, 5, 6]
     assert list(level.height) == [1, 2, 3, 2, 1]
 
