@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from simulation.history import History
 
 
+PACKED = {"compress_level": 3}
+"""How hard pictures are packed: harder takes twice the time, to save a few kilobytes."""
+
+
 def write_report(folder: Path, run: RunLike, whole: History | None = None) -> list[Path]:
     """Write the table, the pictures and the page of a run into a folder, and return the files. Raises OSError.
 
@@ -35,7 +39,7 @@ def write_report(folder: Path, run: RunLike, whole: History | None = None) -> li
     table = events_table(run.history)
     files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
     write_events([table] if whole is None else events_tables(whole), files[0])
-    latency_figure(table).savefig(files[1])
-    followers_figure(table).savefig(files[2])
+    latency_figure(table).savefig(files[1], pil_kwargs=PACKED)
+    followers_figure(table).savefig(files[2], pil_kwargs=PACKED)
     write_page(files[3], run, table)
     return files

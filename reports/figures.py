@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
 
 from reports.series import (
     ENOUGH,
@@ -36,10 +36,12 @@ from reports.style import (
     empty,
     legend,
     picture,
-    tidy,
+    plots,
     times_on,
+    title_on,
 )
 from reports.tables import Table, events_table
+from reports.ticks import draw_ticks
 from reports.timeline import of_run
 from reports.units import duration, share, unit_for
 from simulation.history import History
@@ -64,16 +66,16 @@ def latency_figure(run: History | Table | pd.DataFrame) -> Picture:
         f"{len(effective):,} of {len(table):,} events took effect · "
         f"{len(waited):,} of {int(table.has('parked_s').sum()):,} parked followers were handled"
     )
-    figure = picture(11, 7.2, f"Latency of events{_name(table)}", subtitle)
-    (left, right), (below_left, below_right) = figure.subplots(2, 2)
+    figure = picture(11, 7.2, f"Latency of events{_name(table)}", subtitle, layout=None)
+    (left, right), (below_left, below_right) = plots(figure, (1, 1), 2, gap=0.775)
     latencies, lasted = effective["latency_s"], waited["wait_s"]
-    tidy(left, "Publish to effect")
+    title_on(left, "Publish to effect")
     _distribution(left, latencies, "events", "from publication to the first effect")
-    tidy(below_left, "Publish to effect, over time")
+    title_on(below_left, "Publish to effect, over time")
     _over_time(below_left, effective["published_s"], latencies, "publication")
-    tidy(right, "Waiting to release")
+    title_on(right, "Waiting to release")
     _distribution(right, lasted, "parked followers", "from ready (delivered, leader done) to the start of the handling")
-    tidy(below_right, "Waiting to release, over time")
+    title_on(below_right, "Waiting to release, over time")
     _over_time(below_right, waited["parked_s"], lasted, "parking")
     return figure
 
@@ -84,12 +86,12 @@ def followers_figure(run: History | Table | pd.DataFrame) -> Picture:
     met = follower_times(table)
     parked, lost = len(met["parked"]), len(met["lost"])
     subtitle = f"{parked:,} of {len(table):,} events were parked · {lost:,} lost ({share(lost, parked)} of the parked)"
-    figure = picture(11, 8.4, f"Followers{_name(table)}", subtitle)
-    counts, rates, waiting = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
+    figure = picture(11, 8.4, f"Followers{_name(table)}", subtitle, layout=None)
+    counts, rates, waiting = plots(figure, (3, 2, 2), 1, gap=0.34).flat
     times = of_run(table, end_of(table))
-    tidy(counts, "Followers so far")
-    tidy(rates, "Rate")
-    tidy(waiting, "Waiting: followers that are parked")
+    title_on(counts, "Followers so far")
+    title_on(rates, "Rate")
+    title_on(waiting, "Waiting: followers that are parked")
     if not parked:
         for axes in (counts, rates, waiting):
             empty(axes, "no event was parked")
@@ -98,6 +100,8 @@ def followers_figure(run: History | Table | pd.DataFrame) -> Picture:
     _rates(rates, met, times)
     _waiting(waiting, table, times)
     for axes in (counts, rates, waiting):
+        _along(axes, times)
+        draw_ticks(axes, words_below=axes is waiting)
         _fold(axes, times)
     return figure
 
@@ -132,6 +136,7 @@ def _distribution(axes: Axes, values: Floats, of: str, label: str) -> None:
     axes.set_ylabel(f"share of {of}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_ylim(-0.02, 1.03)
+    draw_ticks(axes)
     return legend(axes)
 
 
@@ -154,6 +159,7 @@ def _over_time(axes: Axes, at: Floats, values: Floats, of: str) -> None:
     times_on(axes, end / unit.seconds)
     axes.set_ylabel("duration")
     axes.set_xlabel(f"time of {of} since the start of the run ({unit.sign})")
+    draw_ticks(axes)
     return legend(axes)
 
 
@@ -187,7 +193,7 @@ def _rates(axes: Axes, met: dict[str, Floats], times: Timeline) -> None:
             rate = rate_by_bin(met[fate], bins)
             axes.stairs(rate * unit.seconds, times.places(bins), baseline=None, **FATE_LINES[fate])
     width = f"{steps} steps" if times.folds else f"steps of {duration(float(bins[1] - bins[0]))}"
-    axes.set_title(f"Rate, in {width}", loc="left", fontsize=10.5)
+    title_on(axes, f"Rate, in {width}")
     axes.set_ylabel(f"followers per {unit.sign}")
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
 
@@ -200,11 +206,16 @@ def _waiting(axes: Axes, table: Table, times: Timeline) -> None:
     axes.step(x, y, where="post", color=BLUE, linewidth=1.2)
     axes.set_ylabel("followers")
     axes.set_xlabel("time since the start of the run")
-    times_on(axes, 1.0)
-    ticks = times.ticks()
-    axes.set_xticks([tick.at for tick in ticks], [tick.words for tick in ticks])
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _along(axes: Axes, times: Timeline) -> None:
+    """Let the time axis of a plot be that of the run."""
+    times_on(axes, 1.0)
+    ticks = times.ticks()
+    axes.xaxis.set_major_locator(FixedLocator([tick.at for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([tick.words for tick in ticks]))
 
 
 def _fold(axes: Axes, times: Timeline) -> None:
