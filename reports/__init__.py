@@ -12,13 +12,15 @@ package costs nothing: pandas and matplotlib come with the modules that use them
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reports.run import RunLike
     from simulation.history import History
-
 
 PACKED = {"compress_level": 3}
 """How hard pictures are packed: harder takes twice the time, to save a few kilobytes."""
@@ -31,15 +33,28 @@ def write_report(folder: Path, run: RunLike, whole: History | None = None) -> li
 
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
-    from reports.figures import followers_figure, latency_figure
-    from reports.page import write_page
-    from reports.parquet import write_events
-    from reports.tables import events_table, events_tables
+    with _no_collector():
+        from reports.figures import followers_figure, latency_figure
+        from reports.page import write_page
+        from reports.parquet import write_events
+        from reports.tables import events_table, events_tables
 
-    table = events_table(run.history)
-    files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
-    write_events([table] if whole is None else events_tables(whole), files[0])
-    latency_figure(table).savefig(files[1], pil_kwargs=PACKED)
-    followers_figure(table).savefig(files[2], pil_kwargs=PACKED)
-    write_page(files[3], run, table)
+        table = events_table(run.history)
+        files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
+        write_events([table] if whole is None else events_tables(whole), files[0])
+        latency_figure(table).savefig(files[1], pil_kwargs=PACKED)
+        followers_figure(table).savefig(files[2], pil_kwargs=PACKED)
+        write_page(files[3], run, table)
     return files
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is imported stays, and of the rest only two small pictures hold circles."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

@@ -35,7 +35,7 @@ FATE_MARKERS = {"parked": "o", "released": "s", "rescued": "^", "redelivered": "
 """One marker for each fate, so that a line of one point is seen and told apart."""
 
 
-LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.78, 0.11, 0.84, 0.46, 0.94
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.78, 0.2, 0.84, 0.46, 0.94
 """The room around plots and between their columns, in inches: for titles, labels, and ticks of up to eight letters."""
 
 BESIDE, BELOW = 0.6, 0.275
