@@ -1,7 +1,7 @@
 """The ticks of a plot, drawn all at once.
 
-matplotlib makes five artists of every tick and measures them all, which takes longer than everything else that a small
-run does. Here its locators and formatters still say where ticks are and what is written there, but the lines of a grid
+matplotlib makes five artists of every tick and measures them again and again, which is much of the time of a small
+picture. Here its locators and formatters still say where ticks are and what is written there, but the lines of a grid
 are one artist, and so are its marks; only words remain one by one.
 """
 
