@@ -51,7 +51,7 @@ def test_pictures_draw_at_every_size_and_are_labelled(draw, size, tmp_path, recw
 
 
 def instants():
-    """Eight followers parked within microseconds that wait for a quarter of an hour: words and numbers of many letters."""
+    """Eight followers parked within microseconds that wait for a quarter of an hour: long words and numbers."""
     h = History(Header("a" * 30, 123_456_789, "native"))
     for n in range(8):
         h.append(n, "published", f"e{n}")
