@@ -1,10 +1,10 @@
 """What a run leaves for people to see: frames, pictures, the page, and what a build server reads.
 
-Read first `lives.py`, which turns a history into the lives of its events. `frames.py` makes tables of them,
-`series.py` makes series over time of the tables, `figures.py` draws those as pictures. The page is computed in
-`story.py` (a violation in sentences), `marks.py` and `spacetime.py` (the diagram) and `charts.py`, and put together in
-`page.py`; how it looks is in `templates/`. `sweeps.py` draws what many runs come to. `exports/` writes histories in the
-formats of other programs.
+Read first `lives.py`, which turns a history into the lives of its events. `tables.py` makes tables of them (`frames.py`
+the same for pandas, `parquet.py` a file), `series.py` makes series over time of the tables, `figures.py` draws those as
+pictures. The page is computed in `story.py` (a violation in sentences), `marks.py` and `spacetime.py` (the diagram) and
+`charts.py`, and put together in `page.py`; how it looks is in `templates/`. `sweeps.py` draws what many runs come to.
+`exports/` writes histories in the formats of other programs.
 
 A report shows what a history says and what the judge made of it; it neither runs nor judges anything. Importing this
 package costs nothing: pandas and matplotlib come with the modules that use them.
@@ -12,12 +12,18 @@ package costs nothing: pandas and matplotlib come with the modules that use them
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reports.run import RunLike
     from simulation.history import History
+
+PACKED = {"compress_level": 3}
+"""How hard pictures are packed: harder takes twice the time, to save a few kilobytes."""
 
 
 def write_report(folder: Path, run: RunLike, whole: History | None = None) -> list[Path]:
@@ -27,14 +33,28 @@ def write_report(folder: Path, run: RunLike, whole: History | None = None) -> li
 
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
-    from reports.figures import followers_figure, latency_figure
-    from reports.frames import events_frame, events_frames, write_events
-    from reports.page import write_page
+    with _no_collector():
+        from reports.figures import followers_figure, latency_figure
+        from reports.page import write_page
+        from reports.parquet import write_events
+        from reports.tables import events_table, events_tables
 
-    frame = events_frame(run.history)
-    files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
-    write_events([frame] if whole is None else events_frames(whole), files[0])
-    latency_figure(frame).savefig(files[1])
-    followers_figure(frame).savefig(files[2])
-    write_page(files[3], run, frame)
+        table = events_table(run.history)
+        files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
+        write_events([table] if whole is None else events_tables(whole), files[0])
+        latency_figure(table).savefig(files[1], pil_kwargs=PACKED)
+        followers_figure(table).savefig(files[2], pil_kwargs=PACKED)
+        write_page(files[3], run, table)
     return files
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is imported stays, and of the rest only two small pictures hold circles."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()

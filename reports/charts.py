@@ -16,6 +16,7 @@ from reports.series import (
     ENOUGH,
     FATES,
     edges,
+    effects,
     follower_times,
     quantile_by_bin,
     rate_by_bin,
@@ -26,9 +27,8 @@ from reports.timeline import Tick, Timeline, nice
 from reports.units import duration
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from reports.series import Floats
+    from reports.tables import Table
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1000.0, 170.0, 66.0, 8.0, 24.0
 """The size of a chart's picture, and the room for its labels, in the picture's own units."""
@@ -90,17 +90,16 @@ class Scale:
         return round(HEIGHT - BOTTOM - (value - low) / ((high - low) or 1) * (HEIGHT - BOTTOM - TOP), 1)
 
 
-def charts(frame: pd.DataFrame, times: Timeline, commands: Sequence[int] = ()) -> tuple[Chart, ...]:
+def charts(table: Table, times: Timeline, commands: Sequence[int] = ()) -> tuple[Chart, ...]:
     """Return the charts of a run: latency, waiting, followers, the waitlist and, if traced, commands to Redis.
 
     `commands` are the moments, in microseconds, at which commands reached Redis.
     """
-    effects, waited = frame[frame["latency_s"].notna()], waits(frame)
     return (
-        _durations("Publish to effect, by time of publication", effects, "published_s", "latency_s", times),
-        _durations("Waiting to release, by time of parking", waited, "parked_s", "wait_s", times),
-        _followers(frame, times),
-        _waitlist(frame, times),
+        _durations("Publish to effect, by time of publication", effects(table), "published_s", "latency_s", times),
+        _durations("Waiting to release, by time of parking", waits(table), "parked_s", "wait_s", times),
+        _followers(table, times),
+        _waitlist(table, times),
         *([_commands(commands, times)] if commands else []),
     )
 
@@ -128,8 +127,8 @@ def folds(times: Timeline) -> list[tuple[float, float, str]]:
     ]
 
 
-def _durations(title: str, rows: pd.DataFrame, when: str, what: str, times: Timeline) -> Chart:
-    at, values = rows[when].to_numpy(dtype=np.float64), rows[what].to_numpy(dtype=np.float64)
+def _durations(title: str, rows: Table, when: str, what: str, times: Timeline) -> Chart:
+    at, values = rows[when], rows[what]
     if not len(values):
         return Chart(title, nothing="none to show")
     scale = _log_scale(np.maximum(values, 1e-6))
@@ -145,8 +144,8 @@ def _durations(title: str, rows: pd.DataFrame, when: str, what: str, times: Time
     return Chart(title, tuple(lines), tuple(dots), time_ticks(times), scale.ticks, unit="s")
 
 
-def _followers(frame: pd.DataFrame, times: Timeline) -> Chart:
-    title, met = "Followers so far", follower_times(frame)
+def _followers(table: Table, times: Timeline) -> Chart:
+    title, met = "Followers so far", follower_times(table)
     if not len(met["parked"]):
         return Chart(title, nothing="no event was parked")
     scale = _linear_scale(float(len(met["parked"])))
@@ -155,8 +154,8 @@ def _followers(frame: pd.DataFrame, times: Timeline) -> Chart:
     return Chart(title, tuple(lines), (), time_ticks(times), scale.ticks)
 
 
-def _waitlist(frame: pd.DataFrame, times: Timeline) -> Chart:
-    level, title = waitlist(frame), "Followers that are waiting: the most in each step"
+def _waitlist(table: Table, times: Timeline) -> Chart:
+    level, title = waitlist(table), "Followers that are waiting: the most in each step"
     if not len(level.at):
         return Chart(title, nothing="no event was parked")
     moments = grid(times)

@@ -1,7 +1,7 @@
 """The two pictures that every run leaves behind: how long events took, and what became of followers.
 
-Each takes a history or its events frame and returns a matplotlib figure that no global state knows of; whoever
-wants a file calls its `savefig`. What the pictures show is computed in `series.py`.
+Each takes a history, its table of events or its events frame, and returns a matplotlib figure that no global state
+knows of; whoever wants a file calls its `savefig`. What the pictures show is computed in `series.py`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
 
-from reports.frames import events_frame
 from reports.series import (
     ENOUGH,
     FATES,
     edges,
+    effects,
     end_of,
     follower_times,
     marks,
@@ -36,9 +36,12 @@ from reports.style import (
     empty,
     legend,
     picture,
-    tidy,
+    plots,
     times_on,
+    title_on,
 )
+from reports.tables import Table, events_table
+from reports.ticks import draw_ticks
 from reports.timeline import of_run
 from reports.units import duration, share, unit_for
 from simulation.history import History
@@ -55,63 +58,63 @@ RESOLUTION = 1e-6
 """The shortest duration that a history can hold, in seconds. A logarithmic axis draws a wait of nothing here."""
 
 
-def latency_figure(run: History | pd.DataFrame) -> Picture:
+def latency_figure(run: History | Table | pd.DataFrame) -> Picture:
     """Draw how long events took: publish to effect, and waiting to release, as distributions and over time."""
-    frame = _frame(run)
-    effects, waited = frame[frame["latency_s"].notna()], waits(frame)
+    table = _table(run)
+    effective, waited = effects(table), waits(table)
     subtitle = (
-        f"{len(effects):,} of {len(frame):,} events took effect · "
-        f"{len(waited):,} of {int(frame['parked_s'].notna().sum()):,} parked followers were handled"
+        f"{len(effective):,} of {len(table):,} events took effect · "
+        f"{len(waited):,} of {int(table.has('parked_s').sum()):,} parked followers were handled"
     )
-    figure = picture(11, 7.2, f"Latency of events{_name(frame)}", subtitle)
-    (left, right), (below_left, below_right) = figure.subplots(2, 2)
-    latencies, lasted = _floats(effects, "latency_s"), _floats(waited, "wait_s")
-    tidy(left, "Publish to effect")
+    figure = picture(11, 7.2, f"Latency of events{_name(table)}", subtitle, layout=None)
+    (left, right), (below_left, below_right) = plots(figure, (1, 1), 2, gap=0.775)
+    latencies, lasted = effective["latency_s"], waited["wait_s"]
+    title_on(left, "Publish to effect")
     _distribution(left, latencies, "events", "from publication to the first effect")
-    tidy(below_left, "Publish to effect, over time")
-    _over_time(below_left, _floats(effects, "published_s"), latencies, "publication")
-    tidy(right, "Waiting to release")
+    title_on(below_left, "Publish to effect, over time")
+    _over_time(below_left, effective["published_s"], latencies, "publication")
+    title_on(right, "Waiting to release")
     _distribution(right, lasted, "parked followers", "from ready (delivered, leader done) to the start of the handling")
-    tidy(below_right, "Waiting to release, over time")
-    _over_time(below_right, _floats(waited, "parked_s"), lasted, "parking")
+    title_on(below_right, "Waiting to release, over time")
+    _over_time(below_right, waited["parked_s"], lasted, "parking")
     return figure
 
 
-def followers_figure(run: History | pd.DataFrame) -> Picture:
+def followers_figure(run: History | Table | pd.DataFrame) -> Picture:
     """Draw what became of parked followers over time: how many, at what rate, and how many were waiting."""
-    frame = _frame(run)
-    met = follower_times(frame)
+    table = _table(run)
+    met = follower_times(table)
     parked, lost = len(met["parked"]), len(met["lost"])
-    subtitle = f"{parked:,} of {len(frame):,} events were parked · {lost:,} lost ({share(lost, parked)} of the parked)"
-    figure = picture(11, 8.4, f"Followers{_name(frame)}", subtitle)
-    counts, rates, waiting = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 2))
-    times = of_run(frame, end_of(frame))
-    tidy(counts, "Followers so far")
-    tidy(rates, "Rate")
-    tidy(waiting, "Waiting: followers that are parked")
+    subtitle = f"{parked:,} of {len(table):,} events were parked · {lost:,} lost ({share(lost, parked)} of the parked)"
+    figure = picture(11, 8.4, f"Followers{_name(table)}", subtitle, layout=None)
+    counts, rates, waiting = plots(figure, (3, 2, 2), 1, gap=0.34).flat
+    times = of_run(table, end_of(table))
+    title_on(counts, "Followers so far")
+    title_on(rates, "Rate")
+    title_on(waiting, "Waiting: followers that are parked")
     if not parked:
         for axes in (counts, rates, waiting):
             empty(axes, "no event was parked")
         return figure
     _counts(counts, met, times)
     _rates(rates, met, times)
-    _waiting(waiting, frame, times)
+    _waiting(waiting, table, times)
     for axes in (counts, rates, waiting):
+        _along(axes, times)
+        draw_ticks(axes, words_below=axes is waiting)
         _fold(axes, times)
     return figure
 
 
-def _frame(run: History | pd.DataFrame) -> pd.DataFrame:
-    return events_frame(run) if isinstance(run, History) else run
+def _table(run: History | Table | pd.DataFrame) -> Table:
+    if isinstance(run, History):
+        return events_table(run)
+    return run if isinstance(run, Table) else Table.of_frame(run)
 
 
-def _floats(frame: pd.DataFrame, column: str) -> Floats:
-    return frame[column].to_numpy(dtype=np.float64)
-
-
-def _name(frame: pd.DataFrame) -> str:
-    """Return what the title says of the run, as far as the frame knows."""
-    known = frame.attrs
+def _name(table: Table) -> str:
+    """Return what the title says of the run, as far as the table knows."""
+    known = table.attrs
     if "scenario" not in known:
         return ""
     return f" – {known['scenario']} · {known['engine']} · seed {known['seed']}"
@@ -133,6 +136,7 @@ def _distribution(axes: Axes, values: Floats, of: str, label: str) -> None:
     axes.set_ylabel(f"share of {of}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_ylim(-0.02, 1.03)
+    draw_ticks(axes)
     return legend(axes)
 
 
@@ -155,6 +159,7 @@ def _over_time(axes: Axes, at: Floats, values: Floats, of: str) -> None:
     times_on(axes, end / unit.seconds)
     axes.set_ylabel("duration")
     axes.set_xlabel(f"time of {of} since the start of the run ({unit.sign})")
+    draw_ticks(axes)
     return legend(axes)
 
 
@@ -188,24 +193,29 @@ def _rates(axes: Axes, met: dict[str, Floats], times: Timeline) -> None:
             rate = rate_by_bin(met[fate], bins)
             axes.stairs(rate * unit.seconds, times.places(bins), baseline=None, **FATE_LINES[fate])
     width = f"{steps} steps" if times.folds else f"steps of {duration(float(bins[1] - bins[0]))}"
-    axes.set_title(f"Rate, in {width}", loc="left", fontsize=10.5)
+    title_on(axes, f"Rate, in {width}")
     axes.set_ylabel(f"followers per {unit.sign}")
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
 
 
-def _waiting(axes: Axes, frame: pd.DataFrame, times: Timeline) -> None:
-    level = waitlist(frame)
+def _waiting(axes: Axes, table: Table, times: Timeline) -> None:
+    level = waitlist(table)
     x = times.places(np.concatenate([[0.0], level.at, [times.end]]))
     y = np.concatenate([[0], level.height, level.height[-1:]])
     axes.fill_between(x, y, step="post", color=SKY, alpha=0.5, linewidth=0)
     axes.step(x, y, where="post", color=BLUE, linewidth=1.2)
     axes.set_ylabel("followers")
     axes.set_xlabel("time since the start of the run")
-    times_on(axes, 1.0)
-    ticks = times.ticks()
-    axes.set_xticks([tick.at for tick in ticks], [tick.words for tick in ticks])
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _along(axes: Axes, times: Timeline) -> None:
+    """Let the time axis of a plot be that of the run."""
+    times_on(axes, 1.0)
+    ticks = times.ticks()
+    axes.xaxis.set_major_locator(FixedLocator([tick.at for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([tick.words for tick in ticks]))
 
 
 def _fold(axes: Axes, times: Timeline) -> None:

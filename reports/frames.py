@@ -1,78 +1,26 @@
-"""Histories as pandas frames: a row an event, a delivery or a handling.
-
-Times are seconds since the start of the run and durations are seconds, both `float64`, with `NaN` where the thing
-never happened; their columns end in `_s`. Counts are `int64`, names are strings, empty where there is none.
-"""
+"""Histories as pandas frames: a row an event, a delivery or a handling. What their columns say is in `tables.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from reports.lives import Lives
-from reports.slices import slices
+from reports.tables import (
+    BATCH,
+    DELIVERY_COLUMNS,
+    EVENT_COLUMNS,
+    HANDLING_COLUMNS,
+    deliveries_table,
+    events_table,
+    events_tables,
+    handlings_table,
+)
 
 if TYPE_CHECKING:
-    from reports.lives import Life
+    from reports.tables import Table
     from simulation.history import History
-
-BATCH = 100_000
-"""How many events of a very long history are held in memory at once, to be written to a table."""
-
-EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
-    "event": ("string", "the event's name"),
-    "follows": ("string", "its leader's name; empty if it has none"),
-    "published_s": ("float64", "when a producer handed it to the broker"),
-    "first_delivered_s": ("float64", "when it was first handed to a live consumer"),
-    "deliveries": ("int64", "how often it was handed to a consumer"),
-    "parked_s": ("float64", "when the engine first kept it to wait for its leader"),
-    "started_s": ("float64", "when the handling began that made its first effect; without one, its first handling"),
-    "effect_s": ("float64", "when its first effect was made, at the end of that handling"),
-    "handlings": ("int64", "how often a handler began on it"),
-    "effects": ("int64", "how many handlings took effect; more than one is once too often"),
-    "via": ("string", "how it came to that handling: delivered, released or rescued"),
-    "consumer": ("string", "who did that handling"),
-    "dead_lettered_s": ("float64", "when it was given up"),
-    "dead_lettered": ("bool", "whether it was given up"),
-    "latency_s": ("float64", "from publication to its first effect"),
-    "wait_s": (
-        "float64",
-        "a follower's wait for its release: from the later of its first delivery and its leader's effect (if that "
-        "came before) to the start of its handling",
-    ),
-    "lost": ("bool", "whether the history ends with neither an effect nor a dead letter for it"),
-}
-"""The columns of `events_frame`: dtype, and what they say."""
-
-DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
-    "event": ("string", "the event that was handed over"),
-    "consumer": ("string", "to whom"),
-    "attempt": ("int64", "counted from 1"),
-    "delivered_s": ("float64", "when"),
-    "done_s": ("float64", "when the consumer answered for it"),
-    "outcome": ("string", "acknowledged, rejected, or open if the broker never heard of it again"),
-    "because": ("string", "why it was rejected"),
-}
-"""The columns of `deliveries_frame`: dtype, and what they say."""
-
-HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
-    "event": ("string", "the event that was handled"),
-    "consumer": ("string", "by whom"),
-    "handling": ("string", "the handling's number in the history"),
-    "via": ("string", "delivered, released or rescued"),
-    "started_s": ("float64", "when the handler began"),
-    "ended_s": ("float64", "when it ended, or its consumer died"),
-    "outcome": ("string", "ok, failed, unknown (the consumer died in it), or open if the history ends first"),
-    "write": ("string", "accepted or refused, where the effect sink said so"),
-    "effect": ("bool", "whether it took effect"),
-}
-"""The columns of `handlings_frame`: dtype, and what they say."""
 
 
 def events_frame(history: History) -> pd.DataFrame:
@@ -80,118 +28,25 @@ def events_frame(history: History) -> pd.DataFrame:
 
     The frame's `attrs` name the run (`scenario`, `engine`, `seed`) and say when its history ends (`end_s`).
     """
-    return frame_of(Lives(history), history)
+    return _frame(events_table(history), EVENT_COLUMNS)
 
 
 def events_frames(history: History, most: int = BATCH) -> Iterator[pd.DataFrame]:
     """Yield the events frame in pieces of so many rows: of a history that is too long for one."""
-    return (frame_of(lives, history, some) for lives, some in slices(history, most))
-
-
-def frame_of(lives: Lives, history: History, some: Iterable[Life] | None = None) -> pd.DataFrame:
-    """Return the events frame of lives that were gathered already: of all, or of some of them."""
-    told = lives.events.values() if some is None else some
-    frame = _frame([_event_row(lives, life) for life in told], EVENT_COLUMNS)
-    header = history.header
-    frame.attrs = {
-        "scenario": header.scenario,
-        "engine": header.engine,
-        "seed": header.seed,
-        "end_s": lives.end / 1e6,
-    }
-    return frame
+    return (_frame(table, EVENT_COLUMNS) for table in events_tables(history, most))
 
 
 def deliveries_frame(history: History) -> pd.DataFrame:
     """Return one row a delivery, in the order in which they were made; columns as in DELIVERY_COLUMNS."""
-    rows = [
-        (d.event, d.consumer, d.attempt, _seconds(d.at), _seconds(d.done), d.outcome, d.because)
-        for d in Lives(history).deliveries
-    ]
-    return _frame(rows, DELIVERY_COLUMNS)
+    return _frame(deliveries_table(history), DELIVERY_COLUMNS)
 
 
 def handlings_frame(history: History) -> pd.DataFrame:
     """Return one row a handling, in the order in which they began; columns as in HANDLING_COLUMNS."""
-    rows = [
-        (
-            h.event,
-            h.consumer,
-            h.number,
-            h.via,
-            _seconds(h.started),
-            _seconds(h.ended),
-            h.outcome,
-            h.write,
-            h.is_effect,
-        )
-        for h in Lives(history).handlings
-    ]
-    return _frame(rows, HANDLING_COLUMNS)
+    return _frame(handlings_table(history), HANDLING_COLUMNS)
 
 
-def write_events(frames: Iterable[pd.DataFrame], path: Path) -> None:
-    """Write an events frame, in one piece or several, to a Parquet file, whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    pieces = iter(frames)
-    first = next(pieces)
-    schema = pa.Schema.from_pandas(first, preserve_index=False)
-    with pq.ParquetWriter(partial, schema) as writer:
-        for frame in chain([first], pieces):
-            writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
-    partial.replace(path)
-
-
-def _frame(rows: list[tuple[Any, ...]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    frame = pd.DataFrame([tuple(map(_written, row)) for row in rows], columns=list(columns))
-    return frame.astype({name: dtype for name, (dtype, _) in columns.items()})
-
-
-def _written(value: Any) -> Any:
-    """Write out what no UTF-8 text can hold: a lone surrogate, which JSON lets into a name."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    return value
-
-
-def _seconds(at: int | None) -> float:
-    return float("nan") if at is None else at / 1e6
-
-
-def _span(start: int | None, end: int | None) -> float:
-    return float("nan") if start is None or end is None else (end - start) / 1e6
-
-
-def _event_row(lives: Lives, life: Life) -> tuple[Any, ...]:
-    told, effects = life.telling, life.effects
-    effect = effects[0].ended if effects else None
-    return (
-        life.event,
-        life.follows,
-        _seconds(life.published),
-        _seconds(life.first_delivered),
-        len(life.deliveries),
-        _seconds(life.parked),
-        _seconds(told.started if told else None),
-        _seconds(effect),
-        len(life.handlings),
-        len(effects),
-        told.via if told else "",
-        told.consumer if told else "",
-        _seconds(life.dead_lettered),
-        life.dead_lettered is not None,
-        _span(life.published, effect),
-        _wait(lives, life),
-        life.is_lost,
-    )
-
-
-def _wait(lives: Lives, life: Life) -> float:
-    """Return how long a follower that was handled had waited for its release, in seconds; `NaN` for others."""
-    told = life.telling
-    if not life.follows or told is None:
-        return float("nan")
-    leader = lives.leader(life)
-    ready = [life.first_delivered, *(h.ended for h in (leader.effects[:1] if leader else ()))]
-    known = [at for at in ready if at is not None and at <= told.started]
-    return _span(max(known), told.started) if known else float("nan")
+def _frame(table: Table, columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    frame = pd.DataFrame(dict(table.columns)).astype({name: dtype for name, (dtype, _) in columns.items()})
+    frame.attrs.update(table.attrs)
+    return frame

@@ -20,22 +20,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, charts, folds, grid, x
-from reports.frames import frame_of
 from reports.lives import Lives
 from reports.sentences import moment
-from reports.series import follower_times, marks
+from reports.series import effects, follower_times, marks
 from reports.spacetime import CAP, layout, plain
 from reports.story import Storyteller
+from reports.tables import table_of
 from reports.timeline import of_run
 from reports.units import duration, share
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pandas as pd
-
     from reports.run import RunLike
     from reports.spacetime import Diagram
+    from reports.tables import Table
     from reports.timeline import Timeline
     from simulation.invariants import Violation
 
@@ -48,19 +47,19 @@ LISTED = 50
 STATES = {"down": "consumers down", "paused": "consumers paused", "unreachable": "Redis out of reach"}
 
 
-def page(run: RunLike, frame: pd.DataFrame | None = None, beside: Iterable[str] = (), cap: int = CAP) -> str:
+def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), cap: int = CAP) -> str:
     """Return the page of a run as HTML text.
 
-    `frame` is the run's events frame, if there is one already; `beside` names the files in the page's folder that it
+    `table` is the run's table of events, if there is one already; `beside` names the files in the page's folder that it
     links to; `cap` is how many marks its diagram may have.
     """
     history, judgement = run.history, run.judgement
-    frame = frame_of(Lives(history), history) if frame is None else frame
+    table = table_of(Lives(history), history) if table is None else table
     violations = judgement.violations
     diagram = layout(history, violations, cap)
-    times = of_run(frame, diagram.end / 1e6, _faulty(diagram))
+    times = of_run(table, diagram.end / 1e6, _faulty(diagram))
     strips = _strips(diagram, times)
-    drawn = charts(frame, times, [entry.at for entry in history.of("command")])
+    drawn = charts(table, times, [entry.at for entry in history.of("command")])
     return (
         _environment()
         .get_template("report.html")
@@ -77,7 +76,7 @@ def page(run: RunLike, frame: pd.DataFrame | None = None, beside: Iterable[str] 
             groups=_groups(violations),
             listed=violations[:LISTED],
             unlisted=max(0, len(violations) - LISTED),
-            facts=_facts(run, frame, diagram),
+            facts=_facts(run, table, diagram),
             coverage=[(name, count) for name, count in judgement.coverage.items() if count],
             diagram=diagram,
             cap=cap,
@@ -93,11 +92,11 @@ def page(run: RunLike, frame: pd.DataFrame | None = None, beside: Iterable[str] 
     )
 
 
-def write_page(path: Path, run: RunLike, frame: pd.DataFrame | None = None) -> None:
+def write_page(path: Path, run: RunLike, table: Table | None = None) -> None:
     """Write the page of a run to a file, whole or not at all, with links to the other files of its folder."""
     partial = path.with_name(path.name + ".part")
     beside = sorted(file.name for file in path.parent.iterdir() if file.is_file() and file not in (path, partial))
-    text = page(run, frame, beside)
+    text = page(run, table, beside)
     partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
 
@@ -142,12 +141,12 @@ def _groups(violations: Sequence[Violation]) -> list[tuple[str, int, int, int]]:
     return [(name, counts[name], violations[place].at, place) for name, place in firsts.items()]
 
 
-def _facts(run: RunLike, frame: pd.DataFrame, diagram: Diagram) -> list[tuple[str, str]]:
+def _facts(run: RunLike, table: Table, diagram: Diagram) -> list[tuple[str, str]]:
     """Return what the head of the page says in numbers."""
-    latencies = frame["latency_s"].dropna().to_numpy()
-    fates = {fate: len(at) for fate, at in follower_times(frame).items()}
+    latencies = effects(table)["latency_s"]
+    fates = {fate: len(at) for fate, at in follower_times(table).items()}
     facts = [
-        ("events", f"{len(frame):,}"),
+        ("events", f"{len(table):,}"),
         ("consumers", f"{len(diagram.lanes) - 2:,}"),
         ("run", duration(diagram.end / 1e6)),
         ("publish to effect", " · ".join(f"{m.name} {duration(m.value)}" for m in marks(latencies)) or "–"),
@@ -157,7 +156,7 @@ def _facts(run: RunLike, frame: pd.DataFrame, diagram: Diagram) -> list[tuple[st
         ("lost", f"{fates['lost']:,} ({share(fates['lost'], fates['parked'])})"),
     ]
     if run.commands is not None:
-        each = f"{run.commands / len(frame):.1f}" if len(frame) else "–"
+        each = f"{run.commands / len(table):.1f}" if len(table) else "–"
         facts.append(("Redis commands an event", each))
     return facts
 

@@ -1,6 +1,6 @@
-"""Series over time, computed from an events frame: quantiles, rates, levels. Nothing here is drawn.
+"""Series over time, computed from a table of events: quantiles, rates, levels. Nothing here is drawn.
 
-Times are seconds since the start of the run, as in the frame.
+Times are seconds since the start of the run, as in the table.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
+
+    from reports.tables import Table
 
     Floats = NDArray[np.float64]
 
@@ -36,18 +37,23 @@ class Level(NamedTuple):
     height: NDArray[np.int64]
 
 
-def end_of(frame: pd.DataFrame) -> float:
-    """Return when the run ended: as its history says or, of a frame that does not know, the last time in it."""
-    known = frame.attrs.get("end_s")
+def end_of(table: Table) -> float:
+    """Return when the run ended: as its history says or, of a table that does not know, the last time in it."""
+    known = table.attrs.get("end_s")
     if known is not None:
         return float(known)
-    times = frame[[name for name in frame.columns if name.endswith("_s") and name not in ("latency_s", "wait_s")]]
-    return float(np.nanmax(times.to_numpy(), initial=0.0)) if len(frame) else 0.0
+    times = [name for name in table.columns if name.endswith("_s") and name not in ("latency_s", "wait_s")]
+    return max(float(np.nanmax(table[name], initial=0.0)) for name in times)
 
 
-def waits(frame: pd.DataFrame) -> pd.DataFrame:
+def effects(table: Table) -> Table:
+    """Return the rows of the events that took effect and whose publication is known."""
+    return table.where(table.has("latency_s"))
+
+
+def waits(table: Table) -> Table:
     """Return the rows of the followers that were parked and later handled."""
-    return frame[frame["parked_s"].notna() & frame["wait_s"].notna()]
+    return table.where(table.has("parked_s") & table.has("wait_s"))
 
 
 def marks(values: Floats) -> list[Mark]:
@@ -77,27 +83,28 @@ def rate_by_bin(at: Floats, bins: Floats) -> Floats:
     return counts / np.diff(bins)
 
 
-def follower_times(frame: pd.DataFrame) -> dict[str, Floats]:
+def follower_times(table: Table) -> dict[str, Floats]:
     """Return when each follower met its fate, sorted, by FATES.
 
     A follower is *parked* once, when it is parked first. It is *released* (by its leader), *rescued* (by the sweep)
     or *redelivered* (the broker brought it again in time) when the handling begins that settles it. It is *lost* if
     the run ends before any of this, and is then counted at the time at which it was parked.
     """
-    parked = frame[frame["parked_s"].notna()]
-    handled = parked[~parked["lost"] & ~parked["dead_lettered"]]
+    parked = table.where(table.has("parked_s"))
+    handled = parked.where(~parked["lost"] & ~parked["dead_lettered"])
     via = {"released": "released", "rescued": "rescued", "redelivered": "delivered"}
-    times = {fate: handled.loc[handled["via"] == how, "started_s"] for fate, how in via.items()}
-    times["parked"], times["lost"] = parked["parked_s"], parked.loc[parked["lost"], "parked_s"]
-    return {fate: np.sort(times[fate].to_numpy(dtype=np.float64)) for fate in FATES}
+    times = {fate: handled["started_s"][handled["via"] == how] for fate, how in via.items()}
+    times["parked"], times["lost"] = parked["parked_s"], parked["parked_s"][parked["lost"]]
+    return {fate: np.sort(times[fate]) for fate in FATES}
 
 
-def waitlist(frame: pd.DataFrame) -> Level:
+def waitlist(table: Table) -> Level:
     """Return how many followers are parked over time: one more when one is parked, one less when it is settled."""
-    parked = frame[frame["parked_s"].notna()]
-    settled = parked["started_s"].where(~parked["lost"]).fillna(parked["dead_lettered_s"])
-    came = parked["parked_s"].to_numpy(dtype=np.float64)
-    left = np.maximum(settled.to_numpy(dtype=np.float64), came)
+    parked = table.where(table.has("parked_s"))
+    started = np.where(parked["lost"], np.nan, parked["started_s"])
+    settled = np.where(np.isnan(started), parked["dead_lettered_s"], started)
+    came = parked["parked_s"]
+    left = np.maximum(settled, came)
     left = left[~np.isnan(left)]
     at = np.concatenate([came, left])
     step = np.concatenate([np.ones(len(came), np.int64), -np.ones(len(left), np.int64)])

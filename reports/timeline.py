@@ -18,9 +18,8 @@ import numpy as np
 from reports.units import Unit, unit_for
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from reports.series import Floats
+    from reports.tables import Table
 
 LONG = 2.0
 """An idle stretch is folded if it lasts this many times as long as all that is left without it."""
@@ -132,7 +131,8 @@ def _folds(end: float, happened: Iterable[float]) -> Iterator[Fold]:
         yield Fold(earlier + MARGIN * left, later - MARGIN * left)
 
 
-def of_run(frame: pd.DataFrame, end: float, more: Iterable[float] = ()) -> Timeline:
-    """Return the time axis of a run to its end, on which nothing of its frame, and no further moment, is folded."""
-    told = frame[["published_s", "parked_s", "started_s", "effect_s"]].to_numpy(dtype=np.float64)
-    return Timeline(end, [*told[~np.isnan(told)].tolist(), *more])
+def of_run(table: Table, end: float, more: Iterable[float] = ()) -> Timeline:
+    """Return the time axis of a run to its end, on which nothing of its table, and no further moment, is folded."""
+    names = ("published_s", "parked_s", "started_s", "effect_s")
+    told = np.concatenate([table[name][table.has(name)] for name in names])
+    return Timeline(end, [*told.tolist(), *more])

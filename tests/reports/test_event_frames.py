@@ -1,20 +1,18 @@
+import json
 import math
+import subprocess
+import sys
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from toy_history import MS, toy
 
-from reports.frames import (
-    DELIVERY_COLUMNS,
-    EVENT_COLUMNS,
-    HANDLING_COLUMNS,
-    deliveries_frame,
-    events_frame,
-    events_frames,
-    handlings_frame,
-    write_events,
-)
+from reports.frames import deliveries_frame, events_frame, events_frames, handlings_frame
+from reports.parquet import arrow, write_events
+from reports.tables import DELIVERY_COLUMNS, EVENT_COLUMNS, HANDLING_COLUMNS, events_table, events_tables
 from simulation.history import Header, History
 from simulation.strategies import histories
 
@@ -168,9 +166,45 @@ def test_a_row_an_event_and_back_from_parquet(tmp_path):
     history = toy(200, forget=0.1)
     frame = events_frame(history)
     assert len(frame) == 200
-    write_events([frame], tmp_path / "events.parquet")
+    write_events([events_table(history)], tmp_path / "events.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), frame)
+    assert pd.read_parquet(tmp_path / "events.parquet").attrs == frame.attrs
     assert list(tmp_path.iterdir()) == [tmp_path / "events.parquet"]
+
+
+def hostile():
+    h = History(Header("na\ud800me", 7, "…"))
+    h.append(1 * MS, "published", "\ud800 🚀 ä", follows="")
+    h.append(1 * MS, "published", "\0", follows="\ud800 🚀 ä")
+    return h
+
+
+@pytest.mark.parametrize("make", [lambda: History(Header()), hostile, lambda: toy(3, 2), lambda: toy(200, forget=0.1)])
+def test_the_file_is_the_one_that_pandas_writes(tmp_path, make):
+    history = make()
+    write_events([events_table(history)], tmp_path / "ours.parquet")
+    events_frame(history).to_parquet(tmp_path / "theirs.parquet", index=False)
+    ours, theirs = (pq.read_table(tmp_path / f"{whose}.parquet") for whose in ("ours", "theirs"))
+    assert ours.schema.equals(theirs.schema)
+    assert ours.equals(theirs)
+    assert json.loads(ours.schema.metadata[b"pandas"]) == json.loads(theirs.schema.metadata[b"pandas"])
+
+
+@given(histories(orderly=False))
+def test_the_table_of_any_history_is_the_one_that_pandas_makes(history):
+    columns = arrow(events_table(history))
+    assert columns.equals(pa.Table.from_pandas(events_frame(history), preserve_index=False))
+    columns.validate(full=True)
+
+
+def test_writing_a_table_does_not_wait_for_pandas(tmp_path):
+    code = (
+        "import sys, pathlib; sys.path.insert(0, 'tests/reports')\n"
+        "from toy_history import toy_run; from reports import write_report\n"
+        f"assert len(write_report(pathlib.Path({str(tmp_path)!r}), toy_run(5))) == 4\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("most", [1, 7, 40, 1000])
@@ -179,7 +213,7 @@ def test_a_table_in_pieces_is_the_same_table(tmp_path, most):
     long = History(history.header, history.entries)
     long.unroll(tmp_path)
     for told in (history, long):
-        pieces = list(events_frames(told, most))
+        pieces = list(events_tables(told, most))
         assert [len(piece) for piece in pieces] == [min(most, 200 - done) for done in range(0, 200, most)]
         write_events(pieces, tmp_path / "events.parquet")
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), events_frame(history))

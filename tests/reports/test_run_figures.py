@@ -1,13 +1,19 @@
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from toy_history import MS, S, toy
 
 from reports.figures import followers_figure, latency_figure
 from reports.frames import events_frame
 from reports.series import edges, follower_times, marks, quantile_by_bin, waitlist
+from reports.tables import events_table
+from reports.ticks import draw_ticks
 from reports.units import duration, share, unit_for
 from simulation.history import Header, History
 
@@ -44,9 +50,74 @@ def test_pictures_draw_at_every_size_and_are_labelled(draw, size, tmp_path, recw
     assert not [str(w.message) for w in recwarn]
 
 
-def test_pictures_take_a_frame_as_well_as_a_history():
-    history = toy(50)
-    assert latency_figure(events_frame(history)).get_suptitle() == latency_figure(history).get_suptitle()
+def instants():
+    """Eight followers parked within microseconds that wait for a quarter of an hour: long words and numbers."""
+    h = History(Header("a" * 30, 123_456_789, "native"))
+    for n in range(8):
+        h.append(n, "published", f"e{n}")
+        h.append(n, "delivered", f"e{n}", "c1")
+        h.append(n, "parked", f"e{n}", "c1")
+    for n in range(8):
+        h.append(1_000_015 * 10**3 + n * S, "started", f"e{n}", "c1", via="released", handling=n)
+        h.append(1_000_016 * 10**3 + n * S, "ended", f"e{n}", "c1", outcome="ok", handling=n)
+    return h
+
+
+def overlap(one, other):
+    """Whether two boxes share more than the rounding of a pixel."""
+    return min(one.x1, other.x1) - max(one.x0, other.x0) > 1 and min(one.y1, other.y1) - max(one.y0, other.y0) > 1
+
+
+@pytest.mark.parametrize("size", [*SIZES, "instants"])
+@pytest.mark.parametrize("draw", [latency_figure, followers_figure])
+def test_no_words_are_cut_or_lie_over_others(draw, size):
+    figure = draw({**SIZES, "instants": instants}[size]())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    boxes = {text: text.get_window_extent(canvas.get_renderer()) for text in texts}
+    assert len(texts) >= 5
+    for text, box in boxes.items():
+        assert box.x0 >= 0, text
+        assert box.x1 <= width, text
+        assert box.y0 >= 0, text
+        assert box.y1 <= height, text
+    for one, other in combinations([text for text in texts if text is not figure._suptitle], 2):
+        assert not overlap(boxes[one], boxes[other]), (one, other)
+
+
+def test_ticks_stand_where_matplotlib_would_put_them():
+    axes, theirs = (Figure(figsize=(4, 3)).subplots() for _ in range(2))
+    for plot in (axes, theirs):
+        plot.plot([0, 7, 30], [2e-3, 1.0, 5e3])
+        plot.set_yscale("log")
+        FigureCanvasAgg(plot.figure)
+    draw_ticks(axes)
+    for plot in (axes, theirs):
+        plot.figure.canvas.draw()
+    labels = [*theirs.get_xticklabels(), *theirs.get_yticklabels()]
+    box = theirs.get_window_extent()
+    near = [label for label in labels if label.get_text() and reaches(box, label)]
+    ours = {text.get_text(): text.get_window_extent().get_points() for text in axes.texts}
+    assert set(ours) == {label.get_text() for label in near}
+    for label in near:
+        assert ours[label.get_text()] == pytest.approx(label.get_window_extent().get_points(), abs=3)
+    assert not axes.xaxis.get_major_ticks()
+    assert not axes.yaxis.get_minor_ticks()
+
+
+def reaches(box, label):
+    """Whether the tick of a label lies in a plot."""
+    x, y = label.get_transform().transform(label.get_position())
+    return box.x0 - 20 <= x <= box.x1 + 1 and box.y0 - 20 <= y <= box.y1 + 1
+
+
+@pytest.mark.parametrize("draw", [latency_figure, followers_figure])
+@pytest.mark.parametrize("told", [events_table, events_frame])
+def test_pictures_take_a_table_or_a_frame_as_well_as_a_history(draw, told):
+    history = toy(50, forget=0.2)
+    assert draw(told(history))._repr_png_() == draw(history)._repr_png_()
 
 
 def test_names_are_not_taken_for_formulas():
@@ -81,7 +152,7 @@ def test_followers_are_told_by_their_fate():
         h.append(10 * S, "started", event, "c1", via=via)
         h.append(11 * S, "ended", event, "c1", outcome="ok")
     h.append(12 * S, "dead-lettered", "given-up")
-    times = follower_times(events_frame(h))
+    times = follower_times(events_table(h))
     assert {fate: list(at) for fate, at in times.items()} == {
         "parked": [0, 1, 2, 3, 4],
         "released": [10],
@@ -99,7 +170,7 @@ def test_the_waitlist_grows_and_shrinks():
     h.append(5 * S, "started", "a", "c1", via="released")
     h.append(5 * S, "ended", "a", "c1", outcome="ok")
     h.append(6 * S, "dead-lettered", "b")
-    level = waitlist(events_frame(h))
+    level = waitlist(events_table(h))
     assert list(level.at) == [1, 2, 3, 5, 6]
     assert list(level.height) == [1, 2, 3, 2, 1]
 
