@@ -41,7 +41,6 @@ from reports.style import (
     title_on,
 )
 from reports.tables import Table, events_table
-from reports.ticks import draw_ticks
 from reports.timeline import of_run
 from reports.units import duration, share, unit_for
 from simulation.history import History
@@ -101,7 +100,8 @@ def followers_figure(run: History | Table | pd.DataFrame) -> Picture:
     _waiting(waiting, table, times)
     for axes in (counts, rates, waiting):
         _along(axes, times)
-        draw_ticks(axes, words_below=axes is waiting)
+        axes.tick_params(labelbottom=axes is waiting)
+        axes.ticklabel_format(axis="y", style="plain", useOffset=False)
         _fold(axes, times)
     return figure
 
@@ -136,7 +136,6 @@ def _distribution(axes: Axes, values: Floats, of: str, label: str) -> None:
     axes.set_ylabel(f"share of {of}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_ylim(-0.02, 1.03)
-    draw_ticks(axes)
     return legend(axes)
 
 
@@ -159,7 +158,6 @@ def _over_time(axes: Axes, at: Floats, values: Floats, of: str) -> None:
     times_on(axes, end / unit.seconds)
     axes.set_ylabel("duration")
     axes.set_xlabel(f"time of {of} since the start of the run ({unit.sign})")
-    draw_ticks(axes)
     return legend(axes)
 
 

@@ -83,6 +83,8 @@ def plots(figure: Picture, ratios: Sequence[float], columns: int, gap: float) ->
     made: NDArray[Any] = figure.subplots(len(ratios), columns, gridspec_kw=places)
     for axes in made.flat:
         axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(visible=True, color="#E3E3E3", linewidth=0.7)
+        axes.set_axisbelow(True)
         axes.tick_params(labelsize=9)
         axes.yaxis.set_label_coords(-BESIDE / wide, 0.5)
         axes.xaxis.set_label_coords(0.5, -BELOW / (axes.get_position().height * height))

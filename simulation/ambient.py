@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import random
-import sys
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,20 +19,10 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
+import time_machine
+
 from simulation.loop import SimulatedLoop, current_process
 from simulation.streams import Streams
-
-# Where pytest is installed, time-machine imports it for a fixture of its own, and every run would wait for that. In a
-# process that tests, pytest is there before us, and the fixture with it.
-_modules: Any = sys.modules
-_tests = "pytest" in sys.modules
-if not _tests:
-    _modules["pytest"] = None
-try:
-    import time_machine
-finally:
-    if not _tests:
-        del _modules["pytest"]
 
 _random: Any = random
 _version = cache(importlib.metadata.version)

@@ -9,7 +9,7 @@ from simulation.cli import main
 from simulation.faults import FAULTS
 
 REPORTS = {"pandas", "matplotlib", "pyarrow", "numpy", "jinja2"}
-OTHERS = {"prefect", "prefect_redis", "distributed", "dask", "hypothesis", "IPython", "fakeredis", "pytest"}
+OTHERS = {"prefect", "prefect_redis", "distributed", "dask", "hypothesis", "IPython", "fakeredis"}
 WORLD = {"pydantic", "redis", "hiredis", "simpy", "asyncio", "orjson"}
 
 PROGRAM = """
