@@ -21,7 +21,7 @@ from simulation.scenario import Scenario
 from simulation.search.replays import replay_of
 from simulation.world import Run
 
-REPORTED = 500_000
+REPORTED = 250_000
 """How many entries of a history are shown; the history, the table of its events and the verdict are kept whole."""
 
 
