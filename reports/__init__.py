@@ -12,11 +12,10 @@ package costs nothing: pandas and matplotlib come with the modules that use them
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from simulation.garbage import no_search
 
 if TYPE_CHECKING:
     from reports.run import RunLike
@@ -33,7 +32,7 @@ def write_report(folder: Path, run: RunLike, whole: History | None = None) -> li
 
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
-    with _no_collector():
+    with no_search():  # what is imported stays, and of the rest only two small pictures hold circles
         from reports.figures import followers_figure, latency_figure
         from reports.page import write_page
         from reports.parquet import write_events
@@ -46,15 +45,3 @@ def write_report(folder: Path, run: RunLike, whole: History | None = None) -> li
         followers_figure(table).savefig(files[2], pil_kwargs=PACKED)
         write_page(files[3], run, table)
     return files
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Look for no garbage meanwhile: what is imported stays, and of the rest only two small pictures hold circles."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()

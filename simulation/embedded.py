@@ -7,7 +7,6 @@ its semantics agree with the server's, the same run must give the same history.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from importlib.metadata import version
 from queue import Empty
@@ -16,6 +15,7 @@ from typing import Any
 import redis.exceptions
 from fakeredis import FakeServer, FakeStrictRedis
 
+from simulation.inprocess import InProcess
 from simulation.servers import encoded
 
 
@@ -59,11 +59,10 @@ class EmbeddedLink:
             self._socket = None
 
 
-class EmbeddedStore:
+class EmbeddedStore(InProcess):
     """fakeredis as a store."""
 
     name = "embedded"
-    suffers = frozenset({"restart", "flush", "evict", "server-clock"})
 
     def __init__(self) -> None:
         self.version = f"fakeredis {version('fakeredis')}"
@@ -92,31 +91,9 @@ class EmbeddedStore:
     def shift(self, offset: int) -> None:
         """Do nothing: the world's clock is shifted, and fakeredis reads that."""
 
-    def starve(self, hungry: bool) -> None:
-        """Refuse: fakeredis has no limit of memory."""
-        raise NotImplementedError
-
-    def replicate(self) -> None:
-        """Refuse: fakeredis has no replication."""
-        raise NotImplementedError
-
-    def promote(self, moment: int) -> list[str]:
-        """Refuse: fakeredis has no replication."""
-        raise NotImplementedError
-
     def link(self) -> EmbeddedLink:
         """Open a connection."""
         return EmbeddedLink(self._server)
-
-    def settle(self, turns: int = 1) -> None:
-        """Do nothing: fakeredis pushes before it answers."""
-
-    def nearby(self) -> AbstractContextManager[None]:
-        """Do nothing: the server is in here."""
-        return nullcontext()
-
-    def close(self) -> None:
-        """Do nothing: the server goes with this object."""
 
 
 def _encode(value: Any, parts: list[bytes]) -> None:

@@ -6,10 +6,9 @@ invariant: each is a file of its own that says in its docstring when it holds an
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
+from simulation.garbage import no_search
 from simulation.history import History
 from simulation.invariants import (
     causal_order,
@@ -65,20 +64,8 @@ def judge(history: History, names: Sequence[str] = ()) -> Judgement:
     is whole and the run went quiet (a history without phases is taken to tell all there is), something was handled, and
     everything that the header's `exercise` lists has happened.
     """
-    with _no_collector():
+    with no_search():  # a judgement makes millions of records, which are in no circle with each other
         return _judged(history, _chosen(names or history.header.invariants))
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Look for no garbage meanwhile: a judgement makes millions of records, which are in no circle with each other."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _judged(history: History, invariants: Sequence[Invariant]) -> Judgement:

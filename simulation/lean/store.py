@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
 import hiredis
 
+from simulation.inprocess import InProcess
 from simulation.lean.commands import COMMANDS, Words, command_of, execute, named, wrong_number
 from simulation.lean.keyspace import Keyspace, is_integer
 from simulation.lean.lua import Interpreter
@@ -32,12 +32,11 @@ _WHILE_LISTENING = frozenset({b"SUBSCRIBE", b"UNSUBSCRIBE", b"PING"})
 _MODULE = Pairs({b"name": b"vectorset", b"ver": 1, b"path": b"", b"args": []})
 
 
-class LeanStore:
+class LeanStore(InProcess):
     """A Redis in Python."""
 
     name = "lean"
     version = REDIS
-    suffers = frozenset({"restart", "flush", "evict", "server-clock"})
 
     def __init__(self) -> None:
         self.space = Keyspace()
@@ -81,32 +80,10 @@ class LeanStore:
         """Forget all data."""
         self.space.clear()
 
-    def starve(self, hungry: bool) -> None:
-        """Refuse: it has no limit of memory."""
-        raise NotImplementedError
-
-    def replicate(self) -> None:
-        """Refuse: it has no replication."""
-        raise NotImplementedError
-
-    def promote(self, moment: int) -> list[str]:
-        """Refuse: it has no replication."""
-        raise NotImplementedError
-
     def link(self) -> LeanLink:
         """Open a connection."""
         self._links += 1
         return LeanLink(self, self._links)
-
-    def settle(self, turns: int = 1) -> None:
-        """Do nothing: what is pushed is pushed at once."""
-
-    def nearby(self) -> AbstractContextManager[None]:
-        """Do nothing: it is in here."""
-        return nullcontext()
-
-    def close(self) -> None:
-        """Do nothing: it goes with this object."""
 
     # -- what links and scripts share ----------------------------------------------------------------------------
 

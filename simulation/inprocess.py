@@ -1,0 +1,33 @@
+"""What the stores in this process have in common: they suffer little, and nothing of them needs to be waited for."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+
+class InProcess:
+    """A store without a limit of memory and without replication."""
+
+    suffers = frozenset({"restart", "flush", "evict", "server-clock"})
+
+    def starve(self, hungry: bool) -> None:
+        """Refuse: it has no limit of memory."""
+        raise NotImplementedError
+
+    def replicate(self) -> None:
+        """Refuse: it has no replication."""
+        raise NotImplementedError
+
+    def promote(self, moment: int) -> list[str]:
+        """Refuse: it has no replication."""
+        raise NotImplementedError
+
+    def settle(self, turns: int = 1) -> None:
+        """Do nothing: what is pushed is pushed at once."""
+
+    def nearby(self) -> AbstractContextManager[None]:
+        """Do nothing: it is in here."""
+        return nullcontext()
+
+    def close(self) -> None:
+        """Do nothing: it goes with this object."""
