@@ -56,10 +56,8 @@ class _Version(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     given = parser().parse_args(arguments)
-    if not given.logs:
-        logging.lastResort = (
-            logging.NullHandler()
-        )  # what an engine logs is part of the world it is in: the history tells more
+    if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
+        logging.lastResort = logging.NullHandler()
     try:
         code: int = given.execute(given)
         sys.stdout.flush()
