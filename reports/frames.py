@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from reports.tables import (
-    BATCH,
     DELIVERY_COLUMNS,
     EVENT_COLUMNS,
     HANDLING_COLUMNS,
     deliveries_table,
     events_table,
-    events_tables,
     handlings_table,
 )
 
@@ -29,11 +27,6 @@ def events_frame(history: History) -> pd.DataFrame:
     The frame's `attrs` name the run (`scenario`, `engine`, `seed`) and say when its history ends (`end_s`).
     """
     return _frame(events_table(history), EVENT_COLUMNS)
-
-
-def events_frames(history: History, most: int = BATCH) -> Iterator[pd.DataFrame]:
-    """Yield the events frame in pieces of so many rows: of a history that is too long for one."""
-    return (_frame(table, EVENT_COLUMNS) for table in events_tables(history, most))
 
 
 def deliveries_frame(history: History) -> pd.DataFrame:

@@ -20,12 +20,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, charts, folds, grid, x
-from reports.lives import Lives
 from reports.sentences import moment
 from reports.series import effects, follower_times, marks
 from reports.spacetime import CAP, layout, plain
 from reports.story import Storyteller
-from reports.tables import table_of
+from reports.tables import events_table
 from reports.timeline import of_run
 from reports.units import duration, share
 
@@ -54,7 +53,7 @@ def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), c
     links to; `cap` is how many marks its diagram may have.
     """
     history, judgement = run.history, run.judgement
-    table = table_of(Lives(history), history) if table is None else table
+    table = events_table(history) if table is None else table
     violations = judgement.violations
     diagram = layout(history, violations, cap)
     times = of_run(table, diagram.end / 1e6, _faulty(diagram))

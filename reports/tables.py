@@ -122,15 +122,15 @@ def events_table(history: History) -> Table:
 
     The table's `attrs` name the run (`scenario`, `engine`, `seed`) and say when its history ends (`end_s`).
     """
-    return table_of(Lives(history), history)
+    return _table_of(Lives(history), history)
 
 
 def events_tables(history: History, most: int = BATCH) -> Iterator[Table]:
     """Yield the table of events in pieces of so many rows: of a history that is too long for one."""
-    return (table_of(lives, history, some) for lives, some in slices(history, most))
+    return (_table_of(lives, history, some) for lives, some in slices(history, most))
 
 
-def table_of(lives: Lives, history: History, some: Iterable[Life] | None = None) -> Table:
+def _table_of(lives: Lives, history: History, some: Iterable[Life] | None = None) -> Table:
     """Return the table of the events of lives that were gathered already: of all, or of some of them."""
     told = lives.events.values() if some is None else some
     table = Table.of_rows((_event_row(lives, life) for life in told), EVENT_COLUMNS)

@@ -254,9 +254,8 @@ class World:
         header = self._header(engine)
         if self.steps is None:
             return History(header)
-        followers = workload(self.scenario, self.seed, Streams(self.seed))[1]
         strict = bool(self.scenario.faults or self.scenario.judge.exercise)
-        precedence = Precedence({p.name: p.follows for p in followers}, self.scenario.policy.lookback, strict=strict)
+        precedence = Precedence(self._announced(), self.scenario.policy.lookback, strict=strict)
         return _Told(header, self.steps, precedence)
 
     def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
@@ -337,8 +336,12 @@ class World:
 
     def followed(self) -> frozenset[str]:
         """Return the names of all events that others follow."""
+        return frozenset(leader for leader in self._announced().values() if leader)
+
+    def _announced(self) -> dict[str, str]:
+        """Return the leader of every event of the workload, which is made once more: the run uses its own up."""
         again = workload(self.scenario, self.seed, Streams(self.seed))[1]
-        return frozenset(publication.follows for publication in again if publication.follows)
+        return {publication.name: publication.follows for publication in again}
 
     def fingerprint(self, publication: Publication) -> str:
         """Return a short digest of what the event says, as a consumer reads it."""

@@ -22,6 +22,8 @@ from simulation.lean.replies import OK, ErrorReply, Members, Scored, Status, Unk
 Words = Sequence[bytes]
 Execute = Callable[[Keyspace, Words], Any]
 E = TypeVar("E", bound=Execute)
+Sized = TypeVar("Sized", Hash, List, Set, SortedSet)
+Removing = TypeVar("Removing", Hash, Set, SortedSet)
 
 SYNTAX = "ERR syntax error"
 NOT_INTEGER = "ERR value is not an integer or out of range"
@@ -318,6 +320,41 @@ def _sum(one: int, other: int) -> int:
     return value
 
 
+# -- whatever has members ----------------------------------------------------------------------------------------
+
+
+def _sized(kind: type[Sized]) -> Execute:
+    """Return what counts the members of a key of one type."""
+
+    def execute(space: Keyspace, words: Words) -> int:
+        return len(space.get(words[1], kind) or ())
+
+    return execute
+
+
+def _discarding(kind: type[Removing]) -> Execute:
+    """Return what removes members of a key of one type, and says how many there were."""
+
+    def execute(space: Keyspace, words: Words) -> int:
+        found = space.get(words[1], kind)
+        if found is None:
+            return 0
+        count = sum(found.discard(member) for member in words[2:])
+        space.tidy(words[1], found)
+        return count
+
+    return execute
+
+
+command("HLEN", least=2, most=2)(_sized(Hash))
+command("LLEN", least=2, most=2)(_sized(List))
+command("SCARD", least=2, most=2)(_sized(Set))
+command("ZCARD", least=2, most=2)(_sized(SortedSet))
+command("HDEL", least=3)(_discarding(Hash))
+command("SREM", least=3)(_discarding(Set))
+command("ZREM", least=3)(_discarding(SortedSet))
+
+
 # -- hashes ------------------------------------------------------------------------------------------------------
 
 
@@ -357,11 +394,6 @@ def _hexists(space: Keyspace, words: Words) -> int:
     return int(words[2] in (space.get(words[1], Hash) or ()))
 
 
-@command("HLEN", least=2, most=2)
-def _hlen(space: Keyspace, words: Words) -> int:
-    return len(space.get(words[1], Hash) or ())
-
-
 @command("HSCAN", least=3)
 def _hscan(space: Keyspace, words: Words) -> list[Any]:
     """Return everything at once, whatever COUNT says, as of a hash in a listpack."""
@@ -374,19 +406,6 @@ def _hscan(space: Keyspace, words: Words) -> list[Any]:
             raise ErrorReply(SYNTAX)
     fields = space.get(words[1], Hash) or Hash()
     return [b"0", [part for pair in fields.items() for part in pair]]
-
-
-@command("HDEL", least=3)
-def _hdel(space: Keyspace, words: Words) -> int:
-    fields = space.get(words[1], Hash)
-    if fields is None:
-        return 0
-    before = len(fields)
-    for field in words[2:]:
-        fields.pop(field, None)
-    count = before - len(fields)
-    space.tidy(words[1], fields)
-    return count
 
 
 @command("HINCRBY", least=4, most=4)
@@ -407,24 +426,9 @@ def _sadd(space: Keyspace, words: Words) -> int:
     return sum(members.add(member) for member in words[2:])
 
 
-@command("SREM", least=3)
-def _srem(space: Keyspace, words: Words) -> int:
-    members = space.get(words[1], Set)
-    if members is None:
-        return 0
-    count = sum(members.remove(member) for member in words[2:])
-    space.tidy(words[1], members)
-    return count
-
-
 @command("SISMEMBER", least=3, most=3)
 def _sismember(space: Keyspace, words: Words) -> int:
     return int(words[2] in (space.get(words[1], Set) or ()))
-
-
-@command("SCARD", least=2, most=2)
-def _scard(space: Keyspace, words: Words) -> int:
-    return len(space.get(words[1], Set) or ())
 
 
 @command("SMEMBERS", least=2, most=2)
@@ -447,11 +451,6 @@ def _lpush(space: Keyspace, words: Words) -> int:
     items = space.make(words[1], List)
     items[:0] = reversed(words[2:])
     return len(items)
-
-
-@command("LLEN", least=2, most=2)
-def _llen(space: Keyspace, words: Words) -> int:
-    return len(space.get(words[1], List) or ())
 
 
 @command("LRANGE", least=4, most=4)
@@ -506,25 +505,10 @@ def _zadd(space: Keyspace, words: Words) -> int:
     return len(found) - before
 
 
-@command("ZREM", least=3)
-def _zrem(space: Keyspace, words: Words) -> int:
-    found = space.get(words[1], SortedSet)
-    if found is None:
-        return 0
-    count = sum(found.discard(member) for member in words[2:])
-    space.tidy(words[1], found)
-    return count
-
-
 @command("ZSCORE", least=3, most=3)
 def _zscore(space: Keyspace, words: Words) -> float | None:
     found = space.get(words[1], SortedSet)
     return None if found is None else found.scores.get(words[2])
-
-
-@command("ZCARD", least=2, most=2)
-def _zcard(space: Keyspace, words: Words) -> int:
-    return len(space.get(words[1], SortedSet) or ())
 
 
 @command("ZRANGE", least=4)

@@ -16,6 +16,10 @@ from simulation.lean.replies import ErrorReply, UnknownToLean
 class Hash(dict[bytes, bytes]):
     """A hash: fields in the order in which they were set first, as in a listpack."""
 
+    def discard(self, field: bytes) -> bool:
+        """Remove a field and return whether it was one."""
+        return self.pop(field, None) is not None
+
 
 class List(list[bytes]):
     """A list."""
@@ -52,7 +56,7 @@ class Set:
         self._members[member] = None
         return True
 
-    def remove(self, member: bytes) -> bool:
+    def discard(self, member: bytes) -> bool:
         """Remove a member and return whether it was one."""
         return self._members.pop(member, Ellipsis) is None
 
