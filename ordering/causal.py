@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from ordering.errors import (
     MaxDepthExceeded,
 )
 from ordering.events import ReceivedEvent
-from ordering.leases import Desk, Grant, Keeper, current_grant, desk_of
+from ordering.leases import Desk, Grant, Keeper, Work, current_grant, desk_of
 from ordering.lines import Ask, Word, asking
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
@@ -379,23 +379,8 @@ class CausalOrdering:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
         return "" if self.policy.age_by == "known" else microseconds(event.received) // 1000
 
-    @asynccontextmanager
-    async def _working(self, grant: Grant, queues: Queues) -> AsyncIterator[None]:
-        """Keep a lease alive while its handler works, and give it back if the handler fails."""
-        keeper = self._keeper((grant,), queues)
-        before = current_grant.set(grant)
-        self._desk.active[grant.identity] = grant.token
-        try:
-            yield
-        except BaseException as error:
-            keeper.stop()
-            self._desk.active.pop(grant.identity, None)
-            if not grant.parked:
-                await self._fail(grant, counts=isinstance(error, Exception))
-            raise
-        finally:
-            keeper.stop()
-            current_grant.reset(before)
+    def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
+        return Work(grant, self._keeper((grant,), queues), lambda counts: self._fail(grant, counts=counts))
 
     def _keeper(self, grants: Sequence[Grant], queues: Queues = ()) -> Keeper:
         names = [word for pair in queues for word in pair]

@@ -96,3 +96,31 @@ class Keeper:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+
+
+class Work:
+    """The time in which a handler works under a lease: it is kept alive meanwhile, and given back if the handler fails.
+
+    An async context manager of its own, and no generator: events enter it one by one.
+    """
+
+    def __init__(self, grant: Grant, keeper: Keeper, give_back: Callable[[bool], Awaitable[object]]) -> None:
+        self._grant = grant
+        self._keeper = keeper
+        self._give_back = give_back
+
+    async def __aenter__(self) -> None:
+        grant = self._grant
+        self._before = current_grant.set(grant)
+        grant.desk.active[grant.identity] = grant.token
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        grant = self._grant
+        self._keeper.stop()
+        try:
+            if error is not None:
+                grant.desk.active.pop(grant.identity, None)
+                if not grant.parked:
+                    await self._give_back(isinstance(error, Exception))
+        finally:
+            current_grant.reset(self._before)

@@ -1,10 +1,10 @@
 """Lines: connections of the client's own pool that are kept at hand for scripts.
 
-Most of what a short request costs redis-py goes into taking a connection out of the pool, into timers and tasks for its
-timeouts and into telling its observers. A line is a connection that was taken out once and stays out: the handshake,
-the encryption, the decoding and the errors are redis-py's, and closing the client closes it. Where a line breaks, the
-request goes the ordinary way, with all the retries that the client was given: a script gives the same token the same
-answer, so it may have been executed before.
+Most of what a short request costs redis-py goes into taking a connection out of the pool, into timers, tasks and a
+stream for its reply and into telling its observers. A line is a connection that was taken out once and stays out: the
+handshake, the encryption and the errors are redis-py's, and closing the client closes it; only plain replies are
+received past it (`receiving.py`). Where a line breaks, the request goes the ordinary way, with all the retries that the
+client was given: a script gives the same token the same answer, so it may have been executed before.
 
 Whoever watches what a client sends (by a class of his own, or a patched `execute_command`), shares one connection, or
 has a small pool, is served the ordinary way always; so is a client of a cluster.
@@ -15,11 +15,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import hiredis
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError  # noqa: A004
+
+from ordering.receiving import UNREAD, Receiver
 
 Word = str | int | bytes
 Ask = Callable[..., Awaitable[Any]]
@@ -33,59 +36,92 @@ _ORDINARY = Redis.execute_command
 _PLACE = "_lines_of_causal_ordering"
 
 
+class Line:
+    """A connection that was taken out of its pool."""
+
+    def __init__(self, connection: Any, patience: float | None) -> None:
+        self.connection = connection
+        self._patience = patience
+        connection.socket_timeout = None  # each request has a timeout of its own, which takes no task
+        self._receiver = _receiver_of(connection)
+
+    async def exchange(self, request: bytes) -> Any:
+        """Return the reply to a request. Raises what redis-py would raise; the line is whole after a ResponseError."""
+        receiver = self._receiver
+        reply = UNREAD
+        if receiver is not None and receiver.receives:
+            reply = await receiver.exchange(request, self._patience)
+            request = b""
+        if reply is UNREAD:
+            async with asyncio.timeout(self._patience):
+                if request:
+                    await self.connection.send_packed_command(request)
+                reply = await self.connection.read_response()
+        return reply
+
+    @property
+    def must_reconnect(self) -> bool:
+        """Whether the server has asked for a new connection: something that older clients do not listen to."""
+        asked = getattr(self.connection, "should_reconnect", None)
+        return asked is not None and bool(asked())
+
+    def leave(self) -> None:
+        """Make the connection one like any other."""
+        self.connection.socket_timeout = self._patience
+        if self._receiver is not None:
+            self._receiver.leave()
+
+
 class Lines:
     """The lines of one client."""
 
     def __init__(self, pool: Any, most: int) -> None:
         self._pool = pool
         self._patience: float | None = pool.connection_kwargs.get("socket_timeout")
-        self._free: list[Any] = []
+        self._free: list[Line] = []
         self._left = most
 
-    async def ask(self, client: Any, *words: Word) -> Any:
+    async def ask(self, client: Any, *words: Any) -> Any:
         """Return the reply to one command, as it came. Raises what the client would raise."""
         line = self._free.pop() if self._free else await self._another()
-        if line is not None:
-            with suppress(*_BROKEN):
-                return await self._ask_by(line, words)
-        return await client.execute_command(*words)
-
-    async def _ask_by(self, line: Any, words: Any) -> Any:
+        if line is None:
+            return await client.execute_command(*words)
         whole = False
         try:
-            async with asyncio.timeout(self._patience):
-                await line.send_packed_command(hiredis.pack_command(words))
-                reply = await line.read_response()
+            reply = await line.exchange(hiredis.pack_command(words))
             whole = True
             return reply
         except ResponseError:
             whole = True
             raise
+        except _BROKEN:
+            pass
         finally:
-            await self._put_back(line, whole)
+            if whole and not line.must_reconnect:
+                self._free.append(line)
+            else:
+                await self._give_back(line, whole)
+        return await client.execute_command(*words)
 
-    async def _another(self) -> Any:
+    async def _another(self) -> Line | None:
         """Take one more connection out of the pool, if there may be one more."""
         if not self._left:
             return None
         self._left -= 1
         try:
-            line = await self._pool.get_connection()
+            return Line(await self._pool.get_connection(), self._patience)
         except BaseException:
             self._left += 1
             raise
-        line.socket_timeout = None  # each request has a timeout of its own, which takes no task
-        return line
 
-    async def _put_back(self, line: Any, whole: bool) -> None:
-        """Keep a line for the next request; give it back to the pool if it broke, or if it must connect anew."""
-        if whole and not _must_reconnect(line):
-            self._free.append(line)
-            return
+    async def _give_back(self, line: Line, whole: bool) -> None:
+        """Give a connection back to the pool that must connect anew, or is broken: a reply may still come in."""
         self._left += 1
-        line.socket_timeout = self._patience
+        line.leave()
+        if not whole:
+            await line.connection.disconnect(nowait=True)
         with suppress(KeyError):  # a pool that was reset does not know it any more
-            await self._pool.release(line)
+            await self._pool.release(line.connection)
 
 
 def asking(client: Any) -> Ask:
@@ -94,11 +130,7 @@ def asking(client: Any) -> Ask:
     if lines is None:
         ordinary: Ask = client.execute_command
         return ordinary
-
-    async def ask(*words: Word) -> Any:
-        return await lines.ask(client, *words)
-
-    return ask
+    return partial(lines.ask, client)
 
 
 def _lines_of(client: Any) -> Lines | None:
@@ -123,6 +155,9 @@ def _is_plain(client: Any) -> bool:
     return getattr(type(client), "execute_command", None) is _ORDINARY and "execute_command" not in vars(client)
 
 
-def _must_reconnect(line: Any) -> bool:
-    """Whether the server has asked for a new connection: something that older clients do not listen to."""
-    return hasattr(line, "should_reconnect") and bool(line.should_reconnect())
+def _receiver_of(connection: Any) -> Receiver | None:
+    """Return what receives a connection's replies, if it has a transport, and its health is not to be checked."""
+    transport: Any = getattr(getattr(connection, "_writer", None), "transport", None)
+    if not hasattr(transport, "set_protocol") or connection.health_check_interval:
+        return None
+    return Receiver(transport, connection.encoder)

@@ -167,15 +167,16 @@ local function next_of(leader, drain, token, lease, keep)
     local id = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     if not id then return nil end
     drain_by(leader, drain, lease)
-    if redis.call("EXISTS", key("seen:" .. id)) == 1 then
+    local state = redis.call("MGET", key("seen:" .. id), key("processing:" .. id), key("event:" .. id))
+    if state[1] then
       redis.call("ZREM", key("queue:" .. leader), id)
       forget(id)
-    elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
+    elseif state[2] then
       -- Somebody has it, by a delivery of his own: he will complete it, or his claim runs out.
       redis.call("ZREM", key("queue:" .. leader), id)
       redis.call("ZADD", key("claims"), now + redis.call("PTTL", key("processing:" .. id)), id)
     else
-      local payload = redis.call("GET", key("event:" .. id))
+      local payload = state[3]
       if not payload then
         -- Whose it was may be gone, too: without this, it would be handed out for ever.
         redis.call("ZREM", key("queue:" .. leader), id)

@@ -163,7 +163,11 @@ BEGIN = (
                 'redis.call("SET", key("event:" .. id), payload)',
                 'redis.call("SET", key("event:" .. leader), payload)',
             ),
-            Edit(SHARED, 'redis.call("GET", key("event:" .. id))', 'redis.call("GET", key("event:" .. leader))'),
+            Edit(
+                SHARED,
+                'key("processing:" .. id), key("event:" .. id))\n    if',
+                'key("processing:" .. id), key("event:" .. leader))\n    if',
+            ),
         ),
     ),
     Mutant(
