@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 
@@ -14,7 +15,7 @@ class InProcess:
         """Refuse: it has no limit of memory."""
         raise NotImplementedError
 
-    def replicate(self) -> None:
+    def replicate(self, moments: Sequence[int] | None) -> None:
         """Refuse: it has no replication."""
         raise NotImplementedError
 

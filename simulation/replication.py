@@ -1,23 +1,29 @@
-"""A replica of a private redis-server: it speaks the replication protocol, and keeps what it was sent, by time.
+"""A replica of a private redis-server: it speaks the replication protocol, and knows the data set of some moment.
 
-The server sends its replicas the effects of what it executes, in order: scripts and expiries as the plain writes that
-they came to, with absolute deadlines. What a replica knew at some moment is a prefix of that stream, cut between two
-transactions; promoting it means to go on with exactly those writes.
+The server sends whoever asks to be its replica the whole data set, and from then on the effects of what it executes, in
+order: scripts and expiries as the plain writes that they came to, with absolute deadlines. What a replica knew at some
+moment is that data set and a prefix of the writes, cut between two transactions; promoting it means to go on with
+exactly that.
 """
 
 from __future__ import annotations
 
+import re
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import hiredis
 
-_PATIENCE = 10.0
-"""Seconds of real time in which the server must have sent its first, empty data set."""
+_PATIENCE = 60.0
+"""Seconds of real time in which the server must have sent its data set."""
 
 _BOOKKEEPING = frozenset({b"SELECT", b"PING", b"MULTI", b"EXEC", b"FLUSHALL", b"REPLCONF", b"PUBLISH", b"SCRIPT"})
+
+_ANNOUNCED = re.compile(rb"\n*\+FULLRESYNC \w+ (?P<offset>\d+)\r\n\n*\$(?P<size>\d+)\r\n")
+_REFUSED = re.compile(rb"\n*-(.*)\r\n")
 
 Words = list[bytes]
 
@@ -33,67 +39,194 @@ class Channel(Protocol):
         """Return what has arrived."""
         ...
 
+    def close(self) -> None:
+        """Close it."""
+        ...
+
 
 class NoReplication(Exception):
     """The server does not replicate to us. The message says what it answered."""
 
 
 class Replica:
-    """What a replica would have been sent until now."""
+    """What a replica would have been sent: a data set, and the writes since then, each with its moment of the run.
 
-    def __init__(self, channel: Channel, ask: Callable[..., object]) -> None:
-        self._channel = channel
-        self._log: list[tuple[int, Words]] = []
-        # Virtual time may leap for hours: a replica that says nothing must not be given up for that.
-        for setting in (("repl-timeout", 2_000_000_000), ("repl-diskless-sync", "no"), ("hz", 100)):
-            ask("CONFIG", "SET", *setting)
+    Args:
+        connect: opens a connection to the server.
+        ask: executes one command on another one.
+        folder: where the server keeps its files: it leaves a data set there before it sends it.
+    """
+
+    def __init__(self, connect: Callable[[], Channel], ask: Callable[..., object], folder: Path) -> None:
+        self._connect = connect
+        self._ask = ask
+        self._saved = folder / "dump.rdb"
+        self._data = folder / "replica.rdb"
+        self._channel: Channel | None = None
         self._reader = hiredis.Reader()
-        self._reader.feed(self._synchronise())
-        ask("CONFIG", "SET", "hz", 10)
+        self._offset = 0
+        self._log: list[tuple[int, Words]] = []
+        # Virtual time may leap for hours: a replica that says nothing must not be given up for that, nor for what it
+        # has not read yet.
+        for setting in (
+            *(("repl-timeout", 2_000_000_000), ("repl-diskless-sync", "no")),
+            *(("rdbcompression", "no"), ("client-output-buffer-limit", "replica 0 0 0")),
+        ):
+            ask("CONFIG", "SET", *setting)
 
-    def _synchronise(self) -> bytes:
-        """Ask for everything from the start; return what follows the first data set."""
-        self._channel.send(b"PSYNC ? -1\r\n")
-        received = b""
-        deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
-        while time.monotonic() < deadline:
-            received += self._channel.pushed()
-            greeting, _, rest = received.lstrip(b"\n").partition(b"\r\n")
-            if greeting.startswith(b"-"):
-                raise NoReplication(greeting.decode("utf-8", "replace"))
-            size, end, data = rest.lstrip(b"\n").partition(b"\r\n")
-            if end and size.startswith(b"$") and len(data) >= int(size[1:]):
-                return data[int(size[1:]) :]
-            select.select([], [], [], 0.001)
-        raise NoReplication(f"no data set within {_PATIENCE:g} s, but {received[:80]!r}")
+    @property
+    def follows(self) -> bool:
+        """Whether the server sends us what it executes."""
+        return self._channel is not None
 
-    def begin(self) -> None:
-        """Start from an empty data set, which the server has now."""
-        self._receive()
+    def follow(self) -> None:
+        """Start from the data set that the server has now."""
         self._log.clear()
+        self._attach()
+        self._saved.replace(self._data)
+
+    def stop(self) -> None:
+        """Follow no more, and forget everything."""
+        self._log.clear()
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
 
     def catch_up(self, moment: int) -> None:
-        """Take what was written since the last time; it was written at this moment of the run."""
+        """Take what was written since the last time; it was written at this moment of the run, or before."""
         self._log += [(moment, words) for words in self._receive()]
 
-    def forget_echo(self) -> None:
-        """Ignore what was sent since the last time: the server was told it by us."""
-        self._receive()
+    def promote(self, moment: int) -> tuple[list[Words], list[str]]:
+        """Have the server go back to the data set. Returns the writes until a moment, and the keys of those after it.
 
-    def divide(self, moment: int) -> tuple[list[Words], list[str]]:
-        """Keep what was written until a moment. Returns it, and the keys of everything after it, which is lost."""
+        It is not followed any more, since it must not send us what it goes through now: see `go_on`.
+        """
         kept = [(at, words) for at, words in self._log if at <= moment]
         lost = [words for at, words in self._log if at > moment]
+        self.stop()
         self._log = kept
+        self._saved.write_bytes(self._data.read_bytes())
+        self._ask("DEBUG", "RELOAD", "NOSAVE")
         return [words for _, words in kept if words[0].upper() != b"PING"], list(_keys(lost))
 
+    def go_on(self) -> None:
+        """Follow on after a promotion, from the same data set and the writes that were kept."""
+        self._attach()
+
+    def _attach(self) -> None:
+        self._ask("CONFIG", "SET", "hz", 100)  # how soon it notices that a data set is ready
+        self._channel = self._connect()
+        self._reader = hiredis.Reader()
+        self._channel.send(b"PSYNC ? -1\r\n")
+        self._offset, size, received = self._greeting(self._channel)
+        for _ in _patiently("its whole data set"):
+            if len(received) >= size:
+                break
+            received += self._channel.pushed()
+        self._feed(bytes(received[size:]))
+        self._ask("CONFIG", "SET", "hz", 10)
+
+    @staticmethod
+    def _greeting(channel: Channel) -> tuple[int, int, bytearray]:
+        """Return where the stream starts, how many bytes the data set has, and what of it has come already."""
+        received = bytearray()
+        for _ in _patiently("a data set"):
+            received += channel.pushed()
+            if found := _ANNOUNCED.match(received):
+                return int(found["offset"]), int(found["size"]), received[found.end() :]
+            if refused := _REFUSED.match(received):
+                raise NoReplication(refused[1].decode("utf-8", "replace"))
+        raise AssertionError("patience ends with an error")
+
     def _receive(self) -> list[Words]:
-        self._reader.feed(self._channel.pushed())
+        """Return whatever the server has executed since the last time: it may take many turns to write that to us."""
+        assert self._channel is not None
+        end = self._written()
+        for _ in _patiently("what it has executed"):
+            self._feed(self._channel.pushed())
+            if self._offset >= end:
+                break
         found: list[Words] = []
         while (words := self._reader.gets()) is not False:
             if isinstance(words, list):
                 found.append(words)
         return found
+
+    def _feed(self, data: bytes) -> None:
+        self._offset += len(data)
+        self._reader.feed(data)
+
+    def _written(self) -> int:
+        """Return how far the stream goes, as the server counts it."""
+        told = self._ask("INFO", "replication")
+        assert isinstance(told, bytes)
+        return int(told.partition(b"master_repl_offset:")[2].split()[0])
+
+
+def _patiently(what: str) -> Iterator[None]:
+    """Yield again and again, a little later each time. Raises NoReplication when that has taken too long."""
+    deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
+    while time.monotonic() < deadline:
+        yield
+        select.select([], [], [], 0.0005)
+    raise NoReplication(f"the server has not sent {what} within {_PATIENCE:g} s")
+
+
+class Standby:
+    """A replica that follows only while somebody may ask what it knew.
+
+    Where it is known beforehand for which moments that will be, it follows from the first of them on, and what the
+    server has executed is looked at no oftener than at these moments. Else it follows from the start, and after each
+    step of the clock it takes note of what was written in it.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._always = False
+        self._expected: list[int] = []
+        self._passed: list[int] = []
+
+    def expect(self, moments: Iterable[int] | None, now: int) -> None:
+        """Forget what was. Be ready to know what was at these moments of the run, or at any from now on."""
+        self._replica.stop()
+        self._always = moments is None
+        self._expected, self._passed = sorted(moments or ()), []
+        if self._always or self._go_past(now):
+            self._replica.follow()
+
+    def pass_time(self, shown: int, now: int) -> None:
+        """The clock goes on from one moment to another."""
+        if not self._go_past(now) and not self._always:
+            return
+        if self._replica.follows:
+            self._replica.catch_up(shown)
+        else:
+            self._replica.follow()
+
+    def _go_past(self, now: int) -> bool:
+        """Return whether any of the expected moments is over."""
+        if not self._expected or self._expected[0] >= now:
+            return False
+        while self._expected and self._expected[0] < now:
+            self._passed.append(self._expected.pop(0))
+        return True
+
+    def promote(self, moment: int, now: int, execute: Callable[[list[Words]], None]) -> list[str]:
+        """Make the server go back to what it had at a moment. Returns the keys of the writes since then.
+
+        `execute` has the server execute writes. The moment must be one that was expected.
+        """
+        if not self._always and moment in self._expected:  # it is not over yet: nothing is lost
+            self._expected.remove(moment)
+            return []
+        self._replica.catch_up(now)
+        kept, lost = self._replica.promote(moment)
+        execute(kept)
+        if not self._always:
+            self._passed.remove(moment)
+        if self._always or self._passed:
+            self._replica.go_on()
+        return lost
 
 
 def _keys(writes: list[Words]) -> Iterator[str]:

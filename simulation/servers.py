@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import hiredis
 
 from simulation.faketime import FakeClock
-from simulation.replication import Replica
+from simulation.replication import Replica, Standby
 
 EPOCH = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 """The instant at which virtual time begins, unless a trace says otherwise: second 1,700,000,000."""
@@ -95,12 +95,12 @@ class Store(Protocol):
         """Run out of memory, or have enough again."""
         ...
 
-    def replicate(self) -> None:
-        """Have a replica follow from here on."""
+    def replicate(self, moments: Sequence[int] | None) -> None:
+        """Have a replica know what there is at these moments of the run, in microseconds; None: at any."""
         ...
 
     def promote(self, moment: int) -> list[str]:
-        """Go on with what the replica knew at a moment of the run. Returns the keys of the writes that are lost."""
+        """Go on with what the replica knew at one of its moments. Returns the keys of the writes that are lost."""
         ...
 
     def set_time(self, now: int) -> None:
@@ -236,7 +236,7 @@ class _SocketStore:
         """Run out of memory, or have enough again: the server itself refuses what would need more."""
         self.ask(command("CONFIG", "SET", "maxmemory", 1 if hungry else 0))
 
-    def replicate(self) -> None:
+    def replicate(self, moments: Sequence[int] | None) -> None:
         """Refuse: nobody asked for a replica of this server."""
         raise NotImplementedError
 
@@ -270,8 +270,7 @@ class ServerStore(_SocketStore):
 
     def __init__(self, executable: Path | None = None) -> None:
         self._shift = 0
-        self._replica: Replica | None = None
-        self._follows = False
+        self._standby: Standby | None = None
         self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
         self._epoch_us = microseconds(EPOCH)
         self._shown = -1
@@ -345,7 +344,9 @@ class ServerStore(_SocketStore):
     def begin(self, epoch: datetime) -> None:
         """Forget all data, and set the clock to the start of a run."""
         self._epoch_us = microseconds(epoch)
-        self._shown, self._shift, self._follows = -1, 0, False
+        self._shown, self._shift = -1, 0
+        if self._standby is not None:
+            self._standby.expect((), 0)
         self.set_time(0)
         self._control.execute(command("FLUSHALL"), 1)  # scripts stay, compiled: see `scripts.py`
         if self._starved:
@@ -361,32 +362,27 @@ class ServerStore(_SocketStore):
         self._starved = hungry
         super().starve(hungry)
 
-    def replicate(self) -> None:
-        """Have a replica follow from here on."""
-        if self._replica is None:
-            self._replica = Replica(self._connect(), lambda *words: self.ask(command(*words)))
-        self.settle()
-        self._replica.begin()
-        self._follows = True
+    def replicate(self, moments: Sequence[int] | None) -> None:
+        """Have a replica know what there is at these moments of the run, in microseconds; None: at any."""
+        if self._standby is None:
+            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory)
+            self._standby = Standby(replica)
+        self._standby.expect(moments, self._shown)
 
     def promote(self, moment: int) -> list[str]:
-        """Go on with what the replica knew at a moment of the run. Returns the keys of the writes that are lost."""
-        assert self._replica is not None
-        self.settle()
-        self._replica.catch_up(self._shown)
-        kept, lost = self._replica.divide(moment)
-        request = command("FLUSHALL") + b"".join(command(*words) for words in kept)
-        self._control.execute(request, 1 + len(kept))
-        self.settle()
-        self._replica.forget_echo()
-        return lost
+        """Go on with what the replica knew at one of its moments. Returns the keys of the writes that are lost."""
+        assert self._standby is not None
+        return self._standby.promote(moment, self._shown, self._execute)
+
+    def _execute(self, writes: Sequence[Sequence[bytes]]) -> None:
+        if writes:
+            self._control.run(writes)
 
     def set_time(self, now: int) -> None:
         """Show the server `now` microseconds after the epoch."""
         if now != self._shown:
-            if self._follows and self._replica is not None:
-                self.settle()
-                self._replica.catch_up(self._shown)
+            if self._standby is not None:
+                self._standby.pass_time(self._shown, now)
             self._shown = now
         assert self._clock is not None
         self._clock.show(self._epoch_us + now + self._shift)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from simulation.ambient import WORLD, Ambient, Skew
 from simulation.consumer import Consumer
-from simulation.faults import Evict, Failover, Flush, OutOfMemory, Restart, ServerClock, StoreFault
+from simulation.faults import AnyFault, Evict, Failover, Flush, OutOfMemory, Restart, ServerClock, StoreFault
 from simulation.injection.book import Book, Struck
 from simulation.injection.timed import Undo
 from simulation.network import Network
@@ -41,9 +41,10 @@ class StoreActs:
         return not self._down
 
     def prepare(self) -> None:
-        """Have a replica follow from the start, if one is to take over later."""
-        if self._book.of(Failover):
-            self._store.replicate()
+        """Have a replica at hand, if one is to take over later."""
+        failovers = [struck.fault for struck in self._book.of(Failover)]
+        if failovers:
+            self._store.replicate(None if self._network.steps is not None else _known_at(failovers))
 
     def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
         """Strike."""
@@ -113,3 +114,14 @@ class StoreActs:
         if error:
             self._ambient.skews[WORLD] = Skew(error)
         self._store.shift(error)
+
+
+def _known_at(failovers: Sequence[AnyFault]) -> list[int] | None:
+    """Return for which moments a failover will ask what a replica knew, if that is known beforehand."""
+    moments: list[int] = []
+    for fault in failovers:
+        assert isinstance(fault, Failover)
+        if fault.command or fault.step:
+            return None
+        moments += [moment - fault.lag for moment in fault.moments]
+    return moments
