@@ -11,6 +11,9 @@ from simulation.injection.spelling import Spelling
 from simulation.network import Fate, Packet
 from simulation.workload import IDENTITY
 
+_UNREAD = [""]
+"""How a command may be written where any would do."""
+
 
 class PacketStrike:
     """A packet fault, as the network asks it."""
@@ -20,6 +23,9 @@ class PacketStrike:
         self._struck = struck
         self._spelling = spelling
         self._name_of = name_of
+        fault = struck.fault
+        assert isinstance(fault, PacketFault)
+        self._reads = (fault.match, fault.event) != ("*", "*")
 
     def __call__(self, packet: Packet) -> Fate | None:
         """Decide about a packet, or have no opinion."""
@@ -28,7 +34,7 @@ class PacketStrike:
         if self._book.healed or not fault.is_on(self._book.now):
             return None
         for words in packet.commands:
-            spellings = self._spelling(words)
+            spellings = self._spelling(words) if self._reads else _UNREAD
             if not (fault.concerns(packet.consumer, spellings) and self._is_about(fault, spellings[0])):
                 continue
             verb = words[0].decode("utf-8", "replace")
@@ -40,8 +46,9 @@ class PacketStrike:
         return None
 
     def _is_about(self, fault: PacketFault, text: str) -> bool:
-        named = map(self._name_of, IDENTITY.findall(text))
-        return fault.event == "*" or any(fnmatchcase(name, fault.event) for name in named)
+        if fault.event == "*":
+            return True
+        return any(fnmatchcase(self._name_of(identity), fault.event) for identity in IDENTITY.findall(text))
 
 
 def _fate(fault: PacketFault) -> Fate:
