@@ -7,10 +7,10 @@ recorded as handled when its batch is, so a crash in between repeats up to a bat
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Literal
 
 from ordering.causal import CausalOrdering
@@ -22,6 +22,9 @@ from ordering.terms import digest_of, id_of, leader_of, order_of, rules_of
 
 Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
 """What became of an event. `handled`, `parked` and `seen` are to be acknowledged; others are to be offered again."""
+
+MOST = 10_000
+"""How many events one request decides about: a script that runs for longer would keep all others waiting."""
 
 
 async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
@@ -35,10 +38,17 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
 
     An exception of the handler concerns its event, and those of the batch that follow it, alone.
     """
+    outcomes: list[Outcome] = []
+    for start in range(0, len(events), MOST):
+        outcomes += await _handle_part(ordering, handler, events[start : start + MOST])
+    return outcomes
+
+
+async def _handle_part(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     order = _leaders_first(events)
     asked = [ordering._asked(events[i], ordering._token()) for i in order]
-    replies = await ordering._call("begin_many", *rules_of(ordering.policy), json.dumps(asked))
+    replies = await ordering._call("begin_many", *rules_of(ordering.policy), *chain.from_iterable(asked))
     grants: list[tuple[int, Grant]] = []
     drains: list[tuple[str, str]] = []
     for i, one, reply in zip(order, asked, replies, strict=True):
@@ -65,7 +75,7 @@ async def _handle(
     failed: set[str] = set()
     try:
         for i, grant in grants:
-            if leader_of(grant.event) in failed:  # it was granted on the strength of its leader
+            if failed and leader_of(grant.event) in failed:  # it was granted on the strength of its leader
                 await ordering._fail(grant, counts=False)
             elif await _one(ordering, handler, grant):
                 done.append((i, grant))
@@ -103,12 +113,10 @@ async def _complete(
     pairs = list(done)
     if not pairs:
         return []
-    fields = json.dumps([(grant.identity, grant.token, digest_of(grant.identity)) for _, grant in pairs])
-    ask = partial(
-        ordering._record,
-        [grant for _, grant in pairs],
-        partial(ordering._call, "complete_many", *rules_of(ordering.policy), fields),
-    )
+    grants = [grant for _, grant in pairs]
+    fields = chain.from_iterable((grant.identity, grant.token, digest_of(grant.identity)) for grant in grants)
+    complete = partial(ordering._call, "complete_many", *rules_of(ordering.policy), *fields)
+    ask = partial(ordering._record, grants, complete)
     replies = await brought_to_its_end(ask)
     waiting = []
     for (i, grant), reply in zip(pairs, replies, strict=True):
@@ -116,9 +124,7 @@ async def _complete(
         outcomes[i] = "lost" if word == "lost" else "handled"
         if queue == "1":
             waiting.append((grant.identity, grant.token))
-        leader = leader_of(grant.event)
-        if leader in ordering._desk.queues:
-            waiting.append((leader, ordering._desk.queues.pop(leader)))
+        waiting += ordering._came_along(grant.event)
     return waiting
 
 
@@ -139,5 +145,7 @@ def _leaders_first(events: Sequence[Any]) -> list[int]:
         identity = stack.pop()
         order.append(identity)
         stack += below.get(identity, [])
-    order += [identity for identity in places if identity not in set(order)] if len(order) < len(places) else []
+    if len(order) < len(places):  # the rest is cycles, and what hangs on them
+        placed = set(order)
+        order += [identity for identity in places if identity not in placed]
     return [place for identity in order for place in places[identity]]

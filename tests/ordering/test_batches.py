@@ -106,3 +106,23 @@ async def test_a_cancelled_batch_records_what_was_done_and_gives_the_rest_back(f
 async def test_a_circle_in_a_batch_is_parked(fleet: Fleet) -> None:
     handler = Recorder(fleet.engine())
     assert await handler.engine.handle_batch(handler, [event(1, 2), event(2, 1)]) == ["parked", "parked"]
+
+
+async def test_a_batch_too_large_for_one_request_takes_several(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ordering.batch.MOST", 4)
+    handler = Recorder(fleet.engine())
+    outcomes = await handler.engine.handle_batch(handler, [event(n, n - 1) for n in range(11, 1, -1)])
+    assert outcomes == ["parked"] * 10
+    assert await handler.engine.handle_batch(handler, [event(n) for n in (20, 21, 22, 23, 1)]) == ["handled"] * 5
+    assert handler.handled == [20, 21, 22, 23, *range(1, 12)]
+
+
+async def test_a_batch_of_nothing_asks_nothing(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    assert await handler.engine.handle_batch(handler, []) == []
+
+
+async def test_what_hangs_on_a_cycle_within_a_batch_is_answered_for(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    outcomes = await handler.engine.handle_batch(handler, [event(1, 2), event(2, 1), event(3, 2), event(4)])
+    assert outcomes == ["parked", "parked", "parked", "handled"]
