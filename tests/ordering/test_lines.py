@@ -144,6 +144,27 @@ async def test_a_cancelled_request_leaves_no_reply_to_the_next(connect: Connect,
     assert await ask("ECHO", "new") == b"new"
 
 
+async def test_what_the_server_says_unasked_goes_to_nobody_who_asked(
+    connect: Connect, control: redis.asyncio.Redis
+) -> None:
+    client = connect(protocol=3, decode_responses=True)
+    ask = asking(client)
+    await ask("SET", "k", "1")
+    await ask("CLIENT", "TRACKING", "ON")
+    for value in ("1", "2", "3"):
+        assert await ask("GET", "k") == value
+        await control.set("k", int(value) + 1)  # the line is told that what it has read is not true any more
+        await asyncio.sleep(0.05)
+        assert await ask("ECHO", value) == value
+
+
+async def test_a_reply_larger_than_a_socket_takes_at_once(connect: Connect) -> None:
+    client = connect(decode_responses=True)
+    text = "grün" * 500_000
+    assert await asking(client)("ECHO", text) == text
+    assert await asking(client)("ECHO", "small") == "small"
+
+
 async def test_who_closes_a_client_closes_its_lines_and_may_go_on(
     connect: Connect, control: redis.asyncio.Redis
 ) -> None:
