@@ -1,9 +1,10 @@
 """What a run leaves for people to see: frames, pictures, the page, and what a build server reads.
 
-Read first `lives.py`, which turns a history into the lives of its events. `tables.py` makes tables of them (`frames.py`
-the same for pandas, `parquet.py` a file), `series.py` makes series over time of the tables, `figures.py` draws those as
-pictures. The page is computed in `story.py` (a violation in sentences), `marks.py` and `spacetime.py` (the diagram) and
-`charts.py`, and put together in `page.py`; how it looks is in `templates/`. `sweeps.py` draws what many runs come to.
+Read first `lives.py`, which turns a history into the lives of its events. `rows.py` and `tables.py` make tables of them
+(`frames.py` the same for pandas, `parquet.py` a file), `series.py` makes series over time of the tables, `figures.py`
+draws those as pictures, and `illustrator.py` has that done by another process. The page is computed in `story.py` (a
+violation in sentences), `marks.py` and `spacetime.py` (the diagram) and `charts.py`, and put together in `page.py`; how
+it looks is in `templates/`. `sweeps.py` draws what many runs come to.
 `exports/` writes histories in the formats of other programs.
 
 A report shows what a history says and what the judge made of it; it neither runs nor judges anything. Importing this
@@ -18,30 +19,33 @@ from typing import TYPE_CHECKING
 from simulation.garbage import no_search
 
 if TYPE_CHECKING:
+    from reports.illustrator import Illustrator
     from reports.run import RunLike
     from simulation.history import History
 
-PACKED = {"compress_level": 3}
-"""How hard pictures are packed: harder takes twice the time, to save a few kilobytes."""
 
-
-def write_report(folder: Path, run: RunLike, whole: History | None = None) -> list[Path]:
+def write_report(
+    folder: Path, run: RunLike, whole: History | None = None, illustrator: Illustrator | None = None
+) -> list[Path]:
     """Write the table, the pictures and the page of a run into a folder, and return the files. Raises OSError.
 
-    `whole` is all that happened, if the run shows only the beginning of it: the table tells of all events.
+    `whole` is all that happened, if the run shows only the beginning of it: the table tells of all events. An
+    `illustrator` draws the pictures while the rest is written.
 
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
     with no_search():  # what is imported stays, and of the rest only two small pictures hold circles
-        from reports.figures import followers_figure, latency_figure
-        from reports.page import write_page
-        from reports.parquet import write_events
-        from reports.tables import events_table, events_tables
+        from reports.illustrator import NAMES, Illustrator
+        from reports.rows import event_rows
 
-        table = events_table(run.history)
-        files = [folder / name for name in ("events.parquet", "latency.png", "followers.png", "report.html")]
-        write_events([table] if whole is None else events_tables(whole), files[0])
-        latency_figure(table).savefig(files[1], pil_kwargs=PACKED)
-        followers_figure(table).savefig(files[2], pil_kwargs=PACKED)
-        write_page(files[3], run, table)
-    return files
+        rows = event_rows(run.history)
+        events, page = folder / "events.parquet", folder / "report.html"
+        with (illustrator or Illustrator()).drawing(rows, folder):
+            from reports.page import write_page
+            from reports.parquet import write_events
+            from reports.tables import Table, events_tables
+
+            table = Table.of_events(rows)
+            write_events([table] if whole is None else events_tables(whole), events)
+            write_page(page, run, table, coming=NAMES)
+    return [events, *(folder / name for name in NAMES), page]

@@ -91,11 +91,14 @@ def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), c
     )
 
 
-def write_page(path: Path, run: RunLike, table: Table | None = None) -> None:
-    """Write the page of a run to a file, whole or not at all, with links to the other files of its folder."""
+def write_page(path: Path, run: RunLike, table: Table | None = None, coming: Iterable[str] = ()) -> None:
+    """Write the page of a run to a file, whole or not at all, with links to the other files of its folder.
+
+    `coming` names those that are not all there yet.
+    """
     partial = path.with_name(path.name + ".part")
-    beside = sorted(file.name for file in path.parent.iterdir() if file.is_file() and file not in (path, partial))
-    text = page(run, table, beside)
+    there = (file.name for file in path.parent.iterdir() if file.is_file() and file not in (path, partial))
+    text = page(run, table, sorted({*there, *coming}))
     partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
 

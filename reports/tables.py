@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from reports.lives import Lives
+from reports.rows import event_rows, rows_of, seconds
 from reports.slices import slices
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from reports.lives import Life
+    from reports.rows import EventRows
     from simulation.history import History
 
 BATCH = 100_000
@@ -96,6 +97,11 @@ class Table:
         return cls({name: _column(values, dtype) for (name, (dtype, _)), values in named})
 
     @classmethod
+    def of_events(cls, told: EventRows) -> Self:
+        """Return the rows of events as a table."""
+        return cls(cls.of_rows(told.rows, EVENT_COLUMNS).columns, told.attrs)
+
+    @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Self:
         """Return an events frame as a table."""
         columns = {name: frame[name].to_numpy(dtype=STORED[dtype]) for name, (dtype, _) in EVENT_COLUMNS.items()}
@@ -122,29 +128,18 @@ def events_table(history: History) -> Table:
 
     The table's `attrs` name the run (`scenario`, `engine`, `seed`) and say when its history ends (`end_s`).
     """
-    return _table_of(Lives(history), history)
+    return Table.of_events(event_rows(history))
 
 
 def events_tables(history: History, most: int = BATCH) -> Iterator[Table]:
     """Yield the table of events in pieces of so many rows: of a history that is too long for one."""
-    return (_table_of(lives, history, some) for lives, some in slices(history, most))
-
-
-def _table_of(lives: Lives, history: History, some: Iterable[Life] | None = None) -> Table:
-    """Return the table of the events of lives that were gathered already: of all, or of some of them."""
-    told = lives.events.values() if some is None else some
-    table = Table.of_rows((_event_row(lives, life) for life in told), EVENT_COLUMNS)
-    header = history.header
-    return Table(
-        table.columns,
-        {"scenario": header.scenario, "engine": header.engine, "seed": header.seed, "end_s": lives.end / 1e6},
-    )
+    return (Table.of_events(rows_of(lives, history, some)) for lives, some in slices(history, most))
 
 
 def deliveries_table(history: History) -> Table:
     """Return one row a delivery, in the order in which they were made; columns as in DELIVERY_COLUMNS."""
     rows = (
-        (d.event, d.consumer, d.attempt, _seconds(d.at), _seconds(d.done), d.outcome, d.because)
+        (d.event, d.consumer, d.attempt, seconds(d.at), seconds(d.done), d.outcome, d.because)
         for d in Lives(history).deliveries
     )
     return Table.of_rows(rows, DELIVERY_COLUMNS)
@@ -153,7 +148,7 @@ def deliveries_table(history: History) -> Table:
 def handlings_table(history: History) -> Table:
     """Return one row a handling, in the order in which they began; columns as in HANDLING_COLUMNS."""
     rows = (
-        (h.event, h.consumer, h.number, h.via, _seconds(h.started), _seconds(h.ended), h.outcome, h.write, h.is_effect)
+        (h.event, h.consumer, h.number, h.via, seconds(h.started), seconds(h.ended), h.outcome, h.write, h.is_effect)
         for h in Lives(history).handlings
     )
     return Table.of_rows(rows, HANDLING_COLUMNS)
@@ -166,46 +161,3 @@ def _column(values: Sequence[Any], dtype: str) -> NDArray[Any]:
 def _written(text: str) -> str:
     """Write out what no UTF-8 text can hold: a lone surrogate, which JSON lets into a name."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _seconds(at: int | None) -> float:
-    return float("nan") if at is None else at / 1e6
-
-
-def _span(start: int | None, end: int | None) -> float:
-    return float("nan") if start is None or end is None else (end - start) / 1e6
-
-
-def _event_row(lives: Lives, life: Life) -> tuple[Any, ...]:
-    told, effects = life.telling, life.effects
-    effect = effects[0].ended if effects else None
-    return (
-        life.event,
-        life.follows,
-        _seconds(life.published),
-        _seconds(life.first_delivered),
-        len(life.deliveries),
-        _seconds(life.parked),
-        _seconds(told.started if told else None),
-        _seconds(effect),
-        len(life.handlings),
-        len(effects),
-        told.via if told else "",
-        told.consumer if told else "",
-        _seconds(life.dead_lettered),
-        life.dead_lettered is not None,
-        _span(life.published, effect),
-        _wait(lives, life),
-        life.is_lost,
-    )
-
-
-def _wait(lives: Lives, life: Life) -> float:
-    """Return how long a follower that was handled had waited for its release, in seconds; `NaN` for others."""
-    told = life.telling
-    if not life.follows or told is None:
-        return float("nan")
-    leader = lives.leader(life)
-    ready = [life.first_delivered, *(h.ended for h in (leader.effects[:1] if leader else ()))]
-    known = [at for at in ready if at is not None and at <= told.started]
-    return _span(max(known), told.started) if known else float("nan")

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
@@ -20,6 +20,9 @@ from simulation.invariants import Judgement
 from simulation.scenario import Scenario
 from simulation.search.replays import replay_of
 from simulation.world import Run
+
+if TYPE_CHECKING:
+    from reports.illustrator import Illustrator
 
 REPORTED = 250_000
 """How many entries of a history are shown; the history, the table of its events and the verdict are kept whole."""
@@ -31,6 +34,7 @@ class Shelf:
 
     root: Path
     scenario: str
+    illustrator: Illustrator | None = None
 
     def keep(self, run: Run, stamp: str, replay: str, extra: Mapping[str, Any]) -> Path:
         """Write everything about a run into a new folder, move the link `latest`, and return the folder.
@@ -45,7 +49,7 @@ class Shelf:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
-            _write(run, partial, replay, extra)
+            _write(run, partial, replay, extra, self.illustrator)
             folder = _free(shelf / name)
             partial.rename(folder)
         except BaseException:
@@ -76,7 +80,7 @@ class Reported:
         return self.run.counts.commands
 
 
-def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> None:
+def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], illustrator: Illustrator | None) -> None:
     from reports import write_report
 
     tables = runnable(run.scenario, run.history.header.engine, run.seed, folder)
@@ -89,7 +93,8 @@ def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any]) -> Non
     run.history.write(folder / "history.jsonl")
     (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
     shown = run.history.beginning(REPORTED)
-    write_report(folder, Reported(run, shown, scenario, replay), None if shown is run.history else run.history)
+    whole = None if shown is run.history else run.history
+    write_report(folder, Reported(run, shown, scenario, replay), whole, illustrator)
 
 
 def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.options import add_where_options, add_world_options, count
 from simulation.cli.strategies import add_strategy_options, strategy_from
+from simulation.garbage import no_search
 
 if TYPE_CHECKING:
     import reports.outcome
+    from reports.illustrator import Illustrator
     from simulation.cli.output import Output
     from simulation.search.replays import Replay
     from simulation.search.seeds import Plan
@@ -56,14 +58,25 @@ def register(commands: Any) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Run everything, print what came of it and return the exit code."""
-    from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
-    from simulation.cli.output import Output
-    from simulation.world import Laboratory
+    if given.no_results or given.check_determinism:
+        return _execute(given, None)
+    from reports.illustrator import illustrator
 
-    jobs = _jobs(given)
+    with illustrator() as draws:  # it gets ready while the worlds run
+        return _execute(given, draws)
+
+
+def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
+    from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
+
+    with no_search():  # what is imported stays
+        from simulation.cli.output import Output
+        from simulation.world import Laboratory
+
+        jobs = _jobs(given)
     if given.check_determinism:
         return check_determinism(jobs, given)
-    gc.freeze()  # what was imported stays: no run's garbage is looked for among it
+    gc.freeze()  # no run's garbage is looked for among what was imported
     output = Output(given, jobs)
     outcomes: list[Outcome] = []
     with Laboratory(given.store, given.redis_server) as laboratory:
@@ -71,7 +84,7 @@ def execute(given: argparse.Namespace) -> int:
         output.begin(laboratory)
         for job in jobs:
             started = time.perf_counter()  # by the clock on the wall: it is for the build server alone
-            outcome = _run(job, given, laboratory, output)
+            outcome = _run(job, given, laboratory, output, illustrator)
             outcome.seconds = time.perf_counter() - started
             outcomes.append(outcome)
             output.show(outcome)
@@ -108,7 +121,9 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
     return jobs
 
 
-def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output) -> Outcome:
+def _run(
+    job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output, illustrator: Illustrator | None
+) -> Outcome:
     from simulation.search.witness import is_needed
     from simulation.summary import Tally
 
@@ -126,7 +141,7 @@ def _run(job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Ou
     if outcome.tally.violating and is_needed(laboratory.store):
         _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
-        _keep(outcome, given, laboratory)
+        _keep(outcome, given, laboratory, illustrator)
     return outcome
 
 
@@ -205,7 +220,7 @@ def _guarantee(job: Job, laboratory: Laboratory) -> str:
     return Runner(laboratory, job.scenario, job.engine, job.strategy).guarantee
 
 
-def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> None:
+def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, illustrator: Illustrator | None) -> None:
     """Write down the run that tells most: the first that was violated, else the first of all."""
     from simulation.results import Shelf
 
@@ -223,7 +238,7 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -
     extra: dict[str, Any] = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
     if job.scenario.swarm is not None:
         extra["drawn"] = drawn(job, outcome.run.seed)
-    shelf = Shelf(given.out, job.scenario.name)
+    shelf = Shelf(given.out, job.scenario.name, illustrator)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from toy_history import MS, toy
 
 from reports.frames import deliveries_frame, events_frame, handlings_frame
@@ -190,6 +190,7 @@ def test_the_file_is_the_one_that_pandas_writes(tmp_path, make):
     assert json.loads(ours.schema.metadata[b"pandas"]) == json.loads(theirs.schema.metadata[b"pandas"])
 
 
+@settings(deadline=None)
 @given(histories(orderly=False))
 def test_the_table_of_any_history_is_the_one_that_pandas_makes(history):
     columns = arrow(events_table(history))
@@ -219,6 +220,7 @@ def test_a_table_in_pieces_is_the_same_table(tmp_path, most):
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), events_frame(history))
 
 
+@settings(deadline=None)
 @given(histories(orderly=False))
 def test_a_table_in_pieces_tells_the_same_of_any_history(history):
     whole = pd.concat([arrow(piece).to_pandas() for piece in events_tables(history, 2)], ignore_index=True)
