@@ -124,6 +124,7 @@ def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
     gc.disable()  # what is imported stays
     import reports.figures  # noqa: F401  # nobody waits for it yet
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.freeze()
     while (job := _next(asked)) is not None:
         draw(*job)
