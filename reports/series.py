@@ -5,9 +5,12 @@ Times are seconds since the start of the run, as in the table.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from simulation.quantiles import counted, quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,8 +63,14 @@ def marks(values: Floats) -> list[Mark]:
     """Return the quantiles to mark in a distribution: p50 and p99 or, of fewer than 100 values, the maximum."""
     if not len(values):
         return []
-    last = Mark("p99", float(np.quantile(values, 0.99))) if len(values) >= ENOUGH else Mark("max", float(values.max()))
-    return [Mark("p50", float(np.quantile(values, 0.5))), last]
+    counts = counted(np.rint(values * 1e6).astype(np.int64).tolist())
+    last = Mark("p99", _told(counts, 0.99)) if len(values) >= ENOUGH else Mark("max", float(values.max()))
+    return [Mark("p50", _told(counts, 0.5)), last]
+
+
+def _told(counts: Mapping[int, int], q: float) -> float:
+    """Return a quantile in seconds, as the command line has it."""
+    return (quantile(counts, q) or 0) / 1e6
 
 
 def edges(end: float, count: int, *, each: int, least: int = 1) -> Floats:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import floor, log10
 
 from simulation.history import History
 from simulation.invariants import Violation
+from simulation.quantiles import quantile, rounded
 from simulation.world import Counts, Run
 
 
@@ -28,7 +28,7 @@ class Summary:
     counts: Counts
     digest: str
     latencies: Mapping[int, int]
-    """Times from publication to effect in microseconds, rounded to three digits, and how often each was seen."""
+    """Times from publication to effect in microseconds, rounded as in `quantiles.py`, and how often each was seen."""
     followers: int
     """Events that follow another and were delivered: what the queue itself loses, no engine can handle."""
     lost: int
@@ -114,15 +114,9 @@ class Tally:
             return "violated"
         return "unknown" if self.reasons or self.missing(exercise) or not self.runs else "holds"
 
-    def latency(self, quantile: float) -> int | None:
+    def latency(self, q: float) -> int | None:
         """Return a quantile of the time from publication to effect, in microseconds; None if nothing was handled."""
-        wanted = quantile * self.latencies.total()
-        passed = 0
-        for value in sorted(self.latencies):
-            passed += self.latencies[value]
-            if passed >= wanted:
-                return value
-        return None
+        return quantile(self.latencies, q)
 
 
 def summarise(run: Run) -> Summary:
@@ -169,7 +163,7 @@ def _told(history: History) -> tuple[Counter[int], int, int, int]:
         elif kind == "ended" and details.get("outcome") == "ok" and event not in handled:
             handled.add(event)
             if event in published:
-                latencies[_rounded(at - published[event])] += 1
+                latencies[rounded(at - published[event])] += 1
         elif kind == "parked":
             waiting.add(event)
             longest = max(longest, len(waiting))
@@ -177,10 +171,3 @@ def _told(history: History) -> tuple[Counter[int], int, int, int]:
             waiting.discard(event)
     followers = following & delivered
     return latencies, len(followers), len(followers - handled), longest
-
-
-def _rounded(value: int) -> int:
-    if value < 1000:
-        return value
-    size: int = 10 ** (floor(log10(value)) - 2)
-    return value // size * size

@@ -151,9 +151,14 @@ def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> N
             console.print(f"{escape(row.engine)}: {escape(row.failure)}", style="yellow")
 
 
+def _in_words(microseconds: int) -> str:
+    from reports.units import duration
+
+    return duration(microseconds / 1e6)
+
+
 def _cells(row: Row, violated: Sequence[str]) -> Iterator[tuple[str, str]]:
     from simulation.cli.output import STYLES
-    from simulation.durations import in_words
 
     def told(key: str, how: Callable[[Any], str]) -> str:
         return "" if record[key] is None else how(record[key])
@@ -162,8 +167,8 @@ def _cells(row: Row, violated: Sequence[str]) -> Iterator[tuple[str, str]]:
     yield "verdict", f"[{STYLES.get(row.verdict, 'yellow')}]{row.verdict}[/]"
     for name in violated:
         yield name, told(name, lambda share: f"{share:.1%}" if share else "–")
-    yield "latency p50", told("latency_p50_us", in_words)
-    yield "latency p99", told("latency_p99_us", in_words)
+    yield "latency p50", told("latency_p50_us", _in_words)
+    yield "latency p99", told("latency_p99_us", _in_words)
     yield "lost followers", told("lost_followers", "{:.2%}".format)
     yield "Redis commands an event", told("commands_per_event", "{:.1f}".format)
     yield "round trips an event", told("round_trips_per_event", "{:.1f}".format)

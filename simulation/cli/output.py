@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from simulation.durations import in_words
+from reports.units import duration
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -122,7 +122,8 @@ class Output:
         parts = []
         median, tail = tally.latency(0.5), tally.latency(0.99)
         if median is not None and tail is not None:
-            parts.append(f"latency publish→effect p50 {in_words(median)}  p99 {in_words(tail)}")
+            p50, p99 = duration(median / 1e6), duration(tail / 1e6)
+            parts.append(f"latency publish→effect p50 {p50}  p99 {p99}")
         if tally.followers:
             parts.append(f"lost followers {tally.lost:,} ({tally.lost / tally.followers:.2%})")
         if tally.events:

@@ -1,0 +1,53 @@
+"""Quantiles of durations, in one way for all who tell of them: the command line, tables of sweeps, pages and pictures.
+
+Durations are counted, not kept: rounded to four digits there are at most nine thousand of them in a decade, however
+many events there were, and no quantile is wrong by more than one part in two thousand.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from math import floor
+
+DIGITS = 4
+
+
+def rounded(microseconds: int) -> int:
+    """Return a duration rounded to four digits.
+
+    >>> rounded(1234), rounded(12_344), rounded(12_345), rounded(99_999)
+    (1234, 12340, 12350, 100000)
+    """
+    size: int = 10 ** max(0, len(str(microseconds)) - DIGITS)
+    return (microseconds + size // 2) // size * size
+
+
+def counted(durations: Iterable[int]) -> Counter[int]:
+    """Return how often there is each duration, in microseconds, rounded."""
+    return Counter(map(rounded, durations))
+
+
+def quantile(counts: Mapping[int, int], q: float) -> int | None:
+    """Return a quantile of durations that were counted, in microseconds; None if there are none.
+
+    Between two of them it lies on a line, as most programs have it: the median of two is their mean.
+
+    >>> quantile({10: 1, 20: 1}, 0.5), quantile({10: 98, 500: 1, 1000: 1}, 0.99)
+    (15, 505)
+    """
+    total = sum(counts.values())
+    if not total:
+        return None
+    place = q * (total - 1)
+    low = floor(place)
+    below, above = _at(counts, low), _at(counts, min(low + 1, total - 1))
+    return round(below + (above - below) * (place - low))
+
+
+def _at(counts: Mapping[int, int], rank: int) -> int:
+    """Return the duration at a rank, counted from 0."""
+    values = sorted(counts)
+    return values[bisect_right(list(accumulate(counts[value] for value in values)), rank)]
