@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import select
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +41,18 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """Close it."""
+        ...
+
+
+class Server(Protocol):
+    """The server, as whoever is promoted in its place needs it."""
+
+    def show(self, now: int) -> None:
+        """Let it be so many microseconds after the epoch of the run."""
+        ...
+
+    def execute(self, writes: Sequence[Words]) -> None:
+        """Execute commands."""
         ...
 
 
@@ -96,18 +108,18 @@ class Replica:
         """Take what was written since the last time; it was written at this moment of the run, or before."""
         self._log += [(moment, words) for words in self._receive()]
 
-    def promote(self, moment: int) -> tuple[list[Words], list[str]]:
-        """Have the server go back to the data set. Returns the writes until a moment, and the keys of those after it.
-
-        It is not followed any more, since it must not send us what it goes through now: see `go_on`.
-        """
+    def divide(self, moment: int) -> tuple[list[Words], list[str]]:
+        """Keep what was written until a moment, and follow no more. Returns it, and the keys of what came after it."""
         kept = [(at, words) for at, words in self._log if at <= moment]
         lost = [words for at, words in self._log if at > moment]
         self.stop()
         self._log = kept
+        return [words for _, words in kept if words[0].upper() != b"PING"], list(_keys(lost))
+
+    def give_back(self) -> None:
+        """Have the server load the data set that we started from."""
         self._saved.write_bytes(self._data.read_bytes())
         self._ask("DEBUG", "RELOAD", "NOSAVE")
-        return [words for _, words in kept if words[0].upper() != b"PING"], list(_keys(lost))
 
     def go_on(self) -> None:
         """Follow on after a promotion, from the same data set and the writes that were kept."""
@@ -182,6 +194,7 @@ class Standby:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        self._since = 0
         self._always = False
         self._expected: list[int] = []
         self._passed: list[int] = []
@@ -192,7 +205,7 @@ class Standby:
         self._always = moments is None
         self._expected, self._passed = sorted(moments or ()), []
         if self._always or self._go_past(now):
-            self._replica.follow()
+            self._follow(now)
 
     def pass_time(self, shown: int, now: int) -> None:
         """The clock goes on from one moment to another."""
@@ -201,7 +214,11 @@ class Standby:
         if self._replica.follows:
             self._replica.catch_up(shown)
         else:
-            self._replica.follow()
+            self._follow(shown)
+
+    def _follow(self, now: int) -> None:
+        self._since = now
+        self._replica.follow()
 
     def _go_past(self, now: int) -> bool:
         """Return whether any of the expected moments is over."""
@@ -211,17 +228,18 @@ class Standby:
             self._passed.append(self._expected.pop(0))
         return True
 
-    def promote(self, moment: int, now: int, execute: Callable[[list[Words]], None]) -> list[str]:
-        """Make the server go back to what it had at a moment. Returns the keys of the writes since then.
-
-        `execute` has the server execute writes. The moment must be one that was expected.
-        """
+    def promote(self, moment: int, now: int, server: Server) -> list[str]:
+        """Have a server go back to what it had at an expected moment. Returns the keys of the writes since then."""
         if not self._always and moment in self._expected:  # it is not over yet: nothing is lost
             self._expected.remove(moment)
             return []
         self._replica.catch_up(now)
-        kept, lost = self._replica.promote(moment)
-        execute(kept)
+        kept, lost = self._replica.divide(moment)
+        # A replica lets nothing lapse by itself: it is told when something has. So no clock goes on meanwhile.
+        server.show(self._since)
+        self._replica.give_back()
+        server.execute(kept)
+        server.show(now)
         if not self._always:
             self._passed.remove(moment)
         if self._always or self._passed:

@@ -354,8 +354,8 @@ class ServerStore(_SocketStore):
 
     def shift(self, offset: int) -> None:
         """Show a time that is wrong by so many microseconds."""
-        now, self._shift, self._shown = self._shown, offset, -1
-        self.set_time(now)
+        self._shift = offset
+        self.show(self._shown)
 
     def starve(self, hungry: bool) -> None:
         """Run out of memory, or have enough again: the server itself refuses what would need more."""
@@ -372,11 +372,22 @@ class ServerStore(_SocketStore):
     def promote(self, moment: int) -> list[str]:
         """Go on with what the replica knew at one of its moments. Returns the keys of the writes that are lost."""
         assert self._standby is not None
-        return self._standby.promote(moment, self._shown, self._execute)
+        if self._starved:  # a replica obeys its primary, however little memory it has
+            super().starve(False)
+        lost = self._standby.promote(moment, self._shown, self)
+        if self._starved:
+            super().starve(True)
+        return lost
 
-    def _execute(self, writes: Sequence[Sequence[bytes]]) -> None:
+    def execute(self, writes: Sequence[Sequence[bytes]]) -> None:
+        """Execute commands on the control connection."""
         if writes:
             self._control.run(writes)
+
+    def show(self, now: int) -> None:
+        """Have the server's clock say `now` microseconds after the epoch, and what it is wrong by."""
+        assert self._clock is not None
+        self._clock.show(self._epoch_us + now + self._shift)
 
     def set_time(self, now: int) -> None:
         """Show the server `now` microseconds after the epoch."""
@@ -384,8 +395,7 @@ class ServerStore(_SocketStore):
             if self._standby is not None:
                 self._standby.pass_time(self._shown, now)
             self._shown = now
-        assert self._clock is not None
-        self._clock.show(self._epoch_us + now + self._shift)
+        self.show(now)
 
     @contextmanager
     def nearby(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import hiredis
 import pytest
@@ -104,3 +105,115 @@ def test_the_next_run_knows_nothing_of_the_one_before(server: Store) -> None:
     write(server, 0, 5)
     server.promote(2 * STEP)
     assert sorted(server.all_keys()) == ["a", "b", "k0", "k1", "k2"]
+
+
+# -- whatever engines write, with lifetimes --------------------------------------------------------------------
+
+KEYS = [f"k{i}" for i in range(12)]
+Contents = dict[str, tuple[object, int]]
+
+
+def contents(store: Store) -> Contents:
+    """Return what each key holds, byte for byte, and when it lapses, in milliseconds since 1970."""
+    link = store.link()
+    found = {}
+    for key in store.all_keys():
+        reader = hiredis.Reader()
+        reader.feed(link.execute(command("DUMP", key) + command("PEXPIRETIME", key), 2))
+        found[key] = (reader.gets(), reader.gets())
+    link.close()
+    return found
+
+
+def write_something(store: Store, luck: Random) -> None:
+    link, key = store.link(), luck.choice(KEYS)
+    member, life = luck.randrange(40), luck.randrange(500, 5_000)
+    match KEYS.index(key) % 5:
+        case 0:
+            ask(link, "SET", key, "v" * member, "PX", life)
+        case 1:
+            ask(link, luck.choice(("SADD", "SADD", "SREM")), key, f"member {member}")
+        case 2:
+            ask(link, "HSET", key, f"field {member}", luck.randrange(1_000))
+        case 3:
+            ask(link, "ZADD", key, luck.randrange(100), f"member {member}")
+        case _:
+            ask(link, luck.choice(("RPUSH", "LPUSH")), key, member)
+    if luck.random() < 0.2:
+        script = "redis.call('PEXPIRE', KEYS[1], ARGV[1]) redis.call('INCR', 'count')"
+        ask(link, "EVAL", script, 1, key, life)
+    if luck.random() < 0.05:
+        ask(link, "DEL", luck.choice(KEYS))
+    link.close()
+
+
+def live_at(known: Contents, now: int) -> Contents:
+    clock = int(EPOCH.timestamp() * 1000) + now // 1000
+    return {key: value for key, value in known.items() if value[1] == -1 or value[1] > clock}
+
+
+@pytest.mark.parametrize("foreseen", [True, False])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_promoted_is_what_was_there_at_that_moment(server: Store, seed: int, foreseen: bool) -> None:
+    luck = Random(seed)
+    lags = (40_000, 600_000, 150_000, 600_000)  # the second asks for a moment before the first one's
+    steps = [[luck.randrange(1, 30) * 1_000 for _ in range(60)] for _ in lags]
+    ends = [sum(map(sum, steps[: i + 1])) for i in range(len(lags))]
+    server.begin(EPOCH)
+    server.replicate([end - lag for end, lag in zip(ends, lags, strict=True)] if foreseen else None)
+    known: dict[int, Contents] = {0: {}}
+    now = 0
+    for part, lag in zip(steps, lags, strict=True):
+        for step in part:
+            now += step
+            server.set_time(now)
+            for _ in range(luck.randrange(4)):
+                write_something(server, luck)
+            known[now] = contents(server)
+        at = max(at for at in known if at <= now - lag)
+        server.promote(now - lag)
+        assert contents(server) == live_at(known[at], now)
+        known = {then: what for then, what in known.items() if then <= at}
+        known[now] = contents(server)
+
+
+@pytest.mark.parametrize("foreseen", [True, False])
+def test_a_lifetime_is_not_forgotten_because_it_is_over_at_the_promotion(server: Store, foreseen: bool) -> None:
+    server.begin(EPOCH)
+    server.replicate([1, 19_000_000] if foreseen else None)
+    link = server.link()
+    server.set_time(2)
+    ask(link, "SADD", "set", "a")
+    ask(link, "PEXPIRE", "set", 10_000)
+    server.set_time(5_000_000)
+    ask(link, "SADD", "set", "b")
+    server.set_time(20_000_000)
+    ask(link, "SET", "other", 1)
+    server.promote(19_000_000)
+    assert server.all_keys() == []
+
+
+@pytest.mark.parametrize("foreseen", [True, False])
+def test_a_replica_without_memory_obeys_its_primary(server: Store, foreseen: bool) -> None:
+    server.begin(EPOCH)
+    server.replicate([1_000_000] if foreseen else None)
+    ask(server.link(), "SET", "key", "value")
+    server.set_time(2_000_000)
+    server.starve(True)
+    server.promote(1_000_000)
+    assert server.all_keys() == ["key"]
+    assert isinstance(ask(server.link(), "SET", "another", "value"), hiredis.ReplyError)
+    server.starve(False)
+
+
+@pytest.mark.parametrize("foreseen", [True, False])
+def test_a_clock_that_jumps_moves_no_write_to_another_moment(server: Store, foreseen: bool) -> None:
+    server.begin(EPOCH)
+    server.replicate([4_000_000] if foreseen else None)
+    server.set_time(5_000_000)
+    ask(server.link(), "SET", "late", 1)
+    server.shift(-3_600_000_000)
+    server.set_time(5_000_001)
+    assert server.promote(4_000_000) == ["late"]
+    assert server.all_keys() == []
+    server.shift(0)
