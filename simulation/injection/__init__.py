@@ -177,6 +177,7 @@ class Injector:
         self.book.healed = True
         self._timetable.heal()
         self._queue.heal()
+        self._store.heal()
         for name, consumer in self._world.consumers.items():
             if name not in self._consumers.left:
                 consumer.start()

@@ -46,6 +46,11 @@ class StoreActs:
         if failovers:
             self._store.replicate(None if self._network.steps is not None else _known_at(failovers))
 
+    def heal(self) -> None:
+        """Need no replica any more."""
+        if self._book.of(Failover):
+            self._store.replicate(())
+
     def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
         """Strike."""
         self._store.set_time(self._book.now)
