@@ -32,9 +32,6 @@ _BLOCK = 1 << 18
 _CHUNK = 1 << 14
 """How many bytes are parsed at once: what they say stays in the cache of the processor until it is looked at."""
 
-_SEVERAL = (b"},", b"} ", b"}\t", b"}\r")
-"""One of these stands in every line that holds more than one object."""
-
 
 class Scroll:
     """Entries in a file: read in order, or one by one from the place that is known before it."""
@@ -237,12 +234,14 @@ def _last_line(file: BinaryIO, size: int) -> int:
 def _parsed(chunk: bytes) -> list[Any]:
     """Parse some lines at once, which is quicker, or one by one. Raises ValueError unless each is one value.
 
-    If no line holds several objects, and there are as many objects as lines, each line is one object.
+    If there are as many objects as lines, and as many closing braces, each object has one brace; and if every line ends
+    with one and the next begins with an opening brace, each line is one object.
     """
-    if any(sign in chunk for sign in _SEVERAL):
-        return [orjson.loads(line) for line in chunk.removesuffix(b"\n").split(b"\n")]
-    parsed: list[Any] = orjson.loads(b"[" + chunk.removesuffix(b"\n").replace(b"\n", b",") + b"]")
-    if len(parsed) != _count(chunk):
+    lines, ending = _count(chunk), chunk.removesuffix(b"\n")
+    if ending.count(b"}") != lines or ending.count(b"}\n{") != lines - 1:
+        return [orjson.loads(line) for line in ending.split(b"\n")]
+    parsed: list[Any] = orjson.loads(b"[" + ending.replace(b"\n", b",") + b"]")
+    if len(parsed) != lines:
         raise ValueError("not one value a line")
     return parsed
 

@@ -13,8 +13,8 @@ from itertools import compress, pairwise
 
 from simulation.invariants.plain import Plain
 
-FOLLOWER, REORDERED, EARLY = 1, 2, 4
-"""Marks: it has a leader; it was delivered before its leader was; it was parked before its leader was delivered."""
+REORDERED, EARLY = 1, 2
+"""Marks: it was delivered before its leader was; it was parked before its leader was delivered."""
 
 MOST = 255
 """How often an event may be parked, or delivered again, until it is no longer followed."""
@@ -29,7 +29,6 @@ class Roll:
         self.numbers: dict[str, int] = {}
         """The number of every event that was met."""
         self.family = array("I")
-        self.leader = array("I")
         self.delivered = array("I")
         self.parked = array("I")
         self.started = array("I")
@@ -48,7 +47,7 @@ class Roll:
         """The followers of each leader that has several, by their numbers."""
         self._eldest = array("I")
         self._columns = (
-            *(self.family, self.leader, self.delivered, self.parked, self.started, self.ended, self.holder),
+            *(self.family, self.delivered, self.parked, self.started, self.ended, self.holder),
             *(self.occurred, self._eldest, self.marks, self.parkings, self.repeats, self.doubles),
         )
         self._grow()
@@ -68,10 +67,9 @@ class Roll:
         self.family[number] = family
         return number
 
-    def follow(self, number: int, leader: int) -> None:
-        """Write down whom an event follows."""
-        self.leader[number] = leader
-        self.marks[number] = FOLLOWER
+    def follow(self, number: int, leader: int, occurred: int) -> None:
+        """Write down whom an event follows, and when it occurred. Raises OverflowError if that is no time."""
+        self.occurred[number] = occurred
         eldest = self._eldest[leader]
         if eldest:
             self.siblings.setdefault(leader, [eldest]).append(number)
@@ -102,7 +100,7 @@ class Roll:
         parkings, repeats = self.parkings[1:], self.repeats[1:]
         released = total(map(bool, parkings))
         deliveries = events - released + total(parkings) + total(repeats)
-        followers = among(marks, FOLLOWER)
+        followers = events - odd.count(False)  # of each family all but the first follow somebody
         waited = (self.waited(leader) for leader in self.siblings if not odd[self.family[leader]])
         counts = Counter(
             {

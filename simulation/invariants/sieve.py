@@ -104,24 +104,20 @@ class Sieve:
         event, roll = record["event"], self._roll
         if number := roll.numbers.get(event):
             return self._more(event, number, record)
-        said, leader, occurred = (
-            record["fingerprint"],
-            record.get("follows") or "",
-            record.get("occurred", record["at"]),
-        )
-        if record["kind"] != "published" or "consumer" in record or occurred.__class__ is not int:
+        said, leader = record["fingerprint"], record.get("follows")
+        if record["kind"] != "published" or "consumer" in record:
             raise KeyError(event)
         if not (event.__class__ is said.__class__ is str and event and said):
             raise KeyError(event)
-        leads = roll.numbers[leader] if leader else 0
-        family = roll.family[leads] if leads else len(self._odd)
-        if not leads:
+        if leader:
+            leads = roll.numbers[leader]
+            number = roll.add(event, roll.family[leads])
+            occurred = record.get("occurred")
+            roll.follow(number, leads, occurred if isinstance(occurred, int) else record["at"])
+        else:
+            leads, number = 0, roll.add(event, len(self._odd))
             self._odd.append(False)
-        number = roll.add(event, family)
-        roll.occurred[number] = occurred
-        if leads:
-            roll.follow(number, leads)
-        life = self._life(event, number, said)
+        life = self._life(event, number, leads, said)
         self._lives[event] = life.send
         return next(life)
 
@@ -159,28 +155,30 @@ class Sieve:
         """Say whether an entry acknowledges a delivery, told of at an index, as it should."""
         return bool(
             record["kind"] == "acknowledged"
-            and record["consumer"] == delivered["consumer"]
-            and record["delivery"] == delivered["delivery"]
+            and _same(record, delivered)
             and self._gone[self._crew[record["consumer"]]] <= index
             and record["at"] - delivered["at"] <= self._bound
         )
 
-    def _life(self, event: str, number: int, said: str) -> _Life:
+    def _life(self, event: str, number: int, leads: int, said: str) -> _Life:
         """Follow an event that was published. Raises KeyError if an entry does not say all that it should."""
-        roll = self._roll
-        family, leads = roll.family[number], roll.leader[number]
+        roll, times = self._roll, self._times
+        family = roll.family[number]
         record = yield family
         while record["kind"] == "duplicated":
             self._double(number, record)
             record = yield family
         self._delivery(record)
-        delivered, index = record, len(self._times) - 1
+        delivered, index, consumer = record, len(times) - 1, record["consumer"]
         roll.delivered[number] = index
         record = yield family
         if record["kind"] == "parked":
-            yield from self._wait(event, number, said, delivered, record)
+            if _parked(record, delivered):
+                wait = self._wait(event, number, leads, said, delivered)
+                self._lives[event] = wait.send
+                yield next(wait)
             return
-        consumer, handling = delivered["consumer"], record["handling"]
+        handling = record["handling"]
         if (
             record["kind"] != "started"
             or record["consumer"] != consumer
@@ -188,33 +186,30 @@ class Sieve:
             or record.get("via", "delivered") != "delivered"
             or "delivery" in record
             or handling.__class__ in _UNHASHABLE
-            or (leads and not 0 < roll.ended[leads] < index)
         ):
             return
-        roll.started[number], roll.holder[number] = len(self._times) - 1, self._crew[consumer]
+        roll.holder[number] = self._crew[consumer]
+        if leads:
+            if not 0 < roll.ended[leads] < index:
+                return
+            roll.started[number] = len(times) - 1
         record = yield family
         if not _good_end(record, consumer, handling):
             return
-        roll.ended[number] = len(self._times) - 1
+        roll.ended[number] = len(times) - 1
         record = yield family
         if self._answered(record, delivered, index):
             del self._lives[event]
             yield family
 
-    def _wait(self, event: str, number: int, said: str, delivered: _Record, record: _Record) -> _Life:
-        """Follow an event that was parked from that entry on, until its leader's holder has handled it."""
+    def _wait(self, event: str, number: int, leads: int, said: str, delivered: _Record) -> _Life:
+        """Follow an event that was just parked, until its leader's holder has handled it."""
         roll, times = self._roll, self._times
-        family, leads, index = roll.family[number], roll.leader[number], roll.delivered[number]
+        family, index = roll.family[number], roll.delivered[number]
         roll.parked[number] = len(times) - 1
         if not roll.delivered[leads]:
             roll.marks[number] |= EARLY
         while True:
-            if (
-                record["kind"] != "parked"
-                or record["consumer"] != delivered["consumer"]
-                or record["delivery"] != delivered["delivery"]
-            ):
-                return
             record = yield family
             if not self._answered(record, delivered, index):
                 return
@@ -230,6 +225,8 @@ class Sieve:
             self._delivery(record)
             delivered, index = record, len(times) - 1
             record = yield family
+            if not _parked(record, delivered):
+                return
         consumer, handling, begun = record["consumer"], record["handling"], len(times) - 1
         if (
             record["kind"] != "started"
@@ -264,12 +261,7 @@ class Sieve:
         """Follow a delivery of an event that was handled before."""
         family, index = self._roll.family[number], len(self._times) - 1
         record = yield family
-        if (
-            record["kind"] != "refused"
-            or record["because"] != "seen"
-            or record["consumer"] != delivered["consumer"]
-            or record["delivery"] != delivered["delivery"]
-        ):
+        if record["kind"] != "refused" or record["because"] != "seen" or not _same(record, delivered):
             return
         record = yield family
         if self._answered(record, delivered, index):
@@ -324,6 +316,15 @@ class Sieve:
 def _over(_: _Record) -> int:
     """Be the life of an event that left its course."""
     raise StopIteration
+
+
+def _same(record: _Record, delivered: _Record) -> bool:
+    """Say whether an entry is about that delivery."""
+    return bool(record["consumer"] == delivered["consumer"] and record["delivery"] == delivered["delivery"])
+
+
+def _parked(record: _Record, delivered: _Record) -> bool:
+    return record["kind"] == "parked" and _same(record, delivered)
 
 
 def _good_end(record: _Record, consumer: str, handling: object) -> bool:

@@ -270,16 +270,20 @@ def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
     assert [event.name for event in told.odd] == ["b"]
 
 
-def test_who_occurred_at_no_time_is_told_and_the_others_are_left_out(tmp_path: Path):
-    history = tell(FAMILY.replace("follows=a", ""), at_most=35)
-    published = history.entries[2]
+def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Path):
+    history = tell(WAITING.replace("  occurred=1s", "").replace("  occurred=2s", ""), at_most=35)
+    assert left_out(WAITING.replace("  occurred=1s", ""), tmp_path) == 4
     assert isinstance(history.entries, list)
-    history.entries[2] = published._replace(details={**published.details, "occurred": "soon"})
+    for index in (4, 5):
+        published = history.entries[index]
+        soon = {**published.details, "occurred": "soon"}
+        history.entries[index] = published._replace(details=soon, at=1_000_000 + index)
+    history.entries[6] = history.entries[6]._replace(at=1_000_006)
     scroll = opened(history, tmp_path).entries
     assert isinstance(scroll, Scroll)
     found = sift(scroll, Terms())
     assert found
-    assert found.plain.events == 1
+    assert found.plain.beside == 2
 
 
 @pytest.mark.parametrize(
@@ -327,6 +331,8 @@ def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
         b'{"at":9000000000,"kind":"slept"}',
         b'{"at":9000000000,"kind":"delivered","event":7}',
         b'{"at":9000000000,"kind":"delivered","event":{}}',
+        b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
+        b'{"at":9000000000,"kind":"joined"\n"consumer":"c9"}\n'
         b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
     ],
 )
