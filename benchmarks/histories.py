@@ -1,9 +1,11 @@
 """Makes up a long history that reads like that of a real run and breaks nothing, so that a judge can be measured.
 
-    python benchmarks/histories.py 1000000 long.jsonl
+    python benchmarks/histories.py [--crowded] 1000000 long.jsonl
 
 Chains of five on five hundred consumers: one in fifty followers overtakes its leader, is parked and then released; one
-event in a hundred is delivered twice. The same count always gives the same bytes, written as they are made.
+event in a hundred is delivered twice. In a crowded history the events of a chain are published a millisecond apart, as
+a workload does that does not interleave them, so that every follower comes before its leader was handled. The same
+count always gives the same bytes, written as they are made.
 """
 
 from __future__ import annotations
@@ -33,8 +35,9 @@ class _Told(NamedTuple):
 class Maker:
     """Makes the entries of a history of some events, in order."""
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, events: int, crowded: bool = False) -> None:
         self._chains = -(-events // CHAIN)
+        self._crowded = crowded
         self._waiting: list[_Told] = []
         self._places = self._deliveries = self._handlings = 0
 
@@ -44,9 +47,10 @@ class Maker:
         for number in range(CONSUMERS):
             yield Entry(0, "joined", consumer=f"c{number + 1}")
         at = 0
-        for first in range(0, self._chains, CONSUMERS):  # families come in waves, as an interleaved workload has them
-            wave = range(first, min(first + CONSUMERS, self._chains))
-            done = dict.fromkeys(wave, 0)
+        beside = 1 if self._crowded else CONSUMERS
+        for first in range(0, self._chains, beside):  # families come in waves, as an interleaved workload has them
+            wave = range(first, min(first + beside, self._chains))
+            done = dict.fromkeys(wave, (0, ""))
             for link in range(CHAIN):
                 for chain in wave:
                     yield from self._until(at)
@@ -65,24 +69,24 @@ class Maker:
         self._places += 1
         heapq.heappush(self._waiting, _Told(at, self._places, Entry(at, kind, event, consumer, details)))
 
-    def _life(self, chain: int, link: int, at: int, ready: int) -> int:
-        """Tell all of an event's life, and return when its handling ended."""
+    def _life(self, chain: int, link: int, at: int, done: tuple[int, str]) -> tuple[int, str]:
+        """Tell all of an event's life after its leader's handling; return when its own ended, and whose it was."""
         number = chain * CHAIN + link
+        ready, releaser = done
         name, leader = f"c{chain + 1}.{link + 1}", f"c{chain + 1}.{link}" if link else ""
         consumer = f"c{(number * 7 + chain) % CONSUMERS + 1}"
         said = blake2b(name.encode(), digest_size=16).hexdigest()
         occurred = {"occurred": number, "fingerprint": said[:16], "id": str(UUID(said)), "follows": leader}
         self._tell(at, "published", name, **occurred)
-        early = bool(link) and number % 50 == 1
-        arrived = at + 1 if early else max(at + TRAVEL + number * 7919 % TRAVEL, ready + LATENCY)
+        early = bool(link) and (self._crowded or number % 50 == 1)
+        travelled = at + TRAVEL + number * 7919 % TRAVEL
+        arrived = max(travelled, ready + LATENCY) if not early else travelled if self._crowded else at + 1
         delivery = self._deliver(arrived, name, consumer)
         via, begun = "delivered", arrived + LATENCY
         if early and begun < ready:
             self._tell(begun, "parked", name, consumer, delivery=delivery)
             self._tell(begun + LATENCY, "acknowledged", name, consumer, delivery=delivery)
-            leading = number - 1
-            consumer = f"c{(leading * 7 + chain) % CONSUMERS + 1}"
-            via, begun = "released", ready + LATENCY
+            consumer, via, begun = releaser, "released", ready + LATENCY
         begun = max(begun, ready + 1)
         ended = begun + WORK + number * 104_729 % WORK
         if number % 50 == 0:  # a slow leader, which its follower overtakes
@@ -95,7 +99,7 @@ class Maker:
             again = self._deliver(ended + TRAVEL, name, "c1")
             self._tell(ended + TRAVEL + LATENCY, "refused", name, "c1", because="seen", delivery=again)
             self._tell(ended + TRAVEL + 2 * LATENCY, "acknowledged", name, "c1", delivery=again)
-        return ended
+        return ended, consumer
 
     def _deliver(self, at: int, name: str, consumer: str) -> int:
         self._deliveries += 1
@@ -110,12 +114,12 @@ class Maker:
         self._tell(ended, "ended", name, consumer, handling=handling, outcome="ok", write="accepted")
 
 
-def write(path: Path, events: int) -> None:
+def write(path: Path, events: int, crowded: bool = False) -> None:
     """Write a history of so many events into a file."""
     header = Header(scenario="long", engine="made-up", terms=Terms(), exercise=("handled", "parked", "released"))
     with path.open("wb") as file:
         file.write(header.to_json().encode() + b"\n")
-        file.writelines(entry.to_json() + b"\n" for entry in Maker(events).entries())
+        file.writelines(entry.to_json() + b"\n" for entry in Maker(events, crowded).entries())
 
 
 def main() -> None:
@@ -123,8 +127,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("events", type=int)
     parser.add_argument("path", type=Path)
+    parser.add_argument("--crowded", action="store_true", help="most events are parked")
     given = parser.parse_args()
-    write(given.path, given.events)
+    write(given.path, given.events, given.crowded)
 
 
 if __name__ == "__main__":

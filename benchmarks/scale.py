@@ -89,14 +89,15 @@ def speed() -> float:
     return (time.process_time() - started) / TURNS * 1e9
 
 
-def judging(sizes: Sequence[int], folder: Path) -> None:
-    """Measure `causim check` on histories of these many events."""
-    print("\n| judged from a file: events | entries | processor time, s | µs an entry | peak memory, MiB |")
+def judging(sizes: Sequence[int], folder: Path, crowded: bool) -> None:
+    """Measure `causim check` on histories of these many events, few or most of them parked."""
+    which = "crowded" if crowded else "spread"
+    print(f"\n| judged from a file, {which}: events | entries | processor time, s | µs an entry | peak memory, MiB |")
     print("|---:|---:|---:|---:|---:|")
     costs = []
     for size in sizes:
         file = folder / "long.jsonl"
-        histories.write(file, size)
+        histories.write(file, size, crowded)
         with file.open("rb") as lines:
             entries = sum(1 for _ in lines) - 1
         used = cost([*CAUSIM, "check", str(file)])
@@ -149,7 +150,8 @@ def main() -> None:
         folder = Path(name)
         starting(folder)
         if given.judge:
-            judging(given.judge, folder)
+            judging(given.judge, folder, crowded=False)
+            judging(given.judge, folder, crowded=True)
         if given.worlds:
             worlds(given.worlds, given.consumers, given.engines, folder)
 

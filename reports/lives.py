@@ -10,7 +10,7 @@ Times are integers of microseconds since the start of the run, `None` where the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from simulation.history import Entry, History
@@ -98,7 +98,7 @@ class Lives:
 
     __slots__ = ("_ids", "_open_deliveries", "_running", "deliveries", "end", "events", "handlings")
 
-    def __init__(self, history: History, chosen: Iterable[int] | None = None) -> None:
+    def __init__(self, history: History, chosen: Sequence[int] | None = None) -> None:
         """Gather the lives of a history. `chosen` says for each entry whether it is looked at; without it, all are."""
         self.events: dict[str, Life] = {}
         self.deliveries: list[Delivery] = []

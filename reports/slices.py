@@ -28,7 +28,7 @@ def slices(history: History, most: int) -> Iterator[tuple[Lives, list[Life]]]:
         looked_at[begin:end] = b"\1" * (end - begin)
         for number in (0, *leaders[begin:end]):
             looked_at[number] = True
-        lives = Lives(history, map(looked_at.__getitem__, owners))
+        lives = Lives(history, bytes(map(looked_at.__getitem__, owners)))
         yield lives, [life for life in lives.events.values() if begin <= numbers[life.event] < end]
 
 

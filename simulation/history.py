@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import compress, islice
 from pathlib import Path
@@ -290,8 +290,8 @@ class History:
         """Yield the entries of some kinds, in order."""
         return (entry for entry in self.entries if entry.kind in kinds)
 
-    def some(self, chosen: Iterable[int]) -> Iterator[tuple[int, Entry]]:
-        """Yield the entries for which the other iterable says so, with their indices.
+    def some(self, chosen: Sequence[int]) -> Iterator[tuple[int, Entry]]:
+        """Yield the entries for which the sequence says so, with their indices.
 
         Those of a file that another program wrote can be chosen once all of them have been read.
         """

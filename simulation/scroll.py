@@ -12,10 +12,10 @@ import shutil
 import tempfile
 import weakref
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import UnsupportedOperation
-from itertools import chain, compress, count, islice
+from itertools import chain, compress, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,8 +29,8 @@ STRIDE = 256
 _BLOCK = 1 << 18
 """How many bytes are written at once."""
 
-_PARSED = 128
-"""How many lines are parsed at once: what they say stays in the cache of the processor until it is looked at."""
+_CHUNK = 1 << 14
+"""How many bytes are parsed at once: what they say stays in the cache of the processor until it is looked at."""
 
 
 class Scroll:
@@ -69,27 +69,25 @@ class Scroll:
 
     def records(self) -> Iterator[Any]:
         """Yield what the lines say, but for the header: parsed, and unchecked. Raises ValueError if that is in vain."""
-        blocks = self._blocks()
-        first = next(blocks, [])
-        headed = bool(first) and first[0].__class__ is dict and "causim-history" in first[0]
-        return chain(first[headed:], chain.from_iterable(blocks))
+        return chain.from_iterable(map(_parsed, self._chunks()))
 
-    def _blocks(self) -> Iterator[list[Any]]:
-        """Parse many lines at a time, which is quicker. Raises ValueError unless each is one value."""
-        lines = self._lines(0)
-        while block := list(islice(lines, _PARSED)):
-            parsed = orjson.loads(b"[" + b",".join(block) + b"]")
-            if len(parsed) != len(block):
-                raise ValueError("not one value a line")
-            yield parsed
+    def some(self, chosen: Sequence[int]) -> Iterator[tuple[int, Entry]]:
+        """Yield the entries for which the sequence says so, with their indices, if all `records` are entries."""
+        build, parse, index = Entry.from_record, orjson.loads, 0
+        for chunk in self._chunks():
+            after = index + _count(chunk)
+            if any(wanted := chosen[index:after]):
+                for place, line in compress(enumerate(chunk.split(b"\n"), index), wanted):
+                    yield place, build(parse(line))
+            index = after
 
-    def some(self, chosen: Iterable[int]) -> Iterator[tuple[int, Entry]]:
-        """Yield the entries for which the other iterable says so, with their indices, if all `records` are entries."""
-        lines = self._lines(0)
-        first = next(lines, b"")
-        entries = lines if _is_header(first) else chain([first], lines)
-        build, parse = Entry.from_record, orjson.loads
-        return ((index, build(parse(line))) for index, line in compress(enumerate(entries), chosen))
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield all lines but the header, many at a time."""
+        with self.path.open("rb") as file:
+            if not _is_header(file.readline()):
+                file.seek(0)
+            while (left := self._end - file.tell()) > 0:
+                yield file.read(min(left, _CHUNK)) + (file.readline() if left > _CHUNK else b"")
 
     def append(self, entry: Entry) -> None:
         """Refuse: what was read is not written on."""
@@ -174,6 +172,10 @@ class Growing(Scroll):
         self._flush()
         return super()._lines(begin, end)
 
+    def _chunks(self) -> Iterator[bytes]:
+        self._flush()
+        return super()._chunks()
+
     def _add(self, line: bytes) -> None:
         self._unwritten.append(line)
         self._end += len(line)
@@ -227,6 +229,25 @@ def _last_line(file: BinaryIO, size: int) -> int:
             return begin + len(before) + 1
         step = min(2 * step, _BLOCK)
     return 0
+
+
+def _parsed(chunk: bytes) -> list[Any]:
+    """Parse some lines at once, which is quicker, or one by one. Raises ValueError unless each is one value.
+
+    If there are as many objects as lines, and as many closing braces, each object has one brace; and if every line ends
+    with one and the next begins with an opening brace, each line is one object.
+    """
+    lines, ending = _count(chunk), chunk.removesuffix(b"\n")
+    if ending.count(b"}") != lines or ending.count(b"}\n{") != lines - 1:
+        return [orjson.loads(line) for line in ending.split(b"\n")]
+    parsed: list[Any] = orjson.loads(b"[" + ending.replace(b"\n", b",") + b"]")
+    if len(parsed) != lines:
+        raise ValueError("not one value a line")
+    return parsed
+
+
+def _count(chunk: bytes) -> int:
+    return chunk.count(b"\n") + (not chunk.endswith(b"\n"))
 
 
 def _is_header(line: bytes) -> bool:

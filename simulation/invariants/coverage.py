@@ -46,11 +46,19 @@ def _handled(told: Chronicle) -> int:
     return told.plain.events + sum(1 for event in told.odd if event.effects)
 
 
+def _reordered(told: Chronicle) -> int:
+    return told.plain.reordered + _followers(_overtook)(told)
+
+
+def _released(told: Chronicle) -> int:
+    return told.plain.released + sum(1 for handling in _all_handlings(told) if handling.via == "released")
+
+
 def _redelivered(told: Chronicle) -> int:
     return sum(1 for event in told.odd for delivery in event.deliveries if delivery.attempt > 1)
 
 
-def _reordered(_: Chronicle, event: EventStory, leader: EventStory) -> bool:
+def _overtook(_: Chronicle, event: EventStory, leader: EventStory) -> bool:
     return bool(event.deliveries and leader.deliveries) and event.deliveries[0].index < leader.deliveries[0].index
 
 
@@ -126,7 +134,7 @@ def _restarted(told: Chronicle) -> int:
 _WORDS: Mapping[str, tuple[Count, str]] = {
     # the events
     "handled": (_handled, "an event took effect"),
-    "reordered": (_followers(_reordered), "a follower was first delivered before its leader was"),
+    "reordered": (_reordered, "a follower was first delivered before its leader was"),
     "leader-lost": (_followers(_leaderless), "a follower was delivered, and its leader never was"),
     "in-cycle": (_followers(_in_cycle), "an event follows itself through others"),
     # the queue
@@ -138,7 +146,7 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "returned-late": (_returned_late, "an event was delivered again after the retention of its seen marker"),
     # the engine
     "parked": (_entries("parked"), "an event was kept until its leader was handled"),
-    "released": (_handlings(lambda h: h.via == "released"), "an event was handled because its leader had been"),
+    "released": (_released, "an event was handled because its leader had been"),
     "rescued": (_handlings(lambda h: h.via == "rescued"), "an event was handled because a sweep had found it"),
     "waited-for-leader": (
         _waited_for_leader,

@@ -30,7 +30,7 @@ NAME = "lost-followers-surface"
 
 def subjects(told: Chronicle) -> int:
     """Count the events that waited for a lost leader; a cycle counts once."""
-    return sum(1 for _ in _waits(told))
+    return told.plain.early + sum(1 for _ in _waits(told))
 
 
 def check(told: Chronicle) -> Iterator[Violation]:

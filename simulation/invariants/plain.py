@@ -9,14 +9,16 @@ No member of a cycle is plain, since none can be the first whose leader was: lea
 Every invariant holds for such an event and knows how often it examined one, so each looks at the *odd* events alone,
 and at the leaders that are odd or have an odd follower. This file knows which events are plain once they are arranged,
 `sieve.py` which families are as their lines are read; what either calls odd without need costs time and changes no
-judgement.
+judgement. The sieve goes further, since it sees whole families: it calls a life plain, too, in which the event was
+parked and handled in its turn, or delivered again and refused. What the invariants count of those is in `Plain`.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from operator import add
 
 from simulation.history import Terms
 from simulation.invariants.records import NEVER, EventStory
@@ -27,13 +29,23 @@ class Plain:
     """How many events have led a plain life."""
 
     events: int = 0
+    deliveries: int = 0
+    """How often they were delivered."""
     followers: int = 0
     """Those of them that have a leader."""
     apart: int = 0
     """Those of the followers whose leader is plain, as are all its followers."""
+    reordered: int = 0
+    """Those of the followers that were delivered before their leader was."""
+    released: int = 0
+    """Those of them that were parked, and handled once their leader had been."""
+    early: int = 0
+    """Those of the released whose leader was delivered only after they had been parked."""
+    beside: int = 0
+    """Those of the released that were parked when their leader ended, and have siblings."""
 
     def __add__(self, other: Plain) -> Plain:
-        return Plain(self.events + other.events, self.followers + other.followers, self.apart + other.apart)
+        return Plain(*map(add, astuple(self), astuple(other)))
 
 
 def bound_of(terms: Terms) -> int:
@@ -58,6 +70,7 @@ def sort_out(
                 event.plain = True
                 ends[event.number] = course[2]
                 plain.events += 1
+                plain.deliveries += 1
                 plain.followers += leader is not None
                 continue
         odd.append(event)

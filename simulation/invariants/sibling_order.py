@@ -23,7 +23,7 @@ NAME = "sibling-order"
 
 def subjects(told: Chronicle) -> int:
     """Count the followers that were parked beside a sibling when their leader completed."""
-    return sum(
+    return told.plain.beside + sum(
         sum(1 for follower in told.followers_of(leader) if _waited(follower, done)) for leader, done in _leaders(told)
     )
 

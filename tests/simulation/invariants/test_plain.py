@@ -52,7 +52,7 @@ def read(story: str) -> Chronicle:
 
 def test_an_ordinary_pair_is_plain():
     told = read(PAIR)
-    assert (told.plain, told.odd, told.leaders) == (Plain(events=2, followers=1, apart=1), [], [])
+    assert (told.plain, told.odd, told.leaders) == (Plain(events=2, deliveries=2, followers=1, apart=1), [], [])
 
 
 @pytest.mark.parametrize(

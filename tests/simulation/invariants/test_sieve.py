@@ -1,5 +1,6 @@
 """A sieve saves time and memory: who judges all of a history, from memory, judges the same."""
 
+import re
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulation.history import Entry, Header, History
+from simulation.history import Entry, Header, History, Terms
 from simulation.invariants import judge
 from simulation.invariants.chronicle import chronicle
 from simulation.invariants.plain import Plain
@@ -35,6 +36,57 @@ FAMILY = """
     6s   acknowledged  b  @c2  delivery=2
 """
 
+WAITING = """
+    0s   joined           @c1
+    0s   joined           @c2
+    1s   published     a      fingerprint=f
+    1s   duplicated    a
+    1s   published     b      fingerprint=g  follows=a  id=id-of-b  occurred=1s
+    1s   published     c      fingerprint=h  follows=a  occurred=2s
+    1s   published     d      fingerprint=i  follows=b
+    2s   delivered     b  @c2  delivery=1  attempt=1
+    2s   parked        b  @c2  delivery=1
+    2s   acknowledged  b  @c2  delivery=1
+    2s   delivered     c  @c1  delivery=2  attempt=1
+    2s   parked        c  @c1  delivery=2
+    2s   acknowledged  c  @c1  delivery=2
+    3s   delivered     a  @c1  delivery=3  attempt=1
+    3s   started       a  @c1  handling=1  fingerprint=f  via=delivered
+    3s   delivered     c  @c2  delivery=4  attempt=1
+    3s   parked        c  @c2  delivery=4
+    3s   acknowledged  c  @c2  delivery=4
+    4s   ended         a  @c1  handling=1  outcome=ok  write=accepted
+    4s   started       b  @c1  handling=2  fingerprint=g  via=released
+    5s   ended         b  @c1  handling=2  outcome=ok  write=accepted
+    5s   started       c  @c1  handling=3  fingerprint=h  via=released
+    6s   ended         c  @c1  handling=3  outcome=ok  write=accepted
+    6s   acknowledged  a  @c1  delivery=3
+    6s   delivered     d  @c2  delivery=5  attempt=1
+    6s   started       d  @c2  handling=4  fingerprint=i
+    7s   ended         d  @c2  handling=4  outcome=ok
+    7s   acknowledged  d  @c2  delivery=5
+    8s   delivered     a  @c2  delivery=6  attempt=1
+    8s   refused       a  @c2  delivery=6  because=seen
+    8s   acknowledged  a  @c2  delivery=6
+    8s   duplicated    c
+"""
+
+RELEASED = """
+    0s   joined           @c1
+    0s   joined           @c2
+    1s   published     a      fingerprint=f
+    1s   published     b      fingerprint=g  follows=a
+    2s   delivered     b  @c2  delivery=1  attempt=1
+    2s   parked        b  @c2  delivery=1
+    2s   acknowledged  b  @c2  delivery=1
+    2s   delivered     a  @c1  delivery=2  attempt=1
+    2s   started       a  @c1  handling=1  fingerprint=f
+    3s   ended         a  @c1  handling=1  outcome=ok  write=accepted
+    3s   acknowledged  a  @c1  delivery=2
+    3s   started       b  @c1  handling=2  fingerprint=g  via=released
+    4s   ended         b  @c1  handling=2  outcome=ok  write=accepted
+"""
+
 
 def opened(history: History, folder: Path) -> History:
     history.write(folder / "history.jsonl")
@@ -42,7 +94,7 @@ def opened(history: History, folder: Path) -> History:
 
 
 def sifted(story: str, folder: Path) -> Sifted | None:
-    history = opened(tell(story, at_most=14), folder)
+    history = opened(tell(story, at_most=35), folder)
     assert isinstance(history.entries, Scroll)
     return sift(history.entries, history.header.terms)
 
@@ -50,20 +102,21 @@ def sifted(story: str, folder: Path) -> Sifted | None:
 def left_out(story: str, folder: Path) -> int:
     found = sifted(story, folder)
     assert found
-    assert sum(map(bool, found.told)) == len(found.times) - 5 * found.plain.events
+    assert sum(map(bool, found.told)) == len(found.times) - sum(found.counts.values())
     return found.plain.events
 
 
 @cache
 def families() -> tuple[Entry, ...]:
-    """Return the entries of six families of two and their ids, told in turns, with a consumer that dies at the end."""
-    story: list[Entry] = [entry for entry in tell(FAMILY, at_most=14).entries if entry.kind == "joined"]
+    """Return the entries of six families of two kinds, told in turns, with a consumer that dies at the end."""
+    joined = [entry for entry in tell(FAMILY, at_most=35).entries if entry.kind == "joined"]
+    story: list[Entry] = []
     for family in range(6):
-        for entry in tell(FAMILY, at_most=14).entries:
+        for entry in tell(WAITING if family % 2 else FAMILY, at_most=35).entries:
             if entry.kind != "joined":
                 story.append(renamed(entry, str(family)))
     story.sort(key=lambda entry: entry.at)
-    return (*story, Entry(story[-1].at, "crashed", consumer="c2"))
+    return (*joined, *story, Entry(story[-1].at, "crashed", consumer="c2"))
 
 
 def renamed(entry: Entry, family: str) -> Entry:
@@ -74,7 +127,7 @@ def renamed(entry: Entry, family: str) -> Entry:
     return entry._replace(event=entry.event + family, details=details)
 
 
-NAMES = st.sampled_from(["a0", "b0", "b1", "a2", "id-of-b1", "id-of-b3", "x"])
+NAMES = st.sampled_from(["a0", "b0", "a1", "b1", "c1", "d1", "a2", "id-of-b1", "id-of-b3", "x"])
 CHANGES: list[Callable[[Entry, str], Entry]] = [
     lambda entry, name: entry._replace(event=name),
     lambda entry, name: entry._replace(consumer=name),
@@ -86,6 +139,12 @@ CHANGES: list[Callable[[Entry, str], Entry]] = [
     lambda entry, name: entry._replace(details={**entry.details, "follows": name}),
     lambda entry, name: entry._replace(details={**entry.details, "id": name}),
     lambda entry, name: entry._replace(details={**entry.details, "outcome": "failed"}),
+    lambda entry, name: entry._replace(details={**entry.details, "occurred": 3_000_000}),
+    lambda entry, name: entry._replace(details={**entry.details, "via": "rescued"}),
+    lambda entry, name: entry._replace(details={**entry.details, "attempt": 2}),
+    lambda entry, name: entry._replace(details={**entry.details, "because": "held"}),
+    lambda entry, name: entry._replace(details={**entry.details, "delivery": 4}),
+    lambda entry, name: entry._replace(kind="parked"),
     lambda entry, name: entry._replace(details={**entry.details, "delivery": [name]}),
     lambda entry, name: entry._replace(details={}),
 ]
@@ -110,6 +169,18 @@ def disturbed(draw: st.DrawFn) -> History:
     return in_time(History(Header(allowed_loss=draw(st.sampled_from([(), ("flush",)]))), entries))
 
 
+@st.composite
+def stretched(draw: st.DrawFn) -> History:
+    """Draw the history of the families on terms that they barely keep, or with a pause in which time passes."""
+    entries = list(families())
+    since = draw(st.integers(0, len(entries)))
+    pause = draw(st.sampled_from([0, 2, 9, 60, 900, 1800])) * 1_000_000
+    entries[since:] = [entry._replace(at=entry.at + pause) for entry in entries[since:]]
+    span = st.integers(0, 10).map(lambda seconds: seconds * 1_000_000)
+    terms = draw(st.just(Terms()) | st.builds(Terms, span, span, span, span, span, span))
+    return History(Header(terms=terms), entries)
+
+
 def in_time(history: History) -> History:
     """Return the same entries at times that a file may hold."""
     times = sorted(entry.at for entry in history)
@@ -117,7 +188,7 @@ def in_time(history: History) -> History:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.one_of(disturbed(), histories(orderly=True), histories(orderly=False), mutilated().map(in_time)))
+@given(st.one_of(disturbed(), stretched(), histories(orderly=True), histories(orderly=False), mutilated().map(in_time)))
 def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
     with tempfile.TemporaryDirectory() as name:
         assert judge(opened(history, Path(name))) == judge(history)
@@ -125,10 +196,94 @@ def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
 
 def test_an_ordinary_family_is_left_out(tmp_path: Path):
     assert left_out(FAMILY, tmp_path) == 2
-    told = chronicle(opened(tell(FAMILY, at_most=14), tmp_path))
-    assert (told.plain, told.odd, list(told)) == (Plain(events=2, followers=1, apart=1), [], [])
+    told = chronicle(opened(tell(FAMILY, at_most=35), tmp_path))
+    assert (told.plain, told.odd, list(told)) == (Plain(events=2, deliveries=2, followers=1, apart=1), [], [])
     assert (told.end, told.end_at, told.counts["ended"], told.counts["joined"]) == (12, 6_000_000, 2, 2)
     assert list(told.consumers) == ["c1", "c2"]
+
+
+def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: Path):
+    assert left_out(WAITING, tmp_path) == 4
+    told = chronicle(opened(tell(WAITING, at_most=35), tmp_path))
+    assert told.plain == Plain(events=4, deliveries=6, followers=3, apart=3, reordered=2, released=2, early=2, beside=2)
+    assert (told.odd, told.counts["parked"], told.counts["refused"], told.counts["duplicated"]) == ([], 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("duplicated    a\n", "duplicated    a  @c1\n"),
+        ("delivered     c  @c2  delivery=4  attempt=1", "delivered     c  @c2  delivery=4"),
+        ("parked        c  @c2  delivery=4", "parked        c  @c2  delivery=2"),
+        ("parked        c  @c2  delivery=4", "parked        c  @c1  delivery=4"),
+        ("acknowledged  c  @c2  delivery=4", "rejected      c  @c2  delivery=4"),
+        ("3s   acknowledged  c", "3s   stopped  @c2\n3s   acknowledged  c"),
+        ("4s   ended         a", "4s   started       a  @c1  handling=9  fingerprint=f\n4s   ended         a"),
+        ("4s   ended         a  @c1", "4s   stopped  @c1\n4s   ended         a  @c1"),
+        ("started       b  @c1  handling=2  fingerprint=g  via=released", "started  b  @c1  handling=2  via=released"),
+        (
+            "started       b  @c1  handling=2  fingerprint=g  via=released\n    5s   ended         b  @c1",
+            "started       b  @c2  handling=2  fingerprint=g  via=released\n    5s   ended         b  @c2",
+        ),
+        ("handling=2  fingerprint=g  via=released", "handling=2  fingerprint=g  via=rescued"),
+        ("5s   ended         b  @c1", "5s   ended         b  @c2"),
+        ("occurred=2s", "occurred=1s"),
+        ("occurred=1s", "occurred=3s"),
+        ("3s   delivered     a", "1000s   delivered     a"),
+        ("8s   refused       a  @c2  delivery=6  because=seen", "8s   refused       a  @c2  delivery=6  because=held"),
+        ("8s   refused       a  @c2", "8s   refused       a  @c1"),
+        ("8s   acknowledged  a  @c2  delivery=6\n", ""),
+        ("8s   delivered     a  @c2  delivery=6  attempt=1", "8s   delivered     a  @c2  delivery=6  attempt=2"),
+    ],
+)
+def test_who_waited_is_told_if_anything_was_unusual(old: str, new: str, tmp_path: Path):
+    assert old in WAITING
+    story = WAITING.replace(old, new, 1)
+    if "1000s" in new:
+        before, after = story.split("1000s")
+        story = before + "1000s" + re.sub(r"(?m)^    (?=\ds)", "    100", after)
+    assert left_out(story, tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("follows=a", "follows=b"),
+        ("1s   published     b      fingerprint=g  follows=a", "1s   published     b      fingerprint=g"),
+        ("4s   ended         b", "4s   stopped  @c1\n4s   ended         b"),
+        ("4s   ended         b", "20s  ended         b"),
+        ("4s   ended         b  @c1  handling=2", "4s   ended         b  @c1  handling=1"),
+        ("4s   ended         b", "3s   rejected      b  @c1\n4s   ended         b"),
+    ],
+)
+def test_who_was_released_is_told_of_unless_all_of_it_was_ordinary(old: str, new: str, tmp_path: Path):
+    assert left_out(RELEASED, tmp_path) == 2
+    assert old in RELEASED
+    assert left_out(RELEASED.replace(old, new, 1), tmp_path) == (1 if "follows" in old else 0)
+
+
+def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
+    line = "    4s   delivered     b  @c2  delivery=2  attempt=1\n"
+    story = FAMILY.replace(line, "").replace("    3s   ended", "    3" + line.lstrip(" 4") + "    3s   ended")
+    assert left_out(story, tmp_path) == 0
+    told = chronicle(opened(tell(story, at_most=35), tmp_path))
+    assert [event.name for event in told.odd] == ["b"]
+
+
+def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Path):
+    history = tell(WAITING.replace("  occurred=1s", "").replace("  occurred=2s", ""), at_most=35)
+    assert left_out(WAITING.replace("  occurred=1s", ""), tmp_path) == 4
+    assert isinstance(history.entries, list)
+    for index in (4, 5):
+        published = history.entries[index]
+        soon = {**published.details, "occurred": "soon"}
+        history.entries[index] = published._replace(details=soon, at=1_000_000 + index)
+    history.entries[6] = history.entries[6]._replace(at=1_000_006)
+    scroll = opened(history, tmp_path).entries
+    assert isinstance(scroll, Scroll)
+    found = sift(scroll, Terms())
+    assert found
+    assert found.plain.beside == 2
 
 
 @pytest.mark.parametrize(
@@ -161,7 +316,7 @@ def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new:
 def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
     story = FAMILY + "6s  published  c  follows=id-of-b\n"
     assert left_out(story, tmp_path) == 0
-    told = chronicle(opened(tell(story, at_most=14), tmp_path))
+    told = chronicle(opened(tell(story, at_most=35), tmp_path))
     assert told.events["c"].leader == "b"
 
 
@@ -177,11 +332,13 @@ def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
         b'{"at":9000000000,"kind":"delivered","event":7}',
         b'{"at":9000000000,"kind":"delivered","event":{}}',
         b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
+        b'{"at":9000000000,"kind":"joined"\n"consumer":"c9"}\n'
+        b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
     ],
 )
 def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_path: Path):
     file = tmp_path / "history.jsonl"
-    tell(FAMILY, at_most=14).write(file)
+    tell(FAMILY, at_most=35).write(file)
     file.write_bytes(file.read_bytes() + line + b"\n" + b'{"at":9000000000,"kind":"joined"}\n')
     scroll = History.open(file).entries
     assert isinstance(scroll, Scroll)
