@@ -195,18 +195,20 @@ class CausalOrdering:
     async def get_lost_followers(self) -> list[Any]:
         """Return events that wait in vain, claimed for the caller: handle each, as if it had been delivered.
 
-        They are followers of leaders that never came, and events whose holder died or whose handler failed.
+        They are followers of leaders that never came, and events whose holder died or whose handler failed. Others who
+        sweep get what is left of them once one was begun with, and the caller what is left of theirs: an event that has
+        begun elsewhere is EventArrivedEarly or EventAlreadySeen. What is claimed stays so for as long as anybody goes
+        through it, and a lease longer.
         """
         return await self._lost_followers(chains=False)
 
     async def _lost_followers(self, *, chains: bool) -> list[Any]:
-        claim = self._token()
         policy = self.policy
         found = []
         rows = await self._call(
-            "sweep", claim, milliseconds(policy.lookback), milliseconds(policy.lease), policy.batch, int(chains)
+            "sweep", self._token(), milliseconds(policy.lookback), milliseconds(policy.lease), policy.batch, int(chains)
         )
-        for identity, payload, leader, why in (words(row) for row in rows):
+        for identity, payload, leader, why, claim in (words(row) for row in rows):
             if why == "missing":
                 self._lament(identity)
                 continue
@@ -373,7 +375,7 @@ class CausalOrdering:
             return " ".join(reply), None
         if len(reply) == 3:
             self._desk.queues[asked.leader] = reply[2]
-        return "granted", Grant(event, asked.identity, asked.token, int(reply[1]), self._desk)
+        return "granted", Grant(event, asked.identity, asked.token, int(reply[1]), self._desk, asked.claim)
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -402,7 +404,7 @@ class CausalOrdering:
         lease = self.policy.lease
 
         async def renew(grant: Grant) -> bool:
-            reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), "", *names)
+            reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), grant.claim, *names)
             return words(reply)[0] == "renewed"
 
         return Keeper(grants, renew, lease.total_seconds() / 3)

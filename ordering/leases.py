@@ -41,6 +41,8 @@ class Grant:
     token: str
     fence: int
     desk: Desk
+    claim: str = ""
+    """The token of the claim under which the lease was taken, if there was one."""
     lost: bool = False
     parked: bool = False
     """Whether the event was parked while its holder worked: there is nothing to give back any more."""
