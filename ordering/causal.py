@@ -23,7 +23,7 @@ from ordering.errors import (
     MaxDepthExceeded,
 )
 from ordering.events import ReceivedEvent
-from ordering.leases import Desk, Grant, Keeper, current_grant, desk_of
+from ordering.leases import Desk, Grant, Keeper, Line, current_grant, desk_of
 from ordering.lines import Ask, Word, asking
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
@@ -151,6 +151,7 @@ class CausalOrdering:
         """Give the lease on an event back, if it is ours."""
         grant = self._desk.held.pop(id_of(event), None)
         if grant is not None:
+            self._out_of_line(event)
             await self._fail(grant, counts=False)
 
     async def record_event_as_seen(self, event: Any) -> None:
@@ -181,16 +182,37 @@ class CausalOrdering:
         return sorted((event for event in found if event is not None), key=order_of)
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
-        """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
+        """Mark the event as handled, give its lease back, and claim its followers. Raises LeaseLost.
+
+        The last of those that were claimed together claims the siblings that have come since, too. If the last of them
+        fails, or is handled elsewhere, those wait for the first sweep after a lease.
+        """
         grant = self._desk.held.pop(id_of(event), None)
         grant = grant or Grant(event, id_of(event), self._token(), 0, self._desk)
-        reply = words(await brought_to_its_end(partial(self._complete, grant)))
+        line = self._out_of_line(event)
+        queues = ((line.leader, line.claim),) if line and not line.left else ()
+        reply = words(await brought_to_its_end(partial(self._complete, grant, queues)))
         if reply[0] == "lost":
             raise self.errors.lost(event)
-        claim = self._token()
-        ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
-        self._desk.claims.update(dict.fromkeys(ids, claim))
+        ids = await self._claim(id_of(event))
+        if queues and reply[1] == "1":
+            ids += await self._claim(queues[0][0])
         return await self.followers_by_id([UUID(i) for i in ids])
+
+    async def _claim(self, leader: str) -> list[str]:
+        """Claim the followers of an event that was handled, and return their ids."""
+        claim = self._token()
+        ids = [text(i) for i in await self._call("claim", leader, claim, milliseconds(self.policy.lease))]
+        self._desk.claims.update(dict.fromkeys(ids, claim))
+        self._desk.lines.update(dict.fromkeys(ids, Line(leader, claim, len(ids))))
+        return ids
+
+    def _out_of_line(self, event: Any) -> Line | None:
+        """Return the claim with which an event was claimed by a completion, if it was, without the event."""
+        line = self._desk.lines.pop(id_of(event), None)
+        if line is not None:
+            line.left -= 1
+        return line
 
     async def get_lost_followers(self) -> list[Any]:
         """Return events that wait in vain, claimed for the caller: handle each, as if it had been delivered.
@@ -267,10 +289,15 @@ class CausalOrdering:
         """
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
+            self._out_of_line(event)
             raise self.errors.seen(event) if answer == "seen" else self.errors.held(event)
         completion = EventProcessingCompletion()
-        async with self._working(grant, ()):
-            yield completion
+        try:
+            async with self._working(grant, ()):
+                yield completion
+        except BaseException:
+            self._out_of_line(event)
+            raise
         self._desk.held[id_of(event)] = grant
         completion.followers = await self.complete_event_and_get_followers(event)
 

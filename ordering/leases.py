@@ -29,6 +29,18 @@ class Desk:
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on the queues of leaders."""
+    lines: dict[str, Line] = field(default_factory=dict)
+    """With which others an event was claimed by a completion, by event."""
+
+
+@dataclass(slots=True)
+class Line:
+    """Followers that were claimed together, when their leader was completed."""
+
+    leader: str
+    claim: str
+    left: int
+    """How many of them are not done."""
 
 
 @dataclass(slots=True)
