@@ -23,7 +23,7 @@ from ordering.errors import (
     MaxDepthExceeded,
 )
 from ordering.events import ReceivedEvent
-from ordering.leases import Desk, Grant, Keeper, Work, current_grant, desk_of
+from ordering.leases import Cohort, Desk, Grant, Keeper, Work, current_grant, desk_of
 from ordering.lines import Ask, Word, asking
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
@@ -151,6 +151,7 @@ class CausalOrdering:
         """Give the lease on an event back, if it is ours."""
         grant = self._desk.held.pop(id_of(event), None)
         if grant is not None:
+            self._leave_cohort(event)
             await self._fail(grant, counts=False)
 
     async def record_event_as_seen(self, event: Any) -> None:
@@ -181,32 +182,55 @@ class CausalOrdering:
         return sorted((event for event in found if event is not None), key=order_of)
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
-        """Mark the event as handled, give its lease back, and claim its followers, in one step. Raises LeaseLost."""
+        """Mark the event as handled, give its lease back, and claim its followers. Raises LeaseLost.
+
+        The last of those that were claimed together claims the siblings that have come since, too. If the last of them
+        fails, or is handled elsewhere, those wait for the first sweep after a lease.
+        """
         grant = self._desk.held.pop(id_of(event), None)
         grant = grant or Grant(event, id_of(event), self._token(), 0, self._desk)
-        reply = words(await brought_to_its_end(partial(self._complete, grant)))
+        cohort = self._leave_cohort(event)
+        queues = ((cohort.leader, cohort.claim),) if cohort and not cohort.left else ()
+        reply = words(await brought_to_its_end(partial(self._complete, grant, queues)))
         if reply[0] == "lost":
             raise self.errors.lost(event)
-        claim = self._token()
-        ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
-        self._desk.claims.update(dict.fromkeys(ids, claim))
+        ids = await self._claim(id_of(event))
+        if queues and reply[1] == "1":
+            ids += await self._claim(queues[0][0])
         return await self.followers_by_id([UUID(i) for i in ids])
+
+    async def _claim(self, leader: str) -> list[str]:
+        """Claim the followers of an event that was handled, and return their ids."""
+        claim = self._token()
+        ids = [text(i) for i in await self._call("claim", leader, claim, milliseconds(self.policy.lease))]
+        self._desk.claims.update(dict.fromkeys(ids, claim))
+        self._desk.cohorts.update(dict.fromkeys(ids, Cohort(leader, claim, len(ids))))
+        return ids
+
+    def _leave_cohort(self, event: Any) -> Cohort | None:
+        """Return those with which an event was claimed by a completion, if it was, without the event."""
+        cohort = self._desk.cohorts.pop(id_of(event), None)
+        if cohort is not None:
+            cohort.left -= 1
+        return cohort
 
     async def get_lost_followers(self) -> list[Any]:
         """Return events that wait in vain, claimed for the caller: handle each, as if it had been delivered.
 
-        They are followers of leaders that never came, and events whose holder died or whose handler failed.
+        They are followers of leaders that never came, and events whose holder died or whose handler failed. Others who
+        sweep get what is left of them once one was begun with, and the caller what is left of theirs: an event that has
+        begun elsewhere is EventArrivedEarly or EventAlreadySeen. What is claimed stays so for as long as anybody goes
+        through it, and a lease longer.
         """
         return await self._lost_followers(chains=False)
 
     async def _lost_followers(self, *, chains: bool) -> list[Any]:
-        claim = self._token()
         policy = self.policy
         found = []
         rows = await self._call(
-            "sweep", claim, milliseconds(policy.lookback), milliseconds(policy.lease), policy.batch, int(chains)
+            "sweep", self._token(), milliseconds(policy.lookback), milliseconds(policy.lease), policy.batch, int(chains)
         )
-        for identity, payload, leader, why in (words(row) for row in rows):
+        for identity, payload, leader, why, claim in (words(row) for row in rows):
             if why == "missing":
                 self._lament(identity)
                 continue
@@ -265,10 +289,15 @@ class CausalOrdering:
         """
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
+            self._leave_cohort(event)
             raise self.errors.seen(event) if answer == "seen" else self.errors.held(event)
         completion = EventProcessingCompletion()
-        async with self._working(grant, ()):
-            yield completion
+        try:
+            async with self._working(grant, ()):
+                yield completion
+        except BaseException:
+            self._leave_cohort(event)
+            raise
         self._desk.held[id_of(event)] = grant
         completion.followers = await self.complete_event_and_get_followers(event)
 
@@ -373,7 +402,7 @@ class CausalOrdering:
             return " ".join(reply), None
         if len(reply) == 3:
             self._desk.queues[asked.leader] = reply[2]
-        return "granted", Grant(event, asked.identity, asked.token, int(reply[1]), self._desk)
+        return "granted", Grant(event, asked.identity, asked.token, int(reply[1]), self._desk, asked.claim)
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -387,7 +416,7 @@ class CausalOrdering:
         lease = self.policy.lease
 
         async def renew(grant: Grant) -> bool:
-            reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), "", *names)
+            reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), grant.claim, *names)
             return words(reply)[0] == "renewed"
 
         return Keeper(grants, renew, lease.total_seconds() / 3)

@@ -29,6 +29,18 @@ class Desk:
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on the queues of leaders."""
+    cohorts: dict[str, Cohort] = field(default_factory=dict)
+    """With which others an event was claimed by a completion, by event."""
+
+
+@dataclass(slots=True)
+class Cohort:
+    """Followers that were claimed together, when their leader was completed."""
+
+    leader: str
+    claim: str
+    left: int
+    """How many of them are not done."""
 
 
 @dataclass(slots=True)
@@ -41,6 +53,8 @@ class Grant:
     token: str
     fence: int
     desk: Desk
+    claim: str = ""
+    """The token of the claim under which the lease was taken, if there was one."""
     lost: bool = False
     parked: bool = False
     """Whether the event was parked while its holder worked: there is nothing to give back any more."""

@@ -29,7 +29,7 @@ class Policy:
     - `retry_delay`: how long a released event rests after its handler failed.
     - `max_attempts`: the failure at which such an event is dead-lettered.
     - `max_depth`: how deep handlers may call each other.
-    - `batch`: how many events a sweep returns at most.
+    - `batch`: how many events a sweep returns at most; for Prefect, those that wait below the last of them come along.
     - `age_by`: whether an event is old by how long the engine has known it, or by its own `received`.
     """
 

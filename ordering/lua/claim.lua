@@ -10,6 +10,6 @@ for _, id in ipairs(ids) do
   redis.call("HSET", key("claimants"), id, token)
 end
 redis.call("DEL", key("queue:" .. leader))
--- A sibling that arrives before these are done waits for the end of the claim.
+-- A sibling that arrives before these are done waits until the last of them is completed, or for the end of the claim.
 if #ids > 0 then drain_by(leader, token, lease) end
 return ids

@@ -137,6 +137,38 @@ local function is_drained_by(leader, token)
   return not drainer or drainer == token
 end
 
+-- Whether nobody has begun with an event since a sweep has claimed it. "!" marks who is to break a cycle.
+local function is_claimed_by(id, token)
+  local claimant = redis.call("HGET", key("claimants"), id)
+  return claimant == token or claimant == token .. "!"
+end
+
+-- The same of a queue that a sweep has claimed, told by its first.
+local function is_queue_claimed_by(leader, first, token)
+  return is_live("releases", leader) and redis.call("HGET", key("drainers"), leader) == token
+    and redis.call("ZSCORE", key("queue:" .. leader), first)
+end
+
+-- Whoever begins with an event that a sweep has claimed, or works on one, goes through what it has found: that is shared
+-- from now on, and stays claimed until a lease after the last sign of life. It is prolonged at most twice in a lease.
+local function go_through(token, lease)
+  local record = key("sweep:" .. token)
+  local left = redis.call("PTTL", record)
+  if left < 0 then return end
+  if redis.call("ZADD", key("sweeps"), "NX", now, token) == 1 then redis.call("PEXPIRE", key("sweeps"), lease) end
+  if left > lease / 2 then return end
+  for _, line in ipairs(redis.call("LRANGE", record, 0, -1)) do
+    local item = cjson.decode(line)
+    if item[3] == "released" then
+      if is_queue_claimed_by(item[2], item[1], token) then drain_by(item[2], token, lease) end
+    elseif is_claimed_by(item[1], token) then
+      redis.call("ZADD", key("claims"), now + lease, item[1])
+    end
+  end
+  redis.call("PEXPIRE", record, lease)
+  redis.call("PEXPIRE", key("sweeps"), lease)
+end
+
 -- What a follower may still ask about long after its leader's mark is gone: whether it was handled. A few bytes of each
 -- event's digest, in small sets that are dropped a whole period at a time.
 local function memory_of(digest, period)
@@ -319,6 +351,8 @@ local function decide(e, rules, together)
     if drainer and (drainer == e.token or drainer == e.claim) then return {"granted", fence, drainer} end
     return {"granted", fence}
   end
+  -- Several may go through what a sweep has claimed: whoever comes second leaves an event to the first.
+  if owner and text(e.claim) and is_parked(e.id) then return {"parked"} end
   if owner then return {"held"} end
   if not follows then return {"granted", grant(e.id, e.token, nil, rules.lease, rules.keep)} end
 
@@ -329,6 +363,7 @@ local function decide(e, rules, together)
     local claimant = redis.call("HGET", key("claimants"), e.id)
     forced = claimant == e.claim .. "!"
     mine = text(e.claim) and (claimant == e.claim or forced)
+    if text(e.claim) then go_through(e.claim, rules.lease) end
     if is_live("claims", e.id) and not mine then return {"parked"} end
   end
   local answer = nil

@@ -1,15 +1,16 @@
--- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders.
+-- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And
+-- share what others have claimed before: who goes through it is not alone with it, however long each event takes.
 -- keys: waitlist
 -- args: token lookback lease batch chains
--- returns: {id, payload, leader, why}...
--- The same token asking again gets the same answer.
+-- returns: {id, payload, leader, why, claim}...
+-- `claim` is the token of the sweep that has claimed it. The same token asking again gets what it has claimed again.
 local token, lookback, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local batch, chains = tonumber(ARGV[4]), ARGV[5] == "1"
 local found = {}
 
 local function answer(id, leader, why)
   local payload = redis.call("GET", key("event:" .. id))
-  table.insert(found, {id, payload or "", leader or "", why})
+  table.insert(found, {id, payload or "", leader or "", why, token})
 end
 
 local record = key("sweep:" .. token)
@@ -25,7 +26,7 @@ local function keep(id, leader, why)
   if redis.call("EXISTS", key("event:" .. id)) == 0 then
     if leader then redis.call("ZREM", key("queue:" .. leader), id) end
     forget_lost(id)
-    table.insert(found, {id, "", leader or "", "missing"})
+    table.insert(found, {id, "", leader or "", "missing", token})
     return
   end
   redis.call("RPUSH", record, cjson.encode({id, leader or "", why}))
@@ -118,7 +119,60 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
   end
 end
 
--- 3. Heads of chains that have waited for the whole lookback.
+-- 3. What others have claimed and nobody has begun with. A list that somebody goes through is everybody's: whoever sweeps
+-- gets the rest of it too, and goes through it in the same order. Each event is granted to the first who asks, so all of
+-- them are at work, and siblings start in their order.
+
+-- A chain is never split: who waits for an event that is in somebody's hands is left to him.
+local function unbegun_of(sweep)
+  local items, together = {}, {}
+  for _, line in ipairs(redis.call("LRANGE", key("sweep:" .. sweep), 0, -1)) do
+    local item = cjson.decode(line)
+    local id, leader, why = item[1], item[2], item[3]
+    local unbegun = why == "released" and is_queue_claimed_by(leader, id, sweep) or is_claimed_by(id, sweep)
+    if unbegun and (why ~= "below" or together[leader]) then
+      together[id] = true
+      table.insert(items, {id = id, leader = leader, why = why, claim = sweep})
+    end
+  end
+  return items
+end
+
+-- No more lists are looked at than these, the oldest first.
+local LISTS = 20
+local others, siblings = {}, {}
+for _, sweep in ipairs(redis.call("ZRANGE", key("sweeps"), 0, LISTS - 1)) do
+  local items = unbegun_of(sweep)
+  if #items == 0 then redis.call("ZREM", key("sweeps"), sweep) end
+  for _, item in ipairs(items) do
+    table.insert(others, item)
+    siblings[item.leader] = siblings[item.leader] or {}
+    table.insert(siblings[item.leader], item)
+  end
+end
+
+-- Whether an event is as good as in the caller's hands, and comes in its order.
+local in_hand = {}
+local function share(item)
+  if in_hand[item.id] then return end
+  in_hand[item.id] = true
+  local payload = redis.call("GET", key("event:" .. item.id))
+  if payload then table.insert(found, {item.id, payload, item.leader, item.why, item.claim}) end
+end
+
+-- Siblings that others have claimed go first. They come along, if somebody goes through them; if they were given to somebody
+-- just now, or are too many, the leader's other followers wait.
+local function brings_siblings(leader)
+  local before = siblings[leader] or {}
+  if #before > 0 and #found + #before >= batch then return false end
+  for _, item in ipairs(before) do share(item) end
+  siblings[leader] = nil
+  local last = redis.call("GET", key("rescued:" .. leader))
+  return not last or in_hand[last] or not is_live("claims", last) or not redis.call("HGET", key("claimants"), last)
+    or redis.call("EXISTS", key("processing:" .. last)) == 1
+end
+
+-- 4. Heads of chains that have waited for the whole lookback.
 
 -- Go up from an event to the first of its chain. Who was met before in this sweep has led there already.
 local met = {}
@@ -178,30 +232,60 @@ local function claim_below(id)
   end
 end
 
+local function has_waited(id)
+  local since = redis.call("ZSCORE", key("waitlist"), id)
+  return since and tonumber(since) <= now - lookback
+end
+
+-- Claim an event, and with it all siblings that have waited as long, in the order in which they occurred.
+local function claim_family(first, leader)
+  local last = nil
+  local function take(id)
+    if in_hand[id] or #found >= batch then return end
+    claim(id, "")
+    keep(id, leader, "lost")
+    in_hand[id], last = true, id
+    if chains then claim_below(id) end
+  end
+  for _, id in ipairs(redis.call("ZRANGE", key("queue:" .. leader), 0, batch - 1)) do
+    if id == first or has_waited(id) then take(id) end
+  end
+  take(first)
+  if last then redis.call("SET", key("rescued:" .. leader), last, "PX", lease) end
+end
+
+local function look_at(id)
+  local leader = redis.call("HGET", key("leaders"), id)
+  if not leader or not is_parked(id) then
+    if not mend(id) then redis.call("ZREM", key("heads"), id) end
+  elseif is_parked(leader) then
+    redis.call("ZREM", key("heads"), id)
+    if is_on_cycle(id, true) then
+      claim(id, "!")
+      keep(id, leader, "cycle")
+    end
+  elseif is_expected(leader) then
+    look_again_soon(id)
+  elseif is_done(leader) and redis.call("ZSCORE", key("queue:" .. leader), id) then
+    -- It waits for its turn among its siblings, and not for its leader.
+    look_again_soon(id)
+    redis.call("ZADD", key("releases"), "NX", now, leader)
+  elseif not brings_siblings(leader) then
+    look_again_soon(id)
+  else
+    claim_family(id, leader)
+  end
+end
+
 local room = batch - #found
 if room > 0 then
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("heads"), "-inf", now - lookback, "LIMIT", 0, room)) do
-    local leader = redis.call("HGET", key("leaders"), id)
-    if not leader or not is_parked(id) then
-      if not mend(id) then redis.call("ZREM", key("heads"), id) end
-    elseif is_parked(leader) then
-      redis.call("ZREM", key("heads"), id)
-      if is_on_cycle(id, true) then
-        claim(id, "!")
-        keep(id, leader, "cycle")
-      end
-    elseif is_expected(leader) then
-      look_again_soon(id)
-    elseif is_done(leader) and redis.call("ZSCORE", key("queue:" .. leader), id) then
-      -- It waits for its turn among its siblings, and not for its leader.
-      look_again_soon(id)
-      redis.call("ZADD", key("releases"), "NX", now, leader)
-    else
-      claim(id, "")
-      keep(id, leader, "lost")
-      if chains then claim_below(id) end
-    end
+    if #found < batch and not in_hand[id] then look_at(id) end
   end
+end
+
+for _, item in ipairs(others) do
+  if #found < batch then share(item) end
 end
 redis.call("PEXPIRE", record, lease)
 return found

@@ -157,6 +157,32 @@ async def test_followers_of_a_leader_whose_consumer_died_after_completing_it_are
     assert other.handled == [2, 3]
 
 
+async def test_a_sibling_that_comes_after_those_that_were_claimed_waits_for_nobody(fleet: Fleet) -> None:
+    steps, other = fleet.engine(), Recorder(fleet.engine())
+    await park(other, event(2, 1), event(3, 1))
+    await steps.record_event_as_processing(event(1))
+    claimed = await steps.complete_event_and_get_followers(event(1))
+    assert [number(one) for one in claimed] == [2, 3]
+    for one in claimed:
+        await steps.record_event_as_processing(one)
+        assert await steps.complete_event_and_get_followers(one) == []
+    await other(event(4, 1))
+    assert other.handled == [4]
+
+
+async def test_a_sibling_that_comes_before_the_last_of_those_that_were_claimed_is_done_is_next(fleet: Fleet) -> None:
+    steps, other = fleet.engine(), Recorder(fleet.engine())
+    await park(other, event(2, 1), event(3, 1), event(5, 3))
+    await steps.record_event_as_processing(event(1))
+    two, three = await steps.complete_event_and_get_followers(event(1))
+    await steps.record_event_as_processing(two)
+    await park(other, event(4, 1))
+    assert await steps.complete_event_and_get_followers(two) == []
+    async with steps.event_is_processing(three) as completion:
+        pass
+    assert [number(one) for one in completion.followers] == [4, 5]
+
+
 async def test_lost_followers_surface_after_the_lookback_in_causal_order(fleet: Fleet) -> None:
     handler = Recorder(fleet.engine(SHORT))
     await park(handler, event(4, 3), event(3, 2), event(2, 1))

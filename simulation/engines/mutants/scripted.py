@@ -400,8 +400,8 @@ SWEEP = (
         edits=(
             Edit(
                 "sweep",
-                '      claim(id, "")\n      keep(id, leader, "lost")\n',
-                '      claim(id, "")\n      keep(id, leader, "lost")\n      forget(id)\n',
+                '    claim(id, "")\n    keep(id, leader, "lost")\n',
+                '    claim(id, "")\n    keep(id, leader, "lost")\n    forget(id)\n',
             ),
         ),
     ),

@@ -1,0 +1,173 @@
+"""Sweeps of many consumers: they share the work, siblings keep their order, no chain is split."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordering import EventAlreadySeen, EventArrivedEarly, Policy
+from tests.ordering.conftest import Fleet, Recorder, event, number
+
+SHORT = Policy(
+    lookback=timedelta(milliseconds=100),
+    retention=timedelta(seconds=60),
+    lease=timedelta(milliseconds=300),
+    retry_delay=timedelta(milliseconds=20),
+)
+LONG = replace(SHORT, lease=timedelta(minutes=1))
+
+
+class Gate(Recorder):
+    """A handler that stays in its work until it is let go on."""
+
+    def __init__(self, engine: Any) -> None:
+        super().__init__(engine)
+        self.begun, self.open = asyncio.Event(), asyncio.Event()
+
+    async def _work(self, one: Any, depth: int) -> None:
+        self.begun.set()
+        await self.open.wait()
+        await super()._work(one, depth)
+
+
+async def overdue(fleet: Fleet, *events: Any) -> None:
+    parking = Recorder(fleet.engine(LONG))
+    for one in events:
+        with pytest.raises(EventArrivedEarly):
+            await parking(one)
+    await asyncio.sleep(0.12)
+
+
+async def go_through(handler: Recorder, found: list[Any]) -> list[str]:
+    """Handle what a sweep has found, and return the names of the errors."""
+    errors = []
+    for one in found:
+        try:
+            await handler(one)
+        except (EventArrivedEarly, EventAlreadySeen) as error:
+            errors.append(type(error).__name__)
+    return errors
+
+
+async def found_by(handler: Recorder) -> list[int]:
+    return [number(one) for one in await handler.engine.get_lost_followers()]
+
+
+async def test_who_sweeps_helps_with_what_another_goes_through_in_its_order(fleet: Fleet) -> None:
+    slow, other = Gate(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
+    await overdue(fleet, *(event(n, 1) for n in range(10, 20)))
+    found = await slow.engine.get_lost_followers()
+    at_work = asyncio.create_task(go_through(slow, found))
+    await slow.begun.wait()
+    rest = await other.engine.get_lost_followers()
+    assert [number(one) for one in rest] == list(range(11, 20))
+    assert await go_through(other, rest[:5]) == []
+    slow.open.set()
+    assert len(await at_work) == 5
+    assert await go_through(other, rest[5:]) == ["EventAlreadySeen"] * 4
+    assert (other.handled, slow.handled) == ([11, 12, 13, 14, 15], [10, 16, 17, 18, 19])
+
+
+async def test_what_somebody_was_just_given_is_his(fleet: Fleet) -> None:
+    one, other = Recorder(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
+    await overdue(fleet, event(10, 1), event(11, 2))
+    assert await found_by(one) == [10, 11]
+    assert await found_by(other) == []
+
+
+async def test_an_event_that_a_helper_has_in_hand_is_early_for_whoever_found_it(fleet: Fleet) -> None:
+    finder, helper = Recorder(fleet.engine(LONG)), Gate(fleet.engine(LONG))
+    await overdue(fleet, event(10, 1), event(11, 1))
+    first, second = await finder.engine.get_lost_followers()
+    await finder(first)
+    [shared] = await helper.engine.get_lost_followers()
+    at_work = asyncio.create_task(helper(shared))
+    await helper.begun.wait()
+    with pytest.raises(EventArrivedEarly):
+        await finder(second)
+    helper.open.set()
+    await at_work
+    assert (finder.handled, helper.handled) == ([10], [11])
+
+
+async def test_siblings_beyond_a_batch_wait_for_those_that_were_just_given_to_another(fleet: Fleet) -> None:
+    few = replace(LONG, batch=3)
+    one, other = Recorder(fleet.engine(few)), Recorder(fleet.engine(few))
+    await overdue(fleet, *(event(n, 1) for n in (15, 14, 13, 12, 11, 10)))
+    first = await one.engine.get_lost_followers()
+    assert [number(lost) for lost in first] == [10, 11, 12]
+    assert await found_by(other) == []
+    await one(first[0])
+    await asyncio.sleep(1.05)  # who waits for his siblings is looked at again after a second
+    assert await found_by(other) == [11, 12, 13]  # a batch: the next one comes along
+    await one(first[1])
+    assert await found_by(other) == [12]
+
+
+async def test_a_backlog_of_one_leader_drains_batch_by_batch_in_order(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(replace(LONG, batch=4)))
+    await overdue(fleet, *(event(n, 1) for n in reversed(range(10, 22))))
+    for _ in range(3):
+        assert await go_through(handler, await handler.engine.get_lost_followers()) == []
+    assert handler.handled == list(range(10, 22))
+
+
+async def test_no_chain_is_split(fleet: Fleet) -> None:
+    slow, other = Gate(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
+    await overdue(fleet, event(12, 11), event(11, 10), event(10, 1), event(22, 21), event(21, 20), event(20, 2))
+    found = await slow.engine._lost_followers(chains=True)
+    assert [number(one) for one in found] == [10, 11, 12, 20, 21, 22]
+    at_work = asyncio.create_task(go_through(slow, found))
+    await slow.begun.wait()
+    rest = await other.engine._lost_followers(chains=True)
+    assert [number(one) for one in rest] == [20, 21, 22]
+    assert await go_through(other, rest) == []
+    slow.open.set()
+    await at_work
+    assert (slow.handled, other.handled) == ([10, 11, 12], [20, 21, 22])
+
+
+async def test_what_is_gone_through_stays_claimed_for_longer_than_a_lease(fleet: Fleet) -> None:
+    slow, other = Gate(fleet.engine(SHORT)), Recorder(fleet.engine(SHORT))
+    await overdue(fleet, event(10, 1), event(11, 1))
+    at_work = asyncio.create_task(go_through(slow, await slow.engine.get_lost_followers()))
+    await slow.begun.wait()
+    await asyncio.sleep(0.7)
+    assert await found_by(other) == [11]  # it helps, and does not take over
+    slow.open.set()
+    assert await at_work == []
+    assert slow.handled == [10, 11]
+
+
+async def test_a_queue_that_another_sweep_has_found_is_shared_as_a_whole(fleet: Fleet) -> None:
+    dying, slow, other = fleet.engine(LONG), Gate(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
+    await overdue(fleet, event(10, 1), event(11, 1), event(20, 2), event(21, 2))
+    for leader in (1, 2):
+        await dying.record_event_as_processing(event(leader))
+        await dying._complete(dying._desk.held[str(event(leader).id)])  # …and dies
+    found = await slow.engine.get_lost_followers()
+    assert [number(one) for one in found] == [10, 20]
+    at_work = asyncio.create_task(go_through(slow, found))
+    await slow.begun.wait()
+    shared = await other.engine.get_lost_followers()
+    assert [number(one) for one in shared] == [20]
+    assert await go_through(other, shared) == []
+    slow.open.set()
+    await at_work
+    assert (slow.handled, other.handled) == ([10, 11], [20, 21])
+
+
+async def test_nothing_is_left_of_a_sweep(fleet: Fleet) -> None:
+    one, other = Recorder(fleet.engine(SHORT)), Recorder(fleet.engine(SHORT))
+    await overdue(fleet, event(10, 1), event(11, 1), event(12, 2))
+    found = await one.engine.get_lost_followers()
+    await one(found[0])
+    await go_through(other, await other.engine.get_lost_followers())
+    keys = [key async for key in one.engine.redis.scan_iter("*")]
+    assert any(b":sweeps" in key for key in keys)
+    assert all([await one.engine.redis.pttl(key) > 0 for key in keys])
+    await asyncio.sleep(0.35)
+    left = {key.decode().split(":")[1] async for key in one.engine.redis.scan_iter("*")}
+    assert left == {"seen", "handled", "fence"}
