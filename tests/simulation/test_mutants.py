@@ -141,11 +141,11 @@ def test_an_equivalent_mutant_that_is_convicted_is_not_equivalent(court: Court, 
 
 
 def test_nothing_is_proved_where_the_host_is_convicted_too(court: Court, known: Any) -> None:
-    # Whoever takes each step by itself leaves a claim to lapse; this scenario does not wait for that.
-    unfair = known(replace(MUTANTS["rescue-the-middle"], name="unfair", scenario="ladder/n14-lost-by-event.toml"))
-    trial = court.trial(unfair)
-    assert (trial.host_violates, trial.ok) == (("clean-store",), False)
-    assert "causal-order" in trial.convicted_by
+    # Whoever takes each step by itself does not see siblings: they overtake each other here, with a fault and without.
+    leaking = replace(MUTANTS["keep-payload"], name="unfair", host="native-steps")
+    trial = court.trial(known(replace(leaking, scenario="ladder/n16-fresh-sibling.toml")))
+    assert (trial.host_violates, trial.ok) == (("sibling-order",), False)
+    assert "clean-store" in trial.convicted_by
 
 
 @pytest.mark.parametrize("nonsense", ["not_a_function()\n", "local local\n"], ids=["fails", "cannot be compiled"])
