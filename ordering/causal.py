@@ -184,13 +184,14 @@ class CausalOrdering:
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Mark the event as handled, give its lease back, and claim its followers. Raises LeaseLost.
 
-        The last of those that were claimed together claims the siblings that have come since, too. If the last of them
-        fails, or is handled elsewhere, those wait for the first sweep after a lease.
+        The last of those that were claimed together claims the siblings that have come since, too, and the first of a
+        queue that a sweep has found claims the rest of it. If it fails instead, or is handled elsewhere, those wait for
+        the first sweep after a lease.
         """
         grant = self._desk.held.pop(id_of(event), None)
         grant = grant or Grant(event, id_of(event), self._token(), 0, self._desk)
         cohort = self._leave_cohort(event)
-        queues = ((cohort.leader, cohort.claim),) if cohort and not cohort.left else ()
+        queues = ((cohort.leader, cohort.claim),) if cohort and not cohort.left else self._came_along(event)
         reply = words(await brought_to_its_end(partial(self._complete, grant, queues)))
         if reply[0] == "lost":
             raise self.errors.lost(event)
@@ -258,7 +259,7 @@ class CausalOrdering:
         asked = self._asked(event, own.token if own else self._token(), keeps_claim=True)
 
         async def ask(patient: bool) -> list[str]:
-            return words(await self._call("wait", *rules_of(self.policy), *asked, int(patient)))
+            return words(await self._call("wait", *rules_of(self.policy), *asked, int(patient), int(own is not None)))
 
         patience = self.policy.lease.total_seconds() / 2
         answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)

@@ -1,21 +1,30 @@
 -- Say whether what an event follows lets it be handled now. If not, it is parked; unless somebody is handling its leader,
 -- and whoever asks has time: then the end of that is published. An event that is parked is in nobody's hands.
 -- keys: waitlist
--- args: lookback lease retention memory id token claim leader occurred received digest payload patient
+-- args: lookback lease retention memory id token claim leader occurred received digest payload patient leased
 -- returns: ready | seen | waiting ms | parked
--- The token is that of the caller's own lease on the event, if there is one.
+-- The token is that of the caller's own lease on the event; `leased` says whether there is one.
 local e, rules = read_event(ARGV, 5), read_rules(true)
 -- A claim is the caller's if it still stands, or if the caller's lease came of it.
 local claimant = redis.call("HGET", key("claimants"), e.id)
 local forced = claimant == e.claim .. "!" or claimant == e.token .. "!"
 local mine = forced or claimant == e.token .. "+" or text(e.claim) and claimant == e.claim
 
+-- An event with a lease is in no queue any more: the first there may be one that comes after it.
+local function is_earlier(id, occurred)
+  local own = tonumber(e.occurred)
+  return occurred < own or occurred == own and id < e.id
+end
+
 local function has_earlier_siblings()
-  local first = redis.call("ZRANGE", key("queue:" .. e.leader), 0, 0)[1]
-  return first and first ~= e.id or is_live("releases", e.leader) and not is_drained_by(e.leader, e.claim)
+  local first = redis.call("ZRANGE", key("queue:" .. e.leader), 0, 0, "WITHSCORES")
+  return first[1] and is_earlier(first[1], tonumber(first[2]))
+    or is_live("releases", e.leader) and not is_drained_by(e.leader, e.claim)
 end
 
 if redis.call("EXISTS", key("seen:" .. e.id)) == 1 then return {"seen"} end
+-- Asked again because the reply was lost: the event was parked then, and the caller's lease is gone.
+if ARGV[14] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
 if forced then return {"ready"} end
 if is_live("claims", e.id) and not mine and claimant ~= e.token then return {"parked"} end
 if redis.call("EXISTS", key("seen:" .. e.leader), key("dead:" .. e.leader)) > 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from ordering import (
     Policy,
     fencing_token,
 )
+from ordering.scripts import words
+from ordering.terms import rules_of
 from tests.ordering.conftest import Fleet, Recorder, event, number
 
 SHORT = Policy(
@@ -181,6 +184,28 @@ async def test_a_sibling_that_comes_before_the_last_of_those_that_were_claimed_i
     async with steps.event_is_processing(three) as completion:
         pass
     assert [number(one) for one in completion.followers] == [4, 5]
+
+
+async def test_who_takes_the_steps_himself_goes_through_a_queue_that_a_sweep_has_found(fleet: Fleet) -> None:
+    dying, steps, other = fleet.engine(), fleet.engine(), Recorder(fleet.engine())
+    await park(other, event(2, 1), event(3, 1), event(4, 1))
+    await dying.record_event_as_processing(event(1))
+    await dying._complete(dying._desk.held[str(event(1).id)])  # …and dies
+    [found] = await steps.get_lost_followers()
+    async with steps.event_is_processing(found) as completion:
+        await steps.wait_for_leader(found)  # those behind it are no reason to wait
+    assert (number(found), [number(one) for one in completion.followers]) == (2, [3, 4])
+
+
+async def test_a_wait_whose_answer_was_lost_is_answered_alike_though_the_leader_is_done_by_then(fleet: Fleet) -> None:
+    one, two = fleet.engine(), fleet.engine()
+    await one.record_event_as_processing(event(2, 1))
+    asked = one._asked(event(2, 1), one._desk.held[str(event(2).id)].token)
+    ask = partial(one._call, "wait", *rules_of(one.policy), *asked, 0, 1)
+    assert words(await ask()) == ["parked"]
+    await two.record_event_as_seen(event(1))
+    assert words(await ask()) == ["parked"]
+    assert not await one.event_has_started_processing(event(2, 1))
 
 
 async def test_lost_followers_surface_after_the_lookback_in_causal_order(fleet: Fleet) -> None:
