@@ -42,12 +42,21 @@ class BatchEngine(NativeEngine):
         return len(lost)
 
     async def _handle_all(self, batch: list[tuple[Any, asyncio.Future[Outcome]]]) -> None:
+        words = ["cancelled"] * len(batch)  # nobody may wait for ever, however it ends
         try:
             words = await self._ordering.handle_batch(self._handler, [event for event, _ in batch])
         except Exception as error:
             words = [repr(error)] * len(batch)
-        for word, (_, done) in zip(words, batch, strict=True):
-            if word in OUTCOMES:
-                done.set_result(OUTCOMES[word])
-            else:
-                done.set_exception(BatchFailed(word))
+        finally:
+            for word, (_, done) in zip(words, batch, strict=True):
+                _settle(done, word)
+
+
+def _settle(done: asyncio.Future[Outcome], word: str) -> None:
+    if done.done():  # whoever waited for it was cancelled
+        return
+    if word in OUTCOMES:
+        done.set_result(OUTCOMES[word])
+    else:
+        done.set_exception(BatchFailed(word))
+        done.exception()  # whoever has handed over the batch does not look at it if he was cancelled himself

@@ -77,7 +77,9 @@ def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handli
                 return True
     if any(handling.start_at < until_at and handling.open_at(effect.start) for handling in leader.handlings):
         return True
-    return leader.parked_at < until_at and _kept(told, leader, effect)
+    return any(
+        at < until_at and not told.store_lost(leader.name, since, effect.start) for since, at in _kept(leader, effect)
+    )
 
 
 def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
@@ -88,10 +90,15 @@ def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
     return any(delivery.index < sign < effect.start for sign in signs)
 
 
-def _kept(told: Chronicle, leader: EventStory, effect: Handling) -> bool:
-    """Say whether the engine had parked the leader, and had to keep it still when the follower started."""
-    parked = NEVER < leader.parked < effect.start
-    return parked and not told.store_lost(leader.name, leader.parked, effect.start)
+def _kept(leader: EventStory, effect: Handling) -> Iterator[tuple[int, int]]:
+    """Yield since when the engine had the leader parked when the follower started, as indices and moments.
+
+    It was parked at some time between a delivery and the entry that tells of it; or when that tells of no delivery.
+    """
+    told = [one for one in leader.deliveries if one.parked and NEVER < one.closed < effect.start]
+    yield from ((one.index, one.at) for one in told)
+    if not told and NEVER < leader.parked < effect.start:
+        yield leader.parked, leader.parked_at
 
 
 def _violation(told: Chronicle, event: EventStory, effect: Handling) -> Violation:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulation import Laboratory, Scenario, load
+from simulation import Laboratory, Scenario, load, loads
 
 SCENARIOS = ["reversed-chain", "fan-out", "duplicates", "lossy-network", "in-order"]
 
@@ -25,3 +25,24 @@ def test_single_steps_keep_everything_but_the_order_of_siblings(laboratory: Labo
     judgement = laboratory.run(patient(scenario), engine="native-steps").judgement
     assert {violation.invariant for violation in judgement.violations} <= {"sibling-order"}
     assert judgement.verdict != "unknown"
+
+
+def test_a_handler_that_is_cancelled_leaves_nobody_of_its_batch_waiting(laboratory: Laboratory) -> None:
+    scenario = loads(
+        """
+        name = "cancelled"
+        workload = { kind = "chains", count = 6, length = 1, interval = "0s" }
+        broker = { delay = "1ms", redeliver_after = "5s" }
+        consumers = { count = 1, concurrency = 6 }
+        judge.exercise = ["handled"]
+        [[faults]]
+        kind = "handler-cancelled"
+        probability = 0.5
+        call = 1
+        """
+    )
+    run = laboratory.run(scenario, 1, "native-batches")
+    answered = {entry.details["delivery"] for entry in run.history.of("acknowledged", "rejected")}
+    assert answered == {entry.details["delivery"] for entry in run.history.of("delivered")}
+    assert any(True for _ in run.history.of("fault"))
+    assert run.verdict == "holds"

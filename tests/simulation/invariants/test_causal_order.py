@@ -333,6 +333,42 @@ def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_a
     )
 
 
+def test_accepts_a_rescue_when_the_leader_may_have_been_parked_before_the_loss_that_its_answer_came_after():
+    assert accepted(
+        tell("""
+        0s      published   c  follows=b
+        0s      delivered   b  @c1  delivery=1
+        1s      store-lost  fault=flush
+        2s      parked      b  @c1  delivery=1
+        2s      acknowledged  b  @c1  delivery=1
+        3s      delivered   c  @c1  delivery=2
+        15m4s   started     c  @c1  via=rescued
+        15m5s   ended       c  @c1  outcome=ok
+        """)
+    )
+
+
+def test_rejects_a_rescue_when_the_leader_was_parked_once_more_after_the_loss():
+    rejected(
+        tell(
+            """
+        0s      published   c  follows=b
+        0s      delivered   b  @c1  delivery=1
+        0s      parked      b  @c1  delivery=1
+        0s      acknowledged  b  @c1  delivery=1
+        1s      store-lost  fault=flush
+        2s      delivered   b  @c1  delivery=2  attempt=2
+        2s      parked      b  @c1  delivery=2
+        2s      acknowledged  b  @c1  delivery=2
+        3s      delivered   c  @c1  delivery=3
+        15m4s   started     c  @c1  via=rescued
+        15m5s   ended       c  @c1  outcome=ok
+        """,
+            at_most=11,
+        )
+    )
+
+
 def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
     assert accepted(
         tell("""
