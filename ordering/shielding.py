@@ -23,6 +23,8 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from ordering.waiting import INSTANT
+
 Answer = TypeVar("Answer")
 
 REFUSALS = (RedisError, OSError)
@@ -44,7 +46,7 @@ async def asked_until_answered(ask: Callable[[], Awaitable[Answer]], patience: f
     clock = asyncio.get_running_loop().time
     end, pause = clock() + patience, _FIRST_PAUSE
     while True:
-        await asyncio.sleep(min(pause, end - clock()))
+        await asyncio.sleep(min(pause, max(INSTANT, end - clock())))
         pause = min(2 * pause, _LONGEST_PAUSE)
         try:
             return await ask()

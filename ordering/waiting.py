@@ -11,6 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+INSTANT = 0.001
+"""Seconds that nobody waits for: Redis counts in milliseconds, and a difference of two times may be next to nothing."""
+
 Ask = Callable[[bool], Awaitable[list[str]]]
 """Asks whether an event may be handled. If not, and given True, it may be told to wait; given False, it is parked."""
 
@@ -33,9 +36,9 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
     end = clock() + patience
     async with _listening(redis, channel) as heard:
         while answer[0] == "waiting":
-            answer = await ask(clock() < end)
+            answer = await ask(end - clock() >= INSTANT)
             if answer[0] == "waiting":
-                await heard(max(0.0, min(end - clock(), int(answer[1]) / 1000)))
+                await heard(max(INSTANT, min(end - clock(), int(answer[1]) / 1000)))
     return answer
 
 

@@ -48,6 +48,10 @@ class Dialler(Protocol):
         ...
 
 
+class StandsStill(Exception):
+    """More callbacks at one moment than there may be: somebody tries again and again, and waits for no time."""
+
+
 class Deadlock(Exception):
     """The code under test waits for something that nothing in the world will ever do."""
 
@@ -117,6 +121,10 @@ class VirtualTime(simpy.Environment):
         super().__init__(initial_time=0)
         self._heap: list[tuple[Any, ...]] = self._queue  # SimPy expects only its own in it
         self.cancelled = 0
+        self.stood = 0
+        """How many callbacks there were at this moment."""
+        self.patience = sys.maxsize
+        """How many there may be."""
         self.take_turn: Callable[[Any], None]
         """What runs a callback when its time has come: the loop's."""
 
@@ -136,7 +144,12 @@ class VirtualTime(simpy.Environment):
             if event._cancelled:  # the clock must not move for a timer that nobody waits for any more
                 self.cancelled -= _was_counted(event)
                 continue
-            self._now = moment
+            if moment > self._now:
+                self._now, self.stood = moment, 0
+            else:
+                self.stood += 1
+                if self.stood > self.patience:
+                    raise StandsStill(f"time stands still: {self.stood} callbacks at one moment")
             self.take_turn(event)
             return
         raise EmptySchedule

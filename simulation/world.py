@@ -33,7 +33,7 @@ from simulation.history import Header, History, Terms
 from simulation.injection import Injector
 from simulation.injection.spelling import Spelling
 from simulation.invariants import Judgement, judge
-from simulation.loop import SECOND, SimulatedLoop
+from simulation.loop import SECOND, SimulatedLoop, StandsStill
 from simulation.network import Network
 from simulation.precedence import Precedence
 from simulation.scenario import BadScenario, Scenario
@@ -58,6 +58,13 @@ from simulation.workload import (
 
 LONG = 100_000
 """From how many entries on a history is kept in a file."""
+
+HASTE = 1_000_000, 1_000
+"""How many callbacks there may be at one moment: some, and some for each event."""
+_HURRY = (
+    "at {} s it does something again and again without any time passing; a loop that waits until a deadline must end"
+    " when what is left is less than the clock can tell, a microsecond"
+)
 
 
 class EngineFailed(Exception):
@@ -180,6 +187,7 @@ class World:
         self.decode = decoder(self.engine)
         self.streams = Streams(seed)
         self.loop = SimulatedLoop()
+        self.loop.env.patience = HASTE[0]
         self.epoch, self._publications = workload(scenario, seed, self.streams)
         self.scope = "causim"
         if isinstance(store, RemoteStore):
@@ -284,6 +292,8 @@ class World:
                 if interrupted:
                     raise KeyboardInterrupt
                 self._finish()
+        except StandsStill:
+            raise EngineFailed(_HURRY.format(self.loop.now / SECOND)) from None
         finally:
             # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
             # they keep the world's, which nobody reads any more.
@@ -321,6 +331,7 @@ class World:
             if changed is None:
                 continue
             self._published += 1
+            self.loop.env.patience += HASTE[1]
             self._unsettled[changed.name] = False
             if len(self.history) > self._long:
                 self.history.unroll(self.folder)

@@ -66,6 +66,18 @@ async def test_a_connection_is_taken_out_once_for_all_requests(connect: Connect)
     assert len(taken) == 1
 
 
+async def test_replies_are_received_past_the_stream_of_this_redis_py(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect()
+    ask = asking(client)
+    await ask("SET", "k", "1")
+    read: list[object] = []
+    monkeypatch.setattr(redis.asyncio.connection.AbstractConnection, "read_response", read.append)
+    assert await ask("GET", "k") == b"1"
+    assert read == []
+
+
 @pytest.mark.parametrize("decode", [True, False])
 @pytest.mark.parametrize("protocol", [2, 3])
 async def test_replies_are_those_of_the_client(connect: Connect, decode: bool, protocol: int) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis.asyncio
 
 from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, Policy
+from ordering.waiting import INSTANT, answer_in_time
 from simulation.ambient import Ambient
 from simulation.distributions import Constant
 from simulation.loop import SECOND, Process, SimulatedLoop
@@ -226,3 +229,27 @@ def test_what_was_handled_is_refused_and_what_another_has_claimed_is_his(stage: 
                 await Recorder(other)(event(4, 3))
 
     stage.play(story())
+
+
+async def test_a_moment_too_short_for_the_clock_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, end = 0.003969, 1.003969
+    assert end < start + 1.0  # by less than any clock can tell: it would stay before the deadline for ever
+    times = itertools.chain([start], itertools.repeat(end))
+    monkeypatch.setattr("ordering.waiting.asyncio.get_running_loop", lambda: SimpleNamespace(time=lambda: next(times)))
+    asked: list[bool] = []
+
+    async def heard(seconds: float) -> None:
+        assert seconds >= INSTANT
+
+    @asynccontextmanager
+    async def listening(client: Any, channel: str) -> AsyncIterator[Any]:
+        yield heard
+
+    async def ask(patient: bool) -> list[str]:
+        asked.append(patient)
+        assert len(asked) < 9
+        return ["waiting", "3305"] if patient else ["parked"]
+
+    monkeypatch.setattr("ordering.waiting._listening", listening)
+    answer = await answer_in_time(SimpleNamespace(pubsub=None), "channel", ask, 1.0)
+    assert (answer, asked) == (["parked"], [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from types import SimpleNamespace
@@ -92,6 +93,14 @@ class Broken(Plain):
 
     def __init__(self, context: EngineContext) -> None:
         raise RuntimeError("no licence")
+
+
+class Hasty(Plain):
+    """Tries again and again, and waits for no time."""
+
+    async def handle(self, event: Any) -> Outcome | None:
+        while True:  # noqa: ASYNC110  # that is the point
+            await asyncio.sleep(0)
 
 
 class Dying(Plain):

@@ -153,6 +153,13 @@ def test_an_engine_that_cannot_be_made_is_not_blamed_on_the_scenario(laboratory:
         run(laboratory, CHAINS, "Broken")
 
 
+def test_an_engine_that_waits_for_no_time_is_stopped(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulation.world.HASTE", (500, 10))
+    with pytest.raises(EngineFailed, match=r"at 1\.005 s it does something again and again without any time passing"):
+        run(laboratory, CHAINS + '[broker]\ndelay = "1005ms"\n', "Hasty")
+    assert run(laboratory, CHAINS).verdict == "holds"
+
+
 def test_a_failing_sweep_is_written_down_and_does_not_stop_the_consumer(laboratory: Laboratory) -> None:
     text = '[workload]\nevents = [{ name = "a" }, { name = "b", at = "12s" }]\n[consumers]\ncount = 1\n'
     result = run(laboratory, text, "Sweeping")
