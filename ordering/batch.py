@@ -47,6 +47,8 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
 async def _handle_part(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     order = _leaders_first(events)
+    for event in events:
+        ordering._forget_cohort(event)
     asked = [ordering._asked(events[i], ordering._token()) for i in order]
     replies = await ordering._call("begin_many", *rules_of(ordering.policy), *chain.from_iterable(asked))
     grants: list[tuple[int, Grant]] = []

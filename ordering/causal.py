@@ -143,6 +143,7 @@ class CausalOrdering:
         """Take the lease on an event, whatever it follows; return False if it is held or was handled."""
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
+            self._leave_cohort(event)
             return False
         self._desk.held[id_of(event)] = grant
         return answer == "granted"
@@ -210,10 +211,16 @@ class CausalOrdering:
 
     def _leave_cohort(self, event: Any) -> Cohort | None:
         """Return those with which an event was claimed by a completion, if it was, without the event."""
-        cohort = self._desk.cohorts.pop(id_of(event), None)
+        cohorts = self._desk.cohorts
+        cohort = cohorts.pop(id_of(event), None) if cohorts else None
         if cohort is not None:
             cohort.left -= 1
         return cohort
+
+    def _forget_cohort(self, event: Any) -> None:
+        """Forget with which others an event was claimed: nobody will know when it is done, and its claim lapses."""
+        if self._desk.cohorts:
+            self._desk.cohorts.pop(id_of(event), None)
 
     async def get_lost_followers(self) -> list[Any]:
         """Return events that wait in vain, claimed for the caller: handle each, as if it had been delivered.
@@ -319,6 +326,7 @@ class CausalOrdering:
         if depth > self.policy.max_depth:
             self._log(logging.WARNING, event, "has exceeded the maximum recursion depth %s", self.policy.max_depth)
             raise self.errors.depth(event)
+        self._forget_cohort(event)
         answer, grant = await self._begin(event)
         queues = self._came_along(event)
         if grant is None:

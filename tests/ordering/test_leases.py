@@ -343,3 +343,22 @@ async def test_cancellation_gives_everything_back_at_once(fleet: Fleet) -> None:
     assert await sweep(two) == [2], "the first of the queue; the others come after it"
     assert two.handled == [2, 3]
     assert two.handled == [2, 3]
+
+
+@pytest.mark.parametrize("how", ["context", "step", "batch"])
+async def test_followers_of_a_completion_are_remembered_no_longer_than_they_take(fleet: Fleet, how: str) -> None:
+    handler = Recorder(fleet.engine())
+    engine = handler.engine
+    await park(handler, event(2, 1), event(3, 1))
+    async with engine.event_is_processing(event(1)) as completion:
+        pass
+    assert len(engine._desk.cohorts) == 2
+    for one in completion.followers:
+        if how == "context":
+            await handler(one)
+        elif how == "batch":
+            await engine.handle_batch(handler, [one])
+        else:
+            await engine.record_event_as_seen(one)
+            assert not await engine.record_event_as_processing(one)
+    assert engine._desk.cohorts == {}
