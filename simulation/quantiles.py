@@ -38,16 +38,11 @@ def quantile(counts: Mapping[int, int], q: float) -> int | None:
     >>> quantile({10: 1, 20: 1}, 0.5), quantile({10: 98, 500: 1, 1000: 1}, 0.99)
     (15, 505)
     """
-    total = sum(counts.values())
-    if not total:
-        return None
-    place = q * (total - 1)
-    low = floor(place)
-    below, above = _at(counts, low), _at(counts, min(low + 1, total - 1))
-    return round(below + (above - below) * (place - low))
-
-
-def _at(counts: Mapping[int, int], rank: int) -> int:
-    """Return the duration at a rank, counted from 0."""
     values = sorted(counts)
-    return values[bisect_right(list(accumulate(counts[value] for value in values)), rank)]
+    ends = list(accumulate(counts[value] for value in values))
+    if not (ends and ends[-1]):
+        return None
+    place = q * (ends[-1] - 1)
+    low = floor(place)
+    below, above = (values[bisect_right(ends, rank)] for rank in (low, min(low + 1, ends[-1] - 1)))
+    return round(below + (above - below) * (place - low))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import select
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -118,7 +119,7 @@ class Replica:
 
     def give_back(self) -> None:
         """Have the server load the data set that we started from."""
-        self._saved.write_bytes(self._data.read_bytes())
+        shutil.copyfile(self._data, self._saved)
         self._ask("DEBUG", "RELOAD", "NOSAVE")
 
     def go_on(self) -> None:
@@ -131,17 +132,17 @@ class Replica:
         self._reader = hiredis.Reader()
         self._channel.send(b"PSYNC ? -1\r\n")
         self._offset, size, received = self._greeting(self._channel)
-        for _ in _patiently("its whole data set"):
+        for _ in _patiently("its whole data set"):  # which lies in a file, too: what is received of it is not kept
             if len(received) >= size:
                 break
-            received += self._channel.pushed()
-        self._feed(bytes(received[size:]))
+            size, received = size - len(received), self._channel.pushed()
+        self._feed(received[size:])
         self._ask("CONFIG", "SET", "hz", 10)
 
     @staticmethod
-    def _greeting(channel: Channel) -> tuple[int, int, bytearray]:
+    def _greeting(channel: Channel) -> tuple[int, int, bytes]:
         """Return where the stream starts, how many bytes the data set has, and what of it has come already."""
-        received = bytearray()
+        received = b""
         for _ in _patiently("a data set"):
             received += channel.pushed()
             if found := _ANNOUNCED.match(received):
