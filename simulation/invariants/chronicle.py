@@ -18,7 +18,7 @@ from simulation.invariants.lives import Lives
 from simulation.invariants.plain import Plain, sort_out
 from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase
 from simulation.invariants.sieve import WORDS, Sifted, sift
-from simulation.invariants.spans import Clock, Span, merge
+from simulation.invariants.spans import Clock, Span, merge, within
 
 _Take = Callable[[int, Entry, EventStory | None], None]
 
@@ -51,6 +51,8 @@ class Chronicle:
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
         self.blackouts: list[Span] = []
+        self.dark = False
+        """Whether Redis was still out of everybody's reach at the end."""
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
@@ -110,6 +112,19 @@ class Chronicle:
             own = [*story.paused, *story.cut_off] if story else []
             self._silences[consumer] = merge([*own, *self.blackouts])
         return self._silences[consumer]
+
+    def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:
+        """Return those silences that overlap a time in which a lease can have lapsed: the longer ones.
+
+        A silence that the end of the history cut short counts as one: its length is not known.
+        """
+        story = self.consumers.get(consumer)
+        unended = self.dark or (story is not None and story.silent)
+        return [
+            silence
+            for silence in within(self.silences(consumer), begin, end)
+            if silence[1] - silence[0] > self.terms.lease or (unended and silence[1] == self.end_at)
+        ]
 
     def store_lost(self, event: str, after: int, before: int) -> bool:
         """Whether the store lost something that can have been about the event, between two indices."""
@@ -399,7 +414,7 @@ class _Scribe:
     def settle(self) -> None:
         told = self.told
         self.lives.finish(told.end_at)
-        told.consumers, told.blackouts = self.lives.consumers, self.lives.blackouts
+        told.consumers, told.blackouts, told.dark = self.lives.consumers, self.lives.blackouts, self.lives.dark
         told.clock = Clock(self.lives.helpless())
         for story in list(told.events.values()):
             self.settle_event(story)

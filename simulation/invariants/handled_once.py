@@ -17,9 +17,8 @@ from itertools import pairwise
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moments
-from simulation.invariants.recording import UNDERWAY, length, unrecorded
+from simulation.invariants.recording import UNDERWAY, unrecorded
 from simulation.invariants.records import EventStory, Handling
-from simulation.invariants.spans import within
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "handled-once"
@@ -58,8 +57,7 @@ def _taken_over(told: Chronicle, first: Handling, second: Handling) -> bool:
     """Say whether a lease had lapsed and was taken by another holder, who began just after the first had ended."""
     if first.consumer == second.consumer or second.start_at - first.end_at > UNDERWAY:
         return False
-    silences = within(told.silences(first.consumer), first.start_at, first.end_at)
-    return any(length(silence) > told.terms.lease for silence in silences)
+    return bool(told.lapses(first.consumer, first.start_at, first.end_at))
 
 
 def _violation(event: EventStory, first: Handling, second: Handling) -> Violation:

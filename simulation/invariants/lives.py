@@ -20,11 +20,13 @@ EVERYBODY = ""
 class Lives:
     """Keeps the lives of all consumers while a history is read."""
 
-    __slots__ = ("_cuts", "_open", "blackouts", "consumers")
+    __slots__ = ("_cuts", "_open", "blackouts", "consumers", "dark")
 
     def __init__(self) -> None:
         self.consumers: dict[str, ConsumerStory] = {}
         self.blackouts: list[Span] = []
+        self.dark = False
+        """Whether Redis was still out of everybody's reach when the history ended."""
         self._open: dict[tuple[str, str], int] = {}
         self._cuts: Counter[str] = Counter()
 
@@ -70,6 +72,10 @@ class Lives:
         """Close what is still open at the end of the history, and leave every list of spans merged."""
         for what, name in list(self._open):
             self._close(what, name, at)
+            if name == EVERYBODY:
+                self.dark = True
+            elif what != "down":
+                self.consumers[name].silent = True
         self.blackouts = merge(self.blackouts)
         for story in self.consumers.values():
             story.down, story.paused, story.cut_off = merge(story.down), merge(story.paused), merge(story.cut_off)

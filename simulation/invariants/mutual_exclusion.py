@@ -20,9 +20,7 @@ from collections.abc import Iterator
 
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.phrases import moment, moments
-from simulation.invariants.recording import length
 from simulation.invariants.records import NEVER, EventStory, Handling
-from simulation.invariants.spans import within
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "mutual-exclusion"
@@ -56,11 +54,8 @@ def _excused(told: Chronicle, event: EventStory, earlier: Handling, later: Handl
 
 def _silenced(told: Chronicle, first: Handling, since: int, until: int) -> bool:
     """Say whether the first holder was silent for longer than its lease, for long enough when the second started."""
-    lease = told.terms.lease
-    return any(
-        length(span) > lease and 2 * (min(span[1], until) - max(span[0], since)) >= lease
-        for span in within(told.silences(first.consumer), since, until + 1)
-    )
+    silences = told.lapses(first.consumer, since, until + 1)
+    return any(2 * (min(end, until) - max(begin, since)) >= told.terms.lease for begin, end in silences)
 
 
 def _fence(handling: Handling) -> float:

@@ -24,7 +24,7 @@ from itertools import pairwise
 from simulation.invariants.cascades import owner_of
 from simulation.invariants.chronicle import Chronicle
 from simulation.invariants.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
-from simulation.invariants.spans import Span, within
+from simulation.invariants.spans import within
 
 UNDERWAY = 1_000_000
 """How long a step may be on its way through the network, in microseconds, until others are to blame for not knowing."""
@@ -56,12 +56,7 @@ def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
     gap = (effect.end_at, until_at + 1)
     if within(holder.cut_off, *gap) or within(told.blackouts, *gap):
         return True
-    return any(length(span) > told.terms.lease for span in within(told.silences(holder.name), *gap))
-
-
-def length(span: Span) -> int:
-    """Return how long a span lasts."""
-    return span[1] - span[0]
+    return bool(told.lapses(holder.name, *gap))
 
 
 def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:

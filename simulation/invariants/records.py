@@ -232,6 +232,8 @@ class ConsumerStory:
     """Index and time of each crash."""
     sweeps: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of the end of each sweep."""
+    silent: bool = False
+    """Whether it was still paused or cut off when the history ended: for how long, nobody knows."""
     tells_all_sweeps: bool = False
     """Whether it has written down a sweep that found nothing: then it writes down every sweep."""
     restarts: int = 0

@@ -362,6 +362,18 @@ def test_accepts_it_if_the_holder_was_paused_beyond_its_lease_before_it_could_re
     )
 
 
+def test_accepts_it_if_the_holder_was_still_paused_when_the_history_ended():
+    assert accepted(
+        tell("""
+        0s    started  a  @c1
+        9s    ended    a  @c1  outcome=ok
+        9s    paused   @c1
+        16s   started  a  @c2
+        17s   ended    a  @c2  outcome=ok
+        """)
+    )
+
+
 def test_rejects_it_if_the_holder_was_paused_for_less_than_its_lease():
     rejected(
         tell("""

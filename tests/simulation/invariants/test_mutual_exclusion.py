@@ -156,6 +156,60 @@ def test_rejects_it_if_the_pause_lasted_no_longer_than_the_lease():
     )
 
 
+def test_accepts_it_if_the_pause_had_not_ended_with_the_history():
+    # The last renewal may have been long before the pause; how long the pause was to last, nobody knows.
+    assert accepted(
+        tell("""
+        0s    started  a  @c1  fence=1
+        7s    paused   @c1
+        16s   started  a  @c2  fence=2
+        """)
+    )
+
+
+def test_accepts_it_if_redis_was_still_out_of_reach_when_the_history_ended():
+    assert accepted(
+        tell("""
+        0s    started      a  @c1  fence=1
+        7s    unreachable
+        16s   started      a  @c2  fence=2
+        """)
+    )
+
+
+def test_rejects_it_if_a_pause_that_had_not_ended_was_too_short_for_any_lease():
+    rejected(
+        tell("""
+        0s    started  a  @c1  fence=1
+        9s    paused   @c1
+        16s   started  a  @c2  fence=2
+        """)
+    )
+
+
+def test_rejects_it_if_only_another_pause_had_not_ended():
+    rejected(
+        tell("""
+        0s    started  a  @c1  fence=1
+        1s    paused   @c1
+        16s   started  a  @c2  fence=2
+        16s   resumed  @c1
+        17s   paused   @c1
+        18s   ended    a  @c2  outcome=ok  write=accepted
+        """)
+    )
+
+
+def test_rejects_it_if_only_a_consumer_that_had_no_part_in_it_was_still_paused():
+    rejected(
+        tell("""
+        0s    started  a  @c1  fence=1
+        1s    paused   @c3
+        16s   started  a  @c2  fence=2
+        """)
+    )
+
+
 def test_rejects_it_if_the_late_write_was_accepted():
     rejected(
         tell("""
