@@ -57,6 +57,8 @@ class Asked(NamedTuple):
     identity: str
     token: str
     claim: str
+    given: str
+    """"1" if the claim is one on the event itself, by a sweep or a completion, and not on its leader's queue."""
     leader: str
     occurred: str
     received: str
@@ -399,6 +401,7 @@ class CausalOrdering:
             identity,
             token,
             claim or desk.queues.get(leader, ""),
+            "1" if claim else "",
             leader,
             str(occurred_at(event)),
             str(self._received(event)),

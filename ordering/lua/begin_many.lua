@@ -5,7 +5,7 @@
 -- Each of the `events` is as many words as `begin` takes for one.
 local rules = read_rules(true)
 local together, answers = {}, {}
-for first = 5, #ARGV, 8 do
+for first = 5, #ARGV, 9 do
   local event = read_event(ARGV, first)
   local answer = decide(event, rules, together)
   if answer[1] == "granted" then together[event.id] = true end

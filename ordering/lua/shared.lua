@@ -256,14 +256,22 @@ local function handed_before(token)
   return answer[5] and answer or nil
 end
 
--- An event as a request names it, from some word on: id, token, claim, leader, occurred, received, digest of the leader,
--- payload; all text.
+-- An event as a request names it, from some word on: id, token, claim, given, leader, occurred, received, digest of the
+-- leader, payload; all text. The claim is one on the event itself if it was `given` to the caller, else on its leader's queue.
 local function read_event(words, first)
   return {
-    id = words[first], token = words[first + 1], claim = words[first + 2], leader = words[first + 3],
-    occurred = words[first + 4], received = tonumber(words[first + 5]), digest = words[first + 6],
-    payload = words[first + 7],
+    id = words[first], token = words[first + 1], claim = words[first + 2], given = words[first + 3] == "1",
+    leader = words[first + 4], occurred = words[first + 5], received = tonumber(words[first + 6]),
+    digest = words[first + 7], payload = words[first + 8],
   }
+end
+
+-- Who has claimed an event. If it was given to the caller, and another sweep has found it since, because the claim on it had
+-- lapsed, then the caller goes through that sweep's list: as he would if he swept now.
+local function claimant_of(e)
+  local claimant = redis.call("HGET", key("claimants"), e.id)
+  if e.given and claimant and redis.call("EXISTS", key("sweep:" .. claimant)) == 1 then e.claim = claimant end
+  return claimant
 end
 
 -- The policy's numbers, in milliseconds, with which a request begins: lookback, lease, retention, memory.
@@ -360,7 +368,7 @@ local function decide(e, rules, together)
   local mine, forced = false, false
   if parked_behind then
     -- Whoever has a claim on the event will handle it; others may rely on that.
-    local claimant = redis.call("HGET", key("claimants"), e.id)
+    local claimant = claimant_of(e)
     forced = claimant == e.claim .. "!"
     mine = text(e.claim) and (claimant == e.claim or forced)
     if text(e.claim) then go_through(e.claim, rules.lease) end

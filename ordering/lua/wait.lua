@@ -1,12 +1,12 @@
 -- Say whether what an event follows lets it be handled now. If not, it is parked; unless somebody is handling its leader,
 -- and whoever asks has time: then the end of that is published. An event that is parked is in nobody's hands.
 -- keys: waitlist
--- args: lookback lease retention memory id token claim leader occurred received digest payload patient leased
+-- args: lookback lease retention memory id token claim given leader occurred received digest payload patient leased
 -- returns: ready | seen | waiting ms | parked
 -- The token is that of the caller's own lease on the event; `leased` says whether there is one.
 local e, rules = read_event(ARGV, 5), read_rules(true)
 -- A claim is the caller's if it still stands, or if the caller's lease came of it.
-local claimant = redis.call("HGET", key("claimants"), e.id)
+local claimant = claimant_of(e)
 local forced = claimant == e.claim .. "!" or claimant == e.token .. "!"
 local mine = forced or claimant == e.token .. "+" or text(e.claim) and claimant == e.claim
 
@@ -24,7 +24,7 @@ end
 
 if redis.call("EXISTS", key("seen:" .. e.id)) == 1 then return {"seen"} end
 -- Asked again because the reply was lost: the event was parked then, and the caller's lease is gone.
-if ARGV[14] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
+if ARGV[15] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
 if forced then return {"ready"} end
 if is_live("claims", e.id) and not mine and claimant ~= e.token then return {"parked"} end
 if redis.call("EXISTS", key("seen:" .. e.leader), key("dead:" .. e.leader)) > 0
@@ -36,7 +36,7 @@ elseif is_overdue(e, rules, mine) and not is_expected(e.leader) then
 end
 
 local left = redis.call("PTTL", key("processing:" .. e.leader))
-if left > 0 and ARGV[13] == "1" then
+if left > 0 and ARGV[14] == "1" then
   redis.call("SET", key("watched:" .. e.leader), "1", "PX", left + rules.lease)
   return {"waiting", left}
 end

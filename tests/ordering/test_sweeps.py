@@ -141,6 +141,31 @@ async def test_what_is_gone_through_stays_claimed_for_longer_than_a_lease(fleet:
     assert slow.handled == [10, 11]
 
 
+async def test_what_another_sweep_has_found_again_is_still_there_for_whoever_had_it_before(fleet: Fleet) -> None:
+    slow, later = Recorder(fleet.engine(SHORT)), Gate(fleet.engine(SHORT))
+    await overdue(fleet, *(event(n, 1) for n in range(10, 14)))
+    found = await slow.engine.get_lost_followers()
+    await asyncio.sleep(0.35)  # something else takes it longer than its claims last
+    again = await later.engine.get_lost_followers()
+    assert [number(one) for one in again] == list(range(10, 14))
+    at_work = asyncio.create_task(go_through(later, again))
+    await later.begun.wait()
+    assert await go_through(slow, found) == ["EventArrivedEarly"]
+    later.open.set()
+    assert await at_work == ["EventAlreadySeen"] * 3
+    assert (slow.handled, later.handled) == ([11, 12, 13], [10])
+
+
+async def test_what_is_delivered_is_not_taken_out_of_the_order_of_a_sweep(fleet: Fleet) -> None:
+    sweeping, other = Recorder(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
+    await overdue(fleet, event(10, 1), event(11, 1))
+    found = await sweeping.engine.get_lost_followers()
+    with pytest.raises(EventArrivedEarly):
+        await other(event(11, 1))
+    assert await go_through(sweeping, found) == []
+    assert sweeping.handled == [10, 11]
+
+
 async def test_a_queue_that_another_sweep_has_found_is_shared_as_a_whole(fleet: Fleet) -> None:
     dying, slow, other = fleet.engine(LONG), Gate(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
     await overdue(fleet, event(10, 1), event(11, 1), event(20, 2), event(21, 2))

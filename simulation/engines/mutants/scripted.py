@@ -379,6 +379,22 @@ RENEW = (
 
 SWEEP = (
     Mutant(
+        name="sweep-takes-over",
+        planted="what two sweeps have found, one after the other, is the second one's alone",
+        scenario="ladder/f10-slower-than-the-lease.toml",
+        convicted_by=("lost-followers-surface",),
+        seeds=10,
+        edits=(Edit("shared", "if e.given and claimant and", "if false and"),),
+    ),
+    Mutant(
+        name="sweep-is-not-kept",
+        planted="claims last for a lease, however long somebody goes through what they are on",
+        scenario="ladder/f10-slower-than-the-lease.toml",
+        convicted_by=("lost-followers-surface",),
+        seeds=10,
+        edits=(Edit("shared", "if left < 0 then return end", "if true then return end"),),
+    ),
+    Mutant(
         name="sweep-too-early",
         planted="the sweep rescues events after half of the lookback",
         scenario="late-but-in-time.toml",

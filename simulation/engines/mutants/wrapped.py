@@ -65,7 +65,7 @@ MUTANTS = (
         planted="a completion has two commands swapped: followers are claimed before their leader is marked",
         scenario="steps.toml",
         convicted_by=("prompt-release",),
-        seeds=10,
+        seeds=40,
         ordering="ClaimsThenCompletes",
         host="native-steps",
     ),
