@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
+from inspect import signature
 from typing import Any, Protocol
 
 import redis.asyncio
@@ -366,9 +367,14 @@ class Consumer:
         return "released" if self._world.was_handled(self._world.leader_of(name)) else "rescued"
 
 
+# RESP2, and no word about the driver, by its name of today or that of older clients: a connection takes no greeting.
+_NEW = "driver_info" in signature(redis.asyncio.Redis).parameters
+_UNGREETED = {"protocol": 2, **({"driver_info": None} if _NEW else {"lib_name": None, "lib_version": None})}
+
+
 def _client(**options: Any) -> redis.asyncio.Redis:
-    # RESP2 greets a server in one round trip; an engine that wants RESP3 says so.
-    return redis.asyncio.Redis(host="redis", port=6379, **{"protocol": 2, **options})
+    """Return a client with an engine's own options, which may ask for a greeting."""
+    return redis.asyncio.Redis(host="redis", port=6379, **{**_UNGREETED, **options})
 
 
 @cache

@@ -286,7 +286,10 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         return self._timer(delay, callback, args, context)
 
     def in_world(self, delay: int, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
-        """Run the callback in `delay` microseconds, outside of every process: no crash or pause can stop it."""
+        """Run the callback in `delay` microseconds, outside of every process: no crash or pause can stop it.
+
+        It is the world's own, so what it raises ends the run: asyncio keeps the exceptions of callbacks to itself.
+        """
         return self._timer(delay, callback, args, self._world)
 
     def _timer(
@@ -303,6 +306,9 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
     def _take_turn(self, handle: Any) -> None:
         if type(handle) is _Timer:
             handle._scheduled = False
+        if handle._context is self._world:
+            self._world.run(handle._callback, *handle._args)
+            return
         process = handle._context.get(current_process)
         if process is not None:
             if not process.alive:

@@ -441,7 +441,12 @@ class Wire(asyncio.Transport):
             return
         if self._network.trace is not None:
             self._trace("reply", reply=data.decode("utf-8", "backslashreplace"))
-        self._protocol.data_received(data)
+        try:
+            self._protocol.data_received(data)
+        except Exception as error:  # asyncio's own transports do the same
+            told = {"message": "Fatal error: protocol.data_received() call failed.", "exception": error}
+            self._network.loop.call_exception_handler({**told, "transport": self, "protocol": self._protocol})
+            self.reset(error)
 
     def _trace(self, kind: str, **details: Any) -> None:
         assert self._network.trace is not None

@@ -11,6 +11,7 @@ passes in here.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import shutil
@@ -22,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
+from hashlib import sha1
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -139,6 +141,11 @@ def encoded(commands: Sequence[Sequence[bytes]]) -> bytes:
     return b"".join([command(*words) for words in commands])
 
 
+_RESET = command("RESET")
+_FORGOTTEN = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
+"""What a server answers that has compiled so many scripts since that it has dropped this one, or was told to."""
+
+
 class SocketLink:
     """A connection to a real server over a socket."""
 
@@ -183,6 +190,56 @@ class SocketLink:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+class _LentLink(SocketLink):
+    """A connection that goes back to its store when it is closed, and is lent again: to open one takes longer.
+
+    It is reset meanwhile, without waiting for it. One that was ever listened on is closed for good, as something may
+    still come that nobody asked for.
+
+    A script whose text the server has compiled, for whichever run, is not sent again: the digest says the same.
+    """
+
+    __slots__ = ("_idle", "_listened", "_scripts")
+
+    def __init__(self, connection: socket.socket, idle: list[_LentLink], scripts: dict[bytes, str]) -> None:
+        super().__init__(connection)
+        self._idle = idle
+        self._listened = False
+        self._scripts = scripts
+
+    def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
+        """Encode the commands, and execute them."""
+        if len(commands) > 1 or len(words := commands[0]) < 3 or words[0].upper() != b"EVAL":
+            return super().run(commands)
+        if digest := self._scripts.get(words[1]):
+            reply = self.execute(command("EVALSHA", digest, *words[2:]), 1)
+            if reply != _FORGOTTEN:
+                return reply
+        self._scripts[words[1]] = sha1(words[1], usedforsecurity=False).hexdigest()
+        return super().run(commands)
+
+    def send(self, request: bytes) -> None:
+        """Send a request whose replies arrive as pushes."""
+        self._listened = True
+        super().send(request)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._listened:
+            self.abandon()
+        else:
+            super().send(_RESET)
+            self._idle.append(self)
+
+    def is_as_new(self) -> bool:
+        """Whether the server has forgotten what was said on this connection, and nothing else is left to read."""
+        return self.execute(b"", 1) == b"+RESET\r\n"
+
+    def abandon(self) -> None:
+        """Close the socket."""
+        super().close()
 
 
 class _SocketStore:
@@ -270,6 +327,9 @@ class ServerStore(_SocketStore):
 
     def __init__(self, executable: Path | None = None) -> None:
         self._shift = 0
+        self._idle: list[_LentLink] = []
+        self._scripts: dict[bytes, str] = {}
+        """The digests of the scripts that were sent, by their texts."""
         self._standby: Standby | None = None
         self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
         self._epoch_us = microseconds(EPOCH)
@@ -326,9 +386,21 @@ class ServerStore(_SocketStore):
             time.sleep(0.0005)
 
     def _connect(self) -> SocketLink:
+        return SocketLink(self._socket())
+
+    def _socket(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.connect(str(self._directory / "redis"))
-        return SocketLink(connection)
+        return connection
+
+    def link(self) -> SocketLink:
+        """Open a connection, or lend one that was given back."""
+        if self._idle:
+            link = self._idle.pop()
+            if link.is_as_new():
+                return link
+            link.abandon()
+        return _LentLink(self._socket(), self._idle, self._scripts)
 
     def _probe(self) -> None:
         """Convict a server whose clock does not follow ours before any run relies on it."""
@@ -348,7 +420,7 @@ class ServerStore(_SocketStore):
         if self._standby is not None:
             self._standby.expect((), 0)
         self.set_time(0)
-        self._control.execute(command("FLUSHALL"), 1)  # scripts stay, compiled: see `scripts.py`
+        self._control.execute(command("FLUSHALL", "ASYNC"), 1)  # scripts stay, compiled: see `scripts.py`
         if self._starved:
             self.starve(False)
 
@@ -421,6 +493,8 @@ class ServerStore(_SocketStore):
 
     def close(self) -> None:
         """Stop the server and remove its directory."""
+        while self._idle:
+            self._idle.pop().abandon()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -511,9 +585,7 @@ def _answers(address: Path) -> bool:
 
 
 def _current_processor(allowed: set[int]) -> int:
-    # The 39th field of this file, behind the parenthesised name: the processor that this process last ran on.
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    here = int(fields[36])
+    here: int = ctypes.CDLL(None).sched_getcpu()
     return here if here in allowed else min(allowed)
 
 

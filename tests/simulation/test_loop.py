@@ -75,6 +75,13 @@ def test_an_exception_in_a_callback_is_kept_and_does_not_stop_the_world() -> Non
     assert [type(failure["exception"]) for failure in loop.failures] == [ZeroDivisionError]
 
 
+def test_an_exception_in_a_callback_of_the_world_itself_ends_the_run() -> None:
+    loop = SimulatedLoop()
+    loop.in_world(1, lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loop.run_until_complete(asyncio.sleep(1))
+
+
 def test_what_nothing_will_ever_finish_is_a_deadlock() -> None:
     loop = SimulatedLoop()
 

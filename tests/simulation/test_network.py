@@ -208,6 +208,28 @@ def test_a_blocking_command_is_refused_with_a_reason(server: Store) -> None:
         loop.run_until_complete(Client(host="redis").blpop("list", timeout=1))
 
 
+def test_a_protocol_that_cannot_read_what_arrives_loses_its_connection(server: Store) -> None:
+    loop, network = world(server)
+    lost: list[Exception | None] = []
+
+    class Illiterate(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            raise ValueError(data)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            lost.append(error)
+
+    async def story() -> None:
+        wire, _ = await network.connect(Illiterate, None)
+        wire.write(command("PING"))
+        await asyncio.sleep(1)
+        assert wire.is_closing()
+
+    loop.run_until_complete(story())
+    assert repr(lost) == repr([ValueError(b"+PONG\r\n")])
+    assert [failure["exception"] for failure in loop.failures] == lost
+
+
 def test_closing_a_wire_closes_the_link_behind_it(server: Store) -> None:
     loop, network = world(server)
 

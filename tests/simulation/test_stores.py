@@ -10,7 +10,7 @@ import pytest
 
 from simulation.ambient import Ambient
 from simulation.loop import SimulatedLoop
-from simulation.servers import EPOCH, ServerStore, Store, StoreUnavailable, command, open_store
+from simulation.servers import EPOCH, Link, ServerStore, Store, StoreUnavailable, command, open_store
 from simulation.streams import Streams
 
 
@@ -45,6 +45,56 @@ def test_a_run_begins_with_nothing_of_the_one_before(server: Store) -> None:
     server.begin(EPOCH + timedelta(days=1))
     assert ask(server, "DBSIZE") == 0
     assert int(ask(server, "TIME")[0]) == int(EPOCH.timestamp()) + 86_400
+
+
+def the_connection(link: Link) -> bytes:
+    return link.execute(command("CLIENT", "ID"), 1)
+
+
+def test_a_connection_that_was_closed_is_lent_again_and_nothing_said_on_it_is_left(server: Store) -> None:
+    server.begin(EPOCH)
+    link = server.link()
+    lent = the_connection(link)
+    link.execute(command("CLIENT", "SETNAME", "me"), 1)
+    link.execute(command("SELECT", 3), 1)
+    link.execute(command("WATCH", "key"), 1)
+    link.execute(command("MULTI"), 1)
+    link.close()
+    again = server.link()
+    assert again.execute(command("SET", "key", "value"), 1) == b"+OK\r\n"
+    assert the_connection(again) == lent
+    assert again.execute(command("CLIENT", "GETNAME"), 1) == b"$-1\r\n"
+    assert server.all_keys() == ["key"]
+    assert b" db=0 " in again.execute(command("CLIENT", "INFO"), 1)
+
+
+def test_two_that_are_open_at_a_time_are_two(server: Store) -> None:
+    assert the_connection(server.link()) != the_connection(server.link())
+
+
+def test_a_connection_that_was_listened_on_is_not_lent_again(server: Store) -> None:
+    link = server.link()
+    lent = the_connection(link)
+    link.send(command("SUBSCRIBE", "channel"))
+    link.close()
+    assert the_connection(server.link()) != lent
+
+
+def test_a_connection_with_a_reply_that_nobody_has_read_is_not_lent_again(server: Store) -> None:
+    link = server.link()
+    lent = the_connection(link)
+    link.execute(command("PING"), 0)
+    link.close()
+    assert the_connection(server.link()) != lent
+
+
+def test_a_script_is_sent_again_if_the_server_has_dropped_it(server: Store) -> None:
+    server.begin(EPOCH)
+    ask = [[b"EVAL", b"return redis.call('INCR', KEYS[1])", b"1", b"counter"]]
+    link = server.link()
+    assert [link.run(ask), link.run(ask)] == [b":1\r\n", b":2\r\n"]
+    link.execute(command("SCRIPT", "FLUSH"), 1)
+    assert [link.run(ask), link.run(ask)] == [b":3\r\n", b":4\r\n"]
 
 
 def test_the_order_of_a_set_is_that_of_insertion(server: Store) -> None:
