@@ -8,12 +8,19 @@ Everything is measured in one run, one after the other, so the ratios hold where
 from __future__ import annotations
 
 import argparse
+import asyncio
 import resource
 import time
 from collections.abc import Callable
 
 from simulation import Laboratory, load
-from simulation.servers import ServerStore, command
+from simulation.distributions import Uniform
+from simulation.loop import SimulatedLoop
+from simulation.network import Network, Wire
+from simulation.servers import EPOCH, ServerStore, command
+from simulation.streams import Streams
+
+PING = command("PING")
 
 
 def rate(work: Callable[[int], object], seconds: float) -> float:
@@ -24,6 +31,36 @@ def rate(work: Callable[[int], object], seconds: float) -> float:
         turns += 1
         work(turns)
     return turns / (time.perf_counter() - started)
+
+
+class Pinger(asyncio.Protocol):
+    """A client that knows one command, and sends it again as soon as it is answered."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first."""
+        assert isinstance(transport, Wire)
+        self.wire = transport
+        self.wire.write(PING)
+
+    def data_received(self, data: bytes) -> None:
+        """Send the next."""
+        self.left -= 1
+        if self.left:
+            self.wire.write(PING)
+
+
+def on_the_wire(store: ServerStore, times: int) -> None:
+    """Send commands through the simulated network to a real server, one after the other, and do nothing else."""
+    store.begin(EPOCH)
+    loop = SimulatedLoop()
+    network = Network(loop, store, Uniform(100, 900), Streams(1))
+    _, pinger = loop.run_until_complete(network.connect(lambda: Pinger(times), None))
+    loop.run_while(lambda: pinger.left > 0)
+    network.close()
+    loop.close()
 
 
 def main() -> None:
@@ -55,10 +92,12 @@ def main() -> None:
         print(f"| Redis commands a second, many-consumers | server | native | {run.counts.commands / elapsed:.0f} |")
         store = laboratory.store
         assert isinstance(store, ServerStore)
-        link, ping = store.link(), command("PING")
+        link = store.link()
         with store.nearby():
-            bare = rate(lambda _: link.execute(ping, 1), given.seconds)
+            wired = rate(lambda _: on_the_wire(store, 2000), given.seconds) * 2000
+            bare = rate(lambda _: link.execute(PING, 1), given.seconds)
         print(f"| bare round trips a second | server | – | {bare:.0f} |")
+        print(f"| wall time of a command on the wire alone, in bare round trips | server | – | {bare / wired:.1f} |")
         cost = elapsed / run.counts.commands * bare
         print(
             f"| wall time of a command, in bare round trips (all of the run included) | server | native | {cost:.1f} |"

@@ -173,8 +173,8 @@ CONSUMERS = {"c1": LEADER, "c2": FOLLOWER}
 
 
 def simulated_client() -> redis.asyncio.Redis:
-    """Connect to the simulated host, as any program would."""
-    return redis.asyncio.Redis(host=HOST, port=PORT, protocol=2)
+    """Connect to the simulated host, as any program would; without a greeting, as causim has it."""
+    return redis.asyncio.Redis(host=HOST, port=PORT, protocol=2, driver_info=None)
 
 
 async def serve(store: EmbeddedStore, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -337,7 +337,9 @@ class Frontrun:
         if self.store == "server":
             with redis.Redis(unix_socket_path=self._address) as client:
                 client.flushall()
-            connect: Callable[[], Any] = partial(redis.asyncio.Redis, unix_socket_path=self._address, protocol=2)
+            connect: Callable[[], Any] = partial(
+                redis.asyncio.Redis, unix_socket_path=self._address, protocol=2, driver_info=None
+            )
         else:
             connect = partial(fakeredis.FakeAsyncRedis, server=fakeredis.FakeServer(version=(7,)))
         return Race(ORDERINGS[engine], connect, lambda least, most: least)
@@ -365,6 +367,7 @@ CONTESTANTS: Sequence[tuple[str, Callable[[ExitStack], Contestant]]] = (
     ("frontrun", partial(Frontrun, store="server", way="dpor")),
 )
 """The package that each needs, and how it is made. The ratios are to the first."""
+WIRED = frozenset({"simloop", "simloom"})
 
 
 # -- the measuring -------------------------------------------------------------------------------------------------
@@ -509,6 +512,19 @@ def table(entered: Sequence[Measured]) -> Iterator[str]:
         yield who + f"| {' | '.join([*figures, *(one.found[name] for name in PLANTED)])} |"
 
 
+def beside_the_best(entered: Sequence[Measured]) -> Iterator[str]:
+    """Yield how many times the schedules of the best peer with a wire causim runs, on each store: none without one."""
+    rival = max(
+        (one for one in entered if one.package in WIRED and one.rates and not one.why_not),
+        key=lambda one: statistics.median(one.rates),
+        default=None,
+    )
+    for one in entered:
+        if rival and rival.contestant and one.package == "causim" and one.contestant:
+            times = f"{ratio(one.rates, rival.rates):.1f} times the schedules a second of {rival.contestant.name}"
+            yield f"- causim on its {one.contestant.store} store: {times}"
+
+
 def ratio(these: Sequence[float], those: Sequence[float]) -> float:
     """Return the median of the ratios, round by round."""
     return statistics.median(this / that for this, that in zip(these, those, strict=True))
@@ -524,7 +540,14 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with ExitStack() as stack:
-        lines = list(table(measure(stack, given.stretches, given.seconds, given.most)))
+        entered = measure(stack, given.stretches, given.seconds, given.most)
+    lines = [
+        *table(entered),
+        "",
+        "Beside the faster of the peers with a simulated wire:",
+        "",
+        *beside_the_best(entered),
+    ]
     print("\n".join(lines))
     made = (
         f"Made by `python benchmarks/peers.py`: {given.stretches} stretches of {given.seconds:g} s for each, in turns; "
