@@ -418,7 +418,7 @@ class CausalOrdering:
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
-        return "" if self.policy.age_by == "known" else microseconds(event.received) // 1000
+        return "" if self.policy.age_by == "known" else -(-microseconds(event.received) // 1000)
 
     def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
         return Work(grant, self._keeper((grant,), queues), lambda counts: self._fail(grant, counts=counts))

@@ -8,6 +8,9 @@ local function key(name) return prefix .. name end
 local time = redis.call("TIME")
 local now_us = time[1] * 1000000 + time[2]
 local now = math.floor(now_us / 1000)
+-- Since when an event waits that comes now: from the next millisecond on, or it would have waited for the whole lookback
+-- before that is over.
+local from_now = math.ceil(now_us / 1000)
 
 local function text(value) return value and value ~= "" end
 
@@ -70,7 +73,7 @@ end
 -- Let those that wait for an event that is not expected any more be looked at by the sweep.
 local function make_heads(id)
   for _, follower in ipairs(redis.call("ZRANGE", key("queue:" .. id), 0, -1)) do
-    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), follower) or now, follower)
+    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), follower) or from_now, follower)
   end
 end
 
@@ -110,7 +113,7 @@ local function park(id, leader, occurred, payload)
   redis.call("HSET", key("leaders"), id, leader)
   redis.call("ZADD", key("queue:" .. leader), occurred, id)
   redis.call("HSET", key("places"), id, occurred)
-  redis.call("ZADD", key("waitlist"), "NX", now, id)
+  redis.call("ZADD", key("waitlist"), "NX", from_now, id)
   redis.call("ZREM", key("claims"), id)
   redis.call("HDEL", key("claimants"), id)
   if not is_parked(leader) then

@@ -61,7 +61,7 @@ local function mend(id)
   local read, event = pcall(cjson.decode, payload or "")
   if not (read and type(event) == "table" and type(event.follows) == "string") then return false end
   redis.call("HSETNX", key("leaders"), id, event.follows)
-  redis.call("ZADD", key("waitlist"), "NX", redis.call("ZSCORE", key("heads"), id) or now, id)
+  redis.call("ZADD", key("waitlist"), "NX", redis.call("ZSCORE", key("heads"), id) or from_now, id)
   return true
 end
 

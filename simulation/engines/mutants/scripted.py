@@ -75,7 +75,7 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                'redis.call("ZADD", key("waitlist"), "NX", now, id)',
+                'redis.call("ZADD", key("waitlist"), "NX", from_now, id)',
                 'redis.call("ZADD", key("waitlist"), now, id)',
             ),
             Edit(
@@ -379,6 +379,13 @@ RENEW = (
 
 SWEEP = (
     Mutant(
+        name="sweep-before-the-time",
+        planted="an event that is parked waits from the beginning of the millisecond, and is overdue too soon",
+        scenario="ladder/f11-not-before-the-lookback.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("shared", "local from_now = math.ceil(now_us / 1000)", "local from_now = now"),),
+    ),
+    Mutant(
         name="sweep-takes-over",
         planted="what two sweeps have found, one after the other, is the second one's alone",
         scenario="ladder/f10-slower-than-the-lease.toml",
@@ -391,7 +398,7 @@ SWEEP = (
         planted="claims last for a lease, however long somebody goes through what they are on",
         scenario="ladder/f10-slower-than-the-lease.toml",
         convicted_by=("lost-followers-surface",),
-        seeds=10,
+        seeds=40,
         edits=(Edit("shared", "if left < 0 then return end", "if true then return end"),),
     ),
     Mutant(
