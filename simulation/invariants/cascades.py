@@ -52,12 +52,15 @@ def found_work(told: Chronicle, consumer: str = "") -> list[Span]:
     return told.found_work.get(consumer, [])
 
 
-def closure(told: Chronicle, leader: EventStory, before: int) -> list[Span]:
+def closure(told: Chronicle, leader: EventStory, before: int) -> tuple[list[Span], list[int]]:
     """Return the time in which what a leader released was being handled, if it began before an index.
 
-    The walk goes down from an event only if it was handled in that time: nothing below it was released otherwise.
+    And return, in their order, the moments at which such a handling ended without effect: whoever was to go on from
+    there does not. The walk goes down from an event only if it was handled in that time: nothing below it was released
+    otherwise.
     """
     busy: list[Span] = []
+    failures: list[int] = []
     seen = {leader.name}
     below = list(leader.followers)
     while below:
@@ -68,8 +71,9 @@ def closure(told: Chronicle, leader: EventStory, before: int) -> list[Span]:
             continue
         seen.add(name)
         busy.extend(span_of(told, handling) for handling in event.handlings)
+        failures.extend(h.end_at for h in event.handlings if h.end != NEVER and h.outcome != "ok")
         below.extend(event.followers)
-    return merge(busy)
+    return merge(busy), sorted(failures)
 
 
 def span_of(told: Chronicle, handling: Handling) -> Span:

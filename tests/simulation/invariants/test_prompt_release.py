@@ -344,6 +344,83 @@ def test_accepts_a_wait_while_an_elder_sibling_was_being_handled():
     )
 
 
+def test_accepts_a_wait_as_long_again_when_an_elder_sibling_has_failed():
+    assert accepted(
+        tell(
+            """
+        0s     published  b  follows=a
+        0s     published  c  follows=a
+        0s     delivered  b  @c2
+        0s     delivered  c  @c2
+        0s     started    a  @c1
+        2s     ended      a  @c1  outcome=ok
+        50s    started    b  @c1  via=released
+        51s    ended      b  @c1  outcome=failed
+        1m50s  started    c  @c2  via=released
+        """,
+            at_most=9,
+        )
+    )
+
+
+def test_rejects_a_wait_that_was_too_long_before_the_failure():
+    rejected(
+        tell(
+            """
+        0s     published  b  follows=a
+        0s     published  c  follows=a
+        0s     delivered  b  @c2
+        0s     delivered  c  @c2
+        0s     started    a  @c1
+        2s     ended      a  @c1  outcome=ok
+        1m3s   started    b  @c1  via=released
+        1m4s   ended      b  @c1  outcome=failed
+        1m5s   started    c  @c2  via=released
+        """,
+            at_most=9,
+        ),
+        count=2,
+    )
+
+
+def test_rejects_a_wait_that_was_too_long_after_the_failure():
+    rejected(
+        tell(
+            """
+        0s     published  b  follows=a
+        0s     published  c  follows=a
+        0s     delivered  b  @c2
+        0s     delivered  c  @c2
+        0s     started    a  @c1
+        2s     ended      a  @c1  outcome=ok
+        3s     started    b  @c1  via=released
+        4s     ended      b  @c1  outcome=failed
+        1m5s   started    c  @c2  via=released
+        """,
+            at_most=9,
+        )
+    )
+
+
+def test_rejects_a_wait_as_long_again_if_the_elder_sibling_took_effect():
+    rejected(
+        tell(
+            """
+        0s     published  b  follows=a
+        0s     published  c  follows=a
+        0s     delivered  b  @c2
+        0s     delivered  c  @c2
+        0s     started    a  @c1
+        2s     ended      a  @c1  outcome=ok
+        50s    started    b  @c1  via=released
+        51s    ended      b  @c1  outcome=ok
+        1m50s  started    c  @c2  via=released
+        """,
+            at_most=9,
+        )
+    )
+
+
 def test_accepts_a_wait_while_a_descendant_of_an_elder_sibling_was_being_handled():
     assert accepted(
         tell(
