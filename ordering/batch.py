@@ -1,17 +1,20 @@
 """Many events at a time: decided in one round trip, completed in another, under the same rules as one by one.
 
 A consumer that reads its messages in batches hands each batch over whole. Events of a batch that follow each other are
-granted together and handled in causal order here, without being parked in between. What that gives up: an event is
-recorded as handled when its batch is, so a crash in between repeats up to a batch of effects, not one.
+granted together and handled in causal order here, without being parked in between: level by level, with one short round
+trip between two of them. What that gives up: an event is recorded as handled when its batch is, so a crash in between
+repeats up to a batch of effects, not one.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Literal
+
+from redis.exceptions import RedisError
 
 from ordering.causal import CausalOrdering
 from ordering.drain import Drain, Handler
@@ -62,37 +65,103 @@ async def _handle_part(ordering: CausalOrdering, handler: Handler, events: Seque
         outcomes[i] = word if word in ("seen", "held") else "parked"  # type: ignore[assignment]
         if word == "drain":
             drains.append((leader_of(events[i]), rest[0]))
-    drains += await _handle(ordering, handler, grants, outcomes)
-    for leader, token in drains:
+    work = _Work(ordering, handler, outcomes)
+    await work.run(grants)
+    for leader, token in drains + work.queues:
         await Drain(ordering, handler, 0, [(leader, token)]).run(None)
     return [outcomes[i] for i in range(len(events))]
 
 
-async def _handle(
-    ordering: CausalOrdering, handler: Handler, grants: list[tuple[int, Grant]], outcomes: dict[int, Outcome]
-) -> list[tuple[str, str]]:
-    """Handle what was granted and complete it; return the queues that others wait in."""
-    keeper = ordering._keeper([grant for _, grant in grants])
-    done: list[tuple[int, Grant]] = []
-    failed: set[str] = set()
-    try:
-        for i, grant in grants:
-            if failed and leader_of(grant.event) in failed:  # it was granted on the strength of its leader
-                await ordering._fail(grant, counts=False)
-            elif await _one(ordering, handler, grant):
-                done.append((i, grant))
-                continue
-            failed.add(grant.identity)
-            outcomes[i] = "failed"
-    except BaseException:
-        # What was done is recorded; what was not, is given back.
-        await _complete(ordering, done, outcomes)
-        for _, grant in grants[len(done) + len(failed) :]:
-            await ordering._fail(grant, counts=False)
-        raise
-    finally:
-        keeper.stop()
-    return await _complete(ordering, done, outcomes)
+class _Work:
+    """What was granted of a batch, handled level by level: first those that follow nothing in it, then their followers.
+
+    Before each level one looks whether others wait for its leaders by now: those have come while the leader was being
+    handled, elsewhere, and may be the elder ones. If so, what was handled is recorded, as if the batch ended there.
+    """
+
+    def __init__(self, ordering: CausalOrdering, handler: Handler, outcomes: dict[int, Outcome]) -> None:
+        self._ordering = ordering
+        self._handler = handler
+        self._outcomes = outcomes
+        self._held: dict[str, Grant] = {}
+        self._done: list[tuple[int, Grant]] = []
+        """What was handled and not recorded."""
+        self._failed: set[str] = set()
+        self._doubtful: set[str] = set()
+        """Leaders that others wait for, and those that are not done after all."""
+        self.queues: list[tuple[str, str]] = []
+        """The queues that others wait in, claimed for this batch."""
+
+    async def run(self, grants: Sequence[tuple[int, Grant]]) -> None:
+        """Handle and record everything."""
+        self._held |= {grant.identity: grant for _, grant in grants}
+        keeper = self._ordering._keeper(self._held.values(), self.queues)
+        try:
+            for level in _levels(grants):
+                if self._done and await self._others_wait(level):
+                    await self._record()
+                for i, grant in level:
+                    await self._handle(i, grant)
+        except BaseException:
+            # What was done is recorded; what was not, is given back.
+            await self._record()
+            for grant in self._held.values():
+                await self._ordering._fail(grant, counts=False)
+            raise
+        finally:
+            keeper.stop()
+        await self._record()
+
+    async def _others_wait(self, level: Sequence[tuple[int, Grant]]) -> bool:
+        queues = dict.fromkeys(self._ordering._key(f"queue:{leader_of(grant.event)}") for _, grant in level)
+        try:
+            return bool(await self._ordering._ask("EXISTS", *queues))
+        except RedisError:  # recording asks more insistently
+            return True
+
+    async def _handle(self, i: int, grant: Grant) -> None:
+        leader = leader_of(grant.event)
+        outcome: Outcome = "failed"
+        if leader in self._failed:  # it was granted on the strength of its leader
+            await self._ordering._fail(grant, counts=False)
+        elif leader in self._doubtful and (refused := await self._ask_again(grant)):
+            outcome = refused
+            self._doubtful.add(grant.identity)
+        elif await _one(self._ordering, self._handler, grant):
+            self._done.append((i, grant))
+            return
+        if outcome == "failed":
+            self._failed.add(grant.identity)
+        self._outcomes[i] = outcome
+        del self._held[grant.identity]
+
+    async def _ask_again(self, grant: Grant) -> Outcome | None:
+        """Ask whether an event may go on; if not, it is parked, or was seen meanwhile."""
+        ordering = self._ordering
+        asked = ordering._asked(grant.event, grant.token)
+        asked = asked._replace(claim=dict(self.queues).get(asked.leader, ""))
+        reply = words(await ordering._call("wait", *rules_of(ordering.policy), *asked, 0, 1))
+        return None if reply[0] == "ready" else "seen" if reply[0] == "seen" else "parked"
+
+    async def _record(self) -> None:
+        """Complete what was handled, and take the queues that others wait in."""
+        pairs, self._done = self._done, []
+        if not pairs:
+            return
+        ordering = self._ordering
+        grants = [grant for _, grant in pairs]
+        fields = chain.from_iterable((grant.identity, grant.token, digest_of(grant.identity)) for grant in grants)
+        complete = partial(ordering._call, "complete_many", *rules_of(ordering.policy), *fields)
+        replies = await brought_to_its_end(partial(ordering._record, grants, complete))
+        for (i, grant), reply in zip(pairs, replies, strict=True):
+            word, waiting = words(reply)
+            self._outcomes[i] = "lost" if word == "lost" else "handled"
+            if word == "lost" or waiting == "1":
+                self._doubtful.add(grant.identity)
+            if waiting == "1":
+                self.queues.append((grant.identity, grant.token))
+            self.queues += ordering._came_along(grant.event)
+            del self._held[grant.identity]
 
 
 async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool:
@@ -109,25 +178,17 @@ async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool
     return True
 
 
-async def _complete(
-    ordering: CausalOrdering, done: Iterable[tuple[int, Grant]], outcomes: dict[int, Outcome]
-) -> list[tuple[str, str]]:
-    pairs = list(done)
-    if not pairs:
-        return []
-    grants = [grant for _, grant in pairs]
-    fields = chain.from_iterable((grant.identity, grant.token, digest_of(grant.identity)) for grant in grants)
-    complete = partial(ordering._call, "complete_many", *rules_of(ordering.policy), *fields)
-    ask = partial(ordering._record, grants, complete)
-    replies = await brought_to_its_end(ask)
-    waiting = []
-    for (i, grant), reply in zip(pairs, replies, strict=True):
-        word, queue = words(reply)
-        outcomes[i] = "lost" if word == "lost" else "handled"
-        if queue == "1":
-            waiting.append((grant.identity, grant.token))
-        waiting += ordering._came_along(grant.event)
-    return waiting
+def _levels(grants: Sequence[tuple[int, Grant]]) -> list[list[tuple[int, Grant]]]:
+    """Return what was granted by how many leaders each event has in it, leaders first."""
+    depths: dict[str, int] = {}
+    levels: list[list[tuple[int, Grant]]] = []
+    for one in grants:
+        event = one[1].event
+        depth = depths[id_of(event)] = depths.get(leader_of(event), -1) + 1
+        if depth == len(levels):
+            levels.append([])
+        levels[depth].append(one)
+    return levels
 
 
 def _leaders_first(events: Sequence[Any]) -> list[int]:

@@ -7,7 +7,7 @@ completes the event, and has `drain.py` go on with what the event has released. 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -423,11 +423,11 @@ class CausalOrdering:
     def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
         return Work(grant, self._keeper((grant,), queues), lambda counts: self._fail(grant, counts=counts))
 
-    def _keeper(self, grants: Sequence[Grant], queues: Queues = ()) -> Keeper:
-        names = [word for pair in queues for word in pair]
+    def _keeper(self, grants: Collection[Grant], queues: Sequence[tuple[str, str]] = ()) -> Keeper:
         lease = self.policy.lease
 
         async def renew(grant: Grant) -> bool:
+            names = [word for pair in queues for word in pair]  # a batch claims more of them as it goes on
             reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), grant.claim, *names)
             return words(reply)[0] == "renewed"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,7 +85,7 @@ Renew = Callable[[Grant], Awaitable[bool]]
 class Keeper:
     """Prolongs leases for as long as somebody works under them: three times within a lease."""
 
-    def __init__(self, grants: Sequence[Grant], renew: Renew, interval: float) -> None:
+    def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
         self._grants = grants
         self._renew = renew
         self._interval = interval
@@ -97,7 +97,7 @@ class Keeper:
         self._task = self._loop.create_task(self._keep())
 
     async def _keep(self) -> None:
-        for grant in self._grants:
+        for grant in tuple(self._grants):  # a batch takes those away that are done
             try:
                 grant.lost = not await self._renew(grant)
             except Exception as error:

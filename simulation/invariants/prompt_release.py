@@ -119,8 +119,8 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "time in which no consumer was alive or Redis was unreachable does not count, nor time in which others released"
-        " by the same leader, or found before by the consumer that found the follower, were being handled; the bound runs"
-        " anew when a handling of others that the same leader released fails; losses that the scenario allows"
+        " by the same leader, or found before by the consumer that found the follower, were being handled; if one of"
+        " those that the same leader released fails, the bound runs anew; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

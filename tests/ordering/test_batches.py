@@ -20,19 +20,23 @@ async def test_a_batch_in_any_order_is_handled_in_causal_order(fleet: Fleet) -> 
     assert all(position[n] > position[n // 2] for n in range(2, 32))
 
 
-async def test_a_batch_takes_two_round_trips(fleet: Fleet) -> None:
+async def test_a_batch_takes_a_round_trip_to_decide_one_to_record_and_one_between_levels(fleet: Fleet) -> None:
     handler = Recorder(fleet.engine())
     await handler.engine.handle_batch(handler, [event(1)])
     calls: list[str] = []
-    call = handler.engine._call
+    ask = handler.engine._ask
 
     async def counted(name: str, *args: Any) -> Any:
         calls.append(name)
-        return await call(name, *args)
+        return await ask(name, *args)
 
-    handler.engine._call = counted  # type: ignore[method-assign]
-    await handler.engine.handle_batch(handler, [event(n, n - 1) for n in range(2, 102)])
-    assert calls == ["begin_many", "complete_many"]
+    handler.engine._ask = counted
+    await handler.engine.handle_batch(handler, [event(n) for n in range(100, 200)])
+    assert calls == ["EVALSHA"] * 2
+    calls.clear()
+    chains = [event(n, n - 1 if n % 5 else None) for n in range(200, 300)]
+    await handler.engine.handle_batch(handler, chains)
+    assert calls == ["EVALSHA", *["EXISTS"] * 4, "EVALSHA"]
 
 
 async def test_what_is_seen_held_or_early_is_told_apart(fleet: Fleet) -> None:
@@ -52,6 +56,39 @@ async def test_a_batch_releases_what_waits_for_it(fleet: Fleet) -> None:
     assert await two.engine.handle_batch(two, [event(11), event(1)]) == ["handled", "handled"]
     assert set(two.handled) == {1, 2, 3, 11, 12}
     assert two.handled.index(2) < two.handled.index(3)
+
+
+class Interrupted(Recorder):
+    """A handler during whose first event another consumer is given one."""
+
+    def __init__(self, engine: Any, other: Recorder, meanwhile: Any) -> None:
+        super().__init__(engine)
+        self.other, self.meanwhile = other, meanwhile
+
+    async def _work(self, one: Any, depth: int) -> None:
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            with pytest.raises(EventArrivedEarly):
+                await self.other(meanwhile)
+        await super()._work(one, depth)
+
+
+async def test_a_sibling_in_a_batch_does_not_overtake_one_that_comes_while_their_leader_is_handled(
+    fleet: Fleet,
+) -> None:
+    other = Recorder(fleet.engine())
+    handler = Interrupted(fleet.engine(), other, event(2, 1))
+    batch = [event(1), event(3, 1), event(4, 3)]
+    assert await handler.engine.handle_batch(handler, batch) == ["handled", "parked", "parked"]
+    assert handler.handled == [1, 2, 3, 4]
+    assert other.handled == []
+
+
+async def test_a_sibling_in_a_batch_goes_before_a_younger_one_that_comes_meanwhile(fleet: Fleet) -> None:
+    other = Recorder(fleet.engine())
+    handler = Interrupted(fleet.engine(), other, event(3, 1))
+    assert await handler.engine.handle_batch(handler, [event(1), event(2, 1)]) == ["handled", "handled"]
+    assert handler.handled == [1, 2, 3]
 
 
 async def test_a_sibling_in_a_batch_does_not_overtake_one_that_waits(fleet: Fleet) -> None:
