@@ -9,12 +9,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from ordering import CausalOrdering
 from ordering.causal import Queues
 from ordering.leases import Grant
+from ordering.lines import Ask, asking
 from ordering.scripts import text, words
 from ordering.terms import id_of, leader_of, milliseconds
 
@@ -46,6 +48,19 @@ class LooksThenTakes(CausalOrdering):
             return "held", None
         await self.redis.delete(self._key(f"processing:{id_of(event)}"))
         return await super()._begin(event, causal=causal)
+
+
+class LooksBehindNobody(CausalOrdering):
+    """Is told that no queue has anybody in it."""
+
+    @cached_property
+    def _ask(self) -> Ask:
+        ask = asking(self.redis)
+
+        async def told(*words: Any) -> Any:
+            return 0 if words[0] == "EXISTS" else await ask(*words)
+
+        return told
 
 
 class Waits(CausalOrdering):

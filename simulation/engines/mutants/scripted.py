@@ -648,12 +648,13 @@ BATCHES = (
     ),
     Mutant(
         name="batch-overtakes",
-        planted="begin_many grants a follower along with its leader though earlier siblings are parked",
+        planted="a follower is granted along with its leader, and begins, though earlier siblings are parked",
         scenario="batches.toml",
         convicted_by=("sibling-order",),
         edits=(
             Edit(SHARED, 'together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0', "together[leader]"),
         ),
+        ordering="LooksBehindNobody",
         host="native-batches",
         seeds=10,
     ),

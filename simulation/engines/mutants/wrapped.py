@@ -69,4 +69,13 @@ MUTANTS = (
         ordering="ClaimsThenCompletes",
         host="native-steps",
     ),
+    Mutant(
+        name="batch-looks-once",
+        planted="a batch does not look again for earlier siblings once it was granted",
+        scenario="batches.toml",
+        convicted_by=("sibling-order",),
+        seeds=10,
+        ordering="LooksBehindNobody",
+        host="native-batches",
+    ),
 )
