@@ -291,13 +291,33 @@ local function goes_along(leader, together)
   return together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0
 end
 
+-- What a drainer had in hand returns to its place among its siblings, else those who wait there would overtake it.
+local function return_to_queue(id, leader, place)
+  redis.call("ZREM", key("claims"), id)
+  redis.call("HDEL", key("claimants"), id)
+  redis.call("ZADD", key("queue:" .. leader), place, id)
+end
+
+-- Before a queue is taken over whose drainer gave no sign of life: have him return what he had in hand. Returns whether he
+-- has it still, as his lease on it lasts until the end of the millisecond.
+local function return_from_hands(leader)
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, 100)) do
+    if redis.call("HGET", key("leaders"), id) == leader then
+      if redis.call("EXISTS", key("processing:" .. id)) == 1 then return true end
+      local place = redis.call("HGET", key("places"), id)
+      if place then return_to_queue(id, leader, place) end
+    end
+  end
+  return false
+end
+
 -- Decide about an event whose leader was handled: earlier siblings that have not started go first. Every leader that is
 -- done and has a queue is among the releases, so most events ask no more than that.
 local function after_leader(e, rules, parked_behind)
   local deadline = redis.call("ZSCORE", key("releases"), e.leader)
   if not deadline then return nil end
+  local draining = tonumber(deadline) > now or return_from_hands(e.leader)
   local first = redis.call("ZRANGE", key("queue:" .. e.leader), 0, 0)[1]
-  local draining = tonumber(deadline) > now
   if not first and not draining then return nil end
   if first == e.id and (not draining or is_drained_by(e.leader, e.claim)) then
     local drain = draining and e.claim or e.token

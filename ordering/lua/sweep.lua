@@ -74,8 +74,8 @@ if redis.call("HLEN", key("places")) > redis.call("ZCARD", key("waitlist")) then
   end
 end
 
--- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on. What
--- the drainer had in hand returns to its place before that, else siblings who wait there would overtake it.
+-- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on, after
+-- what the drainer had in hand was returned to its place.
 local function is_due(set, id)
   local deadline = redis.call("ZSCORE", key(set), id)
   return deadline and tonumber(deadline) <= now
@@ -90,11 +90,7 @@ end
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, batch)) do
   local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
   local left = leader and place and redis.call("EXISTS", key("processing:" .. id)) == 0
-  if left and is_due("releases", leader) and siblings_wait(leader) then
-    redis.call("ZREM", key("claims"), id)
-    redis.call("HDEL", key("claimants"), id)
-    redis.call("ZADD", key("queue:" .. leader), place, id)
-  end
+  if left and is_due("releases", leader) and siblings_wait(leader) then return_to_queue(id, leader, place) end
 end
 
 for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now, "LIMIT", 0, batch)) do

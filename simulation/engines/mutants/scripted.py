@@ -8,6 +8,8 @@ NO_SECOND_LOOK = Edit(
     "sweep", 'if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then', "if false then"
 )
 """What a sweep does about lists that were evicted would make up for other faults, later."""
+NOTHING_IN_HAND = Edit(SHARED, "tonumber(deadline) > now or return_from_hands(e.leader)", "tonumber(deadline) > now")
+"""As does looking, before a queue is taken over, for what its last drainer had in hand."""
 
 BEGIN = (
     Mutant(
@@ -379,6 +381,13 @@ RENEW = (
 
 SWEEP = (
     Mutant(
+        name="dropped-from-hands",
+        planted="whoever takes a queue over leaves to the sweep what its last drainer had in hand",
+        scenario="ladder/f12-dropped-by-a-drainer.toml",
+        convicted_by=("sibling-order",),
+        edits=(NOTHING_IN_HAND,),
+    ),
+    Mutant(
         name="sweep-before-the-time",
         planted="an event that is parked waits from the beginning of the millisecond, and is overdue too soon",
         scenario="ladder/f11-not-before-the-lookback.toml",
@@ -480,7 +489,10 @@ SWEEP = (
         planted="what a consumer gives back when it is shut down waits for a sweep, and its siblings overtake it",
         scenario="ladder/f9-given-back-keeps-its-place.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit("fail", 'if counts ~= "1" and leader and place and', "if false and"),),
+        edits=(
+            Edit("fail", 'if counts ~= "1" and leader and place and', "if false and"),
+            NOTHING_IN_HAND,
+        ),
     ),
     Mutant(
         name="failures-counted-twice",
