@@ -7,7 +7,8 @@ effect is excused where no record of the first can have stopped it:
   if it was paused or cut off for longer than its lease before the effect, and the second holder took the lapsed lease
   but had not begun when the effect ended: it begins within a second, and until then no sink can know of it,
 - the seen marker had lived out its retention when the second handling started,
-- the store lost the marker, or the lease, by an injected fault in between.
+- the store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its
+  first holder: the lease may have been taken then.
 """
 
 from __future__ import annotations
@@ -46,11 +47,17 @@ def _repeats(told: Chronicle, event: EventStory) -> Iterator[tuple[Handling, Han
 def _excused(told: Chronicle, event: EventStory, first: Handling, second: Handling) -> bool:
     if second.start_at >= first.end_at + told.terms.retention:
         return True
-    if told.store_lost(event.name, first.start, second.start):
+    if told.store_lost(event.name, _held_since(event, first), second.start):
         return True
     if second.start < first.end:
         return False
     return unrecorded(told, first, second.start) or _taken_over(told, first, second)
+
+
+def _held_since(event: EventStory, handling: Handling) -> int:
+    """Return the index from which on the holder can have had its lease: a batch may have been granted long before."""
+    mine = (d.index for d in event.deliveries if d.consumer == handling.consumer and d.index < handling.start)
+    return max(mine, default=handling.start)
 
 
 def _taken_over(told: Chronicle, first: Handling, second: Handling) -> bool:

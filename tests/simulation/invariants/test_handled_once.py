@@ -519,6 +519,33 @@ def test_rejects_it_if_the_lost_keys_name_only_other_events():
     )
 
 
+def test_accepts_it_if_the_store_lost_the_lease_between_the_delivery_and_the_first_handling():
+    assert accepted(
+        tell("""
+        0s    delivered   a  @c1
+        50ms  store-lost
+        1s    started     a  @c1
+        4s    ended       a  @c1  outcome=ok
+        5s    started     a  @c2
+        8s    ended       a  @c2  outcome=ok
+        """)
+    )
+
+
+def test_rejects_it_if_the_loss_was_before_the_first_holder_was_given_the_event():
+    rejected(
+        tell("""
+        0s    delivered   a  @c2
+        50ms  store-lost
+        1s    delivered   a  @c1
+        1s    started     a  @c1
+        4s    ended       a  @c1  outcome=ok
+        5s    started     a  @c2
+        8s    ended       a  @c2  outcome=ok
+        """)
+    )
+
+
 def test_rejects_it_if_the_store_lost_its_data_before():
     rejected(
         tell("""
