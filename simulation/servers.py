@@ -226,12 +226,15 @@ class _LentLink(SocketLink):
         super().send(request)
 
     def close(self) -> None:
-        """Give the connection back."""
-        if self._listened:
-            self.abandon()
-        else:
-            super().send(_RESET)
-            self._idle.append(self)
+        """Give the connection back, if the server is still there."""
+        try:
+            if not self._listened:
+                super().send(_RESET)
+                self._idle.append(self)
+                return
+        except OSError:  # what has ended the server is told elsewhere
+            pass
+        self.abandon()
 
     def is_as_new(self) -> bool:
         """Whether the server has forgotten what was said on this connection, and nothing else is left to read."""

@@ -17,7 +17,8 @@ local function is_earlier(id, occurred)
 end
 
 local function has_earlier_siblings()
-  if redis.call("ZSCORE", key("releases"), e.leader) and not is_live("releases", e.leader) then return_from_hands(e.leader) end
+  local deadline = redis.call("ZSCORE", key("releases"), e.leader)
+  if deadline and tonumber(deadline) <= now then return_from_hands(e.leader) end
   local first = redis.call("ZRANGE", key("queue:" .. e.leader), 0, 0, "WITHSCORES")
   return first[1] and is_earlier(first[1], tonumber(first[2]))
     or is_live("releases", e.leader) and not is_drained_by(e.leader, e.claim)

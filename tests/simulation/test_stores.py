@@ -88,6 +88,13 @@ def test_a_connection_with_a_reply_that_nobody_has_read_is_not_lent_again(server
     assert the_connection(server.link()) != lent
 
 
+def test_a_connection_can_be_closed_when_its_server_is_gone() -> None:
+    store = ServerStore()
+    link = store.link()
+    store.close()
+    link.close()
+
+
 def test_a_script_is_sent_again_if_the_server_has_dropped_it(server: Store) -> None:
     server.begin(EPOCH)
     ask = [[b"EVAL", b"return redis.call('INCR', KEYS[1])", b"1", b"counter"]]

@@ -79,7 +79,8 @@ def test_each_fault_strikes_at_its_moment_and_nothing_differs_before(kind: str, 
 def test_the_native_engine_survives_every_point_of_a_leader_and_its_follower(kind: str, laboratory: Laboratory) -> None:
     attack = attacked(laboratory, kind)
     trials = list(strike_everywhere(attack, laboratory))
-    assert len(trials) == len(attack.points) > 5
+    least = {"reply-lost": 5, "request-lost": 5}.get(kind, 9)  # a request or its reply, or before and after each
+    assert len(trials) == len(attack.points) > least
     assert outcomes(trials) == {"survived": len(attack.points)}, [t for t in trials if t.outcome != "survived"]
 
 
