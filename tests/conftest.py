@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from simulation import Laboratory
-from simulation.servers import Store, running_server
+from simulation.stores.redis_server import Store, running_server
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,11 @@ import asyncio
 
 import redis.asyncio
 
-from simulation.distributions import Constant
-from simulation.loop import SimulatedLoop
-from simulation.network import Fate, Network, Packet
-from simulation.servers import EPOCH, Store
-from simulation.streams import Streams
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant
+from simulation.stores.redis_server import EPOCH, Store
+from simulation.world.network import Fate, Network, Packet
 
 
 def world(store: Store) -> tuple[SimulatedLoop, Network, redis.asyncio.Redis]:

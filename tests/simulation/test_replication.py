@@ -8,7 +8,7 @@ from random import Random
 import hiredis
 import pytest
 
-from simulation.servers import EPOCH, SocketLink, Store, command
+from simulation.stores.redis_server import EPOCH, SocketLink, Store, command
 
 STEP = 1_000
 """Microseconds between two writes."""

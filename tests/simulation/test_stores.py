@@ -8,10 +8,10 @@ from pathlib import Path
 import hiredis
 import pytest
 
-from simulation.ambient import Ambient
-from simulation.loop import SimulatedLoop
-from simulation.servers import EPOCH, Link, ServerStore, Store, StoreUnavailable, command, open_store
-from simulation.streams import Streams
+from simulation.kernel.ambient import Ambient
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.stores.redis_server import EPOCH, Link, ServerStore, Store, StoreUnavailable, command, open_store
 
 
 def ask(store: Store, *words: str | int) -> object:
@@ -173,7 +173,7 @@ def test_where_no_server_can_run_fakeredis_is_chosen_and_said(monkeypatch: pytes
     def nothing_bundled() -> Path:
         raise StoreUnavailable("no redis-server is bundled for plan9")
 
-    monkeypatch.setattr("simulation.servers.bundled_server", nothing_bundled)
+    monkeypatch.setattr("simulation.stores.redis_server.bundled_server", nothing_bundled)
     store, note = open_store("auto")
     assert store.name == "embedded"
     assert "no redis-server is bundled for plan9" in note
