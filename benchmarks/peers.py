@@ -44,8 +44,8 @@ from simulation import Laboratory, load
 from simulation.engines.mutants import engine as mutant
 from simulation.engines.native import NativeEngine
 from simulation.scenario.workload import Plan, publications
+from simulation.stores.bundled import running_server
 from simulation.stores.fakeredis_store import EmbeddedStore
-from simulation.stores.redis_server import running_server
 
 SCENARIO = Path(__file__).parent.parent / "scenarios" / "leader-follower.toml"
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)

@@ -83,7 +83,7 @@ def _is_users(error: Exception) -> bool:
     from simulation.history.history import MalformedHistory
     from simulation.scenario.model import BadScenario
     from simulation.search.parallel.runner_process import ClusterUnavailable
-    from simulation.stores.redis_server import StoreUnavailable
+    from simulation.stores.protocol import StoreUnavailable
 
     ours = BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | ClusterUnavailable
     return isinstance(error, ours | OSError)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from simulation.search.replay import Replay
-from simulation.stores.redis_server import Store, StoreUnavailable
+from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.world import Laboratory, Run
 
 

@@ -16,7 +16,7 @@ import redis.exceptions
 from fakeredis import FakeServer, FakeStrictRedis
 
 from simulation.stores.in_process import InProcess
-from simulation.stores.redis_server import encoded
+from simulation.stores.resp import encoded
 
 
 class EmbeddedLink:

@@ -24,7 +24,8 @@ from simulation.kernel.event_loop import Process, SimulatedLoop
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution
 from simulation.stores.faketime import QUESTIONS
-from simulation.stores.redis_server import Link, Store, StoreUnavailable, encoded
+from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.resp import encoded
 from simulation.stores.script_cache import ABOUT_SCRIPTS, EVAL, EVALSHA, Scripts
 from simulation.world.scheduling import EVERYTHING, Steps
 

@@ -29,6 +29,7 @@ from simulation.history.history import Header, History, Terms
 from simulation.invariants import Judgement, judge
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
+from simulation.kernel.epoch import EPOCH
 from simulation.kernel.event_loop import SECOND, SimulatedLoop, StandsStill
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.faults import Crash
@@ -48,7 +49,10 @@ from simulation.scenario.workload import (
     trace_publications,
     trees,
 )
-from simulation.stores.redis_server import EPOCH, RemoteStore, Store, StoreUnavailable, command, open_store
+from simulation.stores.open_store import open_store
+from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.stores.remote import RemoteStore
+from simulation.stores.resp import command
 from simulation.world.broker import Broker
 from simulation.world.consumer import Consumer, Meddler, digest, fingerprint
 from simulation.world.injection import Injector

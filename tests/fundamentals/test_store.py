@@ -4,10 +4,11 @@ import asyncio
 
 import redis.asyncio
 
+from simulation.kernel.epoch import EPOCH
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
-from simulation.stores.redis_server import EPOCH, Store
+from simulation.stores.protocol import Store
 from simulation.world.network import Fate, Network, Packet
 
 

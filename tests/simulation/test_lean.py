@@ -9,11 +9,13 @@ import pytest
 
 from simulation import Laboratory, load
 from simulation.cli import INTERNAL, USAGE, VIOLATED, main
+from simulation.kernel.epoch import EPOCH
 from simulation.search import confirmation
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.stores.lean import LeanStore, UnknownToLean
 from simulation.stores.lean.replies import ErrorReply, number, write
-from simulation.stores.redis_server import EPOCH, Link, Store, StoreUnavailable, command
+from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.resp import command
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 

@@ -9,9 +9,13 @@ import hiredis
 import pytest
 
 from simulation.kernel.ambient import Ambient
+from simulation.kernel.epoch import EPOCH
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
-from simulation.stores.redis_server import EPOCH, Link, ServerStore, Store, StoreUnavailable, command, open_store
+from simulation.stores.open_store import open_store
+from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.redis_server import ServerStore
+from simulation.stores.resp import command
 
 
 def ask(store: Store, *words: str | int) -> object:

@@ -21,7 +21,9 @@ from typing import Any
 import hiredis
 
 from simulation.stores.lean import LeanStore
-from simulation.stores.redis_server import Link, ServerStore, Store, command
+from simulation.stores.protocol import Link, Store
+from simulation.stores.redis_server import ServerStore
+from simulation.stores.resp import command
 from simulation.world.scheduling import BLIND, CHANGED, EVERYTHING, SEEN, Touched
 
 SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"})

@@ -233,7 +233,7 @@ def described(laboratory: Laboratory) -> str:
 def _portable(error: Exception) -> bytes:
     """Pickle an exception with what a traceback would say of it."""
     from simulation.engines import UnknownEngine
-    from simulation.stores.redis_server import StoreUnavailable
+    from simulation.stores.protocol import StoreUnavailable
     from simulation.world.world import EngineFailed
 
     told = "".join(traceback.format_exception(error))

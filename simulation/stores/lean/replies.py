@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import copysign, isnan, ulp
 from typing import Any
 
-from simulation.stores.redis_server import StoreUnavailable
+from simulation.stores.protocol import StoreUnavailable
 
 _REPR = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?")
 _SURE_DIGITS = 15

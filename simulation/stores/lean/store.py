@@ -8,6 +8,7 @@ from typing import Any
 
 import hiredis
 
+from simulation.kernel.epoch import EPOCH, microseconds
 from simulation.stores.in_process import InProcess
 from simulation.stores.lean.commands import COMMANDS, Words, command_of, execute, named, wrong_number
 from simulation.stores.lean.keyspace import Keyspace, is_integer
@@ -23,7 +24,6 @@ from simulation.stores.lean.replies import (
     Written,
     write,
 )
-from simulation.stores.redis_server import EPOCH, microseconds
 
 REDIS = "8.2.3"
 """The Redis whose answers are given."""

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from simulation.kernel.ambient import WORLD, Ambient, Skew
 from simulation.scenario.faults import AnyFault, Evict, Failover, Flush, OutOfMemory, Restart, ServerClock, StoreFault
-from simulation.stores.redis_server import Store, StoreUnavailable
+from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.consumer import Consumer
 from simulation.world.injection.fault_log import Book, Struck
 from simulation.world.injection.timetable import Undo

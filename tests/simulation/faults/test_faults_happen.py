@@ -9,7 +9,7 @@ import pytest
 
 from simulation import Laboratory, Run, loads
 from simulation.scenario.model import BadScenario
-from simulation.stores.redis_server import StoreUnavailable
+from simulation.stores.protocol import StoreUnavailable
 
 ONE = '[workload]\nevents = [{ name = "a" }]\n'
 TWO = '[workload]\nevents = [{ name = "a" }, { name = "b", follows = "a", at = "100ms" }]\n'

@@ -12,7 +12,7 @@ from typing import Any
 import hiredis
 
 from simulation.history.history import Entry
-from simulation.stores.redis_server import command
+from simulation.stores.resp import command
 from simulation.world.world import Laboratory, Run
 
 READING = {
