@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import judge
     from simulation.scenario.import_log import import_log
-    from simulation.scenario.model import Scenario, load, loads
+    from simulation.scenario.load import load, loads
+    from simulation.scenario.model import Scenario
     from simulation.world.world import Laboratory, Run, run
 
 _HOMES = {
@@ -27,8 +28,8 @@ _HOMES = {
     "hunt": "simulation.api",
     "import_log": "simulation.scenario.import_log",
     "judge": "simulation.invariants",
-    "load": "simulation.scenario.model",
-    "loads": "simulation.scenario.model",
+    "load": "simulation.scenario.load",
+    "loads": "simulation.scenario.load",
     "run": "simulation.world.world",
     "shrink": "simulation.api",
     "sweep": "simulation.api",

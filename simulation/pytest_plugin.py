@@ -80,7 +80,7 @@ class ScenarioFile(pytest.File):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
-        from simulation.scenario.model import BadScenario
+        from simulation.scenario.errors import BadScenario
 
         if isinstance(excinfo.value, BadScenario):
             return str(excinfo.value)
@@ -181,7 +181,7 @@ def causim_store(request: pytest.FixtureRequest) -> Laboratory:
 @pytest.fixture
 def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
     """A function that runs a scenario on the store of the session and returns the judged run."""
-    from simulation.scenario.model import load, loads
+    from simulation.scenario.load import load, loads
 
     chosen = request.config.getoption("--causim-engine")
 

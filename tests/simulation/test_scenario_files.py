@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simulation.scenario.model import BadScenario, load, loads
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.load import load, loads
 
 MINIMAL = """
 name = "x"
