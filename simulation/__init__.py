@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from simulation.scenario.import_log import import_log
     from simulation.scenario.load import load, loads
     from simulation.scenario.model import Scenario
-    from simulation.world.world import Laboratory, Run, run
+    from simulation.world.laboratory import Laboratory, run
+    from simulation.world.run import Run
 
 _HOMES = {
     "History": "simulation.history.history",
     "Hunt": "simulation.api",
-    "Laboratory": "simulation.world.world",
-    "Run": "simulation.world.world",
+    "Laboratory": "simulation.world.laboratory",
+    "Run": "simulation.world.run",
     "Scenario": "simulation.scenario.model",
     "Shrunk": "simulation.api",
     "Sweep": "simulation.api",
@@ -30,7 +31,7 @@ _HOMES = {
     "judge": "simulation.invariants",
     "load": "simulation.scenario.load",
     "loads": "simulation.scenario.load",
-    "run": "simulation.world.world",
+    "run": "simulation.world.laboratory",
     "shrink": "simulation.api",
     "sweep": "simulation.api",
 }

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.search.replay import Replay
     from simulation.search.summary import Tally
-    from simulation.world.world import Laboratory, Run
+    from simulation.world.laboratory import Laboratory
+    from simulation.world.run import Run
 
 _LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
 
@@ -59,7 +60,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _laboratory(config: pytest.Config) -> Laboratory:
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
     if _LABORATORY not in config.stash:
         config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))

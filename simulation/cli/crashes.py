@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulation.search.sweep.fault_points import Attack, Trial
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 _SHOWN = 20
 
@@ -66,7 +66,7 @@ def execute(given: argparse.Namespace) -> int:
     from simulation.engines import resolve
     from simulation.scenario.load import load
     from simulation.search.sweep.fault_points import survey
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
     scenario = load(given.path)
     engine = given.engine or scenario.engine

@@ -23,7 +23,7 @@ _COMPACT_ABOVE = 256
 """A heap with fewer cancelled timers than this is not worth rebuilding."""
 
 
-class StandsStill(Exception):
+class TimeDoesNotAdvance(Exception):
     """More callbacks at one moment than there may be: somebody tries again and again, and waits for no time."""
 
 
@@ -104,7 +104,7 @@ class VirtualTime(simpy.Environment):
             else:
                 self.stood += 1
                 if self.stood > self.patience:
-                    raise StandsStill(f"time stands still: {self.stood} callbacks at one moment")
+                    raise TimeDoesNotAdvance(f"time stands still: {self.stood} callbacks at one moment")
             self.take_turn(event)
             return
         raise EmptySchedule

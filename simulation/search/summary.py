@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from simulation.history.history import History
 from simulation.invariants import Violation
 from simulation.kernel.quantiles import quantile, rounded
-from simulation.world.world import Counts, Run
+from simulation.world.run import Counts, Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,9 @@ from simulation.scenario.model import Scenario
 from simulation.search.explore.footprints import FieldsListed, Footprints, conflict
 from simulation.search.explore.probe import scout
 from simulation.search.explore.races import Taken, reversals
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Abandoned, Bounds, Exploration, Step
-from simulation.world.world import Laboratory, Run
 
 OPTIONAL = ("time", "crash", "reply-lost")
 """Steps that may also not happen: no race can ask for them."""

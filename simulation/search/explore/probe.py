@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
 from simulation.scenario.model import Scenario
 from simulation.search.explore.schedulers import Listed
+from simulation.world.laboratory import Laboratory
 from simulation.world.scheduling import Exploration
-from simulation.world.world import Laboratory
 
 
 @dataclass(frozen=True, slots=True)

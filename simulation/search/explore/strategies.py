@@ -14,8 +14,9 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
 from simulation.search.explore.probe import Scout, scout
 from simulation.search.explore.schedulers import Priorities, Walk
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration, Oracle
-from simulation.world.world import Laboratory, Run
 
 
 @dataclass(frozen=True, slots=True)

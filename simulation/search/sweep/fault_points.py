@@ -24,10 +24,12 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.scenario.workload import IDENTITY
 from simulation.search.parallel.pool import in_parallel, own_laboratory
-from simulation.world.consumer import Meddler
 from simulation.world.injection.command_patterns import Spelling
+from simulation.world.laboratory import Laboratory
 from simulation.world.packets import Fate, Packet
-from simulation.world.world import Laboratory, Run, World
+from simulation.world.ports import HandlerHook
+from simulation.world.run import Run
+from simulation.world.world import World
 
 KINDS = ("crash", "stop", "pause", "reply-lost", "request-lost")
 """The faults that can strike at every point."""
@@ -231,16 +233,16 @@ class _Watch:
     def __init__(self, world: World) -> None:
         self._world = world
         self._spelling = Spelling(scripts_of(world.engine))
-        self._within: Meddler | None = world.meddler
+        self._within: HandlerHook | None = world.handler_hook
         self._moments: list[_Moment] = []
         self.too_late = 0
         world.network.triggers.append(self._packet)
-        world.meddler = self
+        world.handler_hook = self
 
     def _packet(self, packet: Packet, fate: Fate) -> Fate:
         spellings = [self._spelling(words) for words in packet.commands]
         named = dict.fromkeys(found for ways in spellings for found in IDENTITY.findall(ways[0]))
-        events = tuple(name for found in named if (name := self._world.name_of(found)) != found)
+        events = tuple(name for found in named if (name := self._world.ledger.name_of(found)) != found)
         self._keep(packet.consumer, spellings=spellings, executed=fate.deliver, events=events)
         return fate
 

@@ -15,7 +15,8 @@ from simulation.engines.mutants import Mutant
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.load import load
 from simulation.scenario.model import Scenario
-from simulation.world.world import Laboratory, Run
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 
 SHIPPED = Path("scenarios")
 BESIDE = Path(__file__).parents[1] / "engines" / "mutants" / "scenarios"

@@ -9,8 +9,8 @@ import pytest
 from simulation.scenario.load import load
 from simulation.scenario.model import Scenario
 from simulation.search.explore.exhaustive import Exhaustive, Progress, Reduction
+from simulation.world.laboratory import Laboratory
 from simulation.world.scheduling import Bounds
-from simulation.world.world import Laboratory
 from tests.simulation.search import small
 from tests.simulation.search.outcomes import outcome
 

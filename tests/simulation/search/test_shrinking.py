@@ -22,7 +22,7 @@ from simulation.search.shrink.passes import (
     shorter_names,
 )
 from simulation.search.shrink.shrinker import Better, NothingToShrink, Shrinker, fewer
-from simulation.world.world import Laboratory
+from simulation.world.laboratory import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 
