@@ -27,6 +27,7 @@ from simulation.stores.faketime import QUESTIONS
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.resp import encoded
 from simulation.stores.script_cache import ABOUT_SCRIPTS, EVAL, EVALSHA, Scripts
+from simulation.world.request_log import RequestLog
 from simulation.world.scheduling import EVERYTHING, Steps
 
 SUBSCRIBING = frozenset({b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE", b"UNSUBSCRIBE", b"PUNSUBSCRIBE", b"SUNSUBSCRIBE"})
@@ -135,6 +136,7 @@ class Network:
         self.refused: Callable[[StoreUnavailable], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
         self.scripts = Scripts()
+        self.requests = RequestLog()
         self.trace = trace
         self.steps = steps
         self.packets = 0
@@ -370,6 +372,7 @@ class Wire(asyncio.Transport):
         except StoreUnavailable as error:
             network.refused(error)
             return
+        network.requests.add(self.consumer, self.connection, packet.commands, reply)
         if network.steps is not None:
             network.steps.executed(packet.commands, reply)
             if network.listened_to:
