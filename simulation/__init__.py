@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import judge
     from simulation.scenario.import_log import import_log
-    from simulation.scenario.load import load, loads
-    from simulation.scenario.model import Scenario
+    from simulation.scenario.model import Scenario, load, loads
     from simulation.world.world import Laboratory, Run, run
 
 _HOMES = {
@@ -28,8 +27,8 @@ _HOMES = {
     "hunt": "simulation.api",
     "import_log": "simulation.scenario.import_log",
     "judge": "simulation.invariants",
-    "load": "simulation.scenario.load",
-    "loads": "simulation.scenario.load",
+    "load": "simulation.scenario.model",
+    "loads": "simulation.scenario.model",
     "run": "simulation.world.world",
     "shrink": "simulation.api",
     "sweep": "simulation.api",
@@ -60,4 +59,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    from causim.own_packages import what_hides
+
+    if sentence := what_hides():
+        raise ImportError(f"causim: {sentence}")
     return getattr(importlib.import_module(_HOMES[name]), name)

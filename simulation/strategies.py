@@ -26,8 +26,7 @@ from simulation.history.generator import Storyteller
 from simulation.history.history import History
 from simulation.kernel.durations import format_duration
 from simulation.scenario.faults import FAULTS, AnyFault, Evict, Failover, Fault, Flush, Restart, Trim
-from simulation.scenario.model import Scenario
-from simulation.scenario.workloads import Workload
+from simulation.scenario.model import Scenario, Workload
 
 try:
     from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The command line: `causim`, also `python -m simulation`.
+"""The command line: `causim`, also `python -m causim`.
 
 Each command is a module with `register(commands)` and `execute(arguments)`; what is heavy to import is imported when
 a command runs. Exit codes are pytest's: 0 holds, 1 violated, 2 interrupted, 3 an error of ours, 4 bad usage or a bad
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _is_users(error: Exception) -> bool:
     from simulation.engines import UnknownEngine
     from simulation.history.history import MalformedHistory
-    from simulation.scenario.errors import BadScenario
+    from simulation.scenario.model import BadScenario
     from simulation.search.parallel.runner_process import ClusterUnavailable
     from simulation.stores.protocol import StoreUnavailable
 

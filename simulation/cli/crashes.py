@@ -64,7 +64,7 @@ class _Found:
 def execute(given: argparse.Namespace) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
     from simulation.engines import resolve
-    from simulation.scenario.load import load
+    from simulation.scenario.model import load
     from simulation.search.sweep.fault_points import survey
     from simulation.world.world import Laboratory
 

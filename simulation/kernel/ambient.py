@@ -21,8 +21,7 @@ from typing import Any, Self
 
 import time_machine
 
-from simulation.kernel.event_loop import SimulatedLoop
-from simulation.kernel.process import current_process
+from simulation.kernel.event_loop import SimulatedLoop, current_process
 from simulation.kernel.random_streams import Streams
 
 _random: Any = random

@@ -23,8 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simulation.scenario.errors import BadScenario
-from simulation.scenario.model import Scenario, parse
+from simulation.scenario.model import BadScenario, Scenario, parse
 from simulation.search.explore.probe import scout
 from simulation.search.explore.schedulers import Listed
 from simulation.world.scheduling import Bounds, Exploration

@@ -16,8 +16,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from simulation.history.history import History
-from simulation.kernel.event_loop import SimulatedLoop
-from simulation.kernel.process import Process
+from simulation.kernel.event_loop import Process, SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Broker as Settings
 from simulation.scenario.workload import Publication

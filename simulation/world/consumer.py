@@ -21,9 +21,7 @@ from redis.asyncio import ConnectionPool
 
 from simulation.engines import Engine, EngineContext, decoder
 from simulation.history.history import History
-from simulation.kernel.environment import SECOND
-from simulation.kernel.event_loop import SimulatedLoop
-from simulation.kernel.process import Process
+from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker, Delivery

@@ -29,13 +29,11 @@ from simulation.history.history import Header, History, Terms
 from simulation.invariants import Judgement, judge
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
-from simulation.kernel.environment import SECOND, StandsStill
 from simulation.kernel.epoch import EPOCH
-from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.event_loop import SECOND, SimulatedLoop, StandsStill
 from simulation.kernel.random_streams import Streams
-from simulation.scenario.errors import BadScenario
 from simulation.scenario.faults import Crash
-from simulation.scenario.model import Scenario
+from simulation.scenario.model import BadScenario, Scenario
 from simulation.scenario.swarm import draw
 from simulation.scenario.workload import (
     BadTrace,

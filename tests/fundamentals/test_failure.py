@@ -2,9 +2,7 @@
 
 import asyncio
 
-from simulation.kernel.environment import SECOND
-from simulation.kernel.event_loop import SimulatedLoop
-from simulation.kernel.process import Process
+from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
 
 
 def test_a_crashed_process_runs_no_finally() -> None:

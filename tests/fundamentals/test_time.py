@@ -2,8 +2,7 @@
 
 import asyncio
 
-from simulation.kernel.environment import SECOND
-from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.event_loop import SECOND, SimulatedLoop
 
 
 def test_a_day_of_sleep_passes_at_once() -> None:

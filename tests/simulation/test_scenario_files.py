@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.scenario.errors import BadScenario
-from simulation.scenario.load import load, loads
+from simulation.scenario.model import BadScenario, load, loads
 
 MINIMAL = """
 name = "x"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hashlib import sha1
 
-from simulation.scenario.load import loads
+from simulation.scenario.model import loads
 from simulation.stores.script_cache import UNKNOWN, Scripts
 from simulation.world.world import Laboratory
 

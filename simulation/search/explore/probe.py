@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
 from simulation.scenario.model import Scenario
 from simulation.search.explore.schedulers import Listed
-from simulation.world.scheduling import Exploration
+from simulation.world.scheduling import CHANGED, EVERYTHING, Exploration, Touched
 from simulation.world.world import Laboratory
 
 

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from simulation.kernel.random_streams import Streams
-from simulation.scenario.errors import BadScenario
-from simulation.scenario.model import Scenario
+from simulation.scenario.model import BadScenario, Scenario
 from simulation.search.parallel.runner_process import (
     BenchDied,
     ClusterUnavailable,

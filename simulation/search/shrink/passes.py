@@ -13,9 +13,7 @@ from typing import Any
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
-from simulation.scenario.errors import BadScenario
-from simulation.scenario.model import Scenario, parse
-from simulation.scenario.workloads import EventsWorkload, PlannedEvent
+from simulation.scenario.model import BadScenario, EventsWorkload, PlannedEvent, Scenario, parse
 from simulation.world.world import workload
 
 Simplify = Callable[[Scenario], Iterator[Scenario]]

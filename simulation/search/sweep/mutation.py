@@ -12,9 +12,7 @@ from pathlib import Path
 
 from simulation.engines import MUTANT
 from simulation.engines.mutants import Mutant
-from simulation.scenario.errors import BadScenario
-from simulation.scenario.load import load
-from simulation.scenario.model import Scenario
+from simulation.scenario.model import BadScenario, Scenario, load
 from simulation.world.world import Laboratory, Run
 
 SHIPPED = Path("scenarios")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SECOND
 from simulation.scenario.faults import HandlerCancelled, HandlerFault, HandlerRaises, HandlerSlow
 from simulation.world.consumer import HANDLER_CANCELLED, HandlerFailed
 from simulation.world.injection.fault_log import Book

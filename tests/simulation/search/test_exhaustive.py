@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulation.scenario.load import load
-from simulation.scenario.model import Scenario
+from simulation.scenario.model import Scenario, load
 from simulation.search.explore.exhaustive import Exhaustive, Progress, Reduction
 from simulation.world.scheduling import Bounds
 from simulation.world.world import Laboratory

@@ -8,8 +8,7 @@ import pytest
 import tomli_w
 
 from simulation.cli import main
-from simulation.scenario.load import load, loads
-from simulation.scenario.model import Scenario
+from simulation.scenario.model import Scenario, load, loads
 from simulation.search.replay import BadReplay, Replay, load_replay, trimmed
 from simulation.search.shrink.passes import (
     fewer_consumers,
