@@ -123,6 +123,7 @@ class Wire(asyncio.Transport):
         except StoreUnavailable as error:
             network.refused(error)
             return
+        network.requests.add(self.consumer, self.connection, packet.commands, reply)
         self._carrier.executed(packet.commands, reply, pushed=network.listened_to)
         if fate.then is not None:
             fate.then()

@@ -9,6 +9,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.script_cache import Scripts
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
+from simulation.world.request_log import RequestLog
 
 
 class Listener(Protocol):
@@ -35,6 +36,7 @@ class Medium:
         self.refused: Callable[[StoreUnavailable], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
         self.scripts = Scripts()
+        self.requests = RequestLog()
         self.packets = 0
         self.commands = 0
         self._listening: list[Listener] = []

@@ -8,6 +8,7 @@ from typing import Any
 from simulation.history.history import History
 from simulation.invariants import Judgement, judge
 from simulation.scenario.model import Scenario
+from simulation.world.request_log import RequestLog
 from simulation.world.scheduling import Steps
 
 
@@ -35,10 +36,14 @@ class Run:
         counts: Counts,
         silent: tuple[str, ...],
         steps: Steps | None = None,
+        *,
+        requests: RequestLog | None = None,
     ) -> None:
         self.scenario = scenario
         self.steps = steps
         """What was chosen, if the run was explored."""
+        self.requests = requests or RequestLog()
+        """What each consumer asked of Redis, and the shapes of the answers."""
         self.history = history
         self.counts = counts
         self.silent_faults = silent

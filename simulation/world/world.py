@@ -206,7 +206,8 @@ class World:
         if self._failure is not None:
             raise EngineFailed(f"{type(self._failure).__name__}: {self._failure}") from self._failure
         counts = Counts(*self.quiescence.spent, self._published, self.loop.now)
-        return Run(self.scenario, history, counts, self.injector.log.silent, self.steps)
+        silent = self.injector.log.silent
+        return Run(self.scenario, history, counts, silent, self.steps, requests=self.network.requests)
 
     def _begin(self) -> None:
         if self.steps is not None and self.steps.exploration.scripts:
