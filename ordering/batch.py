@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from redis.exceptions import RedisError
 
-from ordering.causal import CausalOrdering
-from ordering.drain import Drain, Handler
+from ordering.drain import Drain
 from ordering.leases import Grant, current_grant
+from ordering.requests import Handler, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
 from ordering.terms import digest_of, id_of, leader_of, order_of, rules_of
@@ -30,7 +30,7 @@ MOST = 10_000
 """How many events one request decides about: a script that runs for longer would keep all others waiting."""
 
 
-async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+async def handle_batch(ordering: Requests, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
     """Handle many events, and what they release; return what became of each, in the order given.
 
     Args:
@@ -47,11 +47,11 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
     return outcomes
 
 
-async def _handle_part(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+async def _handle_part(ordering: Requests, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     order = _leaders_first(events)
     for event in events:
-        ordering._forget_cohort(event)
+        ordering._forget_claim_group(event)
     asked = [ordering._asked(events[i], ordering._token()) for i in order]
     replies = await ordering._call("begin_many", *rules_of(ordering.policy), *chain.from_iterable(asked))
     grants: list[tuple[int, Grant]] = []
@@ -79,7 +79,7 @@ class _Work:
     handled, elsewhere, and may be the elder ones. If so, what was handled is recorded, as if the batch ended there.
     """
 
-    def __init__(self, ordering: CausalOrdering, handler: Handler, outcomes: dict[int, Outcome]) -> None:
+    def __init__(self, ordering: Requests, handler: Handler, outcomes: dict[int, Outcome]) -> None:
         self._ordering = ordering
         self._handler = handler
         self._outcomes = outcomes
@@ -95,7 +95,7 @@ class _Work:
     async def run(self, grants: Sequence[tuple[int, Grant]]) -> None:
         """Handle and record everything."""
         self._held |= {grant.identity: grant for _, grant in grants}
-        keeper = self._ordering._keeper(self._held.values(), self.queues)
+        renewer = self._ordering._renewer(self._held.values(), self.queues)
         try:
             for level in _levels(grants):
                 if self._done and await self._others_wait(level):
@@ -109,7 +109,7 @@ class _Work:
                 await self._ordering._fail(grant, counts=False)
             raise
         finally:
-            keeper.stop()
+            renewer.stop()
         await self._record()
 
     async def _others_wait(self, level: Sequence[tuple[int, Grant]]) -> bool:
@@ -164,7 +164,7 @@ class _Work:
             del self._held[grant.identity]
 
 
-async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool:
+async def _one(ordering: Requests, handler: Handler, grant: Grant) -> bool:
     grant.handed = True
     before = current_grant.set(grant)
     try:

@@ -5,31 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from ordering.leases import Grant
+from ordering.requests import Handler, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
 from ordering.terms import milliseconds
-
-if TYPE_CHECKING:
-    from ordering.causal import CausalOrdering
-
-
-class Handler(Protocol):
-    """What handles an event; it may enter `preceding_event_confirmed` itself or not."""
-
-    def __call__(self, event: Any, depth: int = 0) -> Awaitable[Any]:
-        """Handle the event."""
-        ...
 
 
 class Drain:
     """Goes through what an event has released: depth first, siblings in the order they occurred, without recursion."""
 
-    def __init__(
-        self, ordering: CausalOrdering, handler: Handler, depth: int, queues: Iterable[tuple[str, str]]
-    ) -> None:
+    def __init__(self, ordering: Requests, handler: Handler, depth: int, queues: Iterable[tuple[str, str]]) -> None:
         self._ordering = ordering
         self._handler = handler
         self._stack = [(leader, token, depth) for leader, token in queues]
@@ -48,7 +36,7 @@ class Drain:
                 grant, level = await self._handle(grant, level)
         except BaseException:
             for leader, _, _ in self._stack:
-                await self._ordering._abandon(leader)
+                await self._ordering._release_queue(leader)
             raise
 
     async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
@@ -120,10 +108,10 @@ class Drain:
         if leader == completed:
             self._stack.append((leader, token, level + 1))
         if word == "missing":
-            ordering._lament(identity)
+            ordering._log_missing_payload(identity)
             return None
         event = ordering._parse(identity, rest[2])
         if event is None:
             await ordering._call("unpark", identity)
             return None
-        return Grant(event, identity, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]
+        return Grant(event, identity, token, int(rest[1]), ordering._state, handed=True), self._stack[-1][2]

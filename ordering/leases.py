@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Desk:
+class ProcessState:
     """What one process remembers of its own attempts, for one scope."""
 
     held: dict[str, Grant] = field(default_factory=dict)
@@ -29,12 +29,12 @@ class Desk:
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on the queues of leaders."""
-    cohorts: dict[str, Cohort] = field(default_factory=dict)
+    claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
     """With which others an event was claimed by a completion, by event."""
 
 
 @dataclass(slots=True)
-class Cohort:
+class ClaimGroup:
     """Followers that were claimed together, when their leader was completed."""
 
     leader: str
@@ -52,7 +52,7 @@ class Grant:
     """The event's id, as text."""
     token: str
     fence: int
-    desk: Desk
+    state: ProcessState
     claim: str = ""
     """The token of the claim under which the lease was taken, if there was one."""
     lost: bool = False
@@ -62,14 +62,14 @@ class Grant:
     """Whether the handler was called with the event and may still enter the engine for it, once."""
 
 
-_desks: WeakKeyDictionary[Any, dict[str, Desk]] = WeakKeyDictionary()
+_states: WeakKeyDictionary[Any, dict[str, ProcessState]] = WeakKeyDictionary()
 current_grant: ContextVar[Grant | None] = ContextVar("current_grant", default=None)
 
 
-def desk_of(redis: Any, scope: str) -> Desk:
+def state_of(redis: Any, scope: str) -> ProcessState:
     """Return what this process remembers for a client and a scope."""
-    desks = _desks.setdefault(redis, {})
-    return desks.get(scope) or desks.setdefault(scope, Desk())
+    states = _states.setdefault(redis, {})
+    return states.get(scope) or states.setdefault(scope, ProcessState())
 
 
 def fencing_token() -> int | None:
@@ -82,7 +82,7 @@ Renew = Callable[[Grant], Awaitable[bool]]
 """Prolongs a lease; returns False if it is somebody else's by now."""
 
 
-class Keeper:
+class LeaseRenewer:
     """Prolongs leases for as long as somebody works under them: three times within a lease."""
 
     def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
@@ -118,22 +118,22 @@ class Work:
     An async context manager of its own, and no generator: events enter it one by one.
     """
 
-    def __init__(self, grant: Grant, keeper: Keeper, give_back: Callable[[bool], Awaitable[object]]) -> None:
+    def __init__(self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[bool], Awaitable[object]]) -> None:
         self._grant = grant
-        self._keeper = keeper
+        self._renewer = renewer
         self._give_back = give_back
 
     async def __aenter__(self) -> None:
         grant = self._grant
         self._before = current_grant.set(grant)
-        grant.desk.active[grant.identity] = grant.token
+        grant.state.active[grant.identity] = grant.token
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         grant = self._grant
-        self._keeper.stop()
+        self._renewer.stop()
         try:
             if error is not None:
-                grant.desk.active.pop(grant.identity, None)
+                grant.state.active.pop(grant.identity, None)
                 if not grant.parked:
                     await self._give_back(isinstance(error, Exception))
         finally:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
-from ordering.drain import Handler
+from ordering.requests import Handler
 from ordering.terms import leader_of, order_of
 
 logger = logging.getLogger(__name__)

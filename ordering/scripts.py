@@ -7,7 +7,7 @@ when a client library retries on its own; each script gives the same token the s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
@@ -16,7 +16,10 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from ordering.lines import Ask, Word
+from ordering.sending import Word
+
+Ask = Callable[..., Awaitable[Any]]
+"""Sends one command, given as its words, and returns the reply."""
 
 _STEP = re.compile(r"^local function (\w+)", re.MULTILINE)
 _HEADER = re.compile(r"^-- (keys|args|returns): (.*)$", re.MULTILINE)
@@ -84,4 +87,4 @@ def words(reply: Sequence[Any]) -> list[str]:
 
 def text(value: Any) -> str:
     """Return one part of a reply as text."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else str(value)
