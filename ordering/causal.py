@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from ordering.batch import handle_batch
 from ordering.drain import Drain
 from ordering.leases import Grant, current_grant
-from ordering.requests import Handler, Requests
+from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import text, words
 from ordering.shielding import brought_to_its_end
 from ordering.terms import (
@@ -118,7 +119,7 @@ class CausalOrdering(Requests):
             if claim_group and not claim_group.left
             else self._came_along(event)
         )
-        reply = words(await brought_to_its_end(partial(self._complete, grant, queues)))
+        reply = words(await brought_to_its_end(partial(self._complete, grant, queues), self._lease_s))
         if reply[0] == "lost":
             raise self.errors.lost(event)
         ids = await self._claim(id_of(event))
@@ -239,9 +240,8 @@ class CausalOrdering(Requests):
         try:
             async with self._working(grant, queues):
                 yield
-        except BaseException:
-            for leader, _ in queues:
-                await self._release_queue(leader)
+        except BaseException as error:
+            await self._release_queues((leader for leader, _ in queues), error)
             raise
         await Drain(self, handler, depth, queues).run(grant)
 
@@ -264,10 +264,8 @@ class CausalOrdering(Requests):
                 await Drain(self, handler, depth, [(leader_of(event), token)]).run(None)
         raise self.errors.early(event)
 
-    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Any]:
+    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
         """Handle many events at once; see `ordering.batch`."""
-        from ordering.batch import handle_batch
-
-        return list(await handle_batch(self, handler, events))
+        return await handle_batch(self, handler, events)
 
     # -- leases ----------------------------------------------------------------------------------------------

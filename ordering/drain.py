@@ -34,9 +34,8 @@ class Drain:
             grant, level = await self._after(first, self._depth) if first else await self._next()
             while grant is not None:
                 grant, level = await self._handle(grant, level)
-        except BaseException:
-            for leader, _, _ in self._stack:
-                await self._ordering._release_queue(leader)
+        except BaseException as error:
+            await self._ordering._release_queues((leader for leader, _, _ in self._stack), error)
             raise
 
     async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
@@ -94,7 +93,7 @@ class Drain:
             if reply[0] != "lost" and (taken := await self._take(reply, token, completed, level)):
                 await self._ordering._fail(taken[0], counts=False)
 
-        return words(await brought_to_its_end(ask, give_back))
+        return words(await brought_to_its_end(ask, self._ordering._lease_s, give_back))
 
     async def _take(self, reply: list[str], token: str, completed: str, level: int) -> tuple[Grant, int] | None:
         """Read what was handed out, and keep the stack to the queues that are unfinished."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+import math
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,8 @@ class Grant:
     state: ProcessState
     claim: str = ""
     """The token of the claim under which the lease was taken, if there was one."""
+    proven_until: float = math.inf
+    """Until when the lease lasts at least, in the loop's time: counted from when its last renewal was sent."""
     lost: bool = False
     parked: bool = False
     """Whether the event was parked while its holder worked: there is nothing to give back any more."""
@@ -78,8 +81,8 @@ def fencing_token() -> int | None:
     return grant.fence if grant else None
 
 
-Renew = Callable[[Grant], Awaitable[bool]]
-"""Prolongs a lease; returns False if it is somebody else's by now."""
+Renew = Callable[[Sequence[Grant]], Awaitable[None]]
+"""Prolongs leases, and notes of each whether it is lost, or until when it is proven."""
 
 
 class LeaseRenewer:
@@ -97,13 +100,19 @@ class LeaseRenewer:
         self._task = self._loop.create_task(self._keep())
 
     async def _keep(self) -> None:
-        for grant in tuple(self._grants):  # a batch takes those away that are done
-            try:
-                grant.lost = not await self._renew(grant)
-            except Exception as error:
-                logger.warning("The lease on event %s could not be renewed: %r; trying again", grant.event.id, error)
+        await self.renew()
         if not all(grant.lost for grant in self._grants):
             self._timer = self._loop.call_later(self._interval, self._start)
+
+    async def renew(self) -> None:
+        """Prolong all leases that are not lost, now."""
+        held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
+        try:
+            await self._renew(held)
+        except Exception as error:
+            names = ", ".join(grant.identity for grant in held[:3])
+            more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+            logger.warning("The lease on event %s%s could not be renewed: %r; trying again", names, more, error)
 
     def stop(self) -> None:
         """Prolong nothing any more."""
@@ -118,7 +127,9 @@ class Work:
     An async context manager of its own, and no generator: events enter it one by one.
     """
 
-    def __init__(self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[bool], Awaitable[object]]) -> None:
+    def __init__(
+        self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[BaseException], Awaitable[object]]
+    ) -> None:
         self._grant = grant
         self._renewer = renewer
         self._give_back = give_back
@@ -135,6 +146,6 @@ class Work:
             if error is not None:
                 grant.state.active.pop(grant.identity, None)
                 if not grant.parked:
-                    await self._give_back(isinstance(error, Exception))
+                    await self._give_back(error)
         finally:
             current_grant.reset(self._before)

@@ -6,12 +6,14 @@ the order in which a consumer asks: that is for `causal.py`, `batch.py` and `dra
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol
+from itertools import chain
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ordering.errors import (
     EventAlreadySeen,
@@ -25,7 +27,7 @@ from ordering.leases import ClaimGroup, Grant, LeaseRenewer, ProcessState, Work,
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
 from ordering.sending import Word, send
-from ordering.shielding import REFUSALS, asked_until_answered, brought_to_its_end, passes
+from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_moving, passes
 from ordering.terms import digest_of, id_of, leader_of, microseconds, milliseconds, occurred_at, rules_of
 from ordering.tokens import unique_token
 
@@ -33,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
+Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
+"""What became of an event. `handled`, `parked` and `seen` are to be acknowledged; others are to be offered again."""
+MAX_SLICE = 1_000
+"""Events that one script decides about, completes or renews: others wait in the few milliseconds that it takes."""
 _UNRECORDED = (
     "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
     "See to it that Redis takes writes, and that the effect is one that may be repeated"
@@ -117,8 +123,36 @@ class Requests:
         """Return the reply to one command of the user's client, its text as bytes."""
         return await send(self.redis, str(words[0]), *words[1:])
 
-    async def _call(self, name: str, *args: Word) -> Any:
-        return await call(self._ask, self.scripts(name), self._key("waitlist"), *args)
+    async def _call_sliced(
+        self, name: str, head: Sequence[Word], slices: Sequence[Iterable[Word]], *, once: bool = False
+    ) -> list[Any]:
+        """Run a script that answers for many events, once for each slice of them, all in one round trip."""
+        if len(slices) == 1:
+            return list(await self._call(name, *head, *slices[0], once=once))
+        calls = (self._call(name, *head, *part, once=once) for part in slices)
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+        answers: list[Any] = []
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+            answers += reply
+        return answers
+
+    @property
+    def _lease_s(self) -> float:
+        """The lease, in seconds: after a cancellation, nothing takes longer."""
+        return self.policy.lease.total_seconds()
+
+    async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
+        """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
+        ask = partial(call, self._ask, self.scripts(name), self._key("waitlist"), *args)
+        try:
+            return await ask()
+        except REFUSALS as refusal:
+            if once or not is_moving(refusal):
+                raise
+        # Nothing was written: a script looks at every key that it may write before it writes any.
+        return await asked_until_answered(ask, self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
         """Claim the followers of an event that was handled, and return their ids."""
@@ -145,18 +179,19 @@ class Requests:
         active = self._state.active
         if active and id_of(event) in active:
             return "held", None
-        asked = self._asked(event, self._token())
+        asked, sent = self._asked(event, self._token()), self._now()
         ask = partial(self._call, "begin", *rules_of(self.policy), *asked, "causal" if causal else "alone")
 
         async def give_back(reply: Any) -> None:
-            grant = self._answered(event, asked, words(reply))[1]
+            grant = self._answered(event, asked, words(reply), sent)[1]
             queues = self._came_along(event)
             if grant is not None:
                 await self._fail(grant, counts=False)
             for leader, _ in queues:
                 await self._release_queue(leader)
 
-        return self._answered(event, asked, words(await brought_to_its_end(ask, give_back)))
+        reply = words(await brought_to_its_end(ask, self._lease_s, give_back))
+        return self._answered(event, asked, reply, sent)
 
     def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> Asked:
         identity, leader, state = id_of(event), leader_of(event), self._state
@@ -173,12 +208,14 @@ class Requests:
             event.model_dump_json() if leader else "",
         )
 
-    def _answered(self, event: Any, asked: Asked, reply: list[str]) -> tuple[str, Grant | None]:
+    def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
+        """Read the answer to a request that was sent at a time of the loop."""
         if reply[0] != "granted":
             return " ".join(reply), None
         if len(reply) == 3:
             self._state.queues[asked.leader] = reply[2]
-        return "granted", Grant(event, asked.identity, asked.token, int(reply[1]), self._state, asked.claim)
+        fence, until = int(reply[1]), sent + self._lease_s
+        return "granted", Grant(event, asked.identity, asked.token, fence, self._state, asked.claim, until)
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -192,17 +229,51 @@ class Requests:
         return ((leader, token),) if token else ()
 
     def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
-        return Work(grant, self._renewer((grant,), queues), lambda counts: self._fail(grant, counts=counts))
+
+        async def give_back(error: BaseException) -> None:
+            async with bounded(error, self._lease_s):
+                await self._fail(grant, counts=isinstance(error, Exception))
+
+        return Work(grant, self._renewer((grant,), queues), give_back)
 
     def _renewer(self, grants: Collection[Grant], queues: Sequence[tuple[str, str]] = ()) -> LeaseRenewer:
-        lease = self.policy.lease
+        async def renew(held: Sequence[Grant]) -> None:
+            await self._renew(held, queues)  # a batch claims more queues as it goes on
 
-        async def renew(grant: Grant) -> bool:
-            names = [word for pair in queues for word in pair]  # a batch claims more of them as it goes on
-            reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), grant.claim, *names)
-            return words(reply)[0] == "renewed"
+        return LeaseRenewer(grants, renew, self._lease_s / 3)
 
-        return LeaseRenewer(grants, renew, lease.total_seconds() / 3)
+    async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
+        """Prolong leases in one round trip, and the claims on queues; note which leases are lost."""
+        sent, lease = self._now(), milliseconds(self.policy.lease)
+        names = [word for pair in queues for word in pair]
+        if len(grants) == 1:
+            (one,) = grants
+            reply = words(await self._call("renew", one.identity, one.token, lease, one.claim, *names))
+            self._note_renewal(one, sent, reply[0] == "renewed")
+            return
+        slices = [grants[i : i + MAX_SLICE] for i in range(0, len(grants), MAX_SLICE)]
+        requests = []
+        for part in slices:
+            fields = chain.from_iterable((grant.identity, grant.token, grant.claim) for grant in part)
+            requests.append(self._call("renew_many", lease, len(names) // 2, *names, *fields))
+            names = []  # the first slice prolongs the claims on queues
+        replies = await asyncio.gather(*requests, return_exceptions=True)
+        for part, answers in zip(slices, replies, strict=True):
+            if not isinstance(answers, BaseException):
+                for grant, answer in zip(part, words(answers), strict=True):
+                    self._note_renewal(grant, sent, answer == "1")
+        for answers in replies:
+            if isinstance(answers, BaseException):
+                raise answers
+
+    def _note_renewal(self, grant: Grant, sent: float, renewed: bool) -> None:
+        grant.lost = not renewed
+        if renewed:
+            grant.proven_until = sent + self._lease_s
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     async def _fail(self, grant: Grant, *, counts: bool) -> str:
         """Give an event back. If Redis refuses that, its lease runs out by itself: no reason to hide what failed."""
@@ -225,6 +296,12 @@ class Requests:
             )
         return reply[0]
 
+    async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:
+        """Leave queues to the next sweep, because of an error."""
+        async with bounded(error, self._lease_s):
+            for leader in leaders:
+                await self._release_queue(leader)
+
     async def _release_queue(self, leader: str) -> None:
         """Leave a queue to the next sweep. If Redis refuses that, it is left to the first one after a lease."""
         try:
@@ -237,15 +314,16 @@ class Requests:
         identity = grant.identity
         leader, drain = queues[-1] if queues else ("", "")
         event = (identity, grant.token, digest_of(identity), leader, drain, following)
-        ask = partial(self._call, "complete", *rules_of(self.policy), *event)
+        ask = partial(self._call, "complete", *rules_of(self.policy), *event, once=True)
         try:
             return await self._record((grant,), ask, queues)
         finally:
             self._state.active.pop(identity, None)
 
     async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
-        """Return the answer to a completion. While Redis refuses it, keep the leases and ask again: for a lease's time.
+        """Return the answer to a completion that asks once. While Redis refuses it, ask again for a lease's time.
 
+        The leases are kept meanwhile.
         Whatever is not recorded is done once more. Whoever loses a lease meanwhile learns it from the answer.
         """
         try:
@@ -258,7 +336,7 @@ class Requests:
                 self._log(logging.WARNING, grant.event, message, refusal)
         renewer = self._renewer(grants, queues)
         try:
-            return await asked_until_answered(ask, self.policy.lease.total_seconds())
+            return await asked_until_answered(ask, self._lease_s)
         except REFUSALS as refusal:
             for grant in grants:
                 self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, refusal)

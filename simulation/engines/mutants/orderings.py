@@ -22,7 +22,7 @@ from ordering.terms import id_of, leader_of, milliseconds
 class LocalClock(CausalOrdering):
     """Tells its scripts the time."""
 
-    async def _call(self, name: str, *args: str | int | bytes) -> Any:
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
         verb = self.scripts(name)
         return await self.redis.eval(verb.text, 1, self._key("waitlist"), *args, time.time_ns() // 1000)
 
