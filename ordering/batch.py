@@ -164,9 +164,8 @@ class _Work:
     async def _handle(self, i: int, grant: Grant, renewer: LeaseRenewer) -> None:
         leader = leader_of(grant.event)
         outcome: Outcome = "failed"
-        if not await self._is_held(grant, renewer):
+        if not await self._ordering._may_begin(grant, renewer.renew):
             outcome = "lost"
-            self._ordering._log(logging.ERROR, grant.event, "was not begun: its lease was lost before its turn came")
             self._doubtful.add(grant.identity)
         elif leader in self._failed:  # it was granted on the strength of its leader
             await self._ordering._fail(grant, counts=False)
@@ -180,13 +179,6 @@ class _Work:
             self._failed.add(grant.identity)
         self._outcomes[i] = outcome
         self._let_go(grant)
-
-    async def _is_held(self, grant: Grant, renewer: LeaseRenewer) -> bool:
-        """Return whether a handler may begin; handlers that never let the loop turn leave no renewal its turn."""
-        now, lease_s = self._ordering._now(), self._ordering._lease_s
-        if not grant.lost and grant.proven_until - lease_s / 3 <= now < grant.proven_until:
-            await renewer.renew()
-        return not grant.lost and self._ordering._now() < grant.proven_until
 
     def _let_go(self, grant: Grant) -> None:
         del self._held[grant.identity]

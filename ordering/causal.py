@@ -7,7 +7,7 @@ completes the event, and has `drain.py` go on with what the event has released. 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from ordering.leases import Grant, current_grant
 from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import text, words
 from ordering.shielding import brought_to_its_end
+from ordering.stream import READ_AHEAD, Report, handle_stream
 from ordering.terms import (
     digest_of,
     id_of,
@@ -267,5 +268,16 @@ class CausalOrdering(Requests):
     async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
         """Handle many events at once; see `ordering.batch`."""
         return await handle_batch(self, handler, events)
+
+    async def handle_stream(
+        self,
+        handler: Handler,
+        events: AsyncIterable[Any] | Iterable[Any],
+        report: Report,
+        *,
+        read_ahead: int = READ_AHEAD,
+    ) -> None:
+        """Handle the events of a stream one by one, in one round trip each; see `ordering.stream`."""
+        await handle_stream(self, handler, events, report, read_ahead)
 
     # -- leases ----------------------------------------------------------------------------------------------

@@ -271,6 +271,18 @@ class Requests:
         if renewed:
             grant.proven_until = sent + self._lease_s
 
+    async def _may_begin(self, grant: Grant, renew: Callable[[], Awaitable[None]]) -> bool:
+        """Return whether a handler may begin: its lease is not lost, and has not lapsed by this process's clock.
+
+        Where that is near, because the loop had no turn to prolong it, it is prolonged now.
+        """
+        if not grant.lost and grant.proven_until - self._lease_s / 3 <= self._now() < grant.proven_until:
+            await renew()
+        if not grant.lost and self._now() < grant.proven_until:
+            return True
+        self._log(logging.ERROR, grant.event, "was not begun: its lease was lost before its turn came")
+        return False
+
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
@@ -309,12 +321,19 @@ class Requests:
         except REFUSALS as refusal:
             logger.warning("The queue of event %s of scope %r rests for a lease: %s", leader, self.scope, refusal)
 
-    async def _complete(self, grant: Grant, queues: Queues = (), following: str = "") -> Any:
-        """Record that an event was handled; take the next one under the token `following`, if there is such a token."""
+    async def _complete(
+        self, grant: Grant, queues: Queues = (), following: str = "", offered: Sequence[Asked] | None = None
+    ) -> Any:
+        """Record that an event was handled; take the next one under the token `following`, if there is such a token.
+
+        If events are offered, and nothing else is left to go on with, the first of them that may be handled is begun.
+        """
         identity = grant.identity
         leader, drain = queues[-1] if queues else ("", "")
         event = (identity, grant.token, digest_of(identity), leader, drain, following)
-        ask = partial(self._call, "complete", *rules_of(self.policy), *event, once=True)
+        name = "complete" if offered is None else "complete_and_begin"
+        more = chain.from_iterable(offered or ())
+        ask = partial(self._call, name, *rules_of(self.policy), *event, *more, once=True)
         try:
             return await self._record((grant,), ask, queues)
         finally:

@@ -22,7 +22,7 @@ Ask = Callable[..., Awaitable[Any]]
 """Sends one command, given as its words, and returns the reply."""
 
 _STEP = re.compile(r"^local function (\w+)", re.MULTILINE)
-_HEADER = re.compile(r"^-- (keys|args|returns): (.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (keys|args|returns|runs): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,14 @@ def source(name: str) -> str:
     return (files("ordering") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def assemble(name: str, shared: str, own: str) -> Script:
-    """Return the script that is made of what all scripts share and what is its own."""
+def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = source) -> Script:
+    """Return the script that is made of what all scripts share and what is its own.
+
+    A script that `runs` another has it in front as a function of that name, which reads the same arguments.
+    """
     header: dict[str, str] = dict(_HEADER.findall(own))
+    if other := header.get("runs"):
+        own = f"local function {other}()\n{find(other)}end\n{own}"
     text = _with_what_it_needs(own, shared)
     returns = header["returns"]
     words = () if returns.startswith("{") else (choice.split()[0] for choice in returns.split("|"))
