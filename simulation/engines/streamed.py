@@ -56,7 +56,8 @@ class StreamEngine(NativeEngine):
         self._driven = True
         ended = "the stream was cancelled"
         try:
-            await self._ordering.handle_stream(self._handler, self._events(), self._report)
+            while self._arrived:  # some may have come when the stream had ended, and its driver had not
+                await self._ordering.handle_stream(self._handler, self._events(), self._report)
         except Exception as error:
             ended = repr(error)
         finally:
