@@ -37,9 +37,11 @@ Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
-REFUSALS = (RedisError, RedisClusterException, OSError)
+REFUSALS = (RedisError, RedisClusterException, OSError, AttributeError)
 """What a client raises instead of an answer."""
-_MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError)
+_MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError, AttributeError)
+"""The AttributeError is redis-py's own: when its cluster client learns of a moved slot, it closes the connections of a
+node, also one that another task is opening just then."""
 _MOVING_TEXTS = ("during rehashing of the slot", "access a non local key", "while the cluster is down")
 """What a script says whose slot moves while it runs. It names no code of its own in any version of Redis or Valkey."""
 _PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyError)
