@@ -107,10 +107,13 @@ async def test_one_cancelled_request_cancels_no_companion(client: Any) -> None:
 
 async def test_a_pipeline_that_nobody_waits_for_is_ended(client: Any) -> None:
     tasks = []
-    for _ in range(MAX_PIPELINES + 1):  # of which the first request goes alone
+    for _ in range(MAX_PIPELINES + 1):
         tasks += [asyncio.create_task(send(client, "BLPOP", "never", 0)) for _ in range(3)]
         for _ in range(5):
             await asyncio.sleep(0)
+    tasks[0].cancel()  # it went alone: now all that is in flight are pipelines
+    await asyncio.wait(tasks[:1])
+    await client.ping()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
