@@ -98,6 +98,7 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
         "the same, waiting for a leader that is in flight",
     ),
     "native-batches": ("simulation.engines.batched:BatchEngine", "the same, given many events at a time"),
+    "native-stream": ("simulation.engines.streamed:StreamEngine", "the same, given a stream: one round trip an event"),
     "native-partitions": ("simulation.engines.partitioned:PartitionEngine", "the same, its events divided by chain"),
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
