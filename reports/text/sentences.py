@@ -127,6 +127,7 @@ WORDS: Mapping[str, Tell] = {
     "crashed": lambda _, details: _with("crashed", details, "holding"),
     "paused": lambda *_: "was paused",
     "resumed": lambda *_: "went on",
+    "blocked": lambda _, details: _with("was blocked by a call of its own", details, "duration", "where"),
     "fault": _fault,
     "healed": lambda _, details: f"fault {details.get('fault', '')} ended",
     "unreachable": lambda *_: "Redis became unreachable",

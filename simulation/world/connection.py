@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 import hiredis
@@ -30,7 +30,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.consumer = consumer
         self.connection = connection
-        self.link: Link = network.store.link()
+        self.link: Link = Context().run(network.store.link)  # a real socket, which is the harness's and no process's
         self._network = network
         self._protocol = protocol
         self.context = copy_context()

@@ -21,7 +21,8 @@ from redis.asyncio import ConnectionPool
 
 from simulation.engines import Engine, EngineContext, decoder
 from simulation.history.history import History
-from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker, Delivery
@@ -129,7 +130,7 @@ class Consumer:
         self.process = Process(name)
         self.process.alive = False
         self._world = world
-        self._kind, self._decode = world.engine, world.decode
+        self.kind, self._decode = world.engine, world.decode
         self._engine: Any = None
         self._stopping = self._again = False
         self._clients: list[redis.asyncio.Redis] = []
@@ -162,7 +163,7 @@ class Consumer:
 
     def equip(self, engine: type[Engine]) -> None:
         """Give the consumer another engine, from its next start on."""
-        self._kind, self._decode = engine, decoder(engine)
+        self.kind, self._decode = engine, decoder(engine)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -209,7 +210,7 @@ class Consumer:
 
     def pause(self) -> None:
         """Freeze the process."""
-        if self.process.running:
+        if self.process.alive and not self.process.paused:
             self._world.loop.pause(self.process)
             self._world.history.append(self._world.loop.now, "paused", consumer=self.name)
 
@@ -236,7 +237,7 @@ class Consumer:
             token=lambda: tokens.bytes(8).hex(),
             given_up=self._give_up,
         )
-        self._engine = self._kind(context)
+        self._engine = self.kind(context)
         async with asyncio.TaskGroup() as group:
             for _ in range(settings.concurrency):
                 group.create_task(self._work())

@@ -39,6 +39,8 @@ class Medium:
         self.requests = RequestLog()
         self.packets = 0
         self.commands = 0
+        self.refusals = 0
+        """How many connections were refused because of a fault."""
         self._listening: list[Listener] = []
 
     def fate(self, packet: Packet) -> Fate:
