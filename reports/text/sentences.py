@@ -121,7 +121,7 @@ WORDS: Mapping[str, Tell] = {
     "lease-lost": lambda event, _: f"was told that the lease on {event} is no longer its own",
     "started": _started,
     "ended": _ended,
-    "swept": lambda _, details: _with("swept for lost followers", details, "found", "because"),
+    "swept": lambda _, details: _with("swept for overdue followers", details, "found", "because"),
     "joined": lambda *_: "came alive",
     "stopped": lambda *_: "stopped in good order",
     "crashed": lambda _, details: _with("crashed", details, "holding"),

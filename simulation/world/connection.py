@@ -16,6 +16,7 @@ from simulation.stores.resp import encoded
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
 from simulation.world.packets import PASS, Fate, Packet
+from simulation.world.sweep_cost import count_packet
 
 _PORTION = QUESTIONS // 10
 """Commands that the server executes before its clock is set again: each asks for the time a few times."""
@@ -58,6 +59,7 @@ class Wire(asyncio.Transport):
         network = self._network
         network.packets += 1
         network.commands += len(commands)
+        count_packet(len(commands))
         packet = Packet(self.consumer, self.connection, network.packets, commands)
         fate = network.fate(packet)
         if network.triggers:

@@ -10,6 +10,7 @@ from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.script_cache import Scripts
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
 from simulation.world.request_log import RequestLog
+from simulation.world.sweep_cost import Cost
 
 
 class Listener(Protocol):
@@ -41,6 +42,8 @@ class Medium:
         self.commands = 0
         self.refusals = 0
         """How many connections were refused because of a fault."""
+        self.idle = Cost()
+        """What sweeps that found nothing have sent."""
         self._listening: list[Listener] = []
 
     def fate(self, packet: Packet) -> Fate:

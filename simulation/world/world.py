@@ -91,6 +91,10 @@ class Counts:
     """Events that were published."""
     virtual: int
     """Microseconds of virtual time."""
+    idle_commands: int = 0
+    """Those of the commands that were sent by sweeps that found nothing."""
+    idle_round_trips: int = 0
+    """Those of the packets that were sent by sweeps that found nothing."""
 
 
 class Run:
@@ -239,7 +243,7 @@ class World:
         self._long = LONG
         self._publishing = True
         self._progresses = 0
-        self._spent = 0, 0
+        self._spent = 0, 0, 0, 0
         """Commands and packets by the last progress: what is sent while the world waits to be quiet says nothing."""
         self._ended = ""
         self._due = self.injector.last_moment
@@ -320,7 +324,8 @@ class World:
         self._check_store_was_used()
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
-        counts = Counts(*self._spent, self._published, self.loop.now)
+        commands, packets, *idle = self._spent
+        counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         return Run(
             self.scenario, history, counts, self.injector.book.silent, self.steps, requests=self.network.requests
         )
@@ -391,7 +396,8 @@ class World:
     def progress(self) -> None:
         """Something came to rest. If everything has, wait whether it stays so."""
         self._progresses += 1
-        self._spent = self.network.commands, self.network.packets
+        network = self.network
+        self._spent = network.commands, network.packets, network.idle.commands, network.idle.packets
         if self._publishing or self.broker.pending or self._open or self.loop.now < self._due:
             return
         self.loop.in_world(self._wait(), self._still_quiet, self._progresses)
