@@ -72,7 +72,11 @@ class EngineContext:
 
 
 class Engine(Protocol):
-    """One consumer's engine. `decode`, `scripts` and `close` may be left out."""
+    """One consumer's engine.
+
+    `decode`, `scripts` and `close` may be left out, and so may `in_memory = True`: an engine that says so needs no
+    store, while any other that never speaks to the simulated Redis gets no verdict.
+    """
 
     def __init__(self, context: EngineContext) -> None:
         """Connect to Redis by way of the context."""
