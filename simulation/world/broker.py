@@ -297,7 +297,7 @@ class Broker:
             future, consumer, process = self._waiting.popleft()
             if not process.alive or future.done():
                 continue
-            if process.paused:
+            if process.paused or process.blocked:
                 skipped.append((future, consumer, process))
                 continue
             message = self._ready.popleft()

@@ -16,9 +16,10 @@ from simulation.engines import Engine, EngineContext, decoder
 from simulation.kernel.environment import SECOND
 from simulation.kernel.process import Process
 from simulation.world.broker import Delivery
-from simulation.world.handler import HANDLER_CANCELLED, Handler, cause
+from simulation.world.handler import HANDLER_CANCELLED, Cause, Handler, cause
 from simulation.world.ports import World
 from simulation.world.redis_client import connect
+from simulation.world.sweep_cost import begin_sweep
 
 
 class Unreadable(Exception):
@@ -33,7 +34,7 @@ class Consumer:
         self.process = Process(name)
         self.process.alive = False
         self._world = world
-        self._kind, self._decode = world.engine, world.decode
+        self.kind, self._decode = world.engine, world.decode
         self._engine: Any = None
         self._handler = Handler(world, name)
         self._stopping = self._again = False
@@ -65,7 +66,7 @@ class Consumer:
 
     def equip(self, engine: type[Engine]) -> None:
         """Give the consumer another engine, from its next start on."""
-        self._kind, self._decode = engine, decoder(engine)
+        self.kind, self._decode = engine, decoder(engine)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -110,7 +111,7 @@ class Consumer:
 
     def pause(self) -> None:
         """Freeze the process."""
-        if self.process.running:
+        if self.process.alive and not self.process.paused:
             self._world.loop.pause(self.process)
             self._world.history.append(self._world.loop.now, "paused", consumer=self.name)
 
@@ -137,7 +138,7 @@ class Consumer:
             token=lambda: tokens.bytes(8).hex(),
             given_up=self._give_up,
         )
-        self._engine = self._kind(context)
+        self._engine = self.kind(context)
         async with asyncio.TaskGroup() as group:
             for _ in range(settings.concurrency):
                 group.create_task(self._work())
@@ -158,7 +159,7 @@ class Consumer:
         world = self._world
         while not self._stopping:  # a client may have swallowed the cancellation
             delivery = await world.broker.take(self.name, self.process)
-            cause.set(("delivered", delivery.name))
+            cause.set(Cause(delivery.name))
             await self._handle(delivery)
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -203,9 +204,10 @@ class Consumer:
     async def _sweep(self) -> None:
         world = self._world
         interval = world.scenario.consumers.sweep_interval / SECOND
-        cause.set(("rescued", ""))
         while not self._stopping:  # a client may have swallowed the cancellation
             await asyncio.sleep(interval)
+            cause.set(Cause())
+            cost = begin_sweep()
             try:
                 found = await self._engine.sweep()
             except Exception as error:
@@ -217,3 +219,5 @@ class Consumer:
                 continue
             if found:
                 world.history.append(world.loop.now, "swept", consumer=self.name, found=found)
+            else:
+                world.network.idle.add(cost)

@@ -6,14 +6,24 @@ What it writes into the history it writes only while its process is alive, since
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
 from simulation.world.ports import World
 
-cause: ContextVar[tuple[str, str]] = ContextVar("cause", default=("delivered", ""))
-"""Why a handler runs: ("delivered", the event that was delivered) or ("rescued", "")."""
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a handler runs: an event was delivered, or a sweep goes on."""
+
+    delivered: str = ""
+    """The event that was delivered; empty in a sweep."""
+    handled: set[str] = field(default_factory=set)
+    """The events that took effect in the sweep: their followers are released by them, the others are rescued."""
+
+
+cause: ContextVar[Cause] = ContextVar("cause")
 
 
 HANDLER_CANCELLED = "the handler was cancelled"
@@ -132,10 +142,14 @@ class Handler:
             details["write"] = handling.write
         world.history.append(world.loop.now, "ended", name, self._consumer, **details)
         world.ledger.handling_ended(name, handling.outcome == "ok")
+        if handling.outcome == "ok" and (because := cause.get(None)):
+            because.handled.add(name)
 
     def _via(self, name: str) -> str:
-        how, delivered = cause.get()
-        if how == "delivered":
-            return "delivered" if delivered == name else "released"
-        ledger = self._world.ledger
-        return "released" if ledger.was_handled(ledger.leader_of(name)) else "rescued"
+        """Return how an event came to its handler. Only an event whose leader took effect is released by it."""
+        ledger, because = self._world.ledger, cause.get(None) or Cause(name)
+        leader = ledger.leader_of(name)
+        if because.delivered:
+            released = because.delivered != name and ledger.was_handled(leader)
+            return "released" if released else "delivered"
+        return "released" if leader in because.handled else "rescued"

@@ -22,6 +22,8 @@ class Ledger:
         self.leaders = leaders
         self.unsettled: dict[str, bool] = {}
         """Unfinished events; True once an engine has received them."""
+        self.deliveries = 0
+        """How many deliveries engines were given."""
         self.open = 0
         """How many handlers run."""
         self.fences: dict[str, int] = {}
@@ -80,6 +82,7 @@ class Ledger:
     def entrusted(self, name: str) -> None:
         """Take note that an engine is given an event, maybe again, until it says that it is done with it."""
         self.unsettled[name] = True
+        self.deliveries += 1
 
     def done_with(self, name: str) -> None:
         """Take note that the engine says it will not handle an event: it has, or it has given it up."""

@@ -59,6 +59,7 @@ class Network(Medium):
         stream = self._streams.fresh(f"network/{name}/{number}")
         await asyncio.sleep(0 if self.stepped else (self.latency.draw(stream) + self.latency.draw(stream)) / SECOND)
         if not self.gate(name):
+            self.refusals += 1
             raise ConnectionRefusedError(f"{name} cannot reach Redis")
         protocol = protocol_factory()
         wire = Wire(self, name, number, partial(self._carrier, stream), protocol)

@@ -42,8 +42,11 @@ class Quiescence:
         self._note = note
         self.ended = ""
         """What has ended the run: `quiet`, `horizon` or `collapse`; empty while it goes on."""
-        self.spent = 0, 0
-        """Commands and packets by the last progress: what is sent while the world waits to be quiet says nothing."""
+        self.spent = 0, 0, 0, 0
+        """Commands and packets by the last progress, and how many of each were sent by idle sweeps.
+
+        What is sent while the world waits to be quiet says nothing.
+        """
         self._publishing = True
         self._progresses = 0
         self._due = injector.last_moment
@@ -77,7 +80,8 @@ class Quiescence:
     def progress(self) -> None:
         """Something came to rest. If everything has, wait whether it stays so."""
         self._progresses += 1
-        self.spent = self._network.commands, self._network.packets
+        network = self._network
+        self.spent = network.commands, network.packets, network.idle.commands, network.idle.packets
         if self._publishing or self._broker.pending or self._ledger.open or self._loop.now < self._due:
             return
         self._loop.in_world(self._wait(), self._still_quiet, self._progresses)

@@ -24,6 +24,10 @@ class Counts:
     """Events that were published."""
     virtual: int
     """Microseconds of virtual time."""
+    idle_commands: int = 0
+    """Those of the commands that were sent by sweeps that found nothing."""
+    idle_round_trips: int = 0
+    """Those of the packets that were sent by sweeps that found nothing."""
 
 
 class Run:

@@ -23,8 +23,11 @@ from simulation.history.history import Header, History, Terms
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
+from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
+from simulation.kernel.watchdog import NeverReturns, watchdog
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
 from simulation.scenario.workload import (
@@ -113,7 +116,8 @@ class World:
         self._published = 0
         self._spill_after = SPILL_AFTER_ENTRIES
         self._failure: BaseException | None = None
-        self._refusal: StoreUnavailable | None = None
+        self._refusal: StoreUnavailable | Escaped | None = None
+        self.loop.on_escape, self.loop.on_block = self._refused, self._blocked
 
     def _new_broker(self) -> Broker:
         return Broker(
@@ -186,7 +190,7 @@ class World:
         """Run the world to its end, and judge it."""
         self.store.begin(self.epoch)
         try:
-            with self.store.nearby(), self.ambient:
+            with self.store.nearby(), self.ambient, watchdog(self.loop):
                 self._begin()
                 with deferred_sigint() as interrupted:
                     step = self.steps.step if self.steps else None
@@ -194,6 +198,8 @@ class World:
                 if interrupted:
                     raise KeyboardInterrupt
                 self._finish()
+        except NeverReturns:
+            pass  # what it is about was told
         except TimeDoesNotAdvance:
             raise EngineFailed(_NO_TIME_PASSES.format(self.loop.now / SECOND)) from None
         finally:
@@ -203,9 +209,11 @@ class World:
             self._clean_up()
         if self._refusal is not None:
             raise self._refusal
+        self._check_store_was_used()
         if self._failure is not None:
             raise EngineFailed(f"{type(self._failure).__name__}: {self._failure}") from self._failure
-        counts = Counts(*self.quiescence.spent, self._published, self.loop.now)
+        commands, packets, *idle = self.quiescence.spent
+        counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent = self.injector.log.silent
         return Run(self.scenario, history, counts, silent, self.steps, requests=self.network.requests)
 
@@ -306,8 +314,29 @@ class World:
         self._failure = error
         self.quiescence.end("collapse")
 
-    def _refused(self, error: StoreUnavailable) -> None:
-        """End the run: the store was asked for what it does not have, so nothing that would follow is true."""
+    def _check_store_was_used(self) -> None:
+        """Refuse a run whose engine was given events and never spoke to the store. Raises Escaped.
+
+        Such an engine keeps its state elsewhere, where no fault and no virtual time reaches it.
+        """
+        engines = {consumer.kind for consumer in self.consumers.values()}
+        declared = any(getattr(engine, "in_memory", False) for engine in engines)
+        if self.ledger.deliveries and not declared and not self.network.commands and not self.network.refusals:
+            raise Escaped(
+                f"the engine was given {self.ledger.deliveries} deliveries and sent no command to the simulated Redis:"
+                " it keeps its state elsewhere, so no verdict about it would be true. It should connect by way of"
+                " context.connect(), or to any redis:// address with an asyncio client. An engine that needs no store"
+                " says so with the class attribute `in_memory = True`"
+            )
+
+    def _blocked(self, process: Process, delay: int, where: str) -> None:
+        if delay:
+            self.history.append(self.loop.now, "blocked", consumer=process.name, duration=delay, where=where)
+        else:
+            self.broker.wake()
+
+    def _refused(self, error: StoreUnavailable | Escaped) -> None:
+        """End the run: something was asked for that cannot be simulated, so nothing that would follow is true."""
         self._refusal = self._refusal or error
         self.quiescence.end("collapse")
 
