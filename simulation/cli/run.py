@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulation.cli.coverage_lines import headline, is_independent
+from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.options import add_where_options, add_world_options, count
@@ -259,7 +259,8 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
         extra["covered"] = tally.covered.record(independent=is_independent(job))
     if job.scenario.swarm is not None:
         extra["drawn"] = drawn(job, outcome.run.seed)
-    shelf = Shelf(given.out, job.scenario.name, illustrator)
+    searched = tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
+    shelf = Shelf(given.out, job.scenario.name, illustrator, searched)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 
 
