@@ -174,6 +174,8 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
         yield summarise(job.replay.perform(laboratory, job.engine))
     elif job.strategy.name == "exhaustive":
         yield from _every_order(outcome, laboratory)
+    elif job.strategy.name == "guided":
+        yield from _guided(job, laboratory)
     elif (
         len(job.seeds) == 1 and job.strategy.name == "seeds" and not given.scheduler
     ):  # the run itself is what will be kept
@@ -213,6 +215,14 @@ def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
         yield summarise(run)
 
 
+def _guided(job: Job, laboratory: Laboratory) -> Iterator[Summary]:
+    from simulation.search.explore.guided import Guided
+    from simulation.search.summary import summarise
+
+    search = Guided(laboratory, job.scenario, job.engine, job.strategy)
+    return (summarise(run) for run in search.runs(job.seeds))
+
+
 def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
     """Have a real server run again whatever is to be told of. Its run is kept, if it is the one to be kept."""
     from simulation.search.confirmation import called
@@ -230,7 +240,8 @@ def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
 def _found(job: Job, seed: int | None, choices: tuple[int, ...] | None) -> Replay:
     from simulation.search.replay import Replay
 
-    return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds)
+    scouted = job.scenario.seed if job.scenario.swarm is None else None
+    return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds, scouted=scouted)
 
 
 def _guarantee(job: Job, laboratory: Laboratory) -> str:
