@@ -48,6 +48,8 @@ class Step:
     """For a request: have it executed, but lose the reply."""
     cause: str = field(default="", compare=False)
     """The label of the step in whose course it arose."""
+    keys: frozenset[bytes] = field(default=frozenset(), compare=False)
+    """The keys that a request names. A script may touch others."""
 
     @property
     def lane(self) -> str:
@@ -94,6 +96,8 @@ class Exploration:
     """Scripts that Redis knows before the run begins, as it does when engines have been running for a while."""
     footprint: Callable[[Sequence[Sequence[bytes]], bytes], Touched] | None = None
     """Says what the commands of a request touched, given them and the reply. Without it: everything."""
+    scouted: int | None = None
+    """The seed of the run in which the scripts were found; None if that is the run's own."""
 
 
 class Steps:
@@ -134,12 +138,13 @@ class Steps:
         *,
         run: Callable[[], object],
         lost: Callable[[], object] | None = None,
+        keys: frozenset[bytes] = frozenset(),
     ) -> None:
         """Let a step wait behind the others of its lane."""
         number = self._numbers[lane] = self._numbers.get(lane, 0) + 1
         self._added += 1
         cause = self._last.label if self._last else ""
-        step = Step(f"{lane}{number}", kind, who, about, run, lost, cause)
+        step = Step(f"{lane}{number}", kind, who, about, run, lost, cause, keys)
         self._lanes.setdefault(lane, deque()).append((self._added, step))
 
     def waits(self, lane: str) -> bool:

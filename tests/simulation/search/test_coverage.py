@@ -167,3 +167,11 @@ def test_every_order_is_no_sample_to_estimate_from(capsys: pytest.CaptureFixture
     told = json.loads(capsys.readouterr().out)
     assert told["covered"]["unseen"] is None
     assert told["covered"]["behaviours"] > 1
+
+
+def test_the_page_of_the_run_that_is_kept_tells_of_the_search(tmp_path: Path) -> None:
+    main(["run", str(PAIR), "--seeds", "3", "--out", str(tmp_path), "--quiet"])
+    (page,) = tmp_path.glob("leader-follower/2*/report.html")
+    assert "distinct behaviour" in page.read_text(encoding="utf-8")
+    verdict = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["covered"]["runs"] == 3
