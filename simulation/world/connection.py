@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from typing import Any
@@ -20,6 +21,10 @@ from simulation.world.sweep_cost import count_packet
 
 _PORTION = QUESTIONS // 10
 """Commands that the server executes before its clock is set again: each asks for the time a few times."""
+
+
+NEVER_IDLE = sys.maxsize
+"""Later than any moment of a run."""
 
 
 class Wire(asyncio.Transport):
@@ -43,6 +48,8 @@ class Wire(asyncio.Transport):
         self._lost = False
         self._reading = True
         self._unread: list[bytes] = []
+        self.opened_at = self.idle_since = network.loop.now
+        """Since when there is nothing to do for the store; a connection that listens, or was closed, is never idle."""
 
     # -- the client's side -----------------------------------------------------------------------------------
 
@@ -66,6 +73,7 @@ class Wire(asyncio.Transport):
             fate = network.trigger(packet, fate)
             if self._closing:  # whoever writes here has died of it, before anything was sent
                 return
+        self.idle_since = NEVER_IDLE
         self._carrier.send(packet, fate, counted=bool(network.faults))
 
     def writelines(self, list_of_data: Any) -> None:
@@ -88,6 +96,16 @@ class Wire(asyncio.Transport):
         """Break the connection from the other side: the store knows nothing of it any more."""
         self._lost = True
         self.reset(ConnectionResetError("the server closed the connection"))
+
+    def hang_up(self) -> None:
+        """End the connection from the other side, in good order: the client reads the end of the stream."""
+        if self._closing:
+            return
+        self._lost = self._closing = True
+        loop = self._network.loop
+        loop.call_soon(self._protocol.eof_received, context=self.context)
+        loop.call_soon(self._protocol.connection_lost, None, context=self.context)
+        self._carrier.end()
 
     def sever(self) -> None:
         """Cut the wire of a client that is dead: it is told nothing."""
@@ -131,6 +149,8 @@ class Wire(asyncio.Transport):
             fate.then()
         if self._closing:
             return
+        if not self._listens:
+            self.idle_since = network.loop.now
         self._carrier.answer(reply, fate)
 
     def _execute(self, packet: Packet) -> bytes:
