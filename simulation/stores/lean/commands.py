@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from simulation.stores.lean.keyspace import TYPES, Hash, Keyspace, List, Set, SortedSet, is_integer
-from simulation.stores.lean.replies import OK, ErrorReply, Members, Scored, Status, UnknownToLean
+from simulation.stores.lean.replies import OK, ErrorReply, Members, NoArray, Scored, Status, UnknownToLean
 
 Words = Sequence[bytes]
 Execute = Callable[[Keyspace, Words], Any]
@@ -469,6 +469,48 @@ def _pop(space: Keyspace, words: Words) -> bytes | None:
     item = items.pop(0 if words[0].upper() == b"LPOP" else -1)
     space.tidy(words[1], items)
     return item
+
+
+@command("BLPOP", "BRPOP", least=3)
+def _blocking_pop(space: Keyspace, words: Words) -> list[bytes] | NoArray:
+    """Pop from the first list that is not empty. Whoever has to wait for one waits elsewhere."""
+    _check_timeout(words[-1])
+    for key in words[1:-1]:
+        if space.get(key, List):
+            item = _pop(space, [words[0][1:], key])
+            assert item is not None
+            return [key, item]
+    return NoArray()
+
+
+@command("BRPOPLPUSH", least=4, most=4)
+def _blocking_rotate(space: Keyspace, words: Words) -> bytes | None:
+    _check_timeout(words[3])
+    return _move(space, words[1], words[2], b"RIGHT", b"LEFT")
+
+
+@command("BLMOVE", least=6, most=6)
+def _blocking_move(space: Keyspace, words: Words) -> bytes | None:
+    ends = words[3].upper(), words[4].upper()
+    if not {b"LEFT", b"RIGHT"}.issuperset(ends):
+        raise ErrorReply("ERR syntax error")
+    _check_timeout(words[5])
+    return _move(space, words[1], words[2], *ends)
+
+
+def _move(space: Keyspace, source: bytes, target: bytes, take: bytes, put: bytes) -> bytes | None:
+    if not space.get(source, List):
+        return None
+    space.get(target, List)  # of another type: an error, before anything is moved
+    item = _pop(space, [b"LPOP" if take == b"LEFT" else b"RPOP", source])
+    assert item is not None
+    (_lpush if put == b"LEFT" else _rpush)(space, [b"", target, item])
+    return item
+
+
+def _check_timeout(word: bytes) -> None:
+    if _float(word, "ERR timeout is not a float or out of range") < 0:
+        raise ErrorReply("ERR timeout is negative")
 
 
 def _between(items: list[Any], first: int, last: int) -> list[Any]:
