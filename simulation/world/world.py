@@ -26,7 +26,7 @@ import simpy
 
 from simulation.engines import Engine, decoder, resolve, scripts_of
 from simulation.history.history import Header, History, Terms
-from simulation.invariants import Judgement, judge
+from simulation.invariants import Judgement, clean_store, judge
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.epoch import EPOCH
@@ -419,7 +419,9 @@ class World:
         self._note("phase", phase=self._ended, in_flight=in_flight)
 
     def _census(self) -> dict[str, dict[str, Any]]:
-        """Return the keys that will never expire. Those with a TTL are no burden, and may be very many."""
+        """Return the keys that will never expire, or later than the policy says. The others may be very many."""
+        terms = self.history.header.terms
+        longest_ms = clean_store.longest(terms) // 1000
         self.store.set_time(self.loop.now)
         link = self.store.link()
         reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")
@@ -433,9 +435,10 @@ class World:
         while True:
             [[cursor, keys]] = ask(command("SCAN", cursor, "MATCH", f"*{self.scope}*", "COUNT", 1000), 1)
             ttls = ask(b"".join(command("PTTL", key) for key in keys), len(keys)) if keys else []
-            lasting = [key for key, ttl in zip(keys, ttls, strict=True) if ttl == -1]
+            lasting = {key: ttl for key, ttl in zip(keys, ttls, strict=True) if ttl == -1 or ttl > longest_ms}
             types = ask(b"".join(command("TYPE", key) for key in lasting), len(lasting)) if lasting else []
-            found.update({key: {"type": kind, "ttl": None} for key, kind in zip(lasting, types, strict=True)})
+            for (key, ttl), kind in zip(lasting.items(), types, strict=True):
+                found[key] = {"type": kind, "ttl": None if ttl == -1 else ttl // 1000}
             if str(cursor) == "0":
                 link.close()
                 return dict(sorted(found.items()))
