@@ -22,6 +22,7 @@ from ordering.policy import (
     SEEN_EXPIRATION,
     Policy,
 )
+from ordering.requests import Outcome
 
 __all__ = [
     "IN_FLIGHT_EVENT_TIMEOUT",
@@ -37,6 +38,7 @@ __all__ = [
     "EventProcessingCompletion",
     "LeaseLost",
     "MaxDepthExceeded",
+    "Outcome",
     "PartitionedOrdering",
     "Policy",
     "ReceivedEvent",

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
-from ordering.drain import Handler
+from ordering.requests import Handler, Outcome
 from ordering.terms import leader_of, order_of
 
 logger = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class PartitionedOrdering:
         """Let the body handle the event, if what it follows was handled; then handle what it has released."""
         return self.partition_of(event).preceding_event_confirmed(handler, event, depth)
 
-    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Any]:
+    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
         """Handle many events at once, those of different partitions at the same time; see `ordering.batch`."""
         parts: dict[CausalOrdering, list[int]] = {}
         for place, event in enumerate(events):
@@ -173,11 +173,10 @@ class PartitionedOrdering:
         answers = await _all(
             partition.handle_batch(handler, [events[place] for place in places]) for partition, places in parts.items()
         )
-        outcomes: list[Any] = [None] * len(events)
+        outcomes: dict[int, Outcome] = {}
         for places, words in zip(parts.values(), answers, strict=True):
-            for place, word in zip(places, words, strict=True):
-                outcomes[place] = word
-        return outcomes
+            outcomes.update(zip(places, words, strict=True))
+        return [outcomes[place] for place in range(len(events))]
 
 
 async def _all(asked: Iterable[Awaitable[Answer]]) -> list[Answer]:
