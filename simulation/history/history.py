@@ -149,6 +149,11 @@ class Terms:
     longest_ttl: int = 172_800_000_000
     """The longest time to live that the policy names for a key; the lookback and the retention are allowed anyway."""
 
+    @property
+    def longest_life(self) -> int:
+        """The longest time to live that a key may have: with a tenth to spare."""
+        return max(self.longest_ttl, self.lookback, self.retention) * 11 // 10
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

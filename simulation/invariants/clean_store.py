@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from simulation.history.history import Terms
 from simulation.history.index import Chronicle
 from simulation.invariants.time_format import moment
 from simulation.invariants.verdict import Invariant, Violation
@@ -49,7 +48,7 @@ def _censuses(told: Chronicle) -> Iterator[int]:
 def _violations(told: Chronicle, index: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
     leaked = _those(told, keys, lambda key: key.get("ttl") in (None, -1) and key.get("role") not in HELD)
     held = _those(told, keys, lambda key: key.get("role") in HELD)
-    most = longest(told.terms) // SECOND
+    most = told.terms.longest_life // SECOND
     lasting = _those(told, keys, lambda key: _lasts(key.get("ttl"), most) and key.get("role") not in HELD)
     at = told.times[index]
     flaws = (
@@ -61,11 +60,6 @@ def _violations(told: Chronicle, index: int, keys: Mapping[str, Any]) -> Iterato
         if names:
             because = f"because at {moment(at)}, when the world was quiet, Redis still had {_counted(names)} {flaw}"
             yield Violation(NAME, at, (), (), f"{because}: {_shortened(names)}", (index,))
-
-
-def longest(terms: Terms) -> int:
-    """Return the longest time to live, in microseconds, that a key may have: with a tenth to spare."""
-    return max(terms.longest_ttl, terms.lookback, terms.retention) * 11 // 10
 
 
 def _lasts(ttl: object, most: int) -> bool:
