@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from reports.figures.units import duration, unit_for
@@ -72,7 +73,7 @@ def picture(
     """Return an empty figure of a size in inches under a title and a line that explains it."""
     figure = Picture(figsize=(width, height), dpi=120, layout=layout, facecolor="white")
     engine = figure.get_layout_engine()
-    if engine is not None:  # it knows of no title that has a place of its own
+    if isinstance(engine, ConstrainedLayoutEngine):  # it knows of no title that has a place of its own
         engine.set(rect=(0, 0, 1, 1 - HEAD / height))
     figure.suptitle(
         f"{title}\n",
