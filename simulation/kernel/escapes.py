@@ -22,7 +22,8 @@ from typing import Any
 _LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _OWN = tuple(str(Path(__file__).parents[2] / package) for package in ("simulation", "reports"))
-_LOOP = str(Path(__file__).with_name("event_loop.py"))
+_CALLBACK = str(Path(__file__).with_name("event_loop.py")), "_take_turn"
+"""The file and the function from which the loop calls everything."""
 _ENGINES = str(Path(__file__).parents[1] / "engines")
 
 
@@ -72,9 +73,7 @@ def place(frame: FrameType | None = None, task: Any = None) -> str:
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
     """Yield the frames of one callback, innermost first: what drives the loop is not part of it."""
-    while frame is not None and frame.f_code.co_filename == _LOOP:  # the loop was called by what is asked for
-        frame = frame.f_back
-    while frame is not None and frame.f_code.co_filename != _LOOP:
+    while frame is not None and (frame.f_code.co_filename, frame.f_code.co_name) != _CALLBACK:
         yield frame
         frame = frame.f_back
 
