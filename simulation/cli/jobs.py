@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from simulation.search.explore.strategies import Strategy
     from simulation.search.replay import Replay
     from simulation.search.summary import Tally
+    from simulation.world.run import Run
     from simulation.world.scheduling import Bounds
-    from simulation.world.world import Run
 
 REPLAY = "replay.toml"
 """The file of a result that holds a run with its choices."""

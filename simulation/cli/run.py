@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from simulation.search.parallel.seeds import Plan
     from simulation.search.replay import Replay
     from simulation.search.summary import Summary
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 
 UNTIL_SATURATED = 100_000
@@ -87,7 +87,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
     with no_search():  # what is imported stays
         from simulation.cli.output import Output
-        from simulation.world.world import Laboratory
+        from simulation.world.laboratory import Laboratory
 
         jobs = _jobs(given)
     if given.check_determinism:

@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from simulation.history.history import WIRE, History
-from simulation.scenario.model import BadScenario, Scenario, parse
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.model import Scenario, parse
 from simulation.search.explore.probe import scout
 from simulation.search.explore.schedulers import Listed
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration
-from simulation.world.world import Laboratory, Run
 
 FORMAT = 1
 """The version of the table; a reader refuses any other."""

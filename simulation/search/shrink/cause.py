@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from simulation.history.history import Entry, History
 from simulation.invariants import Violation
 from simulation.search.coverage.event_model import EventModel
-from simulation.world.world import Run
+from simulation.world.run import Run
 
 ANOMALIES = frozenset(
     {
