@@ -150,8 +150,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run the callback when the loop's clock shows `when` seconds, rounded to a microsecond."""
-        return self._timer(max(0, round(when * SECOND) - self.now), callback, args, context)
+        """Run the callback when the loop's clock shows `when` seconds or, by a rounding, up to a microsecond later."""
+        due = round(when * SECOND)
+        # A deadline is often a sum, a rounding error above the microsecond that it means: who looks at the clock when
+        # the timer fires, as anyio does, would find that it is too early, and set the same timer again for ever.
+        if due / SECOND < when:
+            due += 1
+        return self._timer(max(0, due - self.now), callback, args, context)
 
     def call_in(
         self, delay: int, callback: Callable[..., object], *args: Any, context: Context | None = None
