@@ -55,7 +55,9 @@ class StoreActs:
         """Strike."""
         self._store.set_time(self._log.now)
         assert isinstance(struck.fault, StoreFault)
-        return struck.fault.strike(struck, self)
+        undo = struck.fault.strike(struck, self)
+        self._network.blocking.serve()  # whoever waits for a stream that is gone is told
+        return undo
 
     # -- what faults may do to Redis --------------------------------------------------------------------------
 
