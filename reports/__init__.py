@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulation.kernel.gc_pause import no_search
+from simulation.kernel.gc_pause import paused_gc
 
 if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
@@ -34,7 +34,7 @@ def write_report(
 
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
-    with no_search():  # what is imported stays, and of the rest only two small pictures hold circles
+    with paused_gc():  # what is imported stays, and of the rest only two small pictures hold circles
         from reports.figures.render_process import NAMES, Illustrator
         from reports.tables.rows import event_rows
 

@@ -29,7 +29,8 @@ from reports.lives import Lives
 
 if TYPE_CHECKING:
     from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
 
 BROKERS = frozenset({"published", "duplicated", "dropped", "acknowledged", "rejected"})
 """The kinds of entries that happen in the broker, although some name a consumer."""

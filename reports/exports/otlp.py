@@ -25,7 +25,8 @@ from reports.text.sentences import sentence
 
 if TYPE_CHECKING:
     from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, Header, History
+    from simulation.history.entries import Entry, Header
+    from simulation.history.history import History
     from simulation.invariants import Violation
 
 INTERNAL, CLIENT, PRODUCER, CONSUMER = 1, 3, 4, 5

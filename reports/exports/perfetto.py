@@ -23,7 +23,8 @@ from reports.text.sentences import sentence
 
 if TYPE_CHECKING:
     from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
     from simulation.invariants import Violation
 
 _US = 1000

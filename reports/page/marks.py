@@ -15,7 +15,8 @@ from reports.text.sentences import sentence
 
 if TYPE_CHECKING:
     from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
 
 BROKER, AXIS = 0, -1
 """The broker is always the first lane; what stands on the axis belongs to none."""

@@ -43,7 +43,7 @@ def told(history: History, violations: Sequence[Violation]) -> str:
     """Tell the first violation as text: its sentence, then a line for each entry, those that prove it marked."""
     if not violations:
         return ""
-    story = Storyteller(history).story(violations[0])
+    story = HistoryGenerator(history).story(violations[0])
     width = max((len(line.consumer) for line in story.lines), default=0)
     lines = [
         f"{'→' if line.witness else ' '} {moment(line.at):>14}  {line.consumer:{width}}  {line.words}"
@@ -53,7 +53,7 @@ def told(history: History, violations: Sequence[Violation]) -> str:
     return "\n".join([violations[0].because, "", *lines, *omitted])
 
 
-class Storyteller:
+class HistoryGenerator:
     """Tells the violations of one history; it reads the history once."""
 
     def __init__(self, history: History) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 
 Verdict = Literal["holds", "violated", "unknown"]
 """`unknown` is never a pass: it says that the history proves nothing either way."""
@@ -70,5 +70,5 @@ class Invariant:
     name: str
     summary: str
     excuses: str
-    subjects: Callable[[Chronicle], int]
-    check: Callable[[Chronicle], Iterator[Violation]]
+    subjects: Callable[[HistoryIndex], int]
+    check: Callable[[HistoryIndex], Iterator[Violation]]

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import fields
 from typing import Any
 
-from simulation.history.history import FORMAT, KINDS, Entry, Header, Terms
+from simulation.history.entries import FORMAT, KINDS, Entry, Header, Terms
 from simulation.kernel.durations import format_duration
 from simulation.reference.tables import prose, table, toml
 

@@ -16,20 +16,18 @@ gives up, everything is told, and the reader of the history says what is wrong w
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulation.history.history import Entry, Terms
-from simulation.invariants.prefilter.columns import EARLY, MOST, REORDERED, Roll
-from simulation.invariants.prefilter.trivial import Plain, bound_of
+from simulation.history.entries import Entry, Terms
+from simulation.history.indexer import WORDS
+from simulation.history.records import TrivialCounts
+from simulation.invariants.prefilter.columns import EARLY, MOST, REORDERED, Columns
+from simulation.invariants.prefilter.trivial import bound_of
 
 if TYPE_CHECKING:
-    from simulation.history.history_file import Scroll
-
-WORDS = re.compile(r"[A-Za-z0-9_.-]+")
-"""What can be the name or the id of an event in the name of a key."""
+    from simulation.history.history_file import FileEntries
 
 _BEGINNINGS = frozenset({"published", "delivered", "parked", "started", "dead-lettered"})
 """The kinds of entries that always make an event known to the chronicle."""
@@ -51,13 +49,13 @@ class Sifted(NamedTuple):
     """The time of each entry."""
     told: Sequence[int]
     """For each entry, whether the chronicle must be told of it."""
-    plain: Plain
+    plain: TrivialCounts
     """The events that are left out."""
     counts: Mapping[str, int]
     """How many entries of each kind are left out."""
 
 
-class Sieve:
+class Prefilter:
     """Follows all events of one history along the courses."""
 
     def __init__(self, terms: Terms) -> None:
@@ -70,7 +68,7 @@ class Sieve:
         """For each family, whether it must be told of."""
         self._lives: dict[str | None, Callable[[_Record], int]] = {}
         """The events that are amid a course, or left it."""
-        self._roll = Roll()
+        self._roll = Columns()
         self._crew: dict[str, int] = {}
         """The number of every consumer that was mentioned, from 0 on."""
         self._gone = array("q")
@@ -340,13 +338,13 @@ def _good_end(record: _Record, consumer: str, handling: object) -> bool:
     )
 
 
-def sift(scroll: Scroll, terms: Terms) -> Sifted | None:
+def sift(entries: FileEntries, terms: Terms) -> Sifted | None:
     """Sift a history that is kept in a file; return nothing if one of its lines is not understood."""
-    sieve = Sieve(terms)
+    prefilter = Prefilter(terms)
     try:
-        sieve.follow(scroll.records())
-        if sieve.nameless:
-            sieve.identify(scroll.records())
+        prefilter.follow(entries.records())
+        if prefilter.nameless:
+            prefilter.identify(entries.records())
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return sieve.sifted()
+    return prefilter.sifted()
