@@ -109,20 +109,26 @@ def narrate(history: History, violation: Violation, longest: int = MAX_LINES) ->
         line.number = number
     if len(told.lines) <= longest:
         return told
-    kept = _nearest(told.lines, longest)
+    kept = tuple(told.lines[place] for place in chosen([line.witness for line in told.lines], longest))
     return Narrative(kept, told.omitted, len(told.lines) - len(kept))
 
 
-def _nearest(lines: Sequence[Told], longest: int) -> tuple[Told, ...]:
-    """Return the lines that prove something, and so many of the others as stand next to them."""
-    proofs = [line.number for line in lines if line.witness] or [len(lines)]
+def chosen(witnesses: Sequence[bool], most: int = MAX_LINES) -> list[int]:
+    """Return which steps of a story are told, in order: all if they are few.
 
-    def away(line: Told) -> int:
-        place = bisect_left(proofs, line.number)
-        return min(abs(line.number - proof) for proof in proofs[max(0, place - 1) : place + 1])
+    Of a long story, the steps that the violation rests on come first, then those around them, the nearest first. So
+    the end is told however long the way there was.
+    """
+    if len(witnesses) <= most:
+        return list(range(len(witnesses)))
+    marked = [place for place, witness in enumerate(witnesses) if witness] or [len(witnesses) - 1]
 
-    kept = sorted(lines, key=lambda line: (not line.witness, away(line)))[: max(longest, len(proofs))]
-    return tuple(sorted(kept, key=lambda line: line.number))
+    def distance(place: int) -> tuple[int, int]:
+        right = bisect_left(marked, place)
+        near = (abs(place - marked[beside]) for beside in (right - 1, right) if 0 <= beside < len(marked))
+        return min(near), -place
+
+    return sorted(sorted(range(len(witnesses)), key=distance)[:most])
 
 
 def story_text(history: History, violations: Sequence[Violation]) -> str:
