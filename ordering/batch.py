@@ -9,7 +9,7 @@ repeats up to a batch of effects, not one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Literal
@@ -17,14 +17,16 @@ from typing import Any, Literal
 from redis.exceptions import RedisError
 
 from ordering.causal import CausalOrdering
+from ordering.describing import describe
 from ordering.drain import Drain, Handler
 from ordering.leases import Grant, current_grant
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
+from ordering.suspects import handle_alone
 from ordering.terms import digest_of, id_of, leader_of, order_of, rules_of
 
-Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
-"""What became of an event. `handled`, `parked` and `seen` are to be acknowledged; others are to be offered again."""
+Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
+"""What became of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
 
 MOST = 10_000
 """How many events one request decides about: a script that runs for longer would keep all others waiting."""
@@ -48,28 +50,50 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
 
 
 async def _handle_part(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = {}
-    order = _leaders_first(events)
-    for event in events:
-        ordering._forget_cohort(event)
+    outcomes: dict[int, Outcome] = dict.fromkeys(_impossible(ordering, events), "failed")
+    order = [i for i in _leaders_first(events, outcomes) if i not in outcomes]
+    for i in order:
+        ordering._forget_cohort(events[i])
     asked = [ordering._asked(events[i], ordering._token()) for i in order]
     replies = await ordering._call("begin_many", *rules_of(ordering.policy), *chain.from_iterable(asked))
     grants: list[tuple[int, Grant]] = []
     drains: list[tuple[str, str]] = []
+    alone: list[int] = []
     for i, one, reply in zip(order, asked, replies, strict=True):
         answer, grant = ordering._answered(events[i], one, words(reply))
         if grant is not None:
             grants.append((i, grant))
             continue
         word, *rest = answer.split()
-        outcomes[i] = word if word in ("seen", "held") else "parked"  # type: ignore[assignment]
+        outcomes[i] = word if word in ("seen", "dead", "held") else "parked"  # type: ignore[assignment]
+        if word == "exhausted":
+            await ordering._give_up_exhausted(events[i])
+            outcomes[i] = "dead"
+        if word == "alone":
+            alone.append(i)
         if word == "drain":
             drains.append((leader_of(events[i]), rest[0]))
     work = _Work(ordering, handler, outcomes)
     await work.run(grants)
     for leader, token in drains + work.queues:
         await Drain(ordering, handler, 0, [(leader, token)]).run(None)
+    for i in alone:
+        outcomes[i] = await handle_alone(ordering, handler, events[i])
     return [outcomes[i] for i in range(len(events))]
+
+
+def _impossible(ordering: CausalOrdering, events: Sequence[Any]) -> list[int]:
+    """Return the places of events about which nothing can be asked: they must not stop the others of their batch."""
+    found = []
+    for i, event in enumerate(events):
+        try:
+            order_of(event)
+            leader_of(event)
+            event.model_dump_json().encode()
+        except Exception as error:
+            ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
+            found.append(i)
+    return found
 
 
 class _Work:
@@ -170,8 +194,10 @@ async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool
     try:
         await handler(grant.event, depth=1)
     except Exception as error:
-        ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it is to be offered again", error)
-        await ordering._fail(grant, counts=True)
+        ordering._log(
+            logging.ERROR, grant.event, "failed in its handler (%s); it is to be offered again", describe(error)
+        )
+        await ordering._fail(grant, counts=True, error=error)
         return False
     finally:
         current_grant.reset(before)
@@ -191,10 +217,12 @@ def _levels(grants: Sequence[tuple[int, Grant]]) -> list[list[tuple[int, Grant]]
     return levels
 
 
-def _leaders_first(events: Sequence[Any]) -> list[int]:
-    """Return a batch's places in an order in which leaders come before followers, and siblings as they occurred."""
+def _leaders_first(events: Sequence[Any], without: Collection[int]) -> list[int]:
+    """Return a batch's places, but for some, in an order: leaders before followers, siblings as they occurred."""
     places: dict[str, list[int]] = {}
     for i, event in enumerate(events):
+        if i in without:
+            continue
         places.setdefault(id_of(event), []).append(i)
     below: dict[str, list[str]] = {}
     for identity, (first, *_) in places.items():

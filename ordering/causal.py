@@ -14,20 +14,25 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from ordering.describing import describe
 from ordering.drain import Drain, Handler
 from ordering.errors import (
+    REFUSALS,
     EventAlreadySeen,
     EventArrivedEarly,
     EventBeingProcessed,
+    EventGivenUp,
     LeaseLost,
     MaxDepthExceeded,
 )
 from ordering.events import ReceivedEvent
-from ordering.leases import Cohort, Desk, Grant, Keeper, Work, current_grant, desk_of
+from ordering.leases import RENEWALS, Cohort, Desk, Grant, Keeper, Work, current_grant, desk_of
 from ordering.lines import Ask, Word, asking
+from ordering.observing import Notifier, Observer
+from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
-from ordering.shielding import REFUSALS, asked_until_answered, brought_to_its_end, passes
+from ordering.shielding import asked_until_answered, brought_to_its_end, passes
 from ordering.terms import (
     digest_of,
     id_of,
@@ -74,6 +79,7 @@ class Errors:
 
     early: type[Exception] = EventArrivedEarly
     seen: type[Exception] = EventAlreadySeen
+    dead: type[Exception] = EventGivenUp
     held: type[Exception] = EventBeingProcessed
     depth: type[Exception] = MaxDepthExceeded
     lost: type[Exception] = LeaseLost
@@ -86,7 +92,7 @@ class EventProcessingCompletion:
         self.followers: list[Any] = []
 
 
-class CausalOrdering:
+class CausalOrdering(Operations):
     """The ordering of the events of one scope.
 
     Args:
@@ -95,6 +101,10 @@ class CausalOrdering:
         policy: how long to wait for what.
         event_type: parses what was parked; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
+        observer: is told what happens to each event in this process.
+        on_dead_letter: is told of each event that was given up, at least once in the fleet.
+
+    Raises ValueError if the scope is empty.
     """
 
     errors = Errors()
@@ -109,8 +119,12 @@ class CausalOrdering:
         policy: Policy | None = None,
         event_type: type[Any] = ReceivedEvent,
         token: Callable[[], str] = unique_token,
+        observer: Observer | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
     ) -> None:
         self.scope = scope
+        self._notify = Notifier(observer, scope)
+        self._on_dead_letter = on_dead_letter
         self.redis = redis
         self.policy = policy or Policy()
         self.event_type = event_type
@@ -174,15 +188,21 @@ class CausalOrdering:
     async def get_followers(self, leader: Any) -> list[Any]:
         """Return the events that are parked behind this one, in the order they occurred."""
         ids = await self.redis.zrange(self._key(f"queue:{id_of(leader)}"), 0, -1)
-        return await self.followers_by_id([UUID(text(i)) for i in ids])
+        return await self.followers_by_id([text(i) for i in ids])
 
-    async def followers_by_id(self, follower_ids: list[UUID]) -> list[Any]:
+    async def followers_by_id(self, follower_ids: Sequence[UUID | str]) -> list[Any]:
         """Return the parked events with these ids, in the order they occurred."""
         if not follower_ids:
             return []
         payloads = await self.redis.mget([self._key(f"event:{i}") for i in follower_ids])
-        found = [self._parse(str(i), payload) for i, payload in zip(follower_ids, payloads, strict=True) if payload]
-        return sorted((event for event in found if event is not None), key=order_of)
+        found = []
+        for identity, payload in zip(follower_ids, payloads, strict=True):
+            try:
+                found += [self._parse(payload)] if payload else []
+            except Exception as error:  # a sweep finds it, and offers it to others
+                message = "Event %s of scope %r cannot be read from Redis (%s); it stays there"
+                logger.warning(message, identity, self.scope, describe(error))
+        return sorted(found, key=order_of)
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Mark the event as handled, give its lease back, and claim its followers. Raises LeaseLost.
@@ -197,11 +217,12 @@ class CausalOrdering:
         queues = ((cohort.leader, cohort.claim),) if cohort and not cohort.left else self._came_along(event)
         reply = words(await brought_to_its_end(partial(self._complete, grant, queues)))
         if reply[0] == "lost":
+            self._notify("lease_lost", id_of(event))
             raise self.errors.lost(event)
         ids = await self._claim(id_of(event))
         if queues and reply[1] == "1":
             ids += await self._claim(queues[0][0])
-        return await self.followers_by_id([UUID(i) for i in ids])
+        return await self.followers_by_id(ids)
 
     async def _claim(self, leader: str) -> list[str]:
         """Claim the followers of an event that was handled, and return their ids."""
@@ -238,15 +259,31 @@ class CausalOrdering:
         policy = self.policy
         found = []
         rows = await self._call(
-            "sweep", self._token(), milliseconds(policy.lookback), milliseconds(policy.lease), policy.batch, int(chains)
+            "sweep",
+            *rules_of(policy),
+            self._token(),
+            policy.batch,
+            int(chains),
+            milliseconds(policy.retry_delay),
         )
         for identity, payload, leader, why, claim in (words(row) for row in rows):
             if why == "missing":
                 self._lament(identity)
                 continue
-            event = self._parse(identity, payload)
-            if event is None:
+            if why == "dead":
+                await self._tell(identity, payload)
                 continue
+            try:
+                event = self._parse(payload)
+            except Exception as error:
+                await self._unread(identity, self._token(), error)
+                if why == "released":
+                    await self._abandon(leader)
+                continue
+            if why in ("lost", "below", "cycle"):
+                self._notify("rescued", identity)
+            elif why == "retried":
+                self._notify("retried", identity)
             if why == "cycle":
                 self._log(logging.WARNING, event, "follows itself by way of others; the circle is broken here")
             if why == "released":
@@ -274,6 +311,8 @@ class CausalOrdering:
         answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)
         if answer[0] == "seen":
             raise self.errors.seen(event)
+        if answer[0] == "dead":
+            raise self.errors.dead(event)
         if answer[0] == "parked":
             self._desk.claims.pop(id_of(event), None)
             self._desk.held.pop(id_of(event), None)
@@ -300,7 +339,7 @@ class CausalOrdering:
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
             self._leave_cohort(event)
-            raise self.errors.seen(event) if answer == "seen" else self.errors.held(event)
+            raise {"seen": self.errors.seen, "dead": self.errors.dead}.get(answer, self.errors.held)(event)
         completion = EventProcessingCompletion()
         try:
             async with self._working(grant, ()):
@@ -361,6 +400,8 @@ class CausalOrdering:
         match answer.split():
             case ["seen"]:
                 raise self.errors.seen(event)
+            case ["dead"]:
+                raise self.errors.dead(event)
             case ["held"]:
                 raise self.errors.held(event)
             case ["drain", token]:
@@ -392,7 +433,11 @@ class CausalOrdering:
             for leader, _ in queues:
                 await self._abandon(leader)
 
-        return self._answered(event, asked, words(await brought_to_its_end(ask, give_back)))
+        answer, grant = self._answered(event, asked, words(await brought_to_its_end(ask, give_back)))
+        if answer.startswith("exhausted"):
+            await self._give_up_exhausted(event)
+            answer = "dead"
+        return answer, grant
 
     def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> Asked:
         identity, leader, desk = id_of(event), leader_of(event), self._desk
@@ -411,7 +456,10 @@ class CausalOrdering:
 
     def _answered(self, event: Any, asked: Asked, reply: list[str]) -> tuple[str, Grant | None]:
         if reply[0] != "granted":
+            word = reply[0]
+            self._notify("refused" if word in ("seen", "held", "dead", "exhausted") else "parked", asked.identity)
             return " ".join(reply), None
+        self._notify("granted", asked.identity)
         if len(reply) == 3:
             self._desk.queues[asked.leader] = reply[2]
         return "granted", Grant(event, asked.identity, asked.token, int(reply[1]), self._desk, asked.claim)
@@ -421,7 +469,7 @@ class CausalOrdering:
         return "" if self.policy.age_by == "known" else -(-microseconds(event.received) // 1000)
 
     def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
-        return Work(grant, self._keeper((grant,), queues), lambda counts: self._fail(grant, counts=counts))
+        return Work(grant, self._keeper((grant,), queues), partial(self._fail_by, grant))
 
     def _keeper(self, grants: Collection[Grant], queues: Sequence[tuple[str, str]] = ()) -> Keeper:
         lease = self.policy.lease
@@ -431,27 +479,27 @@ class CausalOrdering:
             reply = await self._call("renew", grant.identity, grant.token, milliseconds(lease), grant.claim, *names)
             return words(reply)[0] == "renewed"
 
-        return Keeper(grants, renew, lease.total_seconds() / 3)
+        return Keeper(grants, renew, lease.total_seconds() / RENEWALS)
 
-    async def _fail(self, grant: Grant, *, counts: bool) -> str:
+    async def _fail_by(self, grant: Grant, error: BaseException) -> str:
+        return await self._fail(grant, counts=isinstance(error, Exception), error=error)
+
+    async def _fail(self, grant: Grant, *, counts: bool, error: BaseException | None = None) -> str:
         """Give an event back. If Redis refuses that, its lease runs out by itself: no reason to hide what failed."""
         policy = self.policy
         delay = milliseconds(policy.retry_delay) if counts else 0
-        times = (delay, policy.max_attempts, milliseconds(policy.retention), milliseconds(policy.lease))
+        how = "failed" if counts else "stopped"
         try:
-            reply = words(await self._call("fail", grant.identity, grant.token, int(counts), *times))
+            ask = self._call(
+                "fail", *rules_of(policy), grant.identity, grant.token, how, delay, describe(error) if error else ""
+            )
+            reply = words(await ask)
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
             return "refused"
         if reply[0] == "dead":
-            self._log(
-                logging.ERROR,
-                grant.event,
-                "was given up after %s failed attempts and is kept under %s; its followers are released",
-                reply[1],
-                self._key(f"dead:{grant.identity}"),
-            )
+            await self._tell_of(grant.identity)
         return reply[0]
 
     async def _abandon(self, leader: str) -> None:
@@ -502,18 +550,12 @@ class CausalOrdering:
             self.scope,
         )
 
-    def _parse(self, identity: str, payload: str | bytes) -> Any:
-        try:
-            return self.event_type.model_validate_json(payload)
-        except ValueError as error:
-            logger.error(
-                "Event %s of scope %r cannot be read from Redis and was left out: %s; look at %s",
-                identity,
-                self.scope,
-                error,
-                self._key(f"event:{identity}"),
-            )
-            return None
+    def _parse(self, payload: str | bytes) -> Any:
+        """Return an event as it was parked. Raises whatever its type raises, and if it has no place among others."""
+        event = self.event_type.model_validate_json(payload)
+        order_of(event)
+        leader_of(event)
+        return event
 
     def _log(self, level: int, event: Any, message: str, *args: Any) -> None:
         logger.log(

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ordering.describing import describe
 from ordering.leases import Grant
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
-from ordering.terms import milliseconds
+from ordering.terms import rules_of
 
 if TYPE_CHECKING:
     from ordering.causal import CausalOrdering
@@ -65,11 +66,14 @@ class Drain:
             async with ordering._working(grant, self._queues):
                 await self._handler(grant.event, depth=level)
         except Exception as error:
-            ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it will be tried again", error)
+            ordering._log(
+                logging.ERROR, grant.event, "failed in its handler (%s); it will be tried again", describe(error)
+            )
             return await self._next()
         try:
             return await self._after(grant, level)
         except ordering.errors.lost:
+            ordering._notify("lease_lost", grant.identity)
             ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
             return await self._next()
 
@@ -85,12 +89,11 @@ class Drain:
 
     async def _next(self) -> tuple[Grant | None, int]:
         """Take the next event of the queue that is drained, or of those below it."""
-        ordering, policy = self._ordering, self._ordering.policy
-        times = (milliseconds(policy.lease), milliseconds(policy.retention))
+        ordering = self._ordering
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            ask = partial(ordering._call, "advance", leader, token, following, *times)
+            ask = partial(ordering._call, "advance", *rules_of(ordering.policy), leader, token, following)
             reply = await self._answer(ask, following, "", level)
             if reply[0] == "lost":  # somebody took the queue over: it is his now
                 self._stack.pop()
@@ -122,8 +125,11 @@ class Drain:
         if word == "missing":
             ordering._lament(identity)
             return None
-        event = ordering._parse(identity, rest[2])
-        if event is None:
-            await ordering._call("unpark", identity)
+        try:
+            event = ordering._parse(rest[2])
+        except Exception as error:
+            await ordering._unread(identity, token, error)
             return None
+        ordering._notify("released", identity)
+        ordering._notify("granted", identity)
         return Grant(event, identity, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]

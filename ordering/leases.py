@@ -14,6 +14,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 logger = logging.getLogger(__name__)
+RENEWALS = 4
+"""How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ Renew = Callable[[Grant], Awaitable[bool]]
 
 
 class Keeper:
-    """Prolongs leases for as long as somebody works under them: three times within a lease."""
+    """Prolongs leases for as long as somebody works under them: `RENEWALS` times within a lease."""
 
     def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
         self._grants = grants
@@ -118,7 +120,7 @@ class Work:
     An async context manager of its own, and no generator: events enter it one by one.
     """
 
-    def __init__(self, grant: Grant, keeper: Keeper, give_back: Callable[[bool], Awaitable[object]]) -> None:
+    def __init__(self, grant: Grant, keeper: Keeper, give_back: Callable[[BaseException], Awaitable[object]]) -> None:
         self._grant = grant
         self._keeper = keeper
         self._give_back = give_back
@@ -135,6 +137,6 @@ class Work:
             if error is not None:
                 grant.desk.active.pop(grant.identity, None)
                 if not grant.parked:
-                    await self._give_back(isinstance(error, Exception))
+                    await self._give_back(error)
         finally:
             current_grant.reset(self._before)

@@ -34,6 +34,7 @@ __all__ = [
     "EventAlreadySeen",
     "EventArrivedEarly",
     "EventBeingProcessed",
+    "EventGivenUp",
     "EventProcessingCompletion",
     "MaxDepthExceeded",
 ]
@@ -43,12 +44,17 @@ class EventAlreadySeen(EventArrivedEarly):
     """The event was handled before. Prefect acknowledges what arrives early, and so it does with this."""
 
 
+class EventGivenUp(EventAlreadySeen):
+    """The event is a dead letter of the engine's. Prefect acknowledges it, for the same reason."""
+
+
 class CausalOrdering(causal.CausalOrdering, _PrefectOrdering):
     """The engine, as Prefect makes it: anew for every event, from nothing but a scope."""
 
     errors = causal.Errors(
         early=EventArrivedEarly,
         seen=EventAlreadySeen,
+        dead=EventGivenUp,
         held=EventBeingProcessed,
         depth=MaxDepthExceeded,
     )

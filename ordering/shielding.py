@@ -17,18 +17,16 @@ from redis.exceptions import (
     ConnectionError,  # noqa: A004
     OutOfMemoryError,
     ReadOnlyError,
-    RedisError,
     ResponseError,
     TimeoutError,  # noqa: A004
     TryAgainError,
 )
 
+from ordering.errors import REFUSALS
 from ordering.waiting import INSTANT
 
 Answer = TypeVar("Answer")
 
-REFUSALS = (RedisError, OSError)
-"""What a client raises instead of an answer."""
 _PASSING = (ConnectionError, TimeoutError, OSError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0

@@ -33,7 +33,7 @@ BEGIN = (
         planted="begin grants a lease that somebody else holds",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, '  if owner then return {"held"} end\n', ""),),
+        edits=(Edit(SHARED, "  if owner then\n    lease_left(e.id)", "  if false then\n    lease_left(e.id)"),),
     ),
     Mutant(
         name="ignore-leader",
@@ -67,7 +67,7 @@ BEGIN = (
         planted="begin grants a follower that has waited for the lookback, though its leader is parked itself",
         scenario="parked-leader.toml",
         convicted_by=("causal-order",),
-        edits=(Edit(SHARED, "if overdue and not is_expected(e.leader) then", "if overdue then"),),
+        edits=(Edit(SHARED, "if overdue and not is_expected(e.leader, rules.redelivery) then", "if overdue then"),),
     ),
     Mutant(
         name="drop-nx",
@@ -95,8 +95,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                '"|" .. fence, "PX", lease)\n',
-                '"|" .. fence, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", keep)\n',
+                'value, "PX", lease)\n',
+                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.keep)\n',
             ),
         ),
     ),
@@ -121,7 +121,7 @@ BEGIN = (
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost", "clean-store", "prompt-release"),
         edits=(
-            Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence)'),
+            Edit(SHARED, 'value, "PX", lease)', "value)"),
             NO_SECOND_LOOK,
         ),
     ),
@@ -130,9 +130,7 @@ BEGIN = (
         planted="a lease lasts a tenth of what its holder believes",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(
-            Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence, "PX", math.floor(lease / 10))'),
-        ),
+        edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", math.floor(lease / 10))'),),
     ),
     Mutant(
         name="constant-fence",
@@ -167,8 +165,8 @@ BEGIN = (
             ),
             Edit(
                 SHARED,
-                'key("processing:" .. id), key("event:" .. id))\n    if',
-                'key("processing:" .. id), key("event:" .. leader))\n    if',
+                'key("processing:" .. id), key("event:" .. id), key("tried:" .. id)\n',
+                'key("processing:" .. id), key("event:" .. leader), key("tried:" .. id)\n',
             ),
         ),
     ),
@@ -191,7 +189,7 @@ BEGIN = (
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
-            Edit(SHARED, "  if not is_parked(leader) then\n    redis", "  if false then\n    redis"),
+            Edit(SHARED, "  if not is_coming(leader) then\n    redis", "  if false then\n    redis"),
             NO_SECOND_LOOK,
         ),
     ),
@@ -237,20 +235,18 @@ COMPLETE = (
         ),
     ),
     Mutant(
-        name="leaked-attempts",
-        planted="failed attempts are still counted of events that were handled in the end",
+        name="leaked-leaders",
+        planted="whom it followed is still known of an event that was handled",
         scenario="failing-follower.toml",
         convicted_by=("clean-store",),
-        edits=(Edit(SHARED, '  redis.call("HDEL", key("attempts"), id)\n', ""),),
+        edits=(Edit(SHARED, '  redis.call("HDEL", key("leaders"), id)\n', ""),),
     ),
     Mutant(
         name="release-nobody",
         planted="completing an event does not look at what waits for it",
         scenario="late-leader.toml",
         convicted_by=("prompt-release", "nothing-lost"),
-        edits=(
-            Edit("complete", "local answer = next_of(id, next_token, next_token, lease, keep)", "local answer = nil"),
-        ),
+        edits=(Edit("complete", "local answer = next_of(id, next_token, next_token, rules)", "local answer = nil"),),
     ),
     Mutant(
         name="hand-out-twice",
@@ -274,8 +270,8 @@ COMPLETE = (
         edits=(
             Edit(
                 SHARED,
-                'return {"granted", id, grant(id, token, leader, lease, keep), payload}',
-                "local fence = grant(id, token, leader, lease, keep)\n"
+                'return {"granted", id, grant(id, token, leader, rules, attempts), payload}',
+                "local fence = grant(id, token, leader, rules, attempts)\n"
                 "      forget(id)\n"
                 '      return {"granted", id, fence, payload}',
             ),
@@ -317,8 +313,8 @@ ADVANCE = (
         scenario="siblings.toml",
         convicted_by=("prompt-release", "nothing-lost"),
         edits=(
-            Edit("advance", "local answer = next_of(leader, drain, next_token, lease, keep)", "local answer = nil"),
-            Edit("complete", "answer = next_of(leader, drain, next_token, lease, keep)\n  if", "answer = nil\n  if"),
+            Edit("advance", "local answer = next_of(leader, drain, next_token, rules)", "local answer = nil"),
+            Edit("complete", "answer = next_of(leader, drain, next_token, rules)\n  if", "answer = nil\n  if"),
         ),
     ),
     Mutant(
@@ -490,7 +486,7 @@ SWEEP = (
         scenario="ladder/f9-given-back-keeps-its-place.toml",
         convicted_by=("sibling-order",),
         edits=(
-            Edit("fail", 'if counts ~= "1" and leader and place and', "if false and"),
+            Edit("fail", "if leader and place and", "if false and"),
             NOTHING_IN_HAND,
         ),
     ),
@@ -523,7 +519,7 @@ SWEEP = (
         planted="what a dead drainer had in its hands is offered beside its queue, and not in its place there",
         scenario="ladder/f9-drainer-dies-with-its-event.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit("sweep", "if left and is_due", "if false and is_due"),),
+        edits=(Edit("sweep", "if leader and place and is_due", "if false and is_due"), NOTHING_IN_HAND),
     ),
     Mutant(
         name="evicted-and-begun-anew",
@@ -544,14 +540,14 @@ SWEEP = (
         planted="a leader that has failed is not expected any more",
         scenario="ladder/f1-leader-fails-at-the-edge.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("shared", ', key("tried:" .. id)) > 0\n', ") > 0\n"),),
+        edits=(Edit("shared", "  return left > 0\n", "  return false\n"),),
     ),
     Mutant(
         name="tried-too-briefly",
         planted="a leader is expected for no longer than its lease",
         scenario="ladder/f2-leader-crashes-at-the-edge.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("shared", "await_retry(id, 2 * lease)", "await_retry(id, lease)"),),
+        edits=(Edit("shared", "rules.shared), rules.redelivery)", "rules.shared), lease)"),),
     ),
     Mutant(
         name="abandoned-claims",
@@ -562,7 +558,7 @@ SWEEP = (
             Edit(
                 "sweep", 'key("claims"), "-inf", now, "LIMIT", 0, batch)', 'key("claims"), "-inf", now, "LIMIT", 0, 0)'
             ),
-            Edit("sweep", '"LIMIT", 0, batch - #found)', '"LIMIT", 0, 0)'),
+            Edit("sweep", '"LIMIT", 0, math.max(0, batch - #found))', '"LIMIT", 0, 0)'),
         ),
     ),
     Mutant(
@@ -629,8 +625,8 @@ STEPS = (
         scenario="steps-lost.toml",
         convicted_by=("causal-order",),
         edits=(
-            Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),
-            Edit("sweep", "elseif is_expected(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_coming(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_expected(leader, rules.redelivery) then", "elseif false then"),
         ),
         host="native-steps",
     ),
