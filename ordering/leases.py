@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,4 +140,5 @@ class Work:
                 if not grant.parked:
                     await self._give_back(error)
         finally:
-            current_grant.reset(self._before)
+            with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
+                current_grant.reset(self._before)

@@ -171,15 +171,38 @@ BEGIN = (
         ),
     ),
     Mutant(
-        name="recoded-payload",
-        planted="a payload goes through a JSON library that does not tell an empty list from an empty object",
+        name="altered-payload",
+        planted="what an event says is altered when it is parked",
         scenario="late-leader.toml",
-        convicted_by=("nothing-lost",),
+        convicted_by=("payload-intact",),
         edits=(
             Edit(
                 SHARED,
                 'redis.call("SET", key("event:" .. id), payload)',
-                'redis.call("SET", key("event:" .. id), cjson.encode(cjson.decode(payload)))',
+                """redis.call("SET", key("event:" .. id), (string.gsub(payload, '"event":"', '"event":"x-')))""",
+            ),
+        ),
+    ),
+    Mutant(
+        name="moved-by-a-duplicate",
+        planted="a duplicate that names another leader is parked behind that one, and stays in its first queue",
+        scenario="production/q12-duplicate-with-another-leader.toml",
+        convicted_by=("clean-store", "causal-order"),
+        edits=(
+            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return {"parked"} end\n', ""),
+            Edit(SHARED, "  if before and before ~= leader and is_parked(id) then return end\n", ""),
+        ),
+    ),
+    Mutant(
+        name="expected-for-two-leases",
+        planted="a leader that was tried is expected for two leases, however late the queue may offer it again",
+        scenario="production/q11-leader-offered-again-late.toml",
+        convicted_by=("causal-order",),
+        edits=(
+            Edit(
+                SHARED,
+                '"SET", key("tried:" .. id), attempts, "PX", lasts)',
+                '"SET", key("tried:" .. id), attempts, "PX", 32000)',
             ),
         ),
     ),
@@ -363,6 +386,14 @@ WAIT = (
         edits=(Edit("wait", "park_before_leader(e, rules)\n", ""),),
         host="native-waiting",
     ),
+    Mutant(
+        name="wait-for-the-dead",
+        planted="a follower waits for a leader in flight for as long as the lease lasts, though its holder is silent",
+        scenario="production/h8-followers-of-a-dead-holder.toml",
+        convicted_by=("no-stuck-worker",),
+        edits=(Edit("wait", "left - math.floor((lease or rules.lease) * 23 / 32) or 0", "left or 0"),),
+        host="native-waiting",
+    ),
 )
 
 RENEW = (
@@ -491,11 +522,32 @@ SWEEP = (
         ),
     ),
     Mutant(
-        name="failures-counted-twice",
-        planted="a failure that is reported again, because its reply was lost, counts as another",
-        scenario="ladder/p3-reply-lost-failing.toml",
-        convicted_by=("causal-order", "nothing-lost", "prompt-release", "handled-once"),
-        edits=(Edit("fail", "if told then", "if false then"),),
+        name="told-by-its-writer-alone",
+        planted="a sweep does not tell of dead letters that nobody was told of",
+        scenario="production/q14-dead-letter-of-a-dead-consumer.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                "sweep", 'key("untold"), "-inf", now, "LIMIT", 0, batch)', 'key("untold"), "-inf", now, "LIMIT", 0, 0)'
+            ),
+        ),
+    ),
+    Mutant(
+        name="deadlines-of-another-clock",
+        planted="the sweep leaves deadlines as they are that were written before the server's clock was set back",
+        scenario="production/q13-server-clock-set-back.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(
+            Edit("sweep", 'pull_back("claims", now + math.max(lease, delay), now + lease)\n', ""),
+            Edit("sweep", 'pull_back("releases", now + lease, now + lease)\n', ""),
+        ),
+    ),
+    Mutant(
+        name="in-the-last-millisecond",
+        planted="the sweep takes a queue over in the last millisecond of its drainer's lease",
+        scenario="production/q10-last-millisecond-of-a-lease.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("sweep", "then in_use[leader] = true", "then in_use[leader] = false"),),
     ),
     Mutant(
         name="orphans-of-the-unreadable",
