@@ -22,7 +22,7 @@ from uuid import uuid4
 import redis.asyncio
 
 from ordering import CausalOrdering, EventArrivedEarly, ReceivedEvent
-from simulation.servers import running_server
+from simulation.stores.bundled import running_server
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 CHAIN = 5

@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable
 
 from simulation import Laboratory, load
-from simulation.distributions import Uniform
-from simulation.loop import SimulatedLoop
-from simulation.network import Network, Wire
-from simulation.servers import EPOCH, ServerStore, command
-from simulation.streams import Streams
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Uniform
+from simulation.stores.redis_server import ServerStore
+from simulation.stores.resp import command
+from simulation.world.network import Network, Wire
 
 PING = command("PING")
 

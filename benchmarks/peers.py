@@ -41,11 +41,11 @@ import redis.asyncio
 
 from ordering import CausalOrdering, EventArrivedEarly, EventBeingProcessed, ReceivedEvent
 from simulation import Laboratory, load
-from simulation.embedded import EmbeddedStore
 from simulation.engines.mutants import engine as mutant
 from simulation.engines.native import NativeEngine
-from simulation.servers import running_server
-from simulation.workload import Plan, publications
+from simulation.scenario.workload import Plan, publications
+from simulation.stores.bundled import running_server
+from simulation.stores.fakeredis_store import EmbeddedStore
 
 SCENARIO = Path(__file__).parent.parent / "scenarios" / "leader-follower.toml"
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)

@@ -21,10 +21,10 @@ from pathlib import Path
 from simulation import Laboratory, Run, Scenario, load
 from simulation.engines import MUTANT
 from simulation.engines.mutants import MUTANTS
-from simulation.search.exhaustive import Exhaustive
-from simulation.search.strategies import Runner, Strategy
-from simulation.search.trials import BESIDE
-from simulation.steps import Bounds
+from simulation.search.explore.exhaustive import Exhaustive
+from simulation.search.explore.strategies import Runner, Strategy
+from simulation.search.sweep.mutation import BESIDE
+from simulation.world.scheduling import Bounds
 
 SCENARIOS = Path("scenarios")
 STRATEGIES = {

@@ -25,7 +25,7 @@ import redis
 import redis.asyncio
 
 from ordering import CausalOrdering, ReceivedEvent
-from simulation.servers import running_server
+from simulation.stores.bundled import running_server
 
 STREAM, GROUP, EFFECTS = "events", "soak", "effects"
 CHAIN, BATCH = 5, 200

@@ -21,7 +21,7 @@ from uuid import UUID
 import redis.asyncio
 
 from ordering import CausalOrdering, EventArrivedEarly, Policy, ReceivedEvent
-from simulation.servers import running_server
+from simulation.stores.bundled import running_server
 
 PROBES = 300
 OVERDUE_SWEEPS = 30

@@ -16,12 +16,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulation.garbage import no_search
+from simulation.kernel.gc_pause import no_search
 
 if TYPE_CHECKING:
-    from reports.illustrator import Illustrator
+    from reports.figures.render_process import Illustrator
     from reports.run import RunLike
-    from simulation.history import History
+    from simulation.history.history import History
 
 
 def write_report(
@@ -35,15 +35,15 @@ def write_report(
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
     with no_search():  # what is imported stays, and of the rest only two small pictures hold circles
-        from reports.illustrator import NAMES, Illustrator
-        from reports.rows import event_rows
+        from reports.figures.render_process import NAMES, Illustrator
+        from reports.tables.rows import event_rows
 
         rows = event_rows(run.history)
         events, page = folder / "events.parquet", folder / "report.html"
         with (illustrator or Illustrator()).drawing(rows, folder):
-            from reports.page import write_page
-            from reports.parquet import write_events
-            from reports.tables import Table, events_tables
+            from reports.page.page import write_page
+            from reports.tables.parquet import write_events
+            from reports.tables.tables import Table, events_tables
 
             table = Table.of_events(rows)
             write_events([table] if whole is None else events_tables(whole), events)

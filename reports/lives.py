@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from simulation.history import Entry, History
+from simulation.history.history import Entry, History
 
 BEGINNINGS = frozenset({"published", "delivered", "started", "parked", "dead-lettered"})
 """The kinds of entries with which the life of an event may begin."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from simulation.history import History
+from simulation.history.history import History
 from simulation.invariants import Judgement
 
 

@@ -9,29 +9,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulation.history import History
-    from simulation.importing import import_log
+    from simulation.api import Hunt, Shrunk, Sweep, hunt, shrink, sweep
+    from simulation.history.history import History
     from simulation.invariants import judge
-    from simulation.scenario import Scenario, load, loads
-    from simulation.search.studies import Hunt, Shrunk, Sweep, hunt, shrink, sweep
-    from simulation.world import Laboratory, Run, run
+    from simulation.scenario.import_log import import_log
+    from simulation.scenario.model import Scenario, load, loads
+    from simulation.world.world import Laboratory, Run, run
 
 _HOMES = {
-    "History": "simulation.history",
-    "Hunt": "simulation.search.studies",
-    "Laboratory": "simulation.world",
-    "Run": "simulation.world",
-    "Scenario": "simulation.scenario",
-    "Shrunk": "simulation.search.studies",
-    "Sweep": "simulation.search.studies",
-    "hunt": "simulation.search.studies",
-    "import_log": "simulation.importing",
+    "History": "simulation.history.history",
+    "Hunt": "simulation.api",
+    "Laboratory": "simulation.world.world",
+    "Run": "simulation.world.world",
+    "Scenario": "simulation.scenario.model",
+    "Shrunk": "simulation.api",
+    "Sweep": "simulation.api",
+    "hunt": "simulation.api",
+    "import_log": "simulation.scenario.import_log",
     "judge": "simulation.invariants",
-    "load": "simulation.scenario",
-    "loads": "simulation.scenario",
-    "run": "simulation.world",
-    "shrink": "simulation.search.studies",
-    "sweep": "simulation.search.studies",
+    "load": "simulation.scenario.model",
+    "loads": "simulation.scenario.model",
+    "run": "simulation.world.world",
+    "shrink": "simulation.api",
+    "sweep": "simulation.api",
 }
 
 __all__ = [

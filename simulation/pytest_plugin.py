@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from simulation.scenario import Scenario
-    from simulation.search.replays import Replay
-    from simulation.summary import Tally
-    from simulation.world import Laboratory, Run
+    from simulation.scenario.model import Scenario
+    from simulation.search.replay import Replay
+    from simulation.search.summary import Tally
+    from simulation.world.world import Laboratory, Run
 
 _LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
 
@@ -59,7 +59,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _laboratory(config: pytest.Config) -> Laboratory:
-    from simulation.world import Laboratory
+    from simulation.world.world import Laboratory
 
     if _LABORATORY not in config.stash:
         config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
@@ -71,7 +71,7 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield the test."""
-        from simulation.search.replays import load_replay
+        from simulation.search.replay import load_replay
 
         replay = load_replay(self.path)
         item: ScenarioItem = ScenarioItem.from_parent(self, name=replay.scenario.name)
@@ -80,7 +80,7 @@ class ScenarioFile(pytest.File):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
-        from simulation.scenario import BadScenario
+        from simulation.scenario.model import BadScenario
 
         if isinstance(excinfo.value, BadScenario):
             return str(excinfo.value)
@@ -106,7 +106,7 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
-        from simulation.summary import Tally
+        from simulation.search.summary import Tally
 
         tally, laboratory = Tally(), _laboratory(self.config)
         expected = self._scenario.expect.get(self._engine, "holds")
@@ -127,7 +127,7 @@ class ScenarioItem(pytest.Item):
         )
 
     def _summaries(self, laboratory: Laboratory) -> Iterator[Any]:
-        from simulation.summary import summarise
+        from simulation.search.summary import summarise
 
         if self.replay.choices is not None:
             yield summarise(self.replay.perform(laboratory, self._engine))
@@ -137,8 +137,8 @@ class ScenarioItem(pytest.Item):
             yield summarise(laboratory.run(self._scenario, seed, self._engine))
 
     def _story(self, tally: Tally, laboratory: Laboratory) -> str:
-        from simulation.search.replays import Replay
-        from simulation.telling import choices, facts, story, violation_of
+        from reports.text.run_text import choices, facts, story, violation_of
+        from simulation.search.replay import Replay
 
         seed = tally.first_violating
         scenario = self._scenario.model_copy(update={"seed": seed})
@@ -181,7 +181,7 @@ def causim_store(request: pytest.FixtureRequest) -> Laboratory:
 @pytest.fixture
 def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
     """A function that runs a scenario on the store of the session and returns the judged run."""
-    from simulation.scenario import load, loads
+    from simulation.scenario.model import load, loads
 
     chosen = request.config.getoption("--causim-engine")
 

@@ -22,11 +22,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from simulation.durations import format_duration
-from simulation.faults import FAULTS, AnyFault, Evict, Failover, Fault, Flush, Restart, Trim
-from simulation.history import History
-from simulation.scenario import Scenario, Workload
-from simulation.storyteller import Storyteller
+from simulation.history.generator import Storyteller
+from simulation.history.history import History
+from simulation.kernel.durations import format_duration
+from simulation.scenario.faults import FAULTS, AnyFault, Evict, Failover, Fault, Flush, Restart, Trim
+from simulation.scenario.model import Scenario, Workload
 
 try:
     from hypothesis import strategies as st

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from simulation import Laboratory
-from simulation.servers import Store, running_server
+from simulation.stores.bundled import running_server
+from simulation.stores.protocol import Store
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from reports.exports import otlp, perfetto, shiviz, table
 from reports.exports.unexportable import Unexportable
 
 if TYPE_CHECKING:
-    from simulation.history import History
+    from simulation.history.history import History
     from simulation.invariants import Violation
 
 __all__ = ["FORMATS", "Format", "Unexportable"]

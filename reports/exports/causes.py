@@ -29,7 +29,7 @@ from reports.lives import Lives
 
 if TYPE_CHECKING:
     from reports.lives import Delivery, Handling, Life
-    from simulation.history import Entry, History
+    from simulation.history.history import Entry, History
 
 BROKERS = frozenset({"published", "duplicated", "dropped", "acknowledged", "rejected"})
 """The kinds of entries that happen in the broker, although some name a consumer."""

@@ -20,12 +20,12 @@ from reports.exports.causes import BROKER, WORLD, Effects, Place, deliveries_of,
 from reports.exports.text import compact, whole
 from reports.exports.unexportable import Unexportable
 from reports.lives import Lives
-from reports.marks import natural
-from reports.sentences import sentence
+from reports.page.marks import natural
+from reports.text.sentences import sentence
 
 if TYPE_CHECKING:
     from reports.lives import Delivery, Handling, Life
-    from simulation.history import Entry, Header, History
+    from simulation.history.history import Entry, Header, History
     from simulation.invariants import Violation
 
 INTERNAL, CLIENT, PRODUCER, CONSUMER = 1, 3, 4, 5

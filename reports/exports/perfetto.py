@@ -15,15 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reports.exports.causes import BROKER, REDIS, WORLD, Effects, Place, deliveries_of, exchanges, place_of
-from reports.exports.lanes import Lanes
 from reports.exports.text import compact, whole
+from reports.exports.threads import Lanes
 from reports.lives import Lives
-from reports.marks import natural
-from reports.sentences import sentence
+from reports.page.marks import natural
+from reports.text.sentences import sentence
 
 if TYPE_CHECKING:
     from reports.lives import Delivery, Handling, Life
-    from simulation.history import Entry, History
+    from simulation.history.history import Entry, History
     from simulation.invariants import Violation
 
 _US = 1000

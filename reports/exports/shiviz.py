@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from reports.exports.causes import BROKER, REDIS, WORLD, Place, causes_of, place_of
 from reports.exports.text import compact, one_line, whole
-from reports.sentences import moment, sentence
+from reports.text.sentences import moment, sentence
 
 if TYPE_CHECKING:
-    from simulation.history import Entry, History
+    from simulation.history.history import Entry, History
     from simulation.invariants import Violation
 
 PARSER = r"^(?<host>\S+) (?<clock>\{\S*\}) (?<event>.*)$"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reports.exports.text import compact, whole
 
 if TYPE_CHECKING:
-    from simulation.history import Entry, History
+    from simulation.history.history import Entry, History
     from simulation.invariants import Violation
 
 DETAILS = (

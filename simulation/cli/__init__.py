@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from simulation.cli import catalogue, check, compare, crashes, export, importer, mutants, replay, run, shrink, sweep
+    from simulation.cli import check, compare, crashes, export, importing, listing, mutants, replay, run, shrink, sweep
 
     top = _Parser(
         prog="causim",
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for module in (run, replay, shrink, compare, crashes, mutants, check, sweep, importer, export, catalogue):
+    for module in (run, replay, shrink, compare, crashes, mutants, check, sweep, importing, export, listing):
         module.register(commands)
     return top
 
@@ -80,17 +80,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_users(error: Exception) -> bool:
     from simulation.engines import UnknownEngine
-    from simulation.history import MalformedHistory
-    from simulation.scenario import BadScenario
-    from simulation.search.benches import ClusterUnavailable
-    from simulation.servers import StoreUnavailable
+    from simulation.history.history import MalformedHistory
+    from simulation.scenario.model import BadScenario
+    from simulation.search.parallel.runner_process import ClusterUnavailable
+    from simulation.stores.protocol import StoreUnavailable
 
     ours = BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | ClusterUnavailable
     return isinstance(error, ours | OSError)
 
 
 def _is_lean(error: Exception) -> bool:
-    from simulation.search.witness import NotReproduced
+    from simulation.search.confirmation import NotReproduced
 
     return isinstance(error, NotReproduced)
 

@@ -28,7 +28,7 @@ def register(commands: Any) -> None:
 def execute(given: argparse.Namespace) -> int:
     """Judge the file, print what came of it and return the exit code."""
     from simulation.cli import EXIT_CODES, USAGE, BadUsage
-    from simulation.history import History
+    from simulation.history.history import History
     from simulation.invariants import INVARIANTS, judge
 
     unknown = [name for name in given.invariant if name not in INVARIANTS]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulation.scenario import Scenario
-    from simulation.summary import Tally
+    from simulation.scenario.model import Scenario
+    from simulation.search.summary import Tally
 
 
 def register(commands: Any) -> None:
@@ -77,7 +77,7 @@ def _share(part: int, whole: int) -> float | None:
 def execute(given: argparse.Namespace) -> int:
     """Run every engine, print the table and return the exit code."""
     from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
-    from simulation.scenario import load
+    from simulation.scenario.model import load
 
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
@@ -104,9 +104,9 @@ def execute(given: argparse.Namespace) -> int:
 
 def _run(scenario: Scenario, engine: str, given: argparse.Namespace) -> tuple[Row, bool]:
     from simulation.engines import UnknownEngine
-    from simulation.search.seeds import Plan, jobs_from, search
-    from simulation.summary import Tally
-    from simulation.world import EngineFailed
+    from simulation.search.parallel.seeds import Plan, jobs_from, search
+    from simulation.search.summary import Tally
+    from simulation.world.world import EngineFailed
 
     tally, failure, interrupted = Tally(), "", False
     first = scenario.seed if given.seed is None else given.seed
@@ -152,7 +152,7 @@ def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> N
 
 
 def _in_words(microseconds: int) -> str:
-    from reports.units import duration
+    from reports.figures.units import duration
 
     return duration(microseconds / 1e6)
 

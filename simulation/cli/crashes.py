@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulation.search.crashpoints import Attack, Trial
-    from simulation.world import Laboratory
+    from simulation.search.sweep.fault_points import Attack, Trial
+    from simulation.world.world import Laboratory
 
 _SHOWN = 20
 
@@ -64,9 +64,9 @@ class _Found:
 def execute(given: argparse.Namespace) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
     from simulation.engines import resolve
-    from simulation.scenario import load
-    from simulation.search.crashpoints import survey
-    from simulation.world import Laboratory
+    from simulation.scenario.model import load
+    from simulation.search.sweep.fault_points import survey
+    from simulation.world.world import Laboratory
 
     scenario = load(given.path)
     engine = given.engine or scenario.engine
@@ -84,7 +84,7 @@ def execute(given: argparse.Namespace) -> int:
 
 def _duration(given: argparse.Namespace) -> int | None:
     from simulation.cli import BadUsage
-    from simulation.durations import parse_duration
+    from simulation.kernel.durations import parse_duration
 
     if given.duration is None:
         return None
@@ -101,8 +101,8 @@ def _duration(given: argparse.Namespace) -> int | None:
 
 def _try_all(attack: Attack, given: argparse.Namespace, laboratory: Laboratory) -> _Found:
     from simulation.cli.output import counting
-    from simulation.search.crashpoints import strike_everywhere
-    from simulation.search.seeds import jobs_from
+    from simulation.search.parallel.seeds import jobs_from
+    from simulation.search.sweep.fault_points import strike_everywhere
 
     found = _Found(attack)
     title = f"{attack.scenario.name} · {attack.engine} · {attack.kind}"
@@ -120,7 +120,7 @@ def _try_all(attack: Attack, given: argparse.Namespace, laboratory: Laboratory) 
 def _begin(attack: Attack) -> None:
     lasting = ""
     if attack.duration:
-        from simulation.durations import format_duration
+        from simulation.kernel.durations import format_duration
 
         lasting = f" for {format_duration(attack.duration)}"
     sys.stdout.write(
@@ -141,7 +141,7 @@ def _leave(found: _Found, given: argparse.Namespace) -> Path:
     """Write the picture, the table, and a scenario for each point that did not survive. Return the folder."""
     import pandas as pd
 
-    from reports.crashes import crashes_figure
+    from reports.figures.fault_point_figure import crashes_figure
     from simulation.cli.run import stamp
 
     attack = found.attack
@@ -176,7 +176,7 @@ def _row(trial: Trial, kind: str) -> dict[str, Any]:
 def _write_variant(attack: Attack, trial: Trial, folder: Path) -> None:
     import tomli_w
 
-    from simulation.results import runnable
+    from simulation.cli.results import runnable
 
     record = runnable(attack.variant(trial.point), attack.engine, attack.seed, folder)
     _variant(trial, folder).write_text(tomli_w.dumps(record), encoding="utf-8")

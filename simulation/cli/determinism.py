@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job
-    from simulation.search.determinism import Difference
+    from simulation.search.parallel.determinism import Difference
 
 LONGEST = 400
 """How many characters of an entry are shown."""
@@ -31,8 +31,8 @@ def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
 
 
 def _check(job: Job, given: argparse.Namespace) -> bool:
-    from simulation.search.determinism import compare_twice
-    from simulation.search.seeds import Plan
+    from simulation.search.parallel.determinism import compare_twice
+    from simulation.search.parallel.seeds import Plan
 
     plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
     done = 0

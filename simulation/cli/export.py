@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulation.history import History
+    from simulation.history.history import History
     from simulation.invariants import Violation
 
 _NAMES = ("perfetto", "shiviz", "otlp-json", "csv")
@@ -48,7 +48,7 @@ def execute(given: argparse.Namespace) -> int:
     """Write the export and return the exit code."""
     from reports.exports import FORMATS, Unexportable
     from simulation.cli import HOLDS, BadUsage
-    from simulation.history import History
+    from simulation.history.history import History
 
     file = history_file(given.result)
     history = History.read(file)

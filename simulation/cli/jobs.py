@@ -11,16 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulation.cli.strategies import strategy_words
+from simulation.cli.strategy_options import strategy_words
 
 if TYPE_CHECKING:
-    from simulation.scenario import Scenario
-    from simulation.search.exhaustive import Progress
-    from simulation.search.replays import Replay
-    from simulation.search.strategies import Strategy
-    from simulation.steps import Bounds
-    from simulation.summary import Tally
-    from simulation.world import Run
+    from simulation.scenario.model import Scenario
+    from simulation.search.explore.exhaustive import Progress
+    from simulation.search.explore.strategies import Strategy
+    from simulation.search.replay import Replay
+    from simulation.search.summary import Tally
+    from simulation.world.scheduling import Bounds
+    from simulation.world.world import Run
 
 REPLAY = "replay.toml"
 """The file of a result that holds a run with its choices."""
@@ -94,7 +94,7 @@ def _store_words(given: argparse.Namespace) -> list[str]:
 
 def drawn(job: Job, seed: int) -> dict[str, Any]:
     """Return what a swarm draws from a seed; of any other scenario, nothing."""
-    from simulation.swarm import draw
+    from simulation.scenario.swarm import draw
 
     return dict(draw(job.scenario, seed).options)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulation.engines.mutants import Mutant
-    from simulation.search.trials import Trial
+    from simulation.search.sweep.mutation import Trial
 
 NARROWEST = 160
 """The width of the table where nobody looks at it through a window, in characters."""
@@ -38,8 +38,8 @@ def execute(given: argparse.Namespace) -> int:
     from rich.console import Console
 
     from simulation.cli import HOLDS, VIOLATED
-    from simulation.search.trials import Court
-    from simulation.world import Laboratory
+    from simulation.search.sweep.mutation import Court
+    from simulation.world.world import Laboratory
 
     mutants = _chosen(given.names)
     console = Console(highlight=False, file=sys.stdout)

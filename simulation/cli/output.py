@@ -14,12 +14,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from reports.units import duration
+from reports.figures.units import duration
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
-    from simulation.summary import Tally
-    from simulation.world import Laboratory
+    from simulation.search.summary import Tally
+    from simulation.world.world import Laboratory
 
 _LINE = 1_000
 """How many are done between two lines if nobody knows how many there will be."""

@@ -28,9 +28,9 @@ def register(commands: Any) -> None:
 def execute(given: argparse.Namespace) -> int:
     """Replay the file and return the exit code."""
     from simulation.cli import EXIT_CODES, UNKNOWN
-    from simulation.cli.telling import tell_run
-    from simulation.search.replays import load_replay
-    from simulation.world import Laboratory
+    from simulation.cli.narration import tell_run
+    from simulation.search.replay import load_replay
+    from simulation.world.world import Laboratory
 
     replay = load_replay(given.file)
     with Laboratory(given.store, given.redis_server) as laboratory:

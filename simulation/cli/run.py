@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.options import add_where_options, add_world_options, count
-from simulation.cli.strategies import add_strategy_options, strategy_from
-from simulation.garbage import no_search
+from simulation.cli.strategy_options import add_strategy_options, strategy_from
+from simulation.kernel.gc_pause import no_search
 
 if TYPE_CHECKING:
-    import reports.outcome
-    from reports.illustrator import Illustrator
+    import reports.ci.outcome
+    from reports.figures.render_process import Illustrator
     from simulation.cli.output import Output
-    from simulation.search.replays import Replay
-    from simulation.search.seeds import Plan
-    from simulation.summary import Summary
-    from simulation.world import Laboratory
+    from simulation.search.parallel.seeds import Plan
+    from simulation.search.replay import Replay
+    from simulation.search.summary import Summary
+    from simulation.world.world import Laboratory
 
 
 def register(commands: Any) -> None:
@@ -60,7 +60,7 @@ def execute(given: argparse.Namespace) -> int:
     """Run everything, print what came of it and return the exit code."""
     if given.no_results or given.check_determinism:
         return _execute(given, None)
-    from reports.illustrator import illustrator
+    from reports.figures.render_process import illustrator
 
     with illustrator() as draws:  # it gets ready while the worlds run
         return _execute(given, draws)
@@ -71,7 +71,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
     with no_search():  # what is imported stays
         from simulation.cli.output import Output
-        from simulation.world import Laboratory
+        from simulation.world.world import Laboratory
 
         jobs = _jobs(given)
     if given.check_determinism:
@@ -101,9 +101,9 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 def _jobs(given: argparse.Namespace) -> list[Job]:
     from simulation.cli.files import scenario_files
     from simulation.engines import resolve
-    from simulation.search.replays import load_replay
-    from simulation.search.strategies import Strategy
-    from simulation.swarm import check
+    from simulation.scenario.swarm import check
+    from simulation.search.explore.strategies import Strategy
+    from simulation.search.replay import load_replay
 
     strategy = strategy_from(given)
     jobs = []
@@ -124,8 +124,8 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
 def _run(
     job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output, illustrator: Illustrator | None
 ) -> Outcome:
-    from simulation.search.witness import is_needed
-    from simulation.summary import Tally
+    from simulation.search.confirmation import is_needed
+    from simulation.search.summary import Tally
 
     outcome = Outcome(job, Tally())
     try:
@@ -146,9 +146,9 @@ def _run(
 
 
 def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Generator[Summary, None, None]:
-    from simulation.search.failures import Failures
-    from simulation.search.seeds import Plan
-    from simulation.summary import summarise
+    from simulation.search.failure_database import Failures
+    from simulation.search.parallel.seeds import Plan
+    from simulation.search.summary import summarise
 
     job = outcome.job
     if job.replay is not None:
@@ -175,17 +175,17 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
 
 
 def _searched(plan: Plan, seeds: Sequence[int], given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
-    from simulation.search import cluster
-    from simulation.search.seeds import jobs_from, search
+    from simulation.search.parallel import dask_cluster
+    from simulation.search.parallel.seeds import jobs_from, search
 
     if given.scheduler:
-        return cluster.search(given.scheduler, plan, seeds)
+        return dask_cluster.search(given.scheduler, plan, seeds)
     return search(plan, seeds, jobs_from(given.jobs or "1"), laboratory)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
-    from simulation.search.exhaustive import Exhaustive
-    from simulation.summary import summarise
+    from simulation.search.explore.exhaustive import Exhaustive
+    from simulation.search.summary import summarise
 
     job = outcome.job
     search = Exhaustive(laboratory, job.scenario, job.seeds[0], job.engine, bounds=job.strategy.bounds)
@@ -196,7 +196,7 @@ def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
 
 def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
     """Have a real server run again whatever is to be told of. Its run is kept, if it is the one to be kept."""
-    from simulation.search.witness import called
+    from simulation.search.confirmation import called
 
     tally = outcome.tally
     with called(given.redis_server) as witness:
@@ -209,20 +209,20 @@ def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
 
 
 def _found(job: Job, seed: int | None, choices: tuple[int, ...] | None) -> Replay:
-    from simulation.search.replays import Replay
+    from simulation.search.replay import Replay
 
     return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds)
 
 
 def _guarantee(job: Job, laboratory: Laboratory) -> str:
-    from simulation.search.strategies import Runner
+    from simulation.search.explore.strategies import Runner
 
     return Runner(laboratory, job.scenario, job.engine, job.strategy).guarantee
 
 
 def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, illustrator: Illustrator | None) -> None:
     """Write down the run that tells most: the first that was violated, else the first of all."""
-    from simulation.results import Shelf
+    from simulation.cli.results import Shelf
 
     job, tally = outcome.job, outcome.tally
     if outcome.witness and outcome.run is not None:
@@ -245,8 +245,8 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
     if not (given.junit or given.summary):
         return
-    from reports.junit import write_junit
-    from reports.summary import append_summary
+    from reports.ci.junit import write_junit
+    from reports.ci.markdown import append_summary
 
     told = [_told(outcome, given) for outcome in outcomes]
     if given.junit:
@@ -255,8 +255,8 @@ def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> No
         append_summary(given.summary, told)
 
 
-def _told(outcome: Outcome, given: argparse.Namespace) -> reports.outcome.Outcome:
-    from reports.outcome import Outcome as Told
+def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Outcome:
+    from reports.ci.outcome import Outcome as Told
 
     job, tally = outcome.job, outcome.tally
     seed = job.seeds[0] if tally.first_violating is None else tally.first_violating

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulation.search.replays import Replay
-    from simulation.search.shrinking import Better, Shrinker
-    from simulation.world import Laboratory
+    from simulation.search.replay import Replay
+    from simulation.search.shrink.shrinker import Better, Shrinker
+    from simulation.world.world import Laboratory
 
 
 def register(commands: Any) -> None:
@@ -43,9 +43,9 @@ def register(commands: Any) -> None:
 def execute(given: argparse.Namespace) -> int:
     """Shrink the run, write it down and tell its story."""
     from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
-    from simulation.cli.telling import tell_run
-    from simulation.search.shrinking import NothingToShrink, Shrinker
-    from simulation.world import Laboratory
+    from simulation.cli.narration import tell_run
+    from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
+    from simulation.world.world import Laboratory
 
     start, out = _start(given), given.out or _place(given.result)
     best: Better | None = None
@@ -80,7 +80,7 @@ def execute(given: argparse.Namespace) -> int:
 
 def _seen_again(best: Better, laboratory: Laboratory, given: argparse.Namespace) -> str:
     """Have a real server run again what was found on the lean store; return what it says."""
-    from simulation.search.witness import called, is_needed
+    from simulation.search.confirmation import called, is_needed
 
     if not is_needed(laboratory.store):
         return ""
@@ -100,7 +100,7 @@ def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:
 def _start(given: argparse.Namespace) -> Replay:
     from dataclasses import replace
 
-    from simulation.search.replays import load_replay
+    from simulation.search.replay import load_replay
 
     start = load_replay(_file(given.result))
     changes = {"seed": given.seed, "engine": given.engine}

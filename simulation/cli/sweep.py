@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulation.search.grid import Cell
+    from simulation.search.sweep.grid import Cell
 
 
 def register(commands: Any) -> None:
@@ -48,8 +48,8 @@ def execute(given: argparse.Namespace) -> int:
 
     from simulation.cli import BadUsage
     from simulation.engines import resolve
-    from simulation.scenario import load
-    from simulation.search.grid import BadAxis, Ledger, cells, key, parse_axis
+    from simulation.scenario.model import load
+    from simulation.search.sweep.grid import BadAxis, Ledger, cells, key, parse_axis
 
     scenario = load(given.path)
     engine = given.engine or scenario.engine
@@ -96,9 +96,9 @@ def _measured(
     grid: Sequence[Cell], places: Sequence[int], engine: str, seeds: range, given: argparse.Namespace
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of the cells at these places of the grid, each as it is done."""
-    from simulation.search.cluster import measure_all
-    from simulation.search.grid import measure
-    from simulation.search.seeds import Plan, jobs_from, search
+    from simulation.search.parallel.dask_cluster import measure_all
+    from simulation.search.parallel.seeds import Plan, jobs_from, search
+    from simulation.search.sweep.grid import measure
 
     plans = {place: Plan(grid[place].scenario, engine, given.store, given.redis_server) for place in places}
     if given.scheduler:
@@ -124,7 +124,7 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.
 def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: argparse.Namespace) -> None:
     import pandas as pd
 
-    from reports.sweeps import write_sweep
+    from reports.figures.sweep_figures import write_sweep
 
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "sweep.parquet"

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     import redis.asyncio
 
-    from simulation.scenario import PolicyTable
+    from simulation.scenario.model import PolicyTable
 
 Outcome = Literal["handled", "parked", "seen", "busy"]
 """What became of a delivery. All but `busy` are acknowledged; `busy`: somebody holds the event, ask again later.
@@ -87,10 +87,16 @@ class Engine(Protocol):
 
 BUILT_IN: Mapping[str, tuple[str, str]] = {
     "native": ("simulation.engines.native:NativeEngine", "the engine of this project, package `ordering`"),
-    "native-steps": ("simulation.engines.steps:StepwiseEngine", "the same by its single steps: siblings may overtake"),
-    "native-waiting": ("simulation.engines.waiting:WaitingEngine", "the same, waiting for a leader that is in flight"),
-    "native-batches": ("simulation.engines.batches:BatchEngine", "the same, given many events at a time"),
-    "native-partitions": ("simulation.engines.partitions:PartitionEngine", "the same, its events divided by chain"),
+    "native-steps": (
+        "simulation.engines.stepwise:StepwiseEngine",
+        "the same by its single steps: siblings may overtake",
+    ),
+    "native-waiting": (
+        "simulation.engines.wait_for_leader:WaitingEngine",
+        "the same, waiting for a leader that is in flight",
+    ),
+    "native-batches": ("simulation.engines.batched:BatchEngine", "the same, given many events at a time"),
+    "native-partitions": ("simulation.engines.partitioned:PartitionEngine", "the same, its events divided by chain"),
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
 }
@@ -140,7 +146,7 @@ def _mutant(name: str) -> type[Engine]:
 
 
 def _release(version: str) -> type[Engine]:
-    from simulation.engines.releases import ReleaseUnavailable, adapter
+    from simulation.engines.prefect_releases import ReleaseUnavailable, adapter
 
     try:
         engine: type[Engine] = adapter(version).PrefectEngine

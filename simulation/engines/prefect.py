@@ -22,7 +22,7 @@ from prefect.server.events.schemas.events import ReceivedEvent
 from prefect_redis.client import get_async_redis_client
 
 from simulation.engines import EngineContext, Outcome
-from simulation.scenario import PolicyTable
+from simulation.scenario.model import PolicyTable
 
 # Every client reads all of Prefect's settings anew, which takes longer than a short run; they do not change in here.
 prefect_redis.client.RedisMessagingSettings = cache(prefect_redis.client.RedisMessagingSettings)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from simulation.garbage import no_search
-from simulation.history import History
+from simulation.history.history import History
+from simulation.history.index import Chronicle, chronicle
+from simulation.history.records import NEVER
 from simulation.invariants import (
     causal_order,
     clean_store,
@@ -22,10 +23,9 @@ from simulation.invariants import (
     prompt_release,
     sibling_order,
 )
-from simulation.invariants.chronicle import Chronicle, chronicle
 from simulation.invariants.coverage import COVERAGE, coverage
-from simulation.invariants.records import NEVER
 from simulation.invariants.verdict import Finding, Invariant, Judgement, Verdict, Violation
+from simulation.kernel.gc_pause import no_search
 
 INVARIANTS: Mapping[str, Invariant] = {
     module.INVARIANT.name: module.INVARIANT

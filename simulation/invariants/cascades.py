@@ -7,9 +7,9 @@ file tells how long it lasted.
 
 from __future__ import annotations
 
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.records import NEVER, EventStory, Handling
-from simulation.invariants.spans import Span, merge
+from simulation.history.index import Chronicle
+from simulation.history.intervals import Span, merge
+from simulation.history.records import NEVER, EventStory, Handling
 
 
 def owner_of(told: Chronicle, handling: Handling) -> Handling:

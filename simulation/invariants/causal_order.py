@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moment, moments
-from simulation.invariants.recording import UNDERWAY
-from simulation.invariants.records import NEVER, Delivery, EventStory, Handling
+from simulation.history.index import Chronicle
+from simulation.history.records import NEVER, Delivery, EventStory, Handling
+from simulation.invariants.recorded_effects import UNDERWAY
+from simulation.invariants.time_format import moment, moments
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "causal-order"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moment
+from simulation.history.index import Chronicle
+from simulation.invariants.time_format import moment
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "clean-store"

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
+from simulation.history.index import Chronicle
+from simulation.history.intervals import within
+from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import span_of
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.records import NEVER, EventStory, Handling
-from simulation.invariants.spans import within
 
 Count = Callable[[Chronicle], int]
 

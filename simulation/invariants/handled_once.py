@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moments
-from simulation.invariants.recording import UNDERWAY, unrecorded
-from simulation.invariants.records import EventStory, Handling
+from simulation.history.index import Chronicle
+from simulation.history.records import EventStory, Handling
+from simulation.invariants.recorded_effects import UNDERWAY, unrecorded
+from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "handled-once"

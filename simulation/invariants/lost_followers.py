@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simulation.history.index import Chronicle
+from simulation.history.intervals import Clock
+from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import found_work
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moments
-from simulation.invariants.records import NEVER, EventStory
-from simulation.invariants.spans import Clock
+from simulation.invariants.idle_time import Wait, patience, until_handled
+from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
-from simulation.invariants.waiting import Wait, patience, until_handled
 
 NAME = "lost-followers-surface"
 

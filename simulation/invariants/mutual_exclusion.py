@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moment, moments
-from simulation.invariants.records import NEVER, EventStory, Handling
+from simulation.history.index import Chronicle
+from simulation.history.records import NEVER, EventStory, Handling
+from simulation.invariants.time_format import moment, moments
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "mutual-exclusion"

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from simulation.history.index import Chronicle
+from simulation.history.intervals import Clock
+from simulation.history.records import NEVER, ConsumerStory, EventStory
 from simulation.invariants.cascades import found_work
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moments
-from simulation.invariants.records import NEVER, ConsumerStory, EventStory
-from simulation.invariants.spans import Clock
+from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "no-stuck-worker"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moments
-from simulation.invariants.records import NEVER, EventStory
+from simulation.history.index import Chronicle
+from simulation.history.records import NEVER, EventStory
+from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "nothing-lost"

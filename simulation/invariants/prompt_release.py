@@ -21,14 +21,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from simulation.history.index import Chronicle
+from simulation.history.intervals import Clock
+from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_work
-from simulation.invariants.chronicle import Chronicle
-from simulation.invariants.phrases import moments
-from simulation.invariants.recording import completion, unrecorded
-from simulation.invariants.records import NEVER, EventStory, Handling
-from simulation.invariants.spans import Clock
+from simulation.invariants.idle_time import Wait, patience, until_handled
+from simulation.invariants.recorded_effects import completion, unrecorded
+from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
-from simulation.invariants.waiting import Wait, patience, until_handled
 
 NAME = "prompt-release"
 

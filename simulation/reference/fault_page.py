@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from simulation import faults
-from simulation.faults import FAULTS, AnyFault, Chance, EventChance, TimedFault, packets
 from simulation.reference.tables import key_table, own_fields, prose, table
+from simulation.scenario import faults
+from simulation.scenario.faults import FAULTS, AnyFault, Chance, EventChance, TimedFault, packets
 
 _SHARED: tuple[tuple[type[AnyFault], str, str], ...] = (
     (TimedFault, "keys of what strikes at a moment", "at-a-moment"),

@@ -6,8 +6,8 @@ import inspect
 from dataclasses import fields
 from typing import Any
 
-from simulation.durations import format_duration
-from simulation.history import FORMAT, KINDS, Entry, Header, Terms
+from simulation.history.history import FORMAT, KINDS, Entry, Header, Terms
+from simulation.kernel.durations import format_duration
 from simulation.reference.tables import prose, table, toml
 
 

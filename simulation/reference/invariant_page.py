@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulation.durations import format_duration
-from simulation.history import Entry, History
+from simulation.history.history import Entry, History
 from simulation.invariants import COVERAGE, INVARIANTS, Invariant, judge
+from simulation.kernel.durations import format_duration
 from simulation.reference.tables import prose, table
 
 

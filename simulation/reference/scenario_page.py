@@ -6,10 +6,11 @@ from typing import get_args
 
 from pydantic import BaseModel
 
-from simulation import distributions, durations
 from simulation.invariants import COVERAGE
+from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
-from simulation.scenario import (
+from simulation.scenario import distributions
+from simulation.scenario.model import (
     Broker,
     Consumers,
     EventsWorkload,

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, PlainSerializer
 from pydantic.fields import FieldInfo
 
-from simulation.distributions import Distribution
-from simulation.durations import format_duration
-from simulation.faults.when import Offset
+from simulation.kernel.durations import format_duration
+from simulation.scenario.distributions import Distribution
+from simulation.scenario.faults.timing import Offset
 
 DURATION, OFFSET, DISTRIBUTION = (
     "[duration](scenario.md#durations)",

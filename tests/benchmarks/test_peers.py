@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio
 
 from benchmarks.peers import FOLLOWER, LEADER, ORDERINGS, Causim, Measured, Race, Simloop, enter, ratio, serve, table
-from simulation.embedded import EmbeddedStore
+from simulation.stores.fakeredis_store import EmbeddedStore
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.servers import bundled_server
+from simulation.stores.bundled import bundled_server
 
 
 def free_port() -> int:

@@ -8,11 +8,11 @@ import pytest
 
 from simulation import Laboratory, load
 from simulation.cli import main
-from simulation.faults import FAULTS
-from simulation.history import History
+from simulation.history.history import History
 from simulation.invariants import COVERAGE, INVARIANTS, judge
 from simulation.reference import FOLDER, pages
 from simulation.reference.invariant_page import READINGS
+from simulation.scenario.faults import FAULTS
 
 EXAMPLES = FOLDER / "faults"
 HISTORIES = sorted((FOLDER / "invariants").glob("*.jsonl"))

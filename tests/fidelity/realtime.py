@@ -16,11 +16,11 @@ from typing import Any
 import redis.asyncio
 
 from simulation import History, Scenario
-from simulation.consumer import fingerprint
-from simulation.distributions import Constant
 from simulation.engines import Engine, EngineContext, decoder, resolve
-from simulation.history import Header, Terms
-from simulation.workload import Plan, Publication, publications
+from simulation.history.history import Header, Terms
+from simulation.scenario.distributions import Constant
+from simulation.scenario.workload import Plan, Publication, publications
+from simulation.world.consumer import fingerprint
 
 _delivered: ContextVar[str] = ContextVar("_delivered", default="")
 """The event whose delivery this task works on; empty in a sweep."""

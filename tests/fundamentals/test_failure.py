@@ -2,7 +2,7 @@
 
 import asyncio
 
-from simulation.loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
 
 
 def test_a_crashed_process_runs_no_finally() -> None:

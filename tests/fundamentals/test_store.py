@@ -4,11 +4,12 @@ import asyncio
 
 import redis.asyncio
 
-from simulation.distributions import Constant
-from simulation.loop import SimulatedLoop
-from simulation.network import Fate, Network, Packet
-from simulation.servers import EPOCH, Store
-from simulation.streams import Streams
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant
+from simulation.stores.protocol import Store
+from simulation.world.network import Fate, Network, Packet
 
 
 def world(store: Store) -> tuple[SimulatedLoop, Network, redis.asyncio.Redis]:

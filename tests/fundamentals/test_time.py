@@ -2,7 +2,7 @@
 
 import asyncio
 
-from simulation.loop import SECOND, SimulatedLoop
+from simulation.kernel.event_loop import SECOND, SimulatedLoop
 
 
 def test_a_day_of_sleep_passes_at_once() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from simulation import Laboratory, loads
 from simulation.engines.mutants import MUTANTS, Edit, Mutant
-from simulation.engines.mutants.planting import SHARED
+from simulation.engines.mutants.mutant import SHARED
 
 SCENARIO = """
 name = "fences"

@@ -29,12 +29,14 @@ from hypothesis.stateful import (
 
 from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, Policy
 from simulation import Laboratory
-from simulation.ambient import Ambient
-from simulation.distributions import Constant
-from simulation.loop import SECOND, Process, SimulatedLoop
-from simulation.network import Network
-from simulation.servers import EPOCH, Store, command
-from simulation.streams import Streams
+from simulation.kernel.ambient import Ambient
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant
+from simulation.stores.protocol import Store
+from simulation.stores.resp import command
+from simulation.world.network import Network
 from tests.ordering.conftest import event, number
 
 LEASE, REST, LOOKBACK = 10 * SECOND, 5 * SECOND, 60 * SECOND

@@ -20,7 +20,7 @@ import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
 
 from ordering import CausalOrdering, EventArrivedEarly, PartitionedOrdering, Policy, ReceivedEvent, by_resource
-from simulation.servers import bundled_server
+from simulation.stores.bundled import bundled_server
 from tests.ordering.conftest import event
 
 SLOTS = 16_384

@@ -15,12 +15,12 @@ import redis.asyncio
 
 from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, Policy
 from ordering.waiting import INSTANT, answer_in_time
-from simulation.ambient import Ambient
-from simulation.distributions import Constant
-from simulation.loop import SECOND, Process, SimulatedLoop
-from simulation.network import Network
-from simulation.servers import EPOCH
-from simulation.streams import Streams
+from simulation.kernel.ambient import Ambient
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant
+from simulation.world.network import Network
 from tests.ordering.conftest import Recorder, event, number
 
 LATENCY = SECOND // 1_000

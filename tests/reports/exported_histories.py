@@ -4,7 +4,7 @@ import random
 
 from toy_history import MS, toy
 
-from simulation.history import Header, History
+from simulation.history.history import Header, History
 
 NASTY = [
     "=1+1",

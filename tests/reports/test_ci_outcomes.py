@@ -2,9 +2,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from reports.junit import junit, write_junit
-from reports.outcome import Outcome
-from reports.summary import LONGEST, MOST, append_summary, summary
+from reports.ci.junit import junit, write_junit
+from reports.ci.markdown import LONGEST, MOST, append_summary, summary
+from reports.ci.outcome import Outcome
 
 HOLDS = Outcome("in-order", "native", 1, "holds", seconds=0.25, seeds=200)
 VIOLATED = Outcome(

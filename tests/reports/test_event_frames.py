@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from toy_history import MS, toy
 
-from reports.frames import deliveries_frame, events_frame, handlings_frame
-from reports.parquet import arrow, write_events
-from reports.tables import DELIVERY_COLUMNS, EVENT_COLUMNS, HANDLING_COLUMNS, events_table, events_tables
-from simulation.history import Header, History
+from reports.tables.frames import deliveries_frame, events_frame, handlings_frame
+from reports.tables.parquet import arrow, write_events
+from reports.tables.tables import DELIVERY_COLUMNS, EVENT_COLUMNS, HANDLING_COLUMNS, events_table, events_tables
+from simulation.history.history import Header, History
 from simulation.strategies import histories
 
 

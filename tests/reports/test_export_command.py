@@ -9,7 +9,7 @@ from toy_history import toy_run
 from reports.exports import FORMATS
 from simulation.cli import main
 from simulation.cli.export import _NAMES
-from simulation.history import Header, History
+from simulation.history.history import Header, History
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 

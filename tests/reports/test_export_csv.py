@@ -8,7 +8,7 @@ from exported_histories import NASTY
 
 from reports.exports import table
 from reports.exports.text import compact, whole
-from simulation.history import Header, History
+from simulation.history.history import Header, History
 
 
 def text(history):

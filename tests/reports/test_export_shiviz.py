@@ -7,7 +7,7 @@ from toy_history import toy
 
 from reports.exports import shiviz
 from reports.exports.causes import Place
-from simulation.history import Header, History
+from simulation.history.history import Header, History
 
 BROKER = ("published", "duplicated", "dropped", "acknowledged", "rejected")
 WORLD = ("fault", "healed", "phase", "census", "store-lost")

@@ -8,7 +8,7 @@ import pytest
 from toy_history import toy_run
 
 from reports import write_report
-from reports.illustrator import Illustrator, begin
+from reports.figures.render_process import Illustrator, begin
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_reports_are_the_same_with_and_without_it_one_after_the_other(tmp_path, 
 
 
 def test_the_pictures_are_drawn_elsewhere(tmp_path, elsewhere, monkeypatch):
-    monkeypatch.setattr("reports.illustrator.draw", lambda *_: pytest.fail("drawn here"))
+    monkeypatch.setattr("reports.figures.render_process.draw", lambda *_: pytest.fail("drawn here"))
     assert {"latency.png", "followers.png"} <= written(tmp_path / "run", toy_run(3), elsewhere).keys()
 
 
@@ -59,7 +59,7 @@ def test_a_picture_that_cannot_be_drawn_says_why(tmp_path, process):
 
 
 def told():
-    from reports.rows import event_rows
+    from reports.tables.rows import event_rows
 
     return event_rows(toy_run(3).history)
 
@@ -79,7 +79,7 @@ def test_it_ends_with_whoever_began_it(process):
 def test_modules_are_found_where_this_process_finds_them_and_not_where_it_was_started(tmp_path):
     (tmp_path / "reports.py").write_text("raise SystemExit('not these reports')")
     code = (
-        "from reports.illustrator import begin\n"
+        "from reports.figures.render_process import begin\n"
         "process = begin(); process.stdin.close(); raise SystemExit(process.wait())"
     )
     path = f"import sys; sys.path[:] = {sys.path!r}\n"

@@ -8,12 +8,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from toy_history import MS, S, toy
 
-from reports.figures import followers_figure, latency_figure
-from reports.frames import events_frame
-from reports.series import edges, follower_times, marks, quantile_by_bin, waitlist
-from reports.tables import events_table
-from reports.units import duration, share, unit_for
-from simulation.history import Header, History
+from reports.figures.run_figures import followers_figure, latency_figure
+from reports.figures.series import edges, follower_times, marks, quantile_by_bin, waitlist
+from reports.figures.units import duration, share, unit_for
+from reports.tables.frames import events_frame
+from reports.tables.tables import events_table
+from simulation.history.history import Header, History
 
 
 def all_lost():
@@ -113,7 +113,7 @@ def test_pictures_leave_no_trace_in_matplotlib():
     code = (
         "import sys, matplotlib; before = matplotlib.rcParams.copy()\n"
         "sys.path.insert(0, 'tests/reports'); from toy_history import toy\n"
-        "from reports.figures import latency_figure; latency_figure(toy(10))._repr_png_()\n"
+        "from reports.figures.run_figures import latency_figure; latency_figure(toy(10))._repr_png_()\n"
         "assert 'matplotlib.pyplot' not in sys.modules; assert matplotlib.rcParams.copy() == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

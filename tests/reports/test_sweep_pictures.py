@@ -5,11 +5,11 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from reports.diagrams import LONG, SHORTENED, Scale
-from reports.sweeps import MEASURES, answer, figure
+from reports.figures.spacetime_figure import LONG, SHORTENED, Scale
+from reports.figures.sweep_figures import MEASURES, answer, figure
 from simulation import loads
-from simulation.search.grid import cells, row
-from simulation.summary import Tally
+from simulation.search.summary import Tally
+from simulation.search.sweep.grid import cells, row
 
 SCENARIO = 'name = "x"\n[workload]\nkind = "chains"\n'
 P99 = next(measure for measure in MEASURES if measure.column == "latency_p99_us")

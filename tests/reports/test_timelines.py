@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.timeline import FOLDED, MOST_FOLDS, Timeline, nice
+from reports.figures.timeline import FOLDED, MOST_FOLDS, Timeline, nice
 
 moments = st.lists(st.floats(0, 1000, allow_nan=False), max_size=30)
 

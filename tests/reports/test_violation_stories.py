@@ -1,11 +1,11 @@
 import pytest
 from toy_history import MS, S, toy_run
 
-from reports.marks import MOST_ROWS, free_row, natural
-from reports.sentences import WORDS, moment, sentence
-from reports.spacetime import layout, plain
-from reports.story import Storyteller
-from simulation.history import KINDS, Entry, Header, History
+from reports.page.marks import MOST_ROWS, free_row, natural
+from reports.page.spacetime import layout, plain
+from reports.text.sentences import WORDS, moment, sentence
+from reports.text.violation_story import Storyteller
+from simulation.history.history import KINDS, Entry, Header, History
 from simulation.invariants import Violation
 
 

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from simulation.history import Entry, Header, History
+from simulation.history.history import Entry, Header, History
 from simulation.invariants import Judgement, Violation
 
 MS, S = 1_000, 1_000_000

@@ -12,7 +12,7 @@ import pytest
 
 from simulation import Laboratory, load
 from simulation.engines import UnknownEngine, resolve
-from simulation.summary import Tally, summarise
+from simulation.search.summary import Tally, summarise
 
 SCENARIOS = sorted(Path("scenarios").rglob("*.toml"))
 LARGE = {"many-consumers", "prefect-etl", "production"}

@@ -5,9 +5,9 @@ import threading
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from simulation.ambient import Ambient
-from simulation.loop import SimulatedLoop
-from simulation.streams import Streams
+from simulation.kernel.ambient import Ambient
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
 
 EPOCH = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ import pytest
 
 from simulation import loads
 from simulation.cli import main
-from simulation.search.grid import BadAxis, Ledger, cells, parse_axis, row, student, wilson
-from simulation.summary import Tally
+from simulation.search.summary import Tally
+from simulation.search.sweep.grid import BadAxis, Ledger, cells, parse_axis, row, student, wilson
 
 SCENARIO = 'name = "x"\n[workload]\nkind = "chains"\nlength = 2\n'
 

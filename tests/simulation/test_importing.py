@@ -8,7 +8,7 @@ import pytest
 
 from simulation import load
 from simulation.cli import main
-from simulation.importing import MOST, BadLog, measured, parse_map, read_log
+from simulation.scenario.import_log import MOST, BadLog, measured, parse_map, read_log
 
 ROWS = [
     {"key": "order-1", "after": None, "ts": 1_700_000_000},

@@ -9,11 +9,13 @@ import pytest
 
 from simulation import Laboratory, load
 from simulation.cli import INTERNAL, USAGE, VIOLATED, main
-from simulation.lean import LeanStore, UnknownToLean
-from simulation.lean.replies import ErrorReply, number, write
-from simulation.search import witness
-from simulation.search.exhaustive import Exhaustive
-from simulation.servers import EPOCH, Link, Store, StoreUnavailable, command
+from simulation.kernel.epoch import EPOCH
+from simulation.search import confirmation
+from simulation.search.explore.exhaustive import Exhaustive
+from simulation.stores.lean import LeanStore, UnknownToLean
+from simulation.stores.lean.replies import ErrorReply, number, write
+from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.resp import command
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -299,7 +301,7 @@ def test_what_is_found_is_replayed_on_a_server(capsys: pytest.CaptureFixture[str
 def test_what_the_server_does_not_see_is_a_bug_of_the_lean_store(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from simulation.lean.commands import COMMANDS, Command
+    from simulation.stores.lean.commands import COMMANDS, Command
 
     monkeypatch.setitem(COMMANDS, b"MGET", Command(lambda space, words: [None] * (len(words) - 1), 2, 99))
     words = ["run", str(SCENARIOS / "duplicates.toml"), "--engine", "native", "--seeds", "3", "--store", "lean"]
@@ -316,7 +318,7 @@ def test_without_a_server_nothing_is_confirmed(
     def nothing_bundled() -> Path:
         raise StoreUnavailable("no redis-server is bundled for plan9")
 
-    monkeypatch.setattr("simulation.servers.bundled_server", nothing_bundled)
+    monkeypatch.setattr("simulation.stores.redis_server.bundled_server", nothing_bundled)
     assert run_lean("--engine", "null", "--json") == VIOLATED
     assert json.loads(capsys.readouterr().out)["witness"].startswith("not confirmed: there is no real server here")
 
@@ -346,8 +348,8 @@ def test_commands_without_a_witness_refuse_the_lean_store(capsys: pytest.Capture
 
 
 def test_only_the_lean_store_needs_a_witness(laboratory: Laboratory, lean_laboratory: Laboratory) -> None:
-    assert witness.is_needed(lean_laboratory.store)
-    assert not witness.is_needed(laboratory.store)
+    assert confirmation.is_needed(lean_laboratory.store)
+    assert not confirmation.is_needed(laboratory.store)
 
 
 def test_an_error_is_written_as_one_line() -> None:

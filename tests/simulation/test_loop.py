@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from simulation.loop import SECOND, Deadlock, Process, SimulatedLoop, VirtualTime, current_process
+from simulation.kernel.event_loop import SECOND, Deadlock, Process, SimulatedLoop, VirtualTime, current_process
 
 
 def test_task_groups_and_queues_work() -> None:

@@ -16,7 +16,7 @@ from simulation.engines import UnknownEngine, mutants, resolve
 from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant, plant
 from simulation.engines.native import NativeEngine
 from simulation.invariants import INVARIANTS
-from simulation.search.trials import Court
+from simulation.search.sweep.mutation import Court
 
 OPERATORS = {"discard", "give_up", "letters", "revive", "stats"}
 LATE_LEADER = Path("scenarios/late-leader.toml")

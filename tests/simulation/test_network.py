@@ -6,11 +6,13 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from simulation.distributions import Constant, Distribution, Uniform
-from simulation.loop import SECOND, Process, SimulatedLoop
-from simulation.network import Fate, Network, Packet
-from simulation.servers import EPOCH, Store, command
-from simulation.streams import Streams
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant, Distribution, Uniform
+from simulation.stores.protocol import Store
+from simulation.stores.resp import command
+from simulation.world.network import Fate, Network, Packet
 
 Client = redis.asyncio.Redis
 HALF_A_MILLISECOND = Constant(500)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from simulation.history import Entry, Header, History, Terms
+from simulation.history.history import Entry, Header, History, Terms
 from simulation.invariants import judge
-from simulation.precedence import Precedence
-from simulation.search.footprints import conflict
+from simulation.invariants.commutativity import Precedence
+from simulation.search.explore.footprints import conflict
 from simulation.strategies import histories
 
 LOOKBACK = Terms().lookback

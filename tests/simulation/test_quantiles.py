@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.series import marks
-from reports.units import duration
+from reports.figures.series import marks
+from reports.figures.units import duration
 from simulation.cli import main
-from simulation.history import History
-from simulation.quantiles import counted, quantile, rounded
+from simulation.history.history import History
+from simulation.kernel.quantiles import counted, quantile, rounded
 
 durations = st.lists(st.one_of(st.integers(0, 300), st.integers(0, 10**10)), min_size=1, max_size=60)
 

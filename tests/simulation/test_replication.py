@@ -8,7 +8,10 @@ from random import Random
 import hiredis
 import pytest
 
-from simulation.servers import EPOCH, SocketLink, Store, command
+from simulation.kernel.epoch import EPOCH
+from simulation.stores.links import SocketLink
+from simulation.stores.protocol import Store
+from simulation.stores.resp import command
 
 STEP = 1_000
 """Microseconds between two writes."""

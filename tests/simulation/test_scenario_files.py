@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.scenario import BadScenario, load, loads
+from simulation.scenario.model import BadScenario, load, loads
 
 MINIMAL = """
 name = "x"
@@ -70,8 +70,8 @@ def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
 
 
 def test_a_trace_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> None:
-    from simulation.streams import Streams
-    from simulation.world import workload
+    from simulation.kernel.random_streams import Streams
+    from simulation.world.world import workload
 
     (tmp_path / "events.jsonl").write_text('{"id": "not a uuid"}\n')
     (tmp_path / "x.toml").write_text('name = "x"\n[workload]\nkind = "trace"\nfile = "events.jsonl"\n')

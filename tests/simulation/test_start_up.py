@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from simulation.cli import main
-from simulation.faults import FAULTS
+from simulation.scenario.faults import FAULTS
 
 REPORTS = {"pandas", "matplotlib", "pyarrow", "numpy", "jinja2"}
 OTHERS = {"prefect", "prefect_redis", "distributed", "dask", "hypothesis", "IPython", "fakeredis"}

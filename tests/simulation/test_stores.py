@@ -8,10 +8,14 @@ from pathlib import Path
 import hiredis
 import pytest
 
-from simulation.ambient import Ambient
-from simulation.loop import SimulatedLoop
-from simulation.servers import EPOCH, Link, ServerStore, Store, StoreUnavailable, command, open_store
-from simulation.streams import Streams
+from simulation.kernel.ambient import Ambient
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.stores.open_store import open_store
+from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.redis_server import ServerStore
+from simulation.stores.resp import command
 
 
 def ask(store: Store, *words: str | int) -> object:
@@ -173,7 +177,7 @@ def test_where_no_server_can_run_fakeredis_is_chosen_and_said(monkeypatch: pytes
     def nothing_bundled() -> Path:
         raise StoreUnavailable("no redis-server is bundled for plan9")
 
-    monkeypatch.setattr("simulation.servers.bundled_server", nothing_bundled)
+    monkeypatch.setattr("simulation.stores.redis_server.bundled_server", nothing_bundled)
     store, note = open_store("auto")
     assert store.name == "embedded"
     assert "no redis-server is bundled for plan9" in note

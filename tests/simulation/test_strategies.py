@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from simulation import History, Laboratory, Scenario, judge, loads
-from simulation.faults import FAULTS
-from simulation.history import KINDS, Entry
+from simulation.history.history import KINDS, Entry
+from simulation.scenario.faults import FAULTS
 from simulation.strategies import faults, histories, scenarios, workloads
 
 BOTH_STORES = sorted(FAULTS.keys() - {"failover", "out-of-memory"})

@@ -4,9 +4,9 @@ import statistics
 
 import pytest
 
-from simulation.distributions import Constant, Empirical, Exponential, Lognormal, Uniform, parse_distribution
-from simulation.durations import format_duration, in_words, parse_duration
-from simulation.streams import Streams
+from simulation.kernel.durations import format_duration, in_words, parse_duration
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant, Empirical, Exponential, Lognormal, Uniform, parse_distribution
 
 
 def test_the_numbers_of_a_stream_are_fixed_for_ever() -> None:

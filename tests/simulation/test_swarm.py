@@ -11,8 +11,8 @@ import pytest
 
 from simulation import Laboratory, Scenario, load, loads
 from simulation.cli import main
-from simulation.scenario import BadScenario
-from simulation.swarm import check, draw
+from simulation.scenario.model import BadScenario
+from simulation.scenario.swarm import check, draw
 
 SHIPPED = Path("scenarios/swarm.toml")
 SMALL = """

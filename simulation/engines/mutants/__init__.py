@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from simulation.engines.mutants import equivalent, scripted, wrapped
-from simulation.engines.mutants.planting import Edit, Mutant, StaleMutant, plant
+from simulation.engines.mutants.mutant import Edit, Mutant, StaleMutant, plant
 
 if TYPE_CHECKING:
     from simulation.engines.native import NativeEngine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulation.engines.mutants.planting import SHARED, Edit, Mutant
+from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 
 NO_SECOND_LOOK = Edit(
     "sweep", 'if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then', "if false then"

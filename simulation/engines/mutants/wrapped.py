@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulation.engines.mutants.planting import SHARED, Edit, Mutant
+from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 
 MUTANTS = (
     Mutant(

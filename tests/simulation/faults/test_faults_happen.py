@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from simulation import Laboratory, Run, loads
-from simulation.scenario import BadScenario
-from simulation.servers import StoreUnavailable
+from simulation.scenario.model import BadScenario
+from simulation.stores.protocol import StoreUnavailable
 
 ONE = '[workload]\nevents = [{ name = "a" }]\n'
 TWO = '[workload]\nevents = [{ name = "a" }, { name = "b", follows = "a", at = "100ms" }]\n'

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from ordering.scripts import script
 from simulation.engines.native import NativeEngine
-from simulation.injection.spelling import Spelling
+from simulation.world.injection.command_patterns import Spelling
 
 SPELL = Spelling(NativeEngine.scripts())
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from random import Random
 
-from simulation.history import Header, History, Terms
+from simulation.history.history import Header, History, Terms
 
 Steps = Generator[None, None, None]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulation.durations import parse_duration
-from simulation.history import Entry, Header, History, Terms
+from simulation.history.history import Entry, Header, History, Terms
 from simulation.invariants import Violation, judge
+from simulation.kernel.durations import parse_duration
 
 AT_MOST = 8
 """A history that proves one thing needs no more entries than this."""

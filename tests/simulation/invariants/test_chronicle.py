@@ -1,7 +1,7 @@
 """Which entry belongs to what: the one thing that every invariant relies on."""
 
-from simulation.invariants.chronicle import Chronicle, chronicle
-from simulation.invariants.recording import completion, unrecorded
+from simulation.history.index import Chronicle, chronicle
+from simulation.invariants.recorded_effects import completion, unrecorded
 from tests.simulation.invariants.telling import tell
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from simulation.history import Header, History
+from simulation.history.history import Header, History
 from simulation.invariants import COVERAGE, INVARIANTS, UnknownInvariant, judge
 from tests.simulation.invariants.telling import tell
 

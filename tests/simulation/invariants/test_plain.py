@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulation.history import History, Terms
+from simulation.history.history import History, Terms
+from simulation.history.index import Chronicle, chronicle
+from simulation.history.records import EventStory
 from simulation.invariants import judge
-from simulation.invariants.chronicle import Chronicle, chronicle
-from simulation.invariants.plain import Plain
-from simulation.invariants.records import EventStory
+from simulation.invariants.prefilter.trivial import Plain
 from simulation.strategies import histories
 from tests.simulation.invariants.telling import tell
 from tests.simulation.test_strategies import mutilated

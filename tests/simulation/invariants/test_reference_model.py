@@ -8,7 +8,7 @@ from itertools import combinations
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from simulation.history import Entry, History
+from simulation.history.history import Entry, History
 from simulation.invariants import judge
 from tests.simulation.invariants.reference_model import execute
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulation.history import Entry, Header, History, Terms
+from simulation.history.history import Entry, Header, History, Terms
+from simulation.history.history_file import Scroll
+from simulation.history.index import chronicle
 from simulation.invariants import judge
-from simulation.invariants.chronicle import chronicle
-from simulation.invariants.plain import Plain
-from simulation.invariants.sieve import Sifted, sift
-from simulation.scroll import Scroll
+from simulation.invariants.prefilter.automaton import Sifted, sift
+from simulation.invariants.prefilter.trivial import Plain
 from simulation.strategies import histories
 from tests.simulation.invariants.telling import tell
 from tests.simulation.test_strategies import mutilated

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.invariants.phrases import moment, moments
-from simulation.invariants.spans import Clock, everywhere, merge, within
+from simulation.history.intervals import Clock, everywhere, merge, within
+from simulation.invariants.time_format import moment, moments
 
 END = 20
 times = st.integers(0, END)

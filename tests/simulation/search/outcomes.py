@@ -1,7 +1,7 @@
 """What a run has come to, up to what nobody can tell apart: what is left in Redis, the verdict, and what happened.
 
-Of the order of entries this keeps what `simulation/precedence.py` says that it matters, written down in another way:
-as the orders of the entries of each event, of each consumer, and of each family's starts, ends and parkings.
+Of the order of entries this keeps what `simulation/invariants/commutativity.py` says that it matters, written down in
+another way: as the orders of the entries of each event, of each consumer, and of each family's starts, ends, parkings.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 import hiredis
 
-from simulation.history import Entry
-from simulation.servers import command
-from simulation.world import Laboratory, Run
+from simulation.history.history import Entry
+from simulation.stores.resp import command
+from simulation.world.world import Laboratory, Run
 
 READING = {
     "string": ("GET",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulation.engines import EngineContext
-from simulation.scenario import Scenario, loads
+from simulation.scenario.model import Scenario, loads
 
 
 def scenario(events: int = 2, consumers: int = 2) -> Scenario:

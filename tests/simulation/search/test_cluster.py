@@ -22,14 +22,14 @@ import pytest
 from simulation import load, loads
 from simulation.cli import main
 from simulation.engines import UnknownEngine
-from simulation.scenario import BadScenario
-from simulation.search.benches import ClusterUnavailable
-from simulation.search.cluster import Cluster
-from simulation.search.cluster import search as search_there
-from simulation.search.seeds import Plan, search
-from simulation.search.strategies import Strategy
-from simulation.steps import Bounds
-from simulation.world import EngineFailed
+from simulation.scenario.model import BadScenario
+from simulation.search.explore.strategies import Strategy
+from simulation.search.parallel.dask_cluster import Cluster
+from simulation.search.parallel.dask_cluster import search as search_there
+from simulation.search.parallel.runner_process import ClusterUnavailable
+from simulation.search.parallel.seeds import Plan, search
+from simulation.world.scheduling import Bounds
+from simulation.world.world import EngineFailed
 
 pytest.importorskip("distributed", reason="needs the dask extra")
 
@@ -100,7 +100,7 @@ def test_a_worker_that_dies_loses_nothing(scheduler: str) -> None:
 def test_a_run_whose_process_dies_is_made_again_and_then_given_up_with_a_sentence(
     scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulation.search.cluster._ATTEMPTS", 1)
+    monkeypatch.setattr("simulation.search.parallel.dask_cluster._ATTEMPTS", 1)
     plan = replace(PLAN, engine="tests.simulation.engines:Dying", store="embedded")  # so that no server is left alone
     with pytest.raises(ClusterUnavailable, match=r"seed 7: its process on \S+ died with exit code 9, again and again"):
         list(search_there(scheduler, plan, [7]))
@@ -122,7 +122,9 @@ def test_what_a_run_raises_is_raised_here(scheduler: str, change: Any, kind: typ
     assert str(here.value) in str(there.value)
 
 
-@pytest.mark.parametrize("asks", ["simulation.search.cluster", "simulation.search.benches"])
+@pytest.mark.parametrize(
+    "asks", ["simulation.search.parallel.dask_cluster", "simulation.search.parallel.runner_process"]
+)
 def test_a_worker_with_another_version_is_refused_now_or_when_it_joins(
     scheduler: str, monkeypatch: pytest.MonkeyPatch, asks: str
 ) -> None:
@@ -132,7 +134,7 @@ def test_a_worker_with_another_version_is_refused_now_or_when_it_joins(
 
 
 def test_a_worker_with_another_redis_is_refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulation.search.cluster.described", lambda laboratory: "server 2.8")
+    monkeypatch.setattr("simulation.search.parallel.dask_cluster.described", lambda laboratory: "server 2.8")
     with pytest.raises(ClusterUnavailable, match=r"has a Redis of its own kind, server \S+; here it is server 2\.8"):
         list(search_there(scheduler, PLAN, [1]))
 
@@ -202,7 +204,7 @@ def test_ctrl_c_cancels_what_is_left_and_keeps_what_was_done(scheduler: str, tmp
 def test_a_wrong_address_exits_with_4_and_a_sentence(
     arguments: list[str], said: str, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simulation.search.cluster._PATIENCE", 1)
+    monkeypatch.setattr("simulation.search.parallel.dask_cluster._PATIENCE", 1)
     (tmp_path / "pair.toml").write_text(PAIR)
     assert main(["run", str(tmp_path / "pair.toml"), "--no-results", *arguments]) == 4
     complaint = capsys.readouterr().err

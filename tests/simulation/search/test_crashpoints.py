@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports.crashes import crashes_figure
+from reports.figures.fault_point_figure import crashes_figure
 from simulation import Laboratory, Scenario, load, loads
 from simulation.cli import main
-from simulation.search.crashpoints import KINDS, Attack, Trial, strike, strike_everywhere, survey
+from simulation.search.sweep.fault_points import KINDS, Attack, Trial, strike, strike_everywhere, survey
 
 SMALL = Path("scenarios/leader-follower.toml")
 HERE = "tests.simulation.engines"

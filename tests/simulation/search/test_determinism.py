@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from simulation.cli import main
-from simulation.scenario import loads
-from simulation.search.failures import MOST, Failures
-from simulation.search.strategies import Strategy
+from simulation.scenario.model import loads
+from simulation.search.explore.strategies import Strategy
+from simulation.search.failure_database import MOST, Failures
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 ONE = loads('name = "one"\nworkload.events = [{ name = "a" }]')

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from simulation.scenario import Scenario, load
-from simulation.search.exhaustive import Exhaustive, Progress, Reduction
-from simulation.steps import Bounds
-from simulation.world import Laboratory
+from simulation.scenario.model import Scenario, load
+from simulation.search.explore.exhaustive import Exhaustive, Progress, Reduction
+from simulation.world.scheduling import Bounds
+from simulation.world.world import Laboratory
 from tests.simulation.search import small
 from tests.simulation.search.outcomes import outcome
 

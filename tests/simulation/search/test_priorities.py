@@ -10,11 +10,11 @@ from typing import Literal
 import pytest
 
 from simulation import load
-from simulation.search.oracles import Priorities
-from simulation.search.strategies import Runner, Strategy
-from simulation.steps import Bounds, Step
-from simulation.streams import Streams
-from simulation.world import Laboratory
+from simulation.kernel.random_streams import Streams
+from simulation.search.explore.schedulers import Priorities
+from simulation.search.explore.strategies import Runner, Strategy
+from simulation.world.scheduling import Bounds, Step
+from simulation.world.world import Laboratory
 
 PAIR = Path(__file__).parents[3] / "scenarios" / "leader-follower.toml"
 

@@ -8,10 +8,9 @@ import pytest
 import tomli_w
 
 from simulation.cli import main
-from simulation.scenario import Scenario, load, loads
-from simulation.search.replays import BadReplay, Replay, load_replay, trimmed
-from simulation.search.shrinking import Better, NothingToShrink, Shrinker, fewer
-from simulation.search.simpler import (
+from simulation.scenario.model import Scenario, load, loads
+from simulation.search.replay import BadReplay, Replay, load_replay, trimmed
+from simulation.search.shrink.passes import (
     fewer_consumers,
     fewer_events,
     fewer_faults,
@@ -21,7 +20,8 @@ from simulation.search.simpler import (
     rounder_numbers,
     shorter_names,
 )
-from simulation.world import Laboratory
+from simulation.search.shrink.shrinker import Better, NothingToShrink, Shrinker, fewer
+from simulation.world.world import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 

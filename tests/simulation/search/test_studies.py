@@ -7,10 +7,10 @@ import pytest
 
 import simulation
 from simulation import Laboratory, hunt, import_log, load, loads, run, shrink, sweep
-from simulation.importing import BadLog
-from simulation.search.grid import BadAxis
-from simulation.search.replays import load_replay
-from simulation.summary import summarise
+from simulation.scenario.import_log import BadLog
+from simulation.search.replay import load_replay
+from simulation.search.summary import summarise
+from simulation.search.sweep.grid import BadAxis
 
 PAIR = 'name = "pair"\n[workload]\nkind = "chains"\nlength = 2\n[broker]\ndelay = {uniform = ["1ms", "20ms"]}\n'
 DROPPED = 'name = "dropped"\n[workload]\nevents = [{name = "a"}, {name = "b", follows = "a"}]\n'

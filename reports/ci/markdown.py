@@ -1,0 +1,80 @@
+"""Verdicts as Markdown, for the summary that a build server shows beside a build.
+
+Whatever a scenario or an event is called stays text: nothing of it becomes a link, a table cell or HTML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from reports.ci.outcome import Outcome
+from reports.figures.units import duration
+
+MOST = 20
+"""How many outcomes are told in full; a build server refuses summaries beyond a megabyte."""
+
+LONGEST = 30
+"""How many lines of a story are told."""
+
+_ORDER = {"violated": 0, "unknown": 1, "holds": 2}
+_SIGNS = {"violated": "❌", "unknown": "❔", "holds": "✅"}
+
+
+def summary(outcomes: Iterable[Outcome]) -> str:
+    """Return the outcomes as Markdown: a headline, a table, and why each that does not hold does not."""
+    ordered = sorted(outcomes, key=lambda outcome: _ORDER.get(outcome.verdict, 1))
+    wrong = [outcome for outcome in ordered if outcome.verdict != "holds"]
+    parts = [f"## {_headline(ordered)}", _table(ordered), *(_why(outcome) for outcome in wrong[:MOST])]
+    if len(wrong) > MOST:
+        parts.append(f"{len(wrong) - MOST:,} more do not hold; the table names them all.")
+    return "\n\n".join(parts) + "\n"
+
+
+def append_summary(path: Path, outcomes: Iterable[Outcome]) -> None:
+    """Append the outcomes to a summary file, as build servers want it. Raises OSError."""
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(summary(outcomes))
+
+
+def _headline(outcomes: list[Outcome]) -> str:
+    counts = {verdict: sum(outcome.verdict == verdict for outcome in outcomes) for verdict in _ORDER}
+    told = [f"{count:,} {verdict}" for verdict, count in counts.items() if count]
+    return f"causim: {', '.join(told) or 'nothing was run'}"
+
+
+def _table(outcomes: list[Outcome]) -> str:
+    rows = ["| verdict | scenario | engine | broken | time |", "| --- | --- | --- | --- | ---: |"]
+    for outcome in outcomes:
+        cells = [outcome.name, outcome.engine, outcome.invariant]
+        sign = _SIGNS.get(outcome.verdict, "❔")
+        middle = " | ".join(map(plain, cells))
+        rows.append(f"| {sign} {plain(outcome.verdict)} | {middle} | {duration(outcome.seconds)} |")
+    return "\n".join(rows)
+
+
+def _why(outcome: Outcome) -> str:
+    head = f"### {plain(outcome.name)}, engine {plain(outcome.engine)}: {plain(outcome.invariant or outcome.verdict)}"
+    parts = [head, plain(outcome.because)]
+    if outcome.story:
+        left = len(outcome.story) - LONGEST
+        more = [f"… {left:,} more lines"] if left > 0 else []
+        parts.append(_fenced("\n".join([*outcome.story[:LONGEST], *more])))
+    if outcome.replay:
+        parts.append(_fenced(outcome.replay))
+    return "\n\n".join(parts)
+
+
+def plain(words: str) -> str:
+    """Write words so that Markdown and HTML take nothing in them for their own."""
+    one_line = " ".join(words.split())
+    escaped = one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#+!|~@$])", r"\\\1", escaped).replace("://", ":\u200b//")
+
+
+def _fenced(words: str) -> str:
+    """Write words as a block of code, in a fence longer than any that they hold."""
+    longest = max((len(run) for run in re.findall("`+", words)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{words}\n{fence}"

@@ -1,0 +1,222 @@
+"""Pictures of a sweep: lines with bands where one value was varied, heat maps where two were.
+
+Each measure gets a picture of its own, and under it a sentence that says what it shows at its ends, so that the
+answer can be read off without a ruler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import NullFormatter
+
+from reports.figures.style import BLACK, BLUE, SKY, durations_on, picture, tidy
+from reports.figures.units import duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from reports.figures.style import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One column of the table, and how it reads. Scaled to `s`, it is a duration, and written with its own unit."""
+
+    column: str
+    title: str
+    unit: str
+    scale: float = 1.0
+    low: str = ""
+    high: str = ""
+
+    @property
+    def is_duration(self) -> bool:
+        """Whether its values are durations."""
+        return self.unit == "s"
+
+    def written(self, value: float) -> str:
+        """Write a scaled value, a duration with its unit."""
+        return duration(value) if self.is_duration else _round(value)
+
+
+MEASURES = (
+    Measure("lost_rate", "Lost followers that were never handled", "% of followers", 100.0, "lost_low", "lost_high"),
+    Measure(
+        "rescued_rate", "Lost followers that a sweep found", "% of followers", 100.0, "rescued_low", "rescued_high"
+    ),
+    Measure("parked_rate", "Parked followers", "% of followers", 100.0, "parked_low", "parked_high"),
+    Measure("waitlist", "Longest waitlist of a run, mean", "followers", 1.0, "waitlist_low", "waitlist_high"),
+    Measure("violated_rate", "Violated runs", "% of runs", 100.0, "violated_low", "violated_high"),
+    Measure("latency_p50_us", "Latency, median", "s", 1e-6, "latency_p50_low_us", "latency_p50_high_us"),
+    Measure("latency_p99_us", "Latency, 99th percentile", "s", 1e-6, "latency_p99_low_us", "latency_p99_high_us"),
+    Measure("duplicate_rate", "Duplicates", "% of events", 100.0, "duplicate_low", "duplicate_high"),
+    Measure("commands_per_event", "Redis commands", "an event"),
+)
+MOST_TICKS = 25
+"""How many labels fit side by side."""
+
+ROUND = [n * 10.0**e for e in range(-6, 0) for n in (1, 2, 5)] + [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200]
+"""Durations that read well beside a map, in seconds."""
+
+
+def write_sweep(frame: pd.DataFrame, axes: Sequence[str], folder: Path, title: str) -> list[Path]:
+    """Draw every measure that is not empty, and return the files. More than two axes: the first two are drawn."""
+    written = []
+    for measure, figure in figures(frame, axes, title):
+        path = folder / f"{measure.column.removesuffix('_us').replace('_', '-')}.png"
+        figure.savefig(path)
+        written.append(path)
+    return written
+
+
+def figures(frame: pd.DataFrame, axes: Sequence[str], title: str) -> Iterator[tuple[Measure, Picture]]:
+    """Yield each measure that varies or is not zero, with its picture."""
+    for measure in MEASURES:
+        values = frame[measure.column]
+        if values.notna().any() and (values.fillna(0) != 0).any():
+            yield measure, figure(frame, axes, measure, title)
+
+
+def figure(frame: pd.DataFrame, axes: Sequence[str], measure: Measure, title: str) -> Picture:
+    """Draw one measure over one axis or two."""
+    made = picture(8.6, 5.8, measure.title, title)
+    made.supxlabel(fill(answer(frame, axes, measure), 110), x=0.01, ha="left", fontsize=9.5)
+    plot = made.subplots()
+    tidy(plot, "")
+    if len(axes) == 1:
+        _line(plot, frame, axes[0], measure)
+    else:
+        _map(made, plot, frame, axes, measure)
+    return made
+
+
+def answer(frame: pd.DataFrame, axes: Sequence[str], measure: Measure) -> str:
+    """Return the sentence under a picture: where the measure is least and where it is most."""
+    values = frame[measure.column].astype(float) * measure.scale
+    if values.isna().all():
+        return "nothing was measured"
+    numbers = values.to_numpy()
+    least, most = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
+
+    def told(row: int) -> str:
+        where = ", ".join(f"{axis} = {_label(frame[axis].iloc[row])}" for axis in axes)
+        return f"{said(row)} at {where}"
+
+    def said(row: int) -> str:
+        value = measure.written(float(numbers[row]))
+        return value if measure.is_duration else f"{value} {measure.unit}"
+
+    if numbers[least] == numbers[most]:
+        return f"The same everywhere: {said(least)}."
+    return f"From {told(least)} to {told(most)}."
+
+
+def _round(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _label(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
+    places = _places(frame[axis])
+    values = np.asarray(frame[measure.column], dtype=float) * measure.scale
+    top = float(np.nanmax(values))
+    if _has_interval(frame, measure):
+        low = np.asarray(frame[measure.low], dtype=float) * measure.scale
+        high = np.asarray(frame[measure.high], dtype=float) * measure.scale
+        top = max(top, float(np.nanmax(high)))
+        plot.fill_between(places, low, high, color=SKY, alpha=0.35, linewidth=0, label="95 % interval")
+    plot.plot(places, values, "o-", color=BLUE, linewidth=1.8, markersize=5, label=measure.title.lower())
+    if len(places) <= MOST_TICKS:
+        plot.set_xticks(places, [_label(value) for value in frame[axis]])
+    plot.set_xlabel(axis)
+    if measure.is_duration:
+        durations_on(plot, "y", low=float(np.nanmin(values)), high=top)
+    else:
+        plot.set_ylabel(measure.unit)
+    if plot.get_yscale() == "linear":
+        plot.set_ylim(bottom=0)
+    plot.legend(frameon=False, fontsize=9)
+
+
+def _has_interval(frame: pd.DataFrame, measure: Measure) -> bool:
+    """Whether the table has an interval of the measure: of a single run there is none for a mean."""
+    return bool(measure.low) and measure.low in frame and bool(frame[measure.low].notna().any())
+
+
+def _places(column: Any) -> Any:
+    """Return where values stand on their axis: as far apart as they are if all steps are the same, else side by side.
+
+    Values such as 1, 2, 4, 8, 16 would crowd at one end, and the few at the other would take all the room.
+    """
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in column):
+        numbers = np.asarray(column, dtype=float)
+        if np.allclose(np.diff(numbers, 2), 0, atol=1e-9):
+            return numbers
+    return np.arange(len(column), dtype=float)
+
+
+def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], measure: Measure) -> None:
+    rows, columns = list(dict.fromkeys(frame[axes[0]])), list(dict.fromkeys(frame[axes[1]]))
+
+    def laid_out(column: str) -> Any:
+        laid = np.full((len(rows), len(columns)), np.nan)
+        for _, row in frame.iterrows():
+            laid[rows.index(row[axes[0]]), columns.index(row[axes[1]])] = row[column] * measure.scale
+        return laid
+
+    grid = laid_out(measure.column)
+    shades = _shades(grid, measure)
+    image = plot.imshow(grid, origin="lower", aspect="auto", cmap="cividis", norm=shades)
+    plot.grid(visible=False)
+    plot.set_xticks(range(len(columns)), [_label(value) for value in columns])
+    plot.set_yticks(range(len(rows)), [_label(value) for value in rows])
+    plot.set_xlabel(axes[1])
+    plot.set_ylabel(axes[0])
+    bar = made.colorbar(image, ax=plot)
+    if measure.is_duration:
+        bar.set_ticks([tick for tick in ROUND if np.nanmin(grid) <= tick <= np.nanmax(grid)], minor=False)
+        bar.ax.yaxis.set_major_formatter(lambda value, _: duration(value))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        bar.set_label(measure.unit)
+    if grid.size <= 120:
+        _write_values(plot, grid, measure, shades)
+    if grid.size <= 50 and _has_interval(frame, measure):
+        _write_intervals(plot, (grid, laid_out(measure.low), laid_out(measure.high)), measure, shades)
+
+
+def _shades(grid: Any, measure: Measure) -> Normalize:
+    low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
+    return LogNorm(low, high) if measure.is_duration and low > 0 and high / low > 5 else Normalize(low, high)
+
+
+def _write_values(plot: Axes, grid: Any, measure: Measure, shades: Normalize) -> None:
+    for (y, x), value in np.ndenumerate(grid):
+        if not np.isnan(value):
+            words = measure.written(float(value))
+            plot.text(x, y, words, ha="center", va="center", fontsize=8, color=_on(value, shades))
+
+
+def _write_intervals(plot: Axes, grids: tuple[Any, Any, Any], measure: Measure, shades: Normalize) -> None:
+    """Write the 95 % interval under each value."""
+    for value, low, high, (y, x) in zip(*(each.flat for each in grids), np.ndindex(grids[0].shape), strict=True):
+        if not np.isnan([value, low, high]).any():
+            words = f"{measure.written(float(low))} to {measure.written(float(high))}"
+            color = _on(value, shades)
+            plot.text(x, y - 0.16, words, ha="center", va="top", fontsize=6.5, color=color)
+
+
+def _on(value: float, shades: Normalize) -> str:
+    """Return the colour of ink that can be read on a shade."""
+    return "white" if shades(value) < 0.5 else BLACK

@@ -1,0 +1,220 @@
+"""The marks of a space-time diagram: what stands where, on which lane, and when. It draws nothing.
+
+Time runs to the right, a lane is a place: the broker, each consumer, Redis. A delivery is an arrow from the broker
+to a consumer, a handling is a bar on its consumer's lane, a follower that waits is a line on Redis's lane between
+the arrow that parked it and the arrow that released it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from reports.lives import Lives
+from reports.text.sentences import sentence
+
+if TYPE_CHECKING:
+    from reports.lives import Delivery, Handling, Life
+    from simulation.history.history import Entry, History
+
+BROKER, AXIS = 0, -1
+"""The broker is always the first lane; what stands on the axis belongs to none."""
+
+SIGNS = ("refused", "lease-lost", "dead-lettered", "store-lost", "crashed")
+"""The kinds of entry that are a sign, with a sentence, on the lane of whoever they are about."""
+
+STATES = {
+    "joined": (("absent", False), ("down", False)),
+    "stopped": (("down", True), ("paused", False), ("unreachable", False)),
+    "crashed": (("down", True), ("paused", False), ("unreachable", False)),
+    "paused": (("paused", True),),
+    "resumed": (("paused", False),),
+    "unreachable": (("unreachable", True),),
+    "reachable": (("unreachable", False),),
+}
+"""The kinds of entry that begin a state of a lane (true) or end it."""
+
+MOST_ROWS = 64
+"""How many rows a lane may have; beyond, things lie over each other."""
+
+
+class Mark(NamedTuple):
+    """One thing on the diagram: from a moment on a lane to a moment on the same lane or another."""
+
+    kind: str
+    at: int
+    until: int
+    lane: int
+    to: int
+    event: int
+    """Where the event stands in `Marks.events`; -1 for a mark about none."""
+    row: int
+    """Which of the lane's rows it lies in, so that handlings at the same time do not hide each other."""
+    words: str
+    entries: tuple[int, ...]
+    """The entries of the history that it shows."""
+
+
+class Marks:
+    """All marks of one history, its lanes and its events."""
+
+    def __init__(self, history: History) -> None:
+        self.lives = Lives(history)
+        self.all: list[Mark] = []
+        self.events: dict[str, int] = {name: place for place, name in enumerate(self.lives.events)}
+        self.consumers: list[str] = sorted({e.consumer for e in history.entries if e.consumer}, key=natural)
+        self.redis: int = len(self.consumers) + 1
+        self.rows: list[int] = [1] * (self.redis + 1)
+        """How many rows each lane needs."""
+        self._lease_time = history.header.terms.lease
+        self._lanes = {name: lane for lane, name in enumerate(self.consumers, start=1)}
+        self._states: dict[tuple[str, int], tuple[int, tuple[int, ...]]] = {}
+        self._faults: dict[tuple[str, object, str], list[tuple[int, int, str]]] = {}
+        self._draw_lives()
+        self._draw_entries(history)
+
+    def _put(
+        self,
+        kind: str,
+        at: int,
+        until: int,
+        lane: int,
+        to: int,
+        *entries: int,
+        event: str,
+        row: int = 0,
+        words: str = "",
+    ) -> None:
+        self.all.append(Mark(kind, at, until, lane, to, self.events.get(event, -1), row, words, entries))
+
+    def _lane(self, entry: Entry) -> int:
+        """Return the lane of whoever an entry is about."""
+        about_redis = entry.kind in ("store-lost", "unreachable", "reachable")
+        return self._lanes.get(entry.consumer, self.redis if about_redis else BROKER)
+
+    # -- lives: deliveries, handlings, waits -----------------------------------------------------------------
+
+    def _draw_lives(self) -> None:
+        for life in self.lives.events.values():
+            before: Delivery | None = None
+            for delivery in life.deliveries:
+                self._delivery(life, before, delivery)
+                before = delivery
+        rows: dict[str, list[int]] = {}
+        for handling in self.lives.handlings:
+            self._handling(handling, rows.setdefault(handling.consumer, []))
+        waiting: list[int] = []
+        for life in sorted(self.lives.events.values(), key=lambda life: life.parked or 0):
+            if life.parked is not None:
+                self._wait(life, life.parked, waiting)
+
+    def _delivery(self, life: Life, before: Delivery | None, delivery: Delivery) -> None:
+        lane, sent = self._lanes.get(delivery.consumer, BROKER), _sent(life, before, delivery)
+        words = f"attempt {delivery.attempt}" + (f"; rejected: {delivery.because}" if delivery.because else "")
+        self._put("delivery", sent, delivery.at, BROKER, lane, delivery.index, event=life.event, words=words)
+        if delivery.done is not None:
+            self._put(delivery.outcome, delivery.done, delivery.done, lane, BROKER, event=life.event)
+
+    def _handling(self, handling: Handling, rows: list[int]) -> None:
+        lane = self._lanes.get(handling.consumer, BROKER)
+        until = self.lives.end if handling.ended is None else handling.ended
+        row = free_row(rows, handling.started, until)
+        self.rows[lane] = max(self.rows[lane], row + 1)
+        entries = [index for index in (handling.index, handling.end_index) if index >= 0]
+        kind, event = f"handling {handling.outcome}", handling.event
+        self._put(kind, handling.started, until, lane, lane, *entries, event=event, row=row, words=handling.via)
+        if handling.via in ("released", "rescued"):
+            at = handling.started
+            self._put(handling.via, at, at, self.redis, lane, handling.index, event=event)
+        if handling.outcome == "unknown":
+            ends = min(until + self._lease_time, self.lives.end)
+            self._put("lease", until, ends, lane, lane, event=event, row=row, words="at most until here")
+
+    def _wait(self, life: Life, parked: int, rows: list[int]) -> None:
+        told = life.telling
+        settled = life.dead_lettered if told is None or life.is_lost else told.started
+        until = self.lives.end if settled is None else max(settled, parked)
+        row = free_row(rows, parked, until)
+        self.rows[self.redis] = max(self.rows[self.redis], row + 1)
+        self._put("waiting", parked, until, self.redis, self.redis, event=life.event, row=row)
+
+    # -- entries: signs, states, faults, the wire ------------------------------------------------------------
+
+    def _draw_entries(self, history: History) -> None:
+        for entry in history.of("joined"):
+            self._states["absent", self._lane(entry)] = (0, ())
+        for index, entry in enumerate(history.entries):
+            self._entry(index, entry)
+        for kind, lane in list(self._states):
+            self._end_state(kind, lane, self.lives.end)
+        for struck in self._faults.values():
+            for at, first, words in struck:
+                self._put("fault", at, at, AXIS, AXIS, first, event="", words=words)
+
+    def _entry(self, index: int, entry: Entry) -> None:
+        at, lane, event = entry.at, self._lane(entry), entry.event
+        for state, begins in STATES.get(entry.kind, ()):
+            if begins:
+                self._states.setdefault((state, lane), (at, (index,)))
+            else:
+                self._end_state(state, lane, at, index)
+        match entry.kind:
+            case "parked":
+                self._put("parked", at, at, lane, self.redis, index, event=event)
+            case "command" | "reply":
+                ends = (lane, self.redis) if entry.kind == "command" else (self.redis, lane)
+                self._put(entry.kind, at, at, *ends, index, event=event, words=sentence(entry))
+            case "phase":
+                self._phase(index, entry)
+            case "fault" | "healed":
+                self._fault(index, entry)
+            case "published" | "duplicated" | "dropped" as kind:
+                self._put(kind, at, at, BROKER, BROKER, index, event=event)
+            case kind if kind in SIGNS:
+                self._put(kind, at, at, lane, lane, index, event=event, words=sentence(entry))
+
+    def _end_state(self, kind: str, lane: int, at: int, *entries: int) -> None:
+        begun = self._states.pop((kind, lane), None)
+        if begun is not None and at > begun[0]:
+            self._put(kind, begun[0], at, lane, lane, *begun[1], *entries, event="")
+
+    def _phase(self, index: int, entry: Entry) -> None:
+        phase = str(entry.details.get("phase", ""))
+        self._put("phase", entry.at, entry.at, AXIS, AXIS, index, event="", words=phase)
+        if phase == "healing":
+            for kind, lane in list(self._states):
+                if kind == "unreachable":
+                    self._end_state(kind, lane, entry.at, index)
+
+    def _fault(self, index: int, entry: Entry) -> None:
+        key = (str(entry.details.get("fault", "")), entry.details.get("number"), entry.consumer)
+        if entry.kind == "fault":
+            words = sentence(entry) + (f" at {entry.consumer}" if entry.consumer else "")
+            self._faults.setdefault(key, []).append((entry.at, index, words))
+        elif self._faults.get(key):
+            at, first, words = self._faults[key].pop()
+            self._put("fault", at, entry.at, AXIS, AXIS, first, index, event="", words=words)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts names as people do: c2 before c10."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def free_row(rows: list[int], at: int, until: int) -> int:
+    """Take the first row that is free from a moment on, and occupy it; if there is none left, the one free soonest."""
+    row = next((place for place, busy in enumerate(rows) if busy <= at), len(rows))
+    if row == MOST_ROWS:
+        row = min(range(MOST_ROWS), key=rows.__getitem__)
+    if row == len(rows):
+        rows.append(0)
+    rows[row] = max(rows[row], until)
+    return row
+
+
+def _sent(life: Life, before: Delivery | None, delivery: Delivery) -> int:
+    """Return from when on the broker meant to make a delivery: the rejection of the one before, or publication."""
+    if before is not None and before.outcome == "rejected" and before.done is not None and before.done <= delivery.at:
+        return before.done
+    return delivery.at if life.published is None else min(life.published, delivery.at)

@@ -1,0 +1,1 @@
+"""Tables of a history: rows, data frames, Parquet files."""

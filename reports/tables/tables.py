@@ -1,0 +1,163 @@
+"""Histories as tables: a row an event, a delivery or a handling, in plain columns.
+
+Everything that a run leaves behind is made of these; `frames.py` makes pandas frames of them, for whoever wants to go
+on computing. A run does not: it would wait for pandas longer than for its own events.
+
+Times are seconds since the start of the run and durations are seconds, both `float64`, with `NaN` where the thing
+never happened; their columns end in `_s`. Counts are `int64`, names are strings, empty where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from reports.lives import Lives
+from reports.tables.rows import event_rows, rows_of, seconds
+from reports.tables.slices import slices
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from reports.tables.rows import EventRows
+    from simulation.history.history import History
+
+BATCH = 100_000
+"""How many events of a very long history are held in memory at once, to be written to a table."""
+
+EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "event": ("string", "the event's name"),
+    "follows": ("string", "its leader's name; empty if it has none"),
+    "published_s": ("float64", "when a producer handed it to the broker"),
+    "first_delivered_s": ("float64", "when it was first handed to a live consumer"),
+    "deliveries": ("int64", "how often it was handed to a consumer"),
+    "parked_s": ("float64", "when the engine first kept it to wait for its leader"),
+    "started_s": ("float64", "when the handling began that made its first effect; without one, its first handling"),
+    "effect_s": ("float64", "when its first effect was made, at the end of that handling"),
+    "handlings": ("int64", "how often a handler began on it"),
+    "effects": ("int64", "how many handlings took effect; more than one is once too often"),
+    "via": ("string", "how it came to that handling: delivered, released or rescued"),
+    "consumer": ("string", "who did that handling"),
+    "dead_lettered_s": ("float64", "when it was given up"),
+    "dead_lettered": ("bool", "whether it was given up"),
+    "latency_s": ("float64", "from publication to its first effect"),
+    "wait_s": (
+        "float64",
+        "a follower's wait for its release: from the later of its first delivery and its leader's effect (if that "
+        "came before) to the start of its handling",
+    ),
+    "lost": ("bool", "whether the history ends with neither an effect nor a dead letter for it"),
+}
+"""The columns of a table of events: dtype, and what they say."""
+
+DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "event": ("string", "the event that was handed over"),
+    "consumer": ("string", "to whom"),
+    "attempt": ("int64", "counted from 1"),
+    "delivered_s": ("float64", "when"),
+    "done_s": ("float64", "when the consumer answered for it"),
+    "outcome": ("string", "acknowledged, rejected, or open if the broker never heard of it again"),
+    "because": ("string", "why it was rejected"),
+}
+"""The columns of a table of deliveries: dtype, and what they say."""
+
+HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "event": ("string", "the event that was handled"),
+    "consumer": ("string", "by whom"),
+    "handling": ("string", "the handling's number in the history"),
+    "via": ("string", "delivered, released or rescued"),
+    "started_s": ("float64", "when the handler began"),
+    "ended_s": ("float64", "when it ended, or its consumer died"),
+    "outcome": ("string", "ok, failed, unknown (the consumer died in it), or open if the history ends first"),
+    "write": ("string", "accepted or refused, where the effect sink said so"),
+    "effect": ("bool", "whether it took effect"),
+}
+"""The columns of a table of handlings: dtype, and what they say."""
+
+STORED: Mapping[str, Any] = {"string": object, "float64": np.float64, "int64": np.int64, "bool": np.bool_}
+"""As what numpy holds the values of a dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of equal length, by name; `attrs` tell of the run, as they do in a pandas frame."""
+
+    columns: Mapping[str, NDArray[Any]]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[tuple[Any, ...]], columns: Mapping[str, tuple[str, str]]) -> Self:
+        """Return rows as a table, with the dtypes of its columns."""
+        told = list(zip(*rows, strict=True)) or [()] * len(columns)
+        named = zip(columns.items(), told, strict=True)
+        return cls({name: _column(values, dtype) for (name, (dtype, _)), values in named})
+
+    @classmethod
+    def of_events(cls, told: EventRows) -> Self:
+        """Return the rows of events as a table."""
+        return cls(cls.of_rows(told.rows, EVENT_COLUMNS).columns, told.attrs)
+
+    @classmethod
+    def of_frame(cls, frame: pd.DataFrame) -> Self:
+        """Return an events frame as a table."""
+        columns = {name: frame[name].to_numpy(dtype=STORED[dtype]) for name, (dtype, _) in EVENT_COLUMNS.items()}
+        return cls(columns, {str(name): value for name, value in frame.attrs.items()})
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        return self.columns[column]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def where(self, kept: NDArray[np.bool_]) -> Table:
+        """Return the rows that are kept."""
+        return Table({name: values[kept] for name, values in self.columns.items()}, self.attrs)
+
+    def has(self, column: str) -> NDArray[np.bool_]:
+        """Return in which rows a time or a duration is known."""
+        known: NDArray[np.bool_] = ~np.isnan(self[column])
+        return known
+
+
+def events_table(history: History) -> Table:
+    """Return one row an event, in the order in which the events first appear; columns as in EVENT_COLUMNS.
+
+    The table's `attrs` name the run (`scenario`, `engine`, `seed`) and say when its history ends (`end_s`).
+    """
+    return Table.of_events(event_rows(history))
+
+
+def events_tables(history: History, most: int = BATCH) -> Iterator[Table]:
+    """Yield the table of events in pieces of so many rows: of a history that is too long for one."""
+    return (Table.of_events(rows_of(lives, history, some)) for lives, some in slices(history, most))
+
+
+def deliveries_table(history: History) -> Table:
+    """Return one row a delivery, in the order in which they were made; columns as in DELIVERY_COLUMNS."""
+    rows = (
+        (d.event, d.consumer, d.attempt, seconds(d.at), seconds(d.done), d.outcome, d.because)
+        for d in Lives(history).deliveries
+    )
+    return Table.of_rows(rows, DELIVERY_COLUMNS)
+
+
+def handlings_table(history: History) -> Table:
+    """Return one row a handling, in the order in which they began; columns as in HANDLING_COLUMNS."""
+    rows = (
+        (h.event, h.consumer, h.number, h.via, seconds(h.started), seconds(h.ended), h.outcome, h.write, h.is_effect)
+        for h in Lives(history).handlings
+    )
+    return Table.of_rows(rows, HANDLING_COLUMNS)
+
+
+def _column(values: Sequence[Any], dtype: str) -> NDArray[Any]:
+    return np.array(list(map(_written, values)) if dtype == "string" else values, STORED[dtype])
+
+
+def _written(text: str) -> str:
+    """Write out what no UTF-8 text can hold: a lone surrogate, which JSON lets into a name."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,172 @@
+"""A violation told step by step: who did what, with which Redis command on which key, and what came back.
+
+For small runs that were traced. Ids are written as the names of their events, keys without their scope, and what
+concerns none of the violation's events is left out and counted. A reply stands behind its command; where the consumer
+learned of it only after something else had happened, it says when.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import hiredis
+
+from reports.text.sentences import sentence
+from simulation.scenario.workload import IDENTITY
+
+if TYPE_CHECKING:
+    from simulation.history.history import Entry, History
+    from simulation.invariants import Violation
+
+UNTOLD = frozenset({"phase", "census", "joined", "acknowledged", "swept"})
+"""Kinds of entries that say nothing about why something went wrong, unless a violation rests on them."""
+
+GREETINGS = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND", "PING", "ECHO", "READONLY"})
+"""Commands with which clients prepare their connections."""
+
+LONGEST_WORD = 48
+LONGEST_VALUE = 160
+
+_SCOPE = re.compile(r"^\{?causim(-[0-9a-f]+)?\}?:")
+
+
+@dataclass(slots=True)
+class Told:
+    """One line: when, who and what happened, and whether the violation rests on it."""
+
+    at: int
+    who: str
+    words: str
+    witness: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Narrative:
+    """The lines, and how many steps of no concern were left out."""
+
+    lines: tuple[Told, ...]
+    omitted: int
+
+
+class Naming:
+    """Writes ids as the names of their events and keys without their scope."""
+
+    def __init__(self, history: History) -> None:
+        published = history.of("published")
+        self._names = {str(entry.details["id"]): entry.event for entry in published if "id" in entry.details}
+
+    def __call__(self, text: str) -> str:
+        """Return a word or a sentence as it is told."""
+        return IDENTITY.sub(lambda found: self._names.get(found[0], found[0][:8] + "…"), _SCOPE.sub("", text))
+
+    def sentence(self, text: str) -> str:
+        """Return a sentence whose words may be keys."""
+        return " ".join(self(word) for word in text.split())
+
+    def word(self, word: str) -> str:
+        """Return a word of a command, shortened."""
+        if word.startswith("{") and len(word) > LONGEST_WORD:
+            found = IDENTITY.findall(word)
+            return "{" + next((self._names[i] for i in found if i in self._names), "") + " …}"
+        told = self(" ".join(word.split()))
+        return told if len(told) <= LONGEST_WORD else told[:LONGEST_WORD] + "…"
+
+    def value(self, value: Any) -> str:
+        """Return what Redis answered, shortened."""
+        match value:
+            case None:
+                return "nil"
+            case bytes():
+                return self.word(value.decode("utf-8", "backslashreplace")) or '""'
+            case list():
+                told = "[" + ", ".join(map(self.value, value)) + "]"
+                return told if len(told) <= LONGEST_VALUE else told[:LONGEST_VALUE] + "…"
+            case Exception():
+                return f"error: {value}"
+            case _:
+                return str(value)
+
+
+def narrate(history: History, violation: Violation) -> Narrative:
+    """Tell how a violation came about, from the start of the run to the last entry that proves it."""
+    return _Narrator(history, violation).tell()
+
+
+class _Narrator:
+    def __init__(self, history: History, violation: Violation) -> None:
+        self._entries = history.entries
+        self._naming = Naming(history)
+        self._witness = set(violation.witness)
+        leaders = {e.event: str(e.details.get("follows") or "") for e in history.of("published")}
+        self._concerned = set(violation.events) | {leaders.get(event, "") for event in violation.events}
+        self._waiting: dict[tuple[str, int], deque[tuple[Told | None, list[list[str]]]]] = {}
+        self._lines: list[Told] = []
+        self._omitted = 0
+
+    def tell(self) -> Narrative:
+        last = max(self._witness, default=len(self._entries) - 1)
+        for index, entry in enumerate(islice(self._entries, last + 1)):
+            witness = index in self._witness
+            match entry.kind:
+                case "command":
+                    self._command(entry)
+                case "reply":
+                    self._reply(entry)
+                case kind if witness or (kind not in UNTOLD and self._concerns(entry)):
+                    self._lines.append(Told(entry.at, entry.consumer, sentence(entry), witness))
+        return Narrative(tuple(self._lines), self._omitted)
+
+    def _concerns(self, entry: Entry) -> bool:
+        return not entry.event or entry.event in self._concerned
+
+    def _command(self, entry: Entry) -> None:
+        commands = entry.details.get("commands", [])
+        told = None
+        if not all(words[0].upper() in GREETINGS for words in commands):
+            text = "; ".join(self._spoken(words) for words in commands if words[0].upper() not in ("MULTI", "EXEC"))
+            if self._names_concerned(commands):
+                told = Told(entry.at, entry.consumer, text)
+                self._lines.append(told)
+            else:
+                self._omitted += 1
+        self._line_of(entry).append((told, commands))
+
+    def _line_of(self, entry: Entry) -> deque[tuple[Told | None, list[list[str]]]]:
+        return self._waiting.setdefault((entry.consumer, entry.details.get("connection", 0)), deque())
+
+    def _spoken(self, words: Sequence[str]) -> str:
+        return " ".join(self._naming.word(word) for word in words)
+
+    def _names_concerned(self, commands: Sequence[Sequence[str]]) -> bool:
+        text = " ".join(word for words in commands for word in words)
+        return any(self._naming(found) in self._concerned for found in IDENTITY.findall(text))
+
+    def _reply(self, entry: Entry) -> None:
+        line = self._line_of(entry)
+        if not line:
+            return
+        told, commands = line.popleft()
+        if told is None:
+            return
+        told.words += f" → {self._answer(commands, str(entry.details.get('reply', '')))}"
+        if self._lines[-1] is not told:
+            number = next(i for i, earlier in enumerate(self._lines, start=1) if earlier is told)
+            self._lines.append(Told(entry.at, entry.consumer, f"learns the reply to step {number}"))
+
+    def _answer(self, commands: Sequence[Sequence[str]], reply: str) -> str:
+        reader = hiredis.Reader()
+        reader.feed(reply.encode("utf-8"))
+        answers = list(_answers(reader))
+        if commands[0][0].upper() == "MULTI" and answers:
+            answers = answers[-1] if isinstance(answers[-1], list) else answers[-1:]
+        return "; ".join(self._naming.value(answer) for answer in answers) or "…"
+
+
+def _answers(reader: Any) -> Iterator[Any]:
+    while (answer := reader.gets()) is not False:
+        yield answer

@@ -1,0 +1,62 @@
+"""A run in words: its size, its interruptions, and the story of a violation, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reports.text.narrative import Naming, narrate
+from reports.text.sentences import moment
+from simulation.invariants import Violation
+from simulation.world.world import Run
+
+LONGEST = 120
+"""How many steps of a story are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of text, and whether the violation rests on it."""
+
+    text: str
+    witness: bool = False
+
+
+def facts(run: Run) -> str:
+    """Return what a run is: its size, its engine, its store and its seed."""
+    header = run.history.header
+    events, consumers = run.counts.events, run.scenario.consumers.count
+    return (
+        f"{header.scenario} · {events:,} event{'s' * (events != 1)} · {consumers} consumer{'s' * (consumers != 1)} · "
+        f"engine {header.engine} · {header.store} · seed {run.seed}"
+    )
+
+
+def violation_of(run: Run, invariant: str = "") -> Violation | None:
+    """Return the first violation of an invariant, or of any; None if there is none."""
+    found = run.judgement.violations
+    return next((v for v in found if v.invariant == invariant), found[0] if found else None)
+
+
+def choices(run: Run) -> list[str]:
+    """Return what was chosen in a run, a line for each interruption."""
+    if run.steps is None:
+        return ["the order follows from drawn delays"]
+    if not run.steps.deviations:
+        return ["no choices: everybody goes on with what they do"]
+    naming = Naming(run.history)
+    return [
+        f"choice {number}: {naming.sentence(came.about)}, before {naming.sentence(first.about)}"
+        for number, (came, first) in enumerate(run.steps.deviations, start=1)
+    ]
+
+
+def story(run: Run, violation: Violation) -> Iterator[Line]:
+    """Yield the story of a violation as numbered lines. The run must have been traced to tell its commands."""
+    narrative = narrate(run.history, violation)
+    for number, told in enumerate(narrative.lines[:LONGEST], start=1):
+        yield Line(f"{number:>4}  {moment(told.at):>12}  {told.who:<4} {told.words}", told.witness)
+    if len(narrative.lines) > LONGEST:
+        yield Line(f"      … and {len(narrative.lines) - LONGEST:,} more steps; the history has them")
+    if narrative.omitted:
+        yield Line(f"      {narrative.omitted:,} commands about nothing of this were left out")

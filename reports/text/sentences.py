@@ -1,0 +1,140 @@
+"""Each entry of a history as a plain sentence. Whoever puts the sentences on a page escapes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulation.history.history import Entry
+
+Details = Mapping[str, object]
+Tell = Callable[[str, Details], str]
+
+LONGEST_REPLY = 200
+"""How many characters of what went over the wire are told; the history has it whole."""
+
+
+def sentence(entry: Entry) -> str:
+    """Say what an entry says, in a few words, without its time and its consumer."""
+    tell = WORDS.get(entry.kind)
+    details = {name: value for name, value in entry.details.items() if value not in ("", None, [])}
+    return tell(entry.event, details) if tell else entry.kind
+
+
+def moment(at: int) -> str:
+    """Write a moment of a run, to the microsecond where it matters: `0.0115 s`, `900 s`."""
+    return f"{at / 1e6:,.6f}".rstrip("0").rstrip(".") + " s"
+
+
+def _with(words: str, details: Details, *names: str) -> str:
+    """Append to some words the details that the history has."""
+    told = [f"{name} {_plain(details[name])}" for name in names if name in details]
+    return f"{words} ({', '.join(told)})" if told else words
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _published(event: str, details: Details) -> str:
+    follows = details.get("follows")
+    return f"{event} was published" + (f"; it follows {follows}" if follows else "")
+
+
+def _delivered(event: str, details: Details) -> str:
+    attempt = details.get("attempt", 1)
+    return f"{event} was delivered" + (f" again, attempt {attempt}" if attempt != 1 else "")
+
+
+def _started(event: str, details: Details) -> str:
+    ways = {
+        "released": "released by its leader",
+        "rescued": "rescued by the sweep",
+        "delivered": "delivered by the broker",
+    }
+    how = ways.get(str(details.get("via")), "")
+    return f"began to handle {event}" + (f", {how}" if how else "")
+
+
+def _ended(event: str, details: Details) -> str:
+    words = {"ok": f"{event} was handled", "failed": f"the handling of {event} failed"}.get(
+        str(details.get("outcome", "unknown")), f"the handling of {event} ended, nobody knows how"
+    )
+    write = details.get("write")
+    return f"{words}; its write was {write}" if write else words
+
+
+def _because(words: str) -> Tell:
+    def tell(event: str, details: Details) -> str:
+        because = details.get("because")
+        return words.format(event=event) if not because else f"{words.format(event=event)}: {because}"
+
+    return tell
+
+
+def _fault(event: str, details: Details) -> str:
+    rest = [f"{name} {_plain(value)}" for name, value in details.items() if name not in ("fault", "number")]
+    words = f"fault {details.get('fault', '')}" + (f" on {event}" if event else "")
+    return f"{words} ({', '.join(rest)})" if rest else words
+
+
+def _phase(_: str, details: Details) -> str:
+    return _with(f"the {details.get('phase', '')} phase begins", details, "in_flight")
+
+
+def _census(_: str, details: Details) -> str:
+    keys = details.get("keys")
+    return f"{len(keys) if isinstance(keys, (dict, list)) else 0} keys were left in the store"
+
+
+def _command(_: str, details: Details) -> str:
+    said = details.get("commands", details.get("command", ""))
+    return "→ Redis: " + _short("; ".join(map(_words, said)) if isinstance(said, list) else str(said))
+
+
+def _words(command: object) -> str:
+    return " ".join(map(str, command)) if isinstance(command, list) else str(command)
+
+
+def _reply(_: str, details: Details) -> str:
+    said = details.get("reply", "")
+    return "← Redis: " + _short(said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
+
+
+def _short(text: str) -> str:
+    one_line = " ".join(text.split())
+    return one_line if len(one_line) <= LONGEST_REPLY else one_line[:LONGEST_REPLY] + " …"
+
+
+WORDS: Mapping[str, Tell] = {
+    "published": _published,
+    "duplicated": lambda event, _: f"the broker will deliver {event} once more",
+    "dropped": lambda event, _: f"the broker lost a delivery of {event}",
+    "delivered": _delivered,
+    "acknowledged": lambda event, _: f"{event} was acknowledged",
+    "rejected": _because("{event} was rejected"),
+    "dead-lettered": lambda event, details: _with(f"{event} was dead-lettered", details, "by"),
+    "parked": lambda event, _: f"{event} was parked until its leader is handled",
+    "refused": _because("{event} was refused"),
+    "lease-lost": lambda event, _: f"was told that the lease on {event} is no longer its own",
+    "started": _started,
+    "ended": _ended,
+    "swept": lambda _, details: _with("swept for lost followers", details, "found", "because"),
+    "joined": lambda *_: "came alive",
+    "stopped": lambda *_: "stopped in good order",
+    "crashed": lambda _, details: _with("crashed", details, "holding"),
+    "paused": lambda *_: "was paused",
+    "resumed": lambda *_: "went on",
+    "fault": _fault,
+    "healed": lambda _, details: f"fault {details.get('fault', '')} ended",
+    "unreachable": lambda *_: "Redis became unreachable",
+    "reachable": lambda *_: "Redis is reachable again",
+    "store-lost": lambda _, details: _with("Redis lost data", details, "keys"),
+    "phase": _phase,
+    "census": _census,
+    "command": _command,
+    "reply": _reply,
+}
+"""How each kind of entry is told; the time and the consumer stand before it."""

@@ -1,0 +1,92 @@
+"""`causim list`: what there is to run, to put to the test, to judge and to go wrong."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Row = tuple[str, str]
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "list", help="list scenarios, engines, mutants, invariants or faults", description=__doc__
+    )
+    parser.add_argument("what", choices=sorted(LISTS), help="what to list")
+    parser.add_argument("paths", nargs="*", type=Path, help="where to look for scenarios (default: scenarios)")
+    parser.set_defaults(execute=execute)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Print the list."""
+    rows = list(LISTS[given.what](given.paths))
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, text in rows:
+        print(f"{name:<{width}}  {text}")  # noqa: T201
+    return 0
+
+
+def _scenarios(paths: list[Path]) -> Iterable[Row]:
+    from simulation.cli.files import scenario_files
+
+    for path in scenario_files(paths or [Path("scenarios")]):
+        try:
+            with path.open("rb") as file:
+                description = tomllib.load(file).get("description", "")
+        except tomllib.TOMLDecodeError as error:
+            yield str(path), f"cannot be used: not TOML: {error}"
+        else:
+            yield str(path), str(description)
+
+
+def _engines(_: list[Path]) -> Iterable[Row]:
+    from simulation.engines import BUILT_IN
+
+    yield from ((name, text) for name, (_, text) in BUILT_IN.items())
+    yield "prefect@VERSION", "another release of prefect_redis, fetched on demand: prefect@0.2.8"
+    yield "mutant:NAME", "ours with one planted fault, to test the judge: `causim list mutants` names them"
+    yield "module:Class", "an engine of your own, with the methods handle(event) and sweep()"
+
+
+def _mutants(_: list[Path]) -> Iterable[Row]:
+    from simulation.engines.mutants import MUTANTS
+
+    yield from ((name, mutant.planted) for name, mutant in MUTANTS.items())
+
+
+def _invariants(_: list[Path]) -> Iterable[Row]:
+    from simulation.invariants import INVARIANTS
+
+    yield from ((name, invariant.summary) for name, invariant in INVARIANTS.items())
+
+
+def _faults(_: list[Path]) -> Iterable[Row]:
+    """Read the files of the faults without importing them: their pydantic would take longer than all the rest."""
+    for family in ("consumers", "packets", "store", "broker", "workload"):
+        program = ast.parse((Path(__file__).parents[1] / "scenario" / "faults" / f"{family}.py").read_bytes())
+        for kind in (statement for statement in program.body if isinstance(statement, ast.ClassDef)):
+            for line in kind.body:
+                match line:
+                    case ast.AnnAssign(target=ast.Name(id="kind"), value=ast.Constant(value=name)):
+                        yield str(name), " ".join((ast.get_docstring(kind) or "").split())
+
+
+def _coverage(_: list[Path]) -> Iterable[Row]:
+    from simulation.invariants import COVERAGE
+
+    yield from COVERAGE.items()
+
+
+LISTS: dict[str, Callable[[list[Path]], Iterable[Row]]] = {
+    "scenarios": _scenarios,
+    "engines": _engines,
+    "mutants": _mutants,
+    "invariants": _invariants,
+    "faults": _faults,
+    "coverage": _coverage,
+}

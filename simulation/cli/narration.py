@@ -1,0 +1,28 @@
+"""What `causim replay` and `causim shrink` print of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from simulation.world.world import Run
+
+
+def tell_run(run: Run, invariant: str = "") -> None:
+    """Print how a run came to violate an invariant; by default, its first violation."""
+    from reports.text.run_text import choices, facts, story, violation_of
+
+    write = Console(highlight=False, soft_wrap=True).print
+    write(escape(facts(run)))
+    for line in choices(run):
+        write(f"  {escape(line)}")
+    violation = violation_of(run, invariant)
+    if violation is None:
+        return
+    for told in story(run, violation):
+        write(f"[bold]{escape(told.text)}[/]" if told.witness else escape(told.text))
+    write(f"  [bold red]violated[/]  {violation.invariant}")
+    write(f"  because   {escape(violation.because.removeprefix('because '))}")

@@ -1,0 +1,105 @@
+"""When each consumer could work: the spans in which it was down, paused or cut off from Redis.
+
+A consumer whose first mention is `joined` was down until then; any other was there from the start. Being paused ends
+when the consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if that is said twice, by
+two faults that overlap, it must be taken back twice. When the world is `healing`, nobody is cut off any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from simulation.history.history import Entry
+from simulation.history.intervals import Span, everywhere, merge
+from simulation.history.records import ConsumerStory
+
+EVERYBODY = ""
+"""The consumer of an entry that is about all of them."""
+
+
+class Lives:
+    """Keeps the lives of all consumers while a history is read."""
+
+    __slots__ = ("_cuts", "_open", "blackouts", "consumers", "dark")
+
+    def __init__(self) -> None:
+        self.consumers: dict[str, ConsumerStory] = {}
+        self.blackouts: list[Span] = []
+        self.dark = False
+        """Whether Redis was still out of everybody's reach when the history ended."""
+        self._open: dict[tuple[str, str], int] = {}
+        self._cuts: Counter[str] = Counter()
+
+    def meet(self, name: str, kind: str) -> ConsumerStory:
+        """Return the story of a consumer, begun if this is its first mention."""
+        story = self.consumers.get(name)
+        if story is None:
+            story = self.consumers[name] = ConsumerStory(name)
+            if kind == "joined":
+                self._open["down", name] = 0
+        return story
+
+    def tell(self, index: int, entry: Entry) -> None:
+        """Take note of an entry that changes what a consumer can do; of nobody's life and death, none is taken."""
+        at, name = entry.at, entry.consumer
+        match entry.kind:
+            case "joined" if name:
+                self._close("down", name, at)
+                self.consumers[name].restarts += self.consumers[name].left
+                self.consumers[name].left = False
+            case "stopped" | "crashed" if name:
+                self._close("paused", name, at)
+                self._open.setdefault(("down", name), at)
+                self.consumers[name].left = True
+                if entry.kind == "crashed":
+                    self.consumers[name].crashes.append((index, at))
+            case "paused" if name:
+                self._open.setdefault(("paused", name), at)
+            case "resumed" if name:
+                self._close("paused", name, at)
+            case "unreachable":
+                self._cuts[name] += 1
+                self._open.setdefault(("cut_off", name), at)
+            case "reachable":
+                self._cuts[name] -= 1
+                if self._cuts[name] <= 0:
+                    self._mend(name, at)
+            case "phase" if entry.details.get("phase") == "healing":
+                for cut in list(self._cuts):
+                    self._mend(cut, at)
+
+    def finish(self, at: int) -> None:
+        """Close what is still open at the end of the history, and leave every list of spans merged."""
+        for what, name in list(self._open):
+            self._close(what, name, at)
+            if name == EVERYBODY:
+                self.dark = True
+            elif what != "down":
+                self.consumers[name].silent = True
+        self.blackouts = merge(self.blackouts)
+        for story in self.consumers.values():
+            story.down, story.paused, story.cut_off = merge(story.down), merge(story.paused), merge(story.cut_off)
+
+    def helpless(self) -> list[Span]:
+        """Return the time in which no consumer was alive, unpaused and in reach of Redis."""
+        lanes = []
+        for story in self.consumers.values():
+            lane = merge([*story.down, *story.paused, *story.cut_off])
+            if not lane:
+                return self.blackouts
+            lanes.append(lane)
+        return merge([*self.blackouts, *everywhere(lanes)])
+
+    def _mend(self, name: str, at: int) -> None:
+        self._cuts.pop(name, None)
+        self._close("cut_off", name, at)
+
+    def _close(self, what: str, name: str, at: int) -> None:
+        since = self._open.pop((what, name), None)
+        if since is None:
+            return
+        if name == EVERYBODY:
+            self.blackouts.append((since, at))
+        else:
+            spans: list[Span] = getattr(self.consumers[name], what)
+            spans.append((since, at))

@@ -1,0 +1,262 @@
+"""A scroll: the entries of a history that is too long for memory, kept in a file and read from it each time anew.
+
+The file is a history like any other, so what is kept of a run is its scroll under another name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import weakref
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from io import UnsupportedOperation
+from itertools import chain, compress, count
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from simulation.history.history import WIRE, Entry, Header, Reader, digest_of
+
+STRIDE = 256
+"""From one entry to the next whose place in the file is known."""
+
+_BLOCK = 1 << 18
+"""How many bytes are written at once."""
+
+_CHUNK = 1 << 14
+"""How many bytes are parsed at once: what they say stays in the cache of the processor until it is looked at."""
+
+
+class Scroll:
+    """Entries in a file: read in order, or one by one from the place that is known before it."""
+
+    def __init__(self, path: Path, end: int = 0) -> None:
+        self.path = path
+        self._end = end
+        """The size of the file, as far as it holds whole lines."""
+        self._places: array[int] = array("q")
+        """Where every STRIDE-th entry begins."""
+        self._length = 0
+        self._surveyed = False
+        """Whether their number and places are known."""
+        self._lately: tuple[int, list[Entry]] = (-1, [])
+
+    def __iter__(self) -> Iterator[Entry]:
+        return Reader(self.path).entries(self._lines(0))
+
+    def __len__(self) -> int:
+        if not self._surveyed:
+            self._survey()
+        return self._length
+
+    def __getitem__(self, index: int) -> Entry:
+        length = len(self)
+        place = index if index >= 0 else length + index
+        if not 0 <= place < length:
+            raise IndexError(f"entry {index} of {length}")
+        block, offset = divmod(place, STRIDE)
+        if self._lately[0] != block:
+            last = self._places[block + 1] if block + 1 < len(self._places) else self._end
+            lines = self._lines(self._places[block], last)
+            self._lately = (block, list(Reader(self.path).entries(lines)))
+        return self._lately[1][offset]
+
+    def records(self) -> Iterator[Any]:
+        """Yield what the lines say, but for the header: parsed, and unchecked. Raises ValueError if that is in vain."""
+        return chain.from_iterable(map(_parsed, self._chunks()))
+
+    def some(self, chosen: Sequence[int]) -> Iterator[tuple[int, Entry]]:
+        """Yield the entries for which the sequence says so, with their indices, if all `records` are entries."""
+        build, parse, index = Entry.from_record, orjson.loads, 0
+        for chunk in self._chunks():
+            after = index + _count(chunk)
+            if any(wanted := chosen[index:after]):
+                for place, line in compress(enumerate(chunk.split(b"\n"), index), wanted):
+                    yield place, build(parse(line))
+            index = after
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield all lines but the header, many at a time."""
+        with self.path.open("rb") as file:
+            if not _is_header(file.readline()):
+                file.seek(0)
+            while (left := self._end - file.tell()) > 0:
+                yield file.read(min(left, _CHUNK)) + (file.readline() if left > _CHUNK else b"")
+
+    def append(self, entry: Entry) -> None:
+        """Refuse: what was read is not written on."""
+        raise UnsupportedOperation(f"{self.path} is only read, not written: {entry.kind}")
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all entries but those of the wire."""
+        return digest_of(self)
+
+    def copy(self, path: Path) -> None:
+        """Give the file another name as well, or copy it where a file cannot have two."""
+        path.unlink(missing_ok=True)
+        try:
+            path.hardlink_to(self.path)
+        except OSError:
+            shutil.copyfile(self.path, path)
+
+    def _lines(self, begin: int, end: int | None = None) -> Iterator[bytes]:
+        stop = self._end if end is None else end
+        with self.path.open("rb") as file:
+            if begin == 0 and stop == os.fstat(file.fileno()).st_size:
+                yield from file
+                return
+            file.seek(begin)
+            while begin < stop and (line := file.readline()):
+                begin += len(line)
+                yield line
+
+    def _survey(self) -> None:
+        """Count the entries, and note where they are."""
+        here = 0
+        for line in self._lines(0):
+            if not line.isspace() and (self._length or not _is_header(line)):
+                if self._length % STRIDE == 0:
+                    self._places.append(here)
+                self._length += 1
+            here += len(line)
+        self._surveyed = True
+
+
+class Growing(Scroll):
+    """A scroll that is being written: entries are added at the end. Its file is gone when nobody holds it any more."""
+
+    def __init__(self, header: Header, entries: Iterable[Entry], folder: Path | None = None) -> None:
+        """Write the header and the first entries into a new file in the folder, or where the system keeps such files.
+
+        Raises OSError if the file cannot be made.
+        """
+        super().__init__(_new_file(folder or Path(tempfile.gettempdir())))
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+        self._surveyed = True
+        self._sha = hashlib.sha256()
+        self._unwritten: list[bytes] = []
+        self._waiting = 0
+        self._add(header.to_json().encode() + b"\n")
+        for entry in entries:
+            self.append(entry)
+
+    def append(self, entry: Entry) -> None:
+        """Write down an entry."""
+        line = entry.to_json() + b"\n"
+        if entry.kind not in WIRE:
+            self._sha.update(line)
+        if self._length % STRIDE == 0:
+            self._places.append(self._end)
+        self._length += 1
+        self._lately = (-1, [])
+        self._add(line)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all entries but those of the wire, which was made while they were written."""
+        return self._sha.hexdigest()
+
+    def copy(self, path: Path) -> None:
+        """Give the file another name as well, or copy it where a file cannot have two."""
+        self._flush()
+        super().copy(path)
+
+    def _lines(self, begin: int, end: int | None = None) -> Iterator[bytes]:
+        self._flush()
+        return super()._lines(begin, end)
+
+    def _chunks(self) -> Iterator[bytes]:
+        self._flush()
+        return super()._chunks()
+
+    def _add(self, line: bytes) -> None:
+        self._unwritten.append(line)
+        self._end += len(line)
+        self._waiting += len(line)
+        if self._waiting >= _BLOCK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._unwritten:
+            with self.path.open("ab") as file:
+                file.writelines(self._unwritten)
+            self._unwritten, self._waiting = [], 0
+
+
+def _new_file(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = folder / f".history.{os.getpid()}.{number}.jsonl.part"
+        with suppress(FileExistsError), path.open("xb"):
+            return path
+    raise AssertionError("there is always another number")
+
+
+def open_scroll(path: Path) -> tuple[Header, Scroll, str]:
+    """Open a history file; return its header, its entries and, if its last line is cut off, a word about that.
+
+    Entries are looked at only when they are read, and may raise MalformedHistory then. Raises it for the header, and
+    OSError if the file cannot be opened.
+    """
+    reader = Reader(path)
+    with path.open("rb") as file:
+        for _ in reader.entries(file.readlines(1)):
+            pass  # a header stands in the first line
+        size = file.seek(0, os.SEEK_END)
+        begin = _last_line(file, size)
+        file.seek(begin)
+        if _is_whole(file.read()):
+            return reader.header, Scroll(path, size), ""
+        file.seek(0)
+        return reader.header, Scroll(path, begin), f"line {sum(1 for _ in file)} is cut off"
+
+
+def _last_line(file: BinaryIO, size: int) -> int:
+    """Return where a line begins that no line break ends; the size of the file if there is none such."""
+    begin, step = size, 1
+    while begin > 0:
+        begin = max(0, begin - step)
+        file.seek(begin)
+        before, broken, _ = file.read(step).rpartition(b"\n")
+        if broken:
+            return begin + len(before) + 1
+        step = min(2 * step, _BLOCK)
+    return 0
+
+
+def _parsed(chunk: bytes) -> list[Any]:
+    """Parse some lines at once, which is quicker, or one by one. Raises ValueError unless each is one value.
+
+    If there are as many objects as lines, and as many closing braces, each object has one brace; and if every line ends
+    with one and the next begins with an opening brace, each line is one object.
+    """
+    lines, ending = _count(chunk), chunk.removesuffix(b"\n")
+    if ending.count(b"}") != lines or ending.count(b"}\n{") != lines - 1:
+        return [orjson.loads(line) for line in ending.split(b"\n")]
+    parsed: list[Any] = orjson.loads(b"[" + ending.replace(b"\n", b",") + b"]")
+    if len(parsed) != lines:
+        raise ValueError("not one value a line")
+    return parsed
+
+
+def _count(chunk: bytes) -> int:
+    return chunk.count(b"\n") + (not chunk.endswith(b"\n"))
+
+
+def _is_header(line: bytes) -> bool:
+    return b"causim-history" in line and "causim-history" in json.loads(line)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        json.loads(line or b"{}")
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,52 @@
+"""How long an event has waited, idle, for its first handling to start.
+
+Time does not count while no consumer was alive, unpaused and in reach of Redis, nor while others whose turn came first
+were being handled. An event that is still waiting when the history ends has waited until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from simulation.history.index import Chronicle
+from simulation.history.intervals import Clock, Span, within
+from simulation.history.records import NEVER, EventStory
+from simulation.invariants.cascades import begun_by_finding
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A stretch of time in which an event waited; `stop` is an index, one past the last entry if it still waits."""
+
+    event: EventStory
+    begin: int
+    begin_at: int
+    stop: int
+    stop_at: int
+
+    def finder(self, told: Chronicle) -> str:
+        """Return the consumer that ended the wait because it had found the event, if that is how it ended."""
+        first = self.event.first_start
+        ended = first is not None and first.start == self.stop and begun_by_finding(told, first)
+        return first.consumer if first and ended else ""
+
+
+def until_handled(told: Chronicle, event: EventStory, begin: int, begin_at: int) -> Wait | None:
+    """Return the wait from an entry until the event was first handled or given up; none if that was before."""
+    stop, stop_at = told.end, told.end_at
+    if event.handlings:
+        stop, stop_at = event.handlings[0].start, event.handlings[0].start_at
+    if NEVER < event.dead < stop:
+        stop, stop_at = event.dead, event.dead_at
+    return Wait(event, begin, begin_at, stop, stop_at) if stop > begin else None
+
+
+def patience(told: Chronicle, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
+    """Return the clock that tells how long somebody waited idle, at some time between two others.
+
+    It stands still while nobody could do anything, and in the `busy` spans, in which others were served.
+    """
+    spans = (within(some, begin_at, stop_at) for some in (told.clock.still, *busy))
+    return Clock(chain.from_iterable(spans))

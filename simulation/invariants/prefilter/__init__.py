@@ -1,0 +1,1 @@
+"""The prefilter: skips event families that no invariant can reject."""

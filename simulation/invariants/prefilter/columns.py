@@ -1,0 +1,124 @@
+"""The roll of a sieve: what it remembers of each event of a long history, as columns of numbers.
+
+Events are numbered from 1 as they are met, and 0 is nobody. A place in the history is never 0 here, since every event
+on the roll was published before anything else happened to it; so 0 says that something has not happened.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import compress, pairwise
+
+from simulation.invariants.prefilter.trivial import Plain
+
+REORDERED, EARLY = 1, 2
+"""Marks: it was delivered before its leader was; it was parked before its leader was delivered."""
+
+MOST = 255
+"""How often an event may be parked, or delivered again, until it is no longer followed."""
+
+_STEP = 4096
+
+
+class Roll:
+    """The columns, one row an event."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
+        """The number of every event that was met."""
+        self.family = array("I")
+        self.delivered = array("I")
+        self.parked = array("I")
+        self.started = array("I")
+        self.ended = array("I")
+        self.holder = array("I")
+        """The number of the consumer that handled it."""
+        self.occurred: array[int] = array("q")
+        self.marks = bytearray()
+        self.parkings = bytearray()
+        """How many deliveries of it were parked."""
+        self.repeats = bytearray()
+        """How many were refused after it had been handled."""
+        self.doubles = bytearray()
+        """How often the broker said that it would deliver it once more."""
+        self.siblings: dict[int, list[int]] = {}
+        """The followers of each leader that has several, by their numbers."""
+        self._eldest = array("I")
+        self._columns = (
+            *(self.family, self.delivered, self.parked, self.started, self.ended, self.holder),
+            *(self.occurred, self._eldest, self.marks, self.parkings, self.repeats, self.doubles),
+        )
+        self._grow()
+
+    def __len__(self) -> int:
+        return len(self.numbers) + 1
+
+    def _grow(self) -> None:
+        for column in self._columns:
+            column.extend([0] * _STEP)
+
+    def add(self, event: str, family: int) -> int:
+        """Begin the row of an event, and return its number."""
+        number = self.numbers[event] = len(self.numbers) + 1
+        if number == len(self.family):
+            self._grow()
+        self.family[number] = family
+        return number
+
+    def follow(self, number: int, leader: int, occurred: int) -> None:
+        """Write down whom an event follows, and when it occurred. Raises OverflowError if that is no time."""
+        self.occurred[number] = occurred
+        eldest = self._eldest[leader]
+        if eldest:
+            self.siblings.setdefault(leader, [eldest]).append(number)
+        else:
+            self._eldest[leader] = number
+
+    def waited(self, leader: int) -> list[int]:
+        """Return those of several followers of a leader that were parked when it completed."""
+        done = self.ended[leader]
+        return [number for number in self.siblings[leader] if 0 < self.parked[number] < done]
+
+    def in_turn(self, leader: int) -> bool:
+        """Say whether the followers of a leader started as they had occurred, no two at the same time."""
+        order = sorted((self.occurred[number], self.started[number]) for number in self.siblings[leader])
+        return all(occurred < later and start < after for (occurred, start), (later, after) in pairwise(order))
+
+    def plain(self, odd: Sequence[int]) -> tuple[Plain, Counter[str]]:
+        """Count the events whose families are not odd, and the entries about them by their kinds."""
+        chosen = [not odd[family] for family in self.family[1 : len(self)]]
+
+        def total(column: Iterable[int]) -> int:
+            return sum(compress(column, chosen))
+
+        def among(marks: Counter[int], mark: int) -> int:
+            return sum(count for which, count in marks.items() if which & mark)
+
+        events, marks = sum(chosen), Counter(compress(self.marks[1:], chosen))
+        parkings, repeats = self.parkings[1:], self.repeats[1:]
+        released = total(map(bool, parkings))
+        deliveries = events - released + total(parkings) + total(repeats)
+        followers = events - odd.count(False)  # of each family all but the first follow somebody
+        waited = (self.waited(leader) for leader in self.siblings if not odd[self.family[leader]])
+        counts = Counter(
+            {
+                **dict.fromkeys(("published", "started", "ended"), events),
+                **dict.fromkeys(("delivered", "acknowledged"), deliveries),
+                "parked": total(parkings),
+                "refused": total(repeats),
+                "duplicated": total(self.doubles[1:]),
+            }
+        )
+        found = Plain(
+            events=events,
+            deliveries=deliveries,
+            followers=followers,
+            apart=followers,
+            reordered=among(marks, REORDERED),
+            released=released,
+            early=among(marks, EARLY),
+            beside=sum(map(len, waited)),
+        )
+        return found, counts

@@ -1,0 +1,86 @@
+"""Whether an effect was recorded: what separates a duplicate that nobody could prevent from a bug.
+
+Between the end of a handler and the moment in which the engine writes "seen" to Redis there is a gap that no engine can
+close. The judge cannot look into Redis; it takes the holder's next step as the sign that the recording was done:
+
+    1. the handling ends ok                                           the effect
+    2. …the engine records it…                                        the gap
+    3. the consumer acknowledges the delivery, or begins with a follower that this effect released, or ends the
+       sweep that had rescued the event                               the sign
+
+Whoever is told meanwhile that the event has been seen proves that it was recorded, whatever became of the holder.
+
+The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there for longer
+than its lease. Without a sign the gap is taken to last one lease, no longer: after that a living holder has recorded.
+An error that Redis answered with is no excuse: whoever holds the lease can ask again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+
+from simulation.history.index import Chronicle
+from simulation.history.intervals import within
+from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
+from simulation.invariants.cascades import owner_of
+
+UNDERWAY = 1_000_000
+"""How long a step may be on its way through the network, in microseconds, until others are to blame for not knowing."""
+
+
+def completion(told: Chronicle, event: EventStory) -> Handling | None:
+    """Return the effect that completed an event: the first that can have been recorded, else the last one."""
+    effects = event.effects
+    for effect, later in pairwise(effects):
+        if not unrecorded(told, effect, later.start):
+            return effect
+    return effects[-1] if effects else None
+
+
+def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
+    """Say whether the holder died or was cut off between the effect and its recording, before the entry at an index."""
+    if any(effect.end < index < before for index in told.events[effect.event].seen):
+        return False
+    if effect.outcome == "unknown":
+        return True
+    holder = told.consumers.get(effect.consumer)
+    if holder is None:
+        return False
+    sign = _sign(told, effect, holder)
+    until = min(before, sign) if sign != NEVER else before
+    until_at = min(effect.end_at + told.terms.lease, told.times[until] if until < told.end else told.end_at)
+    if any(effect.end < index < until and at <= until_at for index, at in holder.crashes):
+        return True
+    gap = (effect.end_at, until_at + 1)
+    if within(holder.cut_off, *gap) or within(told.blackouts, *gap):
+        return True
+    return bool(told.lapses(holder.name, *gap))
+
+
+def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:
+    """Return the index of the holder's first step after the recording of its effect, or NEVER."""
+    event, owner = told.events[effect.event], owner_of(told, effect)
+    signs = [_acknowledged(event.deliveries, effect)]
+    if owner.via == "rescued":
+        later = bisect_right(holder.sweeps, (effect.end, told.end_at))
+        signs.append(holder.sweeps[later][0] if later < len(holder.sweeps) else NEVER)
+    elif owner is not effect:
+        signs.append(_acknowledged(told.events[owner.event].deliveries, effect))
+    signs.extend(
+        handling.start
+        for follower in told.followers_of(event)
+        for handling in follower.handlings
+        if handling.via == "released" and handling.consumer == effect.consumer and handling.start > effect.end
+    )
+    return min((sign for sign in signs if sign != NEVER), default=NEVER)
+
+
+def _acknowledged(deliveries: Sequence[Delivery], effect: Handling) -> int:
+    acknowledged = (
+        d.closed
+        for d in deliveries
+        if d.closing == "acknowledged" and d.consumer == effect.consumer and d.closed > effect.end
+    )
+    return min(acknowledged, default=NEVER)

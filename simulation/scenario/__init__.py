@@ -1,0 +1,1 @@
+"""Scenarios: the model of a file, its workload, its faults. Plain data; nothing runs in here."""

@@ -1,0 +1,32 @@
+"""Whether the parts of a scenario agree with each other: what no table can see by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from simulation.kernel.durations import format_duration
+from simulation.scenario.faults import AnyFault, ConsumerFault, HandlerFault, Leave, PacketFault, TimedFault
+
+
+def contradictions(faults: Sequence[AnyFault], count: int, engines: Sequence[str], horizon: int) -> Iterator[str]:
+    """Yield a sentence for each thing that cannot be: it names the table, the key and the fix."""
+    names = [f"c{i}" for i in range(1, count + 1)]
+    there_are = f"there are {names[0]} to {names[-1]}" if count > 1 else f"there is only {names[0]}"
+    for engine_of in engines:
+        if engine_of not in names:
+            yield f"table [consumers], key 'engines': no consumer is called {engine_of!r}; {there_are}"
+    for number, fault in enumerate(faults, start=1):
+        where = f"table [faults[{number}]]"
+        if isinstance(fault, ConsumerFault) and fault.consumer not in (*names, "any", "all"):
+            yield f'{where}, key \'consumer\': no consumer is called {fault.consumer!r}; {there_are}, "any" and "all"'
+        if isinstance(fault, PacketFault | HandlerFault) and not any(fnmatchcase(n, fault.consumer) for n in names):
+            yield f"{where}, key 'consumer': {fault.consumer!r} matches no consumer; {there_are}"
+        if isinstance(fault, TimedFault) and fault.at is not None and fault.at >= horizon:
+            yield (
+                f"{where}, key 'at': {format_duration(fault.at)} is after the run's horizon; "
+                f"strike earlier or raise judge.horizon from {format_duration(horizon)}"
+            )
+    leaving = {fault.consumer for fault in faults if isinstance(fault, Leave)}
+    if leaving >= set(names):
+        yield "table [faults], kind 'leave': every consumer leaves and nobody is left; let one stay"

@@ -1,0 +1,142 @@
+"""Swarms: a scenario that draws its own configuration from the seed, so that a thousand seeds are a thousand worlds.
+
+    [swarm.choose]                            # one value of each list
+    "consumers.count" = [1, 2, 5]
+    "policy.lease" = ["2s", "16s"]
+
+    [[swarm.faults]]                          # each is there with its chance; a list in it is a choice too
+    kind = "crash"
+    chance = 0.4
+    at = ["20ms", "1s"]
+
+What is drawn is an ordinary scenario: it is what is run and kept, and it replays without the swarm. Each option has a
+stream of its own, so that a new one leaves the worlds of all seeds as they were in everything else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from simulation.kernel.durations import format_duration, parse_duration
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.model import BadScenario, Scenario, SwarmTable, assign, parse
+
+CHANCE = 0.5
+"""How likely a fault is whose `chance` is not given."""
+
+LOSING = frozenset({"restart", "flush", "failover", "evict"})
+"""Faults that can destroy data in Redis: what they take with them cannot be handled, so the loss is allowed."""
+
+_LEFT_OUT = ("swarm", "expect")
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One world of a swarm."""
+
+    scenario: Scenario
+    options: Mapping[str, Any]
+    """What was drawn: the values by their paths, and the faults."""
+
+
+def draw(scenario: Scenario, seed: int) -> Drawn:
+    """Return the world of a seed; a scenario that is no swarm is its own world. Raises BadScenario."""
+    if scenario.swarm is None:
+        return Drawn(scenario, {})
+    streams = Streams(seed)
+    chosen = {path: streams[f"swarm/{path}"].choose(options) for path, options in scenario.swarm.choose.items()}
+    faults = list(_faults(scenario.swarm, streams))
+    return _world(scenario, chosen, faults, f"{scenario.name}, as drawn from seed {seed}")
+
+
+def check(scenario: Scenario) -> None:
+    """Raise BadScenario if an option of a swarm cannot be had, at least in the world of all first options."""
+    if scenario.swarm is None:
+        return
+    first = {path: options[0] for path, options in scenario.swarm.choose.items()}
+    for path, options in scenario.swarm.choose.items():
+        for option in options:
+            _world(scenario, {**first, path: option}, [], f"{scenario.name}: table [swarm.choose], {path} = {option!r}")
+    for number, table in enumerate(scenario.swarm.faults, start=1):
+        for fault in _variants(table):
+            _world(scenario, first, [fault], f"{scenario.name}: table [swarm.faults[{number}]]")
+
+
+def _world(scenario: Scenario, chosen: Mapping[str, Any], faults: list[dict[str, Any]], source: str) -> Drawn:
+    record = {key: value for key, value in scenario.written().items() if key not in _LEFT_OUT}
+    for path in sorted(chosen, key=lambda path: path.count(".")):  # a table before what is in it
+        assign(record, path, deepcopy(chosen[path]))  # the swarm is nobody's to change
+    try:
+        adjusted = _agreeing(record, scenario)
+    except ValueError as error:
+        raise BadScenario(f"{source}: table [policy]: {error}") from None
+    if record["workload"].get("kind") == "cycles":
+        # Nobody in a ring is handled before the lookback: a world that loses its store by then proves nothing.
+        faults = [fault for fault in faults if not _loses(fault)]
+    record["faults"] = [*record.get("faults", []), *faults]
+    judge = dict(record.get("judge", {}))
+    judge.pop("exercise", None)  # it is asked of all seeds together
+    lost = sorted({str(fault["kind"]) for fault in faults if _loses(fault)} - set(judge.get("allowed_loss", ())))
+    record["judge"] = {**judge, "allowed_loss": [*judge.get("allowed_loss", ()), *lost]}
+    options = {**chosen, **adjusted, "faults": faults}
+    return Drawn(parse(record, source, scenario.folder), options)
+
+
+def _loses(fault: Mapping[str, Any]) -> bool:
+    return fault.get("kind") in LOSING and not fault.get("keep", fault["kind"] == "restart")
+
+
+def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """Make the policy keep its inequalities, whatever was drawn, and return what had to be changed for that."""
+    changed: dict[str, Any] = {}
+
+    def value(path: str) -> Any:
+        table, key = path.split(".")
+        return record.get(table, {}).get(key, getattr(getattr(scenario, table), key))
+
+    def duration(path: str) -> int:
+        given = value(path)
+        return given if isinstance(given, int) else parse_duration(given)
+
+    def bound(path: str, limit: int, choose: Callable[[int, int], int]) -> None:
+        own = duration(path)
+        if (agreed := choose(own, limit)) != own:
+            changed[path] = format_duration(agreed)
+            assign(record, path, changed[path])
+
+    # A leader that fails is offered again within the lookback, or its followers are right not to wait for it.
+    bound("policy.lookback", value("broker.max_failures") * duration("broker.redeliver_after"), max)
+    # A follower within the lookback must still find that its leader was handled.
+    bound("policy.retention", duration("policy.lookback"), max)
+    # Nobody waits for what is in flight when it is nobody's any more.
+    bound("policy.in_flight_wait", duration("policy.lease"), min)
+    return changed
+
+
+def _faults(swarm: SwarmTable, streams: Streams) -> Iterator[dict[str, Any]]:
+    kinds: Counter[str] = Counter()
+    for table in swarm.faults:
+        kind = str(table.get("kind", ""))
+        kinds[kind] += 1
+        owner = f"swarm/fault/{kind}/{kinds[kind]}"
+        if streams[owner].random() < table.get("chance", CHANCE):
+            yield {
+                key: streams[f"{owner}/{key}"].choose(value) if isinstance(value, list | tuple) else value
+                for key, value in table.items()
+                if key != "chance"
+            }
+
+
+def _variants(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a fault with each of its options once, the others at their first."""
+    first = {
+        key: value[0] if isinstance(value, list | tuple) else value for key, value in table.items() if key != "chance"
+    }
+    yield first
+    for key, value in table.items():
+        if isinstance(value, list | tuple):
+            yield from ({**first, key: option} for option in value[1:])

@@ -1,0 +1,1 @@
+"""Exploration: which schedule a run takes next."""

@@ -1,0 +1,46 @@
+"""A first look at a world that is to be explored: one run, first in, first out, that learns what there is to know.
+
+A Redis on which engines have been running for a while knows their scripts. A world that begins with them explores the
+engine's own races, and not for each of its scripts anew who sends it first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simulation.scenario.model import Scenario
+from simulation.search.explore.schedulers import Listed
+from simulation.world.scheduling import CHANGED, EVERYTHING, Exploration, Touched
+from simulation.world.world import Laboratory
+
+
+@dataclass(frozen=True, slots=True)
+class Scout:
+    """What a first look has found."""
+
+    scripts: tuple[bytes, ...]
+    """The scripts that the engine sends."""
+    steps: int
+    """How many steps the run took."""
+    actors: int
+    """How many consumers and events took them."""
+
+
+def scout(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) -> Scout:
+    """Run a scenario with its steps taken in the order in which they arose, and return what is found."""
+    found: dict[bytes, None] = {}
+
+    def look(commands: Sequence[Sequence[bytes]], reply: bytes) -> Touched:
+        for words in commands:
+            match [bytes(word).upper() for word in words[:2]]:
+                case [b"EVAL", _]:
+                    found[bytes(words[1])] = None
+                case [b"SCRIPT", b"LOAD"]:
+                    found[bytes(words[2])] = None
+        return {EVERYTHING: CHANGED}
+
+    run = laboratory.run(scenario, seed, engine, exploration=Exploration(Listed(), footprint=look))
+    assert run.steps is not None
+    taken = [step for step in run.steps.taken if step.kind != "time"]
+    return Scout(tuple(found), len(taken), len({step.who for step in taken}))

@@ -1,0 +1,76 @@
+"""Strategies: how the order of a run is chosen from its seed. All of them make the same run of the same seed.
+
+`seeds` draws a delay for each hop, as a network does; `pct` and `walk` let an oracle choose each step. `exhaustive`,
+which tries every order of one seed, has a file of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.model import Scenario
+from simulation.search.explore.probe import Scout, scout
+from simulation.search.explore.schedulers import Priorities, Walk
+from simulation.world.scheduling import Bounds, Exploration, Oracle
+from simulation.world.world import Laboratory, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """Which strategy, and what it may do."""
+
+    name: Literal["seeds", "pct", "walk", "exhaustive"] = "seeds"
+    depth: int = 3
+    """How many ordered events a bug needs that `pct` is to find."""
+    bounds: Bounds = field(default_factory=Bounds)
+    """What may happen beyond another order; `seeds` ignores it."""
+    most: int | None = None
+    """How many orders `exhaustive` may try; None: all."""
+
+
+class Runner:
+    """Runs one scenario on one engine by one strategy, seed by seed."""
+
+    def __init__(self, laboratory: Laboratory, scenario: Scenario, engine: str, strategy: Strategy) -> None:
+        self._laboratory = laboratory
+        self._scenario = scenario
+        self._engine = engine
+        self._strategy = strategy
+
+    def run(self, seed: int, trace: bool = False) -> Run:
+        """Run one seed."""
+        exploration = None if self._strategy.name == "seeds" else self._exploration(seed)
+        return self._laboratory.run(self._scenario, seed, self._engine, trace, exploration=exploration)
+
+    @cached_property
+    def scouted(self) -> Scout:
+        """What a first look at the scenario has found. It does not depend on the seeds that are run."""
+        return scout(self._laboratory, self._scenario, self._scenario.seed, self._engine)
+
+    @property
+    def guarantee(self) -> str:
+        """The bound that the strategy gives, in words; empty if it gives none."""
+        if self._strategy.name != "pct":
+            return ""
+        n, k, d = self.scouted.actors, self.scouted.steps, self._strategy.depth
+        m = kinds_of_moments(self._strategy.bounds, self._scenario)
+        odds = n * (k * m) ** (d - 1)
+        base = f"{n}·{k}^{d - 1}" if m == 1 else f"{n}·({k}·{m})^{d - 1}"
+        return f"a bug of depth {d} is found in a run with a probability of at least 1/({base}) = 1/{odds:,}"
+
+    def _exploration(self, seed: int) -> Exploration:
+        luck = Streams(seed)["schedule"]
+        strategy, known = self._strategy, self.scouted
+        oracle: Oracle = Walk(luck) if strategy.name == "walk" else Priorities(luck, strategy.depth, known.steps)
+        return Exploration(oracle, strategy.bounds, known.scripts)
+
+
+def kinds_of_moments(bounds: Bounds, scenario: Scenario) -> int:
+    """Return what can happen at most at one moment of a schedule: a change of priorities, time, or any fault."""
+    consumers = scenario.consumers.count
+    crashes = consumers if bounds.faults and "crash" in bounds.kinds else 0
+    losses = consumers * (scenario.consumers.concurrency + 1) if bounds.faults and "reply-lost" in bounds.kinds else 0
+    return 1 + bool(bounds.early) + crashes + losses

@@ -1,0 +1,63 @@
+"""Seeds that failed before: a small file in `.causim/`, so that they are run first the next time.
+
+It holds, for each scenario as it is written, engine and strategy, the seeds that violated something when they were last
+run. Nothing depends on it but the order in which seeds are run; a file that cannot be read is begun anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+
+from simulation.scenario.model import Scenario
+from simulation.search.explore.strategies import Strategy
+
+FILE = Path(".causim/failures.json")
+MOST = 100
+"""How many seeds are remembered of one scenario."""
+
+
+class Failures:
+    """The seeds of one scenario on one engine that failed before."""
+
+    def __init__(self, scenario: Scenario, engine: str, strategy: Strategy, file: Path = FILE) -> None:
+        self._file = file
+        said = json.dumps([scenario.written(), engine, asdict(strategy)], sort_keys=True)
+        self._key = f"{scenario.name} {engine} {blake2b(said.encode(), digest_size=8).hexdigest()}"
+
+    def first(self, seeds: range) -> list[int]:
+        """Return all the seeds, those that failed before in front."""
+        before = [seed for seed in self._read().get(self._key, ()) if seed in seeds]
+        known = set(before)
+        return [*before, *(seed for seed in seeds if seed not in known)]
+
+    def remember(self, failed: Iterable[int], ran: Iterable[int]) -> None:
+        """Take note of the seeds that failed among those that ran; what did not run is remembered as it was."""
+        record = self._read()
+        known = record.pop(self._key, [])
+        fresh = set(ran)
+        seeds = sorted({*failed, *(seed for seed in known if seed not in fresh)})[:MOST]
+        if seeds:
+            record[self._key] = seeds
+        elif not known:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._file.with_suffix(".part")
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self._file)
+
+    def _read(self) -> dict[str, list[int]]:
+        try:
+            record = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        if not isinstance(record, dict):
+            return {}
+        return {
+            str(key): [seed for seed in seeds if isinstance(seed, int)]
+            for key, seeds in record.items()
+            if isinstance(seeds, list)
+        }

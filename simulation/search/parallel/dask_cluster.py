@@ -1,0 +1,223 @@
+"""Many seeds on many machines: the runs of a search, or of all cells of a sweep, on a Dask cluster.
+
+What a run needs travels to the workers: scenario, engine, strategy, seed and the file of a trace. What has to be on
+every worker is the same version of causim, the same Redis and, for an engine of one's own, its module; the scheduler
+needs causim as well. Then a summary is the same bit for bit as on one machine; a worker that is not like this machine
+is refused.
+
+A worker that dies loses nothing: Dask gives its seeds to others. A seed has one future, and is counted once.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import closing
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.model import BadScenario, Scenario
+from simulation.search.parallel.runner_process import (
+    BenchDied,
+    ClusterUnavailable,
+    Parcel,
+    described,
+    other_version,
+    our_version,
+    perform,
+)
+from simulation.search.parallel.seeds import Plan
+from simulation.search.summary import Summary, Tally
+from simulation.search.sweep.grid import Cell, row
+from simulation.world.world import Laboratory, workload
+
+_PATIENCE = 10
+"""Seconds of real time in which a scheduler must answer, and in which it must have a worker."""
+_LONELY = 60
+"""Seconds of real time without a result after which a scheduler must have a worker."""
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
+_EXAMPLE = "such as tcp://192.0.2.1:8786"
+_ATTEMPTS = 3
+"""How often a run is made anew whose process died under a worker that lives."""
+
+
+def search(address: str, plan: Plan, seeds: Iterable[int]) -> Iterator[Summary]:
+    """Yield a summary for each seed, as it is done. Raises ClusterUnavailable, and whatever a run raises."""
+    with Cluster(address) as cluster, closing(cluster.runs([(plan, seeds)])) as runs:
+        for _, summary in runs:
+            yield summary
+
+
+def measure_all(
+    address: str, grid: Sequence[Cell], plans: Mapping[int, Plan], seeds: range
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of those cells for which there is a plan, by its place in the grid, each as it is done.
+
+    The next cells are begun while others are not done yet: a few seeds each would not keep a cluster busy.
+    Raises ClusterUnavailable, and whatever a run raises.
+    """
+    if not plans:
+        return
+    places = list(plans)
+    tallies: dict[int, Tally] = {}
+    with Cluster(address) as cluster, closing(cluster.runs((plan, seeds) for plan in plans.values())) as runs:
+        for number, summary in runs:
+            tally = tallies.setdefault(number, Tally())
+            tally.add(summary)
+            if tally.runs == len(seeds):
+                cell = grid[places[number]]
+                yield places[number], row(cell, tallies.pop(number), cell.scenario.judge.exercise)
+
+
+class Cluster:
+    """A connection to a Dask scheduler whose workers can do our runs.
+
+    Make no run in this process while it is open: a run owns the clocks and the randomness that the connection uses.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._client = _connect(address)
+        self._stores: dict[tuple[str, Path | None], str] = {}
+        try:
+            self._slots = self._inspect()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def _inspect(self) -> int:
+        """Return how many runs the workers can make at a time. Raises ClusterUnavailable if one is not like us."""
+        try:
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError:
+            raise ClusterUnavailable(
+                f"scheduler {self._address} has no workers: start some with `dask worker {self._address}`"
+            ) from None
+        ours = our_version()
+        # A function of Python's own: it can be called where causim is not installed. The scheduler reads tasks too.
+        try:
+            self._client.run_on_scheduler(version, "causim")
+        except ImportError:
+            raise ClusterUnavailable(_nowhere(f"scheduler {self._address}", ours)) from None
+        for worker, theirs in sorted(self._client.run(version, "causim", on_error="return").items()):
+            if isinstance(theirs, ImportError):
+                raise ClusterUnavailable(_nowhere(f"worker {worker}", ours))
+            if isinstance(theirs, BaseException):
+                raise ClusterUnavailable(f"worker {worker} does not answer: {theirs!r}")
+            if theirs != ours:
+                raise ClusterUnavailable(other_version(worker, theirs, ours))
+        return sum(self._client.nthreads().values())
+
+    def runs(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
+        """Yield each summary with the place of its plan among the errands, as it is done.
+
+        Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
+        """
+        from distributed.comm.core import CommClosedError
+
+        waiting: dict[Any, tuple[int, int]] = {}
+        todo = self._parcels(errands)
+
+        def submit(count: int) -> None:
+            for place, parcel, seed in islice(todo, count):
+                future = self._client.submit(perform, parcel, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
+                waiting[future] = (place, seed)
+
+        try:
+            submit(4 * self._slots)  # enough to keep everybody busy, few enough to forget
+            while waiting:
+                for future in self._finished(list(waiting)):
+                    place, seed = waiting.pop(future)
+                    summary = self._result(future, seed)
+                    submit(1)
+                    yield place, summary
+        except (CancelledError, CommClosedError):
+            raise ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had") from None
+        finally:
+            self._client.cancel(list(waiting), force=True)
+
+    def _finished(self, futures: list[Any]) -> set[Any]:
+        """Wait until some are done and return them. Raises ClusterUnavailable if nobody is there to do them."""
+        from distributed import wait
+
+        while True:
+            try:
+                with self._client.as_current():
+                    finished: set[Any] = wait(futures, timeout=_LONELY, return_when="FIRST_COMPLETED").done
+                return finished
+            except TimeoutError:
+                if not self._client.nthreads():
+                    raise ClusterUnavailable(f"scheduler {self._address} has no workers left") from None
+
+    def _parcels(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Iterator[tuple[int, Parcel, int]]:
+        for place, (plan, seeds) in enumerate(errands):
+            parcel = Parcel.of(plan, self._store(plan), _trace(plan.scenario))
+            for seed in seeds:
+                yield place, parcel, seed
+
+    def _store(self, plan: Plan) -> str:
+        """Return which store the runs would be on here."""
+        asked = (plan.store, plan.executable)
+        if asked not in self._stores:
+            with Laboratory(*asked) as laboratory:
+                self._stores[asked] = described(laboratory)
+        return self._stores[asked]
+
+    def _result(self, future: Any, seed: int) -> Summary:
+        from distributed import KilledWorker
+
+        try:
+            answer = pickle.loads(future.result())  # noqa: S301  # the user's own cluster
+        except KilledWorker as error:
+            raise ClusterUnavailable(f"seed {seed}: one worker after the other died while it had it: {error}") from None
+        except BenchDied as error:
+            raise ClusterUnavailable(f"{error}, again and again: has the worker enough memory?") from None
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, Summary)
+        assert answer.seed == seed
+        return answer
+
+
+def _nowhere(where: str, version: str) -> str:
+    return f"{where} has no causim: install version {version} there"
+
+
+def _connect(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ClusterUnavailable("a scheduler needs Dask: pip install 'causim[dask]'") from None
+    if not _ADDRESS.fullmatch(address):
+        raise ClusterUnavailable(f"scheduler {address!r}: give the address that `dask scheduler` prints, {_EXAMPLE}")
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost is said by an exception of ours
+    try:
+        return Client(address, timeout=_PATIENCE, set_as_default=False)
+    except OSError as error:
+        raise ClusterUnavailable(
+            f"scheduler {address} does not answer: {error}; is it the address that `dask scheduler` prints, {_EXAMPLE}?"
+        ) from None
+
+
+def _trace(scenario: Scenario) -> bytes | None:
+    """Return what the file of a trace holds; None if the workload is none. Raises BadScenario, naming the file here."""
+    table = scenario.workload
+    if table.kind != "trace":
+        return None
+    workload(scenario, scenario.seed, Streams(scenario.seed))
+    try:
+        return Path(scenario.folder, table.file).read_bytes()
+    except OSError as error:
+        raise BadScenario(f"{scenario.name}: table [workload], key 'file': {error}") from None

@@ -1,0 +1,76 @@
+"""Many pieces of work on many cores: each worker is a process with a Redis of its own."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import logging
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from simulation.world.world import Laboratory
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def in_parallel(
+    work: Callable[[Piece], Result], pieces: Iterable[Piece], jobs: int, prepare: Callable[[], None]
+) -> Iterator[Result]:
+    """Yield the result of each piece of work as it is done; nothing is kept.
+
+    Args:
+        work: what a worker does; like the pieces and `prepare`, something that can be sent to a process.
+        pieces: what to do it with, in the order in which to begin.
+        jobs: how many workers.
+        prepare: what each worker does once, before its first piece.
+    """
+    pool = workers(jobs, prepare)
+    try:
+        running: set[Future[Result]] = set()
+        for piece in pieces:
+            with _undisturbed():  # the first of them starts the processes
+                running.add(pool.submit(work, piece))
+            if len(running) >= 4 * jobs:  # enough to keep everybody busy, few enough to forget
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def workers(jobs: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
+    """Return a pool of new processes, each prepared before its first piece of work."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(prepare,))
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep Ctrl-C waiting, also for the processes that are started meanwhile: half started, they would complain."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def own_laboratory(store: str, executable: Path | None) -> Laboratory:
+    """Return a laboratory that lives as long as this process."""
+    laboratory = Laboratory(store, executable)
+    atexit.register(laboratory.store.close)
+    return laboratory
+
+
+def _prepare(prepare: Callable[[], None]) -> None:
+    gc.freeze()
+    logging.lastResort = logging.NullHandler()  # several worlds at a time would talk all at once
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to
+    prepare()

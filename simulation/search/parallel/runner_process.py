@@ -1,0 +1,248 @@
+"""Benches: processes beside a Dask worker that make its runs, one at a time each.
+
+A run owns the clocks and the randomness of its process. A Dask worker needs its own: it would lose its heartbeat, and
+its draws would change what the run says. So a worker has benches, as many as it has runs at a time. A bench keeps its
+laboratory from run to run and from plan to plan, and ends when its worker does, however that ends, or when nobody has
+asked anything of it for a while. The worker hands bytes to and fro and understands none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from simulation.search.explore.strategies import Runner
+    from simulation.search.parallel.seeds import Plan
+    from simulation.search.summary import Summary
+    from simulation.world.world import Laboratory
+
+_IDLE = 60.0
+"""Seconds of real time after which a bench without work ends, and its redis-server with it."""
+
+
+class ClusterUnavailable(Exception):
+    """A cluster cannot be reached, or cannot do the work. The message says why, and what to do."""
+
+
+class BenchDied(ClusterUnavailable):
+    """A process ended in the middle of a run. The run can be made anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A plan, as it travels to a worker."""
+
+    version: str
+    """The version of causim that the results must come from."""
+    stand: tuple[str, ...]
+    """What a bench cannot change once it has begun: who asks (code may have changed since others did), the store, its
+    executable, and which release of prefect_redis it has imported."""
+    content: bytes
+
+    @classmethod
+    def of(cls, plan: Plan, store: str, trace: bytes | None) -> Parcel:
+        """Pack a plan, the store that its runs must be on (by kind and version) and the file of its trace, if any."""
+        content = zlib.compress(pickle.dumps((plan, store, trace)))
+        release = plan.engine if plan.engine.startswith("prefect") else ""
+        return cls(our_version(), (_session(), plan.store, str(plan.executable), release), content)
+
+
+def perform(parcel: Parcel, seed: int) -> bytes:
+    """Make one run on a bench of this worker; return its pickled summary, or the pickled exception that it raised.
+
+    Raises BenchDied: then, and only then, another attempt is worth while.
+    """
+    if (here := our_version()) != parcel.version:
+        return pickle.dumps(ClusterUnavailable(other_version(socket.gethostname(), here, parcel.version)))
+    bench = _take(parcel.stand)
+    answer = bench.run(parcel.content, seed)
+    with _lock:
+        _idle.append(bench)
+    return answer
+
+
+@cache
+def _session() -> str:
+    return uuid4().hex
+
+
+def our_version() -> str:
+    """Return the version of causim that this process has."""
+    return version("causim")
+
+
+def other_version(where: str, theirs: str, ours: str) -> str:
+    """Return the sentence about a worker that has another version of causim than we have."""
+    return f"worker {where} has causim {theirs}, but here it is {ours}: install the same version on both"
+
+
+# -- in the worker -----------------------------------------------------------------------------------------------
+
+
+class _Bench:
+    def __init__(self, stand: tuple[str, ...]) -> None:
+        self.stand = stand
+        self._process = subprocess.Popen(  # noqa: S603  # this very program
+            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, content: bytes, seed: int) -> bytes:
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            pickle.dump((content, seed), self._process.stdin)
+            self._process.stdin.flush()
+            answer: bytes = pickle.load(self._process.stdout)  # noqa: S301  # a child of ours has written it
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.close()
+            code = self._process.returncode
+            raise BenchDied(f"seed {seed}: its process on {socket.gethostname()} died with exit code {code}") from None
+        return answer
+
+    def close(self) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        with suppress(OSError):  # what it has not read by now, it never will
+            self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+_lock = threading.Lock()
+_idle: list[_Bench] = []
+
+
+def _take(stand: tuple[str, ...]) -> _Bench:
+    """Return an idle bench for this stand, or a new one. Those for other stands end: they are of no use any more."""
+    with _lock:
+        fit = [bench for bench in _idle if bench.stand == stand and bench.alive]
+        rest = [bench for bench in _idle if bench not in fit]
+        found = fit.pop() if fit else None
+        _idle[:] = fit
+    for bench in rest:
+        bench.close()
+    return found or _Bench(stand)
+
+
+# -- in the bench ------------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Answer the requests of standard input on standard output, until there are no more."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # a bench ends with its worker, and only then
+    requests = sys.stdin.buffer
+    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "wb") as answers, _Shop() as shop:
+        os.dup2(2, 1)  # what an engine prints is no answer
+        while select.select([requests], [], [], _IDLE)[0]:
+            try:
+                content, seed = pickle.load(requests)  # noqa: S301  # our parent has written it
+            except EOFError:
+                return
+            pickle.dump(shop.answer(content, seed), answers)
+            answers.flush()
+
+
+class _Shop:
+    """What a bench keeps between its runs: its laboratory, and the runner of the plan that it was last asked for."""
+
+    def __init__(self) -> None:
+        self._laboratory: Laboratory | None = None
+        self._content = b""
+        self._runner: Runner | None = None
+
+    def __enter__(self) -> _Shop:
+        self._folder = TemporaryDirectory(prefix="causim-trace-")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+        if self._laboratory is not None:
+            self._laboratory.store.close()
+
+    def answer(self, content: bytes, seed: int) -> bytes:
+        """Return the pickled summary of a run, or the pickled exception that it raised."""
+        try:
+            return pickle.dumps(self._run(content, seed))
+        except Exception as error:
+            return _portable(error)
+
+    def _run(self, content: bytes, seed: int) -> Summary:
+        from simulation.search.summary import summarise
+
+        if self._runner is None or content != self._content:
+            self._runner = self._unpack(content)
+            self._content = content
+        return summarise(self._runner.run(seed))
+
+    def _unpack(self, content: bytes) -> Runner:
+        from simulation.search.explore.strategies import Runner
+        from simulation.world.world import Laboratory
+
+        plan: Plan
+        plan, expected, trace = pickle.loads(zlib.decompress(content))  # noqa: S301  # the user's own plan
+        if self._laboratory is None:
+            self._laboratory = Laboratory(plan.store, plan.executable)
+        found = described(self._laboratory)
+        if found != expected:
+            raise ClusterUnavailable(
+                f"worker {socket.gethostname()} has a Redis of its own kind, {found}; here it is {expected}, and "
+                "results would differ: install the same on both, or choose a --store that both have"
+            )
+        if trace is not None:
+            plan = self._with_trace(plan, trace)
+        return Runner(self._laboratory, plan.scenario, plan.engine, plan.strategy)
+
+    def _with_trace(self, plan: Plan, trace: bytes) -> Plan:
+        file = Path(self._folder.name, "trace.jsonl")
+        file.write_bytes(trace)
+        workload = plan.scenario.workload.model_copy(update={"file": file.name})
+        local = {"workload": workload, "folder": self._folder.name}
+        return replace(plan, scenario=plan.scenario.model_copy(update=local))
+
+
+def described(laboratory: Laboratory) -> str:
+    """Return which store a laboratory has, as histories say it."""
+    return f"{laboratory.store.name} {laboratory.store.version}"
+
+
+def _portable(error: Exception) -> bytes:
+    """Pickle an exception with what a traceback would say of it."""
+    from simulation.engines import UnknownEngine
+    from simulation.stores.protocol import StoreUnavailable
+    from simulation.world.world import EngineFailed
+
+    told = "".join(traceback.format_exception(error))
+    if isinstance(error, StoreUnavailable | UnknownEngine):  # it is about this machine: say which
+        error = type(error)(f"on worker {socket.gethostname()}: {error}")
+    error.add_note(told)
+    try:
+        packed = pickle.dumps(error)
+        pickle.loads(packed)  # noqa: S301  # an exception of an engine may not survive its own constructor
+    except Exception:
+        return pickle.dumps(EngineFailed(f"{type(error).__name__}: {error}"))
+    return packed

@@ -1,0 +1,84 @@
+"""Many seeds of one scenario, on one core or on all, each worker with a Redis of its own.
+
+Results are streamed as they come and nothing is kept, so memory does not grow with the number of seeds. With one
+job everything happens in this process; with more, the order in which results arrive is the workers' own, but what
+they say is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from simulation.scenario.model import Scenario
+from simulation.search.explore.strategies import Runner, Strategy
+from simulation.search.parallel.pool import in_parallel, own_laboratory
+from simulation.search.summary import Summary, summarise
+from simulation.world.world import Laboratory
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for all runs of a search."""
+
+    scenario: Scenario
+    engine: str
+    store: str = "auto"
+    executable: Path | None = None
+    strategy: Strategy = field(default_factory=Strategy)
+
+
+def jobs_from(text: str) -> int:
+    """Return a number of jobs from `auto` or a count. Raises ValueError."""
+    if text == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = int(text)
+    if count < 1:
+        raise ValueError(f"a number of jobs must be at least 1, not {count}")
+    return count
+
+
+def search(
+    plan: Plan, seeds: Iterable[int], jobs: int = 1, laboratory: Laboratory | None = None, *, apart: bool = False
+) -> Iterator[Summary]:
+    """Yield a summary for each seed, as it is done.
+
+    Args:
+        plan: what to run.
+        seeds: which seeds, in the order in which to begin them.
+        jobs: how many runs at a time, each in a process of its own if more than one.
+        laboratory: a store to use, if there is only one job and the caller has one.
+        apart: run in processes of their own even if there is only one job: a process can hold one release of an engine.
+    """
+    if jobs > 1 or apart:
+        yield from in_parallel(_one, seeds, jobs, partial(Worker.prepare, plan))
+    elif laboratory is not None:
+        yield from _in_turn(plan, seeds, laboratory)
+    else:
+        with Laboratory(plan.store, plan.executable) as own:
+            yield from _in_turn(plan, seeds, own)
+
+
+def _in_turn(plan: Plan, seeds: Iterable[int], laboratory: Laboratory) -> Iterator[Summary]:
+    runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
+    for seed in seeds:
+        yield summarise(runner.run(seed))
+
+
+class Worker:
+    """What a worker process keeps between its runs."""
+
+    runner: Runner
+
+    @classmethod
+    def prepare(cls, plan: Plan) -> None:
+        """Open a store for this process, and get ready to run the plan's scenario on it."""
+        laboratory = own_laboratory(plan.store, plan.executable)
+        cls.runner = Runner(laboratory, plan.scenario, plan.engine, plan.strategy)
+
+
+def _one(seed: int) -> Summary:
+    return summarise(Worker.runner.run(seed))

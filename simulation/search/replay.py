@@ -1,0 +1,168 @@
+"""Replays: one run as a file. A scenario, a seed, an engine and the choices that were made: together they are the run.
+
+    [replay]
+    format = 1
+    version = "0.1.0"              # of the program that wrote it
+    digest = "5f3a…"               # of the history that must come out
+
+    [replay.choices]               # left out if drawn delays decided
+    4 = 1                          # at the fifth choice, the second of those that could come next
+
+
+A choice is the place of what came next among what could, in the order that `steps.Oracle` describes: 0 is whoever is
+at it going on with it. So the choices that are not 0, and are listed, are the interruptions that make the run special.
+A file of another format is refused, and one of a version whose choices may mean something else.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from simulation.scenario.model import BadScenario, Scenario, parse
+from simulation.search.explore.probe import scout
+from simulation.search.explore.schedulers import Listed
+from simulation.world.scheduling import Bounds, Exploration
+from simulation.world.world import Laboratory, Run
+
+FORMAT = 1
+"""The version of the table; a reader refuses any other."""
+
+LONGEST = 10_000_000
+"""How many choices a run may have; a greater place in a file is a slip."""
+
+_KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant"}
+
+
+class BadReplay(BadScenario):
+    """A file cannot be replayed. The message says why; run its scenario again to find such a run anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A run, as far as it is needed to run it again."""
+
+    scenario: Scenario
+    choices: tuple[int, ...] | None
+    """What was chosen wherever there was a choice; None if drawn delays decided."""
+    bounds: Bounds = field(default_factory=Bounds)
+    digest: str = ""
+    invariant: str = ""
+    """What the run is kept for."""
+
+    def perform(self, laboratory: Laboratory, engine: str = "", trace: bool = False) -> Run:
+        """Run it again."""
+        chosen = engine or self.scenario.engine
+        exploration = None
+        if self.choices is not None:
+            scripts = scout(laboratory, self.scenario, self.scenario.seed, chosen).scripts
+            exploration = Exploration(Listed(self.choices), self.bounds, scripts)
+        return laboratory.run(self.scenario, self.scenario.seed, chosen, trace, exploration=exploration)
+
+    def written(self) -> dict[str, Any]:
+        """Return the run as the tables of a file."""
+        table: dict[str, Any] = {"format": FORMAT, "version": version("causim"), "digest": self.digest}
+        if self.invariant:
+            table["invariant"] = self.invariant
+        if self.choices is not None:
+            bounds = self.bounds
+            table.update(early=bounds.early, faults=bounds.faults, kinds=list(bounds.kinds))
+            table["choices"] = {str(place): choice for place, choice in enumerate(self.choices) if choice}
+        record = self.scenario.written()
+        return {**record, "seed": self.scenario.seed, "engine": self.scenario.engine, "replay": table}
+
+
+def replay_of(run: Run, invariant: str = "") -> Replay:
+    """Return what is needed to run a run again."""
+    engine = run.history.header.engine
+    scenario = run.scenario.model_copy(update={"seed": run.seed, "engine": engine})
+    steps = run.steps
+    if steps is None:
+        return Replay(scenario, None, Bounds(), run.digest, invariant)
+    return Replay(scenario, trimmed(steps.choices), steps.exploration.bounds, run.digest, invariant)
+
+
+def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
+    """Return choices without the zeros at their end: that is what comes next anyway."""
+    end = len(choices)
+    while end and not choices[end - 1]:
+        end -= 1
+    return tuple(choices[:end])
+
+
+def load_replay(path: Path) -> Replay:
+    """Read a run from a file. Raises BadReplay, BadScenario."""
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadReplay(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadReplay(f"{path}: not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadReplay(f"{path}: not TOML: {error}") from None
+    table = record.pop("replay", None)
+    scenario = parse(record, source=str(path), folder=str(path.parent))
+    if table is None:
+        return Replay(scenario, None)
+    return _checked(table, scenario, str(path))
+
+
+def _checked(table: object, scenario: Scenario, where: str) -> Replay:
+    if not isinstance(table, Mapping):
+        raise BadReplay(f"{where}: 'replay' must be a table")
+    if table.get("format") != FORMAT:
+        raise BadReplay(
+            f"{where}: table [replay], key 'format': {table.get('format')!r} is not known; this program reads {FORMAT}"
+        )
+    unknown = sorted(set(table) - _KEYS)
+    if unknown:
+        raise BadReplay(f"{where}: table [replay], key {unknown[0]!r}: there is no such key (known: {sorted(_KEYS)})")
+    _refuse_other_versions(str(table.get("version", "")), where)
+    choices = _choices(table.get("choices"), where)
+    early, faults = table.get("early", 0), table.get("faults", 0)
+    if not (_is_place(early) and _is_place(faults)):
+        raise BadReplay(f"{where}: table [replay]: 'early' and 'faults' must be whole numbers from 0 on")
+    kinds = tuple(table.get("kinds", Bounds().kinds))
+    if not set(kinds) <= set(Bounds().kinds):
+        raise BadReplay(f"{where}: table [replay], key 'kinds': known are {', '.join(Bounds().kinds)}")
+    bounds = Bounds(early, faults, kinds)
+    return Replay(scenario, choices, bounds, str(table.get("digest", "")), str(table.get("invariant", "")))
+
+
+def _choices(written: object, where: str) -> tuple[int, ...] | None:
+    if written is None:
+        return None
+    if not isinstance(written, Mapping):
+        raise BadReplay(f"{where}: table [replay.choices]: must be a table of places and choices, such as 4 = 1")
+    chosen: dict[int, int] = {}
+    for place, choice in written.items():
+        if not (str(place).isdecimal() and int(place) < LONGEST and _is_place(choice)):
+            raise BadReplay(
+                f"{where}: table [replay.choices], key {place!r}: place and choice must be whole numbers from 0 on, "
+                f"the place below {LONGEST:,} (given: {choice!r})"
+            )
+        chosen[int(place)] = choice
+    return tuple(chosen.get(place, 0) for place in range(max(chosen, default=-1) + 1))
+
+
+def _is_place(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _refuse_other_versions(written_by: str, where: str) -> None:
+    own = version("causim")
+    if _series(written_by) != _series(own):
+        raise BadReplay(
+            f"{where}: written by causim {written_by or 'of an unknown version'}, and this is {own}: "
+            f"the same choices may lead elsewhere. Use that version, or run the scenario again to find such a run anew"
+        )
+
+
+def _series(number: str) -> tuple[str, ...]:
+    """Return the part of a version that must agree: before 1.0 the second number too."""
+    parts = tuple(number.split("."))
+    return parts[:2] if parts[0] == "0" else parts[:1]

@@ -1,0 +1,1 @@
+"""Shrinking: a violating run is made as small as it can be."""

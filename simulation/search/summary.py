@@ -1,0 +1,173 @@
+"""What one run comes to, in a record small enough to keep for a million runs and to send between processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from simulation.history.history import History
+from simulation.invariants import Violation
+from simulation.kernel.quantiles import quantile, rounded
+from simulation.world.world import Counts, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One run, without its history."""
+
+    seed: int
+    verdict: str
+    violations: tuple[Violation, ...]
+    """The first violation of each invariant that was violated."""
+    coverage: Mapping[str, int]
+    missing: tuple[str, ...]
+    """The words of the scenario's `exercise` that did not happen."""
+    reasons: tuple[str, ...]
+    """Why the verdict is unknown, apart from what is missing."""
+    counts: Counts
+    digest: str
+    latencies: Mapping[int, int]
+    """Times from publication to effect in microseconds, rounded as in `quantiles.py`, and how often each was seen."""
+    followers: int
+    """Events that follow another and were delivered: what the queue itself loses, no engine can handle."""
+    lost: int
+    """Those of them that were never handled."""
+    waiting: int
+    """How many followers were parked at once, at most."""
+    silent_faults: tuple[str, ...] = ()
+    choices: tuple[int, ...] | None = None
+    """What was chosen, if the run was explored and is violated."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What many runs of one scenario come to. It does not grow with their number."""
+
+    runs: int = 0
+    violating: int = 0
+    first_violating: int | None = None
+    """The seed of the first run that was violated."""
+    choices: tuple[int, ...] | None = None
+    """What was chosen in that run, if it was explored."""
+    violations: dict[str, tuple[int, int, Violation]] = field(default_factory=dict)
+    """For each violated invariant: in how many runs, the first such seed, and its violation."""
+    coverage: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why runs were unknown, and the first seed for which that was so."""
+    latencies: Counter[int] = field(default_factory=Counter)
+    silent_faults: set[str] = field(default_factory=set)
+    """Kinds of faults that never struck in any run."""
+    examples: dict[str, tuple[int, tuple[int, ...] | None]] = field(default_factory=dict)
+    """Of each violated invariant, the seed and the choices of the run that is told of."""
+    commands: int = 0
+    round_trips: int = 0
+    events: int = 0
+    followers: int = 0
+    lost: int = 0
+    waiting: int = 0
+    """The sum over all runs of how many followers were parked at once, at most."""
+    waiting_squared: int = 0
+    """The sum of the squares of these numbers."""
+
+    def add(self, summary: Summary) -> None:
+        """Count one more run."""
+        silent = set(summary.silent_faults)
+        self.silent_faults = silent if self.runs == 0 else self.silent_faults & silent
+        self.runs += 1
+        self.coverage.update(summary.coverage)
+        self.latencies.update(summary.latencies)
+        self.commands += summary.counts.commands
+        self.round_trips += summary.counts.round_trips
+        self.events += summary.counts.events
+        self.followers += summary.followers
+        self.lost += summary.lost
+        self.waiting += summary.waiting
+        self.waiting_squared += summary.waiting**2
+        for reason in summary.reasons:
+            self.reasons.setdefault(reason, summary.seed)
+        if summary.verdict == "violated":
+            self._add_violations(summary)
+
+    def _add_violations(self, summary: Summary) -> None:
+        self.violating += 1
+        if self.first_violating is None or summary.seed < self.first_violating:
+            self.first_violating, self.choices = summary.seed, summary.choices
+        for violation in summary.violations:
+            count, seed, first = self.violations.get(violation.invariant, (0, summary.seed, violation))
+            if summary.seed < seed or not count:
+                seed, first = summary.seed, violation
+                self.examples[violation.invariant] = summary.seed, summary.choices
+            self.violations[violation.invariant] = (count + 1, seed, first)
+
+    def missing(self, exercise: Iterable[str]) -> list[str]:
+        """Return the words that did not happen in any run."""
+        return [word for word in exercise if not self.coverage[word]]
+
+    def verdict(self, exercise: Iterable[str]) -> str:
+        """Return the verdict on all runs together.
+
+        One violated run is enough to be `violated`. `holds` asks that every run went to its end, and that each word
+        of the exercise happened in at least one.
+        """
+        if self.violating:
+            return "violated"
+        return "unknown" if self.reasons or self.missing(exercise) or not self.runs else "holds"
+
+    def latency(self, q: float) -> int | None:
+        """Return a quantile of the time from publication to effect, in microseconds; None if nothing was handled."""
+        return quantile(self.latencies, q)
+
+
+def summarise(run: Run) -> Summary:
+    """Return what a run comes to."""
+    judgement = run.judgement
+    first: dict[str, Violation] = {}
+    for violation in judgement.violations:
+        first.setdefault(violation.invariant, violation)
+    latencies, followers, lost, waiting = _told(run.history)
+    return Summary(
+        seed=run.seed,
+        verdict=judgement.verdict,
+        violations=tuple(first.values()),
+        coverage={word: count for word, count in judgement.coverage.items() if count},
+        missing=judgement.missing,
+        reasons=judgement.reasons,
+        counts=run.counts,
+        digest=run.digest,
+        latencies=latencies,
+        followers=followers,
+        lost=lost,
+        waiting=waiting,
+        silent_faults=run.silent_faults,
+        choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
+    )
+
+
+def _told(history: History) -> tuple[Counter[int], int, int, int]:
+    """Return the latencies, how many followers were delivered and lost, and how many were parked at once, at most."""
+    published: dict[str, int] = {}
+    following: set[str] = set()
+    delivered: set[str] = set()
+    latencies: Counter[int] = Counter()
+    handled: set[str] = set()
+    waiting: set[str] = set()
+    longest = 0
+    for at, kind, event, _, details in history:
+        if kind == "published":
+            published.setdefault(event, at)
+            if details.get("follows"):
+                following.add(event)
+        elif kind == "delivered":
+            delivered.add(event)
+        elif kind == "ended" and details.get("outcome") == "ok" and event not in handled:
+            handled.add(event)
+            if event in published:
+                latencies[rounded(at - published[event])] += 1
+        elif kind == "parked":
+            waiting.add(event)
+            longest = max(longest, len(waiting))
+        elif kind in ("started", "dead-lettered"):
+            waiting.discard(event)
+    followers = following & delivered
+    return latencies, len(followers), len(followers - handled), longest

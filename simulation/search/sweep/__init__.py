@@ -1,0 +1,1 @@
+"""Grids: one run for each value, each fault point, each mutant."""

@@ -1,0 +1,98 @@
+"""Trials of mutants: each must be convicted by the right invariant within its budget, and its host must not."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from simulation.engines import MUTANT
+from simulation.engines.mutants import Mutant
+from simulation.scenario.model import BadScenario, Scenario, load
+from simulation.world.world import Laboratory, Run
+
+SHIPPED = Path("scenarios")
+BESIDE = Path(__file__).parents[1] / "engines" / "mutants" / "scenarios"
+_SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT).*\bscript", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of one mutant."""
+
+    mutant: Mutant
+    schedules: int
+    """How many runs of it there were."""
+    seed: int | None = None
+    """The seed of the run that convicted it; None if it survived them all."""
+    convicted_by: tuple[str, ...] = ()
+    """The invariants that it violated in that run, the earliest first."""
+    host_violates: tuple[str, ...] = ()
+    """What its host violates in the same scenario with the same seeds: anything here, and the trial proves nothing."""
+    script_error: str = ""
+    """What Redis said of a script that does not run. Anybody would convict it: that proves nothing either."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the trial ended as it must: a mutant is convicted, an equivalent one is not."""
+        return not (self.host_violates or self.script_error) and bool(self.mutant.equivalent) == (self.seed is None)
+
+
+class Court:
+    """Tries mutants on one store."""
+
+    def __init__(self, laboratory: Laboratory, shipped: Path = SHIPPED) -> None:
+        self._laboratory = laboratory
+        self._shipped = shipped
+        self._known = cache(self._host_violates)
+        """What the hosts violate: many mutants share a scenario, and so do their hosts."""
+
+    def trial(self, mutant: Mutant, seeds: int | None = None) -> Trial:
+        """Run a mutant until it is convicted or its budget is spent, and its host beside it.
+
+        `seeds` takes the place of the mutant's own budget. Raises BadScenario, UnknownEngine, StoreUnavailable.
+        """
+        budget = seeds or mutant.seeds
+        host_violates: tuple[str, ...] = ()
+        error = ""
+        with _in_silence():
+            for seed in range(1, budget + 1):
+                host_violates = host_violates or self._known(mutant.scenario, mutant.host, seed)
+                run = self._laboratory.run(self._scenario(mutant.scenario), seed, MUTANT + mutant.name, trace=True)
+                found, error = _violated(run), error or _script_error(run)
+                if found if mutant.equivalent else set(found) & set(mutant.convicted_by):
+                    return Trial(mutant, seed, seed, found, host_violates, error)
+        return Trial(mutant, budget, host_violates=host_violates, script_error=error)
+
+    def _host_violates(self, name: str, engine: str, seed: int) -> tuple[str, ...]:
+        return _violated(self._laboratory.run(self._scenario(name), seed, engine))
+
+    def _scenario(self, name: str) -> Scenario:
+        for folder in (BESIDE, self._shipped):
+            if (folder / name).exists():
+                return load(folder / name)
+        raise BadScenario(f"{self._shipped / name}: no such file; run this where the project's scenarios are")
+
+
+def _violated(run: Run) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(violation.invariant for violation in run.judgement.violations))
+
+
+def _script_error(run: Run) -> str:
+    replies = (str(entry.details["reply"]) for entry in run.history.entries if entry.kind == "reply")
+    return next((reply.strip() for reply in replies if _SCRIPT_FAILED.match(reply)), "")
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Log nothing: a broken engine complains of every event, and nobody is helped by that here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)

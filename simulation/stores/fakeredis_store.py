@@ -1,0 +1,143 @@
+"""The fallback store: fakeredis, in this process, spoken to in bytes like any other.
+
+It keeps the simulation's clock because the ambient clock does (see `ambient.py`). It is a second opinion too: where
+its semantics agree with the server's, the same run must give the same history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.metadata import version
+from queue import Empty
+from typing import Any
+
+import redis.exceptions
+from fakeredis import FakeServer, FakeStrictRedis
+
+from simulation.stores.in_process import InProcess
+from simulation.stores.resp import encoded
+
+
+class EmbeddedLink:
+    """A connection to a fakeredis server."""
+
+    __slots__ = ("_client", "_socket")
+
+    def __init__(self, server: FakeServer) -> None:
+        self._client = FakeStrictRedis(server=server)  # collecting it would close the socket
+        connection = self._client.connection_pool.get_connection()
+        connection.connect()  # type: ignore[no-untyped-call]
+        self._socket: Any = connection._sock
+
+    def execute(self, request: bytes, replies: int) -> bytes:
+        """Have fakeredis execute the request, and encode its replies."""
+        self._socket.sendall(request)
+        return self.pushed()
+
+    def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
+        """Encode the commands, and execute them."""
+        return self.execute(encoded(commands), len(commands))
+
+    def send(self, request: bytes) -> None:
+        """Send a request whose replies arrive as pushes."""
+        self._socket.sendall(request)
+
+    def pushed(self) -> bytes:
+        """Return whatever fakeredis has answered by now."""
+        parts: list[bytes] = []
+        while True:
+            try:
+                _encode(self._socket.responses.get_nowait(), parts)
+            except Empty:
+                return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class EmbeddedStore(InProcess):
+    """fakeredis as a store."""
+
+    name = "embedded"
+
+    def __init__(self) -> None:
+        self.version = f"fakeredis {version('fakeredis')}"
+        self._server = FakeServer(version=(7,))
+
+    def begin(self, epoch: datetime) -> None:
+        """Start from an empty server."""
+        self._server = FakeServer(version=(7,))
+
+    def set_time(self, now: int) -> None:
+        """Do nothing: fakeredis asks for the time of this process, which the run owns."""
+
+    def all_keys(self) -> list[str]:
+        """Return the names of all keys, sorted."""
+        found: Any = FakeStrictRedis(server=self._server).keys("*")
+        return sorted(key.decode("utf-8", "backslashreplace") for key in found)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove some keys."""
+        FakeStrictRedis(server=self._server).delete(*keys)
+
+    def wipe(self) -> None:
+        """Forget all data."""
+        FakeStrictRedis(server=self._server).flushall()
+
+    def shift(self, offset: int) -> None:
+        """Do nothing: the world's clock is shifted, and fakeredis reads that."""
+
+    def link(self) -> EmbeddedLink:
+        """Open a connection."""
+        return EmbeddedLink(self._server)
+
+
+def _encode(value: Any, parts: list[bytes]) -> None:
+    """Append the RESP encoding of one reply."""
+    match value:
+        case None:
+            parts.append(b"$-1\r\n")
+        case bool():
+            parts.append(b":1\r\n" if value else b":0\r\n")
+        case int():
+            parts.append(b":%d\r\n" % value)
+        case bytes():
+            parts.append(b"$%d\r\n%b\r\n" % (len(value), value))
+        case str() | float():
+            _encode(str(value).encode(), parts)
+        case list() | tuple() | set():
+            parts.append(b"*%d\r\n" % len(value))
+            for item in value:
+                _encode(item, parts)
+        case dict():  # only a link that speaks RESP3 is given one
+            parts.append(b"%%%d\r\n" % len(value))
+            for pair in value.items():
+                for item in pair:
+                    _encode(item, parts)
+        case redis.exceptions.RedisError():
+            parts.append(b"-%b\r\n" % _error_text(value).encode())
+        case _:
+            raise AssertionError(f"fakeredis answered {value!r}, which has no encoding")
+
+
+_PREFIXES = {
+    redis.exceptions.NoScriptError: "NOSCRIPT",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.BusyLoadingError: "LOADING",
+    redis.exceptions.NoPermissionError: "NOPERM",
+    redis.exceptions.ExecAbortError: "EXECABORT",
+}
+
+
+def _error_text(error: redis.exceptions.RedisError) -> str:
+    # redis-py turns the code of an error into its class and drops it from the text; the wire needs it back.
+    text = str(error).replace("\r\n", " ").replace("\n", " ")
+    for kind, prefix in _PREFIXES.items():
+        if isinstance(error, kind):
+            return text if text.startswith(prefix) else f"{prefix} {text}"
+    head = text.split(" ", 1)[0]
+    return text if head.isupper() else f"ERR {text}"

@@ -1,0 +1,120 @@
+"""Links to a Redis server over a socket."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Sequence
+from hashlib import sha1
+
+import hiredis
+
+from simulation.stores.resp import command, encoded
+
+_READ = 1 << 20
+
+
+_RESET = command("RESET")
+
+
+_FORGOTTEN = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
+"""What a server answers that has compiled so many scripts since that it has dropped this one, or was told to."""
+
+
+class SocketLink:
+    """A connection to a real server over a socket."""
+
+    __slots__ = ("_reader", "_socket")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._reader = hiredis.Reader()
+
+    def execute(self, request: bytes, replies: int) -> bytes:
+        """Send the request, wait for its replies and return their bytes."""
+        self._socket.sendall(request)
+        chunks = []
+        while replies:
+            chunk = self._socket.recv(_READ)
+            if not chunk:
+                raise ConnectionResetError("the server closed the connection")
+            chunks.append(chunk)
+            self._reader.feed(chunk)
+            while replies and self._reader.gets() is not False:
+                replies -= 1
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
+        """Encode the commands, and execute them."""
+        return self.execute(encoded(commands), len(commands))
+
+    def send(self, request: bytes) -> None:
+        """Send a request whose replies arrive as pushes."""
+        self._socket.sendall(request)
+
+    def pushed(self) -> bytes:
+        """Return whatever the server has written by now."""
+        chunks = []
+        while select.select([self._socket], [], [], 0)[0]:
+            chunk = self._socket.recv(_READ)
+            if not chunk:
+                break
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class LentLink(SocketLink):
+    """A connection that goes back to its store when it is closed, and is lent again: to open one takes longer.
+
+    It is reset meanwhile, without waiting for it. One that was ever listened on is closed for good, as something may
+    still come that nobody asked for.
+
+    A script whose text the server has compiled, for whichever run, is not sent again: the digest says the same.
+    """
+
+    __slots__ = ("_idle", "_listened", "_scripts")
+
+    def __init__(self, connection: socket.socket, idle: list[LentLink], scripts: dict[bytes, str]) -> None:
+        super().__init__(connection)
+        self._idle = idle
+        self._listened = False
+        self._scripts = scripts
+
+    def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
+        """Encode the commands, and execute them."""
+        if len(commands) > 1 or len(words := commands[0]) < 3 or words[0].upper() != b"EVAL":
+            return super().run(commands)
+        if digest := self._scripts.get(words[1]):
+            reply = self.execute(command("EVALSHA", digest, *words[2:]), 1)
+            if reply != _FORGOTTEN:
+                return reply
+        self._scripts[words[1]] = sha1(words[1], usedforsecurity=False).hexdigest()
+        return super().run(commands)
+
+    def send(self, request: bytes) -> None:
+        """Send a request whose replies arrive as pushes."""
+        self._listened = True
+        super().send(request)
+
+    def close(self) -> None:
+        """Give the connection back, if the server is still there."""
+        try:
+            if not self._listened:
+                super().send(_RESET)
+                self._idle.append(self)
+                return
+        except OSError:  # what has ended the server is told elsewhere
+            pass
+        self.abandon()
+
+    def is_as_new(self) -> bool:
+        """Whether the server has forgotten what was said on this connection, and nothing else is left to read."""
+        return self.execute(b"", 1) == b"+RESET\r\n"
+
+    def abandon(self) -> None:
+        """Close the socket."""
+        super().close()

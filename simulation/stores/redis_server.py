@@ -1,0 +1,225 @@
+"""A private redis-server whose clock follows the simulation's, by way of libfaketime.
+
+`protocol.py` says what a store is, `open_store.py` which other stores there are, `faketime.py` how the clock is faked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from simulation.kernel.epoch import EPOCH, microseconds
+from simulation.stores.bundled import answers, bundled_server, open_clock
+from simulation.stores.faketime import FakeClock
+from simulation.stores.links import LentLink, SocketLink
+from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.replication import Replica, Standby
+from simulation.stores.resp import command
+from simulation.stores.socket_store import SocketStore
+
+_START_TIMEOUT = 10.0
+"""Seconds of real time that a server has to open its socket."""
+
+
+class ServerStore(SocketStore):
+    """A private redis-server in virtual time: its TIME and every TTL follow the simulation's clock.
+
+    How it does so is told in `faketime.py`.
+    """
+
+    name = "server"
+    suffers = frozenset({"restart", "flush", "failover", "evict", "out-of-memory", "server-clock"})
+
+    def __init__(self, executable: Path | None = None) -> None:
+        self._shift = 0
+        self._idle: list[LentLink] = []
+        self._scripts: dict[bytes, str] = {}
+        """The digests of the scripts that were sent, by their texts."""
+        self._standby: Standby | None = None
+        self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
+        self._epoch_us = microseconds(EPOCH)
+        self._shown = -1
+        self._starved = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clock: FakeClock | None = None
+        try:
+            self._clock = open_clock()
+            self.set_time(0)
+            self._start(executable or bundled_server(), self._clock)
+            super().__init__()
+            self._clock.conceal()
+            self._probe()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, executable: Path, clock: FakeClock) -> None:
+        address = self._directory / "redis"
+        arguments = [
+            *(str(executable), "--port", "0", "--unixsocket", str(address)),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(self._directory)),
+            *("--enable-debug-command", "local", "--maxclients", "20000", "--hz", "10"),
+            # Small sets are kept in insertion order: the order of SMEMBERS must not follow the server's hash seed.
+            *("--set-max-intset-entries", "1000000", "--set-max-listpack-entries", "1000000"),
+            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", "4096"),
+            *("--hash-max-listpack-value", "4096"),
+        ]
+        environment = {
+            **{k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "HOME")},
+            **clock.environment,
+        }
+        log = (self._directory / "log").open("wb")
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # the server that was asked for
+                arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        except OSError as error:
+            raise StoreUnavailable(f"cannot start {executable}: {error.strerror}") from None
+        finally:
+            log.close()
+        self._await_socket(address, executable)
+
+    def _await_socket(self, address: Path, executable: Path) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _START_TIMEOUT  # real time: this waits for a real process
+        while not answers(address):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                last = (self._directory / "log").read_text(errors="replace").strip().splitlines()[-1:]
+                raise StoreUnavailable(
+                    f"{executable} does not start under libfaketime: {' '.join(last) or 'no output'}"
+                )
+            time.sleep(0.0005)
+
+    def _connect(self) -> SocketLink:
+        return SocketLink(self._socket())
+
+    def _socket(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.connect(str(self._directory / "redis"))
+        return connection
+
+    def link(self) -> SocketLink:
+        """Open a connection, or lend one that was given back."""
+        if self._idle:
+            link = self._idle.pop()
+            if link.is_as_new():
+                return link
+            link.abandon()
+        return LentLink(self._socket(), self._idle, self._scripts)
+
+    def _probe(self) -> None:
+        """Convict a server whose clock does not follow ours before any run relies on it."""
+        self.ask(command("DEBUG", "SET-ACTIVE-EXPIRE", "0"))
+        for seconds in (1, 1_000_000):
+            self.set_time(seconds * 1_000_000)
+            shown = self.ask(command("TIME"))
+            expected = self._epoch_us // 1_000_000 + seconds
+            if not isinstance(shown, list) or int(shown[0]) != expected:
+                raise StoreUnavailable(f"redis-server {self.version} does not follow the virtual clock")
+        self.set_time(0)
+
+    def begin(self, epoch: datetime) -> None:
+        """Forget all data, and set the clock to the start of a run."""
+        self._epoch_us = microseconds(epoch)
+        self._shown, self._shift = -1, 0
+        if self._standby is not None:
+            self._standby.expect((), 0)
+        self.set_time(0)
+        self._control.execute(command("FLUSHALL", "ASYNC"), 1)  # scripts stay, compiled: see `scripts.py`
+        if self._starved:
+            self.starve(False)
+
+    def shift(self, offset: int) -> None:
+        """Show a time that is wrong by so many microseconds."""
+        self._shift = offset
+        self.show(self._shown)
+
+    def starve(self, hungry: bool) -> None:
+        """Run out of memory, or have enough again: the server itself refuses what would need more."""
+        self._starved = hungry
+        super().starve(hungry)
+
+    def replicate(self, moments: Sequence[int] | None) -> None:
+        """Have a replica know what there is at these moments of the run, in microseconds; None: at any."""
+        if self._standby is None:
+            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory)
+            self._standby = Standby(replica)
+        self._standby.expect(moments, self._shown)
+
+    def promote(self, moment: int) -> list[str]:
+        """Go on with what the replica knew at one of its moments. Returns the keys of the writes that are lost."""
+        assert self._standby is not None
+        if self._starved:  # a replica obeys its primary, however little memory it has
+            super().starve(False)
+        lost = self._standby.promote(moment, self._shown, self)
+        if self._starved:
+            super().starve(True)
+        return lost
+
+    def execute(self, writes: Sequence[Sequence[bytes]]) -> None:
+        """Execute commands on the control connection."""
+        if writes:
+            self._control.run(writes)
+
+    def show(self, now: int) -> None:
+        """Have the server's clock say `now` microseconds after the epoch, and what it is wrong by."""
+        assert self._clock is not None
+        self._clock.show(self._epoch_us + now + self._shift)
+
+    def set_time(self, now: int) -> None:
+        """Show the server `now` microseconds after the epoch."""
+        if now != self._shown:
+            if self._standby is not None:
+                self._standby.pass_time(self._shown, now)
+            self._shown = now
+        self.show(now)
+
+    @contextmanager
+    def nearby(self) -> Iterator[None]:
+        """Keep the server and this process on one processor, and give both their freedom back afterwards.
+
+        The two take turns and never work at the same time. Waking each other up on the same processor takes less than
+        half of what it takes across two.
+        """
+        if self._process is None or not hasattr(os, "sched_setaffinity"):
+            yield
+            return
+        both = (0, self._process.pid)
+        allowed = [os.sched_getaffinity(who) for who in both]
+        here = _current_processor(allowed[0])
+        try:
+            for who in both:
+                os.sched_setaffinity(who, {here})
+            yield
+        finally:
+            for who, processors in zip(both, allowed, strict=True):
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(who, processors)
+
+    def close(self) -> None:
+        """Stop the server and remove its directory."""
+        while self._idle:
+            self._idle.pop().abandon()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self._clock is not None:
+            self._clock.close()
+            self._clock = None
+        if self._directory.exists():
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _current_processor(allowed: set[int]) -> int:
+    here: int = ctypes.CDLL(None).sched_getcpu()
+    return here if here in allowed else min(allowed)

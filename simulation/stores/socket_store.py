@@ -1,0 +1,85 @@
+"""What the stores behind sockets share: links, and a control connection of the harness's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import hiredis
+
+from simulation.stores.links import SocketLink
+from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.resp import command
+
+
+class SocketStore:
+    """What the two stores behind sockets share: links, and a control connection of the harness's own."""
+
+    name: str
+    version: str
+    suffers: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        self._control = self._connect()
+        self.version = self._server_version()
+
+    def _connect(self) -> SocketLink:
+        raise NotImplementedError
+
+    def _server_version(self) -> str:
+        info = self.ask(command("INFO", "server"))
+        lines = info.decode(errors="replace").splitlines() if isinstance(info, bytes) else []
+        versions = [line.partition(":")[2] for line in lines if line.startswith("redis_version:")]
+        return versions[0] if versions else "unknown"
+
+    def ask(self, request: bytes) -> object:
+        """Execute one command on the control connection and return its parsed reply."""
+        reader = hiredis.Reader()
+        reader.feed(self._control.execute(request, 1))
+        reply = reader.gets()
+        if isinstance(reply, hiredis.ReplyError):
+            raise StoreUnavailable(f"{self.name} refused {request[:80]!r}: {reply}")
+        return reply
+
+    def all_keys(self) -> list[str]:
+        """Return the names of all keys, sorted."""
+        found = self.ask(command("KEYS", "*"))
+        assert isinstance(found, list)
+        return sorted(key.decode("utf-8", "backslashreplace") for key in found)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove some keys."""
+        self.ask(command("UNLINK", *keys))
+
+    def wipe(self) -> None:
+        """Forget all data."""
+        self.ask(command("FLUSHALL"))
+
+    def shift(self, offset: int) -> None:
+        """Refuse: the server's clock is not ours."""
+        raise NotImplementedError
+
+    def starve(self, hungry: bool) -> None:
+        """Run out of memory, or have enough again: the server itself refuses what would need more."""
+        self.ask(command("CONFIG", "SET", "maxmemory", 1 if hungry else 0))
+
+    def replicate(self, moments: Sequence[int] | None) -> None:
+        """Refuse: nobody asked for a replica of this server."""
+        raise NotImplementedError
+
+    def promote(self, moment: int) -> list[str]:
+        """Refuse: there is no replica."""
+        raise NotImplementedError
+
+    def link(self) -> SocketLink:
+        """Open a connection."""
+        return self._connect()
+
+    def settle(self, turns: int = 1) -> None:
+        """Wait until the server has gone through this many turns of its own event loop.
+
+        1. A server writes the pushes of a turn at the end of the turn, perhaps after the reply that we have read.
+        2. A PING that is sent after that reply is read in a later turn, so its reply comes after those pushes.
+        3. A request that was sent but not answered may share its turn with the first PING: that takes two.
+        """
+        for _ in range(turns):
+            self._control.execute(command("PING"), 1)

@@ -1,0 +1,183 @@
+"""The injector: plays a scenario's faults against a world, writes each one down, and ends them when the world heals.
+
+A family of faults, a file: `consumers`, `packets`, `stores`, `deliveries` (the queue), `handlers` and `publications`.
+`timed` knows when faults strike that strike at a moment, a command or a handler step; `book` keeps account. What no
+fault of the scenario needs is not installed, and costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from simulation.engines import Engine, scripts_of
+from simulation.history.history import History
+from simulation.kernel.ambient import Ambient
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.faults import (
+    AnyFault,
+    Chance,
+    ConsumerFault,
+    DeliveryFault,
+    Duplicate,
+    HandlerFault,
+    Join,
+    PacketFault,
+    PublicationFault,
+    StoreFault,
+    TimedBrokerFault,
+    TimedFault,
+)
+from simulation.scenario.model import Scenario
+from simulation.world.broker import Broker
+from simulation.world.consumer import Consumer
+from simulation.world.injection.command_patterns import Spelling
+from simulation.world.injection.consumers import ConsumerActs
+from simulation.world.injection.deliveries import DeliveryMeddler
+from simulation.world.injection.fault_log import Book
+from simulation.world.injection.handlers import HandlerMeddler
+from simulation.world.injection.packets import PacketStrike
+from simulation.world.injection.publications import PublicationMeddler
+from simulation.world.injection.stores import StoreActs
+from simulation.world.injection.timetable import Act, Timetable
+from simulation.world.network import Network
+
+
+class World(Protocol):
+    """What faults may touch."""
+
+    loop: SimulatedLoop
+    network: Network
+    history: History
+    streams: Streams
+    scenario: Scenario
+    consumers: dict[str, Consumer]
+    ambient: Ambient
+    engine: type[Engine]
+    epoch: datetime
+
+    def name_of(self, identity: str) -> str:
+        """Return the name of the event with this id."""
+        ...
+
+    def followed(self) -> frozenset[str]:
+        """Return the names of all events that others follow."""
+        ...
+
+    def leader_of(self, name: str) -> str:
+        """Return the name of the event that this one follows."""
+        ...
+
+
+class Injector:
+    """All faults of a run."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        faults = world.scenario.faults
+        self.book = Book(world.loop, world.history, world.streams, faults)
+        spelling = Spelling(scripts_of(world.engine) if faults else {})
+        self._timetable = Timetable(self.book, world.loop, world.consumers, spelling)
+        self._consumers = ConsumerActs(self.book, world.ambient)
+        self._store = StoreActs(self.book, world.network, world.ambient)
+        self._queue = DeliveryMeddler(self.book, self._roles, world.epoch, world.scenario.policy.retention)
+        self._followed: frozenset[str] | None = None
+        for struck in self.book.of(PacketFault):
+            world.network.faults.append(PacketStrike(self.book, struck, spelling, world.name_of))
+        for family, act in self._acts():
+            for struck in self.book.of(family):
+                self._timetable.install(struck, act)
+        world.network.triggers += self._timetable.triggers
+        if self.book.of(ConsumerFault) or self.book.of(StoreFault):
+            world.network.gate = self._reaches
+
+    def _acts(self) -> list[tuple[type[AnyFault], Act]]:
+        return [(ConsumerFault, self._consumers), (StoreFault, self._store), (TimedBrokerFault, self._queue.act)]
+
+    def _reaches(self, consumer: str) -> bool:
+        return self._store.is_up and self._consumers.can_reach_redis(consumer)
+
+    def _roles(self, event: str) -> dict[str, bool]:
+        if self._followed is None:
+            self._followed = self._world.followed()
+        return {"follows": bool(self._world.leader_of(event)), "leads": event in self._followed}
+
+    # -- what others install ---------------------------------------------------------------------------------
+
+    @property
+    def handlers(self) -> HandlerMeddler | None:
+        """What every handler must tell its steps to, if any fault is about them."""
+        if self.book.of(HandlerFault) or self._timetable.watches_steps:
+            return HandlerMeddler(self.book, self._timetable, self._roles)
+        return None
+
+    def deliveries(self, broker: Broker) -> DeliveryMeddler | None:
+        """What the broker must ask, if any fault is about it."""
+        self._queue.broker = broker
+        return self._queue if self.book.of(DeliveryFault) or self.book.of(TimedBrokerFault) else None
+
+    @property
+    def publications(self) -> Callable[[Any], Any] | None:
+        """What every event must pass before it is published, if any fault is about that."""
+        return PublicationMeddler(self.book, self._roles) if self.book.of(PublicationFault) else None
+
+    @property
+    def late_joiners(self) -> set[str]:
+        """The consumers that are not there from the start."""
+        return {struck.fault.consumer for struck in self.book.of(Join) if isinstance(struck.fault, Join)}
+
+    def prepare(self) -> None:
+        """Do what must be done before the first event."""
+        self._store.prepare()
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    @property
+    def healed(self) -> bool:
+        """Whether nothing strikes any more."""
+        return self.book.healed
+
+    @property
+    def struck(self) -> bool:
+        """Whether anything has struck."""
+        return any(struck.times for struck in self.book.all)
+
+    @property
+    def last_moment(self) -> int:
+        """When the last fault that strikes at a known moment has struck and healed, in microseconds."""
+        ends = (moment + fault.span for fault in self._timed() for moment in fault.moments)
+        return max(ends, default=0)
+
+    @property
+    def tail(self) -> int:
+        """How long after the last publication faults may still be at work, as far as is known, in microseconds."""
+        retention = self._world.scenario.policy.retention
+        return max(
+            (
+                fault.span + (retention if isinstance(fault, Duplicate) and fault.since == "forgotten" else 0)
+                for fault in self._world.scenario.faults
+                if isinstance(fault, DeliveryFault | HandlerFault)
+            ),
+            default=0,
+        )
+
+    @property
+    def last_period(self) -> int:
+        """When the last period ends in which faults may strike by chance, in microseconds."""
+        chances = (fault for fault in self._world.scenario.faults if isinstance(fault, Chance))
+        return max((fault.until or fault.begin + fault.span for fault in chances), default=0)
+
+    def _timed(self) -> list[TimedFault]:
+        return [fault for fault in self._world.scenario.faults if isinstance(fault, TimedFault)]
+
+    def heal(self) -> None:
+        """End every fault: nothing strikes any more, nobody is cut off, frozen or dead."""
+        self.book.healed = True
+        self._timetable.heal()
+        self._queue.heal()
+        self._store.heal()
+        for name, consumer in self._world.consumers.items():
+            if name not in self._consumers.left:
+                consumer.start()

@@ -1,0 +1,94 @@
+"""The book of a run's faults: which struck, how often, and whether any may still strike. All injectors write here."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any
+
+from simulation.history.history import History
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Stream, Streams
+from simulation.scenario.faults import AnyFault, Chance, describe
+
+
+class Struck:
+    """One fault of the scenario, with its place, its luck, and what it has done so far."""
+
+    __slots__ = ("_book", "_key", "_matched", "fault", "number", "times")
+
+    def __init__(self, book: Book, number: int, fault: AnyFault, key: str) -> None:
+        self.fault = fault
+        self.number = number
+        self.times = 0
+        self._book = book
+        self._key = key
+        self._matched: Counter[str] = Counter()
+
+    def luck(self, about: str) -> Stream:
+        """Return the random stream of the fault about something: no other fault and no other event changes it."""
+        return self._book.streams.fresh(f"fault/{self._key}/{about}")
+
+    def draws(self, about: str) -> bool:
+        """Return whether a fault that strikes by chance strikes this time; each call counts as one that matched."""
+        fault = self.fault
+        assert isinstance(fault, Chance)
+        self._matched[""] += 1
+        self._matched[about] += 1
+        if fault.nth is not None:
+            return self._matched[""] == fault.nth
+        return fault.probability >= 1.0 or self.luck(f"{about}/{self._matched[about]}").random() < fault.probability
+
+    def note(self, event: str = "", consumer: str = "", **details: Any) -> None:
+        """Write down that the fault struck."""
+        self.times += 1
+        self._book.write("fault", event, consumer, fault=self.fault.name, number=self.number, **details)
+
+    def note_end(self, consumer: str = "") -> None:
+        """Write down that what the fault did is over."""
+        self._book.write("healed", "", consumer, fault=self.fault.name, number=self.number)
+
+
+class Book:
+    """All faults of a run."""
+
+    def __init__(self, loop: SimulatedLoop, history: History, streams: Streams, faults: Iterable[AnyFault]) -> None:
+        self.healed = False
+        self.streams = streams
+        self._loop = loop
+        self._history = history
+        self.all = [Struck(self, n, fault, key) for n, (fault, key) in enumerate(_keyed(faults), start=1)]
+
+    @property
+    def now(self) -> int:
+        """Microseconds since the start of the run."""
+        return self._loop.now
+
+    def of(self, kind: type[AnyFault]) -> list[Struck]:
+        """Return the faults of a family."""
+        return [struck for struck in self.all if isinstance(struck.fault, kind)]
+
+    def write(self, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
+        """Write an entry into the history."""
+        self._history.append(self._loop.now, kind, event, consumer, **details)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The faults that never struck, by kind; with their place in the file where the kind alone does not tell."""
+        kinds = Counter(struck.fault.name for struck in self.all)
+        return tuple(
+            struck.fault.name if kinds[struck.fault.name] == 1 else f"{struck.fault.name} (faults[{struck.number}])"
+            for struck in self.all
+            if not struck.times
+        )
+
+
+def _keyed(faults: Iterable[AnyFault]) -> Iterable[tuple[AnyFault, str]]:
+    """Give each fault a key of its own that does not depend on what other faults there are, but for its equals."""
+    seen: Counter[str] = Counter()
+    for fault in faults:
+        digest = blake2b(json.dumps(describe(fault), sort_keys=True).encode(), digest_size=8).hexdigest()
+        seen[digest] += 1
+        yield fault, f"{digest}/{seen[digest]}"

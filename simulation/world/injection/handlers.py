@@ -1,0 +1,52 @@
+"""What the faults of handlers do inside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from simulation.kernel.event_loop import SECOND
+from simulation.scenario.faults import HandlerCancelled, HandlerFault, HandlerRaises, HandlerSlow
+from simulation.world.consumer import HANDLER_CANCELLED, HandlerFailed
+from simulation.world.injection.fault_log import Book
+from simulation.world.injection.timetable import Timetable
+
+
+class HandlerMeddler:
+    """Sits in every handler and lets things go wrong there."""
+
+    def __init__(self, book: Book, timetable: Timetable, roles: Callable[[str], dict[str, bool]]) -> None:
+        self._book = book
+        self._timetable = timetable
+        self._faults = book.of(HandlerFault)
+        self._roles = roles
+
+    async def step(self, step: str, when: str, consumer: str, event: str) -> None:
+        """Take note of a step. Whoever died or froze of it goes no further."""
+        if self._timetable.at_step(step, when, consumer):
+            await asyncio.sleep(0)
+
+    async def work(self, consumer: str, event: str, call: int) -> None:
+        """Let a handler work longer, be cancelled, or raise."""
+        for struck in self._faults:
+            fault: Any = struck.fault
+            if self._book.healed or not fault.strikes_call(consumer, call, self._book.now):
+                continue
+            if not (fault.concerns(event, **self._roles(event)) and struck.draws(event)):
+                continue
+            struck.note(event=event, consumer=consumer)
+            match fault:
+                case HandlerSlow(by=by):
+                    await asyncio.sleep(by / SECOND)
+                case HandlerRaises():
+                    raise HandlerFailed(event)
+                case HandlerCancelled():
+                    await _cancel()
+
+
+async def _cancel() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel(HANDLER_CANCELLED)
+    await asyncio.sleep(0)

@@ -1,0 +1,142 @@
+"""Plays the faults that strike at a moment, a command or a handler step, and ends them when their time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Protocol
+
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.scenario.faults import ConsumerFault, Pause, TimedFault
+from simulation.world.consumer import Consumer
+from simulation.world.injection.command_patterns import Spelling
+from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.network import Fate, Packet
+
+Undo = Callable[[], None]
+
+
+class Act(Protocol):
+    """Does what a fault does, notes it, and returns how to undo it; None if nothing is left to undo."""
+
+    def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+        """Strike. The consumer is the victim of a fault that has one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ending:
+    struck: Struck
+    consumer: str
+    undo: Undo
+
+
+class Timetable:
+    """All timed faults of a run."""
+
+    def __init__(self, book: Book, loop: SimulatedLoop, consumers: dict[str, Consumer], spelling: Spelling) -> None:
+        self._book = book
+        self._loop = loop
+        self._consumers = consumers
+        self._spelling = spelling
+        self._open: dict[_Ending, None] = {}
+        self._steps: list[tuple[Struck, Act, list[int]]] = []
+        self.triggers: list[Callable[[Packet, Fate], Fate]] = []
+        """What the network must show each packet to."""
+
+    def install(self, struck: Struck, act: Act) -> None:
+        """See to it that a fault strikes when it is due."""
+        fault = struck.fault
+        assert isinstance(fault, TimedFault)
+        for turn, moment in enumerate(fault.moments):
+            self._loop.in_world(moment, self._due, struck, act, turn)
+        if fault.command:
+            self.triggers.append(partial(self._at_command, struck, act, [0]))
+        if fault.step:
+            self._steps.append((struck, act, [0]))
+
+    @property
+    def watches_steps(self) -> bool:
+        """Whether any fault waits for a handler step."""
+        return bool(self._steps)
+
+    # -- striking --------------------------------------------------------------------------------------------
+
+    def _due(self, struck: Struck, act: Act, turn: int) -> None:
+        if self._book.healed:
+            return
+        for victim in self._victims(struck, turn):
+            self._strike(struck, act, victim)
+
+    def _victims(self, struck: Struck, turn: int) -> Iterable[Consumer | None]:
+        fault = struck.fault
+        if not isinstance(fault, ConsumerFault):
+            return [None]
+        if fault.consumer == "all":
+            return list(self._consumers.values())
+        if fault.consumer != "any":
+            return [self._consumers[fault.consumer]]
+        living = [consumer for consumer in self._consumers.values() if consumer.process.running]
+        return [struck.luck(str(turn)).choose(living)] if living else []
+
+    def _strike(self, struck: Struck, act: Act, consumer: Consumer | None) -> None:
+        if self._book.healed:
+            return
+        undo = act(struck, consumer)
+        if undo is None:
+            return
+        ending = _Ending(struck, consumer.name if consumer else "", undo)
+        self._open[ending] = None
+        if struck.fault.span:
+            self._loop.in_world(struck.fault.span, self._end, ending)
+
+    def _end(self, ending: _Ending) -> None:
+        if ending in self._open:
+            del self._open[ending]
+            ending.undo()
+            ending.struck.note_end(ending.consumer)
+
+    def heal(self) -> None:
+        """End everything that is still at work."""
+        for ending in list(self._open):
+            self._end(ending)
+
+    # -- commands and steps ----------------------------------------------------------------------------------
+
+    def _at_command(self, struck: Struck, act: Act, count: list[int], packet: Packet, fate: Fate) -> Fate:
+        fault = struck.fault
+        assert isinstance(fault, TimedFault)
+        if self._book.healed or not self._sent_by(fault, packet.consumer):
+            return fate
+        before = count[0]
+        count[0] += sum(
+            any(fnmatchcase(text, fault.command) for text in self._spelling(words)) for words in packet.commands
+        )
+        if not before < fault.nth <= count[0]:
+            return fate
+        sender = self._consumers.get(packet.consumer)
+        if fault.when == "after":
+            return fate.followed_by(lambda: self._strike(struck, act, sender))
+        self._strike(struck, act, sender)
+        # Who is frozen before it sends something sends it when it thaws.
+        return fate.delayed(fault.duration) if isinstance(fault, Pause) else fate
+
+    @staticmethod
+    def _sent_by(fault: TimedFault, consumer: str) -> bool:
+        return not isinstance(fault, ConsumerFault) or fault.consumer in ("any", "all", consumer)
+
+    def at_step(self, step: str, when: str, consumer: str) -> bool:
+        """Take note of a handler step. Return whether something struck: then the consumer may be dead or frozen."""
+        hit = False
+        for struck, act, count in self._steps:
+            fault = struck.fault
+            assert isinstance(fault, TimedFault)
+            if (fault.step, fault.when) != (step, when) or not self._sent_by(fault, consumer):
+                continue
+            count[0] += 1
+            if count[0] == fault.nth and not self._book.healed:
+                self._strike(struck, act, self._consumers[consumer])
+                hit = True
+        return hit

@@ -1,0 +1,257 @@
+"""The seam between a world and whoever decides its order: pending steps, and an oracle that picks the next one.
+
+Without an oracle a world draws a delay for every hop, and one heap decides. With one, each short hop (a request on its
+way to Redis, a reply on its way back, a delivery, the end of a handler's work) waits here as a *step* until nothing
+immediate is left to run; then the oracle picks one of those that may come next, or lets time pass to the next timer. A
+run is thereby a function of its choices. Steps of one lane, such as the requests of one connection, keep their order.
+
+No virtual time passes for a step. Delays of a second and more (redelivery, sweeps, leases, a slow handler) stay timers.
+This file does not know what a step does, only whom it concerns and what it has touched.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from simulation.kernel.event_loop import SECOND, SimulatedLoop
+
+BRIEF = SECOND
+"""A delay shorter than this is a hop, whose length does not matter because every order of hops is possible."""
+
+EVERYTHING = "*"
+"""What a step has touched if nobody can tell: it commutes with nothing."""
+
+SEEN, BLIND, CHANGED = 1, 2, 3
+"""How a step has touched something: it depends on it; it has changed it, but would have done the same whatever was
+there, so that others may do so before or after it; or both."""
+
+Kind = Literal["request", "reply", "delivery", "handler", "time", "crash", "reply-lost"]
+
+
+class Abandoned(Exception):
+    """The oracle has no interest in the rest of this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that may happen next.
+
+    `label` names it in the same way in every run in which the same things led to it; `about` says what it is in words.
+    """
+
+    label: str
+    kind: Kind
+    who: str
+    """The consumer that it concerns, or the event that is delivered."""
+    about: str
+    run: Callable[[], object] = field(repr=False, compare=False)
+    lost: Callable[[], object] | None = field(default=None, repr=False, compare=False)
+    """For a request: have it executed, but lose the reply."""
+    cause: str = field(default="", compare=False)
+    """The label of the step in whose course it arose."""
+
+    @property
+    def lane(self) -> str:
+        """What it waits in line with: steps of one lane keep their order."""
+        return self.label.rstrip("!").rstrip("0123456789")
+
+
+Touched = Mapping[str, int]
+"""What a step has touched, by name, and how: SEEN, BLIND or CHANGED."""
+
+
+class Oracle(Protocol):
+    """Whoever decides the order of a run."""
+
+    def choose(self, steps: Sequence[Step]) -> int:
+        """Return the place of the step that comes next. May raise Abandoned.
+
+        First come the pending steps: what the last step led to, then whatever else concerns the same consumer, then
+        the others, oldest first. So whoever always chooses the first lets everybody finish what they do. Then, as far
+        as the bounds allow, the passing of time and faults.
+        """
+        ...
+
+    def done(self, step: Step, touched: Touched) -> None:
+        """Take note of what the step has touched, with everything that ran in consequence until the next choice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an oracle may do beyond choosing an order."""
+
+    early: int = 0
+    """How often time may pass to the next timer although steps are pending."""
+    faults: int = 0
+    """How many faults there may be."""
+    kinds: tuple[Literal["crash", "reply-lost"], ...] = ("crash", "reply-lost")
+    """Which faults there may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exploration:
+    """How a world is to be explored."""
+
+    oracle: Oracle
+    bounds: Bounds = Bounds()
+    scripts: tuple[bytes, ...] = ()
+    """Scripts that Redis knows before the run begins, as it does when engines have been running for a while."""
+    footprint: Callable[[Sequence[Sequence[bytes]], bytes], Touched] | None = None
+    """Says what the commands of a request touched, given them and the reply. Without it: everything."""
+
+
+class Steps:
+    """The pending steps of a world, and what drives it from one to the next."""
+
+    def __init__(self, loop: SimulatedLoop, exploration: Exploration) -> None:
+        self.exploration = exploration
+        self.choices: list[int] = []
+        """What was chosen wherever there was a choice."""
+        self.taken: list[Step] = []
+        """The steps, in the order in which they were taken."""
+        self.deviations: list[tuple[Step, Step]] = []
+        """Where something else came next than the first that could: what came, and before what."""
+        self.crashes: Callable[[], Iterable[Step]] = tuple
+        """Who may crash now; the world says."""
+        self.strike: Callable[[Step], None] = lambda step: None
+        """Told of each fault before it strikes."""
+        self._loop = loop
+        self._lanes: dict[str, deque[tuple[int, Step]]] = {}
+        self._added = 0
+        self._numbers: dict[str, int] = {}
+        self._touched: dict[str, int] = {}
+        self._last: Step | None = None
+        self._early = exploration.bounds.early
+        self._faults = exploration.bounds.faults
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything is on its way."""
+        return bool(self._lanes)
+
+    def add(
+        self,
+        lane: str,
+        kind: Kind,
+        who: str,
+        about: str,
+        *,
+        run: Callable[[], object],
+        lost: Callable[[], object] | None = None,
+    ) -> None:
+        """Let a step wait behind the others of its lane."""
+        number = self._numbers[lane] = self._numbers.get(lane, 0) + 1
+        self._added += 1
+        cause = self._last.label if self._last else ""
+        step = Step(f"{lane}{number}", kind, who, about, run, lost, cause)
+        self._lanes.setdefault(lane, deque()).append((self._added, step))
+
+    def waits(self, lane: str) -> bool:
+        """Whether anything waits in a lane."""
+        return lane in self._lanes
+
+    def drop(self, lane: str) -> None:
+        """Forget what waits in a lane: nobody is there to receive it."""
+        self._lanes.pop(lane, None)
+
+    def touch(self, name: str, how: int = CHANGED) -> None:
+        """Take note that the current step touches something that others may touch."""
+        self._touched[name] = how | self._touched.get(name, 0)
+
+    def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes) -> None:
+        """Take note of what Redis did in the current step."""
+        footprint = self.exploration.footprint
+        touched = footprint(commands, reply) if footprint else {EVERYTHING: CHANGED}
+        for name, how in touched.items():
+            self.touch(name, how)
+
+    def step(self) -> None:
+        """Do the next thing: what is due anyway, else what the oracle chooses. Raises EmptySchedule, Abandoned."""
+        env = self._loop.env
+        if env.peek() <= env.now:
+            env.step()
+            return
+        self._report()
+        if not self._lanes:
+            self.taken.append(_TIME)
+            self._last = _TIME
+            self.touch(EVERYTHING)
+            env.step()
+            return
+        options = self._options()
+        choice = self.exploration.oracle.choose(options)
+        if len(options) > 1:
+            self.choices.append(choice)
+        if choice:
+            self.deviations.append((options[choice], options[0]))
+        self._take(options[choice])
+
+    def _options(self) -> list[Step]:
+        options = [step for _, step in sorted((lane[0] for lane in self._lanes.values()), key=self._turn)]
+        faults: list[Step] = []
+        if self._faults:
+            faults = [
+                replace(s, label=f"{s.label}!", kind="reply-lost", about=f"{s.about}, whose reply is lost", run=s.lost)
+                for s in options
+                if s.lost is not None and "reply-lost" in self.exploration.bounds.kinds
+            ]
+            if "crash" in self.exploration.bounds.kinds:
+                faults += self.crashes()
+        if self._early and self._loop.env.peek() != float("inf"):
+            options.append(_TIME)
+        return options + faults
+
+    def _turn(self, waiting: tuple[int, Step]) -> tuple[bool, bool, int]:
+        """Put first what the last step led to, then what concerns the same consumer, then the oldest."""
+        added, step = waiting
+        if not self.taken:
+            return False, False, added
+        last = self.taken[-1]
+        return step.cause != last.label, step.who != last.who, added
+
+    def _take(self, step: Step) -> None:
+        self.taken.append(step)
+        self._last = step
+        match step.kind:
+            case "time":
+                self._early -= 1
+                self.touch(EVERYTHING)
+                self._loop.env.step()
+                return
+            case "crash" | "reply-lost":
+                self._faults -= 1
+                self.strike(step)
+        if step.kind != "crash":
+            self._remove(step.label.removesuffix("!"))
+        match step.kind:
+            case "request" | "reply-lost":
+                self.touch(f"request {step.label.removesuffix('!')}")
+            case "delivery":
+                pass  # the broker says what of it was touched
+            case _:
+                self.touch(f"consumer {step.who}")
+        step.run()
+
+    def _remove(self, label: str) -> None:
+        for lane, waiting in self._lanes.items():
+            if waiting[0][1].label == label:
+                waiting.popleft()
+                if not waiting:
+                    del self._lanes[lane]
+                return
+
+    def _report(self) -> None:
+        touched, self._touched, last, self._last = self._touched, {}, self._last, None
+        if last is not None:  # what came before the first step belongs to none: no other order of it is possible
+            self.exploration.oracle.done(last, touched)
+
+
+def _nothing() -> None:
+    """Time passes by itself."""
+
+
+_TIME = Step("time", "time", "", "time passes to the next timer", _nothing)
