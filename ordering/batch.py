@@ -180,6 +180,8 @@ class _Work:
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)
             self._outcomes[i] = "lost" if word == "lost" else "handled"
+            if word == "lost":
+                ordering._notify("lease_lost", grant.identity)
             if word == "lost" or waiting == "1":
                 self._doubtful.add(grant.identity)
             if waiting == "1":

@@ -73,7 +73,6 @@ class Drain:
         try:
             return await self._after(grant, level)
         except ordering.errors.lost:
-            ordering._notify("lease_lost", grant.identity)
             ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
             return await self._next()
 
@@ -84,6 +83,7 @@ class Drain:
         ask = partial(ordering._complete, grant, self._queues, following)
         reply = await self._answer(ask, following, identity, level)
         if reply[0] == "lost":
+            ordering._notify("lease_lost", identity)
             raise ordering.errors.lost(grant.event)
         return await self._take(reply, following, identity, level) or await self._next()
 
