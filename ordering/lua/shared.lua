@@ -9,7 +9,8 @@ local function key(name) return prefix .. name end
 -- which one never exists, both nodes refuse, before anything was read or written; where nothing moves, both answer.
 local whole = redis.pcall("EXISTS", KEYS[1], key("never"))
 if type(whole) == "table" and whole.err then
-  if string.find(whole.err, "non local key", 1, true) then
+  -- Redis says it in one of two ways, by its version.
+  if string.find(whole.err, "non local key", 1, true) or string.find(whole.err, "rehashing of the slot", 1, true) then
     return redis.error_reply("TRYAGAIN the slot of this scope is being moved")
   end
   return whole

@@ -14,6 +14,9 @@ import pytest
 import redis.asyncio
 
 from ordering import CausalOrdering, Policy, ReceivedEvent
+from tests.ordering.clusters import cluster, nodes
+
+__all__ = ["cluster", "nodes"]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
