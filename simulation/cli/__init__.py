@@ -1,4 +1,4 @@
-"""The command line: `causim`, also `python -m simulation`.
+"""The command line: `causim`, also `python -m causim`.
 
 Each command is a module with `register(commands)` and `execute(arguments)`; what is heavy to import is imported when
 a command runs. Exit codes are pytest's: 0 holds, 1 violated, 2 interrupted, 3 an error of ours, 4 bad usage or a bad

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from reports.figures.units import duration
+from simulation.cli.coverage_lines import is_independent, lines
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -90,6 +92,7 @@ class Output:
         write(f"  {escape(self._figures(tally))}")
         for line in self._searched(outcome):
             write(f"  {line}")
+        self._covered(outcome)
         self._violations(outcome)
         if outcome.witness:
             write(f"  witness   {escape(outcome.witness)}")
@@ -101,12 +104,27 @@ class Output:
             write(f"  [yellow]unknown[/]   {escape(reason)} (seed {seed})")
         for fault in sorted(tally.silent_faults):
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
-        if outcome.interrupted:
-            write(f"  [yellow]interrupted[/] after {tally.runs} of {len(outcome.job.seeds)} seeds")
+        self._ended(outcome)
         if tally.violating and outcome.folder is not None:
             write(f"  shrink    causim shrink {escape(str(outcome.folder))}")
         if outcome.folder is not None:
             write(f"  results   {escape(str(outcome.folder))}")
+
+    def _covered(self, outcome: Outcome) -> None:
+        if outcome.tally.runs > 1:
+            told = lines(outcome.tally.covered, independent=is_independent(outcome.job))
+            for heading, line in zip(chain(["coverage"], repeat("")), told, strict=False):
+                self._console.print(f"  {heading:<9} {escape(line)}")
+
+    def _ended(self, outcome: Outcome) -> None:
+        """Say why a search ended, if it did not run all its seeds or was to end otherwise."""
+        runs = outcome.tally.runs
+        if outcome.interrupted:
+            self._console.print(f"  [yellow]interrupted[/] after {runs} of {len(outcome.job.seeds)} seeds")
+        elif outcome.saturated:
+            self._console.print(f"  saturated after {runs:,} runs: a next one would hardly show a new behaviour")
+        elif self._given.until_saturated:
+            self._console.print(f"  [yellow]note[/]      not saturated after {runs:,} runs")
 
     def _facts(self, outcome: Outcome) -> str:
         job, tally = outcome.job, outcome.tally

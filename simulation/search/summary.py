@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from simulation.history.history import History
 from simulation.invariants import Violation
 from simulation.kernel.quantiles import quantile, rounded
+from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
 from simulation.world.world import Counts, Run
 
 
@@ -38,11 +39,13 @@ class Summary:
     silent_faults: tuple[str, ...] = ()
     choices: tuple[int, ...] | None = None
     """What was chosen, if the run was explored and is violated."""
+    covered: RunCoverage = field(default_factory=RunCoverage)
+    """Its behaviour, its transitions and the faults that struck."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What many runs of one scenario come to. It does not grow with their number."""
+    """What many runs of one scenario come to. Only `covered` grows with their number."""
 
     runs: int = 0
     violating: int = 0
@@ -69,6 +72,7 @@ class Tally:
     """The sum over all runs of how many followers were parked at once, at most."""
     waiting_squared: int = 0
     """The sum of the squares of these numbers."""
+    covered: SearchCoverage = field(default_factory=SearchCoverage)
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -84,6 +88,7 @@ class Tally:
         self.lost += summary.lost
         self.waiting += summary.waiting
         self.waiting_squared += summary.waiting**2
+        self.covered.add(summary.seed, summary.covered)
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
@@ -141,6 +146,7 @@ def summarise(run: Run) -> Summary:
         waiting=waiting,
         silent_faults=run.silent_faults,
         choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
+        covered=coverage_of(run),
     )
 
 

@@ -58,6 +58,7 @@ from simulation.world.consumer import Consumer, Meddler, digest, fingerprint
 from simulation.world.injection import Injector
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.network import Network
+from simulation.world.request_log import RequestLog
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 
 LONG = 100_000
@@ -99,10 +100,14 @@ class Run:
         counts: Counts,
         silent: tuple[str, ...],
         steps: Steps | None = None,
+        *,
+        requests: RequestLog | None = None,
     ) -> None:
         self.scenario = scenario
         self.steps = steps
         """What was chosen, if the run was explored."""
+        self.requests = requests or RequestLog()
+        """What each consumer asked of Redis, and the shapes of the answers."""
         self.history = history
         self.counts = counts
         self.silent_faults = silent
@@ -308,7 +313,9 @@ class World:
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
         counts = Counts(*self._spent, self._published, self.loop.now)
-        return Run(self.scenario, history, counts, self.injector.book.silent, self.steps)
+        return Run(
+            self.scenario, history, counts, self.injector.book.silent, self.steps, requests=self.network.requests
+        )
 
     def _begin(self) -> None:
         if self.steps is not None and self.steps.exploration.scripts:
