@@ -179,7 +179,8 @@ class CausalOrdering(Operations):
     async def record_follower(self, event: Any) -> None:
         """Park an event until the one that it follows was handled."""
         assert event.follows
-        await self._call("park", id_of(event), str(event.follows), occurred_at(event), event.model_dump_json())
+        about = (id_of(event), leader_of(event), occurred_at(event), event.model_dump_json(), self._received(event))
+        await self._call("park", *about)
 
     async def forget_follower(self, follower: Any) -> None:
         """Forget that an event is parked."""
@@ -211,12 +212,14 @@ class CausalOrdering(Operations):
         queue that a sweep has found claims the rest of it. If it fails instead, or is handled elsewhere, those wait for
         the first sweep after a lease.
         """
-        grant = self._desk.held.pop(id_of(event), None)
-        grant = grant or Grant(event, id_of(event), self._token(), 0, self._desk)
+        own = self._desk.held.pop(id_of(event), None)
+        grant = own or Grant(event, id_of(event), self._token(), 0, self._desk)
         cohort = self._leave_cohort(event)
         queues = ((cohort.leader, cohort.claim),) if cohort and not cohort.left else self._came_along(event)
         reply = words(await brought_to_its_end(partial(self._complete, grant, queues)))
         if reply[0] == "lost":
+            if own is None and await self.event_has_been_seen(event):
+                return []  # it was completed before, and its followers were claimed then
             self._notify("lease_lost", id_of(event))
             raise self.errors.lost(event)
         ids = await self._claim(id_of(event))

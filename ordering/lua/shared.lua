@@ -163,15 +163,16 @@ local function is_expected(id, redelivery)
   return left > 0
 end
 
--- An event is parked behind the leader that it named first: a duplicate that names another does not move it.
-local function park(id, leader, occurred, payload)
+-- An event is parked behind the leader that it named first: a duplicate that names another does not move it. It waits from
+-- now on, or since it was received, if its age goes by that.
+local function park(id, leader, occurred, payload, received)
   local before = redis.call("HGET", key("leaders"), id)
   if before and before ~= leader and is_parked(id) then return end
   redis.call("SET", key("event:" .. id), payload)
   redis.call("HSET", key("leaders"), id, leader)
   redis.call("ZADD", key("queue:" .. leader), occurred, id)
   redis.call("HSET", key("places"), id, occurred)
-  redis.call("ZADD", key("waitlist"), "NX", from_now, id)
+  redis.call("ZADD", key("waitlist"), "NX", received or from_now, id)
   redis.call("ZREM", key("claims"), id)
   redis.call("HDEL", key("claimants"), id)
   if not is_coming(leader) then
@@ -420,7 +421,7 @@ local function after_leader(e, rules, parked_behind)
     drain_by(e.leader, drain, rules.lease)
     return {"granted", grant(e.id, e.token, parked_behind, rules, e.attempts), drain}
   end
-  park(e.id, e.leader, e.occurred, e.payload)
+  park(e.id, e.leader, e.occurred, e.payload, e.received)
   if draining then
     if redis.call("HGET", key("drainers"), e.leader) == e.token then return {"drain", e.token} end
     return {"parked"}
@@ -437,7 +438,7 @@ end
 
 -- Park an event whose leader was not handled. Returns for how long somebody holds the leader, if somebody does.
 local function park_before_leader(e, rules)
-  park(e.id, e.leader, e.occurred, e.payload)
+  park(e.id, e.leader, e.occurred, e.payload, e.received)
   local left = lease_left(e.leader)
   return left > 0 and left or nil
 end

@@ -42,7 +42,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "give_up": (*RULES, FRESH, "", "5", "reason", "", "{}", 1),
     "letters": (0, -1),
     "mark": (FIRST, 1000, 1000, digest_of(FIRST)),
-    "park": (FRESH, LEADER, "5", "{}"),
+    "park": (FRESH, LEADER, "5", "{}", ""),
     "renew": (LEADER, "holder", 1000, ""),
     "revive": (DEAD,),
     "stats": (1000, 1000),

@@ -50,7 +50,7 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                "park(e.id, e.leader, e.occurred, e.payload)\n  local left",
+                "park(e.id, e.leader, e.occurred, e.payload, e.received)\n  local left",
                 "local left",
             ),
         ),
@@ -77,7 +77,7 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                'redis.call("ZADD", key("waitlist"), "NX", from_now, id)',
+                'redis.call("ZADD", key("waitlist"), "NX", received or from_now, id)',
                 'redis.call("ZADD", key("waitlist"), now, id)',
             ),
             Edit(
