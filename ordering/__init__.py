@@ -32,6 +32,7 @@ from ordering.policy import (
     SEEN_EXPIRATION,
     Policy,
 )
+from ordering.requests import Outcome
 
 __all__ = [
     "IN_FLIGHT_EVENT_TIMEOUT",
@@ -50,6 +51,7 @@ __all__ = [
     "LeaseLost",
     "MaxDepthExceeded",
     "Observer",
+    "Outcome",
     "PartitionedOrdering",
     "Policy",
     "ReceivedEvent",

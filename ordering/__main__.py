@@ -16,9 +16,9 @@ import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
 
 from ordering.causal import CausalOrdering
-from ordering.errors import REFUSALS
 from ordering.letters import DeadLetter
 from ordering.partitions import PartitionedOrdering
+from ordering.shielding import REFUSALS
 
 DONE, UNKNOWN, UNREACHABLE = 0, 1, 3
 _EPILOG = "example: python -m ordering dead list redis://localhost:6379 orders"

@@ -8,31 +8,29 @@ repeats up to a batch of effects, not one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
 from redis.exceptions import RedisError
 
-from ordering.causal import CausalOrdering
 from ordering.describing import describe
-from ordering.drain import Drain, Handler
-from ordering.leases import Grant, current_grant
+from ordering.drain import Drain
+from ordering.leases import Grant, LeaseRenewer, current_grant
+from ordering.requests import MAX_SLICE, Asked, Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import brought_to_its_end
-from ordering.suspects import handle_alone
+from ordering.shielding import bounded, brought_to_its_end
+from ordering.suspects import asked_of, handle_alone, impossible
 from ordering.terms import digest_of, id_of, leader_of, order_of, rules_of
 
-Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
-"""What became of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
-
-MOST = 10_000
-"""How many events one request decides about: a script that runs for longer would keep all others waiting."""
+MAX_BATCH_EVENTS = 10_000
+"""Events that are decided about and held together; what is beyond them is begun when they are done."""
 
 
-async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+async def handle_batch(ordering: Requests, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
     """Handle many events, and what they release; return what became of each, in the order given.
 
     Args:
@@ -44,56 +42,83 @@ async def handle_batch(ordering: CausalOrdering, handler: Handler, events: Seque
     An exception of the handler concerns its event, and those of the batch that follow it, alone.
     """
     outcomes: list[Outcome] = []
-    for start in range(0, len(events), MOST):
-        outcomes += await _handle_part(ordering, handler, events[start : start + MOST])
+    for start in range(0, len(events), MAX_BATCH_EVENTS):
+        outcomes += await _handle_part(ordering, handler, events[start : start + MAX_BATCH_EVENTS])
     return outcomes
 
 
-async def _handle_part(ordering: CausalOrdering, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = dict.fromkeys(_impossible(ordering, events), "failed")
-    order = [i for i in _leaders_first(events, outcomes) if i not in outcomes]
-    for i in order:
-        ordering._forget_cohort(events[i])
-    asked = [ordering._asked(events[i], ordering._token()) for i in order]
-    replies = await ordering._call("begin_many", *rules_of(ordering.policy), *chain.from_iterable(asked))
-    grants: list[tuple[int, Grant]] = []
+async def _handle_part(ordering: Requests, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+    outcomes: dict[int, Outcome] = dict.fromkeys(impossible(ordering, events), "failed")
     drains: list[tuple[str, str]] = []
-    alone: list[int] = []
-    for i, one, reply in zip(order, asked, replies, strict=True):
-        answer, grant = ordering._answered(events[i], one, words(reply))
+    work = _Work(ordering, handler, outcomes)
+    try:
+        await work.run(await _begin(ordering, events, outcomes, drains))
+    except BaseException as error:
+        await ordering._release_queues((leader for leader, _ in drains + work.queues), error)
+        raise
+    queues = reversed(drains + work.queues)  # a drain begins with the last
+    await Drain(ordering, handler, 0, queues).run(None)
+    for i, event in enumerate(events):
+        if i not in outcomes:
+            outcomes[i] = await handle_alone(ordering, handler, event)
+    return [outcomes[i] for i in range(len(events))]
+
+
+async def _begin(
+    ordering: Requests, events: Sequence[Any], outcomes: dict[int, Outcome], drains: list[tuple[str, str]]
+) -> list[tuple[int, Grant]]:
+    """Ask for the leases of a batch; return what was granted, with its place in the batch, leaders first.
+
+    What was not granted is noted in `outcomes`, and the queues that the caller is to go through in `drains`. An event
+    of which nothing is noted is to be handled alone.
+    """
+    active = ordering._state.active
+    places: list[int] = []
+    asked: list[Asked] = []
+    for i in _leaders_first(events, outcomes):
+        ordering._forget_claim_group(events[i])
+        if id_of(events[i]) in active:  # this process still works on it, whatever has become of its lease
+            outcomes[i] = "held"
+        elif (one := asked_of(ordering, events[i])) is None:
+            outcomes[i] = "failed"
+        else:
+            places.append(i)
+            asked.append(one)
+    if not places:
+        return []
+    sent = ordering._now()
+    slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together(asked)]
+    ask = partial(ordering._call_sliced, "begin_many", rules_of(ordering.policy), slices)
+
+    async def give_back(replies: Any) -> None:
+        answers = zip(places, asked, replies, strict=True)
+        granted = (ordering._answered(events[i], one, words(reply), sent)[1] for i, one, reply in answers)
+        await _give_back(ordering, [grant for grant in granted if grant is not None])
+
+    replies = await brought_to_its_end(ask, ordering._lease_s, give_back)
+    grants: list[tuple[int, Grant]] = []
+    for i, one, reply in zip(places, asked, replies, strict=True):
+        answer, grant = ordering._answered(events[i], one, words(reply), sent)
         if grant is not None:
             grants.append((i, grant))
             continue
         word, *rest = answer.split()
-        outcomes[i] = word if word in ("seen", "dead", "held") else "parked"  # type: ignore[assignment]
+        if word == "alone":
+            continue
         if word == "exhausted":
             await ordering._give_up_exhausted(events[i])
-            outcomes[i] = "dead"
-        if word == "alone":
-            alone.append(i)
+            word = "dead"
+        outcomes[i] = word if word in ("seen", "dead", "held") else "parked"  # type: ignore[assignment]
         if word == "drain":
             drains.append((leader_of(events[i]), rest[0]))
-    work = _Work(ordering, handler, outcomes)
-    await work.run(grants)
-    for leader, token in drains + work.queues:
-        await Drain(ordering, handler, 0, [(leader, token)]).run(None)
-    for i in alone:
-        outcomes[i] = await handle_alone(ordering, handler, events[i])
-    return [outcomes[i] for i in range(len(events))]
+    return grants
 
 
-def _impossible(ordering: CausalOrdering, events: Sequence[Any]) -> list[int]:
-    """Return the places of events about which nothing can be asked: they must not stop the others of their batch."""
-    found = []
-    for i, event in enumerate(events):
-        try:
-            order_of(event)
-            leader_of(event)
-            event.model_dump_json().encode()
-        except Exception as error:
-            ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
-            found.append(i)
-    return found
+async def _give_back(ordering: Requests, grants: Sequence[Grant]) -> None:
+    """Give leases back that nobody works under, all at once: one after the other may take longer than they last."""
+    for grant in grants:
+        ordering._state.active.pop(grant.identity, None)
+    await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))
 
 
 class _Work:
@@ -101,9 +126,11 @@ class _Work:
 
     Before each level one looks whether others wait for its leaders by now: those have come while the leader was being
     handled, elsewhere, and may be the elder ones. If so, what was handled is recorded, as if the batch ended there.
+
+    All leases are renewed together. No handler begins whose lease is lost, or may have lapsed by this process's clock.
     """
 
-    def __init__(self, ordering: CausalOrdering, handler: Handler, outcomes: dict[int, Outcome]) -> None:
+    def __init__(self, ordering: Requests, handler: Handler, outcomes: dict[int, Outcome]) -> None:
         self._ordering = ordering
         self._handler = handler
         self._outcomes = outcomes
@@ -118,23 +145,28 @@ class _Work:
 
     async def run(self, grants: Sequence[tuple[int, Grant]]) -> None:
         """Handle and record everything."""
-        self._held |= {grant.identity: grant for _, grant in grants}
-        keeper = self._ordering._keeper(self._held.values(), self.queues)
+        active = self._ordering._state.active
+        for _, grant in grants:
+            self._held[grant.identity] = grant
+            active[grant.identity] = grant.token
+        renewer = self._ordering._renewer(self._held.values(), self.queues)
         try:
             for level in _levels(grants):
                 if self._done and await self._others_wait(level):
                     await self._record()
                 for i, grant in level:
-                    await self._handle(i, grant)
-        except BaseException:
-            # What was done is recorded; what was not, is given back.
+                    await self._handle(i, grant, renewer)
             await self._record()
-            for grant in self._held.values():
-                await self._ordering._fail(grant, counts=False)
+        except BaseException as error:
+            # What was done is recorded; what was not, is given back.
+            async with bounded(error, self._ordering._lease_s):
+                await self._record()
+                await _give_back(self._ordering, [*self._held.values()])
             raise
         finally:
-            keeper.stop()
-        await self._record()
+            renewer.stop()
+            for identity in self._held:
+                active.pop(identity, None)
 
     async def _others_wait(self, level: Sequence[tuple[int, Grant]]) -> bool:
         queues = dict.fromkeys(self._ordering._key(f"queue:{leader_of(grant.event)}") for _, grant in level)
@@ -143,10 +175,13 @@ class _Work:
         except RedisError:  # recording asks more insistently
             return True
 
-    async def _handle(self, i: int, grant: Grant) -> None:
+    async def _handle(self, i: int, grant: Grant, renewer: LeaseRenewer) -> None:
         leader = leader_of(grant.event)
         outcome: Outcome = "failed"
-        if leader in self._failed:  # it was granted on the strength of its leader
+        if not await self._ordering._may_begin(grant, renewer.renew):
+            outcome = "lost"
+            self._doubtful.add(grant.identity)
+        elif leader in self._failed:  # it was granted on the strength of its leader
             await self._ordering._fail(grant, counts=False)
         elif leader in self._doubtful and (refused := await self._ask_again(grant)):
             outcome = refused
@@ -157,7 +192,11 @@ class _Work:
         if outcome == "failed":
             self._failed.add(grant.identity)
         self._outcomes[i] = outcome
+        self._let_go(grant)
+
+    def _let_go(self, grant: Grant) -> None:
         del self._held[grant.identity]
+        self._ordering._state.active.pop(grant.identity, None)
 
     async def _ask_again(self, grant: Grant) -> Outcome | None:
         """Ask whether an event may go on; if not, it is parked, or was seen meanwhile."""
@@ -174,9 +213,10 @@ class _Work:
             return
         ordering = self._ordering
         grants = [grant for _, grant in pairs]
-        fields = chain.from_iterable((grant.identity, grant.token, digest_of(grant.identity)) for grant in grants)
-        complete = partial(ordering._call, "complete_many", *rules_of(ordering.policy), *fields)
-        replies = await brought_to_its_end(partial(ordering._record, grants, complete))
+        fields = [(grant.identity, grant.token, digest_of(grant.identity)) for grant in grants]
+        slices = [tuple(chain.from_iterable(fields[i : i + MAX_SLICE])) for i in range(0, len(fields), MAX_SLICE)]
+        complete = partial(ordering._call_sliced, "complete_many", rules_of(ordering.policy), slices, once=True)
+        replies = await brought_to_its_end(partial(ordering._record, grants, complete), ordering._lease_s)
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)
             self._outcomes[i] = "lost" if word == "lost" else "handled"
@@ -187,10 +227,10 @@ class _Work:
             if waiting == "1":
                 self.queues.append((grant.identity, grant.token))
             self.queues += ordering._came_along(grant.event)
-            del self._held[grant.identity]
+            self._let_go(grant)
 
 
-async def _one(ordering: CausalOrdering, handler: Handler, grant: Grant) -> bool:
+async def _one(ordering: Requests, handler: Handler, grant: Grant) -> bool:
     grant.handed = True
     before = current_grant.set(grant)
     try:
@@ -217,6 +257,22 @@ def _levels(grants: Sequence[tuple[int, Grant]]) -> list[list[tuple[int, Grant]]
             levels.append([])
         levels[depth].append(one)
     return levels
+
+
+def _subtrees_together(asked: Sequence[Asked]) -> list[list[Asked]]:
+    """Divide a batch into slices, leaders first, that keep what hangs on one event together as far as it fits."""
+    names = {one.identity for one in asked}
+    subtrees: list[list[Asked]] = []
+    for one in asked:
+        if not subtrees or one.leader not in names or len(subtrees[-1]) == MAX_SLICE:
+            subtrees.append([])
+        subtrees[-1].append(one)
+    slices: list[list[Asked]] = [[]]
+    for subtree in subtrees:
+        if len(slices[-1]) + len(subtree) > MAX_SLICE:
+            slices.append([])
+        slices[-1] += subtree
+    return [part for part in slices if part]
 
 
 def _leaders_first(events: Sequence[Any], without: Collection[int]) -> list[int]:

@@ -5,37 +5,27 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from ordering.describing import describe
 from ordering.leases import Grant
+from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
 from ordering.terms import rules_of
-
-if TYPE_CHECKING:
-    from ordering.causal import CausalOrdering
-
-
-class Handler(Protocol):
-    """What handles an event; it may enter `preceding_event_confirmed` itself or not."""
-
-    def __call__(self, event: Any, depth: int = 0) -> Awaitable[Any]:
-        """Handle the event."""
-        ...
 
 
 class Drain:
     """Goes through what an event has released: depth first, siblings in the order they occurred, without recursion."""
 
-    def __init__(
-        self, ordering: CausalOrdering, handler: Handler, depth: int, queues: Iterable[tuple[str, str]]
-    ) -> None:
+    def __init__(self, ordering: Requests, handler: Handler, depth: int, queues: Iterable[tuple[str, str]]) -> None:
         self._ordering = ordering
         self._handler = handler
         self._stack = [(leader, token, depth) for leader, token in queues]
         self._depth = depth
         self._told = False
+        self._asked_at = 0.0
+        """When the last request was sent, in the loop's time: leases count from then."""
 
     @property
     def _queues(self) -> tuple[tuple[str, str], ...]:
@@ -47,9 +37,8 @@ class Drain:
             grant, level = await self._after(first, self._depth) if first else await self._next()
             while grant is not None:
                 grant, level = await self._handle(grant, level)
-        except BaseException:
-            for leader, _, _ in self._stack:
-                await self._ordering._abandon(leader)
+        except BaseException as error:
+            await self._ordering._release_queues((leader for leader, _, _ in self._stack), error)
             raise
 
     async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
@@ -62,6 +51,9 @@ class Drain:
                 "reached its max depth of %s followers processed; the rest is handled all the same",
                 ordering.policy.max_depth,
             )
+        if not await ordering._may_begin(grant, partial(ordering._renew, (grant,), self._queues)):
+            self._settle(grant, "lost")
+            return await self._next()
         try:
             async with ordering._working(grant, self._queues):
                 await self._handler(grant.event, depth=level)
@@ -69,23 +61,32 @@ class Drain:
             ordering._log(
                 logging.ERROR, grant.event, "failed in its handler (%s); it will be tried again", describe(error)
             )
+            self._settle(grant, "failed")
             return await self._next()
         try:
             return await self._after(grant, level)
         except ordering.errors.lost:
             ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
+            self._settle(grant, "lost")
             return await self._next()
+
+    def _settle(self, grant: Grant, outcome: Outcome) -> None:
+        """Take note of what became of an event: nothing to do for one that was released."""
 
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
-        ordering, identity = self._ordering, grant.identity
-        following = ordering._token()
-        ask = partial(ordering._complete, grant, self._queues, following)
-        reply = await self._answer(ask, following, identity, level)
+        following = self._ordering._token()
+        reply = await self._completed(grant, following, level)
         if reply[0] == "lost":
-            ordering._notify("lease_lost", identity)
-            raise ordering.errors.lost(grant.event)
-        return await self._take(reply, following, identity, level) or await self._next()
+            self._ordering._notify("lease_lost", grant.identity)
+            raise self._ordering.errors.lost(grant.event)
+        self._settle(grant, "handled")
+        return await self._take(reply, following, grant.identity, level) or await self._next()
+
+    async def _completed(self, grant: Grant, following: str, level: int) -> list[str]:
+        """Return the answer to the completion of an event."""
+        ask = partial(self._ordering._complete, grant, self._queues, following)
+        return await self._answer(ask, following, grant.identity, level)
 
     async def _next(self) -> tuple[Grant | None, int]:
         """Take the next event of the queue that is drained, or of those below it."""
@@ -102,14 +103,17 @@ class Drain:
         return None, 0
 
     async def _answer(self, ask: Callable[[], Awaitable[Any]], token: str, completed: str, level: int) -> list[str]:
-        """Return the answer to a request for the next event; whoever is stopped meanwhile gives back what it gave."""
+        """Return the answer to a request for the next event; if stopped meanwhile, give back what it gave."""
 
         async def give_back(answer: Any) -> None:
-            reply = words(answer)
-            if reply[0] != "lost" and (taken := await self._take(reply, token, completed, level)):
-                await self._ordering._fail(taken[0], counts=False)
+            await self._give_back(words(answer), token, completed, level)
 
-        return words(await brought_to_its_end(ask, give_back))
+        self._asked_at = self._ordering._now()
+        return words(await brought_to_its_end(ask, self._ordering._lease_s, give_back))
+
+    async def _give_back(self, reply: list[str], token: str, completed: str, level: int) -> None:
+        if reply[0] != "lost" and (taken := await self._take(reply, token, completed, level)):
+            await self._ordering._fail(taken[0], counts=False)
 
     async def _take(self, reply: list[str], token: str, completed: str, level: int) -> tuple[Grant, int] | None:
         """Read what was handed out, and keep the stack to the queues that are unfinished."""
@@ -123,7 +127,7 @@ class Drain:
         if leader == completed:
             self._stack.append((leader, token, level + 1))
         if word == "missing":
-            ordering._lament(identity)
+            ordering._log_missing_payload(identity)
             return None
         try:
             event = ordering._parse(rest[2])
@@ -132,4 +136,6 @@ class Drain:
             return None
         ordering._notify("released", identity)
         ordering._notify("granted", identity)
-        return Grant(event, identity, token, int(rest[1]), ordering._desk, handed=True), self._stack[-1][2]
+        until = self._asked_at + ordering._lease_s
+        grant = Grant(event, identity, token, int(rest[1]), ordering._state, proven_until=until, handed=True)
+        return grant, self._stack[-1][2]

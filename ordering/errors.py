@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis.exceptions import RedisError
-
-REFUSALS = (RedisError, OSError)
-"""What a client raises instead of an answer."""
-
 
 class OrderingError(Exception):
     """Something about one event: its `event` is the one. Its message names the event alone."""

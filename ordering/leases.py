@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+import math
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ RENEWALS = 4
 
 
 @dataclass(slots=True)
-class Desk:
+class ProcessState:
     """What one process remembers of its own attempts, for one scope."""
 
     held: dict[str, Grant] = field(default_factory=dict)
@@ -32,12 +33,12 @@ class Desk:
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on the queues of leaders."""
-    cohorts: dict[str, Cohort] = field(default_factory=dict)
+    claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
     """With which others an event was claimed by a completion, by event."""
 
 
 @dataclass(slots=True)
-class Cohort:
+class ClaimGroup:
     """Followers that were claimed together, when their leader was completed."""
 
     leader: str
@@ -55,9 +56,11 @@ class Grant:
     """The event's id, as text."""
     token: str
     fence: int
-    desk: Desk
+    state: ProcessState
     claim: str = ""
     """The token of the claim under which the lease was taken, if there was one."""
+    proven_until: float = math.inf
+    """Until when the lease lasts at least, in the loop's time: counted from when its last renewal was sent."""
     lost: bool = False
     parked: bool = False
     """Whether the event was parked while its holder worked: there is nothing to give back any more."""
@@ -65,14 +68,14 @@ class Grant:
     """Whether the handler was called with the event and may still enter the engine for it, once."""
 
 
-_desks: WeakKeyDictionary[Any, dict[str, Desk]] = WeakKeyDictionary()
+_states: WeakKeyDictionary[Any, dict[str, ProcessState]] = WeakKeyDictionary()
 current_grant: ContextVar[Grant | None] = ContextVar("current_grant", default=None)
 
 
-def desk_of(redis: Any, scope: str) -> Desk:
+def state_of(redis: Any, scope: str) -> ProcessState:
     """Return what this process remembers for a client and a scope."""
-    desks = _desks.setdefault(redis, {})
-    return desks.get(scope) or desks.setdefault(scope, Desk())
+    states = _states.setdefault(redis, {})
+    return states.get(scope) or states.setdefault(scope, ProcessState())
 
 
 def fencing_token() -> int | None:
@@ -81,11 +84,11 @@ def fencing_token() -> int | None:
     return grant.fence if grant else None
 
 
-Renew = Callable[[Grant], Awaitable[bool]]
-"""Prolongs a lease; returns False if it is somebody else's by now."""
+Renew = Callable[[Sequence[Grant]], Awaitable[None]]
+"""Prolongs leases, and notes of each whether it is lost, or until when it is proven."""
 
 
-class Keeper:
+class LeaseRenewer:
     """Prolongs leases for as long as somebody works under them: `RENEWALS` times within a lease."""
 
     def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
@@ -100,13 +103,19 @@ class Keeper:
         self._task = self._loop.create_task(self._keep())
 
     async def _keep(self) -> None:
-        for grant in tuple(self._grants):  # a batch takes those away that are done
-            try:
-                grant.lost = not await self._renew(grant)
-            except Exception as error:
-                logger.warning("The lease on event %s could not be renewed: %r; trying again", grant.event.id, error)
+        await self.renew()
         if not all(grant.lost for grant in self._grants):
             self._timer = self._loop.call_later(self._interval, self._start)
+
+    async def renew(self) -> None:
+        """Prolong all leases that are not lost, now."""
+        held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
+        try:
+            await self._renew(held)
+        except Exception as error:
+            names = ", ".join(grant.identity for grant in held[:3])
+            more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+            logger.warning("The lease on event %s%s could not be renewed: %r; trying again", names, more, error)
 
     def stop(self) -> None:
         """Prolong nothing any more."""
@@ -121,22 +130,24 @@ class Work:
     An async context manager of its own, and no generator: events enter it one by one.
     """
 
-    def __init__(self, grant: Grant, keeper: Keeper, give_back: Callable[[BaseException], Awaitable[object]]) -> None:
+    def __init__(
+        self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[BaseException], Awaitable[object]]
+    ) -> None:
         self._grant = grant
-        self._keeper = keeper
+        self._renewer = renewer
         self._give_back = give_back
 
     async def __aenter__(self) -> None:
         grant = self._grant
         self._before = current_grant.set(grant)
-        grant.desk.active[grant.identity] = grant.token
+        grant.state.active[grant.identity] = grant.token
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         grant = self._grant
-        self._keeper.stop()
+        self._renewer.stop()
         try:
             if error is not None:
-                grant.desk.active.pop(grant.identity, None)
+                grant.state.active.pop(grant.identity, None)
                 if not grant.parked:
                     await self._give_back(error)
         finally:

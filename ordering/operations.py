@@ -15,11 +15,11 @@ from typing import Any
 from uuid import UUID
 
 from ordering.describing import describe
-from ordering.errors import REFUSALS
 from ordering.letters import DeadLetter, read_letter
 from ordering.observing import Notifier
 from ordering.policy import Policy
 from ordering.scripts import text, words
+from ordering.shielding import REFUSALS
 from ordering.terms import digest_of, id_of, leader_of, milliseconds, occurred_at, rules_of
 
 logger = logging.getLogger(__name__)
@@ -74,10 +74,10 @@ class Operations:
 
     scope: str
     policy: Policy
-    redis: Any
     _notify: Notifier
     _on_dead_letter: OnDeadLetter | None
     _call: Callable[..., Awaitable[Any]]
+    _ask: Callable[..., Awaitable[Any]]
     _key: Callable[[str], str]
 
     async def stats(self) -> Stats:
@@ -92,7 +92,7 @@ class Operations:
 
     async def dead_letter(self, event: UUID | str | Any) -> DeadLetter | None:
         """Return the dead letter of an event, or of an id, if there is one."""
-        return read_letter(await self.redis.get(self._key(f"dead:{id_of(event)}")) or b"")
+        return read_letter(await self._ask("GET", self._key(f"dead:{id_of(event)}")) or b"")
 
     async def retry(self, event: UUID | str | Any) -> bool:
         """Offer a dead event again, to the next sweep, with all its attempts; return False if it is not dead."""
@@ -125,7 +125,7 @@ class Operations:
     async def _tell_of(self, identity: str) -> None:
         """Tell of a dead letter that this process has written. If Redis refuses, a sweep does it."""
         try:
-            raw = await self.redis.get(self._key(f"dead:{identity}"))
+            raw = await self._ask("GET", self._key(f"dead:{identity}"))
             await self._tell(identity, raw or b"")
         except REFUSALS as refusal:
             logger.warning("Of dead event %s of scope %r, a later sweep tells: %s", identity, self.scope, refusal)
@@ -134,7 +134,7 @@ class Operations:
         letter = read_letter(raw)
         if letter is not None and not await self._told(letter):
             return
-        await self.redis.zrem(self._key("untold"), identity)
+        await self._ask("ZREM", self._key("untold"), identity)
 
     async def _told(self, letter: DeadLetter) -> bool:
         """Tell the log, the observer and the user's callback of a dead letter; return whether that has heard it."""

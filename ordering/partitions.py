@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
-from ordering.drain import Handler
 from ordering.letters import DeadLetter
 from ordering.operations import Stats
+from ordering.requests import Handler, Outcome
 from ordering.terms import leader_of, order_of
 
 logger = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class PartitionedOrdering:
         """Let the body handle the event, if what it follows was handled; then handle what it has released."""
         return self.partition_of(event).preceding_event_confirmed(handler, event, depth)
 
-    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Any]:
+    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
         """Handle many events at once, those of different partitions at the same time; see `ordering.batch`."""
         parts: dict[CausalOrdering, list[int]] = {}
         for place, event in enumerate(events):

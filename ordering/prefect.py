@@ -24,6 +24,7 @@ from prefect_redis.client import cluster_key_prefix, get_async_redis_client
 from ordering import causal
 from ordering.causal import EventProcessingCompletion
 from ordering.policy import IN_FLIGHT_EVENT_TIMEOUT, Policy
+from ordering.requests import Errors
 
 __all__ = [
     "IN_FLIGHT_EVENT_TIMEOUT",
@@ -64,7 +65,7 @@ class _Numbers(Policy):
 class CausalOrdering(causal.CausalOrdering, _PrefectOrdering):
     """The engine, as Prefect makes it: anew for every event, from nothing but a scope."""
 
-    errors = causal.Errors(
+    errors = Errors(
         early=EventArrivedEarly,
         seen=EventAlreadySeen,
         dead=EventGivenUp,

@@ -7,7 +7,7 @@ when a client library retries on its own; each script gives the same token the s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
@@ -16,10 +16,13 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from ordering.lines import Ask, Word
+from ordering.sending import Word
+
+Ask = Callable[..., Awaitable[Any]]
+"""Sends one command, given as its words, and returns the reply."""
 
 _STEP = re.compile(r"^local function (\w+)", re.MULTILINE)
-_HEADER = re.compile(r"^-- (keys|args|returns): (.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (keys|args|returns|runs): (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,14 @@ def source(name: str) -> str:
     return (files("ordering") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def assemble(name: str, shared: str, own: str) -> Script:
-    """Return the script that is made of what all scripts share and what is its own."""
+def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = source) -> Script:
+    """Return the script that is made of what all scripts share and what is its own.
+
+    A script that `runs` another has it in front as a function of that name, which reads the same arguments.
+    """
     header: dict[str, str] = dict(_HEADER.findall(own))
+    if other := header.get("runs"):
+        own = f"local function {other}()\n{find(other)}end\n{own}"
     text = _with_what_it_needs(own, shared)
     returns = header["returns"]
     words = () if returns.startswith("{") else (choice.split()[0] for choice in returns.split("|"))
@@ -84,4 +92,4 @@ def words(reply: Sequence[Any]) -> list[str]:
 
 def text(value: Any) -> str:
     """Return one part of a reply as text."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else str(value)

@@ -1,45 +1,70 @@
-"""What has begun on the server is brought to its end, also when the consumer is stopped meanwhile, or Redis refuses.
+"""Brings to its end what has begun on the server, also when the consumer is stopped meanwhile, or Redis refuses.
 
 A consumer that is shut down in good order cancels its tasks. A cancellation between a request and its reply would
-leave an effect unrecorded, or a lease with nobody who knows of it. So would a Redis that refuses a completion, short of
-memory or in the middle of a failover. Every script gives the same token the same answer, so whoever was stopped or
-refused asks again, and then knows.
+leave an effect unrecorded, or a lease that no process knows of. So would a Redis that refuses a completion: short of
+memory, in the middle of a failover, or while a cluster moves the scope's slot. Every script gives the same token the
+same answer, so a request that was stopped or refused is asked again.
+
+Every call ends. A request that is not cancelled ends as the user's client ends it. After a cancellation, all that is
+still asked, in however many layers, ends within one lease (`bounded`); what was granted then lapses by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from redis.exceptions import (
     ClusterDownError,
+    ClusterError,
     ConnectionError,  # noqa: A004
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
+    RedisError,
     ResponseError,
+    SlotNotCoveredError,
     TimeoutError,  # noqa: A004
     TryAgainError,
 )
 
-from ordering.errors import REFUSALS
 from ordering.waiting import INSTANT
 
 Answer = TypeVar("Answer")
 
-_PASSING = (ConnectionError, TimeoutError, OSError, ClusterDownError, OutOfMemoryError, ReadOnlyError, TryAgainError)
+logger = logging.getLogger(__name__)
+
+REFUSALS = (RedisError, RedisClusterException, OSError, AttributeError)
+"""What a client raises instead of an answer."""
+_MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError, AttributeError)
+"""The AttributeError is redis-py's own: when its cluster client learns of a moved slot, it closes the connections of a
+node, also one that another task is opening just then."""
+_MOVING_TEXTS = ("during rehashing of the slot", "access a non local key", "while the cluster is down")
+"""What a script says whose slot moves while it runs. It names no code of its own in any version of Redis or Valkey."""
+_PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyError)
 _PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+_DEADLINE = "ordering_must_end_by"
+
+
+def is_moving(refusal: Exception) -> bool:
+    """Return whether a cluster refused a request because it moves the slot, or has lost the node that had it."""
+    return isinstance(refusal, _MOVING) or any(said in str(refusal) for said in _MOVING_TEXTS)
 
 
 def passes(refusal: Exception) -> bool:
     """Return whether Redis may say otherwise in a moment; an error of a script, or of a permission, stays."""
     if isinstance(refusal, ResponseError) and str(refusal).startswith(_PASSING_CODES):
         return True
-    return isinstance(refusal, _PASSING)
+    return isinstance(refusal, _PASSING) or is_moving(refusal)
 
 
-async def asked_until_answered(ask: Callable[[], Awaitable[Answer]], patience: float) -> Answer:
+async def asked_until_answered(
+    ask: Callable[[], Awaitable[Answer]], patience: float, again_if: Callable[[Exception], bool] = passes
+) -> Answer:
     """Return the answer to a request that was refused before: ask again for so many seconds, then raise the refusal."""
     clock = asyncio.get_running_loop().time
     end, pause = clock() + patience, _FIRST_PAUSE
@@ -49,21 +74,46 @@ async def asked_until_answered(ask: Callable[[], Awaitable[Answer]], patience: f
         try:
             return await ask()
         except REFUSALS as refusal:
-            if not passes(refusal) or clock() >= end:
+            if not again_if(refusal) or clock() >= end:
                 raise
 
 
 async def brought_to_its_end(
-    ask: Callable[[], Awaitable[Answer]], undo: Callable[[Answer], Awaitable[object]] | None = None
+    ask: Callable[[], Awaitable[Answer]],
+    patience: float,
+    undo: Callable[[Answer], Awaitable[object]] | None = None,
 ) -> Answer:
     """Return the answer to a request. If cancelled meanwhile, ask again, undo what the answer gave, and end then.
 
-    A second cancellation ends it at once.
+    That takes `patience` seconds at most. A second cancellation ends it at once.
     """
     try:
         return await ask()
-    except asyncio.CancelledError:
-        answer = await ask()
-        if undo is not None:
-            await undo(answer)
+    except asyncio.CancelledError as stopped:
+        async with bounded(stopped, patience):
+            answer = await ask()
+            if undo is not None:
+                await undo(answer)
         raise
+
+
+@asynccontextmanager
+async def bounded(error: BaseException, patience: float) -> AsyncIterator[None]:
+    """Let the body clean up after an error. After a cancellation it ends in time, and no refusal hides it.
+
+    The time is counted from where the cancellation was first seen: it travels with the exception, through every layer
+    that has something to clean up.
+    """
+    if not isinstance(error, asyncio.CancelledError):
+        yield
+        return
+    deadline = vars(error).setdefault(_DEADLINE, asyncio.get_running_loop().time() + patience)
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except REFUSALS as refusal:  # the builtin TimeoutError of the limit is an OSError
+        logger.warning(
+            "Redis has not answered what was asked after a cancellation (%r, at most %s s); what was granted lapses",
+            refusal,
+            patience,
+        )

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _is_users(error):
             _say(f"error: {error}")
             return USAGE
-        if _is_lean(error):
+        if _tells_all(error):
             _say(f"error: {error}")
             return INTERNAL
         return _internal(error)
@@ -89,10 +89,11 @@ def _is_users(error: Exception) -> bool:
     return isinstance(error, ours | OSError)
 
 
-def _is_lean(error: Exception) -> bool:
+def _tells_all(error: Exception) -> bool:
+    from simulation.kernel.escapes import Escaped
     from simulation.search.confirmation import NotReproduced
 
-    return isinstance(error, NotReproduced)
+    return isinstance(error, NotReproduced | Escaped)
 
 
 def _internal(error: Exception) -> int:

@@ -72,7 +72,11 @@ class EngineContext:
 
 
 class Engine(Protocol):
-    """One consumer's engine. `decode`, `scripts` and `close` may be left out."""
+    """One consumer's engine.
+
+    `decode`, `scripts` and `close` may be left out, and so may `in_memory = True`: an engine that says so needs no
+    store, while any other that never speaks to the simulated Redis gets no verdict.
+    """
 
     def __init__(self, context: EngineContext) -> None:
         """Connect to Redis by way of the context."""
@@ -98,6 +102,7 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
         "the same, waiting for a leader that is in flight",
     ),
     "native-batches": ("simulation.engines.batched:BatchEngine", "the same, given many events at a time"),
+    "native-stream": ("simulation.engines.streamed:StreamEngine", "the same, given a stream: one round trip an event"),
     "native-partitions": ("simulation.engines.partitioned:PartitionEngine", "the same, its events divided by chain"),
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),

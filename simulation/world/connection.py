@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 import hiredis
@@ -16,6 +16,7 @@ from simulation.stores.resp import encoded
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
 from simulation.world.packets import PASS, Fate, Packet
+from simulation.world.sweep_cost import count_packet
 
 _PORTION = QUESTIONS // 10
 """Commands that the server executes before its clock is set again: each asks for the time a few times."""
@@ -30,7 +31,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.consumer = consumer
         self.connection = connection
-        self.link: Link = network.store.link()
+        self.link: Link = Context().run(network.store.link)  # a real socket, which is the harness's and no process's
         self._network = network
         self._protocol = protocol
         self.context = copy_context()
@@ -58,6 +59,7 @@ class Wire(asyncio.Transport):
         network = self._network
         network.packets += 1
         network.commands += len(commands)
+        count_packet(len(commands))
         packet = Packet(self.consumer, self.connection, network.packets, commands)
         fate = network.fate(packet)
         if network.triggers:

@@ -10,6 +10,7 @@ from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.script_cache import Scripts
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
 from simulation.world.request_log import RequestLog
+from simulation.world.sweep_cost import Cost
 
 
 class Listener(Protocol):
@@ -39,6 +40,10 @@ class Medium:
         self.requests = RequestLog()
         self.packets = 0
         self.commands = 0
+        self.refusals = 0
+        """How many connections were refused because of a fault."""
+        self.idle = Cost()
+        """What sweeps that found nothing have sent."""
         self._listening: list[Listener] = []
 
     def fate(self, packet: Packet) -> Fate:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution
 from simulation.stores.protocol import Store
@@ -57,6 +58,7 @@ class Network(Medium):
         stream = self._streams.fresh(f"network/{name}/{number}")
         await asyncio.sleep(0 if self.stepped else (self.latency.draw(stream) + self.latency.draw(stream)) / SECOND)
         if not self.gate(name):
+            self.refusals += 1
             raise ConnectionRefusedError(f"{name} cannot reach Redis")
         protocol = protocol_factory()
         wire = Wire(self, name, number, partial(self._carrier, stream), protocol)

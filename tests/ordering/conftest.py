@@ -107,6 +107,13 @@ async def expire(engine: CausalOrdering) -> None:
             await client.zadd(engine._key(name), {member: 0})
 
 
+async def wait_out(engine: CausalOrdering) -> None:
+    """Let the lookback of everything that is parked be over."""
+    for name in ("heads", "waitlist"):
+        for member in await engine.redis.zrange(engine._key(name), 0, -1):
+            await engine.redis.zadd(engine._key(name), {member: 1})
+
+
 async def sweep(handler: Recorder) -> list[int]:
     """Handle what waits in vain, whatever becomes of it, and return the events' numbers."""
     lost = await handler.engine.get_lost_followers()

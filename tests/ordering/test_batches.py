@@ -146,7 +146,7 @@ async def test_a_circle_in_a_batch_is_parked(fleet: Fleet) -> None:
 
 
 async def test_a_batch_too_large_for_one_request_takes_several(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ordering.batch.MOST", 4)
+    monkeypatch.setattr("ordering.batch.MAX_BATCH_EVENTS", 4)
     handler = Recorder(fleet.engine())
     outcomes = await handler.engine.handle_batch(handler, [event(n, n - 1) for n in range(11, 1, -1)])
     assert outcomes == ["parked"] * 10

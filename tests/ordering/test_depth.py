@@ -61,6 +61,6 @@ async def test_ten_thousand_are_released_by_one(fleet: Fleet, shape: str, reentr
     assert late["frames"] == early["frames"]
     assert late["tasks"] == early["tasks"]
     assert abs(late["objects"] - early["objects"]) < NOISE
-    desk = handler.engine._desk
-    assert (desk.held, desk.active, desk.claims, desk.queues) == ({}, {}, {}, {})
+    state = handler.engine._state
+    assert (state.held, state.active, state.claims, state.queues) == ({}, {}, {}, {})
     assert await fleet.engine().redis.exists("{test}:waitlist", "{test}:releases", "{test}:claims") == 0

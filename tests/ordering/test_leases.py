@@ -190,7 +190,7 @@ async def test_who_takes_the_steps_himself_goes_through_a_queue_that_a_sweep_has
     dying, steps, other = fleet.engine(), fleet.engine(), Recorder(fleet.engine())
     await park(other, event(2, 1), event(3, 1), event(4, 1))
     await dying.record_event_as_processing(event(1))
-    await dying._complete(dying._desk.held[str(event(1).id)])  # …and dies
+    await dying._complete(dying._state.held[str(event(1).id)])  # …and dies
     [found] = await steps.get_lost_followers()
     async with steps.event_is_processing(found) as completion:
         await steps.wait_for_leader(found)  # those behind it are no reason to wait
@@ -200,7 +200,7 @@ async def test_who_takes_the_steps_himself_goes_through_a_queue_that_a_sweep_has
 async def test_a_wait_whose_answer_was_lost_is_answered_alike_though_the_leader_is_done_by_then(fleet: Fleet) -> None:
     one, two = fleet.engine(), fleet.engine()
     await one.record_event_as_processing(event(2, 1))
-    asked = one._asked(event(2, 1), one._desk.held[str(event(2).id)].token)
+    asked = one._asked(event(2, 1), one._state.held[str(event(2).id)].token)
     ask = partial(one._call, "wait", *rules_of(one.policy), *asked, 0, 1)
     assert words(await ask()) == ["parked"]
     await two.record_event_as_seen(event(1))
@@ -352,7 +352,7 @@ async def test_followers_of_a_completion_are_remembered_no_longer_than_they_take
     await park(handler, event(2, 1), event(3, 1))
     async with engine.event_is_processing(event(1)) as completion:
         pass
-    assert len(engine._desk.cohorts) == 2
+    assert len(engine._state.claim_groups) == 2
     for one in completion.followers:
         if how == "context":
             await handler(one)
@@ -361,4 +361,4 @@ async def test_followers_of_a_completion_are_remembered_no_longer_than_they_take
         else:
             await engine.record_event_as_seen(one)
             assert not await engine.record_event_as_processing(one)
-    assert engine._desk.cohorts == {}
+    assert engine._state.claim_groups == {}

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from ordering import EventArrivedEarly, Policy, ReceivedEvent
 from ordering.terms import microseconds, occurred_at, order_of
-from tests.ordering.conftest import START, Fleet, Recorder, event, expire
+from tests.ordering.conftest import START, Fleet, Recorder, event, wait_out
 
 FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -86,7 +86,7 @@ async def test_a_moment_without_a_zone_is_utcs(fleet: Fleet) -> None:
     for one in (aware, naive, event(9, 8)):
         with pytest.raises(EventArrivedEarly):
             await handler(one)
-    await expire(handler.engine)
+    await wait_out(handler.engine)
     found = await handler.engine.get_lost_followers()
     assert [int(one.id.int) for one in found] == [3, 2, 9]
     assert await handler.engine.handle_batch(handler, found) == ["handled"] * 3
@@ -150,7 +150,7 @@ async def test_an_empty_id_is_refused_with_a_reason(fleet: Fleet) -> None:
 
 async def test_an_impossible_event_fails_alone_in_its_batch(fleet: Fleet) -> None:
     handler = Names(fleet.engine(event_type=Odd))
-    batch = [Odd(id="a"), Odd(id=""), Odd(id="b", follows="a"), Odd(id="c", payload="\ud800")]
+    batch = [Odd(id="a"), Odd(id=""), Odd(id="b", follows="a"), Odd(id="c", follows="a", payload="\ud800")]
     assert await handler.engine.handle_batch(handler, batch) == ["handled", "failed", "handled", "failed"]
 
 
@@ -181,7 +181,7 @@ async def test_a_large_payload_leaves_room_for_the_next_sweep(fleet: Fleet) -> N
     for n in range(2, 8):
         with pytest.raises(EventArrivedEarly):
             await handler(event(n, n + 100, payload={"text": "x" * 6_000_000}))
-    await expire(engine)
+    await wait_out(engine)
     found: list[int] = []
     while lost := await engine.get_lost_followers():
         assert len(lost) <= 3, "sixteen megabytes, and what goes beyond them"

@@ -20,11 +20,11 @@ def refuse(engine: Any, verb: str, *errors: Exception) -> list[str]:
     """Have Redis refuse the first calls of a verb; return the list of the calls that are made."""
     call, left, calls = engine._call, list(errors), []
 
-    async def refusing(name: str, *args: Any) -> Any:
+    async def refusing(name: str, *args: Any, **options: Any) -> Any:
         calls.append(name)
         if name == verb and left:
             raise left.pop(0)
-        return await call(name, *args)
+        return await call(name, *args, **options)
 
     engine._call = refusing
     return calls

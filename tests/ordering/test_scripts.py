@@ -8,7 +8,22 @@ import pytest
 
 from ordering.scripts import assemble, script, source
 
-VERBS = ("advance", "begin", "claim", "complete", "fail", "mark", "park", "renew", "sweep", "unpark", "wait")
+VERBS = (
+    "advance",
+    "begin",
+    "begin_many",
+    "claim",
+    "complete",
+    "complete_many",
+    "fail",
+    "mark",
+    "park",
+    "renew",
+    "renew_many",
+    "sweep",
+    "unpark",
+    "wait",
+)
 SHARED = """
 local prefix = KEYS[1]
 local function one() return 1 end

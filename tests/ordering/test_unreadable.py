@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ordering import CausalOrdering, EventArrivedEarly, Policy, ReceivedEvent
-from tests.ordering.conftest import Fleet, Recorder, event, expire, sweep
+from tests.ordering.conftest import Fleet, Recorder, event, expire, sweep, wait_out
 
 POLICY = Policy(lookback=timedelta(milliseconds=1), retention=timedelta(minutes=1), max_attempts=3)
 
@@ -88,6 +88,7 @@ async def test_its_followers_wait_for_the_lookback_at_most(fleet: Fleet) -> None
     handler = Recorder(fleet.engine(Policy(max_attempts=1000, lookback=timedelta(milliseconds=1)), event_type=Older))
     await park(handler, TOMORROWS, event(4, 2), event(5, 4))
     await handler(event(1))
+    await wait_out(handler.engine)
     await sweep(handler)
     assert handler.handled == [1, 4, 5], "though it is still offered to others"
     assert (await handler.engine.stats()).parked == 1
@@ -97,7 +98,7 @@ async def test_a_sweep_goes_past_what_it_cannot_read(fleet: Fleet) -> None:
     handler = older(fleet)
     await park(handler, TOMORROWS, event(3, 1), event(5, 9))
     await fleet.engine().record_event_as_seen(event(1))
-    await expire(handler.engine)
+    await wait_out(handler.engine)
     for _ in range(2):
         await sweep(handler)
     assert handler.handled == [5, 3]
@@ -111,6 +112,7 @@ async def test_a_payload_that_is_no_event_stops_nobody(text: str, fleet: Fleet) 
     await handler(event(1))
     for _ in range(4):
         await expire(handler.engine)
+        await wait_out(handler.engine)
         await sweep(handler)
     assert sorted(handler.handled) == [1, 3, 5]
     [letter] = await handler.engine.dead_letters()

@@ -50,9 +50,9 @@ class Stage:
         )  # fmt: skip
         call = made._call
 
-        async def noted(name: str, *args: Any) -> Any:
+        async def noted(name: str, *args: Any, **options: Any) -> Any:
             self.asked.append(name)
-            return await call(name, *args)
+            return await call(name, *args, **options)
 
         made._call = noted  # type: ignore[method-assign]
         return made

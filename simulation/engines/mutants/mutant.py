@@ -92,8 +92,11 @@ def _finder(mutant: Mutant) -> Callable[[str], Script]:
         text = sources.get(edit.script) or source(edit.script)
         sources[edit.script] = edit.apply(text, mutant.name)
 
+    def changed(name: str) -> str:
+        return sources.get(name) or source(name)
+
     @cache
     def find(name: str) -> Script:
-        return assemble(name, sources[SHARED], sources.get(name) or source(name))
+        return assemble(name, sources[SHARED], changed(name), changed)
 
     return find

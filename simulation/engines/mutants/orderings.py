@@ -9,13 +9,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
 from typing import Any
 
 from ordering import CausalOrdering
-from ordering.causal import Queues
 from ordering.leases import Grant
-from ordering.lines import Ask, asking
+from ordering.requests import Queues
 from ordering.scripts import text, words
 from ordering.terms import id_of, leader_of, milliseconds
 
@@ -23,7 +21,7 @@ from ordering.terms import id_of, leader_of, milliseconds
 class LocalClock(CausalOrdering):
     """Tells its scripts the time."""
 
-    async def _call(self, name: str, *args: str | int | bytes) -> Any:
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
         verb = self.scripts(name)
         return await self.redis.eval(verb.text, 1, self._key("waitlist"), *args, time.time_ns() // 1000)
 
@@ -32,7 +30,7 @@ class LooksThenParks(CausalOrdering):
     """Parks in a step of its own."""
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
-        leader, claimed = leader_of(event), id_of(event) in self._desk.claims
+        leader, claimed = leader_of(event), id_of(event) in self._state.claims
         if causal and leader and not claimed and not await self.event_has_been_seen(leader):
             await self.record_follower(event)
             return "parked", None
@@ -52,14 +50,8 @@ class LooksThenTakes(CausalOrdering):
 class LooksBehindNobody(CausalOrdering):
     """Is told that no queue has anybody in it."""
 
-    @cached_property
-    def _ask(self) -> Ask:
-        ask = asking(self.redis)
-
-        async def told(*words: Any) -> Any:
-            return 0 if words[0] == "EXISTS" else await ask(*words)
-
-        return told
+    async def _ask(self, *words: str | int | bytes) -> Any:
+        return 0 if words[0] == "EXISTS" else await super()._ask(*words)
 
 
 class Waits(CausalOrdering):
@@ -103,9 +95,9 @@ class ClaimsThenCompletes(CausalOrdering):
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Claim the followers, and only then mark their leader."""
-        grant, claim = self._desk.held.pop(id_of(event)), self._token()
+        grant, claim = self._state.held.pop(id_of(event)), self._token()
         ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
-        self._desk.claims.update(dict.fromkeys(ids, claim))
+        self._state.claims.update(dict.fromkeys(ids, claim))
         if words(await self._complete(grant))[0] == "lost":
             raise self.errors.lost(event)
         return await self.followers_by_id(ids)

@@ -1,0 +1,36 @@
+-- Show a sign of life for many events at once: prolong their leases, what was claimed together with them, and the claims on
+-- the queues that the caller will drain.
+-- keys: waitlist
+-- args: lease queues words...
+-- returns: {renewed}...
+-- The `words` are so many `queues`, as two words each: leader, claim; then the events, as three: id, token, claim.
+-- A reply is "1" for an event whose lease was prolonged, "0" for one whose lease is lost.
+local lease, last = tonumber(ARGV[1]), 2 + 2 * tonumber(ARGV[2])
+local answers, claims = {}, {}
+-- The leases come first: in a store that is short of memory, a script that has written may go on to write.
+for i = last + 1, #ARGV, 3 do
+  local id, token, claim = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local owner, _, _, redelivery = parse_lease(redis.call("GET", key("processing:" .. id)))
+  local mine = owner == token
+  if mine then
+    redis.call("PEXPIRE", key("processing:" .. id), lease)
+    redis.call("PEXPIRE", key("tried:" .. id), redelivery or 2 * lease)
+    redis.call("ZADD", key("hands"), "XX", now + lease, id)
+    redis.call("ZADD", key("claims"), "XX", now + lease, id)
+    if claim ~= "" then claims[#claims + 1] = claim end
+  end
+  answers[#answers + 1] = mine and "1" or "0"
+end
+local gone_through = {}
+for _, claim in ipairs(claims) do
+  if not gone_through[claim] then
+    gone_through[claim] = true
+    go_through(claim, lease)
+  end
+end
+for i = 3, last, 2 do
+  if redis.call("HGET", key("drainers"), ARGV[i]) == ARGV[i + 1] then
+    redis.call("ZADD", key("releases"), "XX", now + lease, ARGV[i])
+  end
+end
+return answers

@@ -1,0 +1,402 @@
+"""The requests that one by one, batches and drains share: each asks a script, and reads what it says about an event.
+
+The decisions are made in Redis (`lua/`), and the commands travel as `sending.py` says. This module knows nothing of
+the order in which a consumer asks: that is for `causal.py`, `batch.py` and `drain.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import chain
+from typing import Any, Literal, NamedTuple, Protocol
+
+from ordering.describing import describe
+from ordering.errors import (
+    EventAlreadySeen,
+    EventArrivedEarly,
+    EventBeingProcessed,
+    EventGivenUp,
+    LeaseLost,
+    MaxDepthExceeded,
+)
+from ordering.events import ReceivedEvent
+from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, ProcessState, Work, state_of
+from ordering.observing import Notifier, Observer
+from ordering.operations import OnDeadLetter, Operations
+from ordering.policy import Policy
+from ordering.scripts import call, script, text, words
+from ordering.sending import Word, send
+from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_moving, passes
+from ordering.terms import digest_of, id_of, leader_of, microseconds, milliseconds, occurred_at, order_of, rules_of
+from ordering.tokens import unique_token
+
+logger = logging.getLogger(__name__)
+
+Queues = tuple[tuple[str, str], ...]
+"""Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
+Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
+"""What became of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
+MAX_SLICE = 1_000
+"""Events that one script decides about, completes or renews: others wait in the few milliseconds that it takes."""
+_UNRECORDED = (
+    "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
+    "See to it that Redis takes writes, and that the effect is one that may be repeated"
+)
+
+
+class Asked(NamedTuple):
+    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
+
+    identity: str
+    token: str
+    claim: str
+    given: str
+    """"1" if the claim is one on the event itself, by a sweep or a completion, and not on its leader's queue."""
+    leader: str
+    occurred: str
+    received: str
+    digest: str
+    """That of the leader."""
+    payload: str
+    """What the event says, if it may have to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The exceptions that an ordering raises: a drop-in for another engine raises that engine's."""
+
+    early: type[Exception] = EventArrivedEarly
+    seen: type[Exception] = EventAlreadySeen
+    dead: type[Exception] = EventGivenUp
+    held: type[Exception] = EventBeingProcessed
+    depth: type[Exception] = MaxDepthExceeded
+    lost: type[Exception] = LeaseLost
+
+
+class Handler(Protocol):
+    """What handles an event; it may enter `preceding_event_confirmed` itself or not."""
+
+    def __call__(self, event: Any, depth: int = 0) -> Awaitable[Any]:
+        """Handle the event."""
+        ...
+
+
+class Requests(Operations):
+    """Asks the scripts about the events of one scope, and keeps what this process knows of them.
+
+    Args:
+        scope: separates this ordering from others on the same server.
+        redis: a `redis.asyncio` client, standalone or cluster.
+        policy: how long to wait for what.
+        event_type: parses what was parked; anything with pydantic's `model_validate_json`.
+        token: a source of unique tokens.
+        observer: is told what happens to each event in this process.
+        on_dead_letter: is told of each event that was given up, at least once in the fleet.
+    """
+
+    errors = Errors()
+    scripts = staticmethod(script)
+    """Finds a script by its name. Who wants to see the engine fail puts another in its place, in a class of his own."""
+
+    def __init__(
+        self,
+        scope: str,
+        *,
+        redis: Any,
+        policy: Policy | None = None,
+        event_type: type[Any] = ReceivedEvent,
+        token: Callable[[], str] = unique_token,
+        observer: Observer | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
+    ) -> None:
+        self.scope = scope
+        self._notify = Notifier(observer, scope)
+        self._on_dead_letter = on_dead_letter
+        self.redis = redis
+        self.policy = policy or Policy()
+        self.event_type = event_type
+        self._token = token
+
+    @cached_property
+    def _state(self) -> ProcessState:
+        """What this process remembers; it outlives this object, which some callers make for every event."""
+        return state_of(self.redis, self.scope)
+
+    def _key(self, name: str) -> str:
+        return f"{{{self.scope}}}:{name}"
+
+    async def _ask(self, *words: Word) -> Any:
+        """Return the reply to one command of the user's client, its text as bytes."""
+        return await send(self.redis, str(words[0]), *words[1:])
+
+    async def _call_sliced(
+        self, name: str, head: Sequence[Word], slices: Sequence[Iterable[Word]], *, once: bool = False
+    ) -> list[Any]:
+        """Run a script that answers for many events, once for each slice of them, all in one round trip."""
+        if len(slices) == 1:
+            return list(await self._call(name, *head, *slices[0], once=once))
+        calls = (self._call(name, *head, *part, once=once) for part in slices)
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+        answers: list[Any] = []
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+            answers += reply
+        return answers
+
+    @property
+    def _lease_s(self) -> float:
+        """The lease, in seconds: after a cancellation, nothing takes longer."""
+        return self.policy.lease.total_seconds()
+
+    async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
+        """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
+        ask = partial(call, self._ask, self.scripts(name), self._key("waitlist"), *args)
+        try:
+            return await ask()
+        except REFUSALS as refusal:
+            if once or not is_moving(refusal):
+                raise
+        # Nothing was written: a script looks at every key that it may write before it writes any.
+        return await asked_until_answered(ask, self._lease_s, is_moving)
+
+    async def _claim(self, leader: str) -> list[str]:
+        """Claim the followers of an event that was handled, and return their ids."""
+        claim = self._token()
+        ids = [text(i) for i in await self._call("claim", leader, claim, milliseconds(self.policy.lease))]
+        self._state.claims.update(dict.fromkeys(ids, claim))
+        self._state.claim_groups.update(dict.fromkeys(ids, ClaimGroup(leader, claim, len(ids))))
+        return ids
+
+    def _leave_claim_group(self, event: Any) -> ClaimGroup | None:
+        """Return those with which an event was claimed by a completion, if it was, without the event."""
+        claim_groups = self._state.claim_groups
+        claim_group = claim_groups.pop(id_of(event), None) if claim_groups else None
+        if claim_group is not None:
+            claim_group.left -= 1
+        return claim_group
+
+    def _forget_claim_group(self, event: Any) -> None:
+        """Forget with which others an event was claimed: nobody will know when it is done, and its claim lapses."""
+        if self._state.claim_groups:
+            self._state.claim_groups.pop(id_of(event), None)
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        active = self._state.active
+        if active and id_of(event) in active:
+            return "held", None
+        asked, sent = self._asked(event, self._token()), self._now()
+        ask = partial(self._call, "begin", *rules_of(self.policy), *asked, "causal" if causal else "alone")
+
+        async def give_back(reply: Any) -> None:
+            grant = self._answered(event, asked, words(reply), sent)[1]
+            queues = self._came_along(event)
+            if grant is not None:
+                await self._fail(grant, counts=False)
+            for leader, _ in queues:
+                await self._release_queue(leader)
+
+        reply = words(await brought_to_its_end(ask, self._lease_s, give_back))
+        answer, grant = self._answered(event, asked, reply, sent)
+        if answer.startswith("exhausted"):
+            await self._give_up_exhausted(event)
+            answer = "dead"
+        return answer, grant
+
+    def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> Asked:
+        identity, leader, state = id_of(event), leader_of(event), self._state
+        claim = state.claims.get(identity, "") if keeps_claim else state.claims.pop(identity, "")
+        return Asked(
+            identity,
+            token,
+            claim or state.queues.get(leader, ""),
+            "1" if claim else "",
+            leader,
+            str(occurred_at(event)),
+            str(self._received(event)),
+            digest_of(leader) if leader else "",
+            event.model_dump_json() if leader else "",
+        )
+
+    def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
+        """Read the answer to a request that was sent at a time of the loop."""
+        if reply[0] != "granted":
+            refused = reply[0] in ("seen", "held", "dead", "exhausted")
+            self._notify("refused" if refused else "parked", asked.identity)
+            return " ".join(reply), None
+        self._notify("granted", asked.identity)
+        if len(reply) == 3:
+            self._state.queues[asked.leader] = reply[2]
+        fence, until = int(reply[1]), sent + self._lease_s
+        return "granted", Grant(event, asked.identity, asked.token, fence, self._state, asked.claim, until)
+
+    def _received(self, event: Any) -> str | int:
+        """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
+        return "" if self.policy.age_by == "known" else -(-microseconds(event.received) // 1000)
+
+    def _came_along(self, event: Any) -> Queues:
+        """Take the claim on the queue of an event's leader, if one was given together with the event."""
+        queues = self._state.queues
+        leader = leader_of(event) if queues else ""
+        token = queues.pop(leader, "")
+        return ((leader, token),) if token else ()
+
+    def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
+
+        async def give_back(error: BaseException) -> None:
+            async with bounded(error, self._lease_s):
+                await self._fail(grant, counts=isinstance(error, Exception), error=error)
+
+        return Work(grant, self._renewer((grant,), queues), give_back)
+
+    def _renewer(self, grants: Collection[Grant], queues: Sequence[tuple[str, str]] = ()) -> LeaseRenewer:
+        async def renew(held: Sequence[Grant]) -> None:
+            await self._renew(held, queues)  # a batch claims more queues as it goes on
+
+        return LeaseRenewer(grants, renew, self._lease_s / RENEWALS)
+
+    async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
+        """Prolong leases in one round trip, and the claims on queues; note which leases are lost."""
+        sent, lease = self._now(), milliseconds(self.policy.lease)
+        names = [word for pair in queues for word in pair]
+        if len(grants) == 1:
+            (one,) = grants
+            reply = words(await self._call("renew", one.identity, one.token, lease, one.claim, *names))
+            self._note_renewal(one, sent, reply[0] == "renewed")
+            return
+        slices = [grants[i : i + MAX_SLICE] for i in range(0, len(grants), MAX_SLICE)]
+        requests = []
+        for part in slices:
+            fields = chain.from_iterable((grant.identity, grant.token, grant.claim) for grant in part)
+            requests.append(self._call("renew_many", lease, len(names) // 2, *names, *fields))
+            names = []  # the first slice prolongs the claims on queues
+        replies = await asyncio.gather(*requests, return_exceptions=True)
+        for part, answers in zip(slices, replies, strict=True):
+            if not isinstance(answers, BaseException):
+                for grant, answer in zip(part, words(answers), strict=True):
+                    self._note_renewal(grant, sent, answer == "1")
+        for answers in replies:
+            if isinstance(answers, BaseException):
+                raise answers
+
+    def _note_renewal(self, grant: Grant, sent: float, renewed: bool) -> None:
+        grant.lost = not renewed
+        if renewed:
+            grant.proven_until = sent + self._lease_s
+
+    async def _may_begin(self, grant: Grant, renew: Callable[[], Awaitable[None]]) -> bool:
+        """Return whether a handler may begin: its lease is not lost, and has not lapsed by this process's clock.
+
+        Where that is near, because the loop had no turn to prolong it, it is prolonged now.
+        """
+        if not grant.lost and grant.proven_until - self._lease_s / RENEWALS <= self._now() < grant.proven_until:
+            await renew()
+        if not grant.lost and self._now() < grant.proven_until:
+            return True
+        self._log(logging.ERROR, grant.event, "was not begun: its lease was lost before its turn came")
+        return False
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _fail(self, grant: Grant, *, counts: bool, error: BaseException | None = None) -> str:
+        """Give an event back. If Redis refuses that, its lease runs out by itself: no reason to hide what failed."""
+        policy = self.policy
+        delay = milliseconds(policy.retry_delay) if counts else 0
+        how, said = "failed" if counts else "stopped", describe(error) if error else ""
+        try:
+            about = (grant.identity, grant.token, how, delay, said)
+            reply = words(await self._call("fail", *rules_of(policy), *about))
+        except REFUSALS as refusal:
+            message = "could not be given back (%s); it is offered again when its lease of %s is over"
+            self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
+            return "refused"
+        if reply[0] == "dead":
+            await self._tell_of(grant.identity)
+        return reply[0]
+
+    async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:
+        """Leave queues to the next sweep, because of an error."""
+        async with bounded(error, self._lease_s):
+            for leader in leaders:
+                await self._release_queue(leader)
+
+    async def _release_queue(self, leader: str) -> None:
+        """Leave a queue to the next sweep. If Redis refuses that, it is left to the first one after a lease."""
+        try:
+            await self._ask("ZADD", self._key("releases"), "XX", 0, leader)
+        except REFUSALS as refusal:
+            logger.warning("The queue of event %s of scope %r rests for a lease: %s", leader, self.scope, refusal)
+
+    async def _complete(
+        self, grant: Grant, queues: Queues = (), following: str = "", offered: Sequence[Asked] | None = None
+    ) -> Any:
+        """Record that an event was handled; take the next one under the token `following`, if there is such a token.
+
+        If events are offered, and nothing else is left to go on with, the first of them that may be handled is begun.
+        """
+        identity = grant.identity
+        leader, drain = queues[-1] if queues else ("", "")
+        event = (identity, grant.token, digest_of(identity), leader, drain, following)
+        name = "complete" if offered is None else "complete_and_begin"
+        more = chain.from_iterable(offered or ())
+        ask = partial(self._call, name, *rules_of(self.policy), *event, *more, once=True)
+        try:
+            return await self._record((grant,), ask, queues)
+        finally:
+            self._state.active.pop(identity, None)
+
+    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
+        """Return the answer to a completion that asks once. While Redis refuses it, ask again for a lease's time.
+
+        The leases are kept meanwhile.
+        Whatever is not recorded is done once more. Whoever loses a lease meanwhile learns it from the answer.
+        """
+        try:
+            return await ask()
+        except REFUSALS as refusal:
+            if not passes(refusal):
+                raise
+            for grant in grants:
+                message = "was handled, but Redis has refused to record it (%s); it is asked again"
+                self._log(logging.WARNING, grant.event, message, refusal)
+        renewer = self._renewer(grants, queues)
+        try:
+            return await asked_until_answered(ask, self._lease_s)
+        except REFUSALS as refusal:
+            for grant in grants:
+                self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, refusal)
+            raise
+        finally:
+            renewer.stop()
+
+    def _log_missing_payload(self, identity: str) -> None:
+        logger.error(
+            "Event %s of scope %r was parked, but what it said is gone from Redis; it cannot be handled",
+            identity,
+            self.scope,
+        )
+
+    def _parse(self, payload: str | bytes) -> Any:
+        """Return an event as it was parked. Raises whatever its type raises, and if it has no place among others."""
+        event = self.event_type.model_validate_json(payload)
+        order_of(event)
+        leader_of(event)
+        return event
+
+    def _log(self, level: int, event: Any, message: str, *args: Any) -> None:
+        logger.log(
+            level,
+            "Event %r (%s) of scope %r " + message,
+            getattr(event, "event", ""),
+            event.id,
+            self.scope,
+            *args,
+            extra={"event_id": str(event.id), "follows": str(event.follows), "scope": self.scope},
+        )

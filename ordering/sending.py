@@ -1,0 +1,212 @@
+"""Sends the engine's commands by the user's client, through its public interface alone.
+
+Timeouts, retries, pools, credentials, tracing and patches are the client's, and do for the engine's commands what they
+do for `client.set`. This module knows nothing of scripts or events.
+
+1. A request that finds no other in flight goes straight, in the task of its caller.
+2. What is asked for in the same turn of the event loop, or while `MAX_PIPELINES` requests are in flight, is queued, and
+   travels as one `client.pipeline(transaction=False)`. So a thousand tasks take few connections out of the pool.
+3. A request whose reply in a pipeline is an error is asked again by itself: only there does the client apply
+   its `retry_on_error`.
+4. Clusters, clients with a single connection, and clients whose `execute_command` somebody has replaced get no
+   pipelines: queued requests go one by one, each in its caller's task, and fewer at a time than the pool allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from redis.asyncio import Redis
+from redis.client import NEVER_DECODE
+from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
+
+Word = str | int | bytes
+
+MAX_PIPELINES = 4
+"""Pipelines in flight at a time: Redis executes one while this process reads the replies of another."""
+MAX_CALLS = 32
+"""Requests in flight at a time where there are no pipelines."""
+MAX_PIPELINED = 128
+"""Requests in one pipeline: a longer one keeps the replies of its first requests waiting."""
+_DEFAULT_POOL = 100
+_TURN: Final = object()
+"""Instead of a reply: the request is to be sent by its caller."""
+
+
+def encoded(word: Word) -> int | bytes:
+    """Return a word as UTF-8, whatever the client's own encoding; any text can be an id, also half a surrogate pair."""
+    return word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    words: tuple[Any, ...]
+    reply: asyncio.Future[Any]
+    alone: bool
+    batch: _Batch | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Requests that travel together; their task ends early when no caller waits any more."""
+
+    waiting: int
+    task: asyncio.Task[None] | None = None
+
+
+class Sender:
+    """The requests of one client on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._queue: deque[_Request] = deque()
+        self._in_flight = 0
+        self._crowded = False
+        """Whether the last requests came together: then the next one waits for the end of its turn of the loop."""
+        self._flush_is_due = False
+
+    async def send(self, client: Any, name: str, *words: Word) -> Any:
+        """Return the reply to one command, its text as bytes. Raises what `client.execute_command` raises."""
+        command = (name, *map(encoded, words))
+        if not (self._in_flight or self._queue or self._crowded):
+            self._in_flight += 1
+            return await self._call(client, command)
+        reply = await self._queued(client, command, alone=False)
+        if isinstance(reply, Exception):
+            reply = await self._queued(client, command, alone=True)
+        return reply
+
+    async def _call(self, client: Any, command: tuple[Any, ...]) -> Any:
+        """Send one command in the caller's own task; it has been counted as in flight."""
+        try:
+            return await client.execute_command(*command, **{NEVER_DECODE: True})
+        finally:
+            self._leave(client)
+
+    async def _queued(self, client: Any, command: tuple[Any, ...], *, alone: bool) -> Any:
+        request = _Request(command, self.loop.create_future(), alone)
+        self._queue.append(request)
+        self._plan_flush(client)
+        try:
+            reply = await request.reply
+        except asyncio.CancelledError:
+            self._abandon(client, request)
+            raise
+        return await self._call(client, command) if reply is _TURN else reply
+
+    def _abandon(self, client: Any, request: _Request) -> None:
+        """Let go of a request whose caller was cancelled: its companions go on, if there are any."""
+        reply, batch = request.reply, request.batch
+        if not reply.cancelled() and reply.done() and reply.exception() is None and reply.result() is _TURN:
+            self._leave(client)
+        if batch is not None:
+            batch.waiting -= 1
+            if not batch.waiting and batch.task is not None:
+                batch.task.cancel()
+
+    def _leave(self, client: Any) -> None:
+        self._in_flight -= 1
+        self._plan_flush(client)
+
+    def _plan_flush(self, client: Any) -> None:
+        """Send what is queued at the end of this turn of the loop, if anything may be sent now."""
+        if self._queue and not self._flush_is_due and not self.loop.is_closed() and self._in_flight < _limit_of(client):
+            self._flush_is_due = True
+            self.loop.call_soon(self._flush, client)
+
+    def _flush(self, client: Any) -> None:
+        self._flush_is_due = False
+        together, limit = _may_pipeline(client), _limit_of(client)
+        while self._in_flight < limit and (requests := self._take(together)):
+            self._crowded = together and len(requests) > 1
+            self._in_flight += 1
+            if len(requests) == 1:
+                requests[0].reply.set_result(_TURN)
+                continue
+            batch = _Batch(len(requests))
+            for request in requests:
+                request.batch = batch
+            batch.task = self.loop.create_task(self._send_together(client, requests))
+
+    def _take(self, together: bool) -> list[_Request]:
+        """Take the next requests that travel together out of the queue."""
+        taken: list[_Request] = []
+        while self._queue and len(taken) < MAX_PIPELINED:
+            request = self._queue[0]
+            if request.reply.done():  # its caller was cancelled
+                self._queue.popleft()
+                continue
+            by_itself = request.alone or not together
+            if by_itself and taken:
+                break
+            taken.append(self._queue.popleft())
+            if by_itself:
+                break
+        return taken
+
+    async def _send_together(self, client: Any, requests: list[_Request]) -> None:
+        try:
+            async with client.pipeline(transaction=False) as pipeline:
+                for request in requests:
+                    pipeline.execute_command(*request.words, **{NEVER_DECODE: True})
+                replies = await pipeline.execute(raise_on_error=False)
+        except Exception as error:
+            _fail(requests, error)
+        except asyncio.CancelledError:
+            _fail(requests, ConnectionError("The pipeline of this request was cancelled."))
+            raise
+        else:
+            for request, reply in zip(requests, replies, strict=True):
+                if request.reply.done():
+                    continue
+                if isinstance(reply, NoScriptError):
+                    request.reply.set_exception(reply)
+                else:
+                    request.reply.set_result(reply)
+        finally:
+            self._leave(client)
+
+
+def _fail(requests: list[_Request], error: Exception) -> None:
+    for request in requests:
+        if not request.reply.done():
+            request.reply.set_exception(error)
+
+
+def _may_pipeline(client: Any) -> bool:
+    """Return whether those who watch the client's commands also see what travels in a pipeline, as far as one can know.
+
+    Who replaces `execute_command`, in an instance, a subclass or redis-py's own class, may look at nothing else.
+    """
+    if not isinstance(client, Redis) or client.single_connection_client or "execute_command" in vars(client):
+        return False
+    execute = type(client).execute_command
+    is_own = str(getattr(execute, "__module__", "")).partition(".")[0] in ("redis", "fakeredis")
+    return is_own and not hasattr(execute, "__wrapped__")
+
+
+def _limit_of(client: Any) -> int:
+    """Return how many requests may be in flight: at most half of the client's pool, the rest is the application's."""
+    if getattr(client, "single_connection_client", False):
+        return 1
+    pool = getattr(client, "connection_pool", None)
+    if pool is not None:
+        connections = getattr(pool, "max_connections", _DEFAULT_POOL)
+    else:  # a cluster's, for each node
+        connections = getattr(client, "connection_kwargs", {}).get("max_connections", _DEFAULT_POOL)
+    return max(1, min(MAX_PIPELINES if _may_pipeline(client) else MAX_CALLS, connections // 2))
+
+
+_senders: WeakKeyDictionary[Any, Sender] = WeakKeyDictionary()
+
+
+async def send(client: Any, name: str, *words: Word) -> Any:
+    """Return the reply to one command. Raises what `client.execute_command` raises."""
+    sender, loop = _senders.get(client), asyncio.get_running_loop()
+    if sender is None or sender.loop is not loop:  # what is in flight on a loop that has ended is nobody's
+        sender = _senders[client] = Sender(loop)
+    return await sender.send(client, name, *words)

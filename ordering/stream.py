@@ -1,0 +1,285 @@
+"""Events one by one from a stream: one event is completed and the next one begun in the same round trip.
+
+A consumer that has its events at hand, as an iterator, hands that over. The promises are those of one event at a time:
+a crash repeats at most the effect of the event that was being completed, and at most one event is leased ahead, kept
+alive while its turn comes, and given back when the stream is stopped.
+
+1. The stream reads ahead, `read_ahead` events at most. What is only read is leased by nobody.
+2. When an event's handler is done, one script completes it. If that releases followers, they are handled first.
+3. If nothing is left to go on with, the same script decides about the next events of the stream, until it has granted
+   one. Those before it were parked, were seen, or are held.
+4. How many events are offered to the script goes by how many the last ones took: one if events come in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from typing import Any
+
+from ordering.drain import Drain
+from ordering.leases import Grant
+from ordering.requests import Asked, Handler, Outcome, Requests
+from ordering.scripts import words
+from ordering.shielding import bounded, brought_to_its_end
+from ordering.terms import id_of, rules_of
+
+READ_AHEAD = 64
+"""Events that are read ahead of the one that is being handled, unless the caller says otherwise."""
+MAX_OFFERED = 32
+"""Events that one script decides about: those behind the one that it grants have travelled for nothing."""
+
+Report = Callable[[Any, Outcome], Awaitable[object]]
+"""Takes an event of the stream and its outcome, once that is certain: the place to acknowledge its message."""
+
+
+async def handle_stream(
+    ordering: Requests,
+    handler: Handler,
+    events: AsyncIterable[Any] | Iterable[Any],
+    report: Report,
+    read_ahead: int = READ_AHEAD,
+) -> None:
+    """Handle the events of a stream, and what they release, one after the other; return when the stream ends.
+
+    Args:
+        ordering: the engine.
+        handler: called with each event that may be handled now, and with what those release. It need not enter the
+            engine again.
+        events: the stream. It is read from a task of its own if it is asynchronous.
+        report: called with each event and its outcome. The outcomes are those of a batch.
+        read_ahead: how many events are read ahead, at least 1.
+
+    An exception of the handler concerns its event alone. Raises ValueError, what the client raises when Redis does not
+    answer, what the stream raises when it is read, and what `report` raises. Events that were not reported by then are
+    to be offered again.
+    """
+    if read_ahead < 1:
+        raise ValueError(f"read_ahead must be at least 1, not {read_ahead}")
+    source = _ReadAhead(events, read_ahead)
+    try:
+        await _Stream(ordering, handler, source, report).run(None)
+    finally:
+        await source.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """An event that was read ahead, and what the script is asked about it, always under the same token."""
+
+    event: Any
+    asked: Asked | None = None
+
+
+class _ReadAhead:
+    """Reads a stream ahead of its consumer, some events at most."""
+
+    def __init__(self, events: AsyncIterable[Any] | Iterable[Any], limit: int) -> None:
+        self.items: deque[_Item] = deque()
+        self._limit = limit
+        self._ended = False
+        self._error: Exception | None = None
+        self._changed = asyncio.Event()
+        self._iterator: Iterator[Any] | None = None
+        self._task: asyncio.Task[None] | None = None
+        if isinstance(events, AsyncIterable):
+            self._task = asyncio.get_running_loop().create_task(self._read(events))
+        else:
+            self._iterator = iter(events)
+
+    async def _read(self, events: AsyncIterable[Any]) -> None:
+        try:
+            async for event in events:
+                self.items.append(_Item(event))
+                self._changed.set()
+                while len(self.items) >= self._limit:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except Exception as error:
+            self._error = error
+        finally:
+            self._ended = True
+            self._changed.set()
+
+    def top_up(self) -> None:
+        """Read what may be read: a plain iterator now, an asynchronous one as soon as its task has its turn."""
+        if self._iterator is None:
+            self._changed.set()
+            return
+        for event in self._iterator:
+            self.items.append(_Item(event))
+            if len(self.items) >= self._limit:
+                return
+        self._ended = True
+
+    async def wait(self) -> bool:
+        """Wait for an event; return False if none will come. Raises what reading the stream has raised."""
+        if not self.items and not self._ended:
+            self.top_up()
+        while not self.items:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        return True
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+class _Stream(Drain):
+    """A drain whose lowest queue is the stream: what an event releases goes before the next one of the stream."""
+
+    def __init__(self, ordering: Requests, handler: Handler, source: _ReadAhead, report: Report) -> None:
+        super().__init__(ordering, handler, 0, ())
+        self._source = source
+        self._report = report
+        self._outcomes: list[tuple[Any, Outcome]] = []
+        """What is certain and not reported."""
+        self._exhausted: set[str] = set()
+        """The ids of those of them that are to be given up before: their handlers have killed their processes."""
+        self._answers: tuple[Sequence[Asked], Sequence[Any]] = ((), ())
+        """What a script has decided about the next events that were offered, and is not read yet."""
+        self._own: Grant | None = None
+        """The event of the stream that is being handled, or whose followers are."""
+        self._width = 1
+        self._taken = 0
+        """How many events the scripts have taken of the stream since they granted the last one."""
+
+    async def _next(self) -> tuple[Grant | None, int]:
+        """Take the next event that was released; if there is none, the next one of the stream."""
+        while True:
+            self._own = self._read()
+            if self._own is not None:
+                return self._own, 0
+            grant, level = await super()._next()
+            if grant is not None:
+                return grant, level
+            await self._tell()
+            if not await self._source.wait():
+                return None, 0
+            await self._begin()
+
+    async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
+        """Handle an event, after the outcomes of those before it were reported."""
+        if self._outcomes:
+            renewer = self._ordering._renewer((grant,), self._queues)
+            try:
+                await self._tell()
+            except BaseException as error:
+                async with bounded(error, self._ordering._lease_s):
+                    await self._ordering._fail(grant, counts=False)
+                raise
+            finally:
+                renewer.stop()
+        return await super()._handle(grant, level)
+
+    def _settle(self, grant: Grant, outcome: Outcome) -> None:
+        if grant is self._own:
+            self._outcomes.append((grant.event, outcome))
+
+    async def _tell(self) -> None:
+        while self._outcomes:
+            event, outcome = self._outcomes[0]
+            if id_of(event) in self._exhausted:
+                await self._ordering._give_up_exhausted(event)
+                self._exhausted.discard(id_of(event))
+            self._outcomes.pop(0)
+            await self._report(event, outcome)
+
+    # -- beginning -------------------------------------------------------------------------------------------
+
+    async def _completed(self, grant: Grant, following: str, level: int) -> list[str]:
+        """Complete an event. If nothing is left to go on with, the next one of the stream is begun with it."""
+        offered = self._offer(grant.identity) if len(self._stack) <= 1 else []
+        if not offered:
+            return await super()._completed(grant, following, level)
+        ask = partial(self._ordering._complete, grant, self._queues, following, offered)
+
+        async def give_back(answer: Any) -> None:
+            await self._give_back(words(answer[0]), following, grant.identity, level)
+            await self._return(offered, answer[1])
+
+        self._asked_at = self._ordering._now()
+        completion, answers = await brought_to_its_end(ask, self._ordering._lease_s, give_back)
+        self._answers = offered, answers
+        return words(completion)
+
+    async def _begin(self) -> None:
+        """Begin the next event of the stream by itself."""
+        ordering = self._ordering
+        offered = self._offer("")
+        if not offered:
+            return
+        nothing = ("",) * 6
+        events = chain.from_iterable(offered)
+        ask = partial(ordering._call, "complete_and_begin", *rules_of(ordering.policy), *nothing, *events)
+
+        async def give_back(answer: Any) -> None:
+            await self._return(offered, answer[1])
+
+        self._asked_at = ordering._now()
+        _, answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
+        self._answers = offered, answers
+
+    def _offer(self, completed: str) -> list[Asked]:
+        """Return what the script is asked about the next events, as many as it is likely to take.
+
+        What this process still works on is `held`, and offered to nobody; the event that is being completed may come
+        again behind itself.
+        """
+        ordering, items, offered = self._ordering, self._source.items, list[Asked]()
+        active = ordering._state.active
+        self._source.top_up()
+        while items and not completed and id_of(items[0].event) in active:
+            self._outcomes.append((items.popleft().event, "held"))
+        for item in islice(items, self._width):
+            identity = id_of(item.event)
+            if identity in active and identity != completed:
+                break
+            if item.asked is None:
+                ordering._forget_claim_group(item.event)
+                item.asked = ordering._asked(item.event, ordering._token())
+            offered.append(item.asked)
+        return offered
+
+    def _read(self) -> Grant | None:
+        """Note what the script has decided about the first of those that were offered; return what it has granted."""
+        ordering, granted = self._ordering, None
+        (offered, answers), self._answers = self._answers, ((), ())
+        for one, reply in zip(offered, answers, strict=False):
+            event = self._source.items.popleft().event
+            answer, granted = ordering._answered(event, one, words(reply), self._asked_at)
+            word, *rest = answer.split()
+            if granted is not None:
+                granted.handed = True
+                self._stack += [(leader, token, 0) for leader, token in ordering._came_along(event)]
+            else:
+                if word == "exhausted":
+                    self._exhausted.add(one.identity)
+                    word = "dead"
+                word = word if word in ("seen", "dead", "held") else "parked"
+                self._outcomes.append((event, word))  # type: ignore[arg-type]
+                if answer.startswith("drain"):
+                    self._stack.append((one.leader, rest[0], 0))
+        self._taken += len(answers)
+        if granted is not None:
+            self._width, self._taken = min(MAX_OFFERED, self._taken), 0
+        elif offered and len(answers) == len(offered):
+            self._width = min(MAX_OFFERED, 2 * self._width)
+        return granted
+
+    async def _return(self, offered: Sequence[Asked], answers: Sequence[Any]) -> None:
+        """Give back what was begun for a stream that was stopped meanwhile; its queues are left by `run`."""
+        self._answers = offered, answers
+        if (granted := self._read()) is not None:
+            await self._ordering._fail(granted, counts=False)

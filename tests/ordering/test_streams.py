@@ -1,0 +1,238 @@
+"""A stream: one round trip an event, with the promises of one event at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordering import CausalOrdering, Policy
+from tests.ordering.conftest import Fleet, Recorder, event, number
+
+
+class Outcomes:
+    """Writes down what a stream reports."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, str]] = []
+
+    async def __call__(self, one: Any, outcome: str) -> None:
+        self.told.append((number(one), outcome))
+
+
+async def pushed(events: Iterable[Any]) -> AsyncIterator[Any]:
+    for one in events:
+        await asyncio.sleep(0)
+        yield one
+
+
+def count_calls(engine: CausalOrdering) -> list[str]:
+    calls: list[str] = []
+    ask = engine._ask
+
+    async def counted(name: str, *args: Any) -> Any:
+        calls.append(name)
+        return await ask(name, *args)
+
+    engine._ask = counted  # type: ignore[method-assign]
+    return calls
+
+
+def independent(count: int) -> list[Any]:
+    return [event(n) for n in range(1, count + 1)]
+
+
+def chains(count: int, *, backwards: bool = False) -> list[Any]:
+    made = []
+    for first in range(1, count + 1, 5):
+        links = [event(n, n - 1 if n > first else 0) for n in range(first, first + 5)]
+        made += reversed(links) if backwards else links
+    return made
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("reentrant", [False, True])
+async def test_events_are_handled_in_the_order_of_the_stream(fleet: Fleet, asynchronous: bool, reentrant: bool) -> None:
+    handler, outcomes = Recorder(fleet.engine(), reentrant=reentrant), Outcomes()
+    events = chains(20)
+    await handler.engine.handle_stream(handler, pushed(events) if asynchronous else events, outcomes)
+    assert handler.handled == [number(one) for one in events]
+    assert outcomes.told == [(number(one), "handled") for one in events]
+
+
+async def test_an_event_takes_one_round_trip(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    await handler.engine.handle_stream(handler, [event(1000)], Outcomes())
+    calls = count_calls(handler.engine)
+    await handler.engine.handle_stream(handler, independent(50), Outcomes())
+    assert len(calls) == 51
+    calls.clear()
+    await handler.engine.handle_stream(handler, [event(n, n - 1) for n in range(51, 101)], Outcomes())
+    assert len(calls) == 51
+    calls.clear()
+    reverse = [event(n, n - 1 if n % 5 else 0) for first in range(200, 300, 5) for n in range(first + 4, first - 1, -1)]
+    await handler.engine.handle_stream(handler, reverse, Outcomes())
+    assert len(calls) <= 110
+    assert len(handler.handled) == 201
+
+
+async def test_a_reversed_stream_is_handled_in_causal_order(fleet: Fleet) -> None:
+    handler, outcomes = Recorder(fleet.engine(), reentrant=False), Outcomes()
+    await handler.engine.handle_stream(handler, chains(50, backwards=True), outcomes)
+    assert handler.handled == list(range(1, 51))
+    assert dict(outcomes.told) == {n: "handled" if n % 5 == 1 else "parked" for n in range(1, 51)}
+
+
+async def test_every_kind_of_outcome_is_reported(fleet: Fleet) -> None:
+    handler, other = Recorder(fleet.engine()), fleet.engine()
+    handler.failing = {3: 1}
+    await other.record_event_as_processing(event(4))
+    outcomes = Outcomes()
+    events = [event(1), event(1), event(2, 99), event(3), event(4), event(5)]
+    await handler.engine.handle_stream(handler, events, outcomes)
+    assert outcomes.told == [
+        (1, "handled"), (1, "seen"), (2, "parked"), (3, "failed"), (4, "held"), (5, "handled"),
+    ]  # fmt: skip
+    assert handler.handled == [1, 5]
+
+
+async def test_elder_siblings_that_wait_go_before_the_next_of_the_stream(fleet: Fleet) -> None:
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    for n in (2, 3):
+        await handler.engine.handle_stream(handler, [event(n, 1)], outcomes)
+    await handler.engine.handle_stream(handler, [event(1), event(4, 1)], outcomes)
+    assert handler.handled == [1, 2, 3, 4]
+
+
+async def test_what_this_process_works_on_is_held_though_its_lease_has_lapsed(fleet: Fleet) -> None:
+    engine, outcomes = fleet.engine(), Outcomes()
+    async with engine.preceding_event_confirmed(Recorder(engine), event(1)):
+        await engine.redis.flushall()
+        await engine.handle_stream(Recorder(engine), [event(1), event(2)], outcomes)
+    assert outcomes.told == [(1, "held"), (2, "handled")]
+
+
+async def test_a_stopped_stream_gives_the_next_event_back(fleet: Fleet) -> None:
+    engine, other, reported = fleet.engine(), fleet.engine(), asyncio.Event()
+
+    async def stuck(one: Any, outcome: str) -> None:
+        reported.set()
+        await asyncio.Event().wait()
+
+    handler = Recorder(engine)
+    stream = asyncio.create_task(engine.handle_stream(handler, [event(1), event(2)], stuck))
+    await reported.wait()  # the second one is leased by now
+    assert await other.event_has_started_processing(event(2))
+    stream.cancel()
+    with suppress(asyncio.CancelledError):
+        await stream
+    assert handler.handled == [1]
+    assert await other.record_event_as_processing(event(2))
+
+
+async def test_an_event_that_is_leased_ahead_is_kept_alive_while_the_last_one_is_reported(fleet: Fleet) -> None:
+    policy = Policy(lease=timedelta(milliseconds=300))
+    engine, other, renewed = fleet.engine(policy), fleet.engine(policy), asyncio.Event()
+    call, renewals = engine._call, []
+
+    async def noted(name: str, *args: Any, **options: Any) -> Any:
+        reply = await call(name, *args, **options)
+        if name == "renew":
+            renewals.append(args)
+            if len(renewals) == 4:  # more than a lease
+                renewed.set()
+        return reply
+
+    async def slow(one: Any, outcome: str) -> None:
+        if number(one) == 1:
+            await renewed.wait()
+            assert not await other.record_event_as_processing(event(2))
+
+    engine._call = noted  # type: ignore[method-assign]
+    handler = Recorder(engine)
+    await engine.handle_stream(handler, [event(1), event(2)], slow)
+    assert handler.handled == [1, 2]
+
+
+async def test_no_handler_begins_whose_lease_was_lost_while_the_last_one_was_reported(fleet: Fleet) -> None:
+    engine, other, outcomes = fleet.engine(), fleet.engine(), Outcomes()
+
+    async def steal(one: Any, outcome: str) -> None:
+        await outcomes(one, outcome)
+        if number(one) == 1:
+            await engine.redis.delete(engine._key(f"processing:{event(2).id}"))
+            await other.record_event_as_processing(event(2))
+            current.proven_until = 0.0
+
+    begin, current = engine._answered, None
+
+    def answered(*args: Any) -> Any:
+        nonlocal current
+        answer = begin(*args)
+        current = answer[1]
+        return answer
+
+    engine._answered = answered  # type: ignore[method-assign]
+    handler = Recorder(engine)
+    await engine.handle_stream(handler, [event(1), event(2), event(3)], steal)
+    assert handler.handled == [1, 3]
+    assert outcomes.told == [(1, "handled"), (2, "lost"), (3, "handled")]
+
+
+async def test_no_more_is_read_ahead_than_was_asked_for(fleet: Fleet) -> None:
+    handler, read, most = Recorder(fleet.engine()), [], 0
+
+    async def source() -> AsyncIterator[Any]:
+        for one in independent(30):
+            read.append(one)
+            yield one
+
+    async def report(one: Any, outcome: str) -> None:
+        nonlocal most
+        await asyncio.sleep(0)
+        most = max(most, len(read) - len(handler.handled))
+
+    await handler.engine.handle_stream(handler, source(), report, read_ahead=4)
+    assert 4 <= most <= 6
+    with pytest.raises(ValueError, match="read_ahead must be at least 1, not 0"):
+        await handler.engine.handle_stream(handler, [], report, read_ahead=0)
+
+
+async def test_an_error_of_the_source_comes_after_the_events_before_it(fleet: Fleet) -> None:
+    async def source() -> AsyncIterator[Any]:
+        yield event(1)
+        yield event(2)
+        raise LookupError("the queue is gone")
+
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    with pytest.raises(LookupError, match="the queue is gone"):
+        await handler.engine.handle_stream(handler, source(), outcomes)
+    assert outcomes.told == [(1, "handled"), (2, "handled")]
+
+
+def fence_of(answer: list[Any]) -> Any:
+    """Return the fence of what was granted, None of what was parked, with or without a leader in flight."""
+    return answer[1] if answer[0] == b"granted" else None
+
+
+async def test_the_same_request_twice_gives_the_same_answer(fleet: Fleet) -> None:
+    engine, call = fleet.engine(), None
+    call = engine._call
+
+    async def twice(name: str, *args: Any, **options: Any) -> Any:
+        first = await call(name, *args, **options)
+        if name == "complete_and_begin":
+            again = await call(name, *args, **options)
+            assert [fence_of(answer) for answer in again[1]] == [fence_of(answer) for answer in first[1]]
+        return first
+
+    engine._call = twice  # type: ignore[method-assign]
+    handler = Recorder(engine)
+    await handler.engine.handle_stream(
+        handler, [*independent(5), *reversed([event(n, n - 1) for n in range(6, 12)])], Outcomes()
+    )
+    assert sorted(handler.handled) == list(range(1, 12))

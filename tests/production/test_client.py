@@ -1,0 +1,237 @@
+"""The client is the user's: what it does for its own commands, it does for those of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff, NoBackoff
+from redis.exceptions import ConnectionError, ReadOnlyError, TimeoutError  # noqa: A004
+
+from ordering import CausalOrdering, EventArrivedEarly, Policy
+from tests.production.servers import Recorder, Server, event, proxy, servers, until
+
+NO_RETRY = Retry(NoBackoff(), 0)
+LEASE = timedelta(milliseconds=600)
+
+
+def recorder(client: Any, scope: str = "test", lease: timedelta = LEASE) -> Recorder:
+    return Recorder(CausalOrdering(scope, redis=client, policy=Policy(lease=lease)))
+
+
+class Closing(redis.asyncio.ConnectionPool):
+    """Lets the server close a connection between the pool's last look at it and the request."""
+
+    closes = False
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        connection = await super().get_connection(*args, **options)
+        if self.closes:
+            async with redis.asyncio.Redis(port=self.connection_kwargs["port"], client_name="killer") as killer:
+                await killer.client_kill_filter(_type="normal", skipme=True)
+                assert len(await killer.client_list()) == 1
+        return connection
+
+
+async def test_a_connection_that_the_server_has_closed_is_an_error_of_the_client_or_is_made_anew(own: Server) -> None:
+    pool = Closing(host="127.0.0.1", port=own.port, retry=NO_RETRY)
+    client = redis.asyncio.Redis(connection_pool=pool)
+    handler = recorder(client)
+    await handler(event())
+    pool.closes = True
+    with pytest.raises(ConnectionError):
+        await client.set("a", "1")
+    with pytest.raises(ConnectionError):
+        await handler(event())
+    pool.closes = False
+    await handler(event())
+    assert len(handler.handled) == 2
+    await pool.aclose()
+
+
+@pytest.mark.parametrize("how", ["client", "url", "pool"])
+async def test_a_silent_server_is_an_error_after_the_timeout_of_the_client(own: Server, how: str) -> None:
+    options: dict[str, Any] = {"socket_timeout": 0.1, "retry": NO_RETRY}
+    if how == "client":
+        client = redis.asyncio.Redis(port=own.port, **options)
+    elif how == "url":
+        client = redis.asyncio.Redis.from_url(f"redis://127.0.0.1:{own.port}", **options)
+    else:
+        client = redis.asyncio.Redis.from_pool(redis.asyncio.ConnectionPool(port=own.port, **options))
+    handler = recorder(client)
+    await handler(event())
+    own.process.send_signal(signal.SIGSTOP)
+    results = await asyncio.gather(*(handler(event()) for _ in range(20)), return_exceptions=True)
+    assert [type(result) for result in results] == [TimeoutError] * 20
+    own.process.send_signal(signal.SIGCONT)
+    await handler(event())
+    await client.aclose()
+
+
+async def test_a_cancelled_call_ends_though_the_server_is_silent_and_the_client_waits_for_ever(
+    own: Server, connect: Any
+) -> None:
+    handler = recorder(connect(own.port, socket_timeout=None))
+    await handler(event())
+    own.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(asyncio.TimeoutError):
+        async with asyncio.timeout(0.1):
+            await handler(event())
+
+
+@pytest.mark.parametrize("way", ["one", "batch", "stream"])
+async def test_a_shutdown_ends_though_the_server_is_silent(own: Server, connect: Any, way: str) -> None:
+    ordering = CausalOrdering("test", redis=connect(own.port, socket_timeout=None), policy=Policy(lease=LEASE))
+    at_work = asyncio.Semaphore(0)
+
+    async def handler(one: Any, depth: int = 0) -> None:
+        at_work.release()
+        await asyncio.Event().wait()
+
+    async def alone(one: Any, depth: int = 0) -> None:
+        async with ordering.preceding_event_confirmed(alone, one, depth):
+            await handler(one)
+
+    async def report(one: Any, outcome: str) -> None: ...
+
+    events = [event() for _ in range(50)]
+    if way == "one":
+        tasks = [asyncio.create_task(alone(one)) for one in events]
+    elif way == "batch":
+        tasks = [asyncio.create_task(ordering.handle_batch(handler, events))]  # type: ignore[list-item]
+    else:
+        tasks = [asyncio.create_task(ordering.handle_stream(handler, events, report))]
+    for _ in tasks:
+        await at_work.acquire()
+    own.process.send_signal(signal.SIGSTOP)
+    for task in tasks:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+
+
+async def test_after_a_failover_behind_one_address_the_engine_recovers_as_the_client_does() -> None:
+    with servers(2, "--repl-diskless-sync-delay", "0") as (old, new):
+        new.ask("REPLICAOF", "127.0.0.1", old.port)
+        until(lambda: b"master_link_status:up" in new.ask("INFO", "replication"))
+        async with proxy(old) as address:
+            retry = {"retry": Retry(ConstantBackoff(0.05), 5), "retry_on_error": [ReadOnlyError, ConnectionError]}
+            client = redis.asyncio.Redis(port=address.port, **retry)
+            handler = recorder(client)
+            await asyncio.gather(*(handler(event()) for _ in range(20)))
+            new.ask("REPLICAOF", "NO", "ONE")
+            old.ask("REPLICAOF", "127.0.0.1", new.port)
+            address.target = new
+            await asyncio.gather(*(handler(event()) for _ in range(20)))
+            await client.set("a", "1")
+            assert len(handler.handled) == 40
+            await client.aclose()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_client_for_each_request_leaves_no_connection_in_use(shared: Server, closes: bool) -> None:
+    pool = redis.asyncio.ConnectionPool(port=shared.port, max_connections=2)
+    for _ in range(50):
+        client = redis.asyncio.Redis(connection_pool=pool)
+        await recorder(client)(event())
+        if closes:
+            await client.aclose()
+        del client
+    await pool.aclose()
+
+
+POOLS = {
+    "default": {},
+    "five": {"max_connections": 5},
+    "blocking": {"connection_pool": lambda port: redis.asyncio.BlockingConnectionPool(port=port, max_connections=3)},
+    "single": {"single_connection_client": True},
+    "one": {"max_connections": 1},
+}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+async def test_a_thousand_tasks_raise_nothing_and_open_few_connections(shared: Server, connect: Any, pool: str) -> None:
+    options: dict[str, Any] = dict(POOLS[pool])
+    if make := options.pop("connection_pool", None):
+        client = redis.asyncio.Redis.from_pool(make(shared.port))
+    else:
+        client = connect(shared.port, client_name=pool, **options)
+    handler = recorder(client, lease=timedelta(seconds=20))
+    leaders = [event() for _ in range(500)]
+    followers = [event(one.id) for one in leaders]
+    results = await asyncio.gather(*(handler(one) for one in [*followers, *leaders]), return_exceptions=True)
+    assert [result for result in results if result and not isinstance(result, EventArrivedEarly)] == []
+    assert len(set(handler.handled)) == len(handler.handled) == 1000
+    named = f"name={pool} ".encode()
+    assert shared.ask("CLIENT", "LIST").count(named) <= 4
+    await client.aclose()
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1251"])
+@pytest.mark.parametrize("decode", [True, False])
+async def test_clients_of_every_kind_understand_each_other(
+    shared: Server, connect: Any, protocol: int, encoding: str, decode: bool
+) -> None:
+    options = {"protocol": protocol, "encoding": encoding, "decode_responses": decode}
+    scope = f"größe-{protocol}-{encoding}-{decode}"
+    handler = recorder(connect(shared.port, **options), scope)
+    other = recorder(connect(shared.port), scope)
+    leader = event()
+    follower = event(leader.id, event="Ärger ✓")
+    with pytest.raises(EventArrivedEarly):
+        await handler(follower)
+    assert [one.event for one in await other.ordering.get_followers(leader)] == ["Ärger ✓"]
+    await other(leader)
+    assert other.handled == [leader.id, follower.id]
+    assert await handler.ordering.event_has_been_seen(follower)
+
+
+class Watched(redis.asyncio.Redis):
+    """Sees its commands, in a class of its own."""
+
+    seen: list[str]
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        self.seen.append(args[0])
+        return await super().execute_command(*args, **options)
+
+
+@pytest.mark.parametrize("where", ["subclass", "instance", "redis-py"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_who_replaces_execute_command_sees_every_command(
+    shared: Server, connect: Any, monkeypatch: pytest.MonkeyPatch, where: str, when: str
+) -> None:
+    seen: list[str] = []
+    client = connect(shared.port, kind=Watched if where == "subclass" else redis.asyncio.Redis)
+
+    def watch() -> None:
+        place = {"subclass": client, "instance": client, "redis-py": redis.asyncio.Redis}[where]
+        original = place.execute_command
+
+        async def watched(*args: Any, **options: Any) -> Any:
+            seen.append(next(word for word in args if isinstance(word, str)))
+            return await original(*args, **options)
+
+        if where == "subclass":
+            client.seen = seen
+        else:
+            monkeypatch.setattr(place, "execute_command", watched)
+
+    if where == "subclass" or when == "before":
+        watch()
+    handler = recorder(client)
+    if when == "after":
+        if where == "subclass":
+            await handler(event())
+            seen.clear()
+        else:
+            await handler(event())
+            watch()
+    await asyncio.gather(*(handler(event()) for _ in range(10)))
+    assert [name for name in seen if name in ("EVALSHA", "EVAL")].count("EVALSHA") >= 20

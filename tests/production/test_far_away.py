@@ -1,0 +1,85 @@
+"""A consumer that is far from Redis keeps what it holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from ordering import CausalOrdering, EventBeingProcessed, Policy
+from tests.production.servers import Recorder, Server, event, proxy
+
+
+async def test_a_large_batch_keeps_its_leases_while_its_first_handler_works(own: Server, connect: Any) -> None:
+    policy = Policy(lease=timedelta(seconds=1))
+    async with proxy(own, delay=0.01) as far:
+        batch = CausalOrdering("test", redis=connect(far.port), policy=policy)
+        other = Recorder(CausalOrdering("test", redis=connect(own.port), policy=policy))
+        call, renewed = batch._call, asyncio.Semaphore(0)
+
+        async def noted(name: str, *args: Any, **options: Any) -> Any:
+            reply = await call(name, *args, **options)
+            if name == "renew_many":
+                renewed.release()
+            return reply
+
+        batch._call = noted  # type: ignore[method-assign]
+        events, handled = [event() for _ in range(2500)], Counter[UUID]()
+        refused = 0
+
+        async def work(one: Any, depth: int = 0) -> None:
+            nonlocal refused
+            handled[one.id] += 1
+            if one is events[0]:
+                for _ in range(4 * 3):  # slices; each lease is prolonged four times, so for longer than it lasts
+                    await renewed.acquire()
+                for late in events[-20:]:
+                    try:
+                        await other(late)
+                    except EventBeingProcessed:
+                        refused += 1
+
+        outcomes = await batch.handle_batch(work, events)
+    assert Counter(outcomes) == {"handled": 2500}
+    assert (refused, other.handled) == (20, [])
+    assert set(handled.values()) == {1}
+
+
+async def test_a_batch_begins_no_handler_whose_lease_was_lost(own: Server, connect: Any) -> None:
+    policy = Policy(lease=timedelta(milliseconds=300))
+    batch = CausalOrdering("test", redis=connect(own.port), policy=policy)
+    events, handled = [event() for _ in range(3)], []
+
+    renew, renewed = batch._renew, asyncio.Event()
+
+    async def noted(*args: Any) -> None:
+        await renew(*args)
+        renewed.set()
+
+    async def work(one: Any, depth: int = 0) -> None:
+        handled.append(one.id)
+        if one is events[0]:
+            await batch.redis.delete(f"{{test}}:processing:{events[1].id}")
+            renewed.clear()
+            await renewed.wait()
+
+    batch._renew = noted  # type: ignore[method-assign]
+    assert await batch.handle_batch(work, events) == ["handled", "lost", "handled"]
+    assert handled == [events[0].id, events[2].id]
+
+
+async def test_a_process_grants_itself_nothing_that_it_still_works_on(own: Server, connect: Any) -> None:
+    ordering = CausalOrdering("test", redis=connect(own.port))
+    one, outcomes = event(), []
+
+    async def again(same: Any, depth: int = 0) -> None:
+        await ordering.redis.flushall()
+        outcomes.extend(await ordering.handle_batch(never, [same]))
+
+    async def never(same: Any, depth: int = 0) -> None:
+        raise AssertionError
+
+    assert await ordering.handle_batch(again, [one]) == ["handled"]
+    assert outcomes == ["held"]

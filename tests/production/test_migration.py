@@ -1,0 +1,101 @@
+"""A cluster moves the slot of a scope while consumers are at work."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from ordering import (
+    CausalOrdering,
+    EventAlreadySeen,
+    EventArrivedEarly,
+    EventBeingProcessed,
+    PartitionedOrdering,
+    Policy,
+)
+from tests.production.servers import Cluster, event
+
+POLICY = Policy(lease=timedelta(seconds=5))
+
+
+def chains(count: int) -> list[Any]:
+    """Return chains of three, each backwards."""
+    made = []
+    for _ in range(count):
+        resource = {"prefect.resource.id": str(event().id)}
+        first = event(resource=resource)
+        second = event(first.id, resource=resource)
+        made += [event(second.id, resource=resource), second, first]
+    return made
+
+
+async def consume(ordering: Any, events: list[Any], handled: list[Any]) -> None:
+    async def handler(one: Any, depth: int = 0) -> None:
+        async with ordering.preceding_event_confirmed(handler, one, depth):
+            handled.append(one.id)
+
+    for one in events:
+        try:
+            await handler(one)
+        except (EventArrivedEarly, EventAlreadySeen, EventBeingProcessed):
+            continue
+
+
+async def test_a_completion_that_a_moving_slot_refuses_is_asked_again(masters: Cluster, connect: Any) -> None:
+    ordering = CausalOrdering("half", redis=connect(masters.masters[0].port, kind=redis.asyncio.RedisCluster))
+    slot, moving, handled = masters.slot_of("{half}:waitlist"), [], []
+
+    async def handler(one: Any, depth: int = 0) -> None:
+        async with ordering.preceding_event_confirmed(handler, one, depth):
+            handled.append(one.id)
+            if one is leader:
+                moving.append(masters.begin_migration(slot))
+                asyncio.get_running_loop().call_later(0.5, masters.end_migration, slot, *moving[0])
+
+    leader = event()
+    follower = event(leader.id)
+    with pytest.raises(EventArrivedEarly):
+        await handler(follower)
+    await handler(leader)
+    assert handled == [leader.id, follower.id]
+
+
+@pytest.mark.parametrize("way", ["plain", "partitioned"])
+async def test_three_migrations_under_load_double_nothing_and_leave_nothing(
+    masters: Cluster, connect: Any, way: str
+) -> None:
+    client = connect(masters.masters[0].port, kind=redis.asyncio.RedisCluster)
+    if way == "plain":
+        ordering: Any = CausalOrdering(way, redis=client, policy=POLICY)
+        slot = masters.slot_of("{plain}:waitlist")
+    else:
+        ordering = PartitionedOrdering(way, partitions=4, redis=client, policy=POLICY)
+        slot = masters.slot_of("{partitioned:0}:waitlist")
+    handled: list[Any] = []
+    events: list[Any] = []
+    stop = asyncio.Event()
+
+    async def load() -> None:
+        while not stop.is_set():
+            more = chains(5)
+            events.extend(more)
+            await consume(ordering, more, handled)
+
+    tasks = [asyncio.create_task(load()) for _ in range(5)]
+    for _ in range(3):
+        source, target = await asyncio.to_thread(masters.begin_migration, slot)
+        await asyncio.sleep(0.3)  # requests meet the slot half-way
+        await asyncio.to_thread(masters.end_migration, slot, source, target)
+        await asyncio.sleep(0.1)
+    stop.set()
+    await asyncio.gather(*tasks)
+    assert len(handled) == len(set(handled))
+    assert set(handled) == {one.id for one in events}
+    place = {identity: i for i, identity in enumerate(handled)}
+    assert all(place[one.follows] < place[one.id] for one in events if one.follows)
+    keys = [key async for key in client.scan_iter(match=f"{{{way}*}}:waitlist")]
+    assert keys == []
