@@ -10,7 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from simulation.kernel.event_loop import SECOND, Deadlock, Process, SimulatedLoop, VirtualTime, current_process
+from simulation.kernel.environment import SECOND, VirtualTime
+from simulation.kernel.event_loop import Deadlock, SimulatedLoop
+from simulation.kernel.process import Process, current_process
 
 
 def test_task_groups_and_queues_work() -> None:
