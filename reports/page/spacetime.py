@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.page.marks import Mark, Marks
-from reports.text.violation_story import HistoryGenerator
+from reports.text.violation_story import Storyteller
 
 if TYPE_CHECKING:
     from simulation.history.history import History
@@ -152,7 +152,7 @@ def _foci(
     for place, mark in enumerate(marks):
         for index in mark.entries:
             shown.setdefault(index, []).append(place)
-    teller = HistoryGenerator(history)
+    teller = Storyteller(history)
     return tuple(
         Focus(
             violation,

@@ -64,7 +64,7 @@ class Invariant:
     """A rule that every history must keep.
 
     `summary` says when it holds and `excuses` when a breach is excused, as prose; `subjects` counts what the rule is
-    about in a chronicle, and `check` yields what broke it.
+    about in an index, and `check` yields what broke it.
     """
 
     name: str

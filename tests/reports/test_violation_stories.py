@@ -1,10 +1,13 @@
 import pytest
-from toy_history import MS, S, toy_run
+from markupsafe import escape
+from toy_history import MS, S, ToyRun, judgement, toy_run
 
 from reports.page.marks import MOST_ROWS, free_row, natural
+from reports.page.page import page
 from reports.page.spacetime import layout, plain
+from reports.text.narrative import narrate, numbered, story_text
 from reports.text.sentences import WORDS, moment, sentence
-from reports.text.violation_story import HistoryGenerator
+from reports.text.violation_story import Storyteller
 from simulation.history.entries import KINDS, Entry, Header
 from simulation.history.history import History
 from simulation.invariants import Violation
@@ -47,7 +50,7 @@ def test_every_kind_of_entry_has_a_sentence():
 
 
 def test_a_story_tells_the_witness_and_its_events(history):
-    story = HistoryGenerator(history).story(violation(6, 10))
+    story = Storyteller(history).story(violation(6, 10))
     words = [line.words for line in story.lines]
     assert [line.witness for line in story.lines].count(True) == 2
     assert "b was published; it follows a" in words
@@ -60,23 +63,23 @@ def test_a_long_story_keeps_its_witness_and_says_what_it_leaves_out():
     h = History(Header())
     for n in range(500):
         h.append(n, "delivered", "b", "c1", attempt=n + 1)
-    story = HistoryGenerator(h).story(violation(2, 400), longest=20)
+    story = Storyteller(h).story(violation(2, 400), longest=20)
     assert len(story.lines) == 20
     assert story.omitted == 480
     assert [line.at for line in story.lines if line.witness] == [2, 400]
 
 
 def test_what_befell_the_events_is_told_before_what_went_over_the_wire(history):
-    story = HistoryGenerator(history).story(violation(6, 11), longest=4)
+    story = Storyteller(history).story(violation(6, 11), longest=4)
     assert story.omitted > 0
     assert not [line for line in story.lines if "Redis" in line.words]
     assert story.lines[0].words == "b was published; it follows a"
 
 
 def test_a_story_survives_a_witness_that_is_not_there(history):
-    assert HistoryGenerator(history).story(violation(999)).lines
-    assert HistoryGenerator(History(Header())).story(violation(3)).lines == ()
-    assert HistoryGenerator(History(Header())).stretch(violation(3)) == (5 * S, 5 * S)
+    assert Storyteller(history).story(violation(999)).lines
+    assert Storyteller(History(Header())).story(violation(3)).lines == ()
+    assert Storyteller(History(Header())).stretch(violation(3)) == (5 * S, 5 * S)
 
 
 def test_moments_are_exact_to_the_microsecond():
@@ -192,3 +195,25 @@ def test_the_plain_form_reads_back(history):
     for mark, row in zip(diagram.marks, record["marks"], strict=True):
         assert (record["kinds"][row[0]], row[1], row[1] + row[2]) == (mark.kind, mark.at, mark.until)
         assert record["words"][row[7]] == mark.words
+
+
+def test_a_narrative_that_is_too_long_keeps_its_proof_and_what_stands_beside_it():
+    h = History(Header())
+    for n in range(500):
+        h.append(n, "delivered", "b", "c1", attempt=n + 1)
+    told = narrate(h, violation(2, 400), longest=20)
+    assert len(told.lines) == 20
+    assert told.unlisted == 401 - 20
+    assert [line.number for line in told.lines if line.witness] == [3, 401]
+    gaps = [text for text, _ in numbered(told) if text.startswith("      …")]
+    assert len(gaps) == 1
+
+
+def test_page_command_line_and_notebook_tell_one_story(history):
+    broken = violation(6, 10)
+    told = narrate(history, broken)
+    text = page(ToyRun(history, judgement([broken])))
+    for line in told.lines:
+        assert str(escape(line.words)) in text
+        assert line.words in story_text(history, [broken])
+    assert "Redis: " not in "".join(line.words for line in told.lines)

@@ -8,7 +8,7 @@ published first, and handled once, to good effect, by a consumer that lived thro
 
 After either it may be delivered again, refused as seen and acknowledged; and that the broker duplicates it may be said
 at any time but amid a delivery or a handling. Any other line about an event, any line about none, and all lines of a
-family of which one member left its course, are told to the chronicle. What is left out is plain; `plain.py` says why.
+family of which one member left its course, are indexed. What is left out is trivial; `trivial.py` says why.
 
 Whatever the sieve is unsure of is told: that costs time and changes no judgement. If it does not understand a line, it
 gives up, everything is told, and the reader of the history says what is wrong with the line.
@@ -274,7 +274,7 @@ class Prefilter:
         _, kind, event, consumer, details = Entry.from_record(record)
         if event:
             if event not in self._roll.numbers and kind not in _BEGINNINGS:
-                self.nameless.add(event)  # to the chronicle it is no event yet
+                self.nameless.add(event)  # for the index it is no event yet
             self._leave(event)
         if consumer:
             number = self._crew.setdefault(consumer, len(self._gone))
