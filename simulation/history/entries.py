@@ -51,6 +51,29 @@ KINDS: Mapping[str, str] = {
 """Every kind of entry, and what it says. A reader ignores details it does not know, but not kinds."""
 
 
+MISSING: Mapping[str, str] = {
+    "`follows` of `published`": "the event has no leader",
+    "`occurred` of `published`": "it occurred when it was published",
+    "`id` of `published`": "its id is its name",
+    "`fingerprint`": "what the event says is not compared",
+    "`attempt` of `delivered`": "one more than there were deliveries of the event before",
+    "`delivery` of an answer": "the latest delivery of the event to this consumer that was not answered",
+    "`handling`": "the handling of this event by this consumer that has no number either",
+    "`via` of `started`": "`delivered`",
+    "`outcome` of `ended`": "with a `write`, that says whether it took effect; without, how it ended is not told: it is"
+    " neither an effect nor a failure, the event is neither handled nor lost, and what depends on it is `unknown`",
+    "`write` of `ended`": "the outcome says whether it took effect",
+    "`keys` of `store-lost`": "anything may be lost",
+    "`fault` of `store-lost`": "the fault before it",
+    "`ended` after `started`": "the handling lasts to the end of the history; if its consumer crashes or stops first, it"
+    " ends then, and its outcome is `unknown`",
+    "an answer after `delivered`": "the delivery is open to the end of the history; if its consumer crashes or stops"
+    " first, it ends then",
+    "`joined` of a consumer": "the consumer is there from the start",
+    "`phase`": "the history tells all there is: it is taken for a run that has healed and gone quiet",
+}
+"""What a history means that leaves something out. The judge, the reports and the summary all read it so."""
+
 _SAME = {kind: kind for kind in KINDS}
 """Each kind, so that the entries of a long history share the word."""
 

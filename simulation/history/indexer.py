@@ -209,6 +209,7 @@ class IndexBuilder:
 
     def _parked(self, index: int, entry: Entry, story: EventStory | None) -> None:
         story = story or self._meet(entry.event)
+        story.add_parking(index)
         if story.parked == NEVER:
             story.parked, story.parked_at = index, entry.at
         if delivery := self._delivery_of(entry):

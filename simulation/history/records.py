@@ -17,6 +17,8 @@ from typing import TypeVar
 from simulation.history.intervals import Span
 
 NEVER = -1
+_LAST = 1 << 62
+"""An index behind every entry."""
 
 _T = TypeVar("_T")
 _SIXTY_FOUR_BITS = range(-(1 << 63), 1 << 63)
@@ -121,6 +123,7 @@ class EventStory:
     _seen: list[int] | None = None
     _held: list[int] | None = None
     _followers: list[str] | None = None
+    _parkings: list[int] | None = None
     _deliveries: list[Delivery] | None = None
     _handlings: list[Handling] | None = None
     _effects: Sequence[Handling] = ()
@@ -179,6 +182,10 @@ class EventStory:
     def add_held(self, index: int) -> None:
         """Take note of a refusal because somebody held the event."""
         self._held = _with(self._held, index)
+
+    def add_parking(self, index: int) -> None:
+        """Take note that the event was parked, maybe once more."""
+        self._parkings = _with(self._parkings, index)
 
     def add_follower(self, name: str) -> None:
         """Take note of an event that follows this one."""
@@ -266,6 +273,16 @@ class EventStory:
         """
         came = self.parked != NEVER or self.deliveries or self.handlings
         return bool(came) and self.dead == NEVER and not self.untold and not self.effects
+
+    @property
+    def waits(self) -> Sequence[tuple[int, int]]:
+        """The spans in which it was parked, as indices: to its next handling or dead letter, or to the last entry."""
+        ends = sorted([*(handling.start for handling in self.handlings), *((self.dead,) if self.dead != NEVER else ())])
+        spans: list[tuple[int, int]] = []
+        for begin in self._parkings or ():
+            if not spans or begin > spans[-1][1]:
+                spans.append((begin, next((end for end in ends if end > begin), _LAST)))
+        return spans
 
     @property
     def first_start(self) -> Handling | None:
