@@ -19,7 +19,7 @@ from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
 
 SHIPPED = Path("scenarios")
-BESIDE = Path(__file__).parents[1] / "engines" / "mutants" / "scenarios"
+BESIDE = Path(__file__).parents[2] / "engines" / "mutants" / "scenarios"
 _SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT).*\bscript", re.IGNORECASE)
 
 
