@@ -50,14 +50,6 @@ MUTANTS = (
         " old place. (rescue-the-middle plants the same in a caller that does not ask begin, and is convicted.)",
     ),
     Mutant(
-        name="give-up-early",
-        planted="a released event is given up at its first failure",
-        scenario="failing-follower.toml",
-        edits=(Edit("fail", "if attempts < max_attempts then", "if false then"),),
-        equivalent="how often to try is the policy's; each event that is given up is a dead letter that the engine"
-        " tells of, and a dead letter is an end that every invariant accepts.",
-    ),
-    Mutant(
         name="renew-forgets-claim",
         planted="renew prolongs the lease, and not the claim of a released event",
         scenario="long-release.toml",

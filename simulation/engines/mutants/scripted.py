@@ -135,6 +135,20 @@ BEGIN = (
         ),
     ),
     Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(Edit("fail", "if attempts < max_attempts then", "if false then"),),
+    ),
+    Mutant(
+        name="long-lease",
+        planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
+        scenario="crash-while-draining.toml",
+        convicted_by=("recovery",),
+        edits=(Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence, "PX", 100 * lease)'),),
+    ),
+    Mutant(
         name="constant-fence",
         planted="fencing tokens do not grow: every holder gets the first one",
         scenario="paused-holder.toml",
