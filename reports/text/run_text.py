@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from reports.text.narrative import Naming, narrate
-from reports.text.sentences import moment
+from reports.text.narrative import Naming, narrate, numbered
 from simulation.history.history import History
 from simulation.invariants import Judgement, Violation
 from simulation.scenario.model import Scenario
@@ -49,10 +48,6 @@ class Steps(Protocol):
         ...
 
 
-LONGEST = 120
-"""How many steps of a story are told."""
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of text, and whether the violation rests on it."""
@@ -92,10 +87,5 @@ def choices(run: Run) -> list[str]:
 
 def story(run: Run, violation: Violation) -> Iterator[Line]:
     """Yield the story of a violation as numbered lines. The run must have been traced to tell its commands."""
-    narrative = narrate(run.history, violation)
-    for number, told in enumerate(narrative.lines[:LONGEST], start=1):
-        yield Line(f"{number:>4}  {moment(told.at):>12}  {told.who:<4} {told.words}", told.witness)
-    if len(narrative.lines) > LONGEST:
-        yield Line(f"      … and {len(narrative.lines) - LONGEST:,} more steps; the history has them")
-    if narrative.omitted:
-        yield Line(f"      {narrative.omitted:,} commands about nothing of this were left out")
+    for text, witness in numbered(narrate(run.history, violation)):
+        yield Line(text, witness)

@@ -43,8 +43,8 @@ MUTANTS = (
         scenario="ladder/n14-lost-by-event.toml",
         seeds=2,
         edits=(
-            Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),
-            Edit("sweep", "elseif is_expected(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_coming(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_expected(leader, rules.redelivery) then", "elseif false then"),
         ),
         equivalent="begin asks once more: a leader that is parked is expected, so the event is parked again, at its"
         " old place. (rescue-the-middle plants the same in a caller that does not ask begin, and is convicted.)",

@@ -138,17 +138,8 @@ def model(luck: Random) -> History:
 def stretched(history: History, luck: Random) -> History:
     """Return a history under other terms, with pauses in which nothing happens."""
     terms = drawn_terms(luck)
-    lengths = [
-        0,
-        0,
-        0,
-        0,
-        terms.lease // 2,
-        terms.lease + 1,
-        terms.release_bound + 1,
-        terms.lookback,
-        terms.stuck_bound,
-    ]
+    bounds = [terms.lease // 2, terms.lease + 1, terms.release_bound + 1, terms.lookback, terms.stuck_bound]
+    lengths = [0, 0, 0, 0, *bounds]
     entries, later = [], 0
     for entry in history:
         if luck.random() < 0.1:
@@ -227,9 +218,8 @@ def later(entries: list[Entry], place: int, luck: Random) -> str:
 
 def otherwise(entries: list[Entry], place: int, luck: Random) -> str:
     """Let a handling end otherwise, or change what another entry says."""
-    ends = [
-        i for i, e in enumerate(entries) if e.kind in ("ended", "refused", "started", "acknowledged", "dead-lettered")
-    ]
+    kinds = ("ended", "refused", "started", "acknowledged", "dead-lettered")
+    ends = [i for i, e in enumerate(entries) if e.kind in kinds]
     place = luck.choice(ends) if ends else place
     entry = entries[place]
     details = dict(entry.details)
@@ -279,9 +269,8 @@ def inserted(entries: list[Entry], place: int, luck: Random) -> str:
     at = entries[place].at
     names = sorted({e.consumer for e in entries if e.consumer}) or ["c1"]
     events = sorted({e.event for e in entries if e.event}) or ["a"]
-    kind = luck.choice(
-        ["crashed", "paused", "resumed", "unreachable", "store-lost", "dead-lettered", "swept", "joined"]
-    )
+    lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
+    kind = luck.choice([*lives, "store-lost", "dead-lettered", "swept"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from itertools import pairwise
 
 from simulation.history.history import History
 from tests.simulation.second_judge.reading import Offer, Reading, Span, Work, common, uncovered, union
@@ -566,8 +567,8 @@ def clean_store(told: Reading) -> Iterator[str]:
         return
     for _, census in told.of("census"):
         keys = census.details.get("keys") or {}
-        for name, key in keys.items() if isinstance(keys, dict) else ():
-            key = key if isinstance(key, dict) else {}
+        for name, said in keys.items() if isinstance(keys, dict) else ():
+            key = said if isinstance(said, dict) else {}
             ttl = key.get("ttl")
             longest = max(told.terms.longest_ttl, told.terms.lookback, told.terms.retention) * 11 // 10 // SECOND
             flawed = ttl in (None, -1) or key.get("role") in ("lock", "claim")
@@ -597,8 +598,7 @@ def stood_still(told: Reading, event: str, begin: int, end: int | None, consumer
     signs = [i for i, e in enumerate(told.entries) if e.consumer == consumer and e.event in family]
     steps = [begin, *(i for i in signs if begin < i <= stop), stop]
     silent = told.silences(consumer)
-    pairs = zip(steps, steps[1:], strict=False)
-    return any(uncovered(told.at(a), told.at(b), silent) > told.terms.stuck_bound for a, b in pairs)
+    return any(uncovered(told.at(a), told.at(b), silent) > told.terms.stuck_bound for a, b in pairwise(steps))
 
 
 def poison(told: Reading, event: str) -> bool:
@@ -617,7 +617,7 @@ def swept_too_late(told: Reading, consumer: str) -> bool:
     still = [*told.silences(consumer), *told.down(consumer), *found_work(told, consumer)]
     times = [*(at for at, _ in sweeps), told.end_at]
     bound = told.terms.sweep_interval + told.terms.stuck_bound
-    return any(uncovered(a, b, still) > bound for a, b in zip(times, times[1:], strict=False))
+    return any(uncovered(a, b, still) > bound for a, b in pairwise(times))
 
 
 def payload_intact(told: Reading) -> Iterator[str]:

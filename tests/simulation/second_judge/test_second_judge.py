@@ -69,9 +69,9 @@ def test_a_difference_is_reduced_to_what_it_takes(monkeypatch: pytest.MonkeyPatc
     small = reduced(history)
     assert difference(small).only_first == {"causal-order"}
     assert len(small) < len(history)
-    assert all(
-        not difference(History(small.header, [*list(small)[:i], *list(small)[i + 1 :]])) for i in range(len(small))
-    )
+    for i in range(len(small)):
+        fewer = [entry for j, entry in enumerate(small) if j != i]
+        assert not difference(History(small.header, fewer))
 
 
 def test_the_rules_have_the_names_of_the_invariants() -> None:
