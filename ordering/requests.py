@@ -228,13 +228,15 @@ class Requests:
         token = queues.pop(leader, "")
         return ((leader, token),) if token else ()
 
-    def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
+    def _working(
+        self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None
+    ) -> AbstractAsyncContextManager[None]:
 
         async def give_back(error: BaseException) -> None:
             async with bounded(error, self._lease_s):
                 await self._fail(grant, counts=isinstance(error, Exception))
 
-        return Work(grant, self._renewer((grant,), queues), give_back)
+        return Work(grant, renewer or self._renewer((grant,), queues), give_back)
 
     def _renewer(self, grants: Collection[Grant], queues: Sequence[tuple[str, str]] = ()) -> LeaseRenewer:
         async def renew(held: Sequence[Grant]) -> None:

@@ -25,7 +25,7 @@ from ordering.drain import Drain
 from ordering.leases import Grant
 from ordering.requests import Asked, Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import bounded, brought_to_its_end
+from ordering.shielding import brought_to_its_end
 from ordering.terms import id_of, rules_of
 
 READ_AHEAD = 64
@@ -167,19 +167,8 @@ class _Stream(Drain):
                 return None, 0
             await self._begin()
 
-    async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
-        """Handle an event, after the outcomes of those before it were reported."""
-        if self._outcomes:
-            renewer = self._ordering._renewer((grant,), self._queues)
-            try:
-                await self._tell()
-            except BaseException as error:
-                async with bounded(error, self._ordering._lease_s):
-                    await self._ordering._fail(grant, counts=False)
-                raise
-            finally:
-                renewer.stop()
-        return await super()._handle(grant, level)
+    async def _prepare(self) -> None:
+        await self._tell()
 
     def _settle(self, grant: Grant, outcome: Outcome) -> None:
         if grant is self._own:

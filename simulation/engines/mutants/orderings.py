@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from ordering import CausalOrdering
-from ordering.leases import Grant
+from ordering.leases import Grant, LeaseRenewer
 from ordering.requests import Queues
 from ordering.scripts import text, words
 from ordering.terms import id_of, leader_of, milliseconds
@@ -78,9 +78,9 @@ class ForgivesHandlers(CausalOrdering):
     """Completes an event whose handler has failed."""
 
     @asynccontextmanager
-    async def _working(self, grant: Grant, queues: tuple[tuple[str, str], ...]) -> AsyncIterator[None]:
+    async def _working(self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None) -> AsyncIterator[None]:
         with suppress(Exception):
-            async with super()._working(grant, queues):
+            async with super()._working(grant, queues, renewer):
                 yield
 
 
