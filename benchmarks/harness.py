@@ -20,7 +20,8 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Uniform
 from simulation.stores.redis_server import ServerStore
 from simulation.stores.resp import command
-from simulation.world.network import Network, Wire
+from simulation.world.connection import Wire
+from simulation.world.network import Network
 
 PING = command("PING")
 

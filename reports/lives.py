@@ -89,8 +89,9 @@ class Life:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the history ends with neither an effect nor a dead letter for the event."""
-        return self.dead_lettered is None and not any(h.is_effect for h in self.handlings)
+        """Whether an engine had the event, and the history ends with neither an effect nor a dead letter for it."""
+        came = self.deliveries or self.handlings or self.parked is not None
+        return bool(came) and self.dead_lettered is None and not any(h.is_effect for h in self.handlings)
 
 
 class Lives:

@@ -32,4 +32,4 @@ class RunLike(Protocol):
 
     @property
     def commands(self) -> int | None:
-        """How many commands reached Redis; `None` if nobody counted."""
+        """How many commands consumers sent, without idle sweeps; `None` if it was not counted."""

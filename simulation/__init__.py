@@ -59,4 +59,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    from causim.own_packages import what_hides
+
+    if sentence := what_hides():
+        raise ImportError(f"causim: {sentence}")
     return getattr(importlib.import_module(_HOMES[name]), name)

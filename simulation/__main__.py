@@ -1,5 +1,6 @@
 """`python -m simulation` is `causim`."""
 
-from simulation.cli import entry
+from causim.command_line import entry
 
-entry()
+if __name__ == "__main__":
+    entry()

@@ -1,21 +1,27 @@
-"""The pytest plugin: scenario files as tests, and fixtures to run worlds from tests.
+"""Scenario files as tests. The plugin itself, with its options and fixtures, is `causim.pytest_plugin`.
 
-    pytest scenarios/ --causim-seeds 50 --causim-engine native
-
-A file is a scenario if it has a `name` and a `[workload]`. It passes if every seed holds, or if the file's `[expect]`
-says of this engine that an invariant is violated and a seed violates it. A failure tells the story of the violation and
-ends with the command that replays it.
+A scenario passes if every seed holds, or if the file's `[expect]` says of this engine that an invariant is violated and
+a seed violates it. A failure tells the story of the violation and ends with the command that replays it.
 """
 
 from __future__ import annotations
 
 import shlex
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+
+# An installation from before `causim.pytest_plugin` names this module as its plugin.
+from causim.pytest_plugin import (
+    causim_store,
+    causim_world,
+    laboratory,
+    pytest_addoption,
+    pytest_collect_file,
+    pytest_unconfigure,
+)
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -23,47 +29,18 @@ if TYPE_CHECKING:
     from simulation.search.summary import Tally
     from simulation.world.world import Laboratory, Run
 
-_LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
-    group = parser.getgroup("causim", "causal ordering on Redis, simulated")
-    group.addoption("--causim-seeds", type=int, default=1, metavar="N", help="seeds to run each scenario file with")
-    group.addoption("--causim-engine", metavar="E", help="the engine under test (default: the scenario's)")
-    group.addoption("--causim-store", default="auto", metavar="S", help="server, embedded or redis://… (default: auto)")
-
-
-def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a scenario file."""
-    if file_path.suffix == ".toml" and _is_scenario(file_path, parent.config.args):
-        collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
-        return collector
-    return None
-
-
-def _is_scenario(path: Path, named: Iterable[str]) -> bool:
-    try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return path.name in {Path(name).name for name in named}  # who names it wants to hear what is wrong with it
-    return "workload" in record and "name" in record
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the Redis server, if one was started."""
-    laboratory = config.stash.get(_LABORATORY, None)
-    if laboratory is not None:
-        laboratory.store.close()
-        del config.stash[_LABORATORY]
-
-
-def _laboratory(config: pytest.Config) -> Laboratory:
-    from simulation.world.world import Laboratory
-
-    if _LABORATORY not in config.stash:
-        config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
-    return config.stash[_LABORATORY]
+__all__ = [
+    "Failed",
+    "ScenarioFile",
+    "ScenarioItem",
+    "WorldRunner",
+    "causim_store",
+    "causim_world",
+    "pytest_addoption",
+    "pytest_collect_file",
+    "pytest_unconfigure",
+    "world_runner",
+]
 
 
 class ScenarioFile(pytest.File):
@@ -108,10 +85,10 @@ class ScenarioItem(pytest.Item):
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
         from simulation.search.summary import Tally
 
-        tally, laboratory = Tally(), _laboratory(self.config)
+        tally, store = Tally(), laboratory(self.config)
         expected = self._scenario.expect.get(self._engine, "holds")
         wanted = {expected} if isinstance(expected, str) else set(expected)
-        for summary in self._summaries(laboratory):
+        for summary in self._summaries(store):
             tally.add(summary)
             if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
                 break
@@ -119,7 +96,7 @@ class ScenarioItem(pytest.Item):
         if verdict in wanted or wanted & set(tally.violations):
             return
         if verdict == "violated":
-            raise Failed(self._story(tally, laboratory))
+            raise Failed(self._story(tally, store))
         missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.exercise)]
         raise Failed(
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
@@ -172,24 +149,15 @@ class WorldRunner(Protocol):
         ...
 
 
-@pytest.fixture(scope="session")
-def causim_store(request: pytest.FixtureRequest) -> Laboratory:
-    """The store of the session: a private redis-server in virtual time where one can run."""
-    return _laboratory(request.config)
-
-
-@pytest.fixture
-def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
-    """A function that runs a scenario on the store of the session and returns the judged run."""
+def world_runner(store: Laboratory, chosen: str | None) -> WorldRunner:
+    """Return a function that runs scenarios on a store, with the engine that was chosen for all of them, if any."""
     from simulation.scenario.model import load, loads
-
-    chosen = request.config.getoption("--causim-engine")
 
     def run(scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
         if isinstance(scenario, str):
             scenario = loads(scenario)
         elif isinstance(scenario, Path):
             scenario = load(scenario)
-        return causim_store.run(scenario, seed, engine or chosen)
+        return store.run(scenario, seed, engine or chosen)
 
     return run

@@ -59,6 +59,9 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
             "time": f"{outcome.seconds:.3f}",
         },
     )
+    if outcome.covered:
+        properties = ET.SubElement(case, "properties")
+        ET.SubElement(properties, "property", {"name": "coverage", "value": _text(outcome.covered)})
     if outcome.verdict == "holds":
         return
     tag, kind = ("failure", outcome.invariant) if outcome.verdict == "violated" else ("error", outcome.verdict)

@@ -26,7 +26,8 @@ def summary(outcomes: Iterable[Outcome]) -> str:
     """Return the outcomes as Markdown: a headline, a table, and why each that does not hold does not."""
     ordered = sorted(outcomes, key=lambda outcome: _ORDER.get(outcome.verdict, 1))
     wrong = [outcome for outcome in ordered if outcome.verdict != "holds"]
-    parts = [f"## {_headline(ordered)}", _table(ordered), *(_why(outcome) for outcome in wrong[:MOST])]
+    parts = [f"## {_headline(ordered)}", _table(ordered), *_covered(ordered)]
+    parts += [_why(outcome) for outcome in wrong[:MOST]]
     if len(wrong) > MOST:
         parts.append(f"{len(wrong) - MOST:,} more do not hold; the table names them all.")
     return "\n\n".join(parts) + "\n"
@@ -52,6 +53,16 @@ def _table(outcomes: list[Outcome]) -> str:
         middle = " | ".join(map(plain, cells))
         rows.append(f"| {sign} {plain(outcome.verdict)} | {middle} | {duration(outcome.seconds)} |")
     return "\n".join(rows)
+
+
+def _covered(outcomes: list[Outcome]) -> list[str]:
+    told = [
+        f"- {plain(outcome.name)}, {plain(outcome.engine)}: {plain(outcome.covered)}"
+        for outcome in outcomes
+        if outcome.covered
+    ]
+    more = [f"- and {len(told) - MOST:,} more"] if len(told) > MOST else []
+    return ["\n".join(["What the runs covered:", "", *told[:MOST], *more])] if told else []
 
 
 def _why(outcome: Outcome) -> str:

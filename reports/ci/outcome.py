@@ -27,6 +27,8 @@ class Outcome:
     """How many seeds were run."""
     story: tuple[str, ...] = ()
     """The steps that led there, one line each."""
+    covered: str = ""
+    """What the runs covered, in a sentence; empty if there was one run."""
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -146,20 +147,22 @@ def _groups(violations: Sequence[Violation]) -> list[tuple[str, int, int, int]]:
 def _facts(run: RunLike, table: Table, diagram: Diagram) -> list[tuple[str, str]]:
     """Return what the head of the page says in numbers."""
     latencies = effects(table)["latency_s"]
+    unfinished = int(np.count_nonzero(table.has("published_s") & ~table.has("effect_s")))
     fates = {fate: len(at) for fate, at in follower_times(table).items()}
     facts = [
         ("events", f"{len(table):,}"),
         ("consumers", f"{len(diagram.lanes) - 2:,}"),
         ("run", duration(diagram.end / 1e6)),
         ("publish to effect", " · ".join(f"{m.name} {duration(m.value)}" for m in marks(latencies)) or "–"),
-        ("parked", f"{fates['parked']:,}"),
+        ("never finished", f"{unfinished:,}"),
+        ("followers parked", f"{fates['parked']:,}"),
         ("released", f"{fates['released']:,}"),
         ("rescued", f"{fates['rescued']:,}"),
-        ("lost", f"{fates['lost']:,} ({share(fates['lost'], fates['parked'])})"),
+        ("lost", f"{fates['lost']:,} ({share(fates['lost'], fates['parked'])} of the parked)"),
     ]
     if run.commands is not None:
         each = f"{run.commands / len(table):.1f}" if len(table) else "–"
-        facts.append(("Redis commands an event", each))
+        facts.append(("Redis commands an event, without idle sweeps", each))
     return facts
 
 

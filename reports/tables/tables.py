@@ -50,7 +50,7 @@ EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
         "a follower's wait for its release: from the later of its first delivery and its leader's effect (if that "
         "came before) to the start of its handling",
     ),
-    "lost": ("bool", "whether the history ends with neither an effect nor a dead letter for it"),
+    "lost": ("bool", "whether a consumer had it, and the history ends with neither an effect nor a dead letter for it"),
 }
 """The columns of a table of events: dtype, and what they say."""
 

@@ -1,4 +1,4 @@
-"""The command line: `causim`, also `python -m simulation`.
+"""The command line: `causim`, also `python -m causim`.
 
 Each command is a module with `register(commands)` and `execute(arguments)`; what is heavy to import is imported when
 a command runs. Exit codes are pytest's: 0 holds, 1 violated, 2 interrupted, 3 an error of ours, 4 bad usage or a bad
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if _is_users(error):
             _say(f"error: {error}")
             return USAGE
-        if _is_lean(error):
+        if _tells_all(error):
             _say(f"error: {error}")
             return INTERNAL
         return _internal(error)
@@ -89,10 +89,11 @@ def _is_users(error: Exception) -> bool:
     return isinstance(error, ours | OSError)
 
 
-def _is_lean(error: Exception) -> bool:
+def _tells_all(error: Exception) -> bool:
+    from simulation.kernel.escapes import Escaped
     from simulation.search.confirmation import NotReproduced
 
-    return isinstance(error, NotReproduced)
+    return isinstance(error, NotReproduced | Escaped)
 
 
 def _internal(error: Exception) -> int:

@@ -64,8 +64,8 @@ class Row:
             "latency_p50_us": tally.latency(0.5),
             "latency_p99_us": tally.latency(0.99),
             "lost_followers": _share(tally.lost, tally.followers),
-            "commands_per_event": _share(tally.commands, tally.events),
-            "round_trips_per_event": _share(tally.round_trips, tally.events),
+            "commands_per_event": _share(tally.busy_commands, tally.events),
+            "round_trips_per_event": _share(tally.busy_round_trips, tally.events),
             "failure": self.failure,
         }
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulation.cli.coverage_lines import is_independent
 from simulation.cli.strategy_options import strategy_words
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Outcome:
     run: Run | None = None
     folder: Path | None = None
     interrupted: bool = False
+    saturated: bool = False
+    """Whether the search was ended because it was saturated."""
     seconds: float = 0.0
     explored: Progress | None = None
     """How far an exhaustive search has come."""
@@ -127,13 +130,18 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "followers": tally.followers,
         "lost_followers": tally.lost,
         "events": tally.events,
+        "unfinished_events": tally.unfinished,
         "redis_round_trips": tally.round_trips,
         "redis_commands": tally.commands,
+        "idle_round_trips": tally.idle_round_trips,
+        "idle_commands": tally.idle_commands,
         "results": str(outcome.folder) if outcome.folder else None,
         "interrupted": outcome.interrupted,
         "strategy": job.strategy.name,
         "guarantee": outcome.guarantee,
         "witness": outcome.witness or None,
+        "covered": tally.covered.record(independent=is_independent(job)),
+        "saturated": outcome.saturated,
         "explored": asdict(outcome.explored) if outcome.explored else None,
     }
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from reports.figures.units import duration
+from simulation.cli.coverage_lines import is_independent, lines
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -90,6 +92,7 @@ class Output:
         write(f"  {escape(self._figures(tally))}")
         for line in self._searched(outcome):
             write(f"  {line}")
+        self._covered(outcome)
         self._violations(outcome)
         if outcome.witness:
             write(f"  witness   {escape(outcome.witness)}")
@@ -101,33 +104,48 @@ class Output:
             write(f"  [yellow]unknown[/]   {escape(reason)} (seed {seed})")
         for fault in sorted(tally.silent_faults):
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
-        if outcome.interrupted:
-            write(f"  [yellow]interrupted[/] after {tally.runs} of {len(outcome.job.seeds)} seeds")
+        self._ended(outcome)
         if tally.violating and outcome.folder is not None:
             write(f"  shrink    causim shrink {escape(str(outcome.folder))}")
         if outcome.folder is not None:
             write(f"  results   {escape(str(outcome.folder))}")
+
+    def _covered(self, outcome: Outcome) -> None:
+        if outcome.tally.runs > 1:
+            told = lines(outcome.tally.covered, independent=is_independent(outcome.job))
+            for heading, line in zip(chain(["coverage"], repeat("")), told, strict=False):
+                self._console.print(f"  {heading:<9} {escape(line)}")
+
+    def _ended(self, outcome: Outcome) -> None:
+        """Say why a search ended, if it did not run all its seeds or was to end otherwise."""
+        runs = outcome.tally.runs
+        if outcome.interrupted:
+            self._console.print(f"  [yellow]interrupted[/] after {runs} of {len(outcome.job.seeds)} seeds")
+        elif outcome.saturated:
+            self._console.print(f"  saturated after {runs:,} runs: a next one would hardly show a new behaviour")
+        elif self._given.until_saturated:
+            self._console.print(f"  [yellow]note[/]      not saturated after {runs:,} runs")
 
     def _facts(self, outcome: Outcome) -> str:
         job, tally = outcome.job, outcome.tally
         seeds = f"seed {job.seeds[0]}" if len(job.seeds) == 1 else f"{tally.runs:,} seeds from {job.seeds[0]}"
         if job.strategy.name == "exhaustive":
             seeds = f"every order of seed {job.seeds[0]}"
-        count = job.scenario.consumers.count
+        consumers = _consumers(job)
         each = tally.events // tally.runs if tally.runs else 0
         events = f"{each:,} event{'s' * (each != 1)}" if each else "no events"
-        return f"{events} · {count} consumer{'s' * (count > 1)} · engine {job.engine} · {self._store} · {seeds}"
+        return f"{events} · {consumers} · engine {job.engine} · {self._store} · {seeds}"
 
     def _figures(self, tally: Tally) -> str:
         parts = []
         median, tail = tally.latency(0.5), tally.latency(0.99)
         if median is not None and tail is not None:
             p50, p99 = duration(median / 1e6), duration(tail / 1e6)
-            parts.append(f"latency publish→effect p50 {p50}  p99 {p99}")
+            parts.append(f"latency publish→effect p50 {p50}  p99 {p99}" + unfinished(tally))
         if tally.followers:
             parts.append(f"lost followers {tally.lost:,} ({tally.lost / tally.followers:.2%})")
         if tally.events:
-            parts.append(f"Redis round trips/event {tally.round_trips / tally.events:.1f}")
+            parts.append(f"Redis round trips/event {trips(tally)}")
         return "   ".join(parts)
 
     def _searched(self, outcome: Outcome) -> Iterator[str]:
@@ -183,6 +201,30 @@ class Output:
             )
         self._console.print()
         self._console.print(table)
+
+
+def _consumers(job: Job) -> str:
+    """Return how many consumers the runs of a job have; a swarm draws their number for each seed."""
+    from simulation.scenario.swarm import draw
+
+    swarm = job.scenario.swarm
+    if swarm is not None and "consumers.count" in swarm.choose and len(job.seeds) > 1:
+        return "consumers drawn for each seed"
+    count = draw(job.scenario, job.seeds[0]).scenario.consumers.count
+    return f"{count} consumer{'s' * (count > 1)}"
+
+
+def unfinished(tally: Tally) -> str:
+    """Return how many events the latencies leave out, in brackets; empty if none."""
+    count = tally.unfinished
+    return f" ({count:,} of {tally.events:,} events never finished)" if count else ""
+
+
+def trips(tally: Tally) -> str:
+    """Return the round trips an event, and apart from them those of sweeps that found nothing."""
+    idle = tally.idle_round_trips / tally.events
+    apart = f" + {idle:.1f} of idle sweeps" if idle >= 0.05 else ""
+    return f"{tally.busy_round_trips / tally.events:.1f}{apart}"
 
 
 def _shown(value: Any) -> str:

@@ -76,8 +76,8 @@ class Reported:
 
     @property
     def commands(self) -> int:
-        """How many commands reached Redis."""
-        return self.run.counts.commands
+        """How many commands consumers sent, without those of sweeps that found nothing."""
+        return self.run.counts.commands - self.run.counts.idle_commands
 
 
 def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], illustrator: Illustrator | None) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simulation.cli.coverage_lines import headline, is_independent
 from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.options import add_where_options, add_world_options, count
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from simulation.world.world import Laboratory
 
 
+UNTIL_SATURATED = 100_000
+"""How many seeds are run at most until a search is saturated, if the command line does not say."""
+
+
 def register(commands: Any) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
@@ -36,7 +41,16 @@ def register(commands: Any) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scenario files or folders of them")
     parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
     parser.add_argument(
-        "--seeds", type=count, default=1, metavar="N", help="run N seeds from the first on (default: 1)"
+        "--seeds", type=count, metavar="N", help="run N seeds from the first on (default: 1; 100000 until saturated)"
+    )
+    parser.add_argument(
+        "--until-saturated",
+        nargs="?",
+        type=_share,
+        const=0.01,
+        metavar="P",
+        help="stop a scenario when the next run shows a new behaviour with a probability below P, with 97.5%% "
+        "confidence (default: 0.01)",
     )
     add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
@@ -58,6 +72,8 @@ def register(commands: Any) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Run everything, print what came of it and return the exit code."""
+    if given.seeds is None:
+        given.seeds = UNTIL_SATURATED if given.until_saturated else 1
     if given.no_results or given.check_determinism:
         return _execute(given, None)
     from reports.figures.render_process import illustrator
@@ -135,6 +151,9 @@ def _run(
                 outcome.tally.add(summary)
                 advance()
                 if given.stop_after and outcome.tally.violating >= given.stop_after:
+                    break
+                if given.until_saturated and outcome.tally.covered.saturated(given.until_saturated):
+                    outcome.saturated = True
                     break
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -236,6 +255,8 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
     elif outcome.run is None:
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
     extra: dict[str, Any] = {"runs": tally.runs, "violating_runs": tally.violating, "interrupted": outcome.interrupted}
+    if tally.runs > 1:
+        extra["covered"] = tally.covered.record(independent=is_independent(job))
     if job.scenario.swarm is not None:
         extra["drawn"] = drawn(job, outcome.run.seed)
     shelf = Shelf(given.out, job.scenario.name, illustrator)
@@ -278,7 +299,15 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
         seconds=outcome.seconds,
         invariant=invariant,
         seeds=tally.runs,
+        covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
     )
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a probability above 0 and below 1, not {text}")
+    return value
 
 
 def stamp() -> str:

@@ -29,6 +29,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from causim.own_packages import OWN
+
 if TYPE_CHECKING:
     import redis.asyncio
 
@@ -70,7 +72,11 @@ class EngineContext:
 
 
 class Engine(Protocol):
-    """One consumer's engine. `decode`, `scripts` and `close` may be left out."""
+    """One consumer's engine.
+
+    `decode`, `scripts` and `close` may be left out, and so may `in_memory = True`: an engine that says so needs no
+    store, while any other that never speaks to the simulated Redis gets no verdict.
+    """
 
     def __init__(self, context: EngineContext) -> None:
         """Connect to Redis by way of the context."""
@@ -122,12 +128,11 @@ def resolve(name: str) -> type[Engine]:
             "mutant:NAME and module:Class"
         )
     if name not in BUILT_IN and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a console script does not look where its user stands; python -m does
+        sys.path.append(str(Path.cwd()))  # last: a folder of the user's must not hide what causim imports later
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except ImportError as error:
-        extra = " (pip install 'causim[prefect]')" if name == "prefect" else ""
-        raise UnknownEngine(f"engine {name!r} cannot be loaded: {error}{extra}") from error
+        raise UnknownEngine(f"engine {name!r} cannot be loaded: {error}{_remedy(name, module_name)}") from error
     except AttributeError:
         raise UnknownEngine(f"engine {name!r}: module {module_name} has no {class_name}") from None
     for verb in ("handle", "sweep"):
@@ -135,6 +140,14 @@ def resolve(name: str) -> type[Engine]:
             raise UnknownEngine(f"engine {name!r}: {class_name} has no method {verb}")
     engine: type[Engine] = found
     return engine
+
+
+def _remedy(name: str, module: str) -> str:
+    if name == "prefect":
+        return " (pip install 'causim[prefect]')"
+    if (package := module.partition(".")[0]) in OWN:
+        return f" (here {package!r} is causim's own package; move the engine to a package with another name)"
+    return ""
 
 
 def _mutant(name: str) -> type[Engine]:

@@ -10,6 +10,8 @@ from simulation.engines import EngineContext, Outcome
 class NullEngine:
     """Handles every delivery at once."""
 
+    in_memory = True
+
     def __init__(self, context: EngineContext) -> None:
         self._effect = context.effect
 

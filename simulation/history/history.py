@@ -53,6 +53,7 @@ KINDS: Mapping[str, str] = {
     "crashed": "a consumer died (holding: the events that it was handling)",
     "paused": "a consumer stopped making progress while the world went on",
     "resumed": "a paused consumer goes on",
+    "blocked": "a call of the consumer's code blocked its whole process (duration, in microseconds; where)",
     "fault": "a fault was injected (fault, and what it did)",
     "healed": "a fault ended (fault)",
     "unreachable": "Redis became unreachable for a consumer, or for all if none is named",

@@ -54,6 +54,10 @@ def _released(told: Chronicle) -> int:
     return told.plain.released + sum(1 for handling in _all_handlings(told) if handling.via == "released")
 
 
+def _parked(told: Chronicle) -> int:
+    return told.plain.released + sum(1 for event in told.odd if event.parked != NEVER)
+
+
 def _redelivered(told: Chronicle) -> int:
     return sum(1 for event in told.odd for delivery in event.deliveries if delivery.attempt > 1)
 
@@ -145,8 +149,8 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "dead-lettered": (_entries("dead-lettered"), "an event was given up, and said so"),
     "returned-late": (_returned_late, "an event was delivered again after the retention of its seen marker"),
     # the engine
-    "parked": (_entries("parked"), "an event was kept until its leader was handled"),
-    "released": (_released, "an event was handled because its leader had been"),
+    "parked": (_parked, "an event was kept until its leader was handled; each event counts once"),
+    "released": (_released, "a handling began because the event's leader had taken effect"),
     "rescued": (_handlings(lambda h: h.via == "rescued"), "an event was handled because a sweep had found it"),
     "waited-for-leader": (
         _waited_for_leader,

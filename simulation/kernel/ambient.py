@@ -1,16 +1,17 @@
 """The ambient world of a run: what code under test reaches for without being given it.
 
-A foreign engine reads `datetime.now()`, `time.time()`, `uuid4()`, `os.urandom()` and `random` wherever it likes.
-Inside `Ambient` each of these has an owner: clocks show virtual time, as skewed as the current process's clock is,
-and randomness comes from the streams of the run. Outside, nothing is changed. A run takes place in one thread; another
-thread of the same program, such as those of a notebook's kernel, gets the operating system's own random bytes, so that
-it cannot disturb the run.
+A foreign engine reads `datetime.now()`, `time.monotonic()`, `uuid4()`, `os.urandom()` and `random` wherever it likes,
+and however it imported them. Inside `Ambient` each of these has an owner: clocks show virtual time, those of the day as
+skewed as the current process's clock is, and randomness comes from the streams of the run. Outside, nothing is changed.
+A run takes place in one thread; another thread of the same program, such as those of a notebook's kernel, gets the
+operating system's own random bytes and counting clocks, so that it cannot disturb the run.
+
+`time.sleep` blocks the process that calls it, and a real thread is refused: see `blocking_sleep.py` and `escapes.py`.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import random
 import threading
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from typing import Any, Self
 
 import time_machine
 
-from simulation.kernel.event_loop import SimulatedLoop, current_process
+from simulation.kernel import clocks, escapes
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process, current_process
 from simulation.kernel.random_streams import Streams
 
-_random: Any = random
 _version = cache(importlib.metadata.version)
 
 WORLD = ""
@@ -63,6 +65,7 @@ class Ambient:
         self._epoch = epoch
         self._epoch_ns = round(epoch.timestamp()) * 1_000_000_000 + epoch.microsecond * 1_000
         self._streams = streams
+        self._process_ids: dict[Process | None, int] = {}
         self.skews: dict[str, Skew] = {}
         """The clocks that are wrong, by consumer."""
 
@@ -76,21 +79,57 @@ class Ambient:
                 now += skew.at(now)
         return self._epoch_ns + now * 1_000
 
+    def elapsed_ns(self) -> int:
+        """Return the nanoseconds since the start of the run. Nobody sets a clock that counts."""
+        return self._loop.now * 1_000
+
     def urandom(self, size: int) -> bytes:
-        """Return random bytes from the stream of the current process, or real ones to another thread."""
-        if threading.get_ident() != self._thread:
-            return self._before[0](size)
+        """Return random bytes from the stream of the current process."""
         process = current_process.get()
         stream = self._streams[f"ambient/{process.name if process else 'world'}"]
         return b"".join(stream.bytes(min(64, size - start)) for start in range(0, size, 64))
+
+    def sleep(self, seconds: float) -> None:
+        """Block the current process, as a call that does not return blocks a real one."""
+        process = current_process.get()
+        assert process is not None
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        if self._loop.in_executor:
+            self._loop.escape("time.sleep was called in a thread of an executor, where only that thread would sleep")
+        self._loop.block(process, round(seconds * 1_000_000))
+
+    def _refuse(self, what: str) -> None:
+        if clocks.owner_here() is self:
+            self._loop.escape(what)
+
+    def host_name(self) -> str:
+        """Return the name of the current process: each has a machine of its own."""
+        process = current_process.get()
+        return process.name if process else "harness"
+
+    def process_id(self) -> int:
+        """Return the number of the current process, counted from 1001 as processes ask for it."""
+        process = current_process.get()
+        return self._process_ids.setdefault(process, 1001 + len(self._process_ids))
+
+    def set_signal(self, number: int, handler: Any) -> None:
+        """Have the current process call a handler when it is asked to stop: a consumer's stop is a SIGTERM."""
+        process = current_process.get()
+        if process is not None and callable(handler):
+            process.signals[number] = lambda: handler(number, None)
+
+    def thread_started(self, thread: threading.Thread) -> None:
+        """Refuse: the schedule of a real thread is nobody's. Raises Escaped."""
+        self._loop.escape(f"the thread {thread.name!r} was started, which runs outside of virtual time")
 
     def __enter__(self) -> Self:
         self._travel = time_machine.travel(self._epoch, tick=False)
         self._travel.start()
         time_machine.traveller_stack[-1] = _Clock(self)
-        self._thread = threading.get_ident()
-        self._before = os.urandom, _random._urandom, random.getstate()
-        os.urandom = _random._urandom = self.urandom
+        self._state = random.getstate()
+        clocks.activate(self)
+        escapes.watch(self._refuse)
         random.seed(self._streams["ambient/random"].bytes(16))
         # Redis clients read their own version from disk for every connection, which takes longer than the connection.
         self._version = importlib.metadata.version
@@ -100,7 +139,8 @@ class Ambient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        os.urandom, _random._urandom, state = self._before
-        random.setstate(state)
+        escapes.watch(None)
+        clocks.deactivate()
+        random.setstate(self._state)
         importlib.metadata.version = self._version
         self._travel.stop()

@@ -15,18 +15,22 @@ import asyncio
 import gc
 import sys
 import warnings
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 from weakref import WeakSet
 
 import simpy
 from simpy.core import EmptySchedule
 from simpy.events import NORMAL
+
+from simulation.kernel.blocking_sleep import Driver
+from simulation.kernel.escapes import Escaped, place
+from simulation.kernel.loop_surface import LoopSurface
+from simulation.kernel.process import Process, current_process
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -54,31 +58,6 @@ class StandsStill(Exception):
 
 class Deadlock(Exception):
     """The code under test waits for something that nothing in the world will ever do."""
-
-
-class Process:
-    """A domain of failure: what crashes, pauses and restarts as one. A restart is a new process."""
-
-    __slots__ = ("_held", "alive", "name", "paused")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.alive = True
-        self.paused = False
-        self._held: deque[_Handle | _Timer] = deque()
-
-    def __repr__(self) -> str:
-        state = "dead" if not self.alive else "paused" if self.paused else "running"
-        return f"<Process {self.name} {state}>"
-
-    @property
-    def running(self) -> bool:
-        """Whether the process makes progress now."""
-        return self.alive and not self.paused
-
-
-current_process: ContextVar[Process | None] = ContextVar("current_process", default=None)
-"""The process that the running callback belongs to; None is the world itself, which never fails."""
 
 
 class _Handle(asyncio.Handle):
@@ -211,15 +190,15 @@ class _Future(asyncio.Future[T]):
 _Base: Any = asyncio.AbstractEventLoop  # most of it is never needed in here, and is refused when called
 
 
-class SimulatedLoop(_Base):  # type: ignore[misc]
+class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     """An asyncio event loop in virtual time.
 
     It supports what code on top of streams and timers needs: tasks, futures, timers, connections (into the
-    simulated network) and executors (run inline). Anything that would reach the real world is refused by the
-    NotImplementedError of AbstractEventLoop.
+    simulated network) and executors (run inline). Anything that would reach the real world ends the run.
     """
 
     def __init__(self, environment: VirtualTime | None = None) -> None:
+        super().__init__()
         self.env = environment or VirtualTime()
         self.env.take_turn = self._take_turn
         self.network: Dialler | None = None
@@ -227,6 +206,14 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         """Contexts of exceptions that nobody handled, as asyncio reports them."""
         self.numbers = count()
         """What tasks and futures are numbered by, in the order in which somebody asks for their hash."""
+        self.in_executor = False
+        """Whether a function runs that was given to an executor."""
+        self.turns = 0
+        """How many callbacks have been run."""
+        self.on_escape: Callable[[Escaped], None] = lambda error: None
+        """Told of what the code under test did that cannot be simulated: the run is to end."""
+        self.on_block: Callable[[Process, int, str], None] = lambda process, delay, where: None
+        """Told when a process blocks, for how many microseconds and where; and with 0 when it no longer does."""
         self._world = Context()
         self._closed = False
         self._running = False
@@ -304,6 +291,7 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
             self.env.timer_cancelled()
 
     def _take_turn(self, handle: Any) -> None:
+        self.turns += 1
         if type(handle) is _Timer:
             handle._scheduled = False
         if handle._context is self._world:
@@ -313,8 +301,8 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         if process is not None:
             if not process.alive:
                 return
-            if process.paused:
-                process._held.append(handle)
+            if process.paused or process.blocked:
+                process.held.append(handle)
                 return
         handle._run()
 
@@ -327,13 +315,37 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
     def resume(self, process: Process) -> None:
         """Let a paused process go on: what was held for it is due now, in the order in which it fell due."""
         process.paused = False
-        while process._held:
-            self.env.put(process._held.popleft(), 0)
+        if process.returning is not None:
+            self.in_world(0, process.returning)
+            process.returning = None
+        self._release(process)
+
+    def block(self, process: Process, delay: int) -> None:
+        """Block a process, whose code calls this, for `delay` microseconds. Raises ProcessEnded."""
+        self._driver.block(self, process, delay)
+
+    def unblock(self, process: Process) -> None:
+        """Note that a blocking call of a process returns: what was held for it is due."""
+        process.blocked = False
+        self._release(process)
+        self.on_block(process, 0, "")
+
+    def _release(self, process: Process) -> None:
+        while process.held and not process.paused and not process.blocked:
+            self.env.put(process.held.popleft(), 0)
+
+    def escape(self, what: str, where: str = "") -> NoReturn:
+        """End the run: the code under test did something that cannot be simulated. Raises Escaped."""
+        process = current_process.get()
+        name = process.name if process else "the harness"
+        error = Escaped(f"{name}, at {self.time():.6f} s: {what} ({where or place()}); this cannot be simulated")
+        self.on_escape(error)
+        raise error
 
     def kill(self, process: Process) -> None:
         """Crash a process: nothing of it runs ever again, not even its `finally` blocks."""
         process.alive = False
-        process._held.clear()
+        process.held.clear()
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], process: Process, name: str | None = None) -> asyncio.Task[T]:
         """Start a task inside a process."""
@@ -361,12 +373,17 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """Run the function now: a thread would bring a clock and a schedule of its own."""
+        """Run the function now, to its end, while the clock stands still: a thread would bring its own schedule."""
         future: asyncio.Future[T] = self.create_future()
+        before, self.in_executor = self.in_executor, True
+        asyncio._set_running_loop(None)  # as in a thread, where no loop runs
         try:
             future.set_result(func(*args))
         except Exception as error:
             future.set_exception(error)
+        finally:
+            self.in_executor = before
+            asyncio._set_running_loop(self)
         return future
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
@@ -396,15 +413,14 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
         """
         if self._running:
             raise RuntimeError("this loop is already running")
-        step = step or self.env.step
+        self._driver = Driver(wanted, step or self.env.step)
         previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_end_unnoticed)
         asyncio._set_running_loop(self)
         self._running = True
         try:
-            while wanted():
-                step()
+            self._driver.run()
         except EmptySchedule:
             return
         finally:
@@ -427,6 +443,9 @@ class SimulatedLoop(_Base):  # type: ignore[misc]
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what asyncio would have logged: an exception that nobody handled."""
         self.failures.append(context)
+        handler = self.get_exception_handler()
+        if handler is not None:
+            handler(self, context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what asyncio would have logged: an exception that nobody handled."""

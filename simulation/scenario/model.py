@@ -169,7 +169,7 @@ class Consumers(_Table):
     )
     handler_time: Delay = Field("5ms", validate_default=True, description="how long a handler runs")
     handler_failure: Probability = Field(0.0, description="probability that a handler raises")
-    sweep_interval: Duration = Field(5_000_000, gt=0, description="time between two sweeps for lost followers")
+    sweep_interval: Duration = Field(5_000_000, gt=0, description="time between two sweeps for overdue followers")
     start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
     engines: Mapping[str, str | Mapping[str, str]] = Field(
         {},

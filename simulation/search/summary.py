@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from simulation.history.history import History
 from simulation.invariants import Violation
 from simulation.kernel.quantiles import quantile, rounded
+from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
 from simulation.world.world import Counts, Run
 
 
@@ -32,17 +34,21 @@ class Summary:
     followers: int
     """Events that follow another and were delivered: what the queue itself loses, no engine can handle."""
     lost: int
-    """Those of them that were never handled."""
+    """Those of them that were neither handled nor dead-lettered."""
     waiting: int
     """How many followers were parked at once, at most."""
+    unfinished: int = 0
+    """Events that were published and never handled: no latency counts them."""
     silent_faults: tuple[str, ...] = ()
     choices: tuple[int, ...] | None = None
     """What was chosen, if the run was explored and is violated."""
+    covered: RunCoverage = field(default_factory=RunCoverage)
+    """Its behaviour, its transitions and the faults that struck."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What many runs of one scenario come to. It does not grow with their number."""
+    """What many runs of one scenario come to. Only `covered` grows with their number."""
 
     runs: int = 0
     violating: int = 0
@@ -62,13 +68,19 @@ class Tally:
     """Of each violated invariant, the seed and the choices of the run that is told of."""
     commands: int = 0
     round_trips: int = 0
+    idle_commands: int = 0
+    """Those of the commands that were sent by sweeps that found nothing."""
+    idle_round_trips: int = 0
     events: int = 0
+    unfinished: int = 0
+    """Events that were never handled: no latency counts them."""
     followers: int = 0
     lost: int = 0
     waiting: int = 0
     """The sum over all runs of how many followers were parked at once, at most."""
     waiting_squared: int = 0
     """The sum of the squares of these numbers."""
+    covered: SearchCoverage = field(default_factory=SearchCoverage)
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -79,11 +91,15 @@ class Tally:
         self.latencies.update(summary.latencies)
         self.commands += summary.counts.commands
         self.round_trips += summary.counts.round_trips
+        self.idle_commands += summary.counts.idle_commands
+        self.idle_round_trips += summary.counts.idle_round_trips
         self.events += summary.counts.events
+        self.unfinished += summary.unfinished
         self.followers += summary.followers
         self.lost += summary.lost
         self.waiting += summary.waiting
         self.waiting_squared += summary.waiting**2
+        self.covered.add(summary.seed, summary.covered)
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
@@ -99,6 +115,16 @@ class Tally:
                 seed, first = summary.seed, violation
                 self.examples[violation.invariant] = summary.seed, summary.choices
             self.violations[violation.invariant] = (count + 1, seed, first)
+
+    @property
+    def busy_commands(self) -> int:
+        """The commands without those of sweeps that found nothing."""
+        return self.commands - self.idle_commands
+
+    @property
+    def busy_round_trips(self) -> int:
+        """The round trips without those of sweeps that found nothing."""
+        return self.round_trips - self.idle_round_trips
 
     def missing(self, exercise: Iterable[str]) -> list[str]:
         """Return the words that did not happen in any run."""
@@ -125,7 +151,7 @@ def summarise(run: Run) -> Summary:
     first: dict[str, Violation] = {}
     for violation in judgement.violations:
         first.setdefault(violation.invariant, violation)
-    latencies, followers, lost, waiting = _told(run.history)
+    told = _told(run.history)
     return Summary(
         seed=run.seed,
         verdict=judgement.verdict,
@@ -135,22 +161,35 @@ def summarise(run: Run) -> Summary:
         reasons=judgement.reasons,
         counts=run.counts,
         digest=run.digest,
-        latencies=latencies,
-        followers=followers,
-        lost=lost,
-        waiting=waiting,
+        latencies=told.latencies,
+        followers=told.followers,
+        lost=told.lost,
+        waiting=told.waiting,
+        unfinished=told.unfinished,
         silent_faults=run.silent_faults,
         choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
+        covered=coverage_of(run),
     )
 
 
-def _told(history: History) -> tuple[Counter[int], int, int, int]:
-    """Return the latencies, how many followers were delivered and lost, and how many were parked at once, at most."""
+class _Told(NamedTuple):
+    """What a summary takes from a history."""
+
+    latencies: Counter[int]
+    followers: int
+    lost: int
+    waiting: int
+    unfinished: int
+
+
+def _told(history: History) -> _Told:
+    """Return the latencies of a history, and how many of its events waited, were lost or never finished."""
     published: dict[str, int] = {}
     following: set[str] = set()
     delivered: set[str] = set()
     latencies: Counter[int] = Counter()
     handled: set[str] = set()
+    dead: set[str] = set()
     waiting: set[str] = set()
     longest = 0
     for at, kind, event, _, details in history:
@@ -169,5 +208,8 @@ def _told(history: History) -> tuple[Counter[int], int, int, int]:
             longest = max(longest, len(waiting))
         elif kind in ("started", "dead-lettered"):
             waiting.discard(event)
+            if kind == "dead-lettered":
+                dead.add(event)
     followers = following & delivered
-    return latencies, len(followers), len(followers - handled), longest
+    lost = followers - handled - dead
+    return _Told(latencies, len(followers), len(lost), longest, len(published.keys() - handled))

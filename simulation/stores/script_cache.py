@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import sha1
 
-EVAL = frozenset({b"EVAL", b"EVAL_RO"})
-EVALSHA = frozenset({b"EVALSHA", b"EVALSHA_RO"})
-ABOUT_SCRIPTS = EVAL | EVALSHA | {b"SCRIPT"}
+from simulation.stores.redis_commands import ABOUT_SCRIPTS, EVAL, EVALSHA
 
 UNKNOWN = b"0" * 40
 """The digest of no script."""

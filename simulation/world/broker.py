@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from simulation.history.history import History
-from simulation.kernel.event_loop import Process, SimulatedLoop
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Broker as Settings
 from simulation.scenario.workload import Publication
@@ -296,7 +297,7 @@ class Broker:
             future, consumer, process = self._waiting.popleft()
             if not process.alive or future.done():
                 continue
-            if process.paused:
+            if process.paused or process.blocked:
                 skipped.append((future, consumer, process))
                 continue
             message = self._ready.popleft()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import blake2b
 from inspect import signature
@@ -21,14 +21,26 @@ from redis.asyncio import ConnectionPool
 
 from simulation.engines import Engine, EngineContext, decoder
 from simulation.history.history import History
-from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker, Delivery
 from simulation.world.network import Network
+from simulation.world.sweep_cost import begin_sweep
 
-_cause: ContextVar[tuple[str, str]] = ContextVar("_cause", default=("delivered", ""))
-"""Why a handler runs: ("delivered", the event that was delivered) or ("rescued", "")."""
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """Why a handler runs: an event was delivered, or a sweep goes on."""
+
+    delivered: str = ""
+    """The event that was delivered; empty in a sweep."""
+    handled: set[str] = field(default_factory=set)
+    """The events that took effect in the sweep: their followers are released by them, the others are rescued."""
+
+
+_cause: ContextVar[_Cause] = ContextVar("_cause")
 
 
 HANDLER_CANCELLED = "the handler was cancelled"
@@ -129,7 +141,7 @@ class Consumer:
         self.process = Process(name)
         self.process.alive = False
         self._world = world
-        self._kind, self._decode = world.engine, world.decode
+        self.kind, self._decode = world.engine, world.decode
         self._engine: Any = None
         self._stopping = self._again = False
         self._clients: list[redis.asyncio.Redis] = []
@@ -162,7 +174,7 @@ class Consumer:
 
     def equip(self, engine: type[Engine]) -> None:
         """Give the consumer another engine, from its next start on."""
-        self._kind, self._decode = engine, decoder(engine)
+        self.kind, self._decode = engine, decoder(engine)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -209,7 +221,7 @@ class Consumer:
 
     def pause(self) -> None:
         """Freeze the process."""
-        if self.process.running:
+        if self.process.alive and not self.process.paused:
             self._world.loop.pause(self.process)
             self._world.history.append(self._world.loop.now, "paused", consumer=self.name)
 
@@ -236,7 +248,7 @@ class Consumer:
             token=lambda: tokens.bytes(8).hex(),
             given_up=self._give_up,
         )
-        self._engine = self._kind(context)
+        self._engine = self.kind(context)
         async with asyncio.TaskGroup() as group:
             for _ in range(settings.concurrency):
                 group.create_task(self._work())
@@ -257,7 +269,7 @@ class Consumer:
         world = self._world
         while not self._stopping:  # a client may have swallowed the cancellation
             delivery = await world.broker.take(self.name, self.process)
-            _cause.set(("delivered", delivery.name))
+            _cause.set(_Cause(delivery.name))
             await self._handle(delivery)
 
     async def _handle(self, delivery: Delivery) -> None:
@@ -302,9 +314,10 @@ class Consumer:
     async def _sweep(self) -> None:
         world = self._world
         interval = world.scenario.consumers.sweep_interval / SECOND
-        _cause.set(("rescued", ""))
         while not self._stopping:  # a client may have swallowed the cancellation
             await asyncio.sleep(interval)
+            _cause.set(_Cause())
+            cost = begin_sweep()
             try:
                 found = await self._engine.sweep()
             except Exception as error:
@@ -316,6 +329,8 @@ class Consumer:
                 continue
             if found:
                 world.history.append(world.loop.now, "swept", consumer=self.name, found=found)
+            else:
+                world.network.idle.add(cost)
 
     # -- the handler -----------------------------------------------------------------------------------------
 
@@ -357,14 +372,18 @@ class Consumer:
                 details = {"handling": handling, "outcome": outcome, **written}
                 world.history.append(world.loop.now, "ended", name, self.name, **details)
                 world.handling_ended(name, outcome == "ok")
+                if outcome == "ok" and (cause := _cause.get(None)):
+                    cause.handled.add(name)
         if world.meddler is not None:
             await world.meddler.step("end", "after", self.name, name)
 
     def _via(self, name: str) -> str:
-        how, delivered = _cause.get()
-        if how == "delivered":
-            return "delivered" if delivered == name else "released"
-        return "released" if self._world.was_handled(self._world.leader_of(name)) else "rescued"
+        """Return how an event came to its handler. Only an event whose leader took effect is released by it."""
+        cause, leader = _cause.get(None) or _Cause(name), self._world.leader_of(name)
+        if cause.delivered:
+            released = cause.delivered != name and self._world.was_handled(leader)
+            return "released" if released else "delivered"
+        return "released" if leader in cause.handled else "rescued"
 
 
 # RESP2, and no word about the driver, by its name of today or that of older clients: a connection takes no greeting.

@@ -30,8 +30,11 @@ from simulation.invariants import Judgement, judge
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.epoch import EPOCH
+from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SECOND, SimulatedLoop, StandsStill
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
+from simulation.kernel.watchdog import NeverReturns, watchdog
 from simulation.scenario.faults import Crash
 from simulation.scenario.model import BadScenario, Scenario
 from simulation.scenario.swarm import draw
@@ -58,6 +61,7 @@ from simulation.world.consumer import Consumer, Meddler, digest, fingerprint
 from simulation.world.injection import Injector
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.network import Network
+from simulation.world.request_log import RequestLog
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 
 LONG = 100_000
@@ -87,6 +91,10 @@ class Counts:
     """Events that were published."""
     virtual: int
     """Microseconds of virtual time."""
+    idle_commands: int = 0
+    """Those of the commands that were sent by sweeps that found nothing."""
+    idle_round_trips: int = 0
+    """Those of the packets that were sent by sweeps that found nothing."""
 
 
 class Run:
@@ -99,10 +107,14 @@ class Run:
         counts: Counts,
         silent: tuple[str, ...],
         steps: Steps | None = None,
+        *,
+        requests: RequestLog | None = None,
     ) -> None:
         self.scenario = scenario
         self.steps = steps
         """What was chosen, if the run was explored."""
+        self.requests = requests or RequestLog()
+        """What each consumer asked of Redis, and the shapes of the answers."""
         self.history = history
         self.counts = counts
         self.silent_faults = silent
@@ -231,14 +243,16 @@ class World:
         self._long = LONG
         self._publishing = True
         self._progresses = 0
-        self._spent = 0, 0
+        self._spent = 0, 0, 0, 0
         """Commands and packets by the last progress: what is sent while the world waits to be quiet says nothing."""
         self._ended = ""
         self._due = self.injector.last_moment
         """Until then, faults are to come: the world is not quiet."""
         self._collapse: BaseException | None = None
-        self._refusal: StoreUnavailable | None = None
+        self._refusal: StoreUnavailable | Escaped | None = None
+        self._entrusted = 0
         self.network.refused = self._refused
+        self.loop.on_escape, self.loop.on_block = self._refused, self._blocked
 
     def _header(self, engine: str) -> Header:
         scenario = self.scenario
@@ -288,7 +302,7 @@ class World:
         """Run the world to its end, and judge it."""
         self.store.begin(self.epoch)
         try:
-            with self.store.nearby(), self.ambient:
+            with self.store.nearby(), self.ambient, watchdog(self.loop):
                 self._begin()
                 with _patient() as interrupted:
                     step = self.steps.step if self.steps else None
@@ -296,6 +310,8 @@ class World:
                 if interrupted:
                     raise KeyboardInterrupt
                 self._finish()
+        except NeverReturns:
+            pass  # what it is about was told
         except StandsStill:
             raise EngineFailed(_HURRY.format(self.loop.now / SECOND)) from None
         finally:
@@ -305,10 +321,14 @@ class World:
             self._clean_up()
         if self._refusal is not None:
             raise self._refusal
+        self._check_store_was_used()
         if self._collapse is not None:
             raise EngineFailed(f"{type(self._collapse).__name__}: {self._collapse}") from self._collapse
-        counts = Counts(*self._spent, self._published, self.loop.now)
-        return Run(self.scenario, history, counts, self.injector.book.silent, self.steps)
+        commands, packets, *idle = self._spent
+        counts = Counts(commands, packets, self._published, self.loop.now, *idle)
+        return Run(
+            self.scenario, history, counts, self.injector.book.silent, self.steps, requests=self.network.requests
+        )
 
     def _begin(self) -> None:
         if self.steps is not None and self.steps.exploration.scripts:
@@ -376,7 +396,8 @@ class World:
     def progress(self) -> None:
         """Something came to rest. If everything has, wait whether it stays so."""
         self._progresses += 1
-        self._spent = self.network.commands, self.network.packets
+        network = self.network
+        self._spent = network.commands, network.packets, network.idle.commands, network.idle.packets
         if self._publishing or self.broker.pending or self._open or self.loop.now < self._due:
             return
         self.loop.in_world(self._wait(), self._still_quiet, self._progresses)
@@ -501,6 +522,7 @@ class World:
     def entrusted(self, name: str) -> None:
         """Take note that an engine is given an event, maybe again, until it says that it is done with it."""
         self._unsettled[name] = True
+        self._entrusted += 1
 
     def done_with(self, name: str) -> None:
         """Take note that the engine says it will not handle an event: it has, or it has given it up."""
@@ -518,8 +540,29 @@ class World:
         self._collapse = error
         self._end("collapse")
 
-    def _refused(self, error: StoreUnavailable) -> None:
-        """End the run: the store was asked for what it does not have, so nothing that would follow is true."""
+    def _check_store_was_used(self) -> None:
+        """Refuse a run whose engine was given events and never spoke to the store. Raises Escaped.
+
+        Such an engine keeps its state elsewhere, where no fault and no virtual time reaches it.
+        """
+        engines = {consumer.kind for consumer in self.consumers.values()}
+        declared = any(getattr(engine, "in_memory", False) for engine in engines)
+        if self._entrusted and not declared and not self.network.commands and not self.network.refusals:
+            raise Escaped(
+                f"the engine was given {self._entrusted} deliveries and sent no command to the simulated Redis: it"
+                " keeps its state elsewhere, so no verdict about it would be true. It should connect by way of"
+                " context.connect(), or to any redis:// address with an asyncio client. An engine that needs no store"
+                " says so with the class attribute `in_memory = True`"
+            )
+
+    def _blocked(self, process: Process, delay: int, where: str) -> None:
+        if delay:
+            self.history.append(self.loop.now, "blocked", consumer=process.name, duration=delay, where=where)
+        else:
+            self.broker.wake()
+
+    def _refused(self, error: StoreUnavailable | Escaped) -> None:
+        """End the run: something was asked for that cannot be simulated, so nothing that would follow is true."""
         self._refusal = self._refusal or error
         self._end("collapse")
 

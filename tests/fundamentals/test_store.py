@@ -9,7 +9,8 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.stores.protocol import Store
-from simulation.world.network import Fate, Network, Packet
+from simulation.world.network import Network
+from simulation.world.packets import Fate, Packet
 
 
 def world(store: Store) -> tuple[SimulatedLoop, Network, redis.asyncio.Redis]:

@@ -14,6 +14,8 @@ from simulation.engines import EngineContext, Outcome
 class Plain:
     """Handles everything at once, and reads messages without the help of `ordering`."""
 
+    in_memory = True
+
     def __init__(self, context: EngineContext) -> None:
         self.context = context
 

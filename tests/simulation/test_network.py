@@ -12,7 +12,8 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant, Distribution, Uniform
 from simulation.stores.protocol import Store
 from simulation.stores.resp import command
-from simulation.world.network import Fate, Network, Packet
+from simulation.world.network import Network
+from simulation.world.packets import Fate, Packet
 
 Client = redis.asyncio.Redis
 HALF_A_MILLISECOND = Constant(500)

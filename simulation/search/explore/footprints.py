@@ -22,158 +22,23 @@ import hiredis
 
 from simulation.stores.lean import LeanStore
 from simulation.stores.protocol import Link, Store
+from simulation.stores.redis_commands import (
+    EVALSHA,
+    EXPIRING,
+    HASHED,
+    IDLE_IF_NOTHING,
+    KEYLESS,
+    LISTING,
+    MANY,
+    MEMBERS,
+    READS,
+    SCRIPTS,
+    WRITES,
+    ZADD_FLAGS,
+)
 from simulation.stores.redis_server import ServerStore
 from simulation.stores.resp import command
 from simulation.world.scheduling import BLIND, CHANGED, EVERYTHING, SEEN, Touched
-
-SCRIPTS = frozenset({"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"})
-KEYLESS = frozenset(
-    {"CLIENT", "HELLO", "PING", "ECHO", "AUTH", "SELECT", "COMMAND", "INFO", "TIME", "MULTI", "EXEC", "DISCARD"}
-)
-MANY = frozenset({"DEL", "UNLINK", "EXISTS", "MGET", "TOUCH"})
-"""Commands of which every argument is a key."""
-
-READS = frozenset(
-    [
-        "GET",
-        "MGET",
-        "EXISTS",
-        "STRLEN",
-        "GETRANGE",
-        "TTL",
-        "PTTL",
-        "EXPIRETIME",
-        "PEXPIRETIME",
-        "TYPE",
-        "TOUCH",
-        "SISMEMBER",
-        "SMISMEMBER",
-        "SMEMBERS",
-        "SCARD",
-        "LRANGE",
-        "LLEN",
-        "LINDEX",
-        "LPOS",
-        "HGET",
-        "HMGET",
-        "HGETALL",
-        "HEXISTS",
-        "HLEN",
-        "HKEYS",
-        "HVALS",
-        "ZRANGE",
-        "ZREVRANGE",
-        "ZRANGEBYSCORE",
-        "ZREVRANGEBYSCORE",
-        "ZRANGEBYLEX",
-        "ZSCORE",
-        "ZMSCORE",
-        "ZCARD",
-        "ZCOUNT",
-        "ZRANK",
-        "ZREVRANK",
-    ]
-)
-WRITES = frozenset(
-    [
-        "SET",
-        "SETNX",
-        "SETEX",
-        "PSETEX",
-        "GETSET",
-        "GETDEL",
-        "GETEX",
-        "APPEND",
-        "INCR",
-        "INCRBY",
-        "DECR",
-        "DECRBY",
-        "DEL",
-        "UNLINK",
-        "EXPIRE",
-        "PEXPIRE",
-        "EXPIREAT",
-        "PEXPIREAT",
-        "PERSIST",
-        "SADD",
-        "SREM",
-        "SPOP",
-        "LPUSH",
-        "RPUSH",
-        "LPUSHX",
-        "RPUSHX",
-        "LPOP",
-        "RPOP",
-        "LREM",
-        "LSET",
-        "LTRIM",
-        "HSET",
-        "HSETNX",
-        "HMSET",
-        "HDEL",
-        "HINCRBY",
-        "ZADD",
-        "ZREM",
-        "ZINCRBY",
-        "ZPOPMIN",
-        "ZPOPMAX",
-        "ZREMRANGEBYSCORE",
-        "ZREMRANGEBYRANK",
-        "ZREMRANGEBYLEX",
-    ]
-)
-IDLE_IF_NOTHING = frozenset(
-    [
-        "SET",
-        "SETNX",
-        "DEL",
-        "UNLINK",
-        "EXPIRE",
-        "PEXPIRE",
-        "EXPIREAT",
-        "PEXPIREAT",
-        "PERSIST",
-        "SADD",
-        "SREM",
-        "SPOP",
-        "LPUSHX",
-        "RPUSHX",
-        "LPOP",
-        "RPOP",
-        "LREM",
-        "HSETNX",
-        "HDEL",
-        "ZREM",
-        "ZPOPMIN",
-        "ZPOPMAX",
-        "ZREMRANGEBYSCORE",
-        "ZREMRANGEBYRANK",
-        "ZREMRANGEBYLEX",
-        "GETDEL",
-    ]
-)
-"""Commands that have changed nothing if they answer 0 or nothing."""
-
-EXPIRING = frozenset({"EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT"})
-LISTING = frozenset({"HGETALL", "HKEYS", "HVALS"})
-HASHED = frozenset({"HGET", "HMGET", "HEXISTS", "HSET", "HMSET", "HSETNX", "HDEL", "HINCRBY"})
-"""Commands about some fields of a hash."""
-_ALL, _FIRST, _EVERY_OTHER = slice(None), slice(1), slice(None, None, 2)
-MEMBERS = {
-    "HGET": _FIRST,
-    "HMGET": _ALL,
-    "HEXISTS": _FIRST,
-    "HSET": _EVERY_OTHER,
-    "HMSET": _EVERY_OTHER,
-    "HSETNX": _FIRST,
-    "HDEL": _ALL,
-    "HINCRBY": _FIRST,
-    "ZSCORE": _FIRST,
-    "ZMSCORE": _ALL,
-    "ZREM": _ALL,
-}
-"""Commands about some members of their key, and which of the other arguments name them."""
-_ZADD_FLAGS = frozenset({b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"})
 
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _FROM_SCRIPT = re.compile(rb"^\+[\d.]+ \[\d+ lua\] ")
@@ -203,10 +68,10 @@ class Footprints:
         """Return what a request that was just executed has touched."""
         touched: dict[str, int] = {}
         for words, answer in zip(commands, _answers(commands, reply), strict=True):
-            verb = words[0].decode("latin-1").upper()
+            verb = words[0].upper()
             if verb in SCRIPTS:
                 self._script(verb, words, touched)
-            elif verb == "SCRIPT":
+            elif verb == b"SCRIPT":
                 self._load(words, touched)
             else:
                 self._add(touched, verb, words[1:], answer)
@@ -235,8 +100,8 @@ class Footprints:
             self._watch.close()
             self._watch = None
 
-    def _script(self, verb: str, words: Sequence[bytes], touched: dict[str, int]) -> None:
-        if verb.startswith("EVALSHA"):
+    def _script(self, verb: bytes, words: Sequence[bytes], touched: dict[str, int]) -> None:
+        if verb in EVALSHA:
             touched.setdefault(f"script {words[1].decode('latin-1')}", SEEN)
             return
         digest = sha1(words[1], usedforsecurity=False).hexdigest()
@@ -253,7 +118,7 @@ class Footprints:
     def _inside(self, touched: dict[str, int]) -> None:
         if self._lean is not None and self._lean.inside is not None:
             for words, answer in self._lean.inside:
-                self._add(touched, words[0].decode("latin-1").upper(), words[1:], answer)
+                self._add(touched, words[0].upper(), words[1:], answer)
             self._lean.inside.clear()
             return
         if self._watch is None or self._store is None:
@@ -267,9 +132,9 @@ class Footprints:
             if found is not None:
                 words = [_plain(word) for word in _QUOTED.findall(line, found.end())]
                 # What a command inside a script has answered is not shown, so a write counts as a change.
-                self._add(touched, words[0].decode("latin-1").upper(), words[1:], Ellipsis)
+                self._add(touched, words[0].upper(), words[1:], Ellipsis)
 
-    def _add(self, touched: dict[str, int], verb: str, arguments: Sequence[bytes], answer: Any) -> None:
+    def _add(self, touched: dict[str, int], verb: bytes, arguments: Sequence[bytes], answer: Any) -> None:
         """Add what a command has touched."""
         if verb in KEYLESS:
             return
@@ -291,11 +156,11 @@ class Footprints:
         for key in arguments if verb in MANY else arguments[:1]:
             _touch_whole(touched, key, changed)
 
-    def _members(self, verb: str, arguments: Sequence[bytes]) -> Sequence[bytes] | None:
+    def _members(self, verb: bytes, arguments: Sequence[bytes]) -> Sequence[bytes] | None:
         """Return the members of its key that a command is about; None if it is about the whole."""
         if not self._apart or arguments[0] in self._expiring or (verb in HASHED and not self._fields):
             return None
-        if verb == "ZADD":
+        if verb == b"ZADD":
             return _added(arguments[1:])
         return arguments[1:][MEMBERS[verb]] if verb in MEMBERS else None
 
@@ -352,13 +217,13 @@ def _key(key: bytes) -> str:
 
 def _added(arguments: Sequence[bytes]) -> Sequence[bytes]:
     """Return the members that a ZADD names, behind its options and each behind its score."""
-    first = next((i for i, word in enumerate(arguments) if word.upper() not in _ZADD_FLAGS), 0)
+    first = next((i for i, word in enumerate(arguments) if word.upper() not in ZADD_FLAGS), 0)
     return arguments[first + 1 :: 2]
 
 
-def _answers_what_was(verb: str, arguments: Sequence[bytes]) -> bool:
+def _answers_what_was(verb: bytes, arguments: Sequence[bytes]) -> bool:
     """Whether a command answers with what it found, so that nothing there says nothing about what it did."""
-    return verb == "SET" and b"GET" in (word.upper() for word in arguments[2:])
+    return verb == b"SET" and b"GET" in (word.upper() for word in arguments[2:])
 
 
 def _nothing(answer: Any) -> bool:

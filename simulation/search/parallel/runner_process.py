@@ -100,7 +100,7 @@ class _Bench:
     def __init__(self, stand: tuple[str, ...]) -> None:
         self.stand = stand
         self._process = subprocess.Popen(  # noqa: S603  # this very program
-            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
+            [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},

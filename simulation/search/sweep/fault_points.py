@@ -26,7 +26,7 @@ from simulation.scenario.workload import IDENTITY
 from simulation.search.parallel.pool import in_parallel, own_laboratory
 from simulation.world.consumer import Meddler
 from simulation.world.injection.command_patterns import Spelling
-from simulation.world.network import Fate, Packet
+from simulation.world.packets import Fate, Packet
 from simulation.world.world import Laboratory, Run, World
 
 KINDS = ("crash", "stop", "pause", "reply-lost", "request-lost")

@@ -135,8 +135,8 @@ def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
         **_mean("waitlist", tally.waiting, tally.waiting_squared, tally.runs),
         **_rate("duplicate", tally.coverage["duplicated"], tally.events),
         **{f"latency_{name}_us": value for name, value in _latencies(tally).items()},
-        "round_trips_per_event": _share(tally.round_trips, tally.events),
-        "commands_per_event": _share(tally.commands, tally.events),
+        "round_trips_per_event": _share(tally.busy_round_trips, tally.events),
+        "commands_per_event": _share(tally.busy_commands, tally.events),
     }
 
 

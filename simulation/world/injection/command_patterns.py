@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha1
 
-RUNS_SCRIPTS = frozenset({b"EVAL", b"EVALSHA", b"EVAL_RO", b"EVALSHA_RO"})
+from simulation.stores.redis_commands import EVALSHA, SCRIPTS
 
 
 class Spelling:
@@ -24,7 +24,7 @@ class Spelling:
 
     def _spell(self, words: Sequence[bytes]) -> Iterator[str]:
         name = self._script(words)
-        if not name or words[0].upper().startswith(b"EVALSHA"):
+        if not name or words[0].upper() in EVALSHA:
             yield _text(words)
         if name:
             yield _text([words[0], name.encode(), *words[2:]])
@@ -32,9 +32,9 @@ class Spelling:
     def _script(self, words: Sequence[bytes]) -> str:
         """Return the name of the script that a command runs; empty if it runs none, or one without a name."""
         verb = words[0].upper()
-        if verb not in RUNS_SCRIPTS or len(words) < 2:
+        if verb not in SCRIPTS or len(words) < 2:
             return ""
-        if verb.startswith(b"EVALSHA"):
+        if verb in EVALSHA:
             return self._scripts.get(words[1].decode("ascii", "replace"), "")
         return self._scripts.get(sha1(words[1], usedforsecurity=False).hexdigest(), "")
 

@@ -9,7 +9,7 @@ from simulation.scenario.faults import ERRORS, ErrorReply, Latency, PacketFault,
 from simulation.scenario.workload import IDENTITY
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.injection.fault_log import Book, Struck
-from simulation.world.network import Fate, Packet
+from simulation.world.packets import Fate, Packet
 
 _UNREAD = [""]
 """How a command may be written where any would do."""

@@ -44,7 +44,7 @@ class StoreActs:
         """Have a replica at hand, if one is to take over later."""
         failovers = [struck.fault for struck in self._book.of(Failover)]
         if failovers:
-            self._store.replicate(None if self._network.steps is not None else _known_at(failovers))
+            self._store.replicate(None if self._network.stepped else _known_at(failovers))
 
     def heal(self) -> None:
         """Need no replica any more."""

@@ -13,7 +13,7 @@ from simulation.scenario.faults import ConsumerFault, Pause, TimedFault
 from simulation.world.consumer import Consumer
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.injection.fault_log import Book, Struck
-from simulation.world.network import Fate, Packet
+from simulation.world.packets import Fate, Packet
 
 Undo = Callable[[], None]
 

@@ -1,0 +1,28 @@
+"""The command `causim`: checks that the harness is installed, puts its packages first and runs `simulation.cli`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from causim import own_packages
+
+USAGE = 4
+"""The exit code of bad usage, as in `simulation.cli`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    own_packages.prefer()
+    if sentence := own_packages.what_is_missing():
+        sys.stderr.write(f"causim: {sentence}\n")
+        return USAGE
+    from simulation.cli import main as run
+
+    return run(arguments)
+
+
+def entry() -> NoReturn:
+    """Run the command line as a program."""
+    sys.exit(main())

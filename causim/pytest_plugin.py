@@ -1,0 +1,89 @@
+"""The pytest plugin: scenario files as tests, and fixtures to run worlds from tests.
+
+    pytest scenarios/ --causim-seeds 50 --causim-engine native
+
+A file is a scenario if it has a `name` and a `[workload]`. Nothing of causim is imported until there is one, or a test
+asks for a fixture. If the project has packages with the names of causim's own, each scenario runs in its own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from causim import own_packages
+
+if TYPE_CHECKING:
+    from simulation.pytest_plugin import WorldRunner
+    from simulation.world.world import Laboratory
+
+_LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("causim", "causal ordering on Redis, simulated")
+    group.addoption("--causim-seeds", type=int, default=1, metavar="N", help="seeds to run each scenario file with")
+    group.addoption("--causim-engine", metavar="E", help="the engine under test (default: the scenario's)")
+    group.addoption("--causim-store", default="auto", metavar="S", help="server, embedded or redis://… (default: auto)")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a scenario file."""
+    if file_path.suffix != ".toml" or not _is_scenario(file_path, parent.config.args):
+        return None
+    if own_packages.missing() or own_packages.what_clashes(parent.config.rootpath):
+        from causim.separate_scenarios import SeparateFile
+
+        separate: pytest.Collector = SeparateFile.from_parent(parent, path=file_path)
+        return separate
+    from simulation.pytest_plugin import ScenarioFile
+
+    collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
+    return collector
+
+
+def _is_scenario(path: Path, named: Iterable[str]) -> bool:
+    import tomllib
+
+    try:
+        record = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return path.name in {Path(name).name for name in named}  # who names it wants to hear what is wrong with it
+    return "workload" in record and "name" in record
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the Redis server, if one was started."""
+    opened = config.stash.get(_LABORATORY, None)
+    if opened is not None:
+        opened.store.close()
+        del config.stash[_LABORATORY]
+
+
+def laboratory(config: pytest.Config) -> Laboratory:
+    """Return the laboratory of the session, made when it is first asked for."""
+    if _LABORATORY not in config.stash:
+        if sentence := own_packages.what_is_missing() or own_packages.what_hides():
+            pytest.fail(f"causim: {sentence}", pytrace=False)
+        from simulation.world.world import Laboratory
+
+        config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
+    return config.stash[_LABORATORY]
+
+
+@pytest.fixture(scope="session")
+def causim_store(request: pytest.FixtureRequest) -> Laboratory:
+    """The store of the session: a private redis-server in virtual time where one can run."""
+    return laboratory(request.config)
+
+
+@pytest.fixture
+def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
+    """A function that runs a scenario on the store of the session and returns the judged run."""
+    from simulation.pytest_plugin import world_runner
+
+    return world_runner(causim_store, request.config.getoption("--causim-engine"))

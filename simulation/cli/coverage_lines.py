@@ -1,0 +1,54 @@
+"""What a search has covered, told on the terminal and to a build server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulation.cli.jobs import Job
+    from simulation.search.coverage.search_coverage import SearchCoverage
+
+DEPENDENT = frozenset({"exhaustive", "guided"})
+"""Strategies that learn from one run for the next: their runs are no independent sample of anything."""
+
+_SHOWN = 3
+"""How many transitions and faults are named on a terminal; --json names all."""
+
+
+def is_independent(job: Job) -> bool:
+    """Whether a job's runs are drawn independently, so that what is unseen can be estimated from them."""
+    return job.replay is None and job.strategy.name not in DEPENDENT
+
+
+def headline(covered: SearchCoverage, *, independent: bool) -> str:
+    """Return one sentence: how many behaviours, how many were new lately, and the estimate of what is unseen."""
+    runs = len(covered.behaviours)
+    if not runs:
+        return "not measured: the runs are too long to be compared"
+    distinct = covered.distinct
+    told = f"{distinct:,} distinct behaviour{'s' * (distinct != 1)} in {runs:,} runs"
+    if runs > 100:
+        told += f", {covered.new_lately} new in the last 100"
+    estimate = covered.unseen() if independent else None
+    if estimate is None:
+        return told
+    return f"{told} · unseen {estimate.estimate:.1%} of the probability ({estimate.low:.1%} to {estimate.high:.1%})"
+
+
+def lines(covered: SearchCoverage, *, independent: bool) -> Iterator[str]:
+    """Yield what a search has covered, line by line."""
+    yield headline(covered, independent=independent)
+    if not covered.transitions:
+        return
+    never = covered.never
+    told = f"{covered.hit} of {covered.hit + len(never)} transitions of the event model hit"
+    if never:
+        more = f" and {len(never) - _SHOWN} more" if len(never) > _SHOWN else ""
+        told += f"; never: {', '.join(never[:_SHOWN])}{more}"
+    yield told
+    if covered.struck:
+        most = covered.struck.most_common(_SHOWN)
+        rest = len(covered.struck) - len(most)
+        named = ", ".join(f"{what} {count:,}" for what, count in most)
+        yield f"faults by the state they struck: {named}{f' and {rest} more' if rest else ''}"

@@ -1,0 +1,196 @@
+"""The functions of the standard library that a run owns: counting clocks, sleep, random bytes, names of machines.
+
+Each is a stand-in that asks who calls. Code of a simulated process gets the run's answer; the harness itself, other
+threads, and everything outside of a run get the original. So the stand-ins may be bound anywhere, at any time.
+
+`time.time`, `datetime.now` and their kin are not here: time-machine owns them wherever they were imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from simulation.kernel.bindings import Bindings
+from simulation.kernel.process import current_process
+
+_NODE = 0x02_00_00_00_00_01
+"""The network address that `uuid1` shows in a run: locally administered, and the same on every machine."""
+
+
+class Owner(Protocol):
+    """The run that code under test belongs to."""
+
+    def elapsed_ns(self) -> int:
+        """Return the nanoseconds since the start of the run."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Block the current process for so long."""
+        ...
+
+    def urandom(self, size: int) -> bytes:
+        """Return random bytes that belong to the run."""
+        ...
+
+    def host_name(self) -> str:
+        """Return the name of the machine that the current process runs on."""
+        ...
+
+    def process_id(self) -> int:
+        """Return the number of the current process."""
+        ...
+
+    def set_signal(self, number: int, handler: Any) -> None:
+        """Note what the current process does about a signal."""
+        ...
+
+    def thread_started(self, thread: threading.Thread) -> None:
+        """Decide about a thread that the current process starts: return to let it start, or raise."""
+        ...
+
+
+class _Active:
+    """Which run takes place in this Python process, and in which of its threads."""
+
+    owner: Owner | None = None
+    thread = 0
+
+
+def activate(owner: Owner) -> None:
+    """Let a run answer, in the thread that calls. Raises RuntimeError if another run takes place."""
+    if _Active.owner is not None:
+        raise RuntimeError("two runs cannot take place in one Python process at the same time")
+    _Active.owner, _Active.thread = owner, threading.get_ident()
+    _bindings.replace()
+
+
+def deactivate() -> None:
+    """Give everything back."""
+    _bindings.restore()
+    _Active.owner = None
+
+
+def owner_here() -> Owner | None:
+    """Return the run that the caller belongs to, if it is code of a simulated process."""
+    owner = _Active.owner
+    if owner is None or current_process.get() is None or threading.get_ident() != _Active.thread:
+        return None
+    return owner
+
+
+def _clock(original: Callable[[], Any], unit: int) -> Callable[[], Any]:
+    """Return a stand-in for a clock that shows seconds (`unit` 10**9) or nanoseconds (1)."""
+
+    @functools.wraps(original)
+    def shown() -> Any:
+        owner = owner_here()
+        if owner is None:
+            return original()
+        elapsed = owner.elapsed_ns()
+        return elapsed if unit == 1 else elapsed / unit
+
+    return shown
+
+
+@functools.wraps(time.sleep)
+def _sleep(seconds: float, /) -> None:
+    owner = owner_here()
+    if owner is None:
+        _originals.sleep(seconds)
+    else:
+        owner.sleep(seconds)
+
+
+@functools.wraps(os.urandom)
+def _urandom(size: int, /) -> bytes:
+    # The harness draws its own ids from the run as well: only another thread gets real bytes.
+    if _Active.owner is None or threading.get_ident() != _Active.thread:
+        return _originals.urandom(size)
+    return _Active.owner.urandom(size)
+
+
+@functools.wraps(uuid.getnode)
+def _getnode() -> int:
+    return _originals.getnode() if owner_here() is None else _NODE
+
+
+@functools.wraps(socket.gethostname)
+def _gethostname() -> str:
+    owner = owner_here()
+    return _originals.gethostname() if owner is None else owner.host_name()
+
+
+@functools.wraps(os.getpid)
+def _getpid() -> int:
+    owner = owner_here()
+    return _originals.getpid() if owner is None else owner.process_id()
+
+
+@functools.wraps(signal.signal)
+def _signal(signalnum: int, handler: Any) -> Any:
+    owner = owner_here()
+    if owner is None:
+        return _originals.signal(signalnum, handler)
+    owner.set_signal(int(signalnum), handler)
+    return signal.SIG_DFL
+
+
+@functools.wraps(random.Random.seed)
+def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+    if a is None and owner_here() is not None:
+        a = int.from_bytes(_urandom(32))  # without a seed, C code would ask the operating system
+    _originals.seed(self, a, version)
+
+
+@functools.wraps(threading.Thread.start)
+def _start(self: threading.Thread) -> None:
+    owner = owner_here()
+    if owner is not None:
+        owner.thread_started(self)
+    _originals.start(self)
+
+
+class _Originals:
+    """What the names were bound to when this module was imported."""
+
+    sleep = staticmethod(time.sleep)
+    urandom = staticmethod(os.urandom)
+    getnode = staticmethod(uuid.getnode)
+    gethostname = staticmethod(socket.gethostname)
+    getpid = staticmethod(os.getpid)
+    signal = staticmethod(signal.signal)
+    seed = staticmethod(random.Random.seed)
+    start = staticmethod(threading.Thread.start)
+
+
+_originals = _Originals()
+_bindings = Bindings(
+    {
+        time.monotonic: _clock(time.monotonic, 10**9),
+        time.monotonic_ns: _clock(time.monotonic_ns, 1),
+        time.perf_counter: _clock(time.perf_counter, 10**9),
+        time.perf_counter_ns: _clock(time.perf_counter_ns, 1),
+        time.process_time: _clock(time.process_time, 10**9),
+        time.process_time_ns: _clock(time.process_time_ns, 1),
+        time.thread_time: _clock(time.thread_time, 10**9),
+        time.thread_time_ns: _clock(time.thread_time_ns, 1),
+        time.sleep: _sleep,
+        os.urandom: _urandom,
+        uuid.getnode: _getnode,
+        socket.gethostname: _gethostname,
+        os.getpid: _getpid,
+        signal.signal: _signal,
+        random.Random.seed: _seed,
+        threading.Thread.start: _start,
+    },
+    spared=__name__,
+)

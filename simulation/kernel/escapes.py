@@ -1,0 +1,112 @@
+"""What leaves the simulated world, and the exception that ends a run because of it.
+
+A run is true only as long as all that its code does takes place in virtual time. A real socket, a subprocess, a real
+signal or a thread does not: whatever came of it would be luck, or a verdict about another program. So it is refused
+where it is asked for, and the run ends, also if the code under test catches the exception.
+
+Sockets and subprocesses are seen by an audit hook, so it does not matter which library opens them, as long as it does
+so by way of Python. A native library that calls the operating system by itself is not seen. An audit hook stays for the
+life of the Python process; outside of a run it does nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
+_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_OWN = tuple(str(Path(__file__).parents[2] / package) for package in ("simulation", "reports"))
+_ENGINES = str(Path(__file__).parents[1] / "engines")
+
+
+class Escaped(Exception):
+    """The code under test did something that cannot be simulated, so nothing that follows would be true.
+
+    The message says what it was, and in which line of whose code.
+    """
+
+
+AUDITED = {
+    "socket.connect": "a real socket was connected to {1}",
+    "socket.bind": "a real socket was bound to {1}",
+    "socket.sendto": "a real socket sent to {1}",
+    "socket.sendmsg": "a real socket sent to {1}",
+    "socket.getaddrinfo": "the address of {0} was looked up in the real network",
+    "socket.gethostbyname": "the address of {0} was looked up in the real network",
+    "subprocess.Popen": "the subprocess {0} was started",
+    "os.system": "the subprocess {0} was started",
+    "os.posix_spawn": "the subprocess {0} was started",
+    "os.spawn": "the subprocess {1} was started",
+    "os.exec": "the program {0} was started",
+    "os.fork": "the Python process was forked",
+    "os.forkpty": "the Python process was forked",
+    "os.kill": "signal {1} was sent to a real process",
+    "os.killpg": "signal {1} was sent to real processes",
+    "signal.pthread_kill": "signal {1} was sent to a real thread",
+}
+"""The audit events that leave the world, and what each of them means."""
+
+
+def place(frame: FrameType | None = None) -> str:
+    """Return the line of the code under test that is being executed, as `worker.py:12 in main`.
+
+    That is the innermost line outside of the standard library, installed packages and the harness; if there is none,
+    the innermost one of an installed package.
+    """
+    frame = frame or sys._getframe(1)
+    fallback = ""
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if is_users(path):
+            return _line(frame)
+        if not fallback and path.startswith(_INSTALLED):
+            fallback = _line(frame)
+        frame = frame.f_back
+    return fallback or "unknown code"
+
+
+def is_users(path: str) -> bool:
+    """Whether a source file is neither the standard library's, nor an installed package's, nor the harness's."""
+    if path.startswith(_INSTALLED) or (path.startswith(_OWN) and not path.startswith(_ENGINES)):
+        return False
+    return not path.startswith(_LIBRARY) and not path.startswith("<")
+
+
+def _line(frame: FrameType) -> str:
+    return f"{shortened(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def shortened(path: str) -> str:
+    """Return the path of a source file, relative to the current folder or to the installed packages."""
+    for root in (str(Path.cwd()), *_INSTALLED):
+        if path.startswith(f"{root}/"):
+            return path.removeprefix(f"{root}/")
+    return path
+
+
+_judges: list[Callable[[str], None] | None] = [None]
+
+
+@cache
+def _listen() -> None:
+    sys.addaudithook(_audit)
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in AUDITED and (refuse := _judges[0]) is not None:
+        refuse(AUDITED[event].format(*map(repr, arguments), *[""] * 2))
+
+
+def watch(refuse: Callable[[str], None] | None) -> None:
+    """Have a function told of each thing that leaves the world, from now on; None: nobody.
+
+    It is called where it happens, in any thread and outside of the code under test too, and raises to prevent it.
+    """
+    _listen()
+    _judges[0] = refuse

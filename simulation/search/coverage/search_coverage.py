@@ -1,0 +1,129 @@
+"""What the runs of one search have covered, and whether more of them would try anything new."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulation.search.coverage.behaviour import MAX_ENTRIES, BehaviourReader
+from simulation.search.coverage.event_model import TRANSITIONS, EventModel
+from simulation.search.coverage.unseen import Unseen, unseen
+from simulation.world.world import Run
+
+LAST = 100
+"""Of how many last runs it is told how many were new."""
+
+SATURATED = 0.01
+"""The unseen mass below which a search is saturated, by the upper end of its interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCoverage:
+    """What one run covered."""
+
+    behaviour: int | None = None
+    """The fingerprint of the run; None if the run is too long to be compared."""
+    transitions: Mapping[str, int] = field(default_factory=dict)
+    struck: Mapping[str, int] = field(default_factory=dict)
+    """Faults by the state of the events that they concerned."""
+
+
+def coverage_of(run: Run) -> RunCoverage:
+    """Return what a run covered; nothing of a run with more than MAX_ENTRIES entries."""
+    if len(run.history) > MAX_ENTRIES:
+        return RunCoverage()
+    model = EventModel()
+    reader = BehaviourReader(model)
+    for entry in run.history:
+        reader.add(entry)
+        model.add(entry)
+    behaviour = reader.fingerprint(run.requests) if run.requests.complete else None
+    return RunCoverage(behaviour, dict(model.transitions), dict(model.struck))
+
+
+@dataclass(slots=True)
+class SearchCoverage:
+    """What all runs of a search covered. It grows by 16 bytes a run, and by each distinct behaviour."""
+
+    seeds: array[int] = field(default_factory=lambda: array("q"))
+    behaviours: array[int] = field(default_factory=lambda: array("Q"))
+    """The behaviour of each run that could be compared, in the order of arrival; its seed is in `seeds`."""
+    times: Counter[int] = field(default_factory=Counter)
+    """How often each behaviour was seen."""
+    transitions: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    _new: array[int] = field(default_factory=lambda: array("b"))
+    _look: int = LAST
+    """At how many runs to estimate the unseen mass for `saturated` again."""
+    _high: float = 1.0
+
+    def add(self, seed: int, covered: RunCoverage) -> bool:
+        """Count one more run; return whether it showed a new behaviour."""
+        self.transitions.update(covered.transitions)
+        self.struck.update(covered.struck)
+        if covered.behaviour is None:
+            return False
+        fresh = covered.behaviour not in self.times
+        self.times[covered.behaviour] += 1
+        self.seeds.append(seed)
+        self.behaviours.append(covered.behaviour)
+        self._new.append(fresh)
+        return fresh
+
+    @property
+    def distinct(self) -> int:
+        """How many distinct behaviours were seen."""
+        return len(self.times)
+
+    @property
+    def new_lately(self) -> int:
+        """How many of the last hundred runs showed a behaviour that none before had shown."""
+        return sum(self._new[-LAST:])
+
+    @property
+    def hit(self) -> int:
+        """How many of the listed transitions were hit."""
+        return len(TRANSITIONS & self.transitions.keys())
+
+    @property
+    def never(self) -> list[str]:
+        """The transitions that no run hit."""
+        return sorted(TRANSITIONS - self.transitions.keys())
+
+    def unseen(self) -> Unseen | None:
+        """Estimate the unseen mass. Meaningful only for runs that were drawn independently.
+
+        The runs are put in the order of their seeds, so the estimate does not depend on which worker was faster.
+        """
+        order = sorted(range(len(self.seeds)), key=self.seeds.__getitem__)
+        return unseen([self.behaviours[place] for place in order])
+
+    def saturated(self, share: float = SATURATED) -> bool:
+        """Whether the next run shows a new behaviour with a probability below `share`, with 97.5 % confidence.
+
+        The answer changes only when there are a quarter more runs than at the last look: who looks after every run
+        until the answer pleases makes the confidence worthless.
+        """
+        if len(self.behaviours) >= self._look:
+            self._look = len(self.behaviours) * 5 // 4 + 1
+            estimate = unseen(self.behaviours)
+            self._high = 1.0 if estimate is None else estimate.high
+        return self._high < share
+
+    def record(self, *, independent: bool) -> dict[str, Any]:
+        """Return the coverage as JSON values; the estimate is null unless the runs were drawn independently."""
+        estimate = self.unseen() if independent else None
+        return {
+            "runs": len(self.behaviours),
+            "behaviours": self.distinct,
+            "new_in_last_hundred": self.new_lately,
+            "unseen": None
+            if estimate is None
+            else {"estimate": estimate.estimate, "low": estimate.low, "high": estimate.high},
+            "transitions": dict(sorted(self.transitions.items())),
+            "never_hit": self.never,
+            "faults_by_state": dict(sorted(self.struck.items())),
+        }

@@ -1,0 +1,240 @@
+"""One connection of a client to the store, as the asyncio transport that the client writes to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context, copy_context
+from typing import Any
+
+import hiredis
+
+from simulation.stores.faketime import QUESTIONS
+from simulation.stores.protocol import Link, StoreUnavailable
+from simulation.stores.redis_commands import ABOUT_SCRIPTS, BLOCKING, MANY_COMMANDS, MAY_BLOCK, PUBLISHING, SUBSCRIBING
+from simulation.stores.resp import encoded
+from simulation.world.carriers import Carrier, Ends
+from simulation.world.medium import Medium
+from simulation.world.packets import PASS, Fate, Packet
+from simulation.world.sweep_cost import count_packet
+
+_PORTION = QUESTIONS // 10
+"""Commands that the server executes before its clock is set again: each asks for the time a few times."""
+
+
+class Wire(asyncio.Transport):
+    """One connection, as the transport that the client writes to."""
+
+    def __init__(
+        self, network: Medium, consumer: str, connection: int, carrier: Callable[[Ends], Carrier], protocol: Any
+    ) -> None:
+        super().__init__()
+        self.consumer = consumer
+        self.connection = connection
+        self.link: Link = Context().run(network.store.link)  # a real socket, which is the harness's and no process's
+        self._network = network
+        self._protocol = protocol
+        self.context = copy_context()
+        self._carrier = carrier(self)
+        self._reader = hiredis.Reader()
+        self._listens = False
+        self._closing = False
+        self._severed = False
+        self._lost = False
+        self._reading = True
+        self._unread: list[bytes] = []
+
+    # -- the client's side -----------------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a packet on its way."""
+        if self._closing:
+            return
+        self._reader.feed(bytes(data))
+        commands = []
+        while (words := self._reader.gets()) is not False:
+            commands.append(words)
+        if not commands:
+            return
+        network = self._network
+        network.packets += 1
+        network.commands += len(commands)
+        count_packet(len(commands))
+        packet = Packet(self.consumer, self.connection, network.packets, commands)
+        fate = network.fate(packet)
+        if network.triggers:
+            fate = network.trigger(packet, fate)
+            if self._closing:  # whoever writes here has died of it, before anything was sent
+                return
+        self._carrier.send(packet, fate, counted=bool(network.faults))
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Send several pieces as one packet."""
+        self.write(b"".join(list_of_data))
+
+    def close(self) -> None:
+        """Close the connection in good order: what was sent still arrives, nothing comes back."""
+        self._end(None)
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._end(None)
+
+    def reset(self, error: Exception) -> None:
+        """Break the connection: the client is told, as by a reset from the other side."""
+        self._end(error)
+
+    def lose(self) -> None:
+        """Break the connection from the other side: the store knows nothing of it any more."""
+        self._lost = True
+        self.reset(ConnectionResetError("the server closed the connection"))
+
+    def sever(self) -> None:
+        """Cut the wire of a client that is dead: it is told nothing."""
+        self._severed = True
+        self._closing = True
+        self._carrier.end()
+
+    def _end(self, error: Exception | None) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._network.loop.call_soon(self._protocol.connection_lost, error, context=self.context)
+        self._carrier.end()
+
+    def close_link(self) -> None:
+        """Close the link to the store."""
+        self._network.forget(self)
+        self.link.close()
+
+    # -- the store's side ------------------------------------------------------------------------------------
+
+    def arrive(self, packet: Packet, fate: Fate) -> None:
+        """Have the store execute a packet that has arrived, and send the reply on its way."""
+        network = self._network
+        if self._lost:
+            return
+        reachable = network.gate(self.consumer)
+        if not fate.deliver or not reachable:
+            self.reset(ConnectionResetError("the connection was lost"))
+            return
+        if network.trace is not None:
+            self._trace("command", commands=packet.commands)
+        try:
+            reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
+        except StoreUnavailable as error:
+            network.refused(error)
+            return
+        network.requests.add(self.consumer, self.connection, packet.commands, reply)
+        self._carrier.executed(packet.commands, reply, pushed=network.listened_to)
+        if fate.then is not None:
+            fate.then()
+        if self._closing:
+            return
+        self._carrier.answer(reply, fate)
+
+    def _execute(self, packet: Packet) -> bytes:
+        verbs = {words[0].upper() for words in packet.commands}
+        if not verbs.isdisjoint(BLOCKING) or (not verbs.isdisjoint(MAY_BLOCK) and _blocks(packet)):
+            return b"-ERR a blocking command cannot run in virtual time; poll instead\r\n" * len(packet.commands)
+        store, now = self._network.store, self._network.loop.now
+        store.set_time(now)
+        commands = self._network.scripts.admit(packet.commands) if verbs & ABOUT_SCRIPTS else packet.commands
+        if verbs & SUBSCRIBING and not self._listens:
+            self._listens = True
+            self._network.listen(self)
+        if self._listens:
+            self.link.send(encoded(commands))
+            store.settle(turns=2)
+            return self.link.pushed()
+        if len(commands) == 1:
+            reply = self.link.run(commands)
+        else:
+            reply = b"".join(self._execute_at(now, few) for few in _few_at_a_time(commands))
+        if verbs & PUBLISHING:
+            self._network.carry_pushes()
+        return reply
+
+    def _execute_at(self, now: int, commands: Sequence[Sequence[bytes]]) -> bytes:
+        self._network.store.set_time(now)
+        return self.link.run(commands)
+
+    def carry(self, data: bytes) -> None:
+        """Carry something that the store pushed to the client."""
+        if not self._closing:
+            self._carrier.answer(data, PASS)
+
+    def receive(self, data: bytes) -> None:
+        """Hand what has arrived to the client, or keep it while the client does not read."""
+        if self._closing:
+            return
+        if not self._reading:
+            self._unread.append(data)
+            return
+        if self._network.trace is not None:
+            self._trace("reply", reply=data.decode("utf-8", "backslashreplace"))
+        try:
+            self._protocol.data_received(data)
+        except Exception as error:  # asyncio's own transports do the same
+            told = {"message": "Fatal error: protocol.data_received() call failed.", "exception": error}
+            self._network.loop.call_exception_handler({**told, "transport": self, "protocol": self._protocol})
+            self.reset(error)
+
+    def _trace(self, kind: str, **details: Any) -> None:
+        assert self._network.trace is not None
+        self._network.trace(kind, self.consumer, {**details, "connection": self.connection})
+
+    # -- what asyncio asks of a transport --------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        """Whether the wire is closed or about to be."""
+        return self._closing
+
+    def pause_reading(self) -> None:
+        """Keep what arrives until the client reads again."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Hand over what was kept."""
+        self._reading = True
+        kept, self._unread = self._unread, []
+        for data in kept:
+            self.receive(data)
+
+    def is_reading(self) -> bool:
+        """Whether the client reads."""
+        return self._reading
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """There is no socket behind a wire."""
+        return default
+
+    def get_write_buffer_size(self) -> int:
+        """Return 0: a wire takes everything at once."""
+        return 0
+
+    def can_write_eof(self) -> bool:
+        """Return False: Redis clients do not half-close."""
+        return False
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand what arrives to another protocol."""
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol that receives."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+
+def _few_at_a_time(commands: Sequence[Sequence[bytes]]) -> Iterator[Sequence[Sequence[bytes]]]:
+    """Divide a packet into portions in which a server in virtual time asks for the time less often than it may."""
+    first = 0
+    for i, words in enumerate(commands, start=1):
+        if i - first == _PORTION or words[0].upper() in MANY_COMMANDS or i == len(commands):
+            yield commands[first:i]
+            first = i
+
+
+def _blocks(packet: Packet) -> bool:
+    return any(word.upper() == b"BLOCK" for words in packet.commands for word in words)

@@ -1,0 +1,98 @@
+"""What the connections of a world share: the store behind them, the faults that decide about packets, who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.script_cache import Scripts
+from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
+from simulation.world.request_log import RequestLog
+from simulation.world.sweep_cost import Cost
+
+
+class Listener(Protocol):
+    """A connection whose client waits for what the store pushes."""
+
+    link: Link
+
+    def carry(self, data: bytes) -> None:
+        """Carry something that the store pushed to the client."""
+        ...
+
+
+class Medium:
+    """The world between clients and the store, as a connection sees it."""
+
+    def __init__(self, loop: SimulatedLoop, store: Store, trace: Trace | None) -> None:
+        self.loop = loop
+        self.store = store
+        self.trace = trace
+        self.faults: list[PacketFault] = []
+        self.triggers: list[Callable[[Packet, Fate], Fate]] = []
+        """Each is shown every packet and its fate, and may change that."""
+        self.gate: Gate = _anybody
+        self.refused: Callable[[StoreUnavailable], None] = _raise
+        """Told that the store cannot execute a request, and that no answer will come."""
+        self.scripts = Scripts()
+        self.requests = RequestLog()
+        self.packets = 0
+        self.commands = 0
+        self.refusals = 0
+        """How many connections were refused because of a fault."""
+        self.idle = Cost()
+        """What sweeps that found nothing have sent."""
+        self._listening: list[Listener] = []
+
+    def fate(self, packet: Packet) -> Fate:
+        """Ask the faults, in the order in which they were installed; the first opinion counts."""
+        for fault in self.faults:
+            fate = fault(packet)
+            if fate is not None:
+                return fate
+        return PASS
+
+    def trigger(self, packet: Packet, fate: Fate) -> Fate:
+        """Show a packet to those who wait for it, and return what becomes of it."""
+        for trigger in self.triggers:
+            fate = trigger(packet, fate)
+        return fate
+
+    def listen(self, connection: Listener) -> None:
+        """Watch a connection for what the store pushes."""
+        if connection not in self._listening:
+            self._listening.append(connection)
+
+    @property
+    def listened_to(self) -> bool:
+        """Whether anybody waits for what the store pushes."""
+        return bool(self._listening)
+
+    def carry_pushes(self) -> None:
+        """Carry what the store has pushed since the last command to those who listen."""
+        if not self._listening:
+            return
+        self.store.settle()
+        for connection in self._listening:
+            if data := connection.link.pushed():
+                connection.carry(data)
+
+    def forget(self, connection: Listener) -> None:
+        """Forget a connection that is closed on both ends."""
+        if connection in self._listening:
+            self._listening.remove(connection)
+
+    def close(self) -> None:
+        """Let go of everything: a connection that is kept beyond the run must not keep all of its world."""
+        self._listening.clear()
+        self.faults, self.triggers, self.gate, self.refused = [], [], _anybody, _raise
+
+
+def _anybody(consumer: str) -> bool:
+    return True
+
+
+def _raise(error: StoreUnavailable) -> None:
+    raise error

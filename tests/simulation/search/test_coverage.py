@@ -1,0 +1,169 @@
+"""What a search says that it has covered: behaviours, the mass of what is unseen, transitions, faults by state."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+
+from simulation import load
+from simulation.cli import main
+from simulation.search.coverage.event_model import TRANSITIONS
+from simulation.search.coverage.search_coverage import SearchCoverage, coverage_of
+from simulation.search.coverage.unseen import unseen, upper_bound
+from simulation.search.explore.exhaustive import Exhaustive
+from simulation.search.explore.strategies import Runner, Strategy
+from simulation.world.request_log import RequestLog, shape
+from simulation.world.world import Laboratory
+from tests.simulation.search.small import scenario
+
+SCENARIOS = Path(__file__).parents[3] / "scenarios"
+PAIR = SCENARIOS / "leader-follower.toml"
+APART = "tests.simulation.search.small:Apart"
+FIRST = "tests.simulation.search.small:FirstOnly"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Laboratory]:
+    with Laboratory("server") as laboratory:
+        yield laboratory
+
+
+def covered(laboratory: Laboratory, name: str, engine: str, strategy: str, runs: int) -> SearchCoverage:
+    """Return what some runs of a shipped scenario cover."""
+    runner = Runner(laboratory, load(SCENARIOS / f"{name}.toml"), engine, Strategy(strategy))  # type: ignore[arg-type]
+    found = SearchCoverage()
+    for seed in range(1, runs + 1):
+        found.add(seed, coverage_of(runner.run(seed)))
+    return found
+
+
+# -- behaviours --------------------------------------------------------------------------------------------------
+
+
+def test_a_replayed_seed_shows_the_same_behaviour(server: Laboratory) -> None:
+    pair = load(PAIR)
+    assert coverage_of(server.run(pair, 3)).behaviour == coverage_of(server.run(pair, 3)).behaviour
+
+
+def test_orders_that_nobody_can_tell_apart_are_one_behaviour(server: Laboratory) -> None:
+    shown = [coverage_of(run).behaviour for run in Exhaustive(server, scenario(2), 1, APART).runs()]
+    assert len(shown) > 1
+    assert len(set(shown)) == 1
+
+
+def test_every_behaviour_that_draws_show_is_among_those_of_every_order(server: Laboratory) -> None:
+    pair = load(PAIR)
+    every = {coverage_of(run).behaviour for run in Exhaustive(server, pair, 1, "native").runs()}
+    drawn = covered(server, "leader-follower", "native", "walk", 60)
+    assert set(drawn.times) <= every
+
+
+def test_who_gets_the_lock_tells_two_behaviours_apart(server: Laboratory) -> None:
+    by_effect: dict[tuple[str, ...], set[int | None]] = {}
+    for run in Exhaustive(server, scenario(2), 1, FIRST).runs():
+        effective = tuple(entry.event for entry in run.history.of("started"))
+        by_effect.setdefault(effective, set()).add(coverage_of(run).behaviour)
+    assert set(by_effect) == {("a",), ("b",)}
+    assert by_effect["a",].isdisjoint(by_effect["b",])
+
+
+def test_an_answer_keeps_its_shape_and_loses_ids_and_times() -> None:
+    assert shape(b"*2\r\n$6\r\nparked\r\n:1700000000123\r\n") == b"*2\r\n$parked:#"
+    assert shape(b"$36\r\n5f3a9c5e-aaaa-4bbb-8ccc-0123456789ab\r\n") == b"$"
+    assert shape(b":1\r\n") != shape(b":0\r\n")
+    assert shape(b"-NOSCRIPT No matching script\r\n") == b"-NOSCRIPT"
+
+
+def test_a_repeated_poll_is_one_request() -> None:
+    log = RequestLog()
+    for _ in range(5):
+        log.add("c1", 1, [[b"GET", b"k"]], b"$-1\r\n")
+    log.add("c1", 1, [[b"GET", b"k"]], b"$1\r\nx\r\n")
+    assert [len(requests) for requests in log.of("c1")] == [2]
+
+
+# -- what is unseen ----------------------------------------------------------------------------------------------
+
+DISTRIBUTIONS = {
+    "uniform": [1.0] * 300,
+    "zipf": [1 / k for k in range(1, 2_000)],
+    "geometric": [0.8**k for k in range(60)],
+    "few": [1.0] * 5,
+}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("runs", [40, 400])
+def test_the_interval_covers_the_mass_that_is_unseen(name: str, runs: int) -> None:
+    weights = DISTRIBUTIONS[name]
+    whole, sums, luck = sum(weights), list(accumulate(weights)), random.Random(7)
+    above = below = 0
+    trials = 300
+    for _ in range(trials):
+        sample = luck.choices(range(len(weights)), cum_weights=sums, k=runs)
+        known = set(sample)
+        truth = sum(weight for place, weight in enumerate(weights) if place not in known) / whole
+        told = unseen(sample)
+        assert told is not None
+        assert told.low <= told.estimate <= told.high
+        above += truth > told.high + 1e-12
+        below += truth < told.low - 1e-12
+    assert above <= 0.04 * trials  # 2.5 % are promised
+    assert below <= 0.07 * trials  # the lower end is an approximation
+
+
+def test_the_bound_is_that_of_clopper_and_pearson() -> None:
+    assert upper_bound(0, 100) == pytest.approx(1 - 0.025 ** (1 / 100), abs=1e-9)
+    assert upper_bound(100, 100) == 1.0
+    assert upper_bound(5, 50) == pytest.approx(0.2181, abs=5e-4)  # a table of binomial intervals
+    assert upper_bound(5_000, 100_000) == pytest.approx(0.0514, abs=5e-4)
+
+
+def test_two_runs_are_needed_to_say_anything() -> None:
+    assert unseen([]) is None
+    assert unseen([1]) is None
+    assert unseen([1, 2]) is not None
+
+
+# -- transitions and faults --------------------------------------------------------------------------------------
+
+
+def test_a_search_tells_which_transitions_it_never_hit(server: Laboratory) -> None:
+    found = covered(server, "leader-follower", "native", "walk", 40)
+    assert "in hand, leader waits · parked" in found.transitions
+    assert "in handling · crashed" in found.never
+    assert not set(found.never) & set(found.transitions)
+    assert found.hit + len(found.never) == len(TRANSITIONS)
+
+
+def test_crashing_consumers_hit_what_quiet_ones_do_not(server: Laboratory) -> None:
+    found = covered(server, "crashing-consumers", "native", "seeds", 15)
+    assert "in handling · crashed" in found.transitions
+    assert any(what.startswith("crash · in hand") for what in found.struck)
+
+
+# -- the command line --------------------------------------------------------------------------------------------
+
+
+def test_a_search_ends_when_it_is_saturated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    words = ["run", str(PAIR), "--until-saturated", "0.05", "--no-results", "--json", "--summary", str(summary)]
+    assert main([*words, "--strategy", "walk"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["saturated"]
+    assert told["seeds"] < 2_000
+    assert told["covered"]["unseen"]["high"] < 0.05
+    assert told["covered"]["behaviours"] >= 2
+    assert "distinct behaviours" in summary.read_text(encoding="utf-8")
+
+
+def test_every_order_is_no_sample_to_estimate_from(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", str(PAIR), "--strategy", "exhaustive", "--no-results", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["covered"]["unseen"] is None
+    assert told["covered"]["behaviours"] > 1

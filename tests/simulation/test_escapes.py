@@ -1,0 +1,116 @@
+"""What cannot be simulated ends the run with a sentence, and is never judged; what blocks, blocks its own process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulation import Laboratory, Run, loads
+from simulation.cli import main
+from simulation.kernel import watchdog
+from simulation.kernel.escapes import Escaped
+
+HERE = "tests.simulation.escaping"
+ONE = 'name = "one"\n[workload]\nevents = [{ name = "a" }]\n[consumers]\ncount = 1\n'
+TWO = 'name = "two"\n[workload]\nevents = [{ name = "a" }, { name = "b", at = "1ms" }]\n[consumers]\ncount = 2\n'
+
+
+def run(laboratory: Laboratory, engine: str, text: str = ONE) -> Run:
+    return laboratory.run(loads(text), 1, f"{HERE}:{engine}")
+
+
+@pytest.mark.parametrize(
+    ("engine", "what"),
+    [
+        (
+            "Synchronous",
+            r"a real socket was connected to \('127\.0\.0\.1', 1\)|the address of 'localhost' was looked up",
+        ),
+        ("Quiet", r"the address of '127\.0\.0\.1' was looked up in the real network"),
+        ("Child", r"the subprocess 'true' was started"),
+        ("AsyncChild", "loop.subprocess_exec was called, but a child process would live in real time"),
+        ("Threaded", "the thread 'Thread-.*' was started"),
+        ("Signalling", "signal 0 was sent to a real process"),
+        ("Serving", "loop.create_server was called, but nothing in the simulated network"),
+        ("SleepingThread", "time.sleep was called in a thread of an executor"),
+    ],
+)
+def test_what_leaves_the_world_ends_the_run_and_names_the_line(laboratory: Laboratory, engine: str, what: str) -> None:
+    with pytest.raises(Escaped, match=rf"c1, at .*({what}).*\(tests/simulation/escaping\.py:\d+ in leave\)"):
+        run(laboratory, engine)
+
+
+def test_an_engine_that_never_speaks_to_the_store_gets_no_verdict(laboratory: Laboratory) -> None:
+    with pytest.raises(Escaped, match="given 1 deliveries and sent no command to the simulated Redis"):
+        run(laboratory, "Elsewhere")
+
+
+def test_an_engine_that_redis_was_never_reachable_for_gets_one(laboratory: Laboratory) -> None:
+    cut_off = ONE + '[judge]\nhorizon = "2m"\n[[faults]]\nkind = "partition"\nat = "0s"\nconsumer = "c1"\nfor = "1m"\n'
+    assert run(laboratory, "Marking", cut_off).verdict in ("holds", "violated", "unknown")
+
+
+def test_the_command_line_says_so_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text(ONE)
+    assert main(["run", str(file), "--engine", f"{HERE}:Child", "--out", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "the subprocess 'true' was started (" in said
+    assert "Traceback" not in said
+    assert "bug in causim" not in said
+
+
+def test_executors_run_their_functions_while_the_clock_stands_still(laboratory: Laboratory) -> None:
+    assert run(laboratory, "Pooled").verdict == "holds"
+
+
+@pytest.mark.parametrize(
+    ("engine", "limit", "what"), [("Spinning", "SPIN_SECONDS", "computed"), ("Locked", "STILL_SECONDS", "waited")]
+)
+def test_a_callback_that_never_returns_is_interrupted(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, engine: str, limit: str, what: str
+) -> None:
+    monkeypatch.setattr(watchdog, limit, 0.2)
+    with pytest.raises(
+        Escaped, match=rf"{what} for 0\.2 seconds without an await \(tests/.*escaping\.py:\d+ in leave\)"
+    ):
+        run(laboratory, engine)
+
+
+def test_a_blocking_sleep_holds_its_own_process_and_no_other(laboratory: Laboratory) -> None:
+    result = run(laboratory, "Blocking", TWO)
+    blocked = [(entry.consumer, entry.details["duration"]) for entry in result.history.of("blocked")]
+    assert sorted(blocked) == [("c1", 3_000_000), ("c2", 3_000_000)]
+    assert "escaping.py" in next(result.history.of("blocked")).details["where"]
+    assert result.verdict == "holds"
+
+
+def test_blocking_sleeps_of_several_processes_overlap(laboratory: Laboratory) -> None:
+    result = run(laboratory, "Overlapping", TWO)
+    starts = {entry.consumer: entry.at for entry in result.history.of("started")}
+    blocked = {entry.consumer: entry.at for entry in result.history.of("blocked")}
+    assert {name: starts[name] - blocked[name] for name in starts} == {"c1": 1_000_000, "c2": 5_000_000}
+
+
+def test_what_still_blocks_when_the_run_ends_does_not_return(laboratory: Laboratory) -> None:
+    result = run(laboratory, "Overlapping", TWO + '[judge]\nhorizon = "500ms"\n')
+    assert not list(result.history.of("started"))
+    assert run(laboratory, "Marking", TWO).verdict == "holds"
+
+
+def test_a_process_that_crashes_while_it_is_blocked_does_not_return(laboratory: Laboratory) -> None:
+    crash = '[[faults]]\nkind = "crash"\nat = "1s"\nconsumer = "c1"\nfor = "4s"\n'
+    result = run(laboratory, "Blocking", ONE + crash)
+    first = [entry.at for entry in result.history.of("crashed")]
+    assert first == [1_000_000]
+    assert [entry.consumer for entry in result.history.of("blocked")] == ["c1", "c1"]
+    assert {entry.at > 5_000_000 for entry in result.history.of("started")} == {True}
+
+
+def test_a_pause_outlasts_a_blocking_sleep(laboratory: Laboratory) -> None:
+    pause = '[[faults]]\nkind = "pause"\nat = "1s"\nconsumer = "c1"\nfor = "9s"\n'
+    result = run(laboratory, "Outlasted", ONE + pause)
+    assert [entry.at for entry in result.history.of("started")] == [10_000_000]

@@ -1,0 +1,88 @@
+"""What is said of a run in numbers and words: how events came to their handlers, what sweeps cost, what never ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation import Laboratory, loads
+from simulation.cli.output import trips, unfinished
+from simulation.history.history import Entry
+from simulation.scenario.model import Scenario
+from simulation.search.summary import Tally, summarise
+from simulation.world.world import Run
+
+# The leader comes after the lookback; its follower's own follower is released by it then.
+OVERDUE = """
+name = "overdue"
+workload.events = [
+  { name = "a", at = "10m" },
+  { name = "b", follows = "a", at = "0s" },
+  { name = "c", follows = "b", at = "1ms" },
+]
+consumers.count = 2
+policy.lookback = "1m"
+"""
+
+# The leader takes effect, and its holder dies when it begins with the follower.
+ORPHAN = """
+name = "orphan"
+workload.events = [
+  { name = "b", follows = "a", at = "0s" },
+  { name = "a", at = "50ms" },
+]
+consumers.count = 2
+faults = [{ kind = "crash", step = "start", nth = 2, when = "before", for = "30m" }]
+"""
+
+
+def run(text: str) -> Run:
+    scenario: Scenario = loads(text)
+    with Laboratory() as laboratory:
+        return laboratory.run(scenario, 1)
+
+
+def begun(run: Run) -> dict[str, str]:
+    started: list[Entry] = list(run.history.of("started"))
+    return {entry.event: str(entry.details["via"]) for entry in started}
+
+
+def test_a_sweep_rescues_and_what_it_handles_releases() -> None:
+    assert begun(run(OVERDUE)) == {"a": "delivered", "b": "rescued", "c": "released"}
+
+
+def test_what_a_sweep_finds_long_after_its_leader_is_rescued() -> None:
+    told = run(ORPHAN)
+    assert begun(told)["b"] == "rescued"
+    assert told.judgement.coverage["released"] == 0
+
+
+@pytest.mark.parametrize("engine", ["native", "native-batches"])
+def test_an_event_without_a_leader_is_released_by_none(engine: str) -> None:
+    text = 'name = "alone"\nworkload = { kind = "chains", count = 12, length = 1, interval = "1ms" }\n'
+    with Laboratory() as laboratory:
+        told = laboratory.run(loads(text + "consumers = { count = 1, concurrency = 4 }\n"), 1, engine)
+    assert set(begun(told).values()) == {"delivered"}
+
+
+def test_idle_sweeps_are_counted_apart() -> None:
+    told = run(OVERDUE)
+    assert 0 < told.counts.idle_commands < told.counts.commands
+    tally = Tally()
+    tally.add(summarise(told))
+    assert tally.busy_round_trips < 10 * tally.events < tally.idle_round_trips
+    assert "of idle sweeps" in trips(tally)
+
+
+def test_an_event_that_is_parked_again_counts_once() -> None:
+    text = OVERDUE.replace("policy.lookback", "broker.duplicate = 1.0\npolicy.lookback")
+    told = run(text)
+    parked = [entry.event for entry in told.history.of("parked")]
+    assert len(parked) > len(set(parked)) == told.judgement.coverage["parked"]
+
+
+def test_latencies_say_how_many_events_never_finished() -> None:
+    told = run(OVERDUE + 'faults = [{ kind = "drop", event = "a" }]\n')
+    tally = Tally()
+    tally.add(summarise(told))
+    assert (tally.unfinished, tally.lost) == (1, 0)
+    assert unfinished(tally) == " (1 of 3 events never finished)"
