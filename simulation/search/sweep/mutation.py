@@ -16,7 +16,7 @@ from simulation.scenario.model import BadScenario, Scenario, load
 from simulation.world.world import Laboratory, Run
 
 SHIPPED = Path("scenarios")
-BESIDE = Path(__file__).parents[1] / "engines" / "mutants" / "scenarios"
+BESIDE = Path(__file__).parents[2] / "engines" / "mutants" / "scenarios"
 _SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT).*\bscript", re.IGNORECASE)
 
 
