@@ -17,7 +17,9 @@ from ordering.terms import milliseconds
 class Drain:
     """Goes through what an event has released: depth first, siblings in the order they occurred, without recursion."""
 
-    def __init__(self, ordering: Requests, handler: Handler, depth: int, queues: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, ordering: Requests[Any], handler: Handler[Any], depth: int, queues: Iterable[tuple[str, str]]
+    ) -> None:
         self._ordering = ordering
         self._handler = handler
         self._stack = [(leader, token, depth) for leader, token in queues]

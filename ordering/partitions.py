@@ -50,7 +50,7 @@ class PartitionedOrdering:
     Raises ValueError if there is no partition.
     """
 
-    ordering: type[CausalOrdering] = CausalOrdering
+    ordering: type[CausalOrdering[Any]] = CausalOrdering
     """What each partition is."""
 
     def __init__(self, scope: str, *, partitions: int, by: Callable[[Any], str] = by_resource, **options: Any) -> None:
@@ -60,7 +60,7 @@ class PartitionedOrdering:
         self.partitions = [self.ordering(f"{scope}:{i}", **options) for i in range(partitions)]
         self._by = by
 
-    def partition_of(self, event: Any) -> CausalOrdering:
+    def partition_of(self, event: Any) -> CausalOrdering[Any]:
         """Return the ordering that an event belongs to: the same in every process."""
         name = str(self._by(event)).encode()
         return self.partitions[int(sha1(name, usedforsecurity=False).hexdigest()[:8], 16) % len(self.partitions)]
@@ -75,7 +75,7 @@ class PartitionedOrdering:
         """Return whether somebody holds the event."""
         return any(await _all(p.event_has_started_processing(event) for p in self._where(event)))
 
-    def _where(self, event: UUID | Any) -> Sequence[CausalOrdering]:
+    def _where(self, event: UUID | Any) -> Sequence[CausalOrdering[Any]]:
         """Return the partitions in which an event may be: an id alone says nothing about it."""
         return self.partitions if isinstance(event, UUID) else [self.partition_of(event)]
 
@@ -132,7 +132,7 @@ class PartitionedOrdering:
             raise errors[0]
         return sorted(lost, key=order_of)
 
-    async def _report_misplaced(self, partition: CausalOrdering, lost: Sequence[Any]) -> None:
+    async def _report_misplaced(self, partition: CausalOrdering[Any], lost: Sequence[Any]) -> None:
         for event in lost:
             leader = leader_of(event)
             if not leader or await partition.event_has_been_seen(UUID(leader)):
@@ -154,20 +154,20 @@ class PartitionedOrdering:
     # -- the whole of it -------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def event_is_processing(self, event: Any) -> AsyncIterator[EventProcessingCompletion]:
+    async def event_is_processing(self, event: Any) -> AsyncIterator[EventProcessingCompletion[Any]]:
         """Hold the lease on an event inside the context, and complete it after success."""
         async with self.partition_of(event).event_is_processing(event) as completion:
             yield completion
 
     def preceding_event_confirmed(
-        self, handler: Handler, event: Any, depth: int = 0
+        self, handler: Handler[Any], event: Any, depth: int = 0
     ) -> AbstractAsyncContextManager[None]:
         """Let the body handle the event, if what it follows was handled; then handle what it has released."""
         return self.partition_of(event).preceding_event_confirmed(handler, event, depth)
 
-    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+    async def handle_batch(self, handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
         """Handle many events at once, those of different partitions at the same time; see `ordering.batch`."""
-        parts: dict[CausalOrdering, list[int]] = {}
+        parts: dict[CausalOrdering[Any], list[int]] = {}
         for place, event in enumerate(events):
             parts.setdefault(self.partition_of(event), []).append(place)
         answers = await _all(

@@ -44,7 +44,7 @@ class EventAlreadySeen(EventArrivedEarly):
     """The event was handled before. Prefect acknowledges what arrives early, and so it does with this."""
 
 
-class CausalOrdering(causal.CausalOrdering, _PrefectOrdering):
+class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
     """The engine, as Prefect makes it: anew for every event, from nothing but a scope."""
 
     errors = Errors(

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from ordering.errors import (
     EventAlreadySeen,
@@ -32,6 +32,10 @@ from ordering.terms import digest_of, id_of, leader_of, microseconds, millisecon
 from ordering.tokens import unique_token
 
 logger = logging.getLogger(__name__)
+
+E = TypeVar("E")
+"""The class of a scope's events."""
+E_contra = TypeVar("E_contra", contravariant=True)
 
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
@@ -73,15 +77,15 @@ class Errors:
     lost: type[Exception] = LeaseLost
 
 
-class Handler(Protocol):
+class Handler(Protocol[E_contra]):
     """What handles an event; it may enter `preceding_event_confirmed` itself or not."""
 
-    def __call__(self, event: Any, depth: int = 0) -> Awaitable[Any]:
+    def __call__(self, event: E_contra, depth: int = 0) -> Awaitable[Any]:
         """Handle the event."""
         ...
 
 
-class Requests:
+class Requests(Generic[E]):
     """Asks the scripts about the events of one scope, and keeps what this process knows of them.
 
     Args:

@@ -23,7 +23,7 @@ from typing import Any
 
 from ordering.drain import Drain
 from ordering.leases import Grant
-from ordering.requests import Asked, Handler, Outcome, Requests
+from ordering.requests import Asked, E, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
 from ordering.terms import id_of, rules_of
@@ -33,15 +33,15 @@ READ_AHEAD = 64
 MAX_OFFERED = 32
 """Events that one script decides about: those behind the one that it grants have travelled for nothing."""
 
-Report = Callable[[Any, Outcome], Awaitable[object]]
+Report = Callable[[E, Outcome], Awaitable[object]]
 """Takes an event of the stream and its outcome, once that is certain: the place to acknowledge its message."""
 
 
 async def handle_stream(
-    ordering: Requests,
-    handler: Handler,
+    ordering: Requests[Any],
+    handler: Handler[Any],
     events: AsyncIterable[Any] | Iterable[Any],
-    report: Report,
+    report: Report[Any],
     read_ahead: int = READ_AHEAD,
 ) -> None:
     """Handle the events of a stream, and what they release, one after the other; return when the stream ends.
@@ -139,7 +139,7 @@ class _ReadAhead:
 class _Stream(Drain):
     """A drain whose lowest queue is the stream: what an event releases goes before the next one of the stream."""
 
-    def __init__(self, ordering: Requests, handler: Handler, source: _ReadAhead, report: Report) -> None:
+    def __init__(self, ordering: Requests[Any], handler: Handler[Any], source: _ReadAhead, report: Report[Any]) -> None:
         super().__init__(ordering, handler, 0, ())
         self._source = source
         self._report = report

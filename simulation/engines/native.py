@@ -19,7 +19,7 @@ from ordering.leases import Grant
 from simulation.engines import EngineContext, Outcome
 
 
-def _tell(ordering: CausalOrdering, given_up: Callable[[Any], None]) -> None:
+def _tell(ordering: CausalOrdering[Any], given_up: Callable[[Any], None]) -> None:
     """Have an ordering tell of each event that it gives up: otherwise it says so only in its log."""
     fail = ordering._fail
 
@@ -35,7 +35,7 @@ def _tell(ordering: CausalOrdering, given_up: Callable[[Any], None]) -> None:
 class NativeEngine:
     """One consumer of `ordering`."""
 
-    ordering: type[CausalOrdering] = CausalOrdering
+    ordering: type[CausalOrdering[Any]] = CausalOrdering
     """The ordering that it is a consumer of; a mutant's is another."""
 
     @classmethod
@@ -66,7 +66,7 @@ class NativeEngine:
         """Return the ordering that this is a consumer of."""
         return self.ordering(scope, **options)
 
-    def _parts(self) -> Sequence[CausalOrdering]:
+    def _parts(self) -> Sequence[CausalOrdering[Any]]:
         """Return the orderings that it consists of."""
         return [self._ordering]
 

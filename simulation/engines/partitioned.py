@@ -28,6 +28,6 @@ class PartitionEngine(NativeEngine):
     def _open(self, scope: str, **options: Any) -> PartitionedOrdering:
         return PartitionedOrdering(scope, partitions=PARTITIONS, by=chain_of, **options)
 
-    def _parts(self) -> Sequence[CausalOrdering]:
+    def _parts(self) -> Sequence[CausalOrdering[Any]]:
         ordering: PartitionedOrdering = self._ordering
         return ordering.partitions
