@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha1
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
 from ordering.requests import Handler, Outcome
+from ordering.stream import READ_AHEAD, Report
 from ordering.terms import leader_of, order_of
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
+_ENDED: Final = object()
 
 
 def by_resource(event: Any) -> str:
@@ -177,6 +179,47 @@ class PartitionedOrdering:
         for places, words in zip(parts.values(), answers, strict=True):
             outcomes.update(zip(places, words, strict=True))
         return [outcomes[place] for place in range(len(events))]
+
+    async def handle_stream(
+        self,
+        handler: Handler[Any],
+        events: AsyncIterable[Any] | Iterable[Any],
+        report: Report[Any],
+        *,
+        read_ahead: int = READ_AHEAD,
+    ) -> None:
+        """Handle a stream: the events of a partition one by one, different partitions at the same time.
+
+        So `report` may be called for several events at a time. A partition that has `read_ahead` events waiting for it
+        keeps the stream from being read. Raises what `ordering.stream` does; the first error ends all partitions.
+        """
+        queues = {partition: asyncio.Queue[Any](max(1, read_ahead)) for partition in self.partitions}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for partition, queue in queues.items():
+                    group.create_task(
+                        partition.handle_stream(handler, _until_ended(queue), report, read_ahead=read_ahead)
+                    )
+                async for event in _one_by_one(events):
+                    await queues[self.partition_of(event)].put(event)
+                for queue in queues.values():
+                    await queue.put(_ENDED)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+
+async def _one_by_one(events: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            yield event
+    else:
+        for event in events:
+            yield event
+
+
+async def _until_ended(queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
+    while (event := await queue.get()) is not _ENDED:
+        yield event
 
 
 async def _all(asked: Iterable[Awaitable[Answer]]) -> list[Answer]:
