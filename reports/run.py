@@ -5,6 +5,7 @@ The reports know no world and no engine: whatever has these attributes can be re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from simulation.history.history import History
@@ -29,6 +30,10 @@ class RunLike(Protocol):
     @property
     def replay(self) -> str:
         """The command that runs it again."""
+
+    @property
+    def searched(self) -> Sequence[str]:
+        """What the search covered that this run is kept of, line by line; empty if there was no search."""
 
     @property
     def commands(self) -> int | None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.search.replay import Replay
     from simulation.search.summary import Tally
-    from simulation.world.world import Laboratory, Run
+    from simulation.world.laboratory import Laboratory
+    from simulation.world.run import Run
 
 __all__ = [
     "Failed",
@@ -57,7 +58,7 @@ class ScenarioFile(pytest.File):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
-        from simulation.scenario.model import BadScenario
+        from simulation.scenario.errors import BadScenario
 
         if isinstance(excinfo.value, BadScenario):
             return str(excinfo.value)
@@ -151,7 +152,7 @@ class WorldRunner(Protocol):
 
 def world_runner(store: Laboratory, chosen: str | None) -> WorldRunner:
     """Return a function that runs scenarios on a store, with the engine that was chosen for all of them, if any."""
-    from simulation.scenario.model import load, loads
+    from simulation.scenario.load import load, loads
 
     def run(scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
         if isinstance(scenario, str):

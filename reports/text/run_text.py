@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from reports.text.narrative import Naming, narrate
 from reports.text.sentences import moment
-from simulation.invariants import Violation
-from simulation.world.world import Run
+from simulation.history.history import History
+from simulation.invariants import Judgement, Violation
+from simulation.scenario.model import Scenario
+
+
+class Run(Protocol):
+    """What is told of a finished run."""
+
+    scenario: Scenario
+    history: History
+    judgement: Judgement
+
+    @property
+    def counts(self) -> Counts:
+        """What the run cost."""
+        ...
+
+    @property
+    def steps(self) -> Steps | None:
+        """What was chosen, if the run was explored."""
+        ...
+
+
+class Counts(Protocol):
+    """What a run cost."""
+
+    @property
+    def events(self) -> int:
+        """Events that were published."""
+        ...
+
+
+class Steps(Protocol):
+    """What was chosen in an explored run."""
+
+    @property
+    def deviations(self) -> Sequence[tuple[Any, Any]]:
+        """What came next, and which step would have come without the choice."""
+        ...
+
 
 LONGEST = 120
 """How many steps of a story are told."""
@@ -28,7 +67,7 @@ def facts(run: Run) -> str:
     events, consumers = run.counts.events, run.scenario.consumers.count
     return (
         f"{header.scenario} · {events:,} event{'s' * (events != 1)} · {consumers} consumer{'s' * (consumers != 1)} · "
-        f"engine {header.engine} · {header.store} · seed {run.seed}"
+        f"engine {header.engine} · {header.store} · seed {header.seed}"
     )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from simulation.search.explore.strategies import Strategy
     from simulation.search.replay import Replay
     from simulation.search.summary import Tally
+    from simulation.world.run import Run
     from simulation.world.scheduling import Bounds
-    from simulation.world.world import Run
 
 REPLAY = "replay.toml"
 """The file of a result that holds a run with its choices."""
@@ -77,11 +77,20 @@ def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
     job = outcome.job
     if job.replay is not None:
         words = ["causim", "replay", str(job.path), "--engine", job.engine]
-    elif job.strategy.name == "exhaustive" and outcome.folder is not None:
-        words = ["causim", "replay", str(outcome.folder / REPLAY)]
+    elif job.strategy.name in ("exhaustive", "guided") and outcome.folder is not None and (kept := _kept(outcome)):
+        words = ["causim", "replay", str(kept)]
+    elif job.strategy.name == "guided":  # each run depends on those before it
+        seeds = ["--seeds", str(outcome.tally.runs)]
+        return replay_file(job.path, job.engine, job.seeds[0], given, [*seeds, *strategy_words(job.strategy)])
     else:
         return replay_file(job.path, job.engine, seed, given, strategy_words(job.strategy))
     return shlex.join([*words, *_store_words(given)])
+
+
+def _kept(outcome: Outcome) -> Path | None:
+    """Return the file of the run that was kept: one with choices, or one with drawn delays."""
+    assert outcome.folder is not None
+    return next((f for name in (REPLAY, "scenario.toml") if (f := outcome.folder / name).exists()), None)
 
 
 def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace, more: Sequence[str] = ()) -> str:

@@ -21,7 +21,7 @@ from simulation.cli.coverage_lines import is_independent, lines
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
     from simulation.search.summary import Tally
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 _LINE = 1_000
 """How many are done between two lines if nobody knows how many there will be."""

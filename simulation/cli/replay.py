@@ -30,7 +30,7 @@ def execute(given: argparse.Namespace) -> int:
     from simulation.cli import EXIT_CODES, UNKNOWN
     from simulation.cli.narration import tell_run
     from simulation.search.replay import load_replay
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
     replay = load_replay(given.file)
     with Laboratory(given.store, given.redis_server) as laboratory:

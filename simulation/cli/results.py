@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from simulation.history.history import History
 from simulation.invariants import Judgement
 from simulation.scenario.model import Scenario
 from simulation.search.replay import replay_of
-from simulation.world.world import Run
+from simulation.world.run import Run
 
 if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
@@ -35,6 +35,8 @@ class Shelf:
     root: Path
     scenario: str
     illustrator: Illustrator | None = None
+    searched: Sequence[str] = ()
+    """What the search covered, line by line."""
 
     def keep(self, run: Run, stamp: str, replay: str, extra: Mapping[str, Any]) -> Path:
         """Write everything about a run into a new folder, move the link `latest`, and return the folder.
@@ -49,7 +51,7 @@ class Shelf:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
-            _write(run, partial, replay, extra, self.illustrator)
+            _write(run, partial, replay, extra, self)
             folder = _free(shelf / name)
             partial.rename(folder)
         except BaseException:
@@ -68,6 +70,7 @@ class Reported:
     """What happened, as far as it is shown."""
     scenario_text: str
     replay: str
+    searched: Sequence[str] = ()
 
     @property
     def judgement(self) -> Judgement:
@@ -80,7 +83,7 @@ class Reported:
         return self.run.counts.commands - self.run.counts.idle_commands
 
 
-def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], illustrator: Illustrator | None) -> None:
+def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], shelf: Shelf) -> None:
     from reports import write_report
 
     tables = runnable(run.scenario, run.history.header.engine, run.seed, folder)
@@ -94,7 +97,7 @@ def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], illust
     (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
     shown = run.history.beginning(REPORTED)
     whole = None if shown is run.history else run.history
-    write_report(folder, Reported(run, shown, scenario, replay), whole, illustrator)
+    write_report(folder, Reported(run, shown, scenario, replay, shelf.searched), whole, shelf.illustrator)
 
 
 def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:

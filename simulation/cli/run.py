@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulation.cli.coverage_lines import headline, is_independent
+from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.options import add_where_options, add_world_options, count
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from simulation.search.parallel.seeds import Plan
     from simulation.search.replay import Replay
     from simulation.search.summary import Summary
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 
 UNTIL_SATURATED = 100_000
@@ -87,7 +87,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
     with no_search():  # what is imported stays
         from simulation.cli.output import Output
-        from simulation.world.world import Laboratory
+        from simulation.world.laboratory import Laboratory
 
         jobs = _jobs(given)
     if given.check_determinism:
@@ -174,6 +174,8 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
         yield summarise(job.replay.perform(laboratory, job.engine))
     elif job.strategy.name == "exhaustive":
         yield from _every_order(outcome, laboratory)
+    elif job.strategy.name == "guided":
+        yield from _guided(job, laboratory)
     elif (
         len(job.seeds) == 1 and job.strategy.name == "seeds" and not given.scheduler
     ):  # the run itself is what will be kept
@@ -213,6 +215,14 @@ def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
         yield summarise(run)
 
 
+def _guided(job: Job, laboratory: Laboratory) -> Iterator[Summary]:
+    from simulation.search.explore.guided import Guided
+    from simulation.search.summary import summarise
+
+    search = Guided(laboratory, job.scenario, job.engine, job.strategy)
+    return (summarise(run) for run in search.runs(job.seeds))
+
+
 def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
     """Have a real server run again whatever is to be told of. Its run is kept, if it is the one to be kept."""
     from simulation.search.confirmation import called
@@ -230,7 +240,8 @@ def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
 def _found(job: Job, seed: int | None, choices: tuple[int, ...] | None) -> Replay:
     from simulation.search.replay import Replay
 
-    return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds)
+    scouted = job.scenario.seed if job.scenario.swarm is None else None
+    return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds, scouted=scouted)
 
 
 def _guarantee(job: Job, laboratory: Laboratory) -> str:
@@ -259,7 +270,8 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
         extra["covered"] = tally.covered.record(independent=is_independent(job))
     if job.scenario.swarm is not None:
         extra["drawn"] = drawn(job, outcome.run.seed)
-    shelf = Shelf(given.out, job.scenario.name, illustrator)
+    searched = tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
+    shelf = Shelf(given.out, job.scenario.name, illustrator, searched)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 
 

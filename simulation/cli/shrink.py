@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simulation.search.replay import Replay
     from simulation.search.shrink.shrinker import Better, Shrinker
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 
 def register(commands: Any) -> None:
@@ -45,7 +45,7 @@ def execute(given: argparse.Namespace) -> int:
     from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
     from simulation.cli.narration import tell_run
     from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
     start, out = _start(given), given.out or _place(given.result)
     best: Better | None = None

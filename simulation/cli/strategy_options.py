@@ -10,7 +10,7 @@ from simulation.cli.options import count, natural
 if TYPE_CHECKING:
     from simulation.search.explore.strategies import Strategy
 
-NAMES = ("seeds", "pct", "walk", "exhaustive")
+NAMES = ("seeds", "pct", "walk", "pos", "surw", "guided", "exhaustive")
 FAULTS = ("crash", "reply-lost")
 
 
@@ -26,7 +26,9 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         choices=NAMES,
         default="seeds",
         help="seeds: drawn delays; pct: random priorities, with a bound on what is missed; walk: any step, each as "
-        "likely; exhaustive: every order of a small scenario (default: seeds)",
+        "likely; pos: random priorities of steps, drawn again where steps race; surw: near-uniform over the orders of "
+        "one kind of step; guided: all of these, and variations of runs that showed a new behaviour; exhaustive: every "
+        "order of a small scenario (default: seeds)",
     )
     group.add_argument(
         "--depth", type=natural, default=3, metavar="D", help="pct: how many ordered events a bug needs (default: 3)"
@@ -60,11 +62,14 @@ def strategy_from(given: argparse.Namespace) -> Strategy:
     if set(given.fault_kinds.split(",")) - set(FAULTS):
         raise BadUsage(f"--fault-kinds {given.fault_kinds}: accepted are {' and '.join(FAULTS)}, separated by a comma")
     if given.strategy == "seeds" and (given.early or given.max_faults):
-        raise BadUsage("--early and --max-faults need a --strategy that chooses the order: pct, walk or exhaustive")
+        accepted = ", ".join(name for name in NAMES if name != "seeds")
+        raise BadUsage(f"--early and --max-faults need a --strategy that chooses the order: {accepted}")
     if given.strategy == "exhaustive" and given.seeds > 1:
         raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
-    if given.strategy == "exhaustive" and given.scheduler:
-        raise BadUsage("--strategy exhaustive learns from each order for the next: leave --scheduler out")
+    if given.strategy in ("exhaustive", "guided") and given.scheduler:
+        raise BadUsage(f"--strategy {given.strategy} learns from each run for the next: leave --scheduler out")
+    if given.strategy == "guided" and (given.jobs or "1") != "1":
+        raise BadUsage("--strategy guided learns from each run for the next: leave --jobs out")
     return Strategy(given.strategy, given.depth, Bounds(given.early, given.max_faults, kinds), given.most)
 
 

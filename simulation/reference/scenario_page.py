@@ -10,17 +10,8 @@ from simulation.invariants import COVERAGE
 from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import distributions
-from simulation.scenario.model import (
-    Broker,
-    Consumers,
-    EventsWorkload,
-    Judge,
-    NetworkTable,
-    PlannedEvent,
-    PolicyTable,
-    Scenario,
-    Workload,
-)
+from simulation.scenario.model import Broker, Consumers, Judge, NetworkTable, PolicyTable, Scenario
+from simulation.scenario.workloads import EventsWorkload, PlannedEvent, Workload
 
 EXAMPLE = "scenarios/late-leader.toml"
 

@@ -23,7 +23,8 @@ from typing import Any
 
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.random_streams import Streams
-from simulation.scenario.model import BadScenario, Scenario, SwarmTable, assign, parse
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.model import Scenario, SwarmTable, assign, parse
 
 CHANCE = 0.5
 """How likely a fault is whose `chance` is not given."""

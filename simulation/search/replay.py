@@ -23,11 +23,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simulation.scenario.model import BadScenario, Scenario, parse
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.model import Scenario, parse
 from simulation.search.explore.probe import scout
 from simulation.search.explore.schedulers import Listed
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration
-from simulation.world.world import Laboratory, Run
 
 FORMAT = 1
 """The version of the table; a reader refuses any other."""
@@ -35,7 +37,7 @@ FORMAT = 1
 LONGEST = 10_000_000
 """How many choices a run may have; a greater place in a file is a slip."""
 
-_KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant"}
+_KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant", "scouted"}
 
 
 class BadReplay(BadScenario):
@@ -53,14 +55,17 @@ class Replay:
     digest: str = ""
     invariant: str = ""
     """What the run is kept for."""
+    scouted: int | None = None
+    """The seed of the run in which the engine's scripts were found, if that is another: Redis knew these scripts."""
 
     def perform(self, laboratory: Laboratory, engine: str = "", trace: bool = False) -> Run:
         """Run it again."""
         chosen = engine or self.scenario.engine
         exploration = None
         if self.choices is not None:
-            scripts = scout(laboratory, self.scenario, self.scenario.seed, chosen).scripts
-            exploration = Exploration(Listed(self.choices), self.bounds, scripts)
+            seed = self.scenario.seed if self.scouted is None else self.scouted
+            scripts = scout(laboratory, self.scenario, seed, chosen).scripts
+            exploration = Exploration(Listed(self.choices), self.bounds, scripts, scouted=self.scouted)
         return laboratory.run(self.scenario, self.scenario.seed, chosen, trace, exploration=exploration)
 
     def written(self) -> dict[str, Any]:
@@ -69,6 +74,8 @@ class Replay:
         if self.invariant:
             table["invariant"] = self.invariant
         if self.choices is not None:
+            if self.scouted is not None:
+                table["scouted"] = self.scouted
             bounds = self.bounds
             table.update(early=bounds.early, faults=bounds.faults, kinds=list(bounds.kinds))
             table["choices"] = {str(place): choice for place, choice in enumerate(self.choices) if choice}
@@ -83,7 +90,9 @@ def replay_of(run: Run, invariant: str = "") -> Replay:
     steps = run.steps
     if steps is None:
         return Replay(scenario, None, Bounds(), run.digest, invariant)
-    return Replay(scenario, trimmed(steps.choices), steps.exploration.bounds, run.digest, invariant)
+    exploration = steps.exploration
+    scouted = None if exploration.scouted == run.seed else exploration.scouted
+    return Replay(scenario, trimmed(steps.choices), exploration.bounds, run.digest, invariant, scouted)
 
 
 def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
@@ -123,14 +132,14 @@ def _checked(table: object, scenario: Scenario, where: str) -> Replay:
         raise BadReplay(f"{where}: table [replay], key {unknown[0]!r}: there is no such key (known: {sorted(_KEYS)})")
     _refuse_other_versions(str(table.get("version", "")), where)
     choices = _choices(table.get("choices"), where)
-    early, faults = table.get("early", 0), table.get("faults", 0)
-    if not (_is_place(early) and _is_place(faults)):
-        raise BadReplay(f"{where}: table [replay]: 'early' and 'faults' must be whole numbers from 0 on")
+    early, faults, scouted = table.get("early", 0), table.get("faults", 0), table.get("scouted")
+    if not (_is_place(early) and _is_place(faults) and (scouted is None or _is_place(scouted))):
+        raise BadReplay(f"{where}: table [replay]: 'early', 'faults' and 'scouted' must be whole numbers from 0 on")
     kinds = tuple(table.get("kinds", Bounds().kinds))
     if not set(kinds) <= set(Bounds().kinds):
         raise BadReplay(f"{where}: table [replay], key 'kinds': known are {', '.join(Bounds().kinds)}")
     bounds = Bounds(early, faults, kinds)
-    return Replay(scenario, choices, bounds, str(table.get("digest", "")), str(table.get("invariant", "")))
+    return Replay(scenario, choices, bounds, str(table.get("digest", "")), str(table.get("invariant", "")), scouted)
 
 
 def _choices(written: object, where: str) -> tuple[int, ...] | None:

@@ -13,12 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from simulation.kernel.dependence import EVERYTHING
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Stream
 from simulation.scenario.distributions import Distribution
 from simulation.stores.redis_commands import GREETING
 from simulation.world.packets import Fate, Packet
-from simulation.world.scheduling import EVERYTHING, Steps
+from simulation.world.scheduling import Steps
 
 _GIST = 60
 """How many characters tell one command from another."""
@@ -134,6 +135,7 @@ class SteppedCarrier:
             f"{ends.consumer} {' … '.join(_gist(words) for words in packet.commands)}",
             run=lambda: ends.arrive(packet, fate),
             lost=lambda: ends.arrive(packet, lost),
+            keys=frozenset(key for words in packet.commands for key in named_keys(words)),
         )
 
     def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes, *, pushed: bool) -> None:
@@ -160,6 +162,13 @@ class SteppedCarrier:
 
 def _greets(packet: Packet) -> bool:
     return all(bytes(words[0]).upper() in GREETING for words in packet.commands)
+
+
+def named_keys(words: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the keys that a command names: those of a script, else its first argument."""
+    if bytes(words[0]).upper() in (b"EVAL", b"EVALSHA", b"FCALL") and len(words) > 2:
+        return [bytes(key) for key in words[3 : 3 + int(words[2])]]
+    return [bytes(words[1])] if len(words) > 1 else []
 
 
 def _gist(words: Sequence[bytes]) -> str:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution

@@ -12,21 +12,17 @@ This file does not know what a step does, only whom it concerns and what it has 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
+from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SimulatedLoop
 
 BRIEF = SECOND
 """A delay shorter than this is a hop, whose length does not matter because every order of hops is possible."""
 
-EVERYTHING = "*"
-"""What a step has touched if nobody can tell: it commutes with nothing."""
-
-SEEN, BLIND, CHANGED = 1, 2, 3
-"""How a step has touched something: it depends on it; it has changed it, but would have done the same whatever was
-there, so that others may do so before or after it; or both."""
 
 Kind = Literal["request", "reply", "delivery", "handler", "time", "crash", "reply-lost"]
 
@@ -52,15 +48,13 @@ class Step:
     """For a request: have it executed, but lose the reply."""
     cause: str = field(default="", compare=False)
     """The label of the step in whose course it arose."""
+    keys: frozenset[bytes] = field(default=frozenset(), compare=False)
+    """The keys that a request names. A script may touch others."""
 
     @property
     def lane(self) -> str:
         """What it waits in line with: steps of one lane keep their order."""
         return self.label.rstrip("!").rstrip("0123456789")
-
-
-Touched = Mapping[str, int]
-"""What a step has touched, by name, and how: SEEN, BLIND or CHANGED."""
 
 
 class Oracle(Protocol):
@@ -102,6 +96,8 @@ class Exploration:
     """Scripts that Redis knows before the run begins, as it does when engines have been running for a while."""
     footprint: Callable[[Sequence[Sequence[bytes]], bytes], Touched] | None = None
     """Says what the commands of a request touched, given them and the reply. Without it: everything."""
+    scouted: int | None = None
+    """The seed of the run in which the scripts were found; None if that is the run's own."""
 
 
 class Steps:
@@ -142,12 +138,13 @@ class Steps:
         *,
         run: Callable[[], object],
         lost: Callable[[], object] | None = None,
+        keys: frozenset[bytes] = frozenset(),
     ) -> None:
         """Let a step wait behind the others of its lane."""
         number = self._numbers[lane] = self._numbers.get(lane, 0) + 1
         self._added += 1
         cause = self._last.label if self._last else ""
-        step = Step(f"{lane}{number}", kind, who, about, run, lost, cause)
+        step = Step(f"{lane}{number}", kind, who, about, run, lost, cause, keys)
         self._lanes.setdefault(lane, deque()).append((self._added, step))
 
     def waits(self, lane: str) -> bool:

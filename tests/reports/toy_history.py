@@ -1,6 +1,7 @@
 """Histories for the tests of the reports: made by a toy with a dice, not by the simulator."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulation.history.history import Entry, Header, History
@@ -13,6 +14,7 @@ MS, S = 1_000, 1_000_000
 class ToyRun:
     history: History
     judgement: Judgement
+    searched: Sequence[str] = ()
     scenario_text: str = '[scenario]\nname = "toy"\n'
     replay: str = "causim run scenarios/toy.toml --seed 1"
     commands: int | None = None

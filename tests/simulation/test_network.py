@@ -6,8 +6,10 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
+from simulation.kernel.environment import SECOND
 from simulation.kernel.epoch import EPOCH
-from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant, Distribution, Uniform
 from simulation.stores.protocol import Store

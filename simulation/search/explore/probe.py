@@ -6,13 +6,16 @@ engine's own races, and not for each of its scripts anew who sends it first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
 from simulation.scenario.model import Scenario
+from simulation.search.explore.samplers import words
 from simulation.search.explore.schedulers import Listed
-from simulation.world.scheduling import CHANGED, EVERYTHING, Exploration, Touched
-from simulation.world.world import Laboratory
+from simulation.world.laboratory import Laboratory
+from simulation.world.scheduling import Exploration
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,10 @@ class Scout:
     """How many steps the run took."""
     actors: int
     """How many consumers and events took them."""
+    taken: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """How many steps each actor took, by the words of `samplers.words`."""
+    seed: int = 0
+    """The seed of the run that was looked at."""
 
 
 def scout(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) -> Scout:
@@ -32,15 +39,16 @@ def scout(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) ->
     found: dict[bytes, None] = {}
 
     def look(commands: Sequence[Sequence[bytes]], reply: bytes) -> Touched:
-        for words in commands:
-            match [bytes(word).upper() for word in words[:2]]:
+        for command in commands:
+            match [bytes(word).upper() for word in command[:2]]:
                 case [b"EVAL", _]:
-                    found[bytes(words[1])] = None
+                    found[bytes(command[1])] = None
                 case [b"SCRIPT", b"LOAD"]:
-                    found[bytes(words[2])] = None
+                    found[bytes(command[2])] = None
         return {EVERYTHING: CHANGED}
 
     run = laboratory.run(scenario, seed, engine, exploration=Exploration(Listed(), footprint=look))
     assert run.steps is not None
     taken = [step for step in run.steps.taken if step.kind != "time"]
-    return Scout(tuple(found), len(taken), len({step.who for step in taken}))
+    counts = Counter((step.who, word) for step in taken for word in words(step) if word)
+    return Scout(tuple(found), len(taken), len({step.who for step in taken}), counts, seed)

@@ -1,7 +1,8 @@
 """Strategies: how the order of a run is chosen from its seed. All of them make the same run of the same seed.
 
-`seeds` draws a delay for each hop, as a network does; `pct` and `walk` let an oracle choose each step. `exhaustive`,
-which tries every order of one seed, has a file of its own.
+`seeds` draws a delay for each hop, as a network does; `pct`, `walk`, `pos` and `surw` let an oracle choose each step.
+`exhaustive`, which tries every order of one seed, and `guided`, which learns from one run for the next, have files of
+their own.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from simulation.kernel.random_streams import Streams
+from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
 from simulation.search.explore.probe import Scout, scout
+from simulation.search.explore.samplers import PartialOrder, UniformWalk
 from simulation.search.explore.schedulers import Priorities, Walk
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration, Oracle
-from simulation.world.world import Laboratory, Run
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
     """Which strategy, and what it may do."""
 
-    name: Literal["seeds", "pct", "walk", "exhaustive"] = "seeds"
+    name: Literal["seeds", "pct", "walk", "pos", "surw", "guided", "exhaustive"] = "seeds"
     depth: int = 3
     """How many ordered events a bug needs that `pct` is to find."""
     bounds: Bounds = field(default_factory=Bounds)
@@ -62,10 +65,47 @@ class Runner:
         return f"a bug of depth {d} is found in a run with a probability of at least 1/({base}) = 1/{odds:,}"
 
     def _exploration(self, seed: int) -> Exploration:
-        luck = Streams(seed)["schedule"]
-        strategy, known = self._strategy, self.scouted
-        oracle: Oracle = Walk(luck) if strategy.name == "walk" else Priorities(luck, strategy.depth, known.steps)
-        return Exploration(oracle, strategy.bounds, known.scripts)
+        known = self._known(seed)
+        oracle = oracle_of(self._strategy, Streams(seed)["schedule"], known)
+        return Exploration(oracle, self._strategy.bounds, known.scripts, scouted=known.seed)
+
+    def _known(self, seed: int) -> Scout:
+        """Look at the world of a seed once more if each seed is another world; else one look is enough."""
+        if self._scenario.swarm is None:
+            return self.scouted
+        return scout(self._laboratory, self._scenario, seed, self._engine)
+
+
+def oracle_of(strategy: Strategy, luck: Stream, known: Scout) -> Oracle:
+    """Return the oracle of a strategy that draws its choices, given a first look at the scenario."""
+    match strategy.name:
+        case "walk":
+            return Walk(luck)
+        case "pct":
+            return Priorities(luck, strategy.depth, known.steps)
+        case "pos":
+            return PartialOrder(luck, strategy.bounds, known.steps)
+        case "surw":
+            return _uniform(strategy, luck, known)
+    raise ValueError(f"strategy {strategy.name!r} does not draw its choices one by one")
+
+
+def _uniform(strategy: Strategy, luck: Stream, known: Scout) -> UniformWalk:
+    options = sorted({word for _, word in known.taken} - {"handler"}) or ["request"]
+    interesting = options[luck.below(len(options))]
+    counts = {who: float(count) for (who, word), count in known.taken.items() if word == interesting}
+    consumers = sorted(who for who, word in known.taken if word == "request")
+    # Which consumer does how much changes with the order, so each is expected to do as much as the others.
+    share = sum(counts.get(who, 0.0) for who in consumers) / max(1, len(consumers))
+    counts.update((who, max(1.0, share)) for who in consumers)
+    return UniformWalk(
+        luck,
+        strategy.bounds,
+        known.steps,
+        interesting=interesting,
+        expectations=counts,
+        typical=max(1.0, share) if consumers else 1.0,
+    )
 
 
 def kinds_of_moments(bounds: Bounds, scenario: Scenario) -> int:

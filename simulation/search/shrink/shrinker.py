@@ -19,8 +19,10 @@ from simulation.search.explore.probe import Scout, scout
 from simulation.search.explore.schedulers import Listed, Priorities, Walk
 from simulation.search.replay import Replay, replay_of, trimmed
 from simulation.search.shrink.passes import PASSES, focused, listed, shorter_names, size
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration, Oracle
-from simulation.world.world import EngineFailed, Laboratory, Run
+from simulation.world.world import EngineFailed
 
 
 class NothingToShrink(Exception):

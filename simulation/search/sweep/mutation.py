@@ -12,8 +12,11 @@ from pathlib import Path
 
 from simulation.engines import MUTANT
 from simulation.engines.mutants import Mutant
-from simulation.scenario.model import BadScenario, Scenario, load
-from simulation.world.world import Laboratory, Run
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.load import load
+from simulation.scenario.model import Scenario
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 
 SHIPPED = Path("scenarios")
 BESIDE = Path(__file__).parents[2] / "engines" / "mutants" / "scenarios"

@@ -9,15 +9,15 @@ from simulation.engines import Engine, resolve
 from simulation.kernel.ambient import Ambient, Skew
 from simulation.scenario.faults import Crash, Join, Leave, Partition, Pause, Stop, Upgrade, WrongClock
 from simulation.world.consumer import Consumer
-from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.injection.timetable import Undo
 
 
 class ConsumerActs:
     """Does to consumers what their faults say."""
 
-    def __init__(self, book: Book, ambient: Ambient) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, ambient: Ambient) -> None:
+        self._log = log
         self._ambient = ambient
         self._frozen: Counter[str] = Counter()
         self._cut_off: Counter[str] = Counter()
@@ -25,16 +25,14 @@ class ConsumerActs:
         self.left: set[str] = set()
         """Those that never come back."""
         self.engines: dict[str, type[Engine]] = {
-            struck.fault.engine: resolve(struck.fault.engine)
-            for struck in book.all
-            if isinstance(struck.fault, Upgrade)
+            struck.fault.engine: resolve(struck.fault.engine) for struck in log.all if isinstance(struck.fault, Upgrade)
         }
 
     def can_reach_redis(self, consumer: str) -> bool:
         """Return whether no partition cuts the consumer off."""
         return not self._cut_off[consumer]
 
-    def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike a consumer. Nothing is noted if there was nobody to strike."""
         assert consumer is not None
         match struck.fault:
@@ -49,7 +47,7 @@ class ConsumerActs:
             case _:
                 return self._strike_living(struck, consumer) if consumer.process.alive else None
 
-    def _strike_living(self, struck: Struck, consumer: Consumer) -> Undo | None:
+    def _strike_living(self, struck: ActiveFault, consumer: Consumer) -> Undo | None:
         struck.note(consumer=consumer.name)
         undo: Undo | None = consumer.start
         match struck.fault:
@@ -88,20 +86,20 @@ class ConsumerActs:
 
         return undo
 
-    def _partition(self, struck: Struck, consumer: Consumer) -> Undo:
+    def _partition(self, struck: ActiveFault, consumer: Consumer) -> Undo:
         name = consumer.name
         struck.note(consumer=name)
         self._cut_off[name] += 1
-        self._book.write("unreachable", consumer=name)
+        self._log.write("unreachable", consumer=name)
 
         def undo() -> None:
             self._cut_off[name] -= 1
-            self._book.write("reachable", consumer=name)
+            self._log.write("reachable", consumer=name)
 
         return undo
 
-    def _set_wrong(self, struck: Struck, consumer: Consumer, fault: WrongClock) -> Undo:
-        name, now = consumer.name, self._book.now
+    def _set_wrong(self, struck: ActiveFault, consumer: Consumer, fault: WrongClock) -> Undo:
+        name, now = consumer.name, self._log.now
         struck.note(consumer=name)
         before = self._ambient.skews.get(name, Skew())
         self._ambient.skews[name] = Skew(before.at(now) + fault.offset, fault.drift, now)

@@ -23,33 +23,33 @@ from simulation.scenario.faults import (
 from simulation.scenario.workload import Publication, instant
 from simulation.world.broker import Broker, Message
 from simulation.world.consumer import Consumer
-from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.injection.timetable import Undo
 
 Roles = Callable[[str], dict[str, bool]]
 
 
-class DeliveryMeddler:
+class DeliveryInjector:
     """Sits in the broker and lets things go wrong there."""
 
-    def __init__(self, book: Book, roles: Roles, epoch: datetime, retention: int) -> None:
+    def __init__(self, log: FaultLog, roles: Roles, epoch: datetime, retention: int) -> None:
         self.broker: Broker
-        self._book = book
+        self._log = log
         self._roles = roles
         self._epoch = epoch
         self._retention = retention
-        self._faults = book.of(DeliveryFault)
-        self._late: dict[str, list[tuple[Struck, Publication]]] = {}
+        self._faults = log.of(DeliveryFault)
+        self._late: dict[str, list[tuple[ActiveFault, Publication]]] = {}
         self._held: list[tuple[list[int], Message]] = []
         self._stalls = 0
 
-    def _struck(self, kind: type[DeliveryFault], event: str) -> list[Struck]:
+    def _struck(self, kind: type[DeliveryFault], event: str) -> list[ActiveFault]:
         return [
             struck
             for struck in self._faults
             if isinstance(struck.fault, kind)
-            and not self._book.healed
-            and strikes_event(struck, event, self._roles, self._book.now)
+            and not self._log.healed
+            and strikes_event(struck, event, self._roles, self._log.now)
         ]
 
     # -- what the broker asks --------------------------------------------------------------------------------
@@ -59,9 +59,9 @@ class DeliveryMeddler:
         name = publication.name
         for struck in self._faults:
             fault = struck.fault
-            if not isinstance(fault, Drop | Delay | Duplicate) or self._book.healed:
+            if not isinstance(fault, Drop | Delay | Duplicate) or self._log.healed:
                 continue
-            if not strikes_event(struck, name, self._roles, self._book.now):
+            if not strikes_event(struck, name, self._roles, self._log.now):
                 continue
             match fault:
                 case Drop():
@@ -96,7 +96,7 @@ class DeliveryMeddler:
         """Return the events that enough others have overtaken."""
         if not self._held:
             return []
-        free = [message for count, message in self._held if count[0] <= 0 or self._book.healed]
+        free = [message for count, message in self._held if count[0] <= 0 or self._log.healed]
         self._held = [(count, message) for count, message in self._held if message not in free]
         return free
 
@@ -106,8 +106,8 @@ class DeliveryMeddler:
             assert isinstance(struck.fault, Redeliver)
             self.broker.later(struck.fault.after, self._offer_again, struck, message)
 
-    def _offer_again(self, struck: Struck, message: Message) -> None:
-        if not (message.settled or self._book.healed):
+    def _offer_again(self, struck: ActiveFault, message: Message) -> None:
+        if not (message.settled or self._log.healed):
             struck.note(event=message.publication.name)
             self.broker.offer(message)
 
@@ -131,7 +131,7 @@ class DeliveryMeddler:
             fault = struck.fault
             assert isinstance(fault, Duplicate)
             wait = fault.after + (self._retention if fault.since == "forgotten" else 0) - fault.early
-            if self._book.healed:
+            if self._log.healed:
                 continue
             struck.note(event=event)
             self.broker.expect()
@@ -144,13 +144,13 @@ class DeliveryMeddler:
     def _publish_again(self, publication: Publication) -> None:
         """Hand the event to consumers as if it had been received only now."""
         record = json.loads(publication.body)
-        record["received"] = instant(self._epoch + timedelta(microseconds=self._book.now))
+        record["received"] = instant(self._epoch + timedelta(microseconds=self._log.now))
         body = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
         self.broker.duplicate(replace(publication, body=body), anew=True)
 
     # -- the whole queue -------------------------------------------------------------------------------------
 
-    def act(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+    def act(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike the whole queue."""
         match struck.fault:
             case Stall():
@@ -158,7 +158,7 @@ class DeliveryMeddler:
                 self._stalls += 1
                 return self._go_on
             case Trim(event=pattern, older=older):
-                limit = self._book.now - older
+                limit = self._log.now - older
                 for message in self.broker.unsettled():
                     publication = message.publication
                     if publication.at <= limit and fnmatchcase(publication.name, pattern):
@@ -177,7 +177,7 @@ class DeliveryMeddler:
         self.broker.wake()
 
 
-def strikes_event(struck: Struck, event: str, roles: Roles, now: int) -> bool:
+def strikes_event(struck: ActiveFault, event: str, roles: Roles, now: int) -> bool:
     """Return whether a fault strikes an event now. Asking counts."""
     fault = struck.fault
     assert isinstance(fault, EventChance)

@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from simulation.kernel.event_loop import SECOND
+from simulation.kernel.environment import SECOND
 from simulation.scenario.faults import HandlerCancelled, HandlerFault, HandlerRaises, HandlerSlow
-from simulation.world.consumer import HANDLER_CANCELLED, HandlerFailed
-from simulation.world.injection.fault_log import Book
+from simulation.world.handler import HANDLER_CANCELLED, HandlerFailed
+from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.timetable import Timetable
 
 
-class HandlerMeddler:
+class HandlerInjector:
     """Sits in every handler and lets things go wrong there."""
 
-    def __init__(self, book: Book, timetable: Timetable, roles: Callable[[str], dict[str, bool]]) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, timetable: Timetable, roles: Callable[[str], dict[str, bool]]) -> None:
+        self._log = log
         self._timetable = timetable
-        self._faults = book.of(HandlerFault)
+        self._faults = log.of(HandlerFault)
         self._roles = roles
 
     async def step(self, step: str, when: str, consumer: str, event: str) -> None:
@@ -31,7 +31,7 @@ class HandlerMeddler:
         """Let a handler work longer, be cancelled, or raise."""
         for struck in self._faults:
             fault: Any = struck.fault
-            if self._book.healed or not fault.strikes_call(consumer, call, self._book.now):
+            if self._log.healed or not fault.strikes_call(consumer, call, self._log.now):
                 continue
             if not (fault.concerns(event, **self._roles(event)) and struck.draws(event)):
                 continue

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from simulation.scenario.faults import ERRORS, ErrorReply, Latency, PacketFault, ReplyLost, RequestLost, Reset
 from simulation.scenario.workload import IDENTITY
 from simulation.world.injection.command_patterns import Spelling
-from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.packets import Fate, Packet
 
 _UNREAD = [""]
@@ -18,8 +18,8 @@ _UNREAD = [""]
 class PacketStrike:
     """A packet fault, as the network asks it."""
 
-    def __init__(self, book: Book, struck: Struck, spelling: Spelling, name_of: Callable[[str], str]) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, struck: ActiveFault, spelling: Spelling, name_of: Callable[[str], str]) -> None:
+        self._log = log
         self._struck = struck
         self._spelling = spelling
         self._name_of = name_of
@@ -31,7 +31,7 @@ class PacketStrike:
         """Decide about a packet, or have no opinion."""
         fault = self._struck.fault
         assert isinstance(fault, PacketFault)
-        if self._book.healed or not fault.is_on(self._book.now):
+        if self._log.healed or not fault.is_on(self._log.now):
             return None
         for words in packet.commands:
             spellings = self._spelling(words) if self._reads else _UNREAD

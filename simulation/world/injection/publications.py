@@ -10,22 +10,22 @@ from typing import Any
 from simulation.scenario.faults import Aged, ProducerClock, PublicationFault, SameInstant, Unpublished, Unreadable
 from simulation.scenario.workload import UNREADABLE, Publication, instant
 from simulation.world.injection.deliveries import Roles, strikes_event
-from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 
 
-class PublicationMeddler:
+class PublicationInjector:
     """Sits between the producers and the broker."""
 
-    def __init__(self, book: Book, roles: Roles) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, roles: Roles) -> None:
+        self._log = log
         self._roles = roles
-        self._faults = book.of(PublicationFault)
-        self._instants: dict[Struck, Publication] = {}
+        self._faults = log.of(PublicationFault)
+        self._instants: dict[ActiveFault, Publication] = {}
 
     def __call__(self, publication: Publication) -> Publication | None:
         """Return the event as it is published, None if it is not."""
         for struck in self._faults:
-            if self._book.healed or not strikes_event(struck, publication.name, self._roles, self._book.now):
+            if self._log.healed or not strikes_event(struck, publication.name, self._roles, self._log.now):
                 continue
             struck.note(event=publication.name)
             changed = self._change(struck, publication)
@@ -34,7 +34,7 @@ class PublicationMeddler:
             publication = changed
         return publication
 
-    def _change(self, struck: Struck, publication: Publication) -> Publication | None:
+    def _change(self, struck: ActiveFault, publication: Publication) -> Publication | None:
         match struck.fault:
             case Unpublished():
                 return None

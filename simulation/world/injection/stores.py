@@ -9,7 +9,7 @@ from simulation.kernel.ambient import WORLD, Ambient, Skew
 from simulation.scenario.faults import AnyFault, Evict, Failover, Flush, OutOfMemory, Restart, ServerClock, StoreFault
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.consumer import Consumer
-from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.injection.timetable import Undo
 from simulation.world.network import Network
 
@@ -17,16 +17,16 @@ from simulation.world.network import Network
 class StoreActs:
     """Does to Redis what its faults say. Raises StoreUnavailable if this store cannot have one of them."""
 
-    def __init__(self, book: Book, network: Network, ambient: Ambient) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, network: Network, ambient: Ambient) -> None:
+        self._log = log
         self._network = network
         self._store: Store = network.store
         self._ambient = ambient
         self._down = 0
-        for struck in book.of(StoreFault):
+        for struck in log.of(StoreFault):
             self._check(struck)
 
-    def _check(self, struck: Struck) -> None:
+    def _check(self, struck: ActiveFault) -> None:
         kind = struck.fault.name
         if kind not in self._store.suffers:
             better = "server" if self._store.suffers else "server or embedded"
@@ -42,18 +42,18 @@ class StoreActs:
 
     def prepare(self) -> None:
         """Have a replica at hand, if one is to take over later."""
-        failovers = [struck.fault for struck in self._book.of(Failover)]
+        failovers = [struck.fault for struck in self._log.of(Failover)]
         if failovers:
             self._store.replicate(None if self._network.stepped else _known_at(failovers))
 
     def heal(self) -> None:
         """Need no replica any more."""
-        if self._book.of(Failover):
+        if self._log.of(Failover):
             self._store.replicate(())
 
-    def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike."""
-        self._store.set_time(self._book.now)
+        self._store.set_time(self._log.now)
         match struck.fault:
             case Restart(keep=keep):
                 struck.note()
@@ -61,12 +61,12 @@ class StoreActs:
                 self._network.scripts.forget()
                 if not keep:
                     self._store.wipe()
-                    self._book.write("store-lost", fault="restart")
+                    self._log.write("store-lost", fault="restart")
                 return self._come_back
             case Flush():
                 struck.note()
                 self._store.wipe()
-                self._book.write("store-lost", fault="flush")
+                self._log.write("store-lost", fault="flush")
                 return None
             case Failover(lag=lag):
                 return self._fail_over(struck, lag)
@@ -87,31 +87,31 @@ class StoreActs:
     def _go_down(self) -> None:
         self._down += 1
         self._network.lose()
-        self._book.write("unreachable")
+        self._log.write("unreachable")
 
     def _come_back(self) -> None:
         self._down -= 1
-        self._book.write("reachable")
+        self._log.write("reachable")
 
-    def _fail_over(self, struck: Struck, lag: int) -> Undo:
-        lost = self._store.promote(self._book.now - lag)
+    def _fail_over(self, struck: ActiveFault, lag: int) -> Undo:
+        lost = self._store.promote(self._log.now - lag)
         struck.note(writes_lost=len(lost))
         self._go_down()
         self._network.scripts.forget()
         if lost:
-            self._book.write("store-lost", fault="failover", keys=sorted(set(lost)))
+            self._log.write("store-lost", fault="failover", keys=sorted(set(lost)))
         return self._come_back
 
-    def _evict(self, struck: Struck, fault: Evict) -> None:
+    def _evict(self, struck: ActiveFault, fault: Evict) -> None:
         chosen = list(self._chosen(struck, fault))
         if chosen:
             self._store.delete(chosen)
             struck.note(keys=len(chosen))
-            self._book.write("store-lost", fault="evict", keys=chosen)
+            self._log.write("store-lost", fault="evict", keys=chosen)
 
-    def _chosen(self, struck: Struck, fault: Evict) -> Iterator[str]:
+    def _chosen(self, struck: ActiveFault, fault: Evict) -> Iterator[str]:
         for key in self._store.all_keys():
-            if fnmatchcase(key, fault.keys) and struck.luck(f"{self._book.now}/{key}").random() < fault.share:
+            if fnmatchcase(key, fault.keys) and struck.luck(f"{self._log.now}/{key}").random() < fault.share:
                 yield key
 
     def _shift(self, offset: int) -> None:

@@ -17,8 +17,8 @@ from simulation.search.coverage.search_coverage import SearchCoverage, coverage_
 from simulation.search.coverage.unseen import unseen, upper_bound
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.search.explore.strategies import Runner, Strategy
+from simulation.world.laboratory import Laboratory
 from simulation.world.request_log import RequestLog, shape
-from simulation.world.world import Laboratory
 from tests.simulation.search.small import scenario
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
@@ -167,3 +167,11 @@ def test_every_order_is_no_sample_to_estimate_from(capsys: pytest.CaptureFixture
     told = json.loads(capsys.readouterr().out)
     assert told["covered"]["unseen"] is None
     assert told["covered"]["behaviours"] > 1
+
+
+def test_the_page_of_the_run_that_is_kept_tells_of_the_search(tmp_path: Path) -> None:
+    main(["run", str(PAIR), "--seeds", "3", "--out", str(tmp_path), "--quiet"])
+    (page,) = tmp_path.glob("leader-follower/2*/report.html")
+    assert "distinct behaviour" in page.read_text(encoding="utf-8")
+    verdict = json.loads((page.parent / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["covered"]["runs"] == 3

@@ -1,0 +1,169 @@
+"""A search that learns: runs which show a behaviour that none before has shown are the ones that it varies.
+
+1. Each run is made by one of several *arms*: drawn delays, one of the strategies that draw their choices, or a
+   variation of a run that has shown a new behaviour. Every arm is tried once.
+2. From then on an arm is drawn in proportion to the share of its runs that showed a new behaviour.
+3. A variation changes the choices of the earlier run, and with them the faults that the bounds allow: it keeps a
+   beginning and goes on at random, changes a few choices, shifts what follows, or goes over to another such run. Half
+   of the variations keep the seed too, and with it the ids, times and drawn faults of the earlier run.
+
+The same scenario, engine and seeds give the same runs. A run depends on those before it, so there is nothing to run
+in parallel, and no estimate of what is unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from simulation.kernel.dependence import Touched
+from simulation.kernel.random_streams import Stream, Streams
+from simulation.scenario.model import Scenario
+from simulation.search.coverage.search_coverage import coverage_of
+from simulation.search.explore.probe import Scout, scout
+from simulation.search.explore.schedulers import Listed, Walk
+from simulation.search.explore.strategies import Strategy, oracle_of
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
+from simulation.world.scheduling import Exploration, Oracle, Step
+
+DELAYS, VARIATION = "random-delays", "variation"
+
+MAX_PARENTS = 500
+"""How many runs are kept to be varied; beyond that the oldest is forgotten."""
+
+
+@dataclass(slots=True)
+class Arm:
+    """One way to make a run, and how often it has shown something new."""
+
+    name: str
+    strategy: Strategy | None = None
+    """The strategy that draws the choices; None for drawn delays and variations."""
+    runs: int = 0
+    new: int = 0
+
+    @property
+    def yields(self) -> float:
+        """The estimated share of its runs that show a new behaviour."""
+        return (self.new + 1) / (self.runs + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A run that showed a new behaviour."""
+
+    seed: int
+    choices: tuple[int, ...]
+
+
+class Continued:
+    """Follows a list of choices, and then draws."""
+
+    def __init__(self, choices: Sequence[int], luck: Stream) -> None:
+        self._left = len(choices)
+        self._listed, self._walk = Listed(choices), Walk(luck)
+
+    def choose(self, steps: Sequence[Step]) -> int:
+        """Return the next choice."""
+        if len(steps) == 1:
+            return 0
+        self._left -= 1
+        return self._listed.choose(steps) if self._left >= 0 else self._walk.choose(steps)
+
+    def done(self, step: Step, touched: Touched) -> None:
+        """Do nothing."""
+
+
+class Guided:
+    """A guided search of one scenario on one engine."""
+
+    def __init__(self, laboratory: Laboratory, scenario: Scenario, engine: str, strategy: Strategy) -> None:
+        self._laboratory = laboratory
+        self._scenario = scenario
+        self._engine = engine
+        self._bounds = strategy.bounds
+        deeper = replace(strategy, name="pct", depth=max(2, strategy.depth))
+        self.arms = [
+            Arm(DELAYS),
+            Arm("pos", replace(strategy, name="pos")),
+            Arm("pct", deeper),
+            Arm("surw", replace(strategy, name="surw")),
+            Arm("pct, depth 2", replace(deeper, depth=2)),
+            Arm("walk", replace(strategy, name="walk")),
+            Arm(VARIATION),
+        ]
+        self._seen: set[int | None] = {None}
+        self._parents: list[Parent] = []
+        self._scouted: Scout | None = None
+
+    def _known(self, seed: int) -> Scout:
+        """Look at a scenario before its first run; at one that draws its world from the seed, before each."""
+        if self._scouted is None or (self._scenario.swarm is not None and self._scouted.seed != seed):
+            first = self._scenario.seed if self._scenario.swarm is None else seed
+            self._scouted = scout(self._laboratory, self._scenario, first, self._engine)
+        return self._scouted
+
+    def runs(self, seeds: Iterable[int]) -> Iterator[Run]:
+        """Yield a run for each seed; a variation may take the seed of an earlier run instead."""
+        for number, seed in enumerate(seeds):
+            luck = Streams(seed)["guided"]
+            arm = self._arm(number, luck)
+            run = self._made(arm, seed, luck)
+            self._learn(arm, run)
+            yield run
+
+    def _arm(self, number: int, luck: Stream) -> Arm:
+        arms = [arm for arm in self.arms if arm.name != VARIATION or self._parents]
+        if number < len(self.arms):
+            return arms[min(number, len(arms) - 1)]
+        point = luck.random() * sum(arm.yields for arm in arms)
+        for arm in arms:
+            point -= arm.yields
+            if point < 0:
+                return arm
+        return arms[-1]
+
+    def _made(self, arm: Arm, seed: int, luck: Stream) -> Run:
+        if arm.name == DELAYS:
+            return self._laboratory.run(self._scenario, seed, self._engine)
+        if arm.strategy is not None:
+            return self._explored(oracle_of(arm.strategy, Streams(seed)["schedule"], self._known(seed)), seed)
+        parent = self._parents[luck.below(len(self._parents))]
+        oracle = self._varied(parent.choices, luck, Streams(seed)["schedule"])
+        return self._explored(oracle, parent.seed if luck.below(2) else seed)
+
+    def _explored(self, oracle: Oracle, seed: int) -> Run:
+        known = self._known(seed)
+        exploration = Exploration(oracle, self._bounds, known.scripts, scouted=known.seed)
+        return self._laboratory.run(self._scenario, seed, self._engine, exploration=exploration)
+
+    def _varied(self, choices: tuple[int, ...], luck: Stream, rest: Stream) -> Oracle:
+        if not choices:
+            return Walk(rest)
+        place = luck.below(len(choices))
+        match luck.below(4):
+            case 0:
+                return Continued(choices[:place], rest)
+            case 1:
+                changed = list(choices)
+                for _ in range(1 + luck.below(3)):
+                    where = luck.below(len(changed))
+                    changed[where] = 0 if changed[where] else 1 + luck.below(3)
+                return Listed(changed)
+            case 2:
+                return Listed([*choices[:place], 1 + luck.below(2), *choices[place:]])
+            case _:
+                other = self._parents[luck.below(len(self._parents))].choices
+                return Listed([*choices[:place], *other[place:]])
+
+    def _learn(self, arm: Arm, run: Run) -> None:
+        behaviour = coverage_of(run).behaviour
+        arm.runs += 1
+        if behaviour in self._seen:
+            return
+        self._seen.add(behaviour)
+        arm.new += 1
+        if run.steps is not None:
+            self._parents.append(Parent(run.seed, tuple(run.steps.choices)))
+            del self._parents[:-MAX_PARENTS]
