@@ -21,7 +21,7 @@ from simulation.engines import EngineContext, Outcome
 class NativeEngine:
     """One consumer of `ordering`."""
 
-    ordering: type[CausalOrdering] = CausalOrdering
+    ordering: type[CausalOrdering[Any]] = CausalOrdering
     """The ordering that it is a consumer of; a mutant's is another."""
 
     @classmethod
