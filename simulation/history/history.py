@@ -146,7 +146,7 @@ class Terms:
     """The failed handling at which the engine dead-letters an event that it keeps. A count."""
     retry_delay: int = 5_000_000
     """How long an event that the engine keeps rests after a failed handling."""
-    longest_ttl: int = 172_800_000_000
+    longest_ttl: int = 604_800_000_000
     """The longest time to live that the policy names for a key; the lookback and the retention are allowed anyway."""
 
     @property

@@ -54,6 +54,15 @@ class LooksBehindNobody(CausalOrdering[Any]):
         return 0 if words[0] == "EXISTS" else await super()._ask(*words)
 
 
+class Rests(CausalOrdering[Any]):
+    """Keeps what follows nothing for five minutes."""
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        if not leader_of(event):
+            await asyncio.sleep(300)
+        return await super()._begin(event, causal=causal)
+
+
 class Waits(CausalOrdering[Any]):
     """Waits for the leader of an early event."""
 
