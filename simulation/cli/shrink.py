@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--most", type=count, default=20_000, metavar="N", help="make at most N runs (default: 20000)")
     parser.add_argument(
+        "--seconds", type=count, metavar="S", help="stop after S seconds and keep the smallest so far (default: never)"
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: shrunk.toml in the folder of the results)"
     )
     add_world_options(parser, lean=True)
@@ -51,7 +55,15 @@ def execute(given: argparse.Namespace) -> int:
     best: Better | None = None
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
-        shrinker = Shrinker(laboratory, start, given.invariant, most=given.most, tries=given.tries)
+        until = time.monotonic() + (given.seconds or float("inf"))  # by the clock on the wall: people wait for it
+        shrinker = Shrinker(
+            laboratory,
+            start,
+            given.invariant,
+            most=given.most,
+            tries=given.tries,
+            enough=lambda: time.monotonic() > until,
+        )
         try:
             for better in shrinker.improvements():
                 if not given.quiet and (best is None or better.size != best.size):
@@ -93,7 +105,7 @@ def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:
     if interrupted:
         return f"  interrupted after {best.tried:,} runs: something smaller may exist"
     if not shrinker.complete:
-        return "  stopped at the greatest number of runs (--most): something smaller may exist"
+        return f"  stopped after {best.tried:,} runs by --most or --seconds: something smaller may exist"
     return "  nothing simpler that was tried violates it"
 
 

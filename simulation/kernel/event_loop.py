@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from contextvars import Context, copy_context
 from itertools import count
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from simpy.core import EmptySchedule
 
@@ -55,8 +55,10 @@ class _Task(asyncio.Task[T]):
     such a set. By address, that order would be another one in another process.
     """
 
-    __slots__ = ("_number",)
+    __slots__ = ("_number", "parent")
     _number: int
+    parent: ref[asyncio.Task[Any]] | None
+    """The task that made it, if it is alive: its code may be what is to blame for what this one does."""
 
     def __hash__(self) -> int:
         try:
@@ -150,8 +152,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run the callback when the loop's clock shows `when` seconds, rounded to a microsecond."""
-        return self._timer(max(0, round(when * SECOND) - self.now), callback, args, context)
+        """Run the callback when the loop's clock shows `when` seconds or, by a rounding, up to a microsecond later."""
+        due = round(when * SECOND)
+        # A deadline is often a sum, a rounding error above the microsecond that it means: who looks at the clock when
+        # the timer fires, as anyio does, would find that it is too early, and set the same timer again for ever.
+        if due / SECOND < when:
+            due += 1
+        return self._timer(max(0, due - self.now), callback, args, context)
 
     def call_in(
         self, delay: int, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -225,7 +232,8 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """End the run: the code under test did something that cannot be simulated. Raises Escaped."""
         process = current_process.get()
         name = process.name if process else "the harness"
-        error = Escaped(f"{name}, at {self.time():.6f} s: {what} ({where or place()}); this cannot be simulated")
+        where = where or place(task=asyncio.current_task(self))
+        error = Escaped(f"{name}, at {self.time():.6f} s: {what} ({where}); this cannot be simulated")
         self.on_escape(error)
         raise error
 
@@ -256,6 +264,8 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     ) -> asyncio.Task[T]:
         """Return a new task that runs the coroutine on this loop."""
         task = _Task(coro, loop=self, name=name, context=context)
+        current = asyncio.current_task(self)
+        task.parent = None if current is None else ref(current)
         self._tasks.add(task)
         return task
 

@@ -1,4 +1,4 @@
-"""The census of a store at the end of a run: which keys will never expire."""
+"""The census of a store at the end of a run: which keys will never expire, or too late."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ _PAGE = 1000
 """Keys to ask for at a time."""
 
 
-def lasting_keys(store: Store, scope: str, now: int) -> dict[str, dict[str, Any]]:
-    """Return type and TTL of the keys of a scope without a TTL, at `now` microseconds after the epoch.
+def lasting_keys(store: Store, scope: str, now: int, longest: int) -> dict[str, dict[str, Any]]:
+    """Return type and TTL, in seconds, of the keys of a scope that last, at `now` microseconds after the epoch.
 
-    Those with a TTL are no burden, and may be very many.
+    A key lasts if it has no TTL (None), or one that is longer than `longest` microseconds. The others are no burden,
+    and may be very many.
     """
+    longest_ms = longest // 1000
     store.set_time(now)
     link = store.link()
     reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")
@@ -31,9 +33,10 @@ def lasting_keys(store: Store, scope: str, now: int) -> dict[str, dict[str, Any]
     while True:
         [[cursor, keys]] = ask(command("SCAN", cursor, "MATCH", f"*{scope}*", "COUNT", _PAGE), 1)
         ttls = ask(b"".join(command("PTTL", key) for key in keys), len(keys)) if keys else []
-        lasting = [key for key, ttl in zip(keys, ttls, strict=True) if ttl == -1]
+        lasting = {key: ttl for key, ttl in zip(keys, ttls, strict=True) if ttl == -1 or ttl > longest_ms}
         types = ask(b"".join(command("TYPE", key) for key in lasting), len(lasting)) if lasting else []
-        found.update({key: {"type": kind, "ttl": None} for key, kind in zip(lasting, types, strict=True)})
+        for (key, ttl), kind in zip(lasting.items(), types, strict=True):
+            found[key] = {"type": kind, "ttl": None if ttl == -1 else ttl // 1000}
         if str(cursor) == "0":
             link.close()
             return dict(sorted(found.items()))

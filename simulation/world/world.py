@@ -265,7 +265,10 @@ class World:
         if ended == "horizon":
             in_flight.append(f"{self.broker.pending} deliveries pending")
         if ended == "quiet":
-            self._note("census", keys=lasting_keys(self.store, self.scope, self.loop.now))
+            self._note(
+                "census",
+                keys=lasting_keys(self.store, self.scope, self.loop.now, self.history.header.terms.longest_life),
+            )
         self._note("phase", phase=ended, in_flight=in_flight)
 
     def _clean_up(self) -> None:

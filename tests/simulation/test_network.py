@@ -207,12 +207,6 @@ def test_what_is_published_reaches_those_who_listen(kind: str, request: pytest.F
     assert passed < SECOND
 
 
-def test_a_blocking_command_is_refused_with_a_reason(server: Store) -> None:
-    loop, _ = world(server)
-    with pytest.raises(redis.exceptions.ResponseError, match="blocking command cannot run in virtual time"):
-        loop.run_until_complete(Client(host="redis").blpop("list", timeout=1))
-
-
 def test_a_protocol_that_cannot_read_what_arrives_loses_its_connection(server: Store) -> None:
     loop, network = world(server)
     lost: list[Exception | None] = []

@@ -6,7 +6,7 @@ Each is a function of the data and of the words of the request. An option that i
 
 from __future__ import annotations
 
-from simulation.stores.lean import collections, keys, sorted_sets, strings
+from simulation.stores.lean import blocking, collections, keys, sorted_sets, strings
 from simulation.stores.lean.registry import (
     COMMANDS,
     Command,
@@ -17,7 +17,7 @@ from simulation.stores.lean.registry import (
     wrong_number,
 )
 
-FAMILIES = (keys, strings, collections, sorted_sets)
+FAMILIES = (keys, strings, collections, sorted_sets, blocking)
 """The modules whose commands are known once this one is imported."""
 
 __all__ = ["COMMANDS", "FAMILIES", "Command", "Words", "command_of", "execute", "named", "wrong_number"]

@@ -54,6 +54,11 @@ class StoreActs:
     def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike."""
         self._store.set_time(self._log.now)
+        undo = self._strike(struck)
+        self._network.blocking.serve()  # whoever waits for a stream that is gone is told
+        return undo
+
+    def _strike(self, struck: ActiveFault) -> Undo | None:
         match struck.fault:
             case Restart(keep=keep):
                 struck.note()
