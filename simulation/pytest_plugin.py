@@ -87,14 +87,14 @@ class ScenarioItem(pytest.Item):
         from simulation.search.summary import Tally
 
         tally, store = Tally(), laboratory(self.config)
-        expected = self._scenario.expect.get(self._engine, "holds")
-        wanted = {expected} if isinstance(expected, str) else set(expected)
+        wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
         for summary in self._summaries(store):
             tally.add(summary)
             if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
                 break
         verdict = tally.verdict(self._scenario.judge.exercise)
         if verdict in wanted or wanted & set(tally.violations):
+            self._check_budgets(tally)
             return
         if verdict == "violated":
             raise Failed(self._story(tally, store))
@@ -103,6 +103,14 @@ class ScenarioItem(pytest.Item):
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons])
         )
+
+    def _check_budgets(self, tally: Tally) -> None:
+        from simulation.search.budget_check import check
+
+        budgets = check(self._scenario.budgets(self._engine), tally)
+        over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
+        if over:
+            raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
     def _summaries(self, laboratory: Laboratory) -> Iterator[Any]:
         from simulation.search.summary import summarise

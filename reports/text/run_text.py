@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from reports.text.narrative import Naming, narrate
-from reports.text.sentences import moment
+from reports.text.narrative import Naming, narrate, numbered
 from simulation.history.history import History
 from simulation.invariants import Judgement, Violation
 from simulation.scenario.model import Scenario
@@ -50,10 +48,6 @@ class Steps(Protocol):
         ...
 
 
-LONGEST = 120
-"""How many steps of a story are told."""
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of text, and whether the violation rests on it."""
@@ -91,34 +85,7 @@ def choices(run: Run) -> list[str]:
     ]
 
 
-def chosen(witnesses: Sequence[bool], most: int = LONGEST) -> list[int]:
-    """Return which steps of a story are told, in order: all if they are few.
-
-    Of a long story, the steps that the violation rests on come first, then those around them, the nearest first. So
-    the end is told however long the way there was.
-    """
-    if len(witnesses) <= most:
-        return list(range(len(witnesses)))
-    marked = [place for place, witness in enumerate(witnesses) if witness] or [len(witnesses) - 1]
-
-    def distance(place: int) -> tuple[int, int]:
-        right = bisect_left(marked, place)
-        near = (abs(place - marked[beside]) for beside in (right - 1, right) if 0 <= beside < len(marked))
-        return min(near), -place
-
-    return sorted(sorted(range(len(witnesses)), key=distance)[:most])
-
-
 def story(run: Run, violation: Violation) -> Iterator[Line]:
     """Yield the story of a violation as numbered lines. The run must have been traced to tell its commands."""
-    narrative = narrate(run.history, violation)
-    before = -1
-    for place in chosen([told.witness for told in narrative.lines]):
-        if place > before + 1:
-            yield Line(f"      … {place - before - 1:,} steps left out; the history has them")
-        told, before = narrative.lines[place], place
-        yield Line(f"{place + 1:>4}  {moment(told.at):>12}  {told.who:<4} {told.words}", told.witness)
-    if left := len(narrative.lines) - before - 1:
-        yield Line(f"      … and {left:,} more steps; the history has them")
-    if narrative.omitted:
-        yield Line(f"      {narrative.omitted:,} commands about nothing of this were left out")
+    for text, witness in numbered(narrate(run.history, violation)):
+        yield Line(text, witness)

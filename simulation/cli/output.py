@@ -94,6 +94,9 @@ class Output:
             write(f"  {line}")
         self._covered(outcome)
         self._violations(outcome)
+        for checked in outcome.budgets:
+            told = "budget   " if checked.kept else "[bold red]over budget[/]"
+            write(f"  {told} {escape(checked.told)}")
         if outcome.witness:
             write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:

@@ -298,6 +298,9 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
         if first == seed:
             because, invariant = violation.because, name
             break
+    over = [checked.told for checked in outcome.budgets if not checked.kept]
+    if over and not invariant:
+        because, invariant = "over budget: " + "; ".join(over), "budget"
     if outcome.verdict == "unknown":
         missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.exercise)]
         because = "; ".join([*missing, *tally.reasons]) or "not every order was tried"

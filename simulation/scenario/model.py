@@ -19,6 +19,7 @@ from pydantic import (
 
 from simulation.invariants import COVERAGE, INVARIANTS
 from simulation.kernel.durations import format_duration
+from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
 from simulation.scenario.consistency import contradictions
 from simulation.scenario.errors import BadScenario, known_names
 from simulation.scenario.faults import Fault, describe
@@ -168,19 +169,34 @@ class Scenario(Table):
     faults: tuple[Fault, ...] = Field((), description="what goes wrong, as [[faults]] tables")
     swarm: SwarmTable | None = Field(None, description="what is drawn from the seed: then each seed is another world")
     expect: Mapping[str, Expectation] = Field(
-        {}, description='for each engine: "holds", or the invariants that it is known to violate'
+        {},
+        description='for each engine: "holds", or the invariants that it is known to violate, or a table of `verdict` '
+        "and budgets of its own; for any engine: budgets of what runs cost",
     )
     folder: str = Field("", exclude=True, description="where the file lies; paths in it are relative to this")
 
     @model_validator(mode="after")
     def _expectations_are_known(self) -> Self:
-        for engine, expected in self.expect.items():
-            words = (expected,) if isinstance(expected, str) else expected
+        for engine, words in self.expected.items():
             try:
                 known_names("expectation", words, {"holds": "", "unknown": "", **INVARIANTS})
+                self.budgets(engine)
             except ValueError as error:
                 raise ValueError(f"expect.{engine}: {error}") from None
+        try:
+            self.budgets(self.engine)
+        except ValueError as error:
+            raise ValueError(f"expect: {error}") from None
         return self
+
+    @property
+    def expected(self) -> Mapping[str, tuple[str, ...]]:
+        """What the runs of each named engine are expected to come to: `holds`, `unknown` or invariants."""
+        return verdicts_of(self.expect)
+
+    def budgets(self, engine: str) -> tuple[Budget, ...]:
+        """Return the limits on what an engine's runs may cost."""
+        return budgets_of(self.expect, engine)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
 
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.scenario.distributions import Distribution, parse_distribution
+
+
+def _expectation(given: object) -> object:
+    if isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
+        return tuple(given)
+    if isinstance(given, str | dict):
+        return given
+    raise ValueError(f'{given!r} is no limit and no verdict; give a text such as "holds" or "<= 3", or a table')
+
 
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
 """Microseconds, written as "250ms" or "15m"."""
@@ -30,7 +39,8 @@ Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=120)]
 
 
-Expectation = str | tuple[str, ...]
+Expectation = Annotated[Any, BeforeValidator(_expectation)]
+"""A verdict, invariants, a budget, or a table of those."""
 
 
 class Table(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
@@ -17,6 +18,9 @@ from simulation.world.medium import Medium
 from simulation.world.packets import PASS, Fate, Packet
 from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
+
+NEVER_IDLE = sys.maxsize
+"""Later than any moment of a run."""
 
 
 class Wire(asyncio.Transport):
@@ -39,6 +43,8 @@ class Wire(asyncio.Transport):
         self._lost = False
         self._reading = True
         self._unread: list[bytes] = []
+        self.opened_at = self.idle_since = network.loop.now
+        """Since when the store owes the client nothing; a connection that listens, or was closed, is never idle."""
 
     # -- the client's side -----------------------------------------------------------------------------------
 
@@ -59,6 +65,7 @@ class Wire(asyncio.Transport):
             fate = network.trigger(packet, fate)
             if self._closing:  # whoever writes here has died of it, before anything was sent
                 return
+        self.idle_since = NEVER_IDLE
         self._carrier.send(packet, fate, counted=bool(network.faults))
 
     def _parsed(self, data: bytes) -> Sequence[Sequence[bytes]]:
@@ -101,6 +108,17 @@ class Wire(asyncio.Transport):
         self._lost = True
         self._session.gone()
         self.reset(ConnectionResetError("the server closed the connection"))
+
+    def hang_up(self) -> None:
+        """End the connection from the other side, in good order: the client reads the end of the stream."""
+        if self._closing:
+            return
+        self._lost = self._closing = True
+        self._session.gone()
+        loop = self._network.loop
+        loop.call_soon(self._protocol.eof_received, context=self.context)
+        loop.call_soon(self._protocol.connection_lost, None, context=self.context)
+        self._part()
 
     def sever(self) -> None:
         """Cut the wire of a client that is dead: it is told nothing."""
@@ -155,6 +173,8 @@ class Wire(asyncio.Transport):
             fate.then()
         if self._closing:
             return
+        if last and not self._session.listens:
+            self.idle_since = network.loop.now
         if not network.gate(self.consumer):
             self.reset(ConnectionResetError("the connection was lost"))
             return

@@ -77,6 +77,17 @@ class Network(Medium):
         for wire in self._of(""):
             wire.lose()
 
+    def hang_up(self, idle: int, age: int) -> int:
+        """End every wire from the store's side, in good order, that was idle for so long and is so old.
+
+        Both are in microseconds. Returns how many there were. A client that listens is never idle, as in Redis.
+        """
+        now = self.loop.now
+        chosen = [wire for wire in self._of("") if wire.idle_since <= now - idle and wire.opened_at <= now - age]
+        for wire in chosen:
+            wire.hang_up()
+        return len(chosen)
+
     def sever(self, consumer: str) -> None:
         """Cut every wire of a consumer: nothing reaches it any more. What it has already sent may still arrive."""
         for wire in self._of(consumer):

@@ -100,9 +100,9 @@ class Run:
     @property
     def story(self) -> str:
         """The first violation, told line by line; what proves it is marked. Empty if there is none."""
-        from reports.text.violation_story import told
+        from reports.text.narrative import story_text
 
-        return told(self.history, self.judgement.violations)
+        return story_text(self.history, self.judgement.violations)
 
     def _repr_html_(self) -> str:
         from reports.page.notebook_card import card

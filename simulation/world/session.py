@@ -61,6 +61,11 @@ class Session:
         self._settings: dict[bytes, Words] = {}
         self._aside: Link | None = None
 
+    @property
+    def listens(self) -> bool:
+        """Whether the client waits for what the store pushes."""
+        return self._listens
+
     def take(self, commands: Sequence[Words], fate: Fate) -> None:
         """Execute a packet, or keep it while an earlier command waits. Raises StoreUnavailable."""
         self._packets.append((commands, fate))

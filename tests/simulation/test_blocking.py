@@ -11,9 +11,10 @@ import redis.asyncio
 import redis.exceptions
 
 from simulation import Laboratory
+from simulation.kernel.environment import SECOND
 from simulation.kernel.epoch import EPOCH
 from simulation.kernel.escapes import Escaped
-from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant

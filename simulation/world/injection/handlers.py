@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from simulation.kernel.environment import SECOND
-from simulation.scenario.faults import HandlerCancelled, HandlerFault, HandlerRaises, HandlerSlow
+from simulation.scenario.faults import HandlerFault
 from simulation.world.handler import HANDLER_CANCELLED, HandlerFailed
 from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.timetable import Timetable
@@ -30,23 +29,33 @@ class HandlerInjector:
     async def work(self, consumer: str, event: str, call: int) -> None:
         """Let a handler work longer, be cancelled, or raise."""
         for struck in self._faults:
-            fault: Any = struck.fault
+            fault = struck.fault
+            assert isinstance(fault, HandlerFault)
             if self._log.healed or not fault.strikes_call(consumer, call, self._log.now):
                 continue
             if not (fault.concerns(event, **self._roles(event)) and struck.draws(event)):
                 continue
             struck.note(event=event, consumer=consumer)
-            match fault:
-                case HandlerSlow(by=by):
-                    await asyncio.sleep(by / SECOND)
-                case HandlerRaises():
-                    raise HandlerFailed(event)
-                case HandlerCancelled():
-                    await _cancel()
+            await fault.strike(_RunningHandler(event))
 
 
-async def _cancel() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    task.cancel(HANDLER_CANCELLED)
-    await asyncio.sleep(0)
+class _RunningHandler:
+    """A handler that runs in the current task."""
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+
+    async def work_longer(self, duration: int) -> None:
+        """Work for so many microseconds more."""
+        await asyncio.sleep(duration / SECOND)
+
+    async def be_cancelled(self) -> None:
+        """Be cancelled, as by a timeout around the handler."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel(HANDLER_CANCELLED)
+        await asyncio.sleep(0)
+
+    def fail(self) -> None:
+        """Raise HandlerFailed."""
+        raise HandlerFailed(self._event)

@@ -10,12 +10,11 @@ from typing import Protocol
 
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.scenario.faults import ConsumerFault, Pause, TimedFault
+from simulation.scenario.faults.targets import Undo
 from simulation.world.consumer import Consumer
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.packets import Fate, Packet
-
-Undo = Callable[[], None]
 
 
 class Act(Protocol):

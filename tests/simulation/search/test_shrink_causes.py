@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.text.run_text import chosen
+from reports.text.narrative import chosen
 from simulation import Run, Scenario, load, loads
 from simulation.cli import main
 from simulation.engines import MUTANT, UnknownEngine, resolve
