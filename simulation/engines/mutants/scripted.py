@@ -377,6 +377,26 @@ FAIL = (
     ),
 )
 
+GIVING_UP = (
+    Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
+    ),
+    Mutant(
+        name="failures-counted-twice",
+        planted="a failure counts when it is reported, too, and once more if its reply was lost",
+        scenario="ladder/p3-reply-lost-failing.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(
+            Edit("fail", "if told then", "if false then"),
+            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
+        ),
+    ),
+)
+
 WAIT = (
     Mutant(
         name="wait-and-forget",
@@ -728,4 +748,4 @@ BATCHES = (
     ),
 )
 
-MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES)
+MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *GIVING_UP, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES)
