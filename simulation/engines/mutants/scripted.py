@@ -401,6 +401,26 @@ FAIL = (
     ),
 )
 
+GIVING_UP = (
+    Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
+    ),
+    Mutant(
+        name="failures-counted-twice",
+        planted="a failure counts when it is reported, too, and once more if its reply was lost",
+        scenario="ladder/p3-reply-lost-failing.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(
+            Edit("fail", "if told then", "if false then"),
+            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
+        ),
+    ),
+)
+
 WAIT = (
     Mutant(
         name="wait-and-forget",
@@ -769,9 +789,9 @@ STREAMS = (
         planted="the script that completes an event and begins the next one of a stream only begins the next one",
         scenario="stream.toml",
         convicted_by=("prompt-release", "handled-once"),
-        edits=(Edit("complete_and_begin", 'if ARGV[5] ~= "" then completion = complete() end\n', ""),),
+        edits=(Edit("complete_and_begin", 'if ARGV[8] ~= "" then completion = complete() end\n', ""),),
         host="native-stream",
     ),
 )
 
-MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES, *STREAMS)
+MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *GIVING_UP, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES, *STREAMS)
