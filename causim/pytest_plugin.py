@@ -18,7 +18,7 @@ from causim import own_packages
 
 if TYPE_CHECKING:
     from simulation.pytest_plugin import WorldRunner
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 _LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
 
@@ -69,7 +69,7 @@ def laboratory(config: pytest.Config) -> Laboratory:
     if _LABORATORY not in config.stash:
         if sentence := own_packages.what_is_missing() or own_packages.what_hides():
             pytest.fail(f"causim: {sentence}", pytrace=False)
-        from simulation.world.world import Laboratory
+        from simulation.world.laboratory import Laboratory
 
         config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
     return config.stash[_LABORATORY]

@@ -10,9 +10,19 @@ Read next: `causal.py` (what runs in the consumer), then `lua/shared.lua` (the d
 """
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
-from ordering.errors import EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, LeaseLost, MaxDepthExceeded
+from ordering.errors import (
+    EventAlreadySeen,
+    EventArrivedEarly,
+    EventBeingProcessed,
+    EventGivenUp,
+    LeaseLost,
+    MaxDepthExceeded,
+)
 from ordering.events import Event, ReceivedEvent
 from ordering.leases import fencing_token
+from ordering.letters import DeadLetter
+from ordering.observing import Observer
+from ordering.operations import Stats
 from ordering.partitions import PartitionedOrdering, by_resource
 from ordering.policy import (
     IN_FLIGHT_EVENT_TIMEOUT,
@@ -31,17 +41,21 @@ __all__ = [
     "PROCESSED_EVENT_LOOKBACK",
     "SEEN_EXPIRATION",
     "CausalOrdering",
+    "DeadLetter",
     "Event",
     "EventAlreadySeen",
     "EventArrivedEarly",
     "EventBeingProcessed",
+    "EventGivenUp",
     "EventProcessingCompletion",
     "LeaseLost",
     "MaxDepthExceeded",
+    "Observer",
     "Outcome",
     "PartitionedOrdering",
     "Policy",
     "ReceivedEvent",
+    "Stats",
     "by_resource",
     "fencing_token",
 ]

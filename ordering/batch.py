@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from redis.exceptions import RedisError
 
+from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.leases import Grant, LeaseRenewer, current_grant
 from ordering.requests import MAX_SLICE, Asked, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import bounded, brought_to_its_end
+from ordering.suspects import asked_of, handle_alone, impossible
 from ordering.terms import digest_of, id_of, leader_of, order_of, rules_of
 
 MAX_BATCH_EVENTS = 10_000
@@ -46,7 +48,7 @@ async def handle_batch(ordering: Requests, handler: Handler, events: Sequence[An
 
 
 async def _handle_part(ordering: Requests, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome] = dict.fromkeys(impossible(ordering, events), "failed")
     drains: list[tuple[str, str]] = []
     work = _Work(ordering, handler, outcomes)
     try:
@@ -56,6 +58,9 @@ async def _handle_part(ordering: Requests, handler: Handler, events: Sequence[An
         raise
     queues = reversed(drains + work.queues)  # a drain begins with the last
     await Drain(ordering, handler, 0, queues).run(None)
+    for i, event in enumerate(events):
+        if i not in outcomes:
+            outcomes[i] = await handle_alone(ordering, handler, event)
     return [outcomes[i] for i in range(len(events))]
 
 
@@ -64,20 +69,24 @@ async def _begin(
 ) -> list[tuple[int, Grant]]:
     """Ask for the leases of a batch; return what was granted, with its place in the batch, leaders first.
 
-    What was not granted is noted in `outcomes`, and the queues that the caller is to go through in `drains`.
+    What was not granted is noted in `outcomes`, and the queues that the caller is to go through in `drains`. An event
+    of which nothing is noted is to be handled alone.
     """
     active = ordering._state.active
-    for event in events:
-        ordering._forget_claim_group(event)
-    places = []
-    for i in _leaders_first(events):
+    places: list[int] = []
+    asked: list[Asked] = []
+    for i in _leaders_first(events, outcomes):
+        ordering._forget_claim_group(events[i])
         if id_of(events[i]) in active:  # this process still works on it, whatever has become of its lease
             outcomes[i] = "held"
+        elif (one := asked_of(ordering, events[i])) is None:
+            outcomes[i] = "failed"
         else:
             places.append(i)
+            asked.append(one)
     if not places:
         return []
-    asked, sent = [ordering._asked(events[i], ordering._token()) for i in places], ordering._now()
+    sent = ordering._now()
     slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together(asked)]
     ask = partial(ordering._call_sliced, "begin_many", rules_of(ordering.policy), slices)
 
@@ -94,7 +103,12 @@ async def _begin(
             grants.append((i, grant))
             continue
         word, *rest = answer.split()
-        outcomes[i] = word if word in ("seen", "held") else "parked"  # type: ignore[assignment]
+        if word == "alone":
+            continue
+        if word == "exhausted":
+            await ordering._give_up_exhausted(events[i])
+            word = "dead"
+        outcomes[i] = word if word in ("seen", "dead", "held") else "parked"  # type: ignore[assignment]
         if word == "drain":
             drains.append((leader_of(events[i]), rest[0]))
     return grants
@@ -206,6 +220,8 @@ class _Work:
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)
             self._outcomes[i] = "lost" if word == "lost" else "handled"
+            if word == "lost":
+                ordering._notify("lease_lost", grant.identity)
             if word == "lost" or waiting == "1":
                 self._doubtful.add(grant.identity)
             if waiting == "1":
@@ -220,8 +236,10 @@ async def _one(ordering: Requests, handler: Handler, grant: Grant) -> bool:
     try:
         await handler(grant.event, depth=1)
     except Exception as error:
-        ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it is to be offered again", error)
-        await ordering._fail(grant, counts=True)
+        ordering._log(
+            logging.ERROR, grant.event, "failed in its handler (%s); it is to be offered again", describe(error)
+        )
+        await ordering._fail(grant, counts=True, error=error)
         return False
     finally:
         current_grant.reset(before)
@@ -257,10 +275,12 @@ def _subtrees_together(asked: Sequence[Asked]) -> list[list[Asked]]:
     return [part for part in slices if part]
 
 
-def _leaders_first(events: Sequence[Any]) -> list[int]:
-    """Return a batch's places in an order in which leaders come before followers, and siblings as they occurred."""
+def _leaders_first(events: Sequence[Any], without: Collection[int]) -> list[int]:
+    """Return a batch's places, but for some, in an order: leaders before followers, siblings as they occurred."""
     places: dict[str, list[int]] = {}
     for i, event in enumerate(events):
+        if i in without:
+            continue
         places.setdefault(id_of(event), []).append(i)
     below: dict[str, list[str]] = {}
     for identity, (first, *_) in places.items():

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from ordering.batch import handle_batch
+from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.leases import Grant, current_grant
 from ordering.requests import Handler, Outcome, Requests
@@ -50,6 +51,8 @@ class CausalOrdering(Requests):
         policy: how long to wait for what.
         event_type: parses what was parked; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
+        observer: is told what happens to each event in this process.
+        on_dead_letter: is told of each event that was given up, at least once in the fleet.
     """
 
     # -- one step at a time ----------------------------------------------------------------------------------
@@ -86,7 +89,8 @@ class CausalOrdering(Requests):
     async def record_follower(self, event: Any) -> None:
         """Park an event until the one that it follows was handled."""
         assert event.follows
-        await self._call("park", id_of(event), str(event.follows), occurred_at(event), event.model_dump_json())
+        about = (id_of(event), leader_of(event), occurred_at(event), event.model_dump_json(), self._received(event))
+        await self._call("park", *about)
 
     async def forget_follower(self, follower: Any) -> None:
         """Forget that an event is parked."""
@@ -95,15 +99,21 @@ class CausalOrdering(Requests):
     async def get_followers(self, leader: Any) -> list[Any]:
         """Return the events that are parked behind this one, in the order they occurred."""
         ids = await self._ask("ZRANGE", self._key(f"queue:{id_of(leader)}"), 0, -1)
-        return await self.followers_by_id([UUID(text(i)) for i in ids])
+        return await self.followers_by_id([text(i) for i in ids])
 
-    async def followers_by_id(self, follower_ids: list[UUID]) -> list[Any]:
+    async def followers_by_id(self, follower_ids: Sequence[UUID | str]) -> list[Any]:
         """Return the parked events with these ids, in the order they occurred."""
         if not follower_ids:
             return []
         payloads = await self._ask("MGET", *(self._key(f"event:{i}") for i in follower_ids))
-        found = [self._parse(str(i), payload) for i, payload in zip(follower_ids, payloads, strict=True) if payload]
-        return sorted((event for event in found if event is not None), key=order_of)
+        found = []
+        for identity, payload in zip(follower_ids, payloads, strict=True):
+            try:
+                found += [self._parse(payload)] if payload else []
+            except Exception as error:  # a sweep finds it, and offers it to others
+                message = "Event %s of scope %r cannot be read from Redis (%s); it stays there"
+                logger.warning(message, identity, self.scope, describe(error))
+        return sorted(found, key=order_of)
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Mark the event as handled, give its lease back, and claim its followers. Raises LeaseLost.
@@ -112,8 +122,8 @@ class CausalOrdering(Requests):
         queue that a sweep has found claims the rest of it. If it fails instead, or is handled elsewhere, those wait for
         the first sweep after a lease.
         """
-        grant = self._state.held.pop(id_of(event), None)
-        grant = grant or Grant(event, id_of(event), self._token(), 0, self._state)
+        own = self._state.held.pop(id_of(event), None)
+        grant = own or Grant(event, id_of(event), self._token(), 0, self._state)
         claim_group = self._leave_claim_group(event)
         queues = (
             ((claim_group.leader, claim_group.claim),)
@@ -122,11 +132,14 @@ class CausalOrdering(Requests):
         )
         reply = words(await brought_to_its_end(partial(self._complete, grant, queues), self._lease_s))
         if reply[0] == "lost":
+            if own is None and await self.event_has_been_seen(event):
+                return []  # it was completed before, and its followers were claimed then
+            self._notify("lease_lost", id_of(event))
             raise self.errors.lost(event)
         ids = await self._claim(id_of(event))
         if queues and reply[1] == "1":
             ids += await self._claim(queues[0][0])
-        return await self.followers_by_id([UUID(i) for i in ids])
+        return await self.followers_by_id(ids)
 
     async def get_lost_followers(self) -> list[Any]:
         """Return events that wait in vain, claimed for the caller: handle each, as if it had been delivered.
@@ -141,16 +154,27 @@ class CausalOrdering(Requests):
     async def _lost_followers(self, *, chains: bool) -> list[Any]:
         policy = self.policy
         found = []
-        rows = await self._call(
-            "sweep", self._token(), milliseconds(policy.lookback), milliseconds(policy.lease), policy.batch, int(chains)
-        )
-        for identity, payload, leader, why, claim in (words(row) for row in rows):
+        how = (self._token(), policy.batch, int(chains), milliseconds(policy.retry_delay))
+        rows = await self._call("sweep", *rules_of(policy), *how)
+        for row in rows:
+            (identity, leader, why, claim), payload = words([row[0], *row[2:]]), row[1]
             if why == "missing":
                 self._log_missing_payload(identity)
                 continue
-            event = self._parse(identity, payload)
-            if event is None:
+            if why == "dead":
+                await self._tell(identity, payload)
                 continue
+            try:
+                event = self._parse(payload)
+            except Exception as error:
+                await self._unread(identity, self._token(), error)
+                if why == "released":
+                    await self._release_queue(leader)
+                continue
+            if why in ("lost", "below", "cycle"):
+                self._notify("rescued", identity)
+            elif why == "retried":
+                self._notify("retried", identity)
             if why == "cycle":
                 self._log(logging.WARNING, event, "follows itself by way of others; the circle is broken here")
             if why == "released":
@@ -178,6 +202,8 @@ class CausalOrdering(Requests):
         answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)
         if answer[0] == "seen":
             raise self.errors.seen(event)
+        if answer[0] == "dead":
+            raise self.errors.dead(event)
         if answer[0] == "parked":
             self._state.claims.pop(id_of(event), None)
             self._state.held.pop(id_of(event), None)
@@ -204,7 +230,7 @@ class CausalOrdering(Requests):
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
             self._leave_claim_group(event)
-            raise self.errors.seen(event) if answer == "seen" else self.errors.held(event)
+            raise {"seen": self.errors.seen, "dead": self.errors.dead}.get(answer, self.errors.held)(event)
         completion = EventProcessingCompletion()
         try:
             async with self._working(grant, ()):
@@ -257,6 +283,8 @@ class CausalOrdering(Requests):
         match answer.split():
             case ["seen"]:
                 raise self.errors.seen(event)
+            case ["dead"]:
+                raise self.errors.dead(event)
             case ["held"]:
                 raise self.errors.held(event)
             case ["drain", token]:

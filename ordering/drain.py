@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
+from ordering.describing import describe
 from ordering.leases import Grant
 from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
-from ordering.terms import milliseconds
+from ordering.terms import rules_of
 
 
 class Drain:
@@ -57,7 +58,9 @@ class Drain:
             async with ordering._working(grant, self._queues):
                 await self._handler(grant.event, depth=level)
         except Exception as error:
-            ordering._log(logging.ERROR, grant.event, "failed in its handler (%r); it will be tried again", error)
+            ordering._log(
+                logging.ERROR, grant.event, "failed in its handler (%s); it will be tried again", describe(error)
+            )
             self._settle(grant, "failed")
             return await self._next()
         try:
@@ -75,6 +78,7 @@ class Drain:
         following = self._ordering._token()
         reply = await self._completed(grant, following, level)
         if reply[0] == "lost":
+            self._ordering._notify("lease_lost", grant.identity)
             raise self._ordering.errors.lost(grant.event)
         self._settle(grant, "handled")
         return await self._take(reply, following, grant.identity, level) or await self._next()
@@ -86,12 +90,11 @@ class Drain:
 
     async def _next(self) -> tuple[Grant | None, int]:
         """Take the next event of the queue that is drained, or of those below it."""
-        ordering, policy = self._ordering, self._ordering.policy
-        times = (milliseconds(policy.lease), milliseconds(policy.retention))
+        ordering = self._ordering
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            ask = partial(ordering._call, "advance", leader, token, following, *times)
+            ask = partial(ordering._call, "advance", *rules_of(ordering.policy), leader, token, following)
             reply = await self._answer(ask, following, "", level)
             if reply[0] == "lost":  # somebody took the queue over: it is his now
                 self._stack.pop()
@@ -126,10 +129,13 @@ class Drain:
         if word == "missing":
             ordering._log_missing_payload(identity)
             return None
-        event = ordering._parse(identity, rest[2])
-        if event is None:
-            await ordering._call("unpark", identity)
+        try:
+            event = ordering._parse(rest[2])
+        except Exception as error:
+            await ordering._unread(identity, token, error)
             return None
+        ordering._notify("released", identity)
+        ordering._notify("granted", identity)
         until = self._asked_at + ordering._lease_s
         grant = Grant(event, identity, token, int(rest[1]), ordering._state, proven_until=until, handed=True)
         return grant, self._stack[-1][2]

@@ -6,11 +6,17 @@ from typing import Any
 
 
 class OrderingError(Exception):
-    """Something about one event: its `event` is the one."""
+    """Something about one event: its `event` is the one. Its message names the event alone."""
 
     def __init__(self, event: Any) -> None:
         super().__init__(event)
         self.event = event
+
+    def __str__(self) -> str:
+        return f"event {getattr(self.event, 'id', self.event)}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self})"
 
 
 class EventArrivedEarly(OrderingError):
@@ -23,6 +29,10 @@ class EventBeingProcessed(OrderingError):
 
 class EventAlreadySeen(OrderingError):
     """The event was handled before. Acknowledge its message."""
+
+
+class EventGivenUp(EventAlreadySeen):
+    """The event is a dead letter. Acknowledge its message: the engine keeps it until it is retried or discarded."""
 
 
 class MaxDepthExceeded(OrderingError):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Event(BaseModel):
     """Something that happened, and the event that it follows."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", ser_json_inf_nan="constants")
 
     id: UUID
     event: str = "event"

@@ -9,12 +9,15 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 logger = logging.getLogger(__name__)
+RENEWALS = 4
+"""How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ Renew = Callable[[Sequence[Grant]], Awaitable[None]]
 
 
 class LeaseRenewer:
-    """Prolongs leases for as long as somebody works under them: three times within a lease."""
+    """Prolongs leases for as long as somebody works under them: `RENEWALS` times within a lease."""
 
     def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
         self._grants = grants
@@ -148,4 +151,5 @@ class Work:
                 if not grant.parked:
                     await self._give_back(error)
         finally:
-            current_grant.reset(self._before)
+            with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
+                current_grant.reset(self._before)

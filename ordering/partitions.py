@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
+from ordering.letters import DeadLetter
+from ordering.operations import Stats
 from ordering.requests import Handler, Outcome
 from ordering.terms import leader_of, order_of
 
@@ -75,9 +77,9 @@ class PartitionedOrdering:
         """Return whether somebody holds the event."""
         return any(await _all(p.event_has_started_processing(event) for p in self._where(event)))
 
-    def _where(self, event: UUID | Any) -> Sequence[CausalOrdering]:
+    def _where(self, event: UUID | str | Any) -> Sequence[CausalOrdering]:
         """Return the partitions in which an event may be: an id alone says nothing about it."""
-        return self.partitions if isinstance(event, UUID) else [self.partition_of(event)]
+        return self.partitions if isinstance(event, UUID | str) else [self.partition_of(event)]
 
     async def record_event_as_processing(self, event: Any) -> bool:
         """Take the lease on an event, whatever it follows; return False if it is held or was handled."""
@@ -135,9 +137,9 @@ class PartitionedOrdering:
     async def _report_misplaced(self, partition: CausalOrdering, lost: Sequence[Any]) -> None:
         for event in lost:
             leader = leader_of(event)
-            if not leader or await partition.event_has_been_seen(UUID(leader)):
+            if not leader or await partition.event_has_been_seen(leader):
                 continue
-            if await self.event_has_been_seen(UUID(leader)):
+            if await self.event_has_been_seen(leader):
                 logger.error(
                     "Event %s of scope %r has waited for %s, which was handled in another partition: "
                     "the rule that divides events puts an event and the one that it follows apart",
@@ -146,6 +148,36 @@ class PartitionedOrdering:
                     leader,
                     extra={"event_id": str(event.id), "follows": leader, "scope": self.scope},
                 )
+
+    # -- for operators ---------------------------------------------------------------------------------------
+
+    async def stats(self) -> Stats:
+        """Return the numbers of all partitions together; those of one are its own `stats()`."""
+        return Stats.total(await _all(p.stats() for p in self.partitions))
+
+    async def dead_letters(self, *, limit: int = 100, first: int = 0) -> list[DeadLetter]:
+        """Return dead letters of all partitions, the oldest first: at most `limit`, after the `first` ones."""
+        pages = await _all(p.dead_letters(limit=first + limit) for p in self.partitions)
+        letters = sorted((letter for page in pages for letter in page), key=lambda letter: (letter.at, letter.id))
+        return letters[first : first + limit]
+
+    async def dead_letter(self, event: UUID | str | Any) -> DeadLetter | None:
+        """Return the dead letter of an event, or of an id, if there is one."""
+        return next(filter(None, await _all(p.dead_letter(event) for p in self._where(event))), None)
+
+    async def retry(self, event: UUID | str | Any) -> bool:
+        """Offer a dead event again, to the next sweep; return False if it is not dead."""
+        return any(await _all(p.retry(event) for p in self._where(event)))
+
+    async def discard(self, event: UUID | str | Any) -> bool:
+        """Throw a dead letter away; return False if there is none."""
+        return any(await _all(p.discard(event) for p in self._where(event)))
+
+    async def give_up(self, event: Any, reason: str = "given up by the queue") -> bool:
+        """Tell the engine that the queue will not offer an event again; see `CausalOrdering.give_up`."""
+        return await self.partition_of(event).give_up(event, reason)
+
+    # -- leaders in flight -----------------------------------------------------------------------------------
 
     async def wait_for_leader(self, event: Any) -> None:
         """Return if the event may be handled now, else park it. Raises EventArrivedEarly."""
@@ -173,10 +205,11 @@ class PartitionedOrdering:
         answers = await _all(
             partition.handle_batch(handler, [events[place] for place in places]) for partition, places in parts.items()
         )
-        outcomes: dict[int, Outcome] = {}
+        outcomes: list[Any] = [None] * len(events)
         for places, words in zip(parts.values(), answers, strict=True):
-            outcomes.update(zip(places, words, strict=True))
-        return [outcomes[place] for place in range(len(events))]
+            for place, word in zip(places, words, strict=True):
+                outcomes[place] = word
+        return outcomes
 
 
 async def _all(asked: Iterable[Awaitable[Answer]]) -> list[Answer]:

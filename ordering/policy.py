@@ -13,6 +13,10 @@ PROCESSED_EVENT_LOOKBACK = timedelta(minutes=30)
 SEEN_EXPIRATION = max(PRECEDING_EVENT_LOOKBACK, PROCESSED_EVENT_LOOKBACK)
 IN_FLIGHT_EVENT_TIMEOUT = timedelta(seconds=8)
 """Half of a lease."""
+SHORTEST_LEASE = timedelta(milliseconds=100)
+"""Below it, a round trip and a pause of the garbage collector are as long as the time until a lease is lost."""
+_MILLISECOND = timedelta(milliseconds=1)
+"""Redis counts in milliseconds."""
 MAX_DEPTH_OF_PRECEDING_EVENT = 20
 """How deep handlers may call each other."""
 
@@ -27,7 +31,11 @@ class Policy:
       that comes after the retention of its leader need not wait for it. Zero turns it off.
     - `lease`: how long an event, or a leader's queue, is somebody's without a sign of life.
     - `retry_delay`: how long a released event rests after its handler failed.
-    - `max_attempts`: the failure at which such an event is dead-lettered.
+    - `max_attempts`: how often an event is tried. An attempt counts when it begins: a handler that kills its process
+      has had one. If the event is the queue's, an attempt whose failure reaches the consumer is for the queue to count.
+    - `redelivery`: for how long after an attempt the queue may offer an event again: it is still to come, and its
+      followers are not lost. None: as long as the lookback.
+    - `dead_retention`: how long a dead letter is kept for somebody to deal with it.
     - `max_depth`: how deep handlers may call each other.
     - `batch`: how many events a sweep returns at most; for Prefect, those that wait below the last of them come along.
     - `age_by`: whether an event is old by how long the engine has known it, or by its own `received`.
@@ -39,14 +47,24 @@ class Policy:
     lease: timedelta = 2 * IN_FLIGHT_EVENT_TIMEOUT
     retry_delay: timedelta = timedelta(seconds=5)
     max_attempts: int = 4
+    redelivery: timedelta | None = None
+    dead_retention: timedelta = timedelta(days=7)
     max_depth: int = MAX_DEPTH_OF_PRECEDING_EVENT
     batch: int = 100
     age_by: Literal["known", "received"] = "known"
 
     def __post_init__(self) -> None:
-        for name in ("retention", "lease", "retry_delay"):
-            if getattr(self, name) <= timedelta(0):
-                raise ValueError(f"policy.{name} must be positive, not {getattr(self, name)}")
+        for name in ("lookback", "retention", "retry_delay", "redelivery", "dead_retention"):
+            value = getattr(self, name)
+            if value is not None and value < _MILLISECOND:
+                raise ValueError(f"policy.{name} must be at least a millisecond, not {value}")
+        if self.lease < SHORTEST_LEASE:
+            raise ValueError(
+                f"policy.lease must be at least {SHORTEST_LEASE}, not {self.lease}: "
+                "it must be renewed four times within its length, and each renewal is a round trip"
+            )
+        if self.memory < timedelta(0):
+            raise ValueError(f"policy.memory must not be negative, not {self.memory}; zero turns it off")
         if self.retention < self.lookback:
             raise ValueError(
                 f"policy.retention ({self.retention}) must not be shorter than policy.lookback ({self.lookback}): "

@@ -35,7 +35,9 @@ __all__ = [
     "EventAlreadySeen",
     "EventArrivedEarly",
     "EventBeingProcessed",
+    "EventGivenUp",
     "EventProcessingCompletion",
+    "LeaseLost",
     "MaxDepthExceeded",
 ]
 
@@ -44,14 +46,32 @@ class EventAlreadySeen(EventArrivedEarly):
     """The event was handled before. Prefect acknowledges what arrives early, and so it does with this."""
 
 
+class EventGivenUp(EventAlreadySeen):
+    """The event is a dead letter of the engine's. Prefect acknowledges it, for the same reason."""
+
+
+class LeaseLost(EventBeingProcessed):
+    """The lease ran out while the handler worked, and another consumer has the event. Prefect does not acknowledge."""
+
+
+class _Numbers(Policy):
+    """A policy with the original's numbers. There, a lookback may be negative: then followers are lost at once."""
+
+    def __post_init__(self) -> None:
+        if self.lookback > timedelta(0):
+            super().__post_init__()
+
+
 class CausalOrdering(causal.CausalOrdering, _PrefectOrdering):
     """The engine, as Prefect makes it: anew for every event, from nothing but a scope."""
 
     errors = Errors(
         early=EventArrivedEarly,
         seen=EventAlreadySeen,
+        dead=EventGivenUp,
         held=EventBeingProcessed,
         depth=MaxDepthExceeded,
+        lost=LeaseLost,
     )
 
     def __init__(self, scope: str) -> None:
@@ -62,7 +82,7 @@ class CausalOrdering(causal.CausalOrdering, _PrefectOrdering):
     def policy(self) -> Policy:
         """The policy that the constants of this module add up to now."""
         lookback = PRECEDING_EVENT_LOOKBACK
-        return Policy(
+        return _Numbers(
             lookback=lookback,
             retention=max(SEEN_EXPIRATION, lookback, timedelta(seconds=1)),
             lease=2 * IN_FLIGHT_EVENT_TIMEOUT,

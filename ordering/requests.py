@@ -15,28 +15,32 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Literal, NamedTuple, Protocol
 
+from ordering.describing import describe
 from ordering.errors import (
     EventAlreadySeen,
     EventArrivedEarly,
     EventBeingProcessed,
+    EventGivenUp,
     LeaseLost,
     MaxDepthExceeded,
 )
 from ordering.events import ReceivedEvent
-from ordering.leases import ClaimGroup, Grant, LeaseRenewer, ProcessState, Work, state_of
+from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, ProcessState, Work, state_of
+from ordering.observing import Notifier, Observer
+from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
 from ordering.sending import Word, send
 from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_moving, passes
-from ordering.terms import digest_of, id_of, leader_of, microseconds, milliseconds, occurred_at, rules_of
+from ordering.terms import digest_of, id_of, leader_of, microseconds, milliseconds, occurred_at, order_of, rules_of
 from ordering.tokens import unique_token
 
 logger = logging.getLogger(__name__)
 
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
-Outcome = Literal["handled", "parked", "seen", "held", "failed", "lost"]
-"""What became of an event. `handled`, `parked` and `seen` are to be acknowledged; others are to be offered again."""
+Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
+"""What became of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
 MAX_SLICE = 1_000
 """Events that one script decides about, completes or renews: others wait in the few milliseconds that it takes."""
 _UNRECORDED = (
@@ -68,6 +72,7 @@ class Errors:
 
     early: type[Exception] = EventArrivedEarly
     seen: type[Exception] = EventAlreadySeen
+    dead: type[Exception] = EventGivenUp
     held: type[Exception] = EventBeingProcessed
     depth: type[Exception] = MaxDepthExceeded
     lost: type[Exception] = LeaseLost
@@ -81,7 +86,7 @@ class Handler(Protocol):
         ...
 
 
-class Requests:
+class Requests(Operations):
     """Asks the scripts about the events of one scope, and keeps what this process knows of them.
 
     Args:
@@ -90,6 +95,8 @@ class Requests:
         policy: how long to wait for what.
         event_type: parses what was parked; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
+        observer: is told what happens to each event in this process.
+        on_dead_letter: is told of each event that was given up, at least once in the fleet.
     """
 
     errors = Errors()
@@ -104,8 +111,12 @@ class Requests:
         policy: Policy | None = None,
         event_type: type[Any] = ReceivedEvent,
         token: Callable[[], str] = unique_token,
+        observer: Observer | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
     ) -> None:
         self.scope = scope
+        self._notify = Notifier(observer, scope)
+        self._on_dead_letter = on_dead_letter
         self.redis = redis
         self.policy = policy or Policy()
         self.event_type = event_type
@@ -191,7 +202,11 @@ class Requests:
                 await self._release_queue(leader)
 
         reply = words(await brought_to_its_end(ask, self._lease_s, give_back))
-        return self._answered(event, asked, reply, sent)
+        answer, grant = self._answered(event, asked, reply, sent)
+        if answer.startswith("exhausted"):
+            await self._give_up_exhausted(event)
+            answer = "dead"
+        return answer, grant
 
     def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> Asked:
         identity, leader, state = id_of(event), leader_of(event), self._state
@@ -211,7 +226,10 @@ class Requests:
     def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
         """Read the answer to a request that was sent at a time of the loop."""
         if reply[0] != "granted":
+            refused = reply[0] in ("seen", "held", "dead", "exhausted")
+            self._notify("refused" if refused else "parked", asked.identity)
             return " ".join(reply), None
+        self._notify("granted", asked.identity)
         if len(reply) == 3:
             self._state.queues[asked.leader] = reply[2]
         fence, until = int(reply[1]), sent + self._lease_s
@@ -232,7 +250,7 @@ class Requests:
 
         async def give_back(error: BaseException) -> None:
             async with bounded(error, self._lease_s):
-                await self._fail(grant, counts=isinstance(error, Exception))
+                await self._fail(grant, counts=isinstance(error, Exception), error=error)
 
         return Work(grant, self._renewer((grant,), queues), give_back)
 
@@ -240,7 +258,7 @@ class Requests:
         async def renew(held: Sequence[Grant]) -> None:
             await self._renew(held, queues)  # a batch claims more queues as it goes on
 
-        return LeaseRenewer(grants, renew, self._lease_s / 3)
+        return LeaseRenewer(grants, renew, self._lease_s / RENEWALS)
 
     async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
         """Prolong leases in one round trip, and the claims on queues; note which leases are lost."""
@@ -276,7 +294,7 @@ class Requests:
 
         Where that is near, because the loop had no turn to prolong it, it is prolonged now.
         """
-        if not grant.lost and grant.proven_until - self._lease_s / 3 <= self._now() < grant.proven_until:
+        if not grant.lost and grant.proven_until - self._lease_s / RENEWALS <= self._now() < grant.proven_until:
             await renew()
         if not grant.lost and self._now() < grant.proven_until:
             return True
@@ -287,25 +305,20 @@ class Requests:
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
-    async def _fail(self, grant: Grant, *, counts: bool) -> str:
+    async def _fail(self, grant: Grant, *, counts: bool, error: BaseException | None = None) -> str:
         """Give an event back. If Redis refuses that, its lease runs out by itself: no reason to hide what failed."""
         policy = self.policy
         delay = milliseconds(policy.retry_delay) if counts else 0
-        times = (delay, policy.max_attempts, milliseconds(policy.retention), milliseconds(policy.lease))
+        how, said = "failed" if counts else "stopped", describe(error) if error else ""
         try:
-            reply = words(await self._call("fail", grant.identity, grant.token, int(counts), *times))
+            about = (grant.identity, grant.token, how, delay, said)
+            reply = words(await self._call("fail", *rules_of(policy), *about))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
             return "refused"
         if reply[0] == "dead":
-            self._log(
-                logging.ERROR,
-                grant.event,
-                "was given up after %s failed attempts and is kept under %s; its followers are released",
-                reply[1],
-                self._key(f"dead:{grant.identity}"),
-            )
+            await self._tell_of(grant.identity)
         return reply[0]
 
     async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:
@@ -370,18 +383,12 @@ class Requests:
             self.scope,
         )
 
-    def _parse(self, identity: str, payload: str | bytes) -> Any:
-        try:
-            return self.event_type.model_validate_json(payload)
-        except ValueError as error:
-            logger.error(
-                "Event %s of scope %r cannot be read from Redis and was left out: %s; look at %s",
-                identity,
-                self.scope,
-                error,
-                self._key(f"event:{identity}"),
-            )
-            return None
+    def _parse(self, payload: str | bytes) -> Any:
+        """Return an event as it was parked. Raises whatever its type raises, and if it has no place among others."""
+        event = self.event_type.model_validate_json(payload)
+        order_of(event)
+        leader_of(event)
+        return event
 
     def _log(self, level: int, event: Any, message: str, *args: Any) -> None:
         logger.log(

@@ -145,6 +145,8 @@ class _Stream(Drain):
         self._report = report
         self._outcomes: list[tuple[Any, Outcome]] = []
         """What is certain and not reported."""
+        self._exhausted: set[str] = set()
+        """The ids of those of them that are to be given up before: their handlers have killed their processes."""
         self._answers: tuple[Sequence[Asked], Sequence[Any]] = ((), ())
         """What a script has decided about the next events that were offered, and is not read yet."""
         self._own: Grant | None = None
@@ -187,7 +189,12 @@ class _Stream(Drain):
 
     async def _tell(self) -> None:
         while self._outcomes:
-            await self._report(*self._outcomes.pop(0))
+            event, outcome = self._outcomes[0]
+            if id_of(event) in self._exhausted:
+                await self._ordering._give_up_exhausted(event)
+                self._exhausted.discard(id_of(event))
+            self._outcomes.pop(0)
+            await self._report(event, outcome)
 
     # -- beginning -------------------------------------------------------------------------------------------
 
@@ -257,8 +264,12 @@ class _Stream(Drain):
                 granted.handed = True
                 self._stack += [(leader, token, 0) for leader, token in ordering._came_along(event)]
             else:
-                self._outcomes.append((event, word if word in ("seen", "held") else "parked"))  # type: ignore[arg-type]
-                if word == "drain":
+                if word == "exhausted":
+                    self._exhausted.add(one.identity)
+                    word = "dead"
+                word = word if word in ("seen", "dead", "held") else "parked"
+                self._outcomes.append((event, word))  # type: ignore[arg-type]
+                if answer.startswith("drain"):
                     self._stack.append((one.leader, rest[0], 0))
         self._taken += len(answers)
         if granted is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
@@ -13,14 +15,19 @@ from ordering.policy import Policy
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def id_of(event: UUID | Any) -> str:
-    """Return the id of an event, or of an id itself, as text."""
-    return str(getattr(event, "id", event))
+def id_of(event: UUID | str | Any) -> str:
+    """Return the id of an event, or of an id itself, as text. Raises ValueError if it is empty."""
+    identity = str(getattr(event, "id", event))
+    if not identity:
+        raise ValueError("the id of an event must not be empty")
+    return identity
 
 
 def is_follower(event: Any) -> bool:
-    """Return whether an event follows another than itself."""
-    return event.follows is not None and event.follows != event.id
+    """Return whether an event follows another than itself. Raises ValueError if the id of that is empty."""
+    if event.follows is None:
+        return False
+    return id_of(event.follows) != id_of(event)
 
 
 def leader_of(event: Any) -> str:
@@ -29,13 +36,17 @@ def leader_of(event: Any) -> str:
 
 
 @lru_cache(maxsize=16)
-def rules_of(policy: Policy) -> tuple[int, int, int, int]:
-    """Return a policy's numbers, as the scripts read them."""
+def rules_of(policy: Policy) -> tuple[int, ...]:
+    """Return a policy's numbers, as the scripts read them: in milliseconds, but for the attempts."""
+    lease = milliseconds(policy.lease)
     return (
         milliseconds(policy.lookback),
-        milliseconds(policy.lease),
+        lease,
         milliseconds(policy.retention),
         milliseconds(policy.memory),
+        max(milliseconds(policy.redelivery or policy.lookback), 2 * lease),
+        policy.max_attempts,
+        milliseconds(policy.dead_retention),
     )
 
 
@@ -45,9 +56,23 @@ def digest_of(identity: str) -> str:
     return sha1(identity.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
-def occurred_at(event: Any) -> int:
-    """Return when an event occurred, in microseconds since 1970."""
-    return microseconds(event.occurred)
+_EXACT = 2**53
+"""Up to here, every whole number of microseconds is a double: from the year 1684 to 2255."""
+_BITS_OF_EXACT = int.from_bytes(struct.pack(">d", float(_EXACT)), "big")
+
+
+def occurred_at(event: Any) -> str:
+    """Return the place of an event among its siblings, as the score of a sorted set: a double, written out.
+
+    It is when the event occurred, in microseconds since 1970, if that is a double. Beyond, each further microsecond is
+    the next greater double, so that no two moments of the years 1 to 9999 have one score.
+    """
+    moment = microseconds(event.occurred)
+    beyond = abs(moment) - _EXACT
+    if beyond <= 0:
+        return str(moment)
+    [score] = struct.unpack(">d", (_BITS_OF_EXACT + beyond).to_bytes(8, "big"))
+    return repr(math.copysign(score, moment))
 
 
 def microseconds(moment: datetime) -> int:
@@ -59,9 +84,9 @@ def microseconds(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def order_of(event: Any) -> tuple[datetime, str]:
-    """Return the place of an event among its siblings: by when it occurred, ties by its id as text."""
-    return event.occurred, str(event.id)
+def order_of(event: Any) -> tuple[int, bytes]:
+    """Return the place of an event among its siblings: by when it occurred, ties by its id as Redis sorts text."""
+    return microseconds(event.occurred), id_of(event).encode()
 
 
 def milliseconds(duration: timedelta) -> int:

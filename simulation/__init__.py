@@ -13,23 +13,25 @@ if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import judge
     from simulation.scenario.import_log import import_log
-    from simulation.scenario.model import Scenario, load, loads
-    from simulation.world.world import Laboratory, Run, run
+    from simulation.scenario.load import load, loads
+    from simulation.scenario.model import Scenario
+    from simulation.world.laboratory import Laboratory, run
+    from simulation.world.run import Run
 
 _HOMES = {
     "History": "simulation.history.history",
     "Hunt": "simulation.api",
-    "Laboratory": "simulation.world.world",
-    "Run": "simulation.world.world",
+    "Laboratory": "simulation.world.laboratory",
+    "Run": "simulation.world.run",
     "Scenario": "simulation.scenario.model",
     "Shrunk": "simulation.api",
     "Sweep": "simulation.api",
     "hunt": "simulation.api",
     "import_log": "simulation.scenario.import_log",
     "judge": "simulation.invariants",
-    "load": "simulation.scenario.model",
-    "loads": "simulation.scenario.model",
-    "run": "simulation.world.world",
+    "load": "simulation.scenario.load",
+    "loads": "simulation.scenario.load",
+    "run": "simulation.world.laboratory",
     "shrink": "simulation.api",
     "sweep": "simulation.api",
 }

@@ -18,7 +18,8 @@ from simulation.search.replay import Replay, replay_of
 from simulation.search.shrink.shrinker import Shrinker
 from simulation.search.summary import Summary, Tally
 from simulation.search.sweep.grid import Axis, cells, measure
-from simulation.world.world import Laboratory, Run
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd

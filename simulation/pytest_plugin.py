@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.search.replay import Replay
     from simulation.search.summary import Tally
-    from simulation.world.world import Laboratory, Run
+    from simulation.world.laboratory import Laboratory
+    from simulation.world.run import Run
 
 __all__ = [
     "Failed",
@@ -57,7 +58,7 @@ class ScenarioFile(pytest.File):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
-        from simulation.scenario.model import BadScenario
+        from simulation.scenario.errors import BadScenario
 
         if isinstance(excinfo.value, BadScenario):
             return str(excinfo.value)
@@ -86,14 +87,14 @@ class ScenarioItem(pytest.Item):
         from simulation.search.summary import Tally
 
         tally, store = Tally(), laboratory(self.config)
-        expected = self._scenario.expect.get(self._engine, "holds")
-        wanted = {expected} if isinstance(expected, str) else set(expected)
+        wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
         for summary in self._summaries(store):
             tally.add(summary)
             if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
                 break
         verdict = tally.verdict(self._scenario.judge.exercise)
         if verdict in wanted or wanted & set(tally.violations):
+            self._check_budgets(tally)
             return
         if verdict == "violated":
             raise Failed(self._story(tally, store))
@@ -102,6 +103,14 @@ class ScenarioItem(pytest.Item):
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons])
         )
+
+    def _check_budgets(self, tally: Tally) -> None:
+        from simulation.search.budget_check import check
+
+        budgets = check(self._scenario.budgets(self._engine), tally)
+        over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
+        if over:
+            raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
     def _summaries(self, laboratory: Laboratory) -> Iterator[Any]:
         from simulation.search.summary import summarise
@@ -151,7 +160,7 @@ class WorldRunner(Protocol):
 
 def world_runner(store: Laboratory, chosen: str | None) -> WorldRunner:
     """Return a function that runs scenarios on a store, with the engine that was chosen for all of them, if any."""
-    from simulation.scenario.model import load, loads
+    from simulation.scenario.load import load, loads
 
     def run(scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
         if isinstance(scenario, str):

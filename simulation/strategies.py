@@ -17,7 +17,8 @@ comes first in every choice here, because that is where Hypothesis shrinks to.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -25,8 +26,9 @@ from pydantic import TypeAdapter
 from simulation.history.generator import Storyteller
 from simulation.history.history import History
 from simulation.kernel.durations import format_duration
-from simulation.scenario.faults import FAULTS, AnyFault, Evict, Failover, Fault, Flush, Restart, Trim
-from simulation.scenario.model import Scenario, Workload
+from simulation.scenario.faults import FAULTS, AnyFault, Fault
+from simulation.scenario.model import Scenario
+from simulation.scenario.workloads import Workload
 
 try:
     from hypothesis import strategies as st
@@ -153,44 +155,28 @@ def _with(part: st.SearchStrategy[_Table], **required: st.SearchStrategy[Any]) -
     return _merged(part, st.fixed_dictionaries(required))
 
 
-_consumer = _merged(_timed, _who)
-_RECIPES: Mapping[str, st.SearchStrategy[_Table]] = {
-    "crash": _consumer,
-    "stop": _consumer,
-    "pause": _with(_consumer, **_lasting),
-    "join": st.fixed_dictionaries({"at": _moment, "consumer": st.just("c2")}),
-    "leave": st.fixed_dictionaries({"at": _moment, "consumer": st.just("c1")}),
-    "upgrade": _with(_consumer, engine=st.just("native")),
-    "partition": _with(_consumer, **_lasting),
-    "clock": _with(_consumer, offset=_wrong),
-    "handler-slow": _with(_events, by=_span),
-    "handler-raises": _events,
-    "handler-cancelled": _events,
-    "request-lost": _chance,
-    "reply-lost": _chance,
-    "reset": _chance,
-    "latency": _with(_chance, request=_span) | _with(_chance, reply=_span),
-    "error-reply": _with(_chance, error=st.sampled_from(["LOADING", "BUSY", "OOM", "READONLY", "CLUSTERDOWN"])),
-    "drop": _events,
-    "delay": _with(_events, by=_span),
-    "duplicate": _merged(_events, _some(after=_span), _some(since=st.just("handled"))),
-    "reorder": _with(_events, by=st.integers(1, 3)),
-    "redeliver": _merged(_events, _some(after=_span)),
-    "nack": _events,
-    "stall": _with(_timed, **_lasting),
-    "trim": _timed,
-    "unpublished": _events,
-    "unreadable": _events,
-    "producer-clock": _with(_events, offset=_wrong),
-    "aged": _with(_events, by=_span),
-    "same-instant": _events,
-    "restart": _merged(_timed, _some(keep=st.just(False))),
-    "flush": _timed,
-    "evict": _with(_timed, keys=st.sampled_from(["*", "*:seen:*", "*:processing:*"])),
-    "out-of-memory": _with(_timed, **_lasting),
-    "failover": _with(_timed, lag=_span),
-    "server-clock": _with(_timed, offset=_wrong),
-}
+_TOOLS = SimpleNamespace(
+    merged=_merged,
+    some=_some,
+    keys=lambda **required: st.fixed_dictionaries(required),
+    having=_with,
+    just=st.just,
+    among=lambda *values: st.sampled_from(values),
+    integers=st.integers,
+    timed=_timed,
+    consumer=_merged(_timed, _who),
+    chance=_chance,
+    events=_events,
+    moment=_moment,
+    span=_span,
+    lasting=_lasting,
+    wrong=_wrong,
+)
+"""What the recipes of faults are made of.
+
+`timed`, `consumer`, `chance` and `events` draw the keys that a family shares. `some` makes tables whose keys may be
+left out, `keys` makes tables with all of them, `having` adds required keys to another table.
+"""
 
 
 def faults(kinds: Collection[str] = tuple(FAULTS)) -> st.SearchStrategy[AnyFault]:
@@ -198,18 +184,16 @@ def faults(kinds: Collection[str] = tuple(FAULTS)) -> st.SearchStrategy[AnyFault
 
     They may be about the consumers c1 and c2, so a scenario that has them needs at least two.
     """
-    unknown = sorted(set(kinds) - _RECIPES.keys())
+    unknown = sorted(set(kinds) - FAULTS.keys())
     if unknown:
-        raise ValueError(f"no fault is called {unknown[0]!r}; known are {', '.join(_RECIPES)}")
-    recipes = [_merged(st.just({"kind": kind}), recipe) for kind, recipe in _RECIPES.items() if kind in kinds]
+        raise ValueError(f"no fault is called {unknown[0]!r}; known are {', '.join(FAULTS)}")
+    recipes = [
+        _merged(st.just({"kind": name}), fault.recipe(_TOOLS)) for name, fault in FAULTS.items() if name in kinds
+    ]
     return st.one_of(recipes).map(_FAULT.validate_python)
 
 
 # -- scenarios ---------------------------------------------------------------------------------------------------
-
-
-def _loses(fault: AnyFault) -> bool:
-    return isinstance(fault, Flush | Failover | Evict | Trim) or (isinstance(fault, Restart) and not fault.keep)
 
 
 _broker = _some(delay=_delay, duplicate=_luck, reorder=_luck, duplicate_delay=_delay, redeliver_after=st.just("1s"))
@@ -247,7 +231,7 @@ def scenarios(
 def _assembled(
     workload: Workload, struck: tuple[AnyFault, ...], broker: _Table, consumers: _Table, policy: _Table
 ) -> Scenario:
-    lost = sorted({fault.name for fault in struck if _loses(fault)})
+    lost = sorted({fault.name for fault in struck if fault.loses_data})
     tables = {"broker": broker, "consumers": consumers, "policy": policy, "judge": {"allowed_loss": lost}}
     return Scenario.model_validate({"name": "drawn", "workload": workload, "faults": struck, **tables})
 

@@ -1,12 +1,11 @@
 -- Mark an event as handled, release what waits for it, and hand out the next event of the closure.
 -- keys: waitlist
--- args: lookback lease retention memory id token digest leader drain next
+-- args: lookback lease retention memory redelivery attempts dead id token digest leader drain next
 -- returns: lost | done left | next left id fence payload leader | missing left id leader
 -- `leader` and `drain` name a queue that the caller already drains, to go on with if nothing waits for this event;
 -- `left` is "1" if something is left in it, "0" if that drain is over.
 local rules = read_rules(true)
-local id, token, digest, leader, drain, next_token = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local lease, keep = rules.lease, rules.keep
+local id, token, digest, leader, drain, next_token = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
 local word = mark_seen(id, token, digest, rules.retention, rules.memory)
 if word == "lost" then return {"lost"} end
@@ -30,13 +29,13 @@ if next_token == "" then
   return {"done", left}
 end
 local from = id
-local answer = next_of(id, next_token, next_token, lease, keep)
+local answer = next_of(id, next_token, next_token, rules)
 if not answer and left == "1" then
   from = leader
-  answer = next_of(leader, drain, next_token, lease, keep)
+  answer = next_of(leader, drain, next_token, rules)
   if not answer then
     left = "0"
     end_drain(leader)
   end
 end
-return hand_over(answer, left, next_token, from, lease)
+return hand_over(answer, left, next_token, from, rules.lease)

@@ -1,40 +1,51 @@
--- Give an event back whose handler did not succeed.
+-- Give an event back: its handler has failed, or did not begin or was stopped, or it could not be read.
 -- keys: waitlist
--- args: id token counts delay max_attempts retention lease
+-- args: lookback lease retention memory redelivery attempts dead id token how delay error
 -- returns: freed | retry attempts | dead attempts | lost
-local id, token, counts = ARGV[1], ARGV[2], ARGV[3]
-local delay, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
-local retention, lease = tonumber(ARGV[6]), tonumber(ARGV[7])
+-- `how` is "failed", "stopped", or "unread". An attempt was counted when it was granted; one that was stopped is taken off
+-- again, and one that failed too if the event is the queue's: that offers it again, and counts by itself.
+local rules = read_rules(true)
+local id, token, how, delay, message = ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
 -- The reply to this request may be lost: asked again under the same token, it counts no second failure.
 local told = redis.call("GET", key("failed:" .. token))
 if told then return cjson.decode(told) end
 local function answer(reply)
-  redis.call("SET", key("failed:" .. token), cjson.encode(reply), "PX", lease)
+  redis.call("SET", key("failed:" .. token), cjson.encode(reply), "PX", rules.lease)
   return reply
 end
 
 local owner = holder(id)
 if owner and owner ~= token then return {"lost"} end
-redis.call("DEL", key("processing:" .. id))
+free(id)
 tell_ended(id)
-if not is_parked(id) then return {"freed"} end
+if how == "stopped" or not is_parked(id) then uncount(id, rules.redelivery) end
+if not is_parked(id) then return answer({"freed"}) end
 redis.call("HDEL", key("claimants"), id)
-local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
-if counts ~= "1" and leader and place and redis.call("ZSCORE", key("releases"), leader) then
-  -- Given back, not failed: it returns to its place in the queue, else its siblings would overtake it.
-  redis.call("ZREM", key("claims"), id)
-  redis.call("ZADD", key("queue:" .. leader), place, id)
+if how == "stopped" then
+  local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
+  if leader and place and redis.call("ZSCORE", key("releases"), leader) then
+    -- Given back, not failed: it returns to its place in the queue, else its siblings would overtake it.
+    return_to_queue(id, leader, place)
+  else
+    redis.call("ZADD", key("claims"), now + delay, id)
+  end
   return answer({"retry", 0})
 end
 redis.call("ZADD", key("claims"), now + delay, id)
-if counts ~= "1" then return {"retry", 0} end
-local attempts = redis.call("HINCRBY", key("attempts"), id, 1)
-if attempts < max_attempts then return answer({"retry", attempts}) end
-redis.call("SET", key("dead:" .. id), redis.call("GET", key("event:" .. id)) or "", "PX", retention)
-forget(id)
-if redis.call("ZCARD", key("queue:" .. id)) > 0 then
-  redis.call("ZADD", key("releases"), now, id)
-  redis.call("HDEL", key("drainers"), id)
+local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
+if how == "unread" then
+  local leader = redis.call("HGET", key("leaders"), id)
+  if leader then redis.call("ZREM", key("queue:" .. leader), id) end
+  redis.call("ZREM", key("heads"), id)
+  redis.call("HSET", key("unread"), id, 1)
+  make_heads(id)
+  if not owner then attempts = count_attempt(attempts) end  -- a sweep has found it, and nobody was granted it
 end
+attempts = math.max(1, math.ceil(attempts))
+if attempts < rules.attempts then
+  note_attempts(id, attempts, rules.redelivery)
+  return answer({"retry", attempts})
+end
+bury(id, rules, attempts, {reason = how == "unread" and "unreadable" or "failed", error = message}, nil, now + rules.lease)
 return answer({"dead", attempts})

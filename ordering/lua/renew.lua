@@ -5,10 +5,12 @@
 -- returns: renewed | lost
 local id, token, lease, claim = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 -- The lease comes first: in a store that is short of memory, a script that has written may go on to write.
-local mine = holder(id) == token
+local owner, _, _, redelivery = parse_lease(redis.call("GET", key("processing:" .. id)))
+local mine = owner == token
 if mine then
   redis.call("PEXPIRE", key("processing:" .. id), lease)
-  redis.call("PEXPIRE", key("tried:" .. id), 2 * lease)
+  redis.call("PEXPIRE", key("tried:" .. id), redelivery or 2 * lease)
+  redis.call("ZADD", key("hands"), "XX", now + lease, id)
   redis.call("ZADD", key("claims"), "XX", now + lease, id)
   if claim ~= "" then go_through(claim, lease) end
 end

@@ -10,10 +10,12 @@ local answers, claims = {}, {}
 -- The leases come first: in a store that is short of memory, a script that has written may go on to write.
 for i = last + 1, #ARGV, 3 do
   local id, token, claim = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local mine = holder(id) == token
+  local owner, _, _, redelivery = parse_lease(redis.call("GET", key("processing:" .. id)))
+  local mine = owner == token
   if mine then
     redis.call("PEXPIRE", key("processing:" .. id), lease)
-    redis.call("PEXPIRE", key("tried:" .. id), 2 * lease)
+    redis.call("PEXPIRE", key("tried:" .. id), redelivery or 2 * lease)
+    redis.call("ZADD", key("hands"), "XX", now + lease, id)
     redis.call("ZADD", key("claims"), "XX", now + lease, id)
     if claim ~= "" then claims[#claims + 1] = claim end
   end

@@ -4,6 +4,18 @@
 local prefix = string.sub(KEYS[1], 1, -#"waitlist" - 1)
 local function key(name) return prefix .. name end
 
+-- All keys of a scope lie in one slot. While that moves to another node, each of the two has some of the keys, and takes
+-- the others for absent: a script would decide by half of what is known, or fail half-way. Asked about two keys at once, of
+-- which one never exists, both nodes refuse, before anything was read or written; where nothing moves, both answer.
+local whole = redis.pcall("EXISTS", KEYS[1], key("never"))
+if type(whole) == "table" and whole.err then
+  -- Redis says it in one of two ways, by its version.
+  if string.find(whole.err, "non local key", 1, true) or string.find(whole.err, "rehashing of the slot", 1, true) then
+    return redis.error_reply("TRYAGAIN the slot of this scope is being moved")
+  end
+  return whole
+end
+
 -- One clock for all consumers: the server's, in milliseconds and in microseconds.
 local time = redis.call("TIME")
 local now_us = time[1] * 1000000 + time[2]
@@ -14,12 +26,13 @@ local from_now = math.ceil(now_us / 1000)
 
 local function text(value) return value and value ~= "" end
 
--- Lease values are "token|fence". Returns both, or nil if nobody holds it.
+-- Lease values are "token|fence|lease|redelivery", the last two in milliseconds, those of the holder's policy. Returns all
+-- four, or nil if nobody holds it.
 local function parse_lease(value)
-  if not value then return nil, nil end
-  local bar = string.find(value, "|", 1, true)
-  if not bar then return value, "0" end
-  return string.sub(value, 1, bar - 1), string.sub(value, bar + 1)
+  if not value then return nil end
+  local token, fence, lease, redelivery = string.match(value, "^(.*)|(%d+)|(%d+)|(%d+)$")
+  if not token then return value, "0" end
+  return token, fence, tonumber(lease), tonumber(redelivery)
 end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
@@ -37,7 +50,30 @@ local function next_fence(keep)
   return fence
 end
 
+-- For how many milliseconds an event is still held. A lease that lasts for longer than it was taken for was taken before
+-- the server's clock was set back: it is shortened, and its holder, if it lives, prolongs it in time.
+local function lease_left(id)
+  local left = redis.call("PTTL", key("processing:" .. id))
+  if left <= 0 then return left end
+  local _, _, lease = parse_lease(redis.call("GET", key("processing:" .. id)))
+  if not lease or left <= lease then return left end
+  redis.call("PEXPIRE", key("processing:" .. id), lease)
+  return lease
+end
+
+-- End a lease. `hands` lists what is held, for those who count it; no decision depends on it.
+local function free(id)
+  redis.call("DEL", key("processing:" .. id))
+  redis.call("ZREM", key("hands"), id)
+end
+
 local function is_parked(id) return redis.call("ZSCORE", key("waitlist"), id) end
+
+-- Whether an event is parked that a consumer could not read. It is offered to others, but its followers do not rely on it.
+local function is_unread(id) return redis.call("HEXISTS", key("unread"), id) == 1 end
+
+-- Whether an event is parked, and its followers wait for it.
+local function is_coming(id) return is_parked(id) and not is_unread(id) end
 
 local function is_live(set, id)
   local deadline = redis.call("ZSCORE", key(set), id)
@@ -62,7 +98,7 @@ local function forget(id)
   redis.call("HDEL", key("leaders"), id)
   redis.call("HDEL", key("places"), id)
   redis.call("HDEL", key("claimants"), id)
-  redis.call("HDEL", key("attempts"), id)
+  redis.call("HDEL", key("unread"), id)
 end
 
 -- What was never parked has left nothing to forget.
@@ -83,16 +119,31 @@ local function forget_lost(id)
   make_heads(id)
 end
 
--- A leader that somebody has tried to handle is still to come, also between the end of a lease and the next attempt: its
--- followers are not lost. Known for a lease longer than the attempt, and only of leaders that somebody waits for.
-local function await_retry(id, lasts) redis.call("SET", key("tried:" .. id), "1", "PX", lasts) end
+-- `tried:<id>` says how often an event was granted and not handled: for as long as the queue may offer it again, it is
+-- still to come, and its followers are not lost. An attempt counts when it is granted, since a handler that kills its
+-- process reports nothing; what is given back uncounted is taken off again.
+local function note_attempts(id, attempts, lasts) redis.call("SET", key("tried:" .. id), attempts, "PX", lasts) end
 
--- Give somebody the lease on an event. `leader` is the one that it is parked behind, if it is; `mark` is "+" if the lease
--- comes of a claim on the event, and "!" if that was to break a cycle.
-local function grant(id, token, leader, lease, keep, mark)
-  local fence = next_fence(keep)
-  redis.call("SET", key("processing:" .. id), token .. "|" .. fence, "PX", lease)
-  if redis.call("EXISTS", key("queue:" .. id)) == 1 then await_retry(id, 2 * lease) end
+-- What is granted together with others may have died of them. It counts half, once, so that it is granted alone next time.
+local function count_attempt(attempts, shared)
+  if shared then return math.max(attempts, 0.5) end
+  return math.floor(attempts) + 1
+end
+
+-- An attempt that is given back, before its handler began or by one that was stopped, is none.
+local function uncount(id, lasts)
+  local attempts = redis.call("GET", key("tried:" .. id))
+  if attempts then note_attempts(id, math.max(0, math.ceil(tonumber(attempts)) - 1), lasts) end
+end
+
+-- Give somebody the lease on an event that was granted `attempts` times before. `leader` is the one that it is parked behind,
+-- if it is; `mark` is "+" if the lease comes of a claim on the event, and "!" if that was to break a cycle.
+local function grant(id, token, leader, rules, attempts, mark)
+  local fence, lease = next_fence(rules.keep), rules.lease
+  local value = string.format("%s|%s|%.0f|%.0f", token, fence, lease, rules.redelivery)
+  redis.call("SET", key("processing:" .. id), value, "PX", lease)
+  redis.call("ZADD", key("hands"), now + lease, id)
+  note_attempts(id, count_attempt(attempts, rules.shared), rules.redelivery)
   if leader then
     -- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
     redis.call("ZREM", key("queue:" .. leader), id)
@@ -103,20 +154,28 @@ local function grant(id, token, leader, lease, keep, mark)
   return fence
 end
 
--- Whether the engine knows that an event is still to come: it waits, somebody holds it, or held it just now.
-local function is_expected(id)
-  return is_parked(id) or redis.call("EXISTS", key("processing:" .. id), key("tried:" .. id)) > 0
+-- Whether the engine knows that an event is still to come: it waits, somebody holds it, or the queue may offer it again.
+local function is_expected(id, redelivery)
+  if is_unread(id) then return redis.call("EXISTS", key("processing:" .. id)) == 1 end
+  if is_parked(id) or redis.call("EXISTS", key("processing:" .. id)) == 1 then return true end
+  local left = redis.call("PTTL", key("tried:" .. id))
+  if left > redelivery then redis.call("PEXPIRE", key("tried:" .. id), redelivery) end  -- the clock was set back
+  return left > 0
 end
 
-local function park(id, leader, occurred, payload)
+-- An event is parked behind the leader that it named first: a duplicate that names another does not move it. It waits from
+-- now on, or since it was received, if its age goes by that.
+local function park(id, leader, occurred, payload, received)
+  local before = redis.call("HGET", key("leaders"), id)
+  if before and before ~= leader and is_parked(id) then return end
   redis.call("SET", key("event:" .. id), payload)
   redis.call("HSET", key("leaders"), id, leader)
   redis.call("ZADD", key("queue:" .. leader), occurred, id)
   redis.call("HSET", key("places"), id, occurred)
-  redis.call("ZADD", key("waitlist"), "NX", from_now, id)
+  redis.call("ZADD", key("waitlist"), "NX", received or from_now, id)
   redis.call("ZREM", key("claims"), id)
   redis.call("HDEL", key("claimants"), id)
-  if not is_parked(leader) then
+  if not is_coming(leader) then
     redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), id), id)
   end
 end
@@ -195,21 +254,56 @@ local function is_remembered(digest, memory)
   return false
 end
 
+-- Give an event up: what it said is kept with the reason, its followers are released, and `dead` is told of it by a sweep
+-- from `told_by` on, unless whoever has asked has told it before then.
+local function bury(id, rules, attempts, why, payload, told_by)
+  local place = redis.call("HGET", key("places"), id) or why.place or "0"
+  local leader = redis.call("HGET", key("leaders"), id) or why.leader or ""
+  payload = redis.call("GET", key("event:" .. id)) or payload or ""
+  local letter = cjson.encode({id, leader, place, why.reason, why.error or "", attempts, now})
+  redis.call("SET", key("dead:" .. id), letter .. "\n" .. payload, "PX", rules.dead)
+  redis.call("ZADD", key("dead-letters"), now, id)
+  redis.call("PEXPIRE", key("dead-letters"), rules.dead)
+  if told_by then
+    redis.call("ZADD", key("untold"), told_by, id)
+    redis.call("PEXPIRE", key("untold"), rules.dead)
+  end
+  free(id)
+  redis.call("DEL", key("tried:" .. id))
+  tell_ended(id)
+  forget(id)
+  if redis.call("ZCARD", key("queue:" .. id)) > 0 then
+    redis.call("ZADD", key("releases"), now, id)
+    redis.call("HDEL", key("drainers"), id)
+  end
+end
+
+-- Give an event up that was granted as often as it may be, and never given back.
+local function bury_exhausted(id, rules, attempts)
+  bury(id, rules, attempts, {reason = "exhausted"}, nil, now)
+end
+
 -- Hand out the next follower of a leader: the earliest that has not started. The queue is the caller's by `drain`.
 -- Returns {"granted", id, fence, payload} or {"missing", id} or nil if the queue is empty.
-local function next_of(leader, drain, token, lease, keep)
+local function next_of(leader, drain, token, rules)
   while true do
     local id = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     if not id then return nil end
-    drain_by(leader, drain, lease)
-    local state = redis.call("MGET", key("seen:" .. id), key("processing:" .. id), key("event:" .. id))
+    drain_by(leader, drain, rules.lease)
+    local state = redis.call(
+      "MGET", key("seen:" .. id), key("processing:" .. id), key("event:" .. id), key("tried:" .. id)
+    )
+    local attempts = tonumber(state[4] or 0)
     if state[1] then
       redis.call("ZREM", key("queue:" .. leader), id)
       forget(id)
     elseif state[2] then
       -- Somebody has it, by a delivery of his own: he will complete it, or his claim runs out.
       redis.call("ZREM", key("queue:" .. leader), id)
-      redis.call("ZADD", key("claims"), now + redis.call("PTTL", key("processing:" .. id)), id)
+      redis.call("ZADD", key("claims"), now + lease_left(id), id)
+    elseif attempts >= rules.attempts then
+      redis.call("ZREM", key("queue:" .. leader), id)
+      bury_exhausted(id, rules, attempts)
     else
       local payload = state[3]
       if not payload then
@@ -218,7 +312,7 @@ local function next_of(leader, drain, token, lease, keep)
         forget_lost(id)
         return {"missing", id}
       end
-      return {"granted", id, grant(id, token, leader, lease, keep), payload}
+      return {"granted", id, grant(id, token, leader, rules, attempts), payload}
     end
   end
 end
@@ -236,6 +330,7 @@ local function mark_seen(id, token, digest, retention, memory)
   local known = (state[2] and 1 or 0) + (state[3] and 1 or 0) + (state[4] and 1 or 0)
   -- Whoever was parked has left what it says, or its place in the waitlist, if one of them was evicted.
   local payloads = redis.call("DEL", processing, tried, watched, key("event:" .. id)) - known
+  redis.call("ZREM", key("hands"), id)
   if payloads > 0 or is_parked(id) then forget(id) end
   if state[4] then publish_end(id) end
   return "done"
@@ -277,12 +372,14 @@ local function claimant_of(e)
   return claimant
 end
 
--- The policy's numbers, in milliseconds, with which a request begins: lookback, lease, retention, memory.
-local function read_rules(causal)
+-- The policy's numbers with which a request begins, in milliseconds but for the attempts: lookback, lease, retention, memory,
+-- redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
+local function read_rules(causal, shared)
   local retention = tonumber(ARGV[3])
   return {
     lookback = tonumber(ARGV[1]), lease = tonumber(ARGV[2]), retention = retention, keep = retention,
-    memory = tonumber(ARGV[4]), causal = causal,
+    memory = tonumber(ARGV[4]), redelivery = tonumber(ARGV[5]), attempts = tonumber(ARGV[6]), dead = tonumber(ARGV[7]),
+    causal = causal, shared = shared,
   }
 end
 
@@ -322,9 +419,9 @@ local function after_leader(e, rules, parked_behind)
   if first == e.id and (not draining or is_drained_by(e.leader, e.claim)) then
     local drain = draining and e.claim or e.token
     drain_by(e.leader, drain, rules.lease)
-    return {"granted", grant(e.id, e.token, parked_behind, rules.lease, rules.keep), drain}
+    return {"granted", grant(e.id, e.token, parked_behind, rules, e.attempts), drain}
   end
-  park(e.id, e.leader, e.occurred, e.payload)
+  park(e.id, e.leader, e.occurred, e.payload, e.received)
   if draining then
     if redis.call("HGET", key("drainers"), e.leader) == e.token then return {"drain", e.token} end
     return {"parked"}
@@ -341,18 +438,16 @@ end
 
 -- Park an event whose leader was not handled. Returns for how long somebody holds the leader, if somebody does.
 local function park_before_leader(e, rules)
-  park(e.id, e.leader, e.occurred, e.payload)
-  local left = redis.call("PTTL", key("processing:" .. e.leader))
-  if left <= 0 then return nil end
-  await_retry(e.leader, left + rules.lease)
-  return left
+  park(e.id, e.leader, e.occurred, e.payload, e.received)
+  local left = lease_left(e.leader)
+  return left > 0 and left or nil
 end
 
 -- Decide about an event whose leader was not handled: it waits, unless it has waited long enough for one that nobody
 -- expects any more.
 local function before_leader(e, rules, mine)
   local overdue = is_overdue(e, rules, mine)
-  if overdue and not is_expected(e.leader) then return nil end
+  if overdue and not is_expected(e.leader, rules.redelivery) then return nil end
   local left = park_before_leader(e, rules)
   return left and {"waiting", left} or {"parked"}
 end
@@ -365,15 +460,19 @@ local function decide(e, rules, together)
   if follows then
     local leader = e.leader
     state = redis.call(
-      "MGET", key("seen:" .. e.id), key("processing:" .. e.id), key("seen:" .. leader), key("dead:" .. leader)
+      "MGET", key("seen:" .. e.id), key("processing:" .. e.id), key("tried:" .. e.id), key("dead:" .. e.id),
+      key("seen:" .. leader), key("dead:" .. leader)
     )
   else
-    state = redis.call("MGET", key("seen:" .. e.id), key("processing:" .. e.id))
+    state = redis.call(
+      "MGET", key("seen:" .. e.id), key("processing:" .. e.id), key("tried:" .. e.id), key("dead:" .. e.id)
+    )
   end
   if state[1] then
     forget_if_parked(e.id)
     return {"seen"}
   end
+  if state[4] then return {"dead"} end
   local owner, fence = parse_lease(state[2])
   if owner == e.token then
     -- Asked again: the reply was lost, and with it whose queue came along.
@@ -384,10 +483,17 @@ local function decide(e, rules, together)
   end
   -- Several may go through what a sweep has claimed: whoever comes second leaves an event to the first.
   if owner and text(e.claim) and is_parked(e.id) then return {"parked"} end
-  if owner then return {"held"} end
-  if not follows then return {"granted", grant(e.id, e.token, nil, rules.lease, rules.keep)} end
+  if owner then
+    lease_left(e.id)
+    return {"held"}
+  end
+  e.attempts = tonumber(state[3] or 0)
+  if e.attempts >= rules.attempts then return {"exhausted", e.attempts} end
+  if rules.shared and e.attempts > 0 then return {"alone"} end
+  if not follows then return {"granted", grant(e.id, e.token, nil, rules, e.attempts)} end
 
   local parked_behind = redis.call("HGET", key("leaders"), e.id)
+  if parked_behind and parked_behind ~= e.leader then return {"parked"} end
   local mine, forced = false, false
   if parked_behind then
     -- Whoever has a claim on the event will handle it; others may rely on that.
@@ -399,11 +505,11 @@ local function decide(e, rules, together)
   end
   local answer = nil
   if rules.causal and not forced and not goes_along(e.leader, together) then
-    if state[3] or state[4] or is_remembered(e.digest, rules.memory) then
+    if state[5] or state[6] or is_remembered(e.digest, rules.memory) then
       answer = not mine and after_leader(e, rules, parked_behind)
     else
       answer = before_leader(e, rules, mine)
     end
   end
-  return answer or {"granted", grant(e.id, e.token, parked_behind, rules.lease, rules.keep, forced and "!" or mine and "+")}
+  return answer or {"granted", grant(e.id, e.token, parked_behind, rules, e.attempts, forced and "!" or mine and "+")}
 end

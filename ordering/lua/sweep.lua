@@ -1,15 +1,20 @@
 -- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And
 -- share what others have claimed before: who goes through it is not alone with it, however long each event takes.
 -- keys: waitlist
--- args: token lookback lease batch chains
+-- args: lookback lease retention memory redelivery attempts dead token batch chains delay
 -- returns: {id, payload, leader, why, claim}...
 -- `claim` is the token of the sweep that has claimed it. The same token asking again gets what it has claimed again.
-local token, lookback, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local batch, chains = tonumber(ARGV[4]), ARGV[5] == "1"
-local found = {}
+local rules = read_rules(true)
+local lookback, lease = rules.lookback, rules.lease
+local token, batch, chains, delay = ARGV[8], tonumber(ARGV[9]), ARGV[10] == "1", tonumber(ARGV[11])
+local found, told = {}, 0
 
+-- What a sweep returns is bounded by its size, too: after that many bytes, it takes no more.
+local MOST_BYTES = 16 * 1024 * 1024
 local function answer(id, leader, why)
   local payload = redis.call("GET", key("event:" .. id))
+  told = told + string.len(payload or "")
+  if told > MOST_BYTES then batch = math.min(batch, #found + 1) end
   table.insert(found, {id, payload or "", leader or "", why, token})
 end
 
@@ -74,6 +79,21 @@ if redis.call("HLEN", key("places")) > redis.call("ZCARD", key("waitlist")) then
   end
 end
 
+-- Deadlines that are further ahead than anybody sets them, and beginnings that are still to come, are of the time before
+-- the server's clock was set back: they are set to what they would be if they were written now, some in each sweep.
+local function pull_back(set, most, to)
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", key(set), "(" .. most, "+inf", "LIMIT", 0, batch)) do
+    redis.call("ZADD", key(set), to, id)
+  end
+end
+
+pull_back("claims", now + math.max(lease, delay), now + lease)
+pull_back("releases", now + lease, now + lease)
+pull_back("waitlist", from_now, from_now)
+pull_back("heads", from_now, from_now)
+redis.call("ZREMRANGEBYSCORE", key("hands"), "-inf", now)
+redis.call("ZREMRANGEBYSCORE", key("dead-letters"), "-inf", now - rules.dead)
+
 -- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on, after
 -- what the drainer had in hand was returned to its place.
 local function is_due(set, id)
@@ -87,29 +107,49 @@ local function siblings_wait(leader)
   return waited[leader]
 end
 
+-- The first of a queue that may still be tried.
+local function first_in_queue(leader)
+  while true do
+    local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
+    local attempts = first and tonumber(redis.call("GET", key("tried:" .. first)) or 0)
+    if not first or attempts < rules.attempts or redis.call("EXISTS", key("processing:" .. first)) == 1 then
+      return first
+    end
+    redis.call("ZREM", key("queue:" .. leader), first)
+    bury_exhausted(first, rules, attempts)
+  end
+end
+
+local in_use = {}
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, batch)) do
   local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
-  local left = leader and place and redis.call("EXISTS", key("processing:" .. id)) == 0
-  if left and is_due("releases", leader) and siblings_wait(leader) then return_to_queue(id, leader, place) end
+  if leader and place and is_due("releases", leader) and siblings_wait(leader) then
+    -- A lease lasts until the end of its last millisecond, and its drainer's queue as long.
+    if redis.call("EXISTS", key("processing:" .. id)) == 1 then in_use[leader] = true
+    else return_to_queue(id, leader, place) end
+  end
 end
 
 for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now, "LIMIT", 0, batch)) do
-  local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
-  if first then
+  local first = first_in_queue(leader)
+  if not first then
+    end_drain(leader)
+  elseif not in_use[leader] and #found < batch then
     drain_by(leader, token, lease)
     keep(first, leader, "released")
-  else
-    end_drain(leader)
   end
 end
 
 -- 2. Events in somebody's hands for longer than a lease, and those whose rest after a failure is over.
-for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, batch - #found)) do
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, math.max(0, batch - #found))) do
+  local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
   if not is_parked(id) then
     forget(id)
   elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
-    redis.call("ZADD", key("claims"), now + redis.call("PTTL", key("processing:" .. id)), id)
-  else
+    redis.call("ZADD", key("claims"), now + lease_left(id), id)
+  elseif attempts >= rules.attempts then
+    bury_exhausted(id, rules, attempts)
+  elseif #found < batch then
     -- Who has broken a cycle and failed breaks it again.
     keep(id, claim(id, is_on_cycle(id) and "!" or ""), "retried")
   end
@@ -179,7 +219,7 @@ local function find_head(id)
     met[head], visited[head] = true, true
     local leader = redis.call("HGET", key("leaders"), head)
     if not leader then return nil end
-    if not is_parked(leader) then return head end
+    if not is_coming(leader) then return head end
     head = leader
   until visited[head]
   return head
@@ -254,13 +294,13 @@ local function look_at(id)
   local leader = redis.call("HGET", key("leaders"), id)
   if not leader or not is_parked(id) then
     if not mend(id) then redis.call("ZREM", key("heads"), id) end
-  elseif is_parked(leader) then
+  elseif is_coming(leader) then
     redis.call("ZREM", key("heads"), id)
     if is_on_cycle(id, true) then
       claim(id, "!")
       keep(id, leader, "cycle")
     end
-  elseif is_expected(leader) then
+  elseif is_expected(leader, rules.redelivery) then
     look_again_soon(id)
   elseif is_done(leader) and redis.call("ZSCORE", key("queue:" .. leader), id) then
     -- It waits for its turn among its siblings, and not for its leader.
@@ -282,6 +322,16 @@ end
 
 for _, item in ipairs(others) do
   if #found < batch then share(item) end
+end
+-- 5. Dead letters of which nobody was told. Whoever gets one tells of it, and says so; if not, it is told again.
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("untold"), "-inf", now, "LIMIT", 0, batch)) do
+  local letter = redis.call("GET", key("dead:" .. id))
+  if letter then
+    redis.call("ZADD", key("untold"), now + lease, id)
+    table.insert(found, {id, letter, "", "dead", token})
+  else
+    redis.call("ZREM", key("untold"), id)
+  end
 end
 redis.call("PEXPIRE", record, lease)
 return found

@@ -1,10 +1,10 @@
 -- Say whether what an event follows lets it be handled now. If not, it is parked; unless somebody is handling its leader,
 -- and whoever asks has time: then the end of that is published. An event that is parked is in nobody's hands.
 -- keys: waitlist
--- args: lookback lease retention memory id token claim given leader occurred received digest payload patient leased
--- returns: ready | seen | waiting ms | parked
+-- args: lookback lease retention memory redelivery attempts dead id token claim given leader occurred received digest payload patient leased
+-- returns: ready | seen | dead | waiting ms | parked
 -- The token is that of the caller's own lease on the event; `leased` says whether there is one.
-local e, rules = read_event(ARGV, 5), read_rules(true)
+local e, rules = read_event(ARGV, 8), read_rules(true)
 -- A claim is the caller's if it still stands, or if the caller's lease came of it.
 local claimant = claimant_of(e)
 local forced = claimant == e.claim .. "!" or claimant == e.token .. "!"
@@ -25,23 +25,35 @@ local function has_earlier_siblings()
 end
 
 if redis.call("EXISTS", key("seen:" .. e.id)) == 1 then return {"seen"} end
+if redis.call("EXISTS", key("dead:" .. e.id)) == 1 then return {"dead"} end
 -- Asked again because the reply was lost: the event was parked then, and the caller's lease is gone.
-if ARGV[15] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
+if ARGV[18] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
 if forced then return {"ready"} end
 if is_live("claims", e.id) and not mine and claimant ~= e.token then return {"parked"} end
 if redis.call("EXISTS", key("seen:" .. e.leader), key("dead:" .. e.leader)) > 0
   or is_remembered(e.digest, rules.memory) then
   if mine or not has_earlier_siblings() then return {"ready"} end
   redis.call("ZADD", key("releases"), "NX", now, e.leader)
-elseif is_overdue(e, rules, mine) and not is_expected(e.leader) then
+elseif is_overdue(e, rules, mine) and not is_expected(e.leader, rules.redelivery) then
   return {"ready"}
 end
 
-local left = redis.call("PTTL", key("processing:" .. e.leader))
-if left > 0 and ARGV[14] == "1" then
-  redis.call("SET", key("watched:" .. e.leader), "1", "PX", left + rules.lease)
+-- A holder that lives prolongs its lease four times within its length. One that has not, a thirty-second of its length later,
+-- may be dead: it is not waited for.
+local function until_silent()
+  local left = lease_left(e.leader)
+  local _, _, lease = parse_lease(redis.call("GET", key("processing:" .. e.leader)))
+  return left > 0 and left - math.floor((lease or rules.lease) * 23 / 32) or 0
+end
+
+local left = until_silent()
+if left > 0 and ARGV[17] == "1" then
+  redis.call("SET", key("watched:" .. e.leader), "1", "PX", 2 * rules.lease)
   return {"waiting", left}
 end
-if holder(e.id) == e.token then redis.call("DEL", key("processing:" .. e.id)) end
+if holder(e.id) == e.token then
+  free(e.id)
+  uncount(e.id, rules.redelivery)
+end
 park_before_leader(e, rules)
 return {"parked"}

@@ -6,6 +6,7 @@ sweeps that follow it every few seconds.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from reports.figures.style import BLUE, GREY, ORANGE, PURPLE, VERMILION, empty, legend, picture, tidy
@@ -37,8 +38,9 @@ def crashes_figure(frame: pd.DataFrame, title: str) -> Picture:
     """
     consumers = sorted(set(frame["consumer"]), key=lambda name: (len(name), name))
     survived = int((frame["outcome"] == "survived").sum())
+    width = min(22.0, max(9.0, 0.02 * len(frame) + 7))
     made = picture(
-        min(22.0, max(9.0, 0.02 * len(frame) + 7)),
+        width,
         2.6 + 0.75 * max(2, len(consumers)),
         title,
         f"{survived:,} of {len(frame):,} points survived; each is one run of its own",
@@ -56,7 +58,7 @@ def crashes_figure(frame: pd.DataFrame, title: str) -> Picture:
         if not some.empty:
             plot.scatter(some["point"], some["height"], label=f"{outcome} {len(some):,}", linewidths=0, **style)
     if 0 < len(frame) - survived <= _MOST_NUMBERS:
-        _number_what_fell(plot, drawn)
+        _number_what_fell(plot, drawn, 0.12 * len(frame) / (width - 2))
     _rows(plot, rows, sorted(set(frame["when"]), reverse=True))
     _times(plot, frame)
     legend(plot)
@@ -85,10 +87,17 @@ def _times(plot: Axes, frame: pd.DataFrame) -> None:
     plot.set_xlim(low - air, high + air)
 
 
-def _number_what_fell(plot: Axes, drawn: pd.DataFrame) -> None:
-    """Put its number beside each point that fell: the table and the scenario files have the same numbers."""
+def _number_what_fell(plot: Axes, drawn: pd.DataFrame, room: float) -> None:
+    """Put its number beside each point that fell, unless another's is nearer than the room for one, in points.
+
+    The table and the scenario files have the same numbers.
+    """
+    last: dict[float, float] = {}
     fell = drawn[drawn["outcome"] != "survived"]
     for point, height, when in zip(fell["point"], fell["height"], fell["when"], strict=True):
+        if point - last.get(height, -inf) < room:
+            continue
+        last[height] = point
         above = when == "before"
         plot.annotate(
             str(point),

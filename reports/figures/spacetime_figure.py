@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from reports.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, picture
+from reports.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, in_inches, picture
 from reports.figures.units import duration
 from reports.page.marks import BROKER, Mark
 from reports.page.spacetime import layout
@@ -39,6 +39,12 @@ WAIT_ROW = 0.34
 
 NAME_ROWS = 4
 """In how many rows the names of published events may stand."""
+
+GAP_AT = 0.97
+"""Where the lengths of shortened gaps stand, in lanes: above all names."""
+
+PLOT_WIDE, LABEL_HIGH = 10.4, 0.2
+"""How wide the plot is at least, in inches; and how high a label, in lanes."""
 
 ARROWS: dict[str, tuple[str, Literal["-", "--"]]] = {
     "delivery": (BLACK, "-"),
@@ -66,9 +72,10 @@ def spacetime_figure(history: History, violations: Sequence[Violation] = ()) -> 
     times = sorted({moment for mark in marks for moment in (mark.at, mark.until)})
     scale = Scale(times)
     marks = _staggered(marks, scale)
-    _Drawing(axes, diagram, scale, {lane: -place for place, lane in enumerate(lanes)}).draw(marks)
-    _frame(axes, diagram, scale, lanes)
-    axes.set_ylim(0.35 - depth, 1.05)
+    labels = _Labels(axes, (scale(times[-1]) if times else 0.0) or 1.0)
+    _Drawing(axes, diagram, scale, {lane: -place for place, lane in enumerate(lanes)}, labels).draw(marks)
+    _frame(axes, diagram, scale, lanes, labels)
+    axes.set_ylim(0.35 - depth, 1.2)
     made.legend(handles=_keys(marks, bool(violations)), loc="outside lower left", ncols=8, fontsize=8.5, frameon=False)
     return made
 
@@ -121,7 +128,26 @@ def _staggered(marks: Sequence[Mark], scale: Scale) -> list[Mark]:
     return found
 
 
-def _frame(axes: Axes, diagram: Diagram, scale: Scale, lanes: Sequence[int]) -> None:
+class _Labels:
+    """Writes words beside marks, and leaves those out that would lie over others."""
+
+    def __init__(self, axes: Axes, width: float) -> None:
+        self._axes = axes
+        self._inch = 1.08 * width / PLOT_WIDE
+        self._taken: list[tuple[float, float, float]] = []
+        """Where words stand: from and to which place on the time axis, and above which height."""
+
+    def write(self, x: float, y: float, words: str, color: str = BLACK) -> None:
+        """Write words above a place, if there is room."""
+        half = in_inches(words, 8.5) / 2 * self._inch
+        left, right = x - half, x + half
+        if any(left < end and begin < right and abs(y - other) < LABEL_HIGH for begin, end, other in self._taken):
+            return
+        self._taken.append((left, right, y))
+        self._axes.text(x, y, words, ha="center", va="bottom", fontsize=8.5, color=color, parse_math=False, zorder=6)
+
+
+def _frame(axes: Axes, diagram: Diagram, scale: Scale, lanes: Sequence[int], labels: _Labels) -> None:
     axes.set_yticks([-place for place in range(len(lanes))], [diagram.lanes[lane].name for lane in lanes])
     axes.grid(visible=True, axis="y", color="#E3E3E3", linewidth=0.7)
     axes.set_axisbelow(True)
@@ -129,7 +155,7 @@ def _frame(axes: Axes, diagram: Diagram, scale: Scale, lanes: Sequence[int]) -> 
     axes.tick_params(axis="y", length=0)
     for begin, end, gap in scale.shortened:
         axes.axvspan(begin + 0.1 * (end - begin), end - 0.1 * (end - begin), color="#F0F0F0", linewidth=0, zorder=0)
-        axes.text((begin + end) / 2, 0.9, duration(gap / 1e6), ha="center", va="center", fontsize=8.5, color=GREY)
+        labels.write((begin + end) / 2, GAP_AT, duration(gap / 1e6), GREY)
     ticks = _apart(scale, scale.times)
     axes.set_xticks([scale(time) for time in ticks], [_seconds(time) for time in ticks], fontsize=8)
     axes.set_xlabel("time since the start of the run", fontsize=9)
@@ -157,6 +183,7 @@ class _Drawing:
     diagram: Diagram
     scale: Scale
     heights: dict[int, int]
+    labels: _Labels
 
     def draw(self, marks: Sequence[Mark]) -> None:
         witness = self.diagram.foci[0].marks if self.diagram.foci else ()
@@ -203,7 +230,7 @@ class _Drawing:
         )
 
     def _say(self, x: float, y: float, words: str) -> None:
-        self.axes.text(x, y, words, ha="center", va="bottom", fontsize=8.5, parse_math=False, zorder=6)
+        self.labels.write(x, y, words)
 
 
 def _keys(marks: Sequence[Mark], proved: bool) -> list[Line2D | Patch]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from reports.figures.units import duration, unit_for
@@ -35,11 +37,25 @@ FATE_MARKERS = {"parked": "o", "released": "s", "rescued": "^", "redelivered": "
 """One marker for each fate, so that a line of one point is seen and told apart."""
 
 
-LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.78, 0.2, 0.84, 0.46, 0.94
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.78, 0.36, 0.84, 0.46, 0.94
 """The room around plots and between their columns, in inches: for titles, labels, and ticks of up to eight letters."""
 
 BESIDE, BELOW = 0.6, 0.275
 """How far from a plot its labels begin, in inches."""
+
+
+HEAD = 0.62
+"""How much of a picture its title and its subtitle take, in inches."""
+
+LETTER, BOLD = 0.6, 1.25
+"""How wide a letter is at most on average, as a share of its size, and how much more a bold one is."""
+
+
+LINE = 0.17
+"""How high a line of labels is, in inches."""
+
+MAX_LETTERS_LEFT_OUT = 6
+"""Labels up to this length are left out, not turned, where they have no room: the reader knows those between."""
 
 
 class Picture(Figure):
@@ -56,11 +72,42 @@ def picture(
 ) -> Picture:
     """Return an empty figure of a size in inches under a title and a line that explains it."""
     figure = Picture(figsize=(width, height), dpi=120, layout=layout, facecolor="white")
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):  # it knows of no title that has a place of its own
+        engine.set(rect=(0, 0, 1, 1 - HEAD / height))
     figure.suptitle(
-        f"{title}\n", x=0.01, y=1 - 0.042 / height, ha="left", fontsize=13, fontweight="bold", parse_math=False
+        f"{title}\n",
+        x=0.01,
+        y=1 - 0.042 / height,
+        ha="left",
+        fontsize=fitting(title, width / BOLD, 13),
+        fontweight="bold",
+        parse_math=False,
     )
-    figure.text(0.01, 1 - 0.42 / height, subtitle, ha="left", va="center", fontsize=9.5, color=GREY)
+    size = fitting(subtitle, width, 9.5)
+    figure.text(0.01, 1 - 0.42 / height, subtitle, ha="left", va="center", fontsize=size, color=GREY, parse_math=False)
     return figure
+
+
+def fitting(words: str, width: float, size: float) -> float:
+    """Return the size of letters, at most so many points, at which words fit into a width in inches."""
+    return min(size, 0.97 * width / in_inches(words, 1.0)) if words else size
+
+
+def in_inches(words: str, size: float) -> float:
+    """Return how wide words are at most, in letters of so many points."""
+    return len(words) * LETTER * size / 72
+
+
+def ticks_on(axes: Axes, places: Sequence[float], labels: Sequence[str], room: float) -> None:
+    """Label places along the bottom of a plot that is so many inches wide.
+
+    Long labels that have no room beside each other stand upright; where there is still no room, some are left out.
+    """
+    widest, longest = max(in_inches(f"{label}  ", 9) for label in labels), max(map(len, labels))
+    upright = widest > room / len(labels) and longest > MAX_LETTERS_LEFT_OUT
+    step = max(1, ceil(len(labels) * (LINE if upright else widest) / room))
+    axes.set_xticks(places[::step], labels[::step], rotation=90 if upright else 0, parse_math=False)
 
 
 def plots(figure: Picture, ratios: Sequence[float], columns: int, gap: float) -> NDArray[Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import NullFormatter
 
-from reports.figures.style import BLACK, BLUE, SKY, durations_on, picture, tidy
+from reports.figures.style import BLACK, BLUE, LINE, SKY, durations_on, in_inches, legend, picture, ticks_on, tidy
 from reports.figures.units import duration
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class Measure:
 
 
 MEASURES = (
-    Measure("lost_rate", "Lost followers that were never handled", "% of followers", 100.0, "lost_low", "lost_high"),
+    Measure("lost_rate", "Lost followers: never handled", "% of followers", 100.0, "lost_low", "lost_high"),
     Measure(
-        "rescued_rate", "Lost followers that a sweep found", "% of followers", 100.0, "rescued_low", "rescued_high"
+        "rescued_rate", "Rescued followers: found by a sweep", "% of followers", 100.0, "rescued_low", "rescued_high"
     ),
     Measure("parked_rate", "Parked followers", "% of followers", 100.0, "parked_low", "parked_high"),
     Measure("waitlist", "Longest waitlist of a run, mean", "followers", 1.0, "waitlist_low", "waitlist_high"),
@@ -58,10 +58,19 @@ MEASURES = (
     Measure("latency_p50_us", "Latency, median", "s", 1e-6, "latency_p50_low_us", "latency_p50_high_us"),
     Measure("latency_p99_us", "Latency, 99th percentile", "s", 1e-6, "latency_p99_low_us", "latency_p99_high_us"),
     Measure("duplicate_rate", "Duplicates", "% of events", 100.0, "duplicate_low", "duplicate_high"),
-    Measure("commands_per_event", "Redis commands", "an event"),
+    Measure("commands_per_event", "Redis commands, without idle sweeps", "an event"),
 )
-MOST_TICKS = 25
-"""How many labels fit side by side."""
+WIDE, HIGH = 8.6, 5.8
+"""The size of a picture, in inches."""
+
+PLOT_WIDE, PLOT_HIGH = 7.2, 3.6
+"""At least so much of it is left to a plot with short labels."""
+
+BAR_LABEL = 0.1
+"""How high a label beside the colours is at most, as a share of them."""
+
+BAR = 1.3
+"""How much of the width the colours beside a map take, with their numbers."""
 
 ROUND = [n * 10.0**e for e in range(-6, 0) for n in (1, 2, 5)] + [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200]
 """Durations that read well beside a map, in seconds."""
@@ -87,8 +96,8 @@ def figures(frame: pd.DataFrame, axes: Sequence[str], title: str) -> Iterator[tu
 
 def figure(frame: pd.DataFrame, axes: Sequence[str], measure: Measure, title: str) -> Picture:
     """Draw one measure over one axis or two."""
-    made = picture(8.6, 5.8, measure.title, title)
-    made.supxlabel(fill(answer(frame, axes, measure), 110), x=0.01, ha="left", fontsize=9.5)
+    made = picture(WIDE, HIGH, measure.title, title)
+    made.supxlabel(fill(answer(frame, axes, measure), 110), x=0.01, ha="left", fontsize=9.5, parse_math=False)
     plot = made.subplots()
     tidy(plot, "")
     if len(axes) == 1:
@@ -137,8 +146,7 @@ def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
         top = max(top, float(np.nanmax(high)))
         plot.fill_between(places, low, high, color=SKY, alpha=0.35, linewidth=0, label="95 % interval")
     plot.plot(places, values, "o-", color=BLUE, linewidth=1.8, markersize=5, label=measure.title.lower())
-    if len(places) <= MOST_TICKS:
-        plot.set_xticks(places, [_label(value) for value in frame[axis]])
+    ticks_on(plot, places, [_label(value) for value in frame[axis]], PLOT_WIDE)
     plot.set_xlabel(axis)
     if measure.is_duration:
         durations_on(plot, "y", low=float(np.nanmin(values)), high=top)
@@ -146,7 +154,7 @@ def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
         plot.set_ylabel(measure.unit)
     if plot.get_yscale() == "linear":
         plot.set_ylim(bottom=0)
-    plot.legend(frameon=False, fontsize=9)
+    legend(plot)
 
 
 def _has_interval(frame: pd.DataFrame, measure: Measure) -> bool:
@@ -179,21 +187,35 @@ def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], me
     shades = _shades(grid, measure)
     image = plot.imshow(grid, origin="lower", aspect="auto", cmap="cividis", norm=shades)
     plot.grid(visible=False)
-    plot.set_xticks(range(len(columns)), [_label(value) for value in columns])
-    plot.set_yticks(range(len(rows)), [_label(value) for value in rows])
+    names = [_label(value) for value in rows]
+    room = PLOT_WIDE - BAR - max(in_inches(name, 9) for name in names)
+    ticks_on(plot, range(len(columns)), [_label(value) for value in columns], room)
+    every = -(-len(rows) // int(PLOT_HIGH / LINE))
+    plot.set_yticks(range(0, len(rows), every), names[::every], parse_math=False)
     plot.set_xlabel(axes[1])
     plot.set_ylabel(axes[0])
     bar = made.colorbar(image, ax=plot)
     if measure.is_duration:
-        bar.set_ticks([tick for tick in ROUND if np.nanmin(grid) <= tick <= np.nanmax(grid)], minor=False)
+        bar.set_ticks(_round_ticks(shades), minor=False)
         bar.ax.yaxis.set_major_formatter(lambda value, _: duration(value))
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         bar.set_label(measure.unit)
-    if grid.size <= 120:
-        _write_values(plot, grid, measure, shades)
-    if grid.size <= 50 and _has_interval(frame, measure):
-        _write_intervals(plot, (grid, laid_out(measure.low), laid_out(measure.high)), measure, shades)
+    _write(plot, grid, [measure.written(float(value)) for value in grid.flat], shades, (room, 8, 0.0))
+    if _has_interval(frame, measure) and len(rows) <= 12:
+        ends = zip(laid_out(measure.low).flat, laid_out(measure.high).flat, strict=True)
+        words = [f"{measure.written(float(low))} to {measure.written(float(high))}" for low, high in ends]
+        _write(plot, grid, words, shades, (room, 6.5, 0.16))
+
+
+def _round_ticks(shades: Normalize) -> list[float]:
+    """Return the durations to label beside a map: those that have room for their label."""
+    kept: list[float] = []
+    for tick in ROUND:
+        place = float(shades(tick))
+        if 0 <= place <= 1 and (not kept or place - float(shades(kept[-1])) >= BAR_LABEL):
+            kept.append(tick)
+    return kept
 
 
 def _shades(grid: Any, measure: Measure) -> Normalize:
@@ -201,20 +223,16 @@ def _shades(grid: Any, measure: Measure) -> Normalize:
     return LogNorm(low, high) if measure.is_duration and low > 0 and high / low > 5 else Normalize(low, high)
 
 
-def _write_values(plot: Axes, grid: Any, measure: Measure, shades: Normalize) -> None:
-    for (y, x), value in np.ndenumerate(grid):
-        if not np.isnan(value):
-            words = measure.written(float(value))
-            plot.text(x, y, words, ha="center", va="center", fontsize=8, color=_on(value, shades))
-
-
-def _write_intervals(plot: Axes, grids: tuple[Any, Any, Any], measure: Measure, shades: Normalize) -> None:
-    """Write the 95 % interval under each value."""
-    for value, low, high, (y, x) in zip(*(each.flat for each in grids), np.ndindex(grids[0].shape), strict=True):
-        if not np.isnan([value, low, high]).any():
-            words = f"{measure.written(float(low))} to {measure.written(float(high))}"
-            color = _on(value, shades)
-            plot.text(x, y - 0.16, words, ha="center", va="top", fontsize=6.5, color=color)
+def _write(plot: Axes, grid: Any, words: Sequence[str], shades: Normalize, where: tuple[float, float, float]) -> None:
+    """Write words into each cell of a map, if all have room in so many inches, at a size, so far below the middle."""
+    room, size, below = where
+    rows, columns = grid.shape
+    if max(in_inches(f"{each} ", size) for each in words) > room / columns or rows * size * 1.4 / 72 > PLOT_HIGH:
+        return
+    for (y, x), text in zip(np.ndindex(grid.shape), words, strict=True):
+        if "nan" not in text:
+            color, va = _on(grid[y, x], shades), "top" if below else "center"
+            plot.text(x, y - below, text, ha="center", va=va, fontsize=size, color=color)
 
 
 def _on(value: float, shades: Normalize) -> str:

@@ -26,8 +26,8 @@ from reports.figures.units import duration, share
 from reports.page.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, charts, folds, grid, x
 from reports.page.spacetime import CAP, layout, plain
 from reports.tables.tables import events_table
+from reports.text.narrative import narrate
 from reports.text.sentences import moment
-from reports.text.violation_story import Storyteller
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), c
                 *(f"nothing was proved about '{word}': it did not happen" for word in judgement.missing),
             ],
             first=violations[0] if violations else None,
-            story=Storyteller(history).story(violations[0]) if violations else None,
+            story=narrate(history, violations[0]) if violations else None,
             groups=_groups(violations),
             listed=violations[:LISTED],
             unlisted=max(0, len(violations) - LISTED),

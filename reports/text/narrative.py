@@ -8,6 +8,7 @@ learned of it only after something else had happened, it says when.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import hiredis
 
-from reports.text.sentences import sentence
+from reports.text.sentences import moment, sentence
 from simulation.scenario.workload import IDENTITY
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ UNTOLD = frozenset({"phase", "census", "joined", "acknowledged", "swept"})
 
 GREETINGS = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND", "PING", "ECHO", "READONLY"})
 """Commands with which clients prepare their connections."""
+
+MAX_LINES = 120
+"""How many lines of a story are told."""
 
 LONGEST_WORD = 48
 LONGEST_VALUE = 160
@@ -43,14 +47,17 @@ class Told:
     who: str
     words: str
     witness: bool = False
+    number: int = 0
+    """Which step of the whole story this is, from 1 on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Narrative:
-    """The lines, and how many steps of no concern were left out."""
+    """The lines, how many commands about other events were left out, and how many lines for want of room."""
 
     lines: tuple[Told, ...]
     omitted: int
+    unlisted: int = 0
 
 
 class Naming:
@@ -92,9 +99,56 @@ class Naming:
                 return str(value)
 
 
-def narrate(history: History, violation: Violation) -> Narrative:
-    """Tell how a violation came about, from the start of the run to the last entry that proves it."""
-    return _Narrator(history, violation).tell()
+def narrate(history: History, violation: Violation, longest: int = MAX_LINES) -> Narrative:
+    """Tell how a violation came about, from the start of the run to the last entry that proves it.
+
+    Of a story that is longer, those lines are kept that prove the violation, and those nearest to them.
+    """
+    told = _Narrator(history, violation).tell()
+    for number, line in enumerate(told.lines, start=1):
+        line.number = number
+    if len(told.lines) <= longest:
+        return told
+    kept = tuple(told.lines[place] for place in chosen([line.witness for line in told.lines], longest))
+    return Narrative(kept, told.omitted, len(told.lines) - len(kept))
+
+
+def chosen(witnesses: Sequence[bool], most: int = MAX_LINES) -> list[int]:
+    """Return which steps of a story are told, in order: all if they are few.
+
+    Of a long story, the steps that the violation rests on come first, then those around them, the nearest first. So
+    the end is told however long the way there was.
+    """
+    if len(witnesses) <= most:
+        return list(range(len(witnesses)))
+    marked = [place for place, witness in enumerate(witnesses) if witness] or [len(witnesses) - 1]
+
+    def distance(place: int) -> tuple[int, int]:
+        right = bisect_left(marked, place)
+        near = (abs(place - marked[beside]) for beside in (right - 1, right) if 0 <= beside < len(marked))
+        return min(near), -place
+
+    return sorted(sorted(range(len(witnesses)), key=distance)[:most])
+
+
+def story_text(history: History, violations: Sequence[Violation]) -> str:
+    """Tell the first violation as text: its sentence, then a numbered line for each step; empty without one."""
+    if not violations:
+        return ""
+    told = narrate(history, violations[0])
+    return "\n".join([violations[0].because, "", *(f"{'→' if w else ' '} {text}" for text, w in numbered(told))])
+
+
+def numbered(told: Narrative) -> Iterator[tuple[str, bool]]:
+    """Yield each line of a narrative as text, and whether the violation rests on it."""
+    last = 0
+    for line in told.lines:
+        if line.number > last + 1:
+            yield f"      … {line.number - last - 1:,} steps", False
+        last = line.number
+        yield f"{line.number:>4}  {moment(line.at):>12}  {line.who:<4} {line.words}", line.witness
+    if told.omitted:
+        yield f"      {told.omitted:,} commands about other events or none were left out", False
 
 
 class _Narrator:

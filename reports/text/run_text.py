@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from reports.text.narrative import Naming, narrate
-from reports.text.sentences import moment
-from simulation.invariants import Violation
-from simulation.world.world import Run
+from reports.text.narrative import Naming, narrate, numbered
+from simulation.history.history import History
+from simulation.invariants import Judgement, Violation
+from simulation.scenario.model import Scenario
 
-LONGEST = 120
-"""How many steps of a story are told."""
+
+class Run(Protocol):
+    """What is told of a finished run."""
+
+    scenario: Scenario
+    history: History
+    judgement: Judgement
+
+    @property
+    def counts(self) -> Counts:
+        """What the run cost."""
+        ...
+
+    @property
+    def steps(self) -> Steps | None:
+        """What was chosen, if the run was explored."""
+        ...
+
+
+class Counts(Protocol):
+    """What a run cost."""
+
+    @property
+    def events(self) -> int:
+        """Events that were published."""
+        ...
+
+
+class Steps(Protocol):
+    """What was chosen in an explored run."""
+
+    @property
+    def deviations(self) -> Sequence[tuple[Any, Any]]:
+        """What came next, and which step would have come without the choice."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +62,7 @@ def facts(run: Run) -> str:
     events, consumers = run.counts.events, run.scenario.consumers.count
     return (
         f"{header.scenario} · {events:,} event{'s' * (events != 1)} · {consumers} consumer{'s' * (consumers != 1)} · "
-        f"engine {header.engine} · {header.store} · seed {run.seed}"
+        f"engine {header.engine} · {header.store} · seed {header.seed}"
     )
 
 
@@ -53,10 +87,5 @@ def choices(run: Run) -> list[str]:
 
 def story(run: Run, violation: Violation) -> Iterator[Line]:
     """Yield the story of a violation as numbered lines. The run must have been traced to tell its commands."""
-    narrative = narrate(run.history, violation)
-    for number, told in enumerate(narrative.lines[:LONGEST], start=1):
-        yield Line(f"{number:>4}  {moment(told.at):>12}  {told.who:<4} {told.words}", told.witness)
-    if len(narrative.lines) > LONGEST:
-        yield Line(f"      … and {len(narrative.lines) - LONGEST:,} more steps; the history has them")
-    if narrative.omitted:
-        yield Line(f"      {narrative.omitted:,} commands about nothing of this were left out")
+    for text, witness in numbered(narrate(run.history, violation)):
+        yield Line(text, witness)

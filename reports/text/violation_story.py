@@ -1,4 +1,7 @@
-"""A violation as a story: the entries of the history that matter, and the stretch of time that holds them."""
+"""The entries of a history that matter to a violation, and the stretch of time that holds them.
+
+`narrative.py` tells a violation to a reader; this is for the diagram, which jumps to where it happened.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.text.sentences import moment, sentence
+from reports.text.sentences import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from simulation.history.history import History
     from simulation.invariants import Violation
 
@@ -37,20 +38,6 @@ class Story:
 
     lines: tuple[Line, ...]
     omitted: int
-
-
-def told(history: History, violations: Sequence[Violation]) -> str:
-    """Tell the first violation as text: its sentence, then a line for each entry, those that prove it marked."""
-    if not violations:
-        return ""
-    story = Storyteller(history).story(violations[0])
-    width = max((len(line.consumer) for line in story.lines), default=0)
-    lines = [
-        f"{'→' if line.witness else ' '} {moment(line.at):>14}  {line.consumer:{width}}  {line.words}"
-        for line in story.lines
-    ]
-    omitted = [f"  and {story.omitted:,} more"] if story.omitted else []
-    return "\n".join([violations[0].because, "", *lines, *omitted])
 
 
 class Storyteller:

@@ -81,7 +81,7 @@ def _share(part: int, whole: int) -> float | None:
 def execute(given: argparse.Namespace) -> int:
     """Run every engine, print the table and return the exit code."""
     from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
-    from simulation.scenario.model import load
+    from simulation.scenario.load import load
 
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")

@@ -12,7 +12,7 @@ from causim.shipped import path_of
 
 if TYPE_CHECKING:
     from simulation.search.sweep.fault_points import Attack, Trial
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 _SHOWN = 20
 
@@ -68,9 +68,9 @@ class _Found:
 def execute(given: argparse.Namespace) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
     from simulation.engines import resolve
-    from simulation.scenario.model import load
+    from simulation.scenario.load import load
     from simulation.search.sweep.fault_points import survey
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
     scenario = load(given.path)
     engine = given.engine or scenario.engine

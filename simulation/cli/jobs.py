@@ -17,12 +17,13 @@ from simulation.cli.strategy_options import strategy_words
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
+    from simulation.search.budget_check import Checked
     from simulation.search.explore.exhaustive import Progress
     from simulation.search.explore.strategies import Strategy
     from simulation.search.replay import Replay
     from simulation.search.summary import Tally
+    from simulation.world.run import Run
     from simulation.world.scheduling import Bounds
-    from simulation.world.world import Run
 
 REPLAY = "replay.toml"
 """The file of a result that holds a run with its choices."""
@@ -66,9 +67,21 @@ class Outcome:
     """What a real server says to what was found on the lean store."""
 
     @property
+    def budgets(self) -> list[Checked]:
+        """The scenario's budgets for the engine, and what the runs came to."""
+        from simulation.search.budget_check import check
+
+        return check(self.job.scenario.budgets(self.job.engine), self.tally) if self.tally.runs else []
+
+    @property
     def verdict(self) -> str:
-        """The verdict on all its runs. A search that has not covered every order proves nothing."""
+        """The verdict on all its runs. A search that has not covered every order proves nothing.
+
+        A budget that is not kept counts as a violation: whoever sets one wants to fail by it.
+        """
         verdict = self.tally.verdict(self.job.scenario.judge.exercise)
+        if any(not checked.kept for checked in self.budgets):
+            return "violated"
         incomplete = self.explored is not None and not self.explored.complete
         return "unknown" if verdict == "holds" and incomplete else verdict
 
@@ -150,6 +163,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "strategy": job.strategy.name,
         "guarantee": outcome.guarantee,
         "witness": outcome.witness or None,
+        "budgets": [checked.record() for checked in outcome.budgets],
         "covered": tally.covered.record(independent=is_independent(job)),
         "saturated": outcome.saturated,
         "explored": asdict(outcome.explored) if outcome.explored else None,

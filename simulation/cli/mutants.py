@@ -39,7 +39,7 @@ def execute(given: argparse.Namespace) -> int:
 
     from simulation.cli import HOLDS, VIOLATED
     from simulation.search.sweep.mutation import Court
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
     mutants = _chosen(given.names)
     console = Console(highlight=False, file=sys.stdout)

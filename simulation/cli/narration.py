@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from simulation.world.world import Run
+    from simulation.world.run import Run
 
 
 def tell_run(run: Run, invariant: str = "") -> None:

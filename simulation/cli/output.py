@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
     from simulation.search.summary import Tally
     from simulation.stores.protocol import Store
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 _LINE = 1_000
 """How many are done between two lines if nobody knows how many there will be."""
@@ -93,6 +93,9 @@ class Output:
             write(f"  {line}")
         self._covered(outcome)
         self._violations(outcome)
+        for checked in outcome.budgets:
+            told = "budget   " if checked.kept else "[bold red]over budget[/]"
+            write(f"  {told} {escape(checked.told)}")
         if outcome.witness:
             write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:

@@ -29,27 +29,36 @@ def execute(given: argparse.Namespace) -> int:
     """Replay the file and return the exit code."""
     from simulation.cli import EXIT_CODES, UNKNOWN
     from simulation.cli.narration import tell_run
-    from simulation.search.replay import load_replay
-    from simulation.world.world import Laboratory
+    from simulation.search.replay import difference, load_replay
+    from simulation.world.laboratory import Laboratory
 
     replay = load_replay(given.file)
     with Laboratory(given.store, given.redis_server) as laboratory:
         run = replay.perform(laboratory, given.engine or "", trace=True)
+        same_engine = given.engine in (None, replay.scenario.engine)
+        reproduced = not replay.digest or run.digest == replay.digest
+        place = None
+        if same_engine and not reproduced:  # who is to blame: the engine, or something that has changed since?
+            place = difference(run.history, replay.perform(laboratory, trace=True).history)
     if given.history:
         run.history.write(given.history)
     if not given.quiet:
         tell_run(run, replay.invariant)
-    same_engine = given.engine in (None, replay.scenario.engine)
-    reproduced = not replay.digest or run.digest == replay.digest
     if same_engine and not reproduced:
-        sys.stdout.write(
-            f"  {run.verdict}, but not the same history as when the file was written: another release of the engine, "
-            "of Redis or of a client has a say\n"
-        )
+        sys.stdout.write(f"  {run.verdict}, but not the same history as when the file was written: {_why(place)}\n")
         return EXIT_CODES["violated"] if replay.invariant in _violated(run) else UNKNOWN
     said = "the same history as when the file was written" if replay.digest and same_engine else ""
     sys.stdout.write(f"  {run.verdict:<9} {said}\n".rstrip() + "\n")
     return EXIT_CODES[run.verdict]
+
+
+def _why(place: int | None) -> str:
+    if place is None:
+        return "another release of the engine, of Redis or of a client has a say"
+    return (
+        f"the engine under test is not deterministic; two replays of this process differ from entry {place} on, and "
+        "`causim run --check-determinism` shows it"
+    )
 
 
 def _violated(run: Any) -> set[str]:

@@ -19,7 +19,7 @@ from simulation.history.history import History
 from simulation.invariants import Judgement
 from simulation.scenario.model import Scenario
 from simulation.search.replay import replay_of
-from simulation.world.world import Run
+from simulation.world.run import Run
 
 if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simulation.search.parallel.seeds import Plan
     from simulation.search.replay import Replay
     from simulation.search.summary import Summary
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 
 UNTIL_SATURATED = 100_000
@@ -94,7 +94,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
     with no_search():  # what is imported stays
         from simulation.cli.output import Output
-        from simulation.world.world import Laboratory
+        from simulation.world.laboratory import Laboratory
 
         jobs = _jobs(given)
     if given.check_determinism:
@@ -305,6 +305,9 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
         if first == seed:
             because, invariant = violation.because, name
             break
+    over = [checked.told for checked in outcome.budgets if not checked.kept]
+    if over and not invariant:
+        because, invariant = "over budget: " + "; ".join(over), "budget"
     if outcome.verdict == "unknown":
         missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.exercise)]
         because = "; ".join([*missing, *tally.reasons]) or "not every order was tried"

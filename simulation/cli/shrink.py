@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from causim.shipped import path_of
 if TYPE_CHECKING:
     from simulation.search.replay import Replay
     from simulation.search.shrink.shrinker import Better, Shrinker
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 
 def register(commands: Any) -> None:
@@ -38,6 +39,9 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--most", type=count, default=20_000, metavar="N", help="make at most N runs (default: 20000)")
     parser.add_argument(
+        "--seconds", type=count, metavar="S", help="stop after S seconds and keep the smallest so far (default: never)"
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: shrunk.toml in the folder of the results)"
     )
     add_world_options(parser, lean=True)
@@ -50,13 +54,21 @@ def execute(given: argparse.Namespace) -> int:
     from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
     from simulation.cli.narration import tell_run
     from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
     start, out = _start(given), given.out or _place(given.result)
     best: Better | None = None
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
-        shrinker = Shrinker(laboratory, start, given.invariant, most=given.most, tries=given.tries)
+        until = time.monotonic() + (given.seconds or float("inf"))  # by the clock on the wall: people wait for it
+        shrinker = Shrinker(
+            laboratory,
+            start,
+            given.invariant,
+            most=given.most,
+            tries=given.tries,
+            enough=lambda: time.monotonic() > until,
+        )
         try:
             for better in shrinker.improvements():
                 if not given.quiet and (best is None or better.size != best.size):
@@ -98,7 +110,7 @@ def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:
     if interrupted:
         return f"  interrupted after {best.tried:,} runs: something smaller may exist"
     if not shrinker.complete:
-        return "  stopped at the greatest number of runs (--most): something smaller may exist"
+        return f"  stopped after {best.tried:,} runs by --most or --seconds: something smaller may exist"
     return "  nothing simpler that was tried violates it"
 
 

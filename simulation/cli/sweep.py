@@ -52,7 +52,7 @@ def execute(given: argparse.Namespace) -> int:
 
     from simulation.cli import BadUsage
     from simulation.engines import resolve
-    from simulation.scenario.model import load
+    from simulation.scenario.load import load
     from simulation.search.sweep.grid import BadAxis, Ledger, cells, key, parse_axis
 
     scenario = load(given.path)

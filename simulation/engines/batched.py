@@ -10,7 +10,13 @@ from simulation.engines.native import NativeEngine
 
 MOMENT = 0.002
 """How long the first event of a batch waits for others, in seconds."""
-OUTCOMES: dict[str, Outcome] = {"handled": "handled", "parked": "parked", "seen": "seen", "held": "busy"}
+OUTCOMES: dict[str, Outcome] = {
+    "handled": "handled",
+    "parked": "parked",
+    "seen": "seen",
+    "dead": "seen",
+    "held": "busy",
+}
 
 
 class BatchFailed(Exception):

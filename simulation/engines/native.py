@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any
@@ -15,21 +15,7 @@ from ordering import (
     Policy,
     fencing_token,
 )
-from ordering.leases import Grant
 from simulation.engines import EngineContext, Outcome
-
-
-def _tell(ordering: CausalOrdering, given_up: Callable[[Any], None]) -> None:
-    """Have an ordering tell of each event that it gives up: otherwise it says so only in its log."""
-    fail = ordering._fail
-
-    async def telling(grant: Grant, *, counts: bool) -> str:
-        answer = await fail(grant, counts=counts)
-        if answer == "dead":
-            given_up(grant.event)
-        return answer
-
-    ordering._fail = telling  # type: ignore[method-assign]
 
 
 class NativeEngine:
@@ -56,19 +42,14 @@ class NativeEngine:
                 max_depth=policy.depth,
             ),
             token=context.token,
+            on_dead_letter=context.given_up,
         )
-        for one in self._parts():
-            _tell(one, context.given_up)
         self._effect = context.effect
         self._plain = context.handler == "plain"
 
     def _open(self, scope: str, **options: Any) -> Any:
         """Return the ordering that this is a consumer of."""
         return self.ordering(scope, **options)
-
-    def _parts(self) -> Sequence[CausalOrdering]:
-        """Return the orderings that it consists of."""
-        return [self._ordering]
 
     async def handle(self, event: Any) -> Outcome:
         """Handle one delivery: parked and seen events are to be acknowledged, a held one is not."""

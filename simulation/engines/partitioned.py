@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from ordering import CausalOrdering, PartitionedOrdering, by_resource
+from ordering import PartitionedOrdering, by_resource
 from simulation.engines.native import NativeEngine
 
 PARTITIONS = 4
@@ -27,7 +26,3 @@ class PartitionEngine(NativeEngine):
 
     def _open(self, scope: str, **options: Any) -> PartitionedOrdering:
         return PartitionedOrdering(scope, partitions=PARTITIONS, by=chain_of, **options)
-
-    def _parts(self) -> Sequence[CausalOrdering]:
-        ordering: PartitionedOrdering = self._ordering
-        return ordering.partitions

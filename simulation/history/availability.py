@@ -51,6 +51,7 @@ class Lives:
                 self._close("paused", name, at)
                 self._open.setdefault(("down", name), at)
                 self.consumers[name].left = True
+                self.consumers[name].departures.append(at)
                 if entry.kind == "crashed":
                     self.consumers[name].crashes.append((index, at))
             case "paused" if name:

@@ -39,7 +39,7 @@ KINDS: Mapping[str, str] = {
     "delivered": "the broker handed the event to a live consumer (attempt, counted from 1; delivery)",
     "acknowledged": "the consumer told the broker that it is done with the delivery (delivery)",
     "rejected": "the consumer could not handle the delivery, the broker will offer it again (delivery, because)",
-    "dead-lettered": "the event was given up, and said so (by: broker or engine)",
+    "dead-lettered": "the event was given up, and said so (by: broker, engine; because: unreadable, unknown-schema)",
     # the engine, as its consumer saw it
     "parked": "the engine keeps the event until its leader was handled (delivery)",
     "refused": "the engine would not handle the event (because: seen, held or depth; delivery)",
@@ -132,7 +132,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the engine promised and the scenario asks, as far as a judge must know it. Microseconds."""
+    """What the engine promised and the scenario asks, as far as a judge must know it. Microseconds, but for counts."""
 
     lookback: int = 900_000_000
     retention: int = 1_800_000_000
@@ -142,6 +142,17 @@ class Terms:
     sweep_interval: int = 5_000_000
     stuck_bound: int = 600_000_000
     """How long a consumer may work on one delivery, or sweep, without anything happening."""
+    max_attempts: int = 4
+    """The failed handling at which the engine dead-letters an event that it keeps. A count."""
+    retry_delay: int = 5_000_000
+    """How long an event that the engine keeps rests after a failed handling."""
+    longest_ttl: int = 604_800_000_000
+    """The longest time to live that the policy names for a key; the lookback and the retention are allowed anyway."""
+
+    @property
+    def longest_life(self) -> int:
+        """The longest time to live that a key may have: with a tenth to spare."""
+        return max(self.longest_ttl, self.lookback, self.retention) * 11 // 10
 
 
 @dataclass(frozen=True, slots=True)

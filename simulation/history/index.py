@@ -24,6 +24,9 @@ _Take = Callable[[int, Entry, EventStory | None], None]
 
 _UNHASHABLE = frozenset({list, dict})
 
+REFUSALS = ("unreadable", "unknown-schema")
+"""The reasons for which an event may be given up although nobody has tried to handle it."""
+
 
 class Chronicle:
     """A history, arranged by event and by consumer. Built by `chronicle()`, read by the invariants.
@@ -41,6 +44,10 @@ class Chronicle:
         self.events: dict[str, EventStory] = {}
         self.consumers: dict[str, ConsumerStory] = {}
         self.phases: list[Phase] = []
+        self.truncated = False
+        """Whether the file ended before the run did."""
+        self.window = False
+        """Whether an entry is about something that began before the history does, or in a part that is missing."""
         self.censuses: dict[int, Entry] = {}
         """The entries that tell what the store held, by their indices."""
         self.leases_lost: list[tuple[int, str, str]] = []
@@ -87,6 +94,11 @@ class Chronicle:
         """Whether the world had healed and gone quiet by the end of the history."""
         return bool(self.phases) and self.phases[-1].name == "quiet"
 
+    @property
+    def complete(self) -> bool:
+        """Whether the history tells of a whole run: the world went quiet, or there are no phases and it is not cut."""
+        return self.quiet or not (self.phases or self.truncated)
+
     @cached_property
     def cycles(self) -> Mapping[str, tuple[str, ...]]:
         """For each event that follows itself through others, the members of its cycle."""
@@ -116,6 +128,7 @@ class Chronicle:
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:
         """Return those silences that overlap a time in which a lease can have lapsed: the longer ones.
 
+        A holder renews while at least half of its lease is left, so a silence of half a lease may outlast it.
         A silence that the end of the history cut short counts as one: its length is not known.
         """
         story = self.consumers.get(consumer)
@@ -123,33 +136,36 @@ class Chronicle:
         return [
             silence
             for silence in within(self.silences(consumer), begin, end)
-            if silence[1] - silence[0] > self.terms.lease or (unended and silence[1] == self.end_at)
+            if 2 * (silence[1] - silence[0]) >= self.terms.lease or (unended and silence[1] == self.end_at)
         ]
 
     def store_lost(self, event: str, after: int, before: int) -> bool:
         """Whether the store lost something that can have been about the event, between two indices."""
         return any(after < loss.index < before and loss.touches(event) for loss in self.store_losses)
 
-    def loss_allowed(self, events: Iterable[str], before: int) -> bool:
-        """Whether a loss that the scenario allows can have touched one of the events before an index.
+    def loss_allowed(self, event: EventStory, before: int) -> bool:
+        """Whether a loss that the scenario allows can have cost the store, before an index, what it held of an event.
 
-        A loss before the event was first heard of does not count.
+        What it holds of an event may be in a key that bears its leader's name, such as a queue. The loss excuses what
+        was in the store at that moment: an event that was delivered before, and not parked again afterwards.
         """
-        names = [name for name in events if name]
         return any(
-            loss.index < before and loss.touches(name) and self._known_by(name, loss.index)
+            loss.index < before
+            and (loss.touches(event.name) or (event.leader != "" and loss.touches(event.leader)))
+            and self._kept_at(event, loss.index)
             for loss in self.allowed_losses
-            for name in names
         )
 
-    def _known_by(self, name: str, index: int) -> bool:
-        event = self.events[name]
-        return bool(event.deliveries) and event.deliveries[0].index < index
+    @staticmethod
+    def _kept_at(event: EventStory, index: int) -> bool:
+        parked_again = any(delivery.parked and delivery.index > index for delivery in event.deliveries)
+        return NEVER < event.first_known < index and not parked_again
 
 
 def chronicle(history: History) -> Chronicle:
     """Return the chronicle of a history, in time linear in its entries. Raises MalformedHistory as reading it does."""
     scribe = _Scribe(history.header)
+    scribe.told.truncated = bool(history.truncated)
     if not isinstance(history.entries, list) and (sifted := sift(history.entries, history.header.terms)):
         return scribe.write(history.some(sifted.told), sifted)
     return scribe.write(scribe.timed(history))
@@ -183,6 +199,7 @@ class _Scribe:
         """Write the chronicle of some entries with their indices: all, or those that a sieve has left."""
         kinds: dict[str, _Take] = {
             "published": self.published,
+            "duplicated": self.duplicated,
             "dropped": self.lost,
             "delivered": self.delivered,
             "acknowledged": self.closed,
@@ -263,6 +280,8 @@ class _Scribe:
         attempt = details.get("attempt")
         if not isinstance(attempt, int):
             attempt = len(story.deliveries) + 1
+        if attempt > 1 and not story.deliveries:
+            self.told.window = True
         delivery = Delivery(story.name, consumer, index, at, attempt)
         story.add_delivery(delivery)
         number = _named(details.get("delivery", index))
@@ -271,6 +290,9 @@ class _Scribe:
         if others is None:
             opened[story.name] = {number: delivery}
         else:
+            if number in others:  # a delivery that is told twice: each of the two is open
+                earlier = others.pop(number)
+                others["told again", earlier.index] = earlier
             others[number] = delivery
 
     def delivery_of(self, entry: Entry) -> Delivery | None:
@@ -288,6 +310,7 @@ class _Scribe:
     def closed(self, index: int, entry: Entry, story: EventStory | None) -> None:
         delivery = self.delivery_of(entry)
         if delivery is None:
+            self.told.window = True
             return
         self.close(delivery, index, entry)
         _, _, name, consumer, details = entry
@@ -309,6 +332,8 @@ class _Scribe:
         story = story or self.meet(entry.event)
         if story.dead == NEVER:
             story.dead, story.dead_at = index, entry.at
+            story.dead_by = self.word(entry.details.get("by") or "engine")
+            story.refusal = entry.details.get("because") in REFUSALS
         for delivery in reversed(story.deliveries):
             if delivery.closed == NEVER and entry.consumer in ("", delivery.consumer):
                 self.close(delivery, index, entry)
@@ -327,6 +352,8 @@ class _Scribe:
         if entry.details.get("because") == "seen":
             story = story or self.meet(entry.event)
             story.add_seen(index)
+        elif entry.details.get("because") == "held" and story is not None:
+            story.add_held(index)
         delivery = self.delivery_of(entry)
         if delivery and delivery.closed == NEVER:
             self.close(delivery, index, entry)
@@ -360,12 +387,21 @@ class _Scribe:
         at, _, name, consumer, details = entry
         handling = self.handlings.pop((name, consumer, _named(details.get("handling"))), None)
         if handling is None:
+            self.told.window = True
+            if story is not None:
+                story.untold = True
             return
         handling.write = self.word(details.get("write") or "")
         if not handling.cut:
             handling.end, handling.end_at = index, at
-            handling.outcome = self.word(details.get("outcome", "ok"))
+            handling.outcome = self.word(details.get("outcome") or "")
+            if not handling.outcome and not handling.write and story is not None:
+                story.untold = True
             self.open_handlings[consumer].pop(handling, None)
+
+    def duplicated(self, _index: int, _entry: Entry, story: EventStory | None) -> None:
+        if story is not None:
+            story.duplicated = True
 
     def swept(self, index: int, entry: Entry, _: EventStory | None) -> None:
         consumer = self.lives.consumers.get(entry.consumer)

@@ -91,9 +91,18 @@ class EventStory:
     parked_at: int = NEVER
     dead: int = NEVER
     dead_at: int = NEVER
+    dead_by: str = ""
+    """Who gave it up: broker or engine."""
+    refusal: bool = False
+    """Whether the dead letter states that the event could not be read, or its schema is not known."""
+    duplicated: bool = False
+    """Whether the broker made a second copy of it."""
+    untold: bool = False
+    """Whether the history tells of a handling without its start, or without how it ended."""
     plain: bool = False
     """Whether its life was such that no invariant has anything to say about it; see `plain.py`."""
     _seen: list[int] | None = None
+    _held: list[int] | None = None
     _followers: list[str] | None = None
     _deliveries: list[Delivery] | None = None
     _handlings: list[Handling] | None = None
@@ -106,6 +115,11 @@ class EventStory:
     def seen(self) -> Sequence[int]:
         """The indices at which a delivery was refused because the event had been handled before."""
         return self._seen or ()
+
+    @property
+    def held(self) -> Sequence[int]:
+        """The indices at which a delivery was refused because somebody held the event."""
+        return self._held or ()
 
     @property
     def followers(self) -> Sequence[str]:
@@ -144,6 +158,10 @@ class EventStory:
     def add_seen(self, index: int) -> None:
         """Take note of a refusal."""
         self._seen = _with(self._seen, index)
+
+    def add_held(self, index: int) -> None:
+        """Take note of a refusal because somebody held the event."""
+        self._held = _with(self._held, index)
 
     def add_follower(self, name: str) -> None:
         """Take note of an event that follows this one."""
@@ -203,6 +221,12 @@ class EventStory:
         self._effects = (handling,)
 
     @property
+    def first_known(self) -> int:
+        """The index of the first entry that shows it to have been handed to a consumer, or NEVER."""
+        shown = [self.parked, *(d.index for d in self.deliveries[:1]), *(h.start for h in self.handlings[:1])]
+        return min((index for index in shown if index != NEVER), default=NEVER)
+
+    @property
     def first_start(self) -> Handling | None:
         """The first handling, if there was one."""
         return self.handlings[0] if self.handlings else None
@@ -230,6 +254,8 @@ class ConsumerStory:
     cut_off: list[Span] = field(default_factory=list)
     crashes: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of each crash."""
+    departures: list[int] = field(default_factory=list)
+    """The time of each crash, and of each stop in good order."""
     sweeps: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of the end of each sweep."""
     silent: bool = False

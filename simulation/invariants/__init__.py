@@ -14,6 +14,7 @@ from simulation.history.records import NEVER
 from simulation.invariants import (
     causal_order,
     clean_store,
+    given_up,
     handled_once,
     lost_followers,
     mutual_exclusion,
@@ -21,9 +22,12 @@ from simulation.invariants import (
     nothing_lost,
     payload_intact,
     prompt_release,
+    prompt_start,
+    recovery,
     sibling_order,
 )
 from simulation.invariants.coverage import COVERAGE, coverage
+from simulation.invariants.untold import untold
 from simulation.invariants.verdict import Finding, Invariant, Judgement, Verdict, Violation
 from simulation.kernel.gc_pause import no_search
 
@@ -34,7 +38,10 @@ INVARIANTS: Mapping[str, Invariant] = {
         mutual_exclusion,
         handled_once,
         nothing_lost,
+        given_up,
         prompt_release,
+        prompt_start,
+        recovery,
         lost_followers,
         sibling_order,
         clean_store,
@@ -70,12 +77,13 @@ def judge(history: History, names: Sequence[str] = ()) -> Judgement:
 
 def _judged(history: History, invariants: Sequence[Invariant]) -> Judgement:
     told = chronicle(history)
+    gaps = untold(told)
     violations: list[Violation] = []
     verdicts: dict[str, Finding] = {}
     for invariant in invariants:
         found = list(invariant.check(told))
         violations += found
-        verdicts[invariant.name] = _finding(invariant.subjects(told), len(found))
+        verdicts[invariant.name] = _finding(invariant.subjects(told), len(found), gaps.get(invariant.name, ""))
     happened = coverage(told)
     missing = tuple(word for word in history.header.exercise if not happened.get(word))
     reasons = tuple(_reasons(history, told))
@@ -91,9 +99,12 @@ def _chosen(names: Sequence[str]) -> list[Invariant]:
     return [invariant for name, invariant in INVARIANTS.items() if not names or name in names]
 
 
-def _finding(examined: int, violations: int) -> Finding:
-    verdict: Verdict = "violated" if violations else "holds" if examined else "unknown"
-    return Finding(verdict, examined, violations)
+def _finding(examined: int, violations: int, gap: str) -> Finding:
+    if violations:
+        return Finding("violated", examined, violations)
+    if gap or not examined:
+        return Finding("unknown", examined, 0, gap or "nothing that it is about happened")
+    return Finding("holds", examined, 0)
 
 
 def _reasons(history: History, told: Chronicle) -> Iterator[str]:

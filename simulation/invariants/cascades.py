@@ -7,8 +7,11 @@ file tells how long it lasted.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import chain
+
 from simulation.history.index import Chronicle
-from simulation.history.intervals import Span, merge
+from simulation.history.intervals import Span, everywhere, merge, within
 from simulation.history.records import NEVER, EventStory, Handling
 
 
@@ -39,8 +42,43 @@ def begun_by_finding(told: Chronicle, handling: Handling) -> bool:
     return owner_of(told, handling).via != "delivered"
 
 
-def found_work(told: Chronicle, consumer: str = "") -> list[Span]:
-    """Return the time in which a consumer, or any if none is named, was handling what it had found."""
+def found_last(told: Chronicle, consumer: str, before: int) -> list[Span]:
+    """Return the time in which a consumer was handling what its last sweep before an index had found.
+
+    A sweep's list ends where the consumer writes down that the sweep has ended.
+    """
+    story = told.consumers.get(consumer)
+    if story is None:
+        return []
+    earlier = bisect_left(story.sweeps, (before, -1))
+    since = story.sweeps[earlier - 1][1] if earlier else 0
+    return [(max(begin, since), end) for begin, end in found_work(told, consumer) if end > since]
+
+
+def lists_in_hand(told: Chronicle, due_at: int, before: int) -> list[Span]:
+    """Return the time in which an event that is due can have been on a list that a consumer goes through.
+
+    Sweeps share what they find, so the list need not be that of the consumer that handles the event in the end. It is
+    one that began when the event was due, and that had not ended at an index.
+    """
+    lists = (found_last(told, name, before) for name in told.consumers)
+    return merge(chain.from_iterable(spans for spans in lists if spans and spans[0][0] >= due_at))
+
+
+def nobody_free(told: Chronicle) -> list[Span]:
+    """Return the time in which each consumer was handling what it had found, or could not work at all.
+
+    Nobody could sweep, or take over from others.
+    """
+    lanes = []
+    for name, story in told.consumers.items():
+        busy = [*story.down, *story.paused, *story.cut_off, *told.blackouts, *found_work(told, name)]
+        lanes.append(merge(busy))
+    return everywhere(lanes) if all(lanes) else []
+
+
+def found_work(told: Chronicle, consumer: str) -> list[Span]:
+    """Return the time in which a consumer was handling what it had found."""
     if not told.found_work:
         found: dict[str, list[Span]] = {"": []}
         for event in told.odd:
@@ -48,19 +86,18 @@ def found_work(told: Chronicle, consumer: str = "") -> list[Span]:
                 if begun_by_finding(told, handling):
                     found.setdefault(handling.consumer, []).append(span_of(told, handling))
         told.found_work = {name: merge(spans) for name, spans in found.items()}
-        told.found_work[""] = merge(span for spans in found.values() for span in spans)
     return told.found_work.get(consumer, [])
 
 
-def closure(told: Chronicle, leader: EventStory, before: int) -> tuple[list[Span], list[int]]:
+def closure(told: Chronicle, leader: EventStory, before: int) -> tuple[list[Span], dict[str, int]]:
     """Return the time in which what a leader released was being handled, if it began before an index.
 
-    And return, in their order, the moments at which such a handling ended without effect: whoever was to go on from
-    there does not. The walk goes down from an event only if it was handled in that time: nothing below it was released
-    otherwise.
+    And return, for each event of which a handling failed, the moment at which that happened first: whoever was to go on
+    from there does not. The walk goes down from an event only if it was handled in that time: nothing below it was
+    released otherwise.
     """
     busy: list[Span] = []
-    failures: list[int] = []
+    failures: dict[str, int] = {}
     seen = {leader.name}
     below = list(leader.followers)
     while below:
@@ -70,10 +107,29 @@ def closure(told: Chronicle, leader: EventStory, before: int) -> tuple[list[Span
         if name in seen or first is None or first.start >= before:
             continue
         seen.add(name)
-        busy.extend(span_of(told, handling) for handling in event.handlings)
-        failures.extend(h.end_at for h in event.handlings if h.end != NEVER and h.outcome != "ok")
+        for handling in event.handlings:
+            busy.extend(attended(told, handling))
+            if handling.end != NEVER and handling.outcome == "failed":
+                failures.setdefault(name, handling.end_at)
         below.extend(event.followers)
-    return merge(busy), sorted(failures)
+    return merge(busy), failures
+
+
+def attended(told: Chronicle, handling: Handling) -> list[Span]:
+    """Return the time in which a handling holds up those who wait for their turn.
+
+    A holder that falls silent holds them up for one lease, once; after that somebody else is to take over.
+    """
+    begin, end = span_of(told, handling)
+    spans, allowed = [], told.terms.lease
+    for silence in within(told.silences(handling.consumer), begin, end):
+        since, until = max(begin, silence[0]), min(end, silence[1])
+        spans.append((begin, since))
+        held = min(allowed, until - since)
+        spans.append((since, since + held))
+        allowed -= held
+        begin = until
+    return [*spans, (begin, end)]
 
 
 def span_of(told: Chronicle, handling: Handling) -> Span:

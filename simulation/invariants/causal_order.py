@@ -2,11 +2,18 @@
 
 Every effect of `f` starts at or after the end of an effect of its leader. An event that follows itself has no leader.
 
-A leader *came* within the lookback if, from f's first delivery until the lookback had passed, it was delivered to
-somebody, or if it was still in somebody's hands when f started: being handled, not yet answered, or parked in turn. A
-delivery does not count that was answered, and whose traces the store has lost since: no engine can know of it any more.
-Nor does one that was not a second old when f started, and of which its consumer had shown no sign: it had not reached
-Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback).
+A leader *came* if, from f's first delivery until the lookback had passed, it was delivered to somebody; or if it was
+still in somebody's hands when f started: being handled, not yet answered, or parked in turn; or if its last delivery
+before the lookback had passed was rejected: it failed and will be offered again. A delivery does not count that was
+answered, and whose traces the store has lost since: no engine can know of it any more. Nor does a delivery, or a
+handling that began after the lookback, that was not a second old when f started, and of which its consumer had shown no
+sign: it had not reached Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the
+lookback).
+
+A history may leave out when f was first delivered. Then it was at some time between its publication and the first entry
+that shows it with a consumer, and an effect is early only if it is early for all of these times. If the history does
+not tell how a handling of the leader ended, or begins in the middle and tells nothing of the leader, nothing can be
+said.
 
 In a cycle each member waits for all the others, and itself. No order is right, so the first member to take effect is
 excused as if its leader had never come: not before it was held back for the whole lookback; also if it must take effect
@@ -41,7 +48,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
 def _early(told: Chronicle, event: EventStory) -> Iterator[Handling]:
     """Yield the effects of an event that came before its leader's and are not excused."""
     leader = told.leader_of(event)
-    if leader is None:
+    if leader is None or leader.untold or (told.window and _unheard(leader)):
         return
     first_end = leader.effects[0].end if leader.effects else told.end
     for effect in event.effects:
@@ -52,7 +59,7 @@ def _early(told: Chronicle, event: EventStory) -> Iterator[Handling]:
 def _excused(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     if leader.dead != NEVER and leader.dead < effect.start:
         return True
-    if not event.deliveries or effect.start_at < event.deliveries[0].at + told.terms.lookback:
+    if effect.start_at < _earliest(told, event) + told.terms.lookback:
         return False
     return not _came(told, event, leader, effect) or _first_of_cycle(told, event, effect)
 
@@ -62,24 +69,56 @@ def _first_of_cycle(told: Chronicle, event: EventStory, effect: Handling) -> boo
     return bool(others) and all(effect.start < other.start for member in others for other in member.effects)
 
 
+def _unheard(leader: EventStory) -> bool:
+    """Say whether a history tells nothing of an event but that another one follows it."""
+    return leader.published == leader.first_known == leader.dead == NEVER
+
+
+def _earliest(told: Chronicle, event: EventStory) -> int:
+    """Return the earliest moment at which an event can have been delivered first."""
+    if event.deliveries:
+        return event.deliveries[0].at
+    return told.times[event.published] if event.published != NEVER else 0
+
+
+def _latest(event: EventStory) -> int:
+    """Return the index of the latest entry before which an event must have been delivered first."""
+    return event.deliveries[0].index if event.deliveries else event.first_known
+
+
 def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     """Say whether the leader was with somebody in the lookback after the event's first delivery."""
-    first = event.deliveries[0]
-    until_at = first.at + told.terms.lookback
-    for delivery in leader.deliveries:
-        unanswered = delivery.closed == NEVER or delivery.closed > effect.start
-        if delivery.index <= first.index:
-            if unanswered:
-                return True
-        elif delivery.at < until_at and _known(leader, delivery, effect):
-            forgotten = told.store_lost(leader.name, delivery.index, effect.start)
-            if unanswered or not forgotten:
-                return True
-    if any(handling.start_at < until_at and handling.open_at(effect.start) for handling in leader.handlings):
-        return True
-    return any(
-        at < until_at and not told.store_lost(leader.name, since, effect.start) for since, at in _kept(leader, effect)
+    until_at = _earliest(told, event) + told.terms.lookback
+    return (
+        _delivered(told, event, leader, effect, until_at)
+        or any(_in_hand(handling, effect, until_at) for handling in leader.handlings)
+        or any(
+            at < until_at and not told.store_lost(leader.name, since, effect.start)
+            for since, at in _kept(leader, effect)
+        )
     )
+
+
+def _delivered(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling, until_at: int) -> bool:
+    """Say whether a delivery shows that the leader had come: in time, not answered, or to be offered again."""
+    first = _latest(event)
+    in_time = [one for one in leader.deliveries if one.at < until_at and one.index < effect.start]
+    for delivery in in_time:
+        unanswered = delivery.closed == NEVER or delivery.closed > effect.start
+        again = delivery is in_time[-1] and delivery.closing == "rejected"
+        if delivery.index <= first and not unanswered and not again:
+            continue
+        if delivery.index > first and not _known(leader, delivery, effect):
+            continue
+        if unanswered or not told.store_lost(leader.name, delivery.index, effect.start):
+            return True
+    return False
+
+
+def _in_hand(handling: Handling, effect: Handling, until_at: int) -> bool:
+    """Say whether the leader was being handled when the follower started, and an engine could know of it."""
+    known = handling.start_at < until_at or effect.start_at - handling.start_at > UNDERWAY
+    return known and handling.open_at(effect.start)
 
 
 def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
@@ -132,8 +171,10 @@ INVARIANT = Invariant(
     name=NAME,
     summary="every effect of an event starts at or after the end of an effect of its leader",
     excuses=(
-        "the leader was delivered to nobody for the whole lookback after the event's first delivery, and the event"
-        " starts after it; or the leader was dead-lettered before; in a cycle, the first member to take effect"
+        "the leader was delivered to nobody for the whole lookback after the event's first delivery, nobody holds it"
+        " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
+        " offered again is not lost); or the leader was dead-lettered before; in a cycle, the first member to take"
+        " effect"
     ),
     subjects=subjects,
     check=check,

@@ -1,7 +1,9 @@
 """clean-store: when the world is quiet, Redis holds nothing that stays for ever.
 
 The census lists the keys that are left. A key without a TTL is a leak; so is a lock or a claim, TTL or not, where the
-census says that a key is one. A policy may document keys that stay, as patterns in the header's `documented_keys`.
+census says that a key is one; so is a key whose TTL is longer than any time that the policy names (`longest_ttl`, the
+lookback, the retention; with a tenth of it to spare). A policy may document keys that stay, as patterns in the header's
+`documented_keys`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ NAME = "clean-store"
 
 HELD = ("lock", "claim")
 """The roles of keys that nobody may hold when all is quiet."""
+
+SECOND = 1_000_000
+"""Microseconds; the TTL of a key is in seconds."""
 
 _SHOWN = 5
 
@@ -43,11 +48,22 @@ def _censuses(told: Chronicle) -> Iterator[int]:
 def _violations(told: Chronicle, index: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
     leaked = _those(told, keys, lambda key: key.get("ttl") in (None, -1) and key.get("role") not in HELD)
     held = _those(told, keys, lambda key: key.get("role") in HELD)
+    most = told.terms.longest_life // SECOND
+    lasting = _those(told, keys, lambda key: _lasts(key.get("ttl"), most) and key.get("role") not in HELD)
     at = told.times[index]
-    for names, flaw in ((leaked, "without a TTL"), (held, "that somebody still holds")):
+    flaws = (
+        (leaked, "without a TTL"),
+        (held, "that somebody still holds"),
+        (lasting, "that lives longer than any time of the policy"),
+    )
+    for names, flaw in flaws:
         if names:
             because = f"because at {moment(at)}, when the world was quiet, Redis still had {_counted(names)} {flaw}"
             yield Violation(NAME, at, (), (), f"{because}: {_shortened(names)}", (index,))
+
+
+def _lasts(ttl: object, most: int) -> bool:
+    return isinstance(ttl, (int, float)) and ttl > most
 
 
 def _those(told: Chronicle, keys: Mapping[str, Any], flawed: Callable[[Mapping[str, Any]], bool]) -> list[str]:
@@ -71,7 +87,10 @@ def _shortened(names: list[str]) -> str:
 
 INVARIANT = Invariant(
     name=NAME,
-    summary="when the world is quiet, no key without a TTL remains, and no lock or claim",
+    summary=(
+        "when the world is quiet, no key without a TTL remains, no lock or claim, and no TTL is longer than the longest"
+        " that the policy names"
+    ),
     excuses="keys that the policy documents",
     subjects=subjects,
     check=check,

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from simulation.world.scheduling import BLIND, CHANGED, SEEN
+from simulation.kernel.dependence import BLIND, CHANGED, SEEN
 
 PLAIN = frozenset({"delivered", "acknowledged", "refused", "parked", "started", "ended", "swept", "joined", "crashed"})
 """Kinds of entries of which it is known with what their order matters."""

@@ -1,4 +1,4 @@
-"""handled-once: an event has at most one effect.
+"""handled-once: an event has at most one effect, and never both an effect and a dead letter.
 
 Each effect is compared with the one before it: if the earlier one was excused, so is everything before it. A second
 effect is excused where no record of the first can have stopped it:
@@ -9,6 +9,10 @@ effect is excused where no record of the first can have stopped it:
 - the seen marker had lived out its retention when the second handling started,
 - the store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its
   first holder: the lease may have been taken then.
+
+A dead letter beside an effect is excused as a second effect would be, whichever came first; and if the broker wrote it
+and had made a second copy of the event, or gave it up while somebody was handling it: the broker counts by copies, and
+no engine can take its dead letter back.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from simulation.history.index import Chronicle
-from simulation.history.records import EventStory, Handling
+from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.recorded_effects import UNDERWAY, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -31,10 +35,12 @@ def subjects(told: Chronicle) -> int:
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
-    """Yield a violation for each effect too many."""
+    """Yield a violation for each effect too many, and for each dead letter beside an effect."""
     for event in told.odd:
         for first, second in _repeats(told, event):
             yield _violation(event, first, second)
+        if event.dead != NEVER and event.effects and (effect := _beside(told, event)):
+            yield _both(event, effect)
 
 
 def _repeats(told: Chronicle, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
@@ -58,6 +64,40 @@ def _held_since(event: EventStory, handling: Handling) -> int:
     """Return the index from which on the holder can have had its lease: a batch may have been granted long before."""
     mine = (d.index for d in event.deliveries if d.consumer == handling.consumer and d.index < handling.start)
     return max(mine, default=handling.start)
+
+
+def _beside(told: Chronicle, event: EventStory) -> Handling | None:
+    """Return the effect beside which a dead letter must not be, or None if each is excused."""
+    if event.dead_by == "broker" and (event.duplicated or any(h.open_at(event.dead) for h in event.handlings)):
+        return None
+    return next((effect for effect in event.effects if not _may_be_both(told, event, effect)), None)
+
+
+def _may_be_both(told: Chronicle, event: EventStory, effect: Handling) -> bool:
+    since, until = sorted((effect.end, event.dead))
+    if told.times[until] - told.times[since] >= told.terms.retention:
+        return True
+    if told.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
+        return True
+    return effect.end < event.dead and unrecorded(told, effect, event.dead)
+
+
+def _both(event: EventStory, effect: Handling) -> Violation:
+    done, dead = moments(effect.end_at, event.dead_at)
+    told = f"event {event.name} was dead-lettered at {dead}"
+    because = (
+        f"because {told}, and {effect.consumer} handled it all the same at {done}"
+        if event.dead < effect.end
+        else f"because {effect.consumer} had handled event {event.name} at {done}, and it was dead-lettered at {dead}"
+    )
+    return Violation(
+        NAME,
+        max(effect.end_at, event.dead_at),
+        (event.name,),
+        (effect.consumer,),
+        because,
+        tuple(sorted((effect.start, effect.end, event.dead))),
+    )
 
 
 def _taken_over(told: Chronicle, first: Handling, second: Handling) -> bool:
@@ -85,10 +125,11 @@ def _violation(event: EventStory, first: Handling, second: Handling) -> Violatio
 
 INVARIANT = Invariant(
     name=NAME,
-    summary="an event has at most one effect",
+    summary="an event has at most one effect, and never both an effect and a dead letter",
     excuses=(
-        "the holder crashed or was cut off between the effect and its recording; the seen marker's retention had"
-        " passed; the store lost the marker by an injected fault"
+        "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch); the"
+        " seen marker's retention had passed; the store lost the marker by an injected fault; a dead letter of the"
+        " broker, if it had made a second copy of the event or gave it up while it was being handled"
     ),
     subjects=subjects,
     check=check,

@@ -2,11 +2,17 @@
 
 Time does not count while no consumer was alive, unpaused and in reach of Redis, nor while others whose turn came first
 were being handled. An event that is still waiting when the history ends has waited until then.
+
+A bound on such a wait does not start anew. It is longer, once, by what others can have cost:
+
+- for each time that a consumer died, stopped, or fell silent for so long that a lease may have ended: one lease and one
+  sweep, until somebody else has found what it held;
+- for each event whose turn came first and whose handling failed: `max_attempts` times the retry delay and one sweep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -50,3 +56,21 @@ def patience(told: Chronicle, begin_at: int, stop_at: int, *busy: Sequence[Span]
     """
     spans = (within(some, begin_at, stop_at) for some in (told.clock.still, *busy))
     return Clock(chain.from_iterable(spans))
+
+
+def takeovers(told: Chronicle, begin_at: int, stop_at: int) -> int:
+    """Return how much longer a wait between two times may last because holders died or fell silent.
+
+    What a holder had when it died is found one lease later, so deaths up to a lease before the wait count, too.
+    """
+    since = begin_at - told.terms.lease
+    departures = sum(1 for one in told.consumers.values() for at in one.departures if since <= at <= stop_at)
+    lapses = (told.lapses(name, since, stop_at) for name in told.consumers)
+    silences = {silence for silence in chain.from_iterable(lapses) if silence[0] >= since}
+    return (departures + len(silences)) * (told.terms.lease + told.terms.sweep_interval)
+
+
+def retries(told: Chronicle, failures: Iterable[int], begin_at: int, stop_at: int) -> int:
+    """Return how much longer a wait between two times may last because of events that first failed at `failures`."""
+    failing = sum(1 for at in failures if begin_at <= at <= stop_at)
+    return failing * told.terms.max_attempts * (told.terms.retry_delay + told.terms.sweep_interval)

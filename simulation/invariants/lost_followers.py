@@ -3,14 +3,17 @@
 A leader is lost to its follower while it has not been delivered to anybody, and once it was dead-lettered without an
 effect. The follower is held back for the lookback, from the moment it was parked (delivered, if the history tells of no
 parking) or from its leader's dead letter if that came later. Then it starts within one sweep interval and the release
-bound. After the lookback only idle time counts, as in prompt-release, and not the time in which sweeps handle what they
-found before.
+bound. After the lookback only idle time counts, as in prompt-release, and not the time in which it can have been on a
+list that a sweep had found and that was in hand, or in which every consumer was busy with such a list. Deaths
+and silences of consumers make the bound longer, once each, by one lease and one sweep. A history that tells of no
+deliveries does not tell whether a leader had come.
 
 The chain below it has leaders that come, though late: each link is prompt-release's business. That a lost follower
 takes effect once is handled-once's to say, and that its chain runs in order, causal-order's.
 
 The members of a cycle wait for each other, so they are lost as soon as all of them were delivered: one of them must
-start, within the same time after the last was parked.
+start, within the same time after the last was parked. If it is not told how a handling of one of them began or ended,
+nothing can be said of the cycle.
 """
 
 from __future__ import annotations
@@ -18,10 +21,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.history.index import Chronicle
-from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory
-from simulation.invariants.cascades import found_work
-from simulation.invariants.idle_time import Wait, patience, until_handled
+from simulation.invariants.cascades import lists_in_hand, nobody_free
+from simulation.invariants.idle_time import Wait, patience, takeovers, until_handled
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -38,36 +40,37 @@ def check(told: Chronicle) -> Iterator[Violation]:
     terms = told.terms
     bound = terms.sweep_interval + terms.release_bound
     late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > terms.lookback + bound]
-    clocks: dict[str, Clock] = {}
+    busy = nobody_free(told) if late else []
     for wait in late:
-        finder = wait.finder(told)
-        if finder not in clocks:
-            clocks[finder] = patience(told, 0, told.end_at, found_work(told, finder))
-        waited = clocks[finder].elapsed(wait.begin_at + terms.lookback, wait.stop_at)
-        if waited > bound and not told.loss_allowed((wait.event.name, wait.event.leader), wait.stop):
+        due_at = wait.begin_at + terms.lookback
+        line = lists_in_hand(told, due_at, wait.stop)
+        waited = patience(told, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
+        spared = takeovers(told, due_at, wait.stop_at)
+        if waited > bound + spared and not told.loss_allowed(wait.event, wait.stop):
             yield _violation(told, wait)
 
 
 def _waits(told: Chronicle) -> Iterator[Wait]:
+    if not told.counts["delivered"]:
+        return  # whether a leader had come is not told
     for event in told.odd:
         leader = told.leader_of(event)
-        if leader is None or not event.deliveries:
+        if leader is None or event.first_known == NEVER:
             continue
         ring = [told.events[name] for name in told.cycles.get(event.name, ())]
         if ring and all(member.deliveries for member in ring):
-            wait = _wait_of_cycle(told, ring) if event is ring[0] else None
+            known = event is ring[0] and not any(member.untold for member in ring)
+            wait = _wait_of_cycle(told, ring) if known else None
         else:
-            wait = _wait(told, event, leader)
+            wait = None if event.untold or leader.untold else _wait(told, event, leader)
         if wait:
             yield wait
 
 
 def _wait(told: Chronicle, event: EventStory, leader: EventStory) -> Wait | None:
     """Return how long an event waited for a leader that was lost at the time; none if the leader had come."""
-    begin, begin_at = _held_since(event)
-    came = leader.deliveries[0].index if leader.deliveries else told.end
-    if leader.handlings:
-        came = min(came, leader.handlings[0].start)
+    begin, begin_at = _held_since(told, event)
+    came = leader.first_known if leader.first_known != NEVER else told.end
     if leader.dead != NEVER and not leader.effects and came < told.end:
         begin, begin_at = max((begin, begin_at), (leader.dead, leader.dead_at))
         came = next((d.index for d in leader.deliveries if d.index > leader.dead), told.end)
@@ -81,35 +84,35 @@ def _wait(told: Chronicle, event: EventStory, leader: EventStory) -> Wait | None
 
 def _wait_of_cycle(told: Chronicle, members: list[EventStory]) -> Wait | None:
     """Return how long a whole cycle waited for its first member to start, named after the member parked last."""
-    last = max(members, key=_held_since)
-    waits = [until_handled(told, member, *_held_since(last)) for member in members]
+    last = max(members, key=lambda member: _held_since(told, member))
+    since = _held_since(told, last)
+    waits = [until_handled(told, member, *since) for member in members]
     stops = [(wait.stop, wait.stop_at) if wait else (NEVER, NEVER) for wait in waits]
     stop, stop_at = min(stops)
-    return Wait(last, *_held_since(last), stop, stop_at) if stop != NEVER else None
+    return Wait(last, *since, stop, stop_at) if stop != NEVER else None
 
 
-def _held_since(event: EventStory) -> tuple[int, int]:
-    if event.parked != NEVER:
-        return event.parked, event.parked_at
-    return event.deliveries[0].index, event.deliveries[0].at
+def _held_since(told: Chronicle, event: EventStory) -> tuple[int, int]:
+    index = event.parked if event.parked != NEVER else event.first_known
+    return index, told.times[index]
 
 
 def _violation(told: Chronicle, wait: Wait) -> Violation:
     event, leader = wait.event, told.events[wait.event.leader]
     verb = "parked" if event.parked != NEVER else "delivered"
-    held, until = moments(_held_since(event)[1], wait.stop_at)
+    held, until = moments(_held_since(told, event)[1], wait.stop_at)
     if event.name in told.cycles:
         why = f"it follows itself through {leader.name}"
     elif leader.dead != NEVER:
         why = f"its leader {leader.name} was dead-lettered"
     else:
         why = f"its leader {leader.name} had not come"
-    witness = (_held_since(event)[0], wait.begin, wait.stop)
+    witness = (_held_since(told, event)[0], wait.begin, wait.stop)
     return Violation(
         NAME,
         wait.stop_at,
         (event.name, leader.name),
-        (event.deliveries[0].consumer,),
+        ((event.deliveries or event.handlings)[0].consumer,) if event.deliveries or event.handlings else (),
         f"because event {event.name} was {verb} at {held}, {why}, and {event.name} was still waiting at {until}",
         tuple(sorted({index for index in witness if index < told.end})),
     )
@@ -123,7 +126,7 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "after the lookback, time in which no consumer was alive or Redis was unreachable does not count, nor time in"
-        " which sweeps handle what they found before; losses that the scenario allows"
+        " which the sweep's list that it was on was in hand; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

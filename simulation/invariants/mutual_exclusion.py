@@ -3,13 +3,15 @@
 A crash ends a handling; a pause does not. Two handlings of one event may overlap only because the first holder could
 not keep its lease, and only if nothing came of it:
 
-    1. the first holder takes its lease, and is paused or cut off from Redis for longer than the lease lasts
+    1. the first holder takes its lease, and is paused or cut off from Redis until the lease has ended
     2. the lease lapses, a second holder starts                        the overlap
     3. the first holder goes on, and its late write is refused by its fencing token, or it never writes
 
 The first holder is the one with the lower fencing token; without tokens, the one that started first. (A holder that is
-paused between its lease and its handler starts *after* the second.) A holder that renews in time has at least half a
-lease left when it falls silent, so a second one that starts sooner took a lease that had not lapsed.
+paused between its lease and its handler starts *after* the second.) What counts is the last renewal before the
+silence, not the length of the silence alone. A holder that renews in time has at least half a lease left when it falls
+silent, so a second one that starts sooner took a lease that had not ended; one that starts later may have taken one
+that had.
 
 Where the scenario allows a loss of the store's data, a lease that can have been lost with it excuses an overlap too.
 """
@@ -53,7 +55,7 @@ def _excused(told: Chronicle, event: EventStory, earlier: Handling, later: Handl
 
 
 def _silenced(told: Chronicle, first: Handling, since: int, until: int) -> bool:
-    """Say whether the first holder was silent for longer than its lease, for long enough when the second started."""
+    """Say whether the first holder had been silent for half a lease when the second started."""
     silences = told.lapses(first.consumer, since, until + 1)
     return any(2 * (min(end, until) - max(begin, since)) >= told.terms.lease for begin, end in silences)
 
@@ -84,8 +86,9 @@ INVARIANT = Invariant(
     name=NAME,
     summary="handlings of one event never overlap (a crash ends a handling, a pause does not)",
     excuses=(
-        "the first holder was paused or cut off for longer than its lease, and its late write was refused by its"
-        " fencing token; or the lease can have been lost with data that the scenario allows to be lost"
+        "the first holder was paused or cut off until its lease had ended (half a lease after its last sign of life, at"
+        " the earliest), and its late write was refused by its fencing token; or the lease can have been lost with data"
+        " that the scenario allows to be lost"
     ),
     subjects=subjects,
     check=check,

@@ -140,7 +140,7 @@ def _stuck_sweeps(told: Chronicle, consumer: ConsumerStory) -> Iterator[Violatio
 
 def _poison(told: Chronicle, event: EventStory) -> Iterator[Violation]:
     rejected = [delivery for delivery in event.deliveries if delivery.closing == "rejected"]
-    if not rejected or event.effects or event.dead != NEVER or told.loss_allowed((event.name,), told.end):
+    if not rejected or event.untold or event.effects or event.dead != NEVER or told.loss_allowed(event, told.end):
         return
     first, last = rejected[0], rejected[-1]
     first_at, last_at = told.times[first.closed], told.times[last.closed]

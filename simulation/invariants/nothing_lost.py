@@ -1,8 +1,14 @@
 """nothing-lost: what was delivered is handled in the end, or given up aloud.
 
-Judged only when the world has healed and gone quiet: before that, an event may still be on its way. An event that was
-never delivered is the broker's business. No crash, pause, retry or restart excuses a loss; only a scenario that
-destroys data on purpose does, by naming the fault in `allowed_loss`, and only for events delivered before it struck.
+Judged when the world has healed and gone quiet: before that, an event may still be on its way. A history without phases
+is judged as complete: what a consumer acknowledged is lost if it was neither parked nor ever handled to good effect.
+(What is still parked at its end may have to wait: prompt-release and lost-followers-surface say for how long.) A
+history with phases that did not go quiet, or one that is cut off, says nothing.
+
+An event that was never delivered is the broker's business; one that was parked or handled was delivered, also if the
+history does not say so. No crash, pause, retry or restart excuses a loss; only a scenario that destroys data on purpose
+does, by naming the fault in `allowed_loss`, and only for what was in the store at that moment: events that were
+delivered before it struck, and not parked again afterwards.
 """
 
 from __future__ import annotations
@@ -19,34 +25,50 @@ NAME = "nothing-lost"
 
 def subjects(told: Chronicle) -> int:
     """Count the events that were delivered, if the world went quiet."""
-    return told.plain.events + sum(1 for event in told.odd if event.deliveries) if told.quiet else 0
+    if not told.complete:
+        return 0
+    return told.plain.events + sum(1 for event in told.odd if event.first_known != NEVER)
 
 
 def check(told: Chronicle) -> Iterator[Violation]:
     """Yield a violation for each delivered event that has neither an effect nor a dead letter at the end."""
-    if not told.quiet:
+    if not told.complete:
         return
     for event in told.odd:
-        if event.deliveries and not event.effects and event.dead == NEVER and not _excused(told, event):
+        if event.first_known == NEVER or event.effects or event.dead != NEVER or event.untold:
+            continue
+        if (told.phases or _let_go(event)) and not told.loss_allowed(event, told.end):
             yield _violation(told, event)
 
 
-def _excused(told: Chronicle, event: EventStory) -> bool:
-    return told.loss_allowed((event.name,), told.end)
+def _let_go(event: EventStory) -> bool:
+    """Say whether the queue was told that an event is done with, though nobody has it: neither an engine nor a handler.
+
+    An event that was refused because it had been seen was handled before the history begins.
+    """
+    return (
+        event.parked == NEVER
+        and not event.seen
+        and bool(event.deliveries)
+        and event.deliveries[-1].closing == "acknowledged"
+        and all(handling.via == "delivered" and handling.end != NEVER for handling in event.handlings)
+    )
 
 
 def _violation(told: Chronicle, event: EventStory) -> Violation:
-    first, quiet = event.deliveries[0], told.phases[-1]
-    delivered, ended = moments(first.at, quiet.at)
+    known, end = event.first_known, told.phases[-1].index if told.phases else told.end - 1
+    delivered, ended = moments(told.times[known], told.times[end])
+    consumer = (event.deliveries or event.handlings)[0].consumer if event.deliveries or event.handlings else ""
     last = event.handlings[-1] if event.handlings else None
     what = f"its last handling ended {last.outcome or 'never'}" if last else "no handler ever saw it"
-    witness = [first.index, event.parked, last.start if last else NEVER, last.end if last else NEVER, quiet.index]
+    until = f"when the world had gone quiet at {ended}" if told.phases else f"when the history ended at {ended}"
+    witness = {known, event.parked, last.start if last else NEVER, last.end if last else NEVER, end}
     return Violation(
         NAME,
-        quiet.at,
+        told.times[end],
         (event.name,),
-        tuple(dict.fromkeys([first.consumer, *([last.consumer] if last else [])])),
-        f"because event {event.name} was delivered at {delivered}, {what}, and when the world had gone quiet at {ended}"
+        tuple(name for name in dict.fromkeys([consumer, *([last.consumer] if last else [])]) if name),
+        f"because event {event.name} was delivered at {delivered}, {what}, and {until}"
         " it had neither an effect nor a dead letter",
         tuple(sorted(index for index in witness if index != NEVER)),
     )
@@ -54,10 +76,13 @@ def _violation(told: Chronicle, event: EventStory) -> Violation:
 
 INVARIANT = Invariant(
     name=NAME,
-    summary="when the world has healed and gone quiet, every event that was delivered has an effect or a dead letter",
+    summary=(
+        "when the world has healed and gone quiet, every event that was delivered has an effect or a dead letter; in a"
+        " history without phases, every event that was acknowledged"
+    ),
     excuses=(
         "never a crash, pause, retry or restart; a scenario that destroys the store's data names the fault in"
-        " allowed_loss, for events that were delivered before it"
+        " allowed_loss, for what was in the store at that moment"
     ),
     subjects=subjects,
     check=check,

@@ -4,11 +4,13 @@ The wait runs from the later of the end of the leader's effect and the follower'
 handling starts, even if that one fails: it was not late. It may be as long as `release_bound`, in idle time:
 
 - time in which no consumer was alive, unpaused and in reach of Redis does not count;
-- nor does time in which others that the same leader released, or their descendants, were being handled, since siblings
-  run one after the other; and if such a handling failed, it may be as long again, since whoever was to go on from there
-  does not, and a sweep has to find the rest;
+- nor does time in which others that the same leader released, or their descendants, were being handled by a living
+  holder, since siblings run one after the other; a holder that falls silent counts for one lease;
 - nor, if the follower was found by a sweep, or by a consumer that took over from one that had died, time in which that
-  consumer was handling what it had found before.
+  consumer was handling what it had found before in the same list.
+
+The bound does not start anew. It is longer, once, by what deaths, silences and failures can have cost (`idle_time.py`):
+whoever was to go on from there does not, and a sweep has to find the rest.
 
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
 effect that can have been recorded. If the broker gave the leader up instead, nobody can know that it was done. Where
@@ -17,15 +19,13 @@ the scenario allows a loss of data, followers that can have been lost with it ar
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 
 from simulation.history.index import Chronicle
 from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory, Handling
-from simulation.invariants.cascades import closure, found_work
-from simulation.invariants.idle_time import Wait, patience, until_handled
+from simulation.invariants.cascades import closure, found_last
+from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
 from simulation.invariants.recorded_effects import completion, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -56,14 +56,15 @@ def _idle(told: Chronicle, leader: EventStory, done: Handling, late: list[Wait])
     """Yield a violation for each of some late followers that was not just waiting for its turn."""
     stop_at = max(wait.stop_at for wait in late)
     turns, failures = closure(told, leader, max(wait.stop for wait in late))
-    clocks: dict[str, Clock] = {}
+    common = patience(told, done.end_at, stop_at, turns)
     for wait in late:
         finder = wait.finder(told)
-        if finder not in clocks:
-            line = found_work(told, finder) if finder else ()
-            clocks[finder] = patience(told, done.end_at, stop_at, turns, line)
-        too_long = _longest(clocks[finder], wait, failures) > told.terms.release_bound
-        if too_long and not told.loss_allowed((wait.event.name, leader.name), wait.stop):
+        line = found_last(told, finder, wait.stop) if finder else []
+        clock = patience(told, done.end_at, stop_at, turns, line) if line else common
+        spared = takeovers(told, wait.begin_at, wait.stop_at)
+        spared += retries(told, failures.values(), wait.begin_at, wait.stop_at)
+        too_long = _elapsed(clock, wait) > told.terms.release_bound + spared
+        if too_long and not told.loss_allowed(wait.event, wait.stop):
             yield _violation(told, leader, done, wait)
 
 
@@ -71,32 +72,24 @@ def _elapsed(clock: Clock, wait: Wait) -> int:
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
-def _longest(clock: Clock, wait: Wait, failures: Sequence[int]) -> int:
-    """Return the longest stretch of a wait between failures."""
-    between = failures[bisect_right(failures, wait.begin_at) : bisect_left(failures, wait.stop_at)]
-    return max(clock.elapsed(*stretch) for stretch in pairwise([wait.begin_at, *between, wait.stop_at]))
-
-
 def _waits(told: Chronicle, leader: EventStory, done: Handling | None) -> Iterator[Wait]:
     """Yield the wait of each follower that had not been handled when its leader was done."""
-    if done is None:
+    if done is None or leader.untold:
         return
     for follower in told.followers_of(leader):
-        if not follower.deliveries or follower is leader:
+        known = follower.first_known
+        if known == NEVER or follower is leader or follower.untold:
             continue
-        first = follower.deliveries[0]
-        begin, begin_at = max((done.end, done.end_at), (first.index, first.at))
+        begin, begin_at = max((done.end, done.end_at), (known, told.times[known]))
         if wait := until_handled(told, follower, begin, begin_at):
             yield wait
 
 
 def _violation(told: Chronicle, leader: EventStory, done: Handling, wait: Wait) -> Violation:
-    event, first = wait.event, wait.event.deliveries[0]
-    arrived = (
-        (event.parked, event.parked_at, "parked") if event.parked != NEVER else (first.index, first.at, "delivered")
-    )
-    index, at, verb = arrived
-    begun, done_at, stopped = moments(at, done.end_at, wait.stop_at)
+    event = wait.event
+    index, verb = (event.parked, "parked") if event.parked != NEVER else (event.first_known, "delivered")
+    first = (event.deliveries or event.handlings or [done])[0].consumer
+    begun, done_at, stopped = moments(told.times[index], done.end_at, wait.stop_at)
     because = (
         f"because event {event.name} was {verb} at {begun}, its leader {leader.name} completed at {done_at},"
         f" and {event.name} was still waiting at {stopped}"
@@ -106,7 +99,7 @@ def _violation(told: Chronicle, leader: EventStory, done: Handling, wait: Wait) 
         NAME,
         wait.stop_at,
         (event.name, leader.name),
-        tuple(dict.fromkeys((first.consumer, done.consumer))),
+        tuple(dict.fromkeys((first, done.consumer))),
         because,
         tuple(sorted(index for index in witness if index != NEVER)),
     )
@@ -119,8 +112,9 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "time in which no consumer was alive or Redis was unreachable does not count, nor time in which others released"
-        " by the same leader, or found before by the consumer that found the follower, were being handled; if one of"
-        " those that the same leader released fails, the bound runs anew; losses that the scenario allows"
+        " by the same leader, or found before by the consumer that found the follower, were being handled by a living"
+        " holder; a dead or silent holder counts for one lease and one sweep, a failing event for all its attempts,"
+        " once; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -8,10 +8,14 @@ close. The judge cannot look into Redis; it takes the holder's next step as the 
     3. the consumer acknowledges the delivery, or begins with a follower that this effect released, or ends the
        sweep that had rescued the event                               the sign
 
+In a batch the effects are recorded together. A follower that was delivered to the holder before the effect, and not yet
+answered, is in the batch: that the holder begins with it is no sign.
+
 Whoever is told meanwhile that the event has been seen proves that it was recorded, whatever became of the holder.
 
-The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there for longer
-than its lease. Without a sign the gap is taken to last one lease, no longer: after that a living holder has recorded.
+The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there until its
+lease may have ended. Without a sign the gap is taken to last one lease, no longer: after that a living holder has
+recorded.
 An error that Redis answered with is no excuse: whoever holds the lease can ask again.
 """
 
@@ -56,7 +60,9 @@ def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
     gap = (effect.end_at, until_at + 1)
     if within(holder.cut_off, *gap) or within(told.blackouts, *gap):
         return True
-    return bool(told.lapses(holder.name, *gap))
+    before_at = told.times[before] if before < told.end else told.end_at
+    silences = told.lapses(holder.name, *gap)
+    return any(2 * (min(end, before_at) - begin) >= told.terms.lease or end == told.end_at for begin, end in silences)
 
 
 def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:
@@ -72,9 +78,23 @@ def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:
         handling.start
         for follower in told.followers_of(event)
         for handling in follower.handlings
-        if handling.via == "released" and handling.consumer == effect.consumer and handling.start > effect.end
+        if handling.via == "released"
+        and handling.consumer == effect.consumer
+        and handling.start > effect.end
+        and not _in_batch(follower, effect, handling)
     )
     return min((sign for sign in signs if sign != NEVER), default=NEVER)
+
+
+def _in_batch(follower: EventStory, effect: Handling, handling: Handling) -> bool:
+    """Say whether a follower was in its holder's hands, unanswered, before its leader's effect had ended."""
+    return any(
+        d.consumer == effect.consumer
+        and d.index < effect.end
+        and not d.parked
+        and (d.closed == NEVER or d.closed > handling.start)
+        for d in follower.deliveries
+    )
 
 
 def _acknowledged(deliveries: Sequence[Delivery], effect: Handling) -> int:

@@ -5,7 +5,8 @@ ones in order of their ids, compared as text. What counts is the start of the fi
 later may start before them, not even one that arrives only after the leader had completed; one that occurred earlier
 and arrives late may.
 
-An event that was given up, and never handled, holds up nobody.
+An event that was given up, and never handled, holds up nobody. Of an event whose handlings are not told in full nobody
+can say when it started.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
 
 def _leaders(told: Chronicle) -> Iterator[tuple[EventStory, Handling]]:
     for leader in told.leaders:
-        if len(leader.followers) > 1 and (done := completion(told, leader)):
+        if len(leader.followers) > 1 and not leader.untold and (done := completion(told, leader)):
             yield leader, done
 
 
@@ -52,6 +53,7 @@ def _waited(follower: EventStory, done: Handling) -> bool:
     first = follower.first_start
     return (
         NEVER < follower.parked < done.end
+        and not follower.untold
         and (first is None or first.start > done.end)
         and not NEVER < follower.dead < done.end
     )
@@ -59,7 +61,7 @@ def _waited(follower: EventStory, done: Handling) -> bool:
 
 def _excused(told: Chronicle, follower: EventStory, ahead: Handling) -> bool:
     given_up = follower.first_start is None and follower.dead != NEVER
-    return given_up or told.loss_allowed((follower.name,), ahead.start)
+    return given_up or told.loss_allowed(follower, ahead.start)
 
 
 def _violation(told: Chronicle, leader: EventStory, done: Handling, follower: EventStory, ahead: Handling) -> Violation:

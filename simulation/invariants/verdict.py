@@ -30,11 +30,16 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one invariant has to say: `unknown` if the history held nothing that it could examine."""
+    """What one invariant has to say.
+
+    `unknown` if the history held nothing that it could examine, or does not tell what it would have to know; `why` says
+    which, and is empty otherwise.
+    """
 
     verdict: Verdict
     examined: int
     violations: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

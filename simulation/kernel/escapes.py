@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -22,6 +22,8 @@ from typing import Any
 _LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _OWN = tuple(str(Path(__file__).parents[2] / package) for package in ("simulation", "reports"))
+_CALLBACK = str(Path(__file__).with_name("event_loop.py")), "_take_turn"
+"""The file and the function from which the loop calls everything."""
 _ENGINES = str(Path(__file__).parents[1] / "engines")
 
 
@@ -53,22 +55,39 @@ AUDITED = {
 """The audit events that leave the world, and what each of them means."""
 
 
-def place(frame: FrameType | None = None) -> str:
+def place(frame: FrameType | None = None, task: Any = None) -> str:
     """Return the line of the code under test that is being executed, as `worker.py:12 in main`.
 
-    That is the innermost line outside of the standard library, installed packages and the harness; if there is none,
-    the innermost one of an installed package.
+    That is the innermost line outside of the standard library, installed packages and the harness. If there is none,
+    the same is asked of the task that made the current task, and so on; then of installed packages.
     """
-    frame = frame or sys._getframe(1)
     fallback = ""
-    while frame is not None:
-        path = frame.f_code.co_filename
+    for candidate in (*_stack(frame or sys._getframe(1)), *_makers(task)):
+        path = candidate.f_code.co_filename
         if is_users(path):
-            return _line(frame)
+            return _line(candidate)
         if not fallback and path.startswith(_INSTALLED):
-            fallback = _line(frame)
-        frame = frame.f_back
+            fallback = _line(candidate)
     return fallback or "unknown code"
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """Yield the frames of one callback, innermost first: what drives the loop is not part of it."""
+    while frame is not None and (frame.f_code.co_filename, frame.f_code.co_name) != _CALLBACK:
+        yield frame
+        frame = frame.f_back
+
+
+def _makers(task: Any) -> Iterator[FrameType]:
+    """Yield the suspended frames of the tasks to which a task owes its existence, innermost first."""
+    while task is not None and (maker := getattr(task, "parent", None)) is not None:
+        task = maker()
+        frames: list[FrameType] = []
+        waiting: Any = task.get_coro() if task is not None else None
+        while (frame := getattr(waiting, "cr_frame", None)) is not None:
+            frames.append(frame)
+            waiting = waiting.cr_await
+        yield from reversed(frames)
 
 
 def is_users(path: str) -> bool:

@@ -18,28 +18,20 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
-import simpy
 from simpy.core import EmptySchedule
-from simpy.events import NORMAL
 
 from simulation.kernel.blocking_sleep import Driver
+from simulation.kernel.environment import SECOND, Handle, Timer, VirtualTime
 from simulation.kernel.escapes import Escaped, place
 from simulation.kernel.loop_surface import LoopSurface
 from simulation.kernel.process import Process, current_process
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-SECOND = 1_000_000
-"""Microseconds."""
-
-_COMPACT_ABOVE = 256
-"""A heap with fewer cancelled timers than this is not worth rebuilding."""
-
 _ROOM = 256
 """How many generators may be kept, beyond twice those that are not done, before they are looked through."""
 
@@ -52,113 +44,8 @@ class Dialler(Protocol):
         ...
 
 
-class StandsStill(Exception):
-    """More callbacks at one moment than there may be: somebody tries again and again, and waits for no time."""
-
-
 class Deadlock(Exception):
     """The code under test waits for something that nothing in the world will ever do."""
-
-
-class _Handle(asyncio.Handle):
-    """A callback that waits in the heap. Made as asyncio's are, but for what those keep for debugging."""
-
-    __slots__ = ()
-
-    def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], loop: SimulatedLoop, context: Context | None
-    ) -> None:
-        _fill(self, callback, args, loop, context)
-
-
-class _Timer(asyncio.TimerHandle):
-    """A callback that waits in the heap for its time."""
-
-    __slots__ = ()
-
-    def __init__(
-        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], loop: SimulatedLoop, context: Any
-    ) -> None:
-        _fill(self, callback, args, loop, context)
-        self._when = when
-        self._scheduled = True  # asks asyncio to report a cancellation to us
-
-
-def _fill(handle: Any, callback: Any, args: tuple[Any, ...], loop: SimulatedLoop, context: Context | None) -> None:
-    handle._context = copy_context() if context is None else context
-    handle._loop, handle._callback, handle._args = loop, callback, args
-    handle._cancelled, handle._repr, handle._source_traceback = False, None, None
-
-
-class VirtualTime(simpy.Environment):
-    """A SimPy environment that counts microseconds, and in whose heap a loop's callbacks wait as they are.
-
-    It does not let cancelled timers drag its clock.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(initial_time=0)
-        self._heap: list[tuple[Any, ...]] = self._queue  # SimPy expects only its own in it
-        self.cancelled = 0
-        self.stood = 0
-        """How many callbacks there were at this moment."""
-        self.patience = sys.maxsize
-        """How many there may be."""
-        self.take_turn: Callable[[Any], None]
-        """What runs a callback when its time has come: the loop's."""
-
-    def put(self, handle: _Handle | _Timer, delay: int) -> None:
-        """Have a callback wait for so many microseconds."""
-        heappush(self._heap, (self._now + delay, NORMAL, next(self._eid), handle))
-
-    def step(self) -> None:
-        """Process the next event that is still wanted. Raises EmptySchedule if there is none."""
-        heap = self._heap
-        while heap:
-            moment, _, _, event = heap[0]
-            if type(event) not in _HANDLES:
-                super().step()
-                return
-            heappop(heap)
-            if event._cancelled:  # the clock must not move for a timer that nobody waits for any more
-                self.cancelled -= _was_counted(event)
-                continue
-            if moment > self._now:
-                self._now, self.stood = moment, 0
-            else:
-                self.stood += 1
-                if self.stood > self.patience:
-                    raise StandsStill(f"time stands still: {self.stood} callbacks at one moment")
-            self.take_turn(event)
-            return
-        raise EmptySchedule
-
-    def peek(self) -> float:
-        """Return the time of the next event that is still wanted, infinity if there is none."""
-        heap = self._heap
-        while heap and _is_cancelled(heap[0][3]):
-            self.cancelled -= _was_counted(heappop(heap)[3])
-        return super().peek()
-
-    def timer_cancelled(self) -> None:
-        """Note that one scheduled timer was cancelled, and rebuild the heap when most of it is such timers."""
-        self.cancelled += 1
-        if self.cancelled > _COMPACT_ABOVE and self.cancelled * 2 > len(self._heap):
-            self._heap[:] = [item for item in self._heap if not _is_cancelled(item[3])]
-            heapify(self._heap)
-            self.cancelled = 0
-
-
-_HANDLES = frozenset({_Handle, _Timer})
-
-
-def _is_cancelled(event: Any) -> bool:
-    return type(event) in _HANDLES and event._cancelled
-
-
-def _was_counted(handle: Any) -> bool:
-    """Whether a cancelled callback was counted as such: timers are that were in the heap then."""
-    return type(handle) is _Timer and handle._scheduled
 
 
 class _Task(asyncio.Task[T]):
@@ -168,8 +55,10 @@ class _Task(asyncio.Task[T]):
     such a set. By address, that order would be another one in another process.
     """
 
-    __slots__ = ("_number",)
+    __slots__ = ("_number", "parent")
     _number: int
+    parent: ref[asyncio.Task[Any]] | None
+    """The task that made it, if it is alive: its code may be what is to blame for what this one does."""
 
     def __hash__(self) -> int:
         try:
@@ -244,7 +133,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Run the callback after everything that is already due."""
-        handle = _Handle(callback, args, self, context)
+        handle = Handle(callback, args, self, context)
         self.env.put(handle, 0)
         return handle
 
@@ -263,8 +152,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run the callback when the loop's clock shows `when` seconds, rounded to a microsecond."""
-        return self._timer(max(0, round(when * SECOND) - self.now), callback, args, context)
+        """Run the callback when the loop's clock shows `when` seconds or, by a rounding, up to a microsecond later."""
+        due = round(when * SECOND)
+        # A deadline is often a sum, a rounding error above the microsecond that it means: who looks at the clock when
+        # the timer fires, as anyio does, would find that it is too early, and set the same timer again for ever.
+        if due / SECOND < when:
+            due += 1
+        return self._timer(max(0, due - self.now), callback, args, context)
 
     def call_in(
         self, delay: int, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -282,7 +176,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def _timer(
         self, delay: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
-        handle = _Timer((self.env._now + delay) / SECOND, callback, args, self, context)
+        handle = Timer((self.env._now + delay) / SECOND, callback, args, self, context)
         self.env.put(handle, delay)
         return handle
 
@@ -292,7 +186,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
 
     def _take_turn(self, handle: Any) -> None:
         self.turns += 1
-        if type(handle) is _Timer:
+        if type(handle) is Timer:
             handle._scheduled = False
         if handle._context is self._world:
             self._world.run(handle._callback, *handle._args)
@@ -338,7 +232,8 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """End the run: the code under test did something that cannot be simulated. Raises Escaped."""
         process = current_process.get()
         name = process.name if process else "the harness"
-        error = Escaped(f"{name}, at {self.time():.6f} s: {what} ({where or place()}); this cannot be simulated")
+        where = where or place(task=asyncio.current_task(self))
+        error = Escaped(f"{name}, at {self.time():.6f} s: {what} ({where}); this cannot be simulated")
         self.on_escape(error)
         raise error
 
@@ -369,6 +264,8 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     ) -> asyncio.Task[T]:
         """Return a new task that runs the coroutine on this loop."""
         task = _Task(coro, loop=self, name=name, context=context)
+        current = asyncio.current_task(self)
+        task.parent = None if current is None else ref(current)
         self._tasks.add(task)
         return task
 

@@ -2,14 +2,15 @@
 
     python -m simulation.reference
 
-writes `docs/reference/*.md` anew; a test fails while a committed page differs from what is generated.
+writes `docs/reference/*.md` and the examples of faults; a test fails while a committed file differs from what is
+generated.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from simulation.reference.fault_page import fault_page
+from simulation.reference.fault_page import examples, fault_page
 from simulation.reference.history_page import history_page
 from simulation.reference.invariant_page import invariant_page
 from simulation.reference.scenario_page import EXAMPLE, scenario_page
@@ -24,8 +25,11 @@ def pages(root: Path) -> dict[Path, str]:
     folder = root / FOLDER
     found = {
         "scenario.md": scenario_page((root / EXAMPLE).read_text(encoding="utf-8")),
-        "faults.md": fault_page(folder / "faults"),
+        "faults.md": fault_page(),
         "invariants.md": invariant_page(folder / "invariants"),
         "history.md": history_page(),
     }
-    return {folder / name: _NOTE + text + _FOOT for name, text in found.items()}
+    return {
+        **{folder / name: _NOTE + text + _FOOT for name, text in found.items()},
+        **{folder / "faults" / name: text for name, text in examples().items()},
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import faults
@@ -23,8 +22,13 @@ _HEADINGS = {
 }
 
 
-def fault_page(examples: Path) -> str:
-    """Return the page; `examples` is the folder that holds a scenario for each fault."""
+def examples() -> dict[str, str]:
+    """Return the example of each fault by the name of its file."""
+    return {f"{_name(kind)}.toml": kind.example for kind in FAULTS.values()}
+
+
+def fault_page() -> str:
+    """Return the page."""
     families: dict[str, list[type[AnyFault]]] = {}
     for kind in FAULTS.values():
         families.setdefault(kind.__module__, []).append(kind)
@@ -32,7 +36,7 @@ def fault_page(examples: Path) -> str:
     for module, kinds in families.items():
         parts += [f"## {_title(module)}", prose(inspect.getmodule(kinds[0]))]
         for kind in kinds:
-            parts += _section(kind, examples)
+            parts += _section(kind)
     return "\n\n".join(parts) + "\n"
 
 
@@ -47,7 +51,7 @@ def _index(families: dict[str, list[type[AnyFault]]]) -> str:
 def _title(module: str) -> str:
     words = {"packets": "The way to Redis", "store": "Redis itself", "broker": "The queue", "workload": "Producers"}
     name = module.rpartition(".")[2]
-    return words.get(name, name.capitalize())
+    return words.get(name, name.replace("_", " ").capitalize())
 
 
 def _name(kind: type[AnyFault]) -> str:
@@ -62,15 +66,15 @@ def _shared() -> list[str]:
     return parts
 
 
-def _section(kind: type[AnyFault], examples: Path) -> list[str]:
+def _section(kind: type[AnyFault]) -> list[str]:
     shared = [(model, words, anchor) for model, words, anchor in _SHARED if issubclass(kind, model)]
     own = own_fields(kind, *(model for model, _, _ in shared))
     links = " and the ".join(f"[{words}](#{anchor})" for _, words, anchor in shared)
-    example = examples / f"{_name(kind)}.toml"
+    example = f"{_name(kind)}.toml"
     return [
         f"### {_name(kind)}",
         prose(kind),
         *([key_table(own), f"And the {links}."] if own else [f"It has the {links}."]),
-        f"Example, [`{example.name}`](faults/{example.name}):",
-        f"```toml\n{example.read_text(encoding='utf-8').rstrip()}\n```",
+        f"Example, [`{example}`](faults/{example}):",
+        f"```toml\n{kind.example.rstrip()}\n```",
     ]

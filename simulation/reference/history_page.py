@@ -49,15 +49,16 @@ def _example() -> str:
 def _defaults(record: type[Any], skip: tuple[str, ...] = ()) -> str:
     sayings = _sayings(record)
     rows = [
-        (f"`{one.name}`", _shown(one.default), sayings.get(one.name, ""))
+        (f"`{one.name}`", _shown(one.default, sayings.get(one.name, "")), sayings.get(one.name, ""))
         for one in fields(record)
         if one.name not in skip
     ]
     return table(("field", "default", "what it says"), rows)
 
 
-def _shown(value: object) -> str:
-    lasts = f" ({format_duration(value)})" if isinstance(value, int) and value else ""
+def _shown(value: object, saying: str) -> str:
+    counts = saying.endswith("A count.")
+    lasts = f" ({format_duration(value)})" if isinstance(value, int) and value and not counts else ""
     return f"`{toml(value)}`{lasts}"
 
 

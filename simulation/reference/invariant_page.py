@@ -45,6 +45,21 @@ READINGS: Mapping[str, Reading] = {
         "The first time is the first delivery. Then comes the last trace of the event: no handler ever saw it, or how"
         " its last handling ended. The second time is when the world went quiet.",
     ),
+    "given-up-with-reason": Reading(
+        ("dead-lettered", "handler-failed"),
+        "The time is that of the dead letter. Count the handlings of the event before it: that is how often it was"
+        " tried.",
+    ),
+    "prompt-start": Reading(
+        ("handled", "crashed"),
+        "The first time is when a consumer was given the event, the second when it started, or when the history ends."
+        " Nothing was to be waited for in between.",
+    ),
+    "recovery": Reading(
+        ("crashed-while-holding", "lease-expired"),
+        "The first time is when the holder died or fell silent. Take one lease and one sweep off the difference: what"
+        " is left is how long nobody looked for what it had.",
+    ),
     "prompt-release": Reading(
         ("parked", "released"),
         "Compare the first two times. If the follower was parked *after* its leader had completed, the engine has lost"

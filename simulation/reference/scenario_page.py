@@ -9,20 +9,20 @@ from pydantic import BaseModel
 from simulation.invariants import COVERAGE
 from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
-from simulation.scenario import distributions
-from simulation.scenario.model import (
-    Broker,
-    Consumers,
-    EventsWorkload,
-    Judge,
-    NetworkTable,
-    PlannedEvent,
-    PolicyTable,
-    Scenario,
-    Workload,
-)
+from simulation.scenario import budgets, distributions
+from simulation.scenario.model import Broker, Consumers, Judge, NetworkTable, PolicyTable, Scenario
+from simulation.scenario.workloads import EventsWorkload, PlannedEvent, Workload
 
 EXAMPLE = "scenarios/late-leader.toml"
+
+_BUDGETS = """[expect]
+native = "holds"
+round_trips_per_event = "<= 3"
+latency.p99 = "<= 2s"
+
+[expect.prefect]
+verdict = "prompt-release"
+round_trips_per_event = "<= 40\""""
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("broker", Broker),
@@ -90,7 +90,12 @@ def _rest() -> list[str]:
         "## `[expect]`",
         'What is expected of each engine, by its name: `native = "holds"`, or the invariants that it is known to'
         ' violate: `prefect = ["prompt-release"]`. An engine with a version is quoted: `"prefect@0.2.8"`. `causim run`'
-        " does not look at it; the project's test suite checks it for every shipped scenario.",
+        " does not look at these verdicts; pytest does, and the project's test suite checks every shipped scenario.",
+        "A budget limits what runs may cost. `causim run` exits with 1 and pytest fails if one is not kept, even if all"
+        " invariants hold. A budget stands in `[expect]` and is for any engine, or in an engine's own table, which has"
+        " its verdict too:",
+        f"```toml\n{_BUDGETS}\n```",
+        table(("measure", "what it is"), [(f"`{name}`", meaning) for name, meaning in budgets.MEASURES.items()]),
         "## Durations",
         f"Text: {durations.ACCEPTED}. A number without a unit is an error, except 0.",
         "## Distributions",

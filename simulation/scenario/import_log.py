@@ -264,7 +264,7 @@ def import_log(
 
     Raises BadLog, OSError.
     """
-    from simulation.scenario.model import load
+    from simulation.scenario.load import load
 
     path = Path(log)
     found = read_log(path, mapped(columns or {}))

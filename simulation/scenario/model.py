@@ -7,144 +7,28 @@ Every error names the file, the table, the key, what was given and what is accep
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
-    InstanceOf,
-    PlainSerializer,
-    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from simulation.invariants import COVERAGE, INVARIANTS
-from simulation.kernel.durations import format_duration, parse_duration
+from simulation.kernel.durations import format_duration
+from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
 from simulation.scenario.consistency import contradictions
-from simulation.scenario.distributions import Distribution, parse_distribution
-from simulation.scenario.faults import FAULTS, Fault, describe
-
-Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
-"""Microseconds, written as "250ms" or "15m"."""
-
-Delay = Annotated[
-    InstanceOf[Distribution],
-    BeforeValidator(lambda given: given if hasattr(given, "draw") else parse_distribution(given)),
-    PlainSerializer(lambda distribution: distribution.written()),
-]
-"""A distribution of durations."""
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=120)]
-Expectation = str | tuple[str, ...]
+from simulation.scenario.errors import BadScenario, known_names
+from simulation.scenario.faults import Fault, describe
+from simulation.scenario.messages import sentence
+from simulation.scenario.types import Count, Delay, Duration, Expectation, Name, Probability, Table
+from simulation.scenario.workloads import Workload
 
 
-class BadScenario(Exception):
-    """A scenario cannot be used. Each line of the message names the file, the table, the key and the fix."""
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, arbitrary_types_allowed=True, defer_build=True)
-
-
-class PlannedEvent(_Table):
-    """One event of a workload that lists its events."""
-
-    name: Name = Field(description="what the event is called in histories and reports")
-    follows: str = Field("", description="the name of the event that it follows")
-    at: Duration = Field(0, description="when it is published")
-    occurred: Duration | None = Field(None, description="when it happened; by default when it is published")
-    published: bool = Field(True, description="whether it is published at all: a leader that never comes is not")
-    readable: bool = Field(True, description="false: its message is damaged and cannot be parsed")
-
-
-class EventsWorkload(_Table):
-    """Events that are listed one by one."""
-
-    kind: Literal["events"] = "events"
-    events: tuple[PlannedEvent, ...] = Field(min_length=1, description="the events, as [[workload.events]] tables")
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        names = [event.name for event in self.events]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two events are called {', '.join(twice)}")
-        return self
-
-
-class _Shape(_Table):
-    interval: Delay = Field("10ms", validate_default=True, description="time between one publication and the next")
-    order: Literal["in-order", "reversed", "shuffled"] = Field(
-        "in-order", description="the order in which the events of one family are published"
-    )
-    interleave: bool = Field(False, description="publish families side by side rather than one after the other")
-    missing: Probability = Field(0.0, description="probability that an event that others follow is never published")
-
-
-class ChainsWorkload(_Shape):
-    """Chains: each event follows the one before it."""
-
-    kind: Literal["chains"] = "chains"
-    count: Count = Field(1, description="how many chains")
-    length: Count = Field(5, description="events in each chain")
-
-
-class FansWorkload(_Shape):
-    """Fans: many events follow the same leader."""
-
-    kind: Literal["fan-out"] = "fan-out"
-    count: Count = Field(1, description="how many leaders")
-    followers: Count = Field(10, description="followers of each leader")
-
-
-class TreesWorkload(_Shape):
-    """Trees: every event above the last level is followed by several others."""
-
-    kind: Literal["trees"] = "trees"
-    count: Count = Field(1, description="how many trees")
-    depth: Count = Field(3, description="levels in each tree")
-    branching: Count = Field(2, description="followers of each event above the last level")
-
-
-class CyclesWorkload(_Shape):
-    """Rings: the first event follows the last. A ring of one follows itself."""
-
-    kind: Literal["cycles"] = "cycles"
-    count: Count = Field(1, description="how many rings")
-    length: Count = Field(3, description="events in each ring")
-
-
-class TraceWorkload(_Table):
-    """Events of a file, one JSON object a line, published when they occurred."""
-
-    kind: Literal["trace"] = "trace"
-    file: str = Field(description="path of the file, relative to the scenario's")
-    speed: float = Field(1.0, gt=0, description="how many times as fast as they occurred")
-    limit: Count | None = Field(None, description="use only this many events from the start of the file")
-
-
-Workload = Annotated[
-    EventsWorkload | ChainsWorkload | FansWorkload | TreesWorkload | CyclesWorkload | TraceWorkload,
-    Field(discriminator="kind"),
-]
-
-
-WORKLOADS = tuple(str(kind.model_fields["kind"].default) for kind in get_args(get_args(Workload)[0]))
-"""Every kind of workload."""
-
-
-class Broker(_Table):
+class Broker(Table):
     """The queue: at-least-once, to a group of consumers that share the work."""
 
     delay: Delay = Field("1ms", validate_default=True, description="from publication to being offered to a consumer")
@@ -159,7 +43,7 @@ class Broker(_Table):
     max_failures: Count = Field(4, description="the failure at which an event is dead-lettered")
 
 
-class Consumers(_Table):
+class Consumers(Table):
     """The consumers of the group."""
 
     count: Count = Field(2, description="how many")
@@ -183,7 +67,7 @@ class Consumers(_Table):
         return chosen if isinstance(chosen, str) else chosen.get(tested, tested)
 
 
-class NetworkTable(_Table):
+class NetworkTable(Table):
     """The network between the consumers and Redis."""
 
     latency: Delay = Field(
@@ -191,7 +75,7 @@ class NetworkTable(_Table):
     )
 
 
-class PolicyTable(_Table):
+class PolicyTable(Table):
     """What the engine is told about time. Engines with constants of their own are given these values."""
 
     lookback: Duration = Field(900_000_000, gt=0, description="how long a follower waits for a leader that never comes")
@@ -210,7 +94,7 @@ class PolicyTable(_Table):
         return self
 
 
-class Judge(_Table):
+class Judge(Table):
     """What is asked of the history."""
 
     invariants: tuple[str, ...] = Field((), description="the invariants to judge; none named means all that apply")
@@ -231,15 +115,15 @@ class Judge(_Table):
     @field_validator("invariants")
     @classmethod
     def _invariants_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return _known("invariant", names, INVARIANTS)
+        return known_names("invariant", names, INVARIANTS)
 
     @field_validator("exercise")
     @classmethod
     def _words_are_known(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        return _known("exercise word", words, COVERAGE)
+        return known_names("exercise word", words, COVERAGE)
 
 
-class SwarmTable(_Table):
+class SwarmTable(Table):
     """What a scenario draws of itself from the seed, so that each seed is another world."""
 
     choose: Mapping[str, tuple[Any, ...]] = Field(
@@ -269,7 +153,7 @@ class SwarmTable(_Table):
         return faults
 
 
-class Scenario(_Table):
+class Scenario(Table):
     """One world to run, and what to expect of it."""
 
     name: Name = Field(description="what the scenario is called; its results go into a folder of this name")
@@ -285,19 +169,34 @@ class Scenario(_Table):
     faults: tuple[Fault, ...] = Field((), description="what goes wrong, as [[faults]] tables")
     swarm: SwarmTable | None = Field(None, description="what is drawn from the seed: then each seed is another world")
     expect: Mapping[str, Expectation] = Field(
-        {}, description='for each engine: "holds", or the invariants that it is known to violate'
+        {},
+        description='for each engine: "holds", or the invariants that it is known to violate, or a table of `verdict` '
+        "and budgets of its own; for any engine: budgets of what runs cost",
     )
     folder: str = Field("", exclude=True, description="where the file lies; paths in it are relative to this")
 
     @model_validator(mode="after")
     def _expectations_are_known(self) -> Self:
-        for engine, expected in self.expect.items():
-            words = (expected,) if isinstance(expected, str) else expected
+        for engine, words in self.expected.items():
             try:
-                _known("expectation", words, {"holds": "", "unknown": "", **INVARIANTS})
+                known_names("expectation", words, {"holds": "", "unknown": "", **INVARIANTS})
+                self.budgets(engine)
             except ValueError as error:
                 raise ValueError(f"expect.{engine}: {error}") from None
+        try:
+            self.budgets(self.engine)
+        except ValueError as error:
+            raise ValueError(f"expect: {error}") from None
         return self
+
+    @property
+    def expected(self) -> Mapping[str, tuple[str, ...]]:
+        """What the runs of each named engine are expected to come to: `holds`, `unknown` or invariants."""
+        return verdicts_of(self.expect)
+
+    def budgets(self, engine: str) -> tuple[Budget, ...]:
+        """Return the limits on what an engine's runs may cost."""
+        return budgets_of(self.expect, engine)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -334,27 +233,6 @@ class Scenario(_Table):
         return record
 
 
-def load(path: str | Path) -> Scenario:
-    """Read a scenario from a file. Raises BadScenario that says what is wrong and where."""
-    file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadScenario(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadScenario(f"{file}: not UTF-8 text") from None
-    return loads(text, source=str(file), folder=str(file.parent))
-
-
-def loads(text: str, source: str = "scenario", folder: str = ".") -> Scenario:
-    """Read a scenario from TOML text. Raises BadScenario that says what is wrong and where."""
-    try:
-        record = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadScenario(f"{source}: not TOML: {error}") from None
-    return parse(record, source, folder)
-
-
 def parse(record: Mapping[str, Any], source: str = "scenario", folder: str = ".") -> Scenario:
     """Build a scenario from tables. Raises BadScenario with one line for each thing that is wrong."""
     tables = dict(record)
@@ -366,16 +244,7 @@ def parse(record: Mapping[str, Any], source: str = "scenario", folder: str = "."
     try:
         return Scenario.model_validate({**tables, "folder": folder})
     except ValidationError as error:
-        raise BadScenario("\n".join(f"{source}: {_sentence(e)}" for e in error.errors())) from None
-
-
-def _known(what: str, given: tuple[str, ...], known: Mapping[str, Any]) -> tuple[str, ...]:
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{what} {name!r} is not known{hint} (known: {', '.join(known)})")
-    return given
+        raise BadScenario("\n".join(f"{source}: {sentence(e, Scenario)}" for e in error.errors())) from None
 
 
 def assign(record: dict[str, Any], path: str, value: Any) -> None:
@@ -387,91 +256,3 @@ def assign(record: dict[str, Any], path: str, value: Any) -> None:
             raise BadScenario(f"{path}: {name!r} is not a table")
         record = inner
     record[key] = value
-
-
-def _sentence(error: Any) -> str:
-    """Say what pydantic found in the words of the file."""
-    where = _where(error["loc"])
-    given = error.get("input")
-    match error["type"]:
-        case "extra_forbidden":
-            return f"{where}: there is no such key{_nearest(error['loc'])}"
-        case "missing":
-            return f"{where}: this key is required"
-        case "union_tag_invalid" | "union_tag_not_found":
-            accepted = error["ctx"].get("expected_tags") or _kinds(error["loc"])
-            return f"{_where((*error['loc'], 'kind'))}: {_tag(error)}; accepted are {accepted}"
-        case _:
-            message = error["msg"].removeprefix("Value error, ")
-            if not error["loc"] and message.startswith("table ["):
-                return str(message)  # it says itself where it is
-            shown = "" if isinstance(given, dict) or repr(given) in message else f" (given: {given!r})"
-            return f"{where}: {message}{shown}"
-
-
-def _tag(error: Any) -> str:
-    tag = error["ctx"].get("tag")
-    return f"{tag!r} is not a kind" if tag else "the kind is not given"
-
-
-def _where(location: tuple[Any, ...]) -> str:
-    parts: list[str] = []
-    for step in _path(location):
-        if isinstance(step, int) and parts:
-            parts[-1] += f"[{step + 1}]"
-        else:
-            parts.append(str(step))
-    if not parts:
-        return "the scenario"
-    if len(parts) == 1:
-        return f"key '{parts[0]}'"
-    return f"table [{'.'.join(parts[:-1])}], key '{parts[-1]}'"
-
-
-def _path(location: tuple[Any, ...]) -> list[Any]:
-    # pydantic puts the chosen member of a union behind the name of the field; a file has no such level.
-    steps: list[Any] = []
-    for position, step in enumerate(location):
-        last = position == len(location) - 1  # then it is a key
-        behind_union = position == 1 and location[0] == "workload" and not last
-        behind_fault = position == 2 and location[0] == "faults" and not last
-        if not (behind_union or behind_fault):
-            steps.append(step)
-    return steps
-
-
-def _kinds(place: tuple[Any, ...]) -> str:
-    """Return the kinds that a table may have of which none is given."""
-    return ", ".join(map(repr, FAULTS if "faults" in place else WORKLOADS))
-
-
-def _nearest(location: tuple[Any, ...]) -> str:
-    """Name the key of the same table that was most likely meant, and all that there are."""
-    names = list(_fields_at(location[:-1]))
-    near = get_close_matches(str(location[-1]), names, 1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"{hint} (known: {', '.join(names)})"
-
-
-def _fields_at(location: tuple[Any, ...]) -> list[str]:
-    workloads: dict[str, type[BaseModel]] = {
-        kind.model_fields["kind"].default: kind
-        for kind in (EventsWorkload, ChainsWorkload, FansWorkload, TreesWorkload, CyclesWorkload, TraceWorkload)
-    }
-    match location:
-        case ():
-            return [name for name in Scenario.model_fields if name != "folder"]
-        case ("workload", str() as kind, "events", *_):
-            return list(PlannedEvent.model_fields)
-        case ("workload", str() as kind):
-            return list(workloads[kind].model_fields)
-        case ("faults", int(), str() as kind):
-            return list(FAULTS[kind].model_fields)
-        case (str() as table,) if table in Scenario.model_fields:
-            kind_of_table = Scenario.model_fields[table].annotation
-            return list(getattr(kind_of_table, "model_fields", {}))
-        case _:
-            return []
-
-
-__all__ = ["BadScenario", "Discriminator", "Scenario", "SwarmTable", "Tag", "assign", "load", "loads", "parse"]

@@ -21,15 +21,16 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.random_streams import Streams
-from simulation.scenario.model import BadScenario, Scenario, SwarmTable, assign, parse
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.faults import FAULTS
+from simulation.scenario.model import Scenario, SwarmTable, assign, parse
 
 CHANCE = 0.5
 """How likely a fault is whose `chance` is not given."""
-
-LOSING = frozenset({"restart", "flush", "failover", "evict"})
-"""Faults that can destroy data in Redis: what they take with them cannot be handled, so the loss is allowed."""
 
 _LEFT_OUT = ("swarm", "expect")
 
@@ -87,7 +88,12 @@ def _world(scenario: Scenario, chosen: Mapping[str, Any], faults: list[dict[str,
 
 
 def _loses(fault: Mapping[str, Any]) -> bool:
-    return fault.get("kind") in LOSING and not fault.get("keep", fault["kind"] == "restart")
+    """Return whether a fault loses data, whose loss is allowed then; a fault that is not right is refused elsewhere."""
+    kind = FAULTS.get(str(fault.get("kind")))
+    try:
+        return kind is not None and kind.model_validate(fault).loses_data
+    except ValidationError:
+        return False
 
 
 def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:

@@ -215,6 +215,16 @@ def trace_publications(events: Sequence[dict[str, Any]], epoch: datetime, speed:
         )
 
 
+def trace_leaders(events: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the leader of each event of a trace by its short name, empty if it has none."""
+    short = short_names([event["id"] for event in events])
+    leaders = {}
+    for event in events:
+        follows = event.get("follows") or ""
+        leaders[short[event["id"]]] = short.get(follows, follows)
+    return leaders
+
+
 def short_names(ids: Sequence[str]) -> dict[str, str]:
     """Return the shortest endings, of at least eight characters, that tell all ids apart."""
     for length in (8, 12, 17, 36):

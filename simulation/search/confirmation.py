@@ -13,7 +13,8 @@ from pathlib import Path
 
 from simulation.search.replay import Replay
 from simulation.stores.protocol import Store, StoreUnavailable
-from simulation.world.world import Laboratory, Run
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 
 
 class NotReproduced(Exception):

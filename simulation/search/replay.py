@@ -20,14 +20,18 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from simulation.scenario.model import BadScenario, Scenario, parse
+from simulation.history.history import WIRE, History
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.model import Scenario, parse
 from simulation.search.explore.probe import scout
 from simulation.search.explore.schedulers import Listed
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration
-from simulation.world.world import Laboratory, Run
 
 FORMAT = 1
 """The version of the table; a reader refuses any other."""
@@ -93,6 +97,18 @@ def replay_of(run: Run, invariant: str = "") -> Replay:
     return Replay(scenario, trimmed(steps.choices), exploration.bounds, run.digest, invariant, scouted)
 
 
+def difference(first: History, second: History) -> int | None:
+    """Return the number of the first entry, from 1 on, in which two histories differ; None if they are the same.
+
+    Entries of the wire are skipped: only traced runs have them.
+    """
+    told = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
+    for number, (one, other) in enumerate(zip_longest(*told), start=1):
+        if one != other:
+            return number
+    return None
+
+
 def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
     """Return choices without the zeros at their end: that is what comes next anyway."""
     end = len(choices)
@@ -131,8 +147,10 @@ def _checked(table: object, scenario: Scenario, where: str) -> Replay:
     _refuse_other_versions(str(table.get("version", "")), where)
     choices = _choices(table.get("choices"), where)
     early, faults, scouted = table.get("early", 0), table.get("faults", 0), table.get("scouted")
-    if not (_is_place(early) and _is_place(faults) and (scouted is None or _is_place(scouted))):
-        raise BadReplay(f"{where}: table [replay]: 'early', 'faults' and 'scouted' must be whole numbers from 0 on")
+    if not (_is_place(early) and _is_place(faults)):
+        raise BadReplay(f"{where}: table [replay]: 'early' and 'faults' must be whole numbers from 0 on")
+    if scouted is not None and not _is_place(scouted):
+        raise BadReplay(f"{where}: table [replay], key 'scouted': must be a seed, not {scouted!r}")
     kinds = tuple(table.get("kinds", Bounds().kinds))
     if not set(kinds) <= set(Bounds().kinds):
         raise BadReplay(f"{where}: table [replay], key 'kinds': known are {', '.join(Bounds().kinds)}")

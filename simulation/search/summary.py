@@ -11,7 +11,7 @@ from simulation.history.history import History
 from simulation.invariants import Violation
 from simulation.kernel.quantiles import quantile, rounded
 from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
-from simulation.world.world import Counts, Run
+from simulation.world.run import Counts, Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ class EmbeddedLink:
     __slots__ = ("_client", "_socket")
 
     def __init__(self, server: FakeServer) -> None:
-        self._client = FakeStrictRedis(server=server)  # collecting it would close the socket
+        # A connection speaks RESP2 until its client says otherwise. Collecting the client would close the socket.
+        self._client = FakeStrictRedis(server=server, protocol=2)
         connection = self._client.connection_pool.get_connection()
         connection.connect()  # type: ignore[no-untyped-call]
         self._socket: Any = connection._sock

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 from collections.abc import Sequence
 from hashlib import sha1
 
 import hiredis
 
+from simulation.stores.protocol import StoreUnavailable
 from simulation.stores.resp import command, encoded
 
 _READ = 1 << 20
+
+READ_SECONDS = 60
+"""Seconds on the wall after which a server that has not answered is given up: nothing may hang the harness."""
 
 
 _RESET = command("RESET")
@@ -28,14 +33,16 @@ class SocketLink:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        # Python's own timeout would cost one more system call for each reply.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", READ_SECONDS, 0))
         self._reader = hiredis.Reader()
 
     def execute(self, request: bytes, replies: int) -> bytes:
-        """Send the request, wait for its replies and return their bytes."""
+        """Send the request, wait for its replies and return their bytes. Raises StoreUnavailable."""
         self._socket.sendall(request)
         chunks = []
         while replies:
-            chunk = self._socket.recv(_READ)
+            chunk = self._receive(request)
             if not chunk:
                 raise ConnectionResetError("the server closed the connection")
             chunks.append(chunk)
@@ -43,6 +50,13 @@ class SocketLink:
             while replies and self._reader.gets() is not False:
                 replies -= 1
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _receive(self, request: bytes) -> bytes:
+        try:
+            return self._socket.recv(_READ)
+        except (BlockingIOError, TimeoutError):
+            told = request[:80].decode("utf-8", "backslashreplace")
+            raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {told!r}") from None
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
         """Encode the commands, and execute them."""

@@ -6,6 +6,8 @@ reads and changes everything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def _commands(names: bytes) -> frozenset[bytes]:
     return frozenset(names.split())
@@ -28,9 +30,13 @@ GREETING = _commands(b"HELLO AUTH SELECT CLIENT PING")
 SUBSCRIBING = _commands(b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE")
 PUBLISHING = _commands(b"PUBLISH SPUBLISH EXEC EVAL EVALSHA FCALL")
 """Commands after which the server may have something to push to subscribers."""
-BLOCKING = _commands(b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP")
+BLOCKING = _commands(b"BLPOP BRPOP BLMOVE BLMPOP BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP WAIT")
 MAY_BLOCK = _commands(b"XREAD XREADGROUP")
 """Commands that block if they have the option BLOCK."""
+INDIRECT = MANY_COMMANDS | {b"FLUSHALL", b"FLUSHDB", b"SWAPDB", b"RESTORE", b"COPY", b"FCALL"}
+"""Commands that may change keys which they do not name."""
+STATEFUL = _commands(b"MULTI EXEC DISCARD WATCH UNWATCH RESET SELECT HELLO")
+"""Commands that change what later commands of the same connection do."""
 
 # -- keys ------------------------------------------------------------------------------------------------------------
 
@@ -48,6 +54,14 @@ WRITES = _commands(
     b"PEXPIREAT PERSIST SADD SREM SPOP LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LREM LSET LTRIM HSET HSETNX HMSET HDEL "
     b"HINCRBY ZADD ZREM ZINCRBY ZPOPMIN ZPOPMAX ZREMRANGEBYSCORE ZREMRANGEBYRANK ZREMRANGEBYLEX"
 )
+WRITING_NOTHING = _commands(
+    b"PING ECHO AUTH HELLO SELECT CLIENT COMMAND INFO TIME WATCH UNWATCH MULTI EXEC DISCARD SCRIPT QUIT RESET GET "
+    b"MGET EXISTS TTL PTTL TYPE STRLEN KEYS SCAN DBSIZE RANDOMKEY HGET HMGET HGETALL HLEN HEXISTS HKEYS HVALS "
+    b"HSCAN LRANGE LLEN LINDEX SCARD SISMEMBER SMISMEMBER SMEMBERS SSCAN ZSCORE ZMSCORE ZCARD ZCOUNT ZRANGE "
+    b"ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE ZRANK ZREVRANK ZSCAN EVAL_RO EVALSHA_RO FCALL_RO XLEN XRANGE "
+    b"XREVRANGE XREAD XINFO XPENDING PUBLISH SUBSCRIBE UNSUBSCRIBE"
+)
+"""Commands that a server executes which has no memory left, or is a replica."""
 IDLE_IF_NOTHING = _commands(
     b"SET SETNX DEL UNLINK EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST SADD SREM SPOP LPUSHX RPUSHX LPOP RPOP LREM "
     b"HSETNX HDEL ZREM ZPOPMIN ZPOPMAX ZREMRANGEBYSCORE ZREMRANGEBYRANK ZREMRANGEBYLEX GETDEL"
@@ -77,3 +91,100 @@ MEMBERS = {
 """Commands about some members of their key, and which of the other arguments name them."""
 ZADD_FLAGS = _commands(b"NX XX GT LT CH INCR")
 """Options of ZADD, which stand before its scores and members."""
+
+
+# -- blocking --------------------------------------------------------------------------------------------------------
+
+_TIMEOUT_FIRST = _commands(b"BLMPOP BZMPOP")
+
+
+def blocks(words: Sequence[bytes]) -> bool:
+    """Whether a command may keep its client waiting."""
+    verb = words[0].upper()
+    return verb in BLOCKING or (verb in MAY_BLOCK and _block_option(words) is not None)
+
+
+def timeout_of(words: Sequence[bytes]) -> int | None:
+    """Return for how many microseconds a blocking command waits, 0 for ever, None if it says nothing sensible."""
+    verb = words[0].upper()
+    try:
+        if verb in MAY_BLOCK:
+            place = _block_option(words)
+            return None if place is None else int(words[place + 1]) * 1_000
+        if verb == b"WAIT":
+            return int(words[2]) * 1_000
+        seconds = float(words[1] if verb in _TIMEOUT_FIRST else words[-1])
+        return round(seconds * 1_000_000)
+    except (ValueError, IndexError, OverflowError):
+        return None
+
+
+def blocking_keys(words: Sequence[bytes]) -> frozenset[bytes]:
+    """Return the keys that a blocking command waits for; none if it waits for replicas."""
+    match words[0].upper():
+        case b"BLMOVE" | b"BRPOPLPUSH":
+            return frozenset(words[1:2])
+        case b"BLMPOP" | b"BZMPOP":
+            return frozenset(words[3 : 3 + int(words[2])])
+        case b"XREAD" | b"XREADGROUP":
+            place = next(i for i, word in enumerate(words) if word.upper() == b"STREAMS") + 1
+            return frozenset(words[place : place + (len(words) - place) // 2])
+        case b"WAIT":
+            return frozenset()
+    return frozenset(words[1:-1])
+
+
+def _block_option(words: Sequence[bytes]) -> int | None:
+    """Return the place of the option BLOCK, which stands before the keys."""
+    for place, word in enumerate(words):
+        match word.upper():
+            case b"STREAMS":
+                return None
+            case b"BLOCK":
+                return place
+    return None
+
+
+# -- refused ---------------------------------------------------------------------------------------------------------
+
+_FOR_THE_HARNESS = "it changes the server itself, which the harness keeps for many runs"
+_NO_REPLIES = "it breaks the pairing of commands and replies"
+_REAL_TIME = "it takes real time"
+_REFUSED: dict[bytes, str] = {
+    b"MONITOR": _NO_REPLIES,
+    b"SYNC": _NO_REPLIES,
+    b"PSYNC": _NO_REPLIES,
+    b"CLIENT REPLY": _NO_REPLIES,
+    b"CLIENT PAUSE": _REAL_TIME,
+    b"CLIENT UNBLOCK": "the server does not know who waits in virtual time",
+    b"CLIENT KILL": "connections are ended by faults only",
+    b"DEBUG": _FOR_THE_HARNESS,
+    b"WAITAOF": "the server writes no append-only file",
+    b"SHUTDOWN": _FOR_THE_HARNESS,
+    b"REPLICAOF": _FOR_THE_HARNESS,
+    b"SLAVEOF": _FOR_THE_HARNESS,
+    b"FAILOVER": _FOR_THE_HARNESS,
+    b"CONFIG SET": _FOR_THE_HARNESS,
+    b"CONFIG REWRITE": _FOR_THE_HARNESS,
+    b"CONFIG RESETSTAT": _FOR_THE_HARNESS,
+    b"SAVE": _FOR_THE_HARNESS,
+    b"BGSAVE": _FOR_THE_HARNESS,
+    b"BGREWRITEAOF": _FOR_THE_HARNESS,
+    b"MODULE LOAD": _FOR_THE_HARNESS,
+    b"ACL SETUSER": _FOR_THE_HARNESS,
+    b"ACL DELUSER": _FOR_THE_HARNESS,
+    b"FUNCTION LOAD": _FOR_THE_HARNESS,
+    b"FUNCTION RESTORE": _FOR_THE_HARNESS,
+    b"MIGRATE": "there is no other server",
+}
+REFUSED_VERBS = frozenset(name.split()[0] for name in _REFUSED)
+NOTIFY = b"NOTIFY-KEYSPACE-EVENTS"
+
+
+def why_refused(words: Sequence[bytes]) -> str:
+    """Return why a command cannot be simulated, empty if it can."""
+    verb, sub = words[0].upper(), words[1].upper() if len(words) > 1 else b""
+    if verb == b"CONFIG" and sub == b"SET" and len(words) == 4 and words[2].upper() == NOTIFY:
+        expired = set(words[3]) & set(b"xA") and set(words[3]) & set(b"KE")
+        return "notifications of expired keys come whenever the server looks at them, by real time" if expired else ""
+    return _REFUSED.get(verb) or _REFUSED.get(b"%b %b" % (verb, sub), "")

@@ -16,3 +16,28 @@ def command(*words: str | bytes | int) -> bytes:
 def encoded(commands: Sequence[Sequence[bytes]]) -> bytes:
     """Encode several Redis commands."""
     return b"".join([command(*words) for words in commands])
+
+
+_MANY = {b"*": 1, b"~": 1, b">": 1, b"%": 2}
+
+
+def frames(data: bytes) -> list[bytes]:
+    """Divide the bytes of several complete replies into the bytes of each."""
+    found, start = [], 0
+    while start < len(data):
+        end = _end(data, start)
+        found.append(data[start:end])
+        start = end
+    return found
+
+
+def _end(data: bytes, start: int) -> int:
+    """Return where a reply that begins at `start` ends."""
+    line = data.index(b"\r\n", start) + 2
+    kind = data[start : start + 1]
+    if kind in (b"$", b"=", b"!"):
+        size = int(data[start + 1 : line])
+        return line if size < 0 else line + size + 2
+    for _ in range(_MANY.get(kind, 0) * max(0, int(data[start + 1 : line])) if kind in _MANY else 0):
+        line = _end(data, line)
+    return line

@@ -40,7 +40,7 @@ class Watcher(Protocol):
         ...
 
 
-class Meddler(Protocol):
+class DeliveryHook(Protocol):
     """Whoever lets things go wrong in the queue."""
 
     @property
@@ -119,7 +119,7 @@ class Broker:
         self._loop = loop
         self._in_world = loop.in_world
         self._settings = settings
-        self.meddler: Meddler | None = None
+        self.hook: DeliveryHook | None = None
         self._streams = streams
         self._history = history
         self._watcher = watcher
@@ -144,8 +144,8 @@ class Broker:
         if held:
             delay += settings.reorder_delay.draw(luck)
         copies = [delay, delay + later] if twice else [delay]
-        if self.meddler is not None:
-            copies, lost = self.meddler.visible(publication, copies, lost)
+        if self.hook is not None:
+            copies, lost = self.hook.visible(publication, copies, lost)
         if lost:
             self._history.append(self._loop.now, "dropped", name)
             self._watcher.given_up(name)
@@ -251,7 +251,7 @@ class Broker:
             self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
             self._watcher.given_up(delivery.name)
             self._settle(message)
-        elif self.meddler is not None and not message.settled and self.meddler.rejected(message):
+        elif self.hook is not None and not message.settled and self.hook.rejected(message):
             if message.timer is not None:
                 message.timer.cancel()
             self._offer(message)
@@ -276,7 +276,7 @@ class Broker:
         self._touch(f"copies of {message.publication.name}")
         if message.settled:
             return
-        if self.meddler is not None and self.meddler.holds(message):
+        if self.hook is not None and self.hook.holds(message):
             self._let_go()
             return
         self._ready.append(message)
@@ -286,11 +286,11 @@ class Broker:
             self._touch("the head of the line", "the end of the line")  # whoever comes next is served at once
 
     def _let_go(self) -> None:
-        if self.meddler is not None:
-            self._ready.extend(self.meddler.overtaken())
+        if self.hook is not None:
+            self._ready.extend(self.hook.overtaken())
 
     def _hand_out(self) -> None:
-        if self.meddler is not None and self.meddler.stalls:
+        if self.hook is not None and self.hook.stalls:
             return
         skipped: list[tuple[asyncio.Future[Delivery], str, Process]] = []
         while self._ready and self._waiting:
@@ -324,6 +324,6 @@ class Broker:
         if message.timer is not None:
             message.timer.cancel()  # a message that was offered twice has one idle time, that of its last delivery
         message.timer = self._in_world(self._settings.redeliver_after, self._offer, message)
-        if self.meddler is not None:
-            self.meddler.delivered(message)
+        if self.hook is not None:
+            self.hook.delivered(message)
         return delivery

@@ -13,12 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from simulation.kernel.dependence import EVERYTHING
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Stream
 from simulation.scenario.distributions import Distribution
 from simulation.stores.redis_commands import GREETING
 from simulation.world.packets import Fate, Packet
-from simulation.world.scheduling import EVERYTHING, Steps
+from simulation.world.scheduling import Steps
 
 _GIST = 60
 """How many characters tell one command from another."""

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import Context, copy_context
+import sys
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Any
 
 import hiredis
 
-from simulation.stores.faketime import QUESTIONS
-from simulation.stores.protocol import Link, StoreUnavailable
-from simulation.stores.redis_commands import ABOUT_SCRIPTS, BLOCKING, MANY_COMMANDS, MAY_BLOCK, PUBLISHING, SUBSCRIBING
-from simulation.stores.resp import encoded
+from simulation.kernel.escapes import Escaped
+from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.redis_commands import REFUSED_VERBS, why_refused
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
 from simulation.world.packets import PASS, Fate, Packet
+from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
 
-_PORTION = QUESTIONS // 10
-"""Commands that the server executes before its clock is set again: each asks for the time a few times."""
+NEVER_IDLE = sys.maxsize
+"""Later than any moment of a run."""
 
 
 class Wire(asyncio.Transport):
@@ -31,18 +32,19 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.consumer = consumer
         self.connection = connection
-        self.link: Link = Context().run(network.store.link)  # a real socket, which is the harness's and no process's
         self._network = network
         self._protocol = protocol
         self.context = copy_context()
         self._carrier = carrier(self)
+        self._session = Session(network, self)
         self._reader = hiredis.Reader()
-        self._listens = False
         self._closing = False
         self._severed = False
         self._lost = False
         self._reading = True
         self._unread: list[bytes] = []
+        self.opened_at = self.idle_since = network.loop.now
+        """Since when the store owes the client nothing; a connection that listens, or was closed, is never idle."""
 
     # -- the client's side -----------------------------------------------------------------------------------
 
@@ -50,10 +52,7 @@ class Wire(asyncio.Transport):
         """Send a packet on its way."""
         if self._closing:
             return
-        self._reader.feed(bytes(data))
-        commands = []
-        while (words := self._reader.gets()) is not False:
-            commands.append(words)
+        commands = self._parsed(bytes(data))
         if not commands:
             return
         network = self._network
@@ -66,7 +65,27 @@ class Wire(asyncio.Transport):
             fate = network.trigger(packet, fate)
             if self._closing:  # whoever writes here has died of it, before anything was sent
                 return
+        self.idle_since = NEVER_IDLE
         self._carrier.send(packet, fate, counted=bool(network.faults))
+
+    def _parsed(self, data: bytes) -> Sequence[Sequence[bytes]]:
+        """Return the commands that are complete. Ends the run if one of them cannot be simulated."""
+        self._reader.feed(data)
+        commands = []
+        try:
+            while (words := self._reader.gets()) is not False:
+                commands.append(words)
+        except hiredis.ProtocolError:
+            self._network.loop.escape(f"{data[:40]!r} was sent, which is not the protocol of Redis")
+        for words in commands:
+            if words.__class__ is not list or not words:
+                self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
+            if words[0].upper() in REFUSED_VERBS and (why := why_refused(words)):
+                told = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
+                self._network.loop.escape(f"the command {told} was sent to Redis, but {why}")
+            if words[0].upper() == b"CONFIG" and words[1].upper() == b"SET":
+                self._network.configured = True
+        return commands
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one packet."""
@@ -87,25 +106,42 @@ class Wire(asyncio.Transport):
     def lose(self) -> None:
         """Break the connection from the other side: the store knows nothing of it any more."""
         self._lost = True
+        self._session.gone()
         self.reset(ConnectionResetError("the server closed the connection"))
+
+    def hang_up(self) -> None:
+        """End the connection from the other side, in good order: the client reads the end of the stream."""
+        if self._closing:
+            return
+        self._lost = self._closing = True
+        self._session.gone()
+        loop = self._network.loop
+        loop.call_soon(self._protocol.eof_received, context=self.context)
+        loop.call_soon(self._protocol.connection_lost, None, context=self.context)
+        self._part()
 
     def sever(self) -> None:
         """Cut the wire of a client that is dead: it is told nothing."""
         self._severed = True
         self._closing = True
-        self._carrier.end()
+        self._part()
 
     def _end(self, error: Exception | None) -> None:
         if self._closing:
             return
         self._closing = True
         self._network.loop.call_soon(self._protocol.connection_lost, error, context=self.context)
+        self._part()
+
+    def _part(self) -> None:
+        if self._network.stepped:  # the link stays until the run is over, as requests may be on their way
+            self._session.gone()
         self._carrier.end()
 
     def close_link(self) -> None:
         """Close the link to the store."""
-        self._network.forget(self)
-        self.link.close()
+        self._network.ended(self)
+        self._session.close()
 
     # -- the store's side ------------------------------------------------------------------------------------
 
@@ -120,44 +156,29 @@ class Wire(asyncio.Transport):
             return
         if network.trace is not None:
             self._trace("command", commands=packet.commands)
-        try:
-            reply = b"-%b\r\n" % fate.error * len(packet.commands) if fate.error else self._execute(packet)
-        except StoreUnavailable as error:
-            network.refused(error)
+        if fate.error:
+            self.executed(packet.commands, b"-%b\r\n" % fate.error * len(packet.commands), fate, last=True)
             return
-        network.requests.add(self.consumer, self.connection, packet.commands, reply)
-        self._carrier.executed(packet.commands, reply, pushed=network.listened_to)
-        if fate.then is not None:
+        try:
+            self._session.take(packet.commands, fate)
+        except (StoreUnavailable, Escaped) as error:
+            network.refused(error)
+
+    def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes, fate: Fate, *, last: bool) -> None:
+        """Send a reply on its way. The fate is that of the last reply to a packet; a wait may lie between two."""
+        network = self._network
+        network.requests.add(self.consumer, self.connection, commands, reply)
+        self._carrier.executed(commands, reply, pushed=network.listened_to)
+        if last and fate.then is not None:
             fate.then()
         if self._closing:
             return
-        self._carrier.answer(reply, fate)
-
-    def _execute(self, packet: Packet) -> bytes:
-        verbs = {words[0].upper() for words in packet.commands}
-        if not verbs.isdisjoint(BLOCKING) or (not verbs.isdisjoint(MAY_BLOCK) and _blocks(packet)):
-            return b"-ERR a blocking command cannot run in virtual time; poll instead\r\n" * len(packet.commands)
-        store, now = self._network.store, self._network.loop.now
-        store.set_time(now)
-        commands = self._network.scripts.admit(packet.commands) if verbs & ABOUT_SCRIPTS else packet.commands
-        if verbs & SUBSCRIBING and not self._listens:
-            self._listens = True
-            self._network.listen(self)
-        if self._listens:
-            self.link.send(encoded(commands))
-            store.settle(turns=2)
-            return self.link.pushed()
-        if len(commands) == 1:
-            reply = self.link.run(commands)
-        else:
-            reply = b"".join(self._execute_at(now, few) for few in _few_at_a_time(commands))
-        if verbs & PUBLISHING:
-            self._network.carry_pushes()
-        return reply
-
-    def _execute_at(self, now: int, commands: Sequence[Sequence[bytes]]) -> bytes:
-        self._network.store.set_time(now)
-        return self.link.run(commands)
+        if last and not self._session.listens:
+            self.idle_since = network.loop.now
+        if not network.gate(self.consumer):
+            self.reset(ConnectionResetError("the connection was lost"))
+            return
+        self._carrier.answer(reply, fate if last else PASS)
 
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
@@ -225,16 +246,3 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
-
-
-def _few_at_a_time(commands: Sequence[Sequence[bytes]]) -> Iterator[Sequence[Sequence[bytes]]]:
-    """Divide a packet into portions in which a server in virtual time asks for the time less often than it may."""
-    first = 0
-    for i, words in enumerate(commands, start=1):
-        if i - first == _PORTION or words[0].upper() in MANY_COMMANDS or i == len(commands):
-            yield commands[first:i]
-            first = i
-
-
-def _blocks(packet: Packet) -> bool:
-    return any(word.upper() == b"BLOCK" for words in packet.commands for word in words)

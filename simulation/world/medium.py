@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.script_cache import Scripts
+from simulation.world.blocking import BlockingCalls
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
 from simulation.world.request_log import RequestLog
 from simulation.world.sweep_cost import Cost
@@ -34,8 +36,15 @@ class Medium:
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Each is shown every packet and its fate, and may change that."""
         self.gate: Gate = _anybody
-        self.refused: Callable[[StoreUnavailable], None] = _raise
+        self.refused: Callable[[StoreUnavailable | Escaped], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
+        self.blocking = BlockingCalls(loop, store.set_time)
+        self.stepped = False
+        """Whether the order of packets is chosen, so that no latency is drawn."""
+        self.watches_keys = False
+        """Whether a client is told of changes of keys: any command may then have something to push."""
+        self.configured = False
+        """Whether a client may have changed the server's settings."""
         self.scripts = Scripts()
         self.requests = RequestLog()
         self.packets = 0
@@ -84,9 +93,13 @@ class Medium:
         if connection in self._listening:
             self._listening.remove(connection)
 
+    def ended(self, connection: object) -> None:
+        """Take note that a connection is closed on both ends."""
+
     def close(self) -> None:
         """Let go of everything: a connection that is kept beyond the run must not keep all of its world."""
         self._listening.clear()
+        self.blocking.close()
         self.faults, self.triggers, self.gate, self.refused = [], [], _anybody, _raise
 
 
@@ -94,5 +107,5 @@ def _anybody(consumer: str) -> bool:
     return True
 
 
-def _raise(error: StoreUnavailable) -> None:
+def _raise(error: StoreUnavailable | Escaped) -> None:
     raise error

@@ -16,14 +16,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution
 from simulation.stores.protocol import Store
+from simulation.stores.redis_commands import NOTIFY
 from simulation.world.carriers import Carrier, Ends, SteppedCarrier, TimedCarrier
 from simulation.world.connection import Wire
-from simulation.world.medium import Listener, Medium
+from simulation.world.medium import Medium
 from simulation.world.packets import Trace
 from simulation.world.scheduling import Steps
 
@@ -44,11 +46,10 @@ class Network(Medium):
         super().__init__(loop, store, trace)
         self.latency = latency
         self.stepped = steps is not None
-        """Whether the order of packets is chosen, so that no latency is drawn."""
         self._steps = steps
         self._streams = streams
         self._connections: dict[str, int] = {}
-        self._wires: set[Wire] = set()
+        self._wires: set[object] = set()
         loop.network = self
 
     async def connect(self, protocol_factory: Callable[[], Any], process: Process | None) -> tuple[Wire, Any]:
@@ -76,6 +77,17 @@ class Network(Medium):
         for wire in self._of(""):
             wire.lose()
 
+    def hang_up(self, idle: int, age: int) -> int:
+        """End every wire from the store's side, in good order, that was idle for so long and is so old.
+
+        Both are in microseconds. Returns how many there were. A client that listens is never idle, as in Redis.
+        """
+        now = self.loop.now
+        chosen = [wire for wire in self._of("") if wire.idle_since <= now - idle and wire.opened_at <= now - age]
+        for wire in chosen:
+            wire.hang_up()
+        return len(chosen)
+
     def sever(self, consumer: str) -> None:
         """Cut every wire of a consumer: nothing reaches it any more. What it has already sent may still arrive."""
         for wire in self._of(consumer):
@@ -87,18 +99,21 @@ class Network(Medium):
             wire.reset(ConnectionResetError("the connection was reset"))
 
     def _of(self, consumer: str) -> list[Wire]:
-        chosen = (wire for wire in self._wires if not consumer or wire.consumer == consumer)
+        wires = (wire for wire in self._wires if isinstance(wire, Wire))
+        chosen = (wire for wire in wires if not consumer or wire.consumer == consumer)
         return sorted(chosen, key=lambda wire: (wire.consumer, wire.connection))
 
-    def forget(self, connection: Listener) -> None:
+    def ended(self, wire: object) -> None:
         """Forget a wire that is closed on both ends."""
-        if isinstance(connection, Wire):
-            self._wires.discard(connection)
-        super().forget(connection)
+        self._wires.discard(wire)
 
     def close(self) -> None:
         """Close every wire, without telling anybody."""
-        for wire in list(self._wires):
-            wire.link.close()
+        for wire in self._of(""):
+            wire.close_link()
         self._wires.clear()
+        if self.configured:
+            link = self.store.link()
+            link.run([[b"CONFIG", b"SET", NOTIFY, b""]])
+            link.close()
         super().close()

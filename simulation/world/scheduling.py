@@ -12,21 +12,17 @@ This file does not know what a step does, only whom it concerns and what it has 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
+from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SimulatedLoop
 
 BRIEF = SECOND
 """A delay shorter than this is a hop, whose length does not matter because every order of hops is possible."""
 
-EVERYTHING = "*"
-"""What a step has touched if nobody can tell: it commutes with nothing."""
-
-SEEN, BLIND, CHANGED = 1, 2, 3
-"""How a step has touched something: it depends on it; it has changed it, but would have done the same whatever was
-there, so that others may do so before or after it; or both."""
 
 Kind = Literal["request", "reply", "delivery", "handler", "time", "crash", "reply-lost"]
 
@@ -59,10 +55,6 @@ class Step:
     def lane(self) -> str:
         """What it waits in line with: steps of one lane keep their order."""
         return self.label.rstrip("!").rstrip("0123456789")
-
-
-Touched = Mapping[str, int]
-"""What a step has touched, by name, and how: SEEN, BLIND or CHANGED."""
 
 
 class Oracle(Protocol):

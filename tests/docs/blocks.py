@@ -75,7 +75,7 @@ def run(command: str, said: Callable[[], str]) -> str:
     """Run a command of a page and return what it printed. A page that asks for its exit code is told it."""
     command, _, asked = command.partition("; echo $?")
     program, *arguments = shlex.split(
-        command.replace("$GITHUB_STEP_SUMMARY", os.environ.get("GITHUB_STEP_SUMMARY", ""))
+        re.sub(r"\$(GITHUB_STEP_SUMMARY|REDIS_URL)", lambda name: os.environ.get(name[1], ""), command)
     )
     said()
     match program:

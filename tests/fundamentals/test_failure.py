@@ -2,7 +2,9 @@
 
 import asyncio
 
-from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process
 
 
 def test_a_crashed_process_runs_no_finally() -> None:

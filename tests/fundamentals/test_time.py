@@ -2,7 +2,8 @@
 
 import asyncio
 
-from simulation.kernel.event_loop import SECOND, SimulatedLoop
+from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SimulatedLoop
 
 
 def test_a_day_of_sleep_passes_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,9 @@ import pytest
 import redis.asyncio
 
 from ordering import CausalOrdering, Policy, ReceivedEvent
+from tests.ordering.clusters import cluster, nodes
+
+__all__ = ["cluster", "nodes"]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -44,11 +48,10 @@ class Fleet:
         self._connect = connect
         self._tokens = itertools.count(1)
 
-    def engine(self, policy: Policy | None = None, scope: str = "test") -> CausalOrdering:
+    def engine(self, policy: Policy | None = None, scope: str = "test", **options: Any) -> CausalOrdering:
         """Return an engine in a process of its own."""
-        return CausalOrdering(
-            scope, redis=self._connect(), policy=policy or Policy(), token=lambda: f"t{next(self._tokens)}"
-        )
+        options.setdefault("token", lambda: f"t{next(self._tokens)}")
+        return CausalOrdering(scope, redis=self._connect(), policy=policy or Policy(), **options)
 
 
 @pytest.fixture
@@ -92,3 +95,29 @@ class Recorder:
             raise RuntimeError(f"event {number(one)} is hard")
         self.handled.append(number(one))
         self.depths.append(depth)
+
+
+async def expire(engine: CausalOrdering) -> None:
+    """Let all leases and claims run out, as if their holders had died long ago, and rests be over."""
+    client = engine.redis
+    for key in await client.keys(engine._key("processing:*")):
+        await client.delete(key)
+    for name in ("claims", "releases", "untold"):
+        for member in await client.zrange(engine._key(name), 0, -1):
+            await client.zadd(engine._key(name), {member: 0})
+
+
+async def wait_out(engine: CausalOrdering) -> None:
+    """Let the lookback of everything that is parked be over."""
+    for name in ("heads", "waitlist"):
+        for member in await engine.redis.zrange(engine._key(name), 0, -1):
+            await engine.redis.zadd(engine._key(name), {member: 1})
+
+
+async def sweep(handler: Recorder) -> list[int]:
+    """Handle what waits in vain, whatever becomes of it, and return the events' numbers."""
+    lost = await handler.engine.get_lost_followers()
+    for one in lost:
+        with suppress(Exception):
+            await handler(one)
+    return [number(one) for one in lost]

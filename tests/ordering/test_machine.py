@@ -30,8 +30,10 @@ from hypothesis.stateful import (
 from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, Policy
 from simulation import Laboratory
 from simulation.kernel.ambient import Ambient
+from simulation.kernel.environment import SECOND
 from simulation.kernel.epoch import EPOCH
-from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.stores.protocol import Store

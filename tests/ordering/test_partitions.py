@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket as sockets
-import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +15,7 @@ import redis.asyncio
 from redis.asyncio.cluster import RedisCluster
 
 from ordering import CausalOrdering, EventArrivedEarly, PartitionedOrdering, Policy, ReceivedEvent, by_resource
-from simulation.stores.bundled import bundled_server
 from tests.ordering.conftest import event
-
-SLOTS = 16_384
 
 
 def of(resource: str, number: int, follows: int = 0) -> ReceivedEvent:
@@ -152,67 +144,6 @@ async def test_a_partition_out_of_reach_keeps_no_other_from_its_sweep(
 
 
 # -- a cluster ---------------------------------------------------------------------------------------------------
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    with ExitStack() as held:
-        found = [held.enter_context(sockets.socket()) for _ in range(count)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
-
-
-def eventually(true: Any) -> None:
-    """Wait for a real cluster to agree."""
-    for _ in range(2_000):
-        try:
-            if true():
-                return
-        except redis.RedisError:
-            pass
-        time.sleep(0.01)
-    raise TimeoutError("the cluster does not come up")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[redis.Redis]]:
-    """Three masters that share the slots."""
-    ports = free_ports(6)
-    with ExitStack() as running:
-        nodes = [node(running, tmp_path_factory.mktemp(f"node{i}"), *ports[2 * i : 2 * i + 2]) for i in range(3)]
-        for i, one in enumerate(nodes):
-            eventually(one.ping)
-            one.execute_command("CLUSTER", "ADDSLOTSRANGE", i * SLOTS // 3, (i + 1) * SLOTS // 3 - 1)
-            one.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
-        for i in (1, 2):
-            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[2 * i], ports[2 * i + 1])
-        eventually(lambda: all(b"cluster_state:ok" in one.execute_command("CLUSTER", "INFO") for one in nodes))
-        yield nodes
-
-
-def node(running: ExitStack, folder: Path, port: int, bus: int) -> redis.Redis:
-    """Start a server that can be part of a cluster."""
-    arguments = [
-        *(str(bundled_server()), "--bind", "127.0.0.1", "--port", str(port), "--cluster-port", str(bus)),
-        *("--cluster-enabled", "yes", "--save", "", "--dir", str(folder), "--cluster-node-timeout", "5000"),
-    ]
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    running.callback(process.wait)
-    running.callback(process.kill)
-    client = redis.Redis(port=port)
-    running.callback(client.close)
-    return client
-
-
-@pytest.fixture
-async def nodes(cluster: list[redis.Redis]) -> AsyncIterator[RedisCluster]:
-    """A client of an empty cluster."""
-    for one in cluster:
-        one.flushall()
-    client = RedisCluster(host="127.0.0.1", port=cluster[0].connection_pool.connection_kwargs["port"])
-    yield client
-    await client.aclose()
 
 
 async def test_partitions_share_a_cluster(nodes: RedisCluster, cluster: list[redis.Redis]) -> None:

@@ -1,11 +1,9 @@
 import subprocess
 import sys
-from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
+from boxes import faults, words
 from toy_history import MS, S, toy
 
 from reports.figures.run_figures import followers_figure, latency_figure
@@ -45,7 +43,7 @@ def test_pictures_draw_at_every_size_and_are_labelled(draw, size, tmp_path, recw
         assert axes.get_title(loc="left")
         if axes.lines or axes.collections:
             assert axes.get_ylabel()
-    assert not [str(w.message) for w in recwarn]
+    assert not [str(w.message) for w in recwarn if not issubclass(w.category, ResourceWarning)]
 
 
 def instants():
@@ -61,36 +59,12 @@ def instants():
     return h
 
 
-def overlap(one, other):
-    """Whether two boxes share more than the rounding of a pixel."""
-    return min(one.x1, other.x1) - max(one.x0, other.x0) > 1 and min(one.y1, other.y1) - max(one.y0, other.y0) > 1
-
-
-def out_of_sight(axis):
-    """Return the words of the ticks that matplotlib keeps beyond the ends of an axis, and does not draw."""
-    low, high = sorted(axis.get_view_interval())
-    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-    return [label for tick in ticks if not low <= tick.get_loc() <= high for label in (tick.label1, tick.label2)]
-
-
 @pytest.mark.parametrize("size", [*SIZES, "instants"])
 @pytest.mark.parametrize("draw", [latency_figure, followers_figure])
 def test_no_words_are_cut_or_lie_over_others(draw, size):
     figure = draw({**SIZES, "instants": instants}[size]())
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    width, height = canvas.get_width_height()
-    hidden = {label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in out_of_sight(axis)}
-    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-    boxes = {text: text.get_window_extent(canvas.get_renderer()) for text in texts}
-    assert len(texts) >= 5
-    for text, box in boxes.items():
-        assert box.x0 >= 0, text
-        assert box.x1 <= width, text
-        assert box.y0 >= 0, text
-        assert box.y1 <= height, text
-    for one, other in combinations([text for text in texts if text is not figure._suptitle], 2):
-        assert not overlap(boxes[one], boxes[other]), (one, other)
+    assert len(words(figure)) >= 5
+    assert not list(faults(figure))
 
 
 @pytest.mark.parametrize("draw", [latency_figure, followers_figure])

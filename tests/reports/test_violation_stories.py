@@ -1,8 +1,11 @@
 import pytest
-from toy_history import MS, S, toy_run
+from markupsafe import escape
+from toy_history import MS, S, ToyRun, judgement, toy_run
 
 from reports.page.marks import MOST_ROWS, free_row, natural
+from reports.page.page import page
 from reports.page.spacetime import layout, plain
+from reports.text.narrative import narrate, numbered, story_text
 from reports.text.sentences import WORDS, moment, sentence
 from reports.text.violation_story import Storyteller
 from simulation.history.history import KINDS, Entry, Header, History
@@ -191,3 +194,25 @@ def test_the_plain_form_reads_back(history):
     for mark, row in zip(diagram.marks, record["marks"], strict=True):
         assert (record["kinds"][row[0]], row[1], row[1] + row[2]) == (mark.kind, mark.at, mark.until)
         assert record["words"][row[7]] == mark.words
+
+
+def test_a_narrative_that_is_too_long_keeps_its_proof_and_what_stands_beside_it():
+    h = History(Header())
+    for n in range(500):
+        h.append(n, "delivered", "b", "c1", attempt=n + 1)
+    told = narrate(h, violation(2, 400), longest=20)
+    assert len(told.lines) == 20
+    assert told.unlisted == 401 - 20
+    assert [line.number for line in told.lines if line.witness] == [3, 401]
+    gaps = [text for text, _ in numbered(told) if text.startswith("      …")]
+    assert len(gaps) == 1
+
+
+def test_page_command_line_and_notebook_tell_one_story(history):
+    broken = violation(6, 10)
+    told = narrate(history, broken)
+    text = page(ToyRun(history, judgement([broken])))
+    for line in told.lines:
+        assert str(escape(line.words)) in text
+        assert line.words in story_text(history, [broken])
+    assert "Redis: " not in "".join(line.words for line in told.lines)

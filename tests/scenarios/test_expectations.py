@@ -25,7 +25,7 @@ SEEDS_TO_CONVICT = 300
 def cases() -> list[object]:
     found: list[object] = []
     for path in SCENARIOS:
-        for engine, expected in load(path).expect.items():
+        for engine, expected in load(path).expected.items():
             marks = [pytest.mark.prefect] if engine.startswith("prefect") else []
             found.append(pytest.param(path, engine, expected, id=f"{path.stem}-{engine}", marks=marks))
     return found

@@ -10,7 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from simulation.kernel.event_loop import SECOND, Deadlock, Process, SimulatedLoop, VirtualTime, current_process
+from simulation.kernel.environment import SECOND, VirtualTime
+from simulation.kernel.event_loop import Deadlock, SimulatedLoop
+from simulation.kernel.process import Process, current_process
 
 
 def test_task_groups_and_queues_work() -> None:
@@ -270,3 +272,31 @@ def test_a_generator_that_is_given_up_does_not_end_when_it_is_collected() -> Non
     gc.collect()
     assert ended == []
     loop.close()
+
+
+@pytest.mark.parametrize("start", [100_746, 1, 333_333, 8_999_999, 123_456_789])
+def test_a_timer_never_fires_before_its_deadline_by_the_loops_own_clock(start: int) -> None:
+    loop = SimulatedLoop()
+
+    async def story() -> list[float]:
+        early: list[float] = []
+        await asyncio.sleep(start / SECOND)
+        deadlines = [loop.time() + tenth / 10 for tenth in range(1, 200)]
+        for when in deadlines:
+            loop.call_at(when, lambda when=when: early.append(when) if loop.time() < when else None)
+        await asyncio.sleep(21)
+        return early
+
+    assert loop.run_until_complete(story()) == []
+
+
+def test_a_deadline_that_is_a_rounding_error_above_a_microsecond_ends() -> None:
+    loop = SimulatedLoop()
+
+    async def story() -> bool:
+        await asyncio.sleep(0.100746)
+        with anyio.move_on_after(8) as scope:
+            await asyncio.sleep(60)
+        return scope.cancelled_caught
+
+    assert loop.run_until_complete(story())

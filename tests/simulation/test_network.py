@@ -6,8 +6,10 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
+from simulation.kernel.environment import SECOND
 from simulation.kernel.epoch import EPOCH
-from simulation.kernel.event_loop import SECOND, Process, SimulatedLoop
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant, Distribution, Uniform
 from simulation.stores.protocol import Store
@@ -203,12 +205,6 @@ def test_what_is_published_reaches_those_who_listen(kind: str, request: pytest.F
     message, passed = loop.run_until_complete(story())
     assert message == b"now"
     assert passed < SECOND
-
-
-def test_a_blocking_command_is_refused_with_a_reason(server: Store) -> None:
-    loop, _ = world(server)
-    with pytest.raises(redis.exceptions.ResponseError, match="blocking command cannot run in virtual time"):
-        loop.run_until_complete(Client(host="redis").blpop("list", timeout=1))
 
 
 def test_a_protocol_that_cannot_read_what_arrives_loses_its_connection(server: Store) -> None:

@@ -9,7 +9,7 @@ from simulation.cli.output import trips, unfinished
 from simulation.history.history import Entry
 from simulation.scenario.model import Scenario
 from simulation.search.summary import Tally, summarise
-from simulation.world.world import Run
+from simulation.world.run import Run
 
 # The leader comes after the lookback; its follower's own follower is released by it then.
 OVERDUE = """

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simulation.scenario.model import BadScenario, load, loads
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.load import load, loads
 
 MINIMAL = """
 name = "x"
@@ -71,12 +72,12 @@ def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
 
 def test_a_trace_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> None:
     from simulation.kernel.random_streams import Streams
-    from simulation.world.world import workload
+    from simulation.scenario.publications import make_workload
 
     (tmp_path / "events.jsonl").write_text('{"id": "not a uuid"}\n')
     (tmp_path / "x.toml").write_text('name = "x"\n[workload]\nkind = "trace"\nfile = "events.jsonl"\n')
     with pytest.raises(BadScenario, match=r"key 'file': .*events\.jsonl:1: not an event"):
-        workload(load(tmp_path / "x.toml"), 1, Streams(1))
+        make_workload(load(tmp_path / "x.toml"), 1, Streams(1))
 
 
 def test_a_scenario_is_frozen_and_its_values_are_numbers() -> None:

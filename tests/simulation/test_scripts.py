@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from hashlib import sha1
 
-from simulation.scenario.model import loads
+from simulation.scenario.load import loads
 from simulation.stores.script_cache import UNKNOWN, Scripts
-from simulation.world.world import Laboratory
+from simulation.world.laboratory import Laboratory
 
 BODY = b"return 1"
 DIGEST = sha1(BODY, usedforsecurity=False).hexdigest().encode()

@@ -102,7 +102,7 @@ def test_a_long_run_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     scenario = load(SCENARIOS / "crashing-consumers.toml")
     with Laboratory("embedded") as laboratory:
         short = laboratory.run(scenario, 3)
-        monkeypatch.setattr(simulation.world.world, "LONG", 40)
+        monkeypatch.setattr(simulation.world.world, "SPILL_AFTER_ENTRIES", 40)
         laboratory.folder = tmp_path
         long = laboratory.run(scenario, 3)
     assert isinstance(long.history.entries, Growing)
@@ -114,7 +114,7 @@ def test_a_long_run_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_results_of_a_long_run_are_those_of_a_short_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     words = ["run", str(SCENARIOS / "late-leader.toml"), "--store", "embedded", "--quiet", "--out"]
     assert main([*words, str(tmp_path / "short")]) == 0
-    monkeypatch.setattr(simulation.world.world, "LONG", 2)
+    monkeypatch.setattr(simulation.world.world, "SPILL_AFTER_ENTRIES", 2)
     assert main([*words, str(tmp_path / "long")]) == 0
     for name in ("history.jsonl", "verdict.json", "events.parquet"):
         short, long = (tmp_path / kind / "late-leader" / "latest" / name for kind in ("short", "long"))
@@ -124,7 +124,7 @@ def test_results_of_a_long_run_are_those_of_a_short_one(tmp_path: Path, monkeypa
 
 
 def test_a_report_of_a_long_run_shows_its_beginning_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(simulation.world.world, "LONG", 5)
+    monkeypatch.setattr(simulation.world.world, "SPILL_AFTER_ENTRIES", 5)
     monkeypatch.setattr(simulation.cli.results, "REPORTED", 12)
     words = ["run", str(SCENARIOS / "reversed-chain.toml"), "--engine", "null", "--store", "embedded", "--quiet"]
     assert main([*words, "--out", str(tmp_path)]) == 1

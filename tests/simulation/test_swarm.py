@@ -11,7 +11,7 @@ import pytest
 
 from simulation import Laboratory, Scenario, load, loads
 from simulation.cli import main
-from simulation.scenario.model import BadScenario
+from simulation.scenario.errors import BadScenario
 from simulation.scenario.swarm import check, draw
 
 SHIPPED = Path("scenarios/swarm.toml")

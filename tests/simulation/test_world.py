@@ -154,7 +154,7 @@ def test_an_engine_that_cannot_be_made_is_not_blamed_on_the_scenario(laboratory:
 
 
 def test_an_engine_that_waits_for_no_time_is_stopped(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulation.world.world.HASTE", (500, 10))
+    monkeypatch.setattr("simulation.world.world.CALLBACK_LIMIT", (500, 10))
     with pytest.raises(EngineFailed, match=r"at 1\.005 s it does something again and again without any time passing"):
         run(laboratory, CHAINS + '[broker]\ndelay = "1005ms"\n', "Hasty")
     assert run(laboratory, CHAINS).verdict == "holds"

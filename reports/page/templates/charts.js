@@ -9,6 +9,40 @@ function columnAt(svg, event) {
   return Math.round(share * (run.grid.length - 1));
 }
 
+/* One unit of a chart is one pixel, however wide the page is: letters keep their size, and labels without room go. */
+const ALONG = ["x", "x1", "x2", "cx"];
+const drawnWide = [...document.querySelectorAll("figure > svg.chart")].map((svg) => ({
+  svg, wide: svg.viewBox.baseVal.width, high: svg.viewBox.baseVal.height, left: Number(svg.dataset.left || 0),
+  parts: [...svg.querySelectorAll("*")].map((part) => ({
+    part, width: part.getAttribute("width"), path: part.getAttribute("d"),
+    along: ALONG.filter((name) => part.hasAttribute(name)).map((name) => [name, Number(part.getAttribute(name))]),
+  })),
+}));
+
+function fitCharts() {
+  for (const { svg, wide, high, left, parts } of drawnWide) {
+    const width = Math.max(svg.clientWidth, 200), share = (width - left) / (wide - left);
+    const at = (x) => (x < left ? x : left + (x - left) * share);
+    svg.setAttribute("viewBox", "0 0 " + width + " " + high);
+    for (const { part, width: own, path, along } of parts) {
+      for (const [name, value] of along) part.setAttribute(name, at(value));
+      if (own) part.setAttribute("width", Math.max(2, Number(own) * share));
+      if (path) part.setAttribute("d", path.replace(/([MH])([-\d.]+)/g, (_, letter, x) => letter + at(Number(x))));
+    }
+    const placed = [];
+    for (const text of svg.querySelectorAll("text")) {
+      text.style.visibility = "visible";
+      const box = text.getBBox(), fold = text.classList.contains("folded") && text.previousElementSibling;
+      const over = (other) => box.x < other.x + other.width + 4 && other.x < box.x + box.width + 4 && box.y < other.y + other.height && other.y < box.y + box.height;
+      if (placed.some(over) || (fold && box.width > fold.width.baseVal.value)) text.style.visibility = "hidden";
+      else placed.push(box);
+    }
+  }
+}
+
+fitCharts();
+new ResizeObserver(fitCharts).observe(document.querySelector("main"));
+
 for (const svg of document.querySelectorAll("[data-chart]")) {
   const chart = run.charts[Number(svg.dataset.chart)], cursor = svg.querySelector(".cursor");
   const read = document.querySelector('[data-read="' + svg.dataset.chart + '"]');

@@ -43,19 +43,11 @@ MUTANTS = (
         scenario="ladder/n14-lost-by-event.toml",
         seeds=2,
         edits=(
-            Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),
-            Edit("sweep", "elseif is_expected(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_coming(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_expected(leader, rules.redelivery) then", "elseif false then"),
         ),
         equivalent="begin asks once more: a leader that is parked is expected, so the event is parked again, at its"
         " old place. (rescue-the-middle plants the same in a caller that does not ask begin, and is convicted.)",
-    ),
-    Mutant(
-        name="give-up-early",
-        planted="a released event is given up at its first failure",
-        scenario="failing-follower.toml",
-        edits=(Edit("fail", "if attempts < max_attempts then", "if false then"),),
-        equivalent="how often to try is the policy's; each event that is given up is a dead letter that the engine"
-        " tells of, and a dead letter is an end that every invariant accepts.",
     ),
     Mutant(
         name="renew-forgets-claim",

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from uuid import UUID
 
 from ordering import CausalOrdering
 from ordering.leases import Grant
@@ -55,6 +54,15 @@ class LooksBehindNobody(CausalOrdering):
         return 0 if words[0] == "EXISTS" else await super()._ask(*words)
 
 
+class Rests(CausalOrdering):
+    """Keeps what follows nothing for five minutes."""
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        if not leader_of(event):
+            await asyncio.sleep(300)
+        return await super()._begin(event, causal=causal)
+
+
 class Waits(CausalOrdering):
     """Waits for the leader of an early event."""
 
@@ -69,9 +77,9 @@ class Waits(CausalOrdering):
 class Rounds(CausalOrdering):
     """Reads an event without its microseconds."""
 
-    def _parse(self, identity: str, payload: str | bytes) -> Any:
-        event = super()._parse(identity, payload)
-        return event and event.model_copy(update={"occurred": event.occurred.replace(microsecond=0)})
+    def _parse(self, payload: str | bytes) -> Any:
+        event = super()._parse(payload)
+        return event.model_copy(update={"occurred": event.occurred.replace(microsecond=0)})
 
 
 class ForgivesHandlers(CausalOrdering):
@@ -101,4 +109,4 @@ class ClaimsThenCompletes(CausalOrdering):
         self._state.claims.update(dict.fromkeys(ids, claim))
         if words(await self._complete(grant))[0] == "lost":
             raise self.errors.lost(event)
-        return await self.followers_by_id([UUID(i) for i in ids])
+        return await self.followers_by_id(ids)

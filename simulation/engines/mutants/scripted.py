@@ -33,7 +33,7 @@ BEGIN = (
         planted="begin grants a lease that somebody else holds",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, '  if owner then return {"held"} end\n', ""),),
+        edits=(Edit(SHARED, "  if owner then\n    lease_left(e.id)", "  if false then\n    lease_left(e.id)"),),
     ),
     Mutant(
         name="ignore-leader",
@@ -50,7 +50,7 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                "park(e.id, e.leader, e.occurred, e.payload)\n  local left",
+                "park(e.id, e.leader, e.occurred, e.payload, e.received)\n  local left",
                 "local left",
             ),
         ),
@@ -67,7 +67,7 @@ BEGIN = (
         planted="begin grants a follower that has waited for the lookback, though its leader is parked itself",
         scenario="parked-leader.toml",
         convicted_by=("causal-order",),
-        edits=(Edit(SHARED, "if overdue and not is_expected(e.leader) then", "if overdue then"),),
+        edits=(Edit(SHARED, "if overdue and not is_expected(e.leader, rules.redelivery) then", "if overdue then"),),
     ),
     Mutant(
         name="drop-nx",
@@ -77,7 +77,7 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                'redis.call("ZADD", key("waitlist"), "NX", from_now, id)',
+                'redis.call("ZADD", key("waitlist"), "NX", received or from_now, id)',
                 'redis.call("ZADD", key("waitlist"), now, id)',
             ),
             Edit(
@@ -95,8 +95,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                '"|" .. fence, "PX", lease)\n',
-                '"|" .. fence, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", keep)\n',
+                'value, "PX", lease)\n',
+                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.keep)\n',
             ),
         ),
     ),
@@ -121,7 +121,7 @@ BEGIN = (
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost", "clean-store", "prompt-release"),
         edits=(
-            Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence)'),
+            Edit(SHARED, 'value, "PX", lease)', "value)"),
             NO_SECOND_LOOK,
         ),
     ),
@@ -130,9 +130,31 @@ BEGIN = (
         planted="a lease lasts a tenth of what its holder believes",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
+        edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", math.floor(lease / 10))'),),
+    ),
+    Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
+    ),
+    Mutant(
+        name="failures-counted-twice",
+        planted="a failure counts when it is reported, too, and once more if its reply was lost",
+        scenario="ladder/p3-reply-lost-failing.toml",
+        convicted_by=("given-up-with-reason",),
         edits=(
-            Edit(SHARED, 'token .. "|" .. fence, "PX", lease)', 'token .. "|" .. fence, "PX", math.floor(lease / 10))'),
+            Edit("fail", "if told then", "if false then"),
+            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
         ),
+    ),
+    Mutant(
+        name="long-lease",
+        planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
+        scenario="crash-while-draining.toml",
+        convicted_by=("recovery",),
+        edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", 100 * lease)'),),
     ),
     Mutant(
         name="constant-fence",
@@ -167,21 +189,44 @@ BEGIN = (
             ),
             Edit(
                 SHARED,
-                'key("processing:" .. id), key("event:" .. id))\n    if',
-                'key("processing:" .. id), key("event:" .. leader))\n    if',
+                'key("processing:" .. id), key("event:" .. id), key("tried:" .. id)\n',
+                'key("processing:" .. id), key("event:" .. leader), key("tried:" .. id)\n',
             ),
         ),
     ),
     Mutant(
-        name="recoded-payload",
-        planted="a payload goes through a JSON library that does not tell an empty list from an empty object",
+        name="altered-payload",
+        planted="what an event says is altered when it is parked",
         scenario="late-leader.toml",
-        convicted_by=("nothing-lost",),
+        convicted_by=("payload-intact",),
         edits=(
             Edit(
                 SHARED,
                 'redis.call("SET", key("event:" .. id), payload)',
-                'redis.call("SET", key("event:" .. id), cjson.encode(cjson.decode(payload)))',
+                """redis.call("SET", key("event:" .. id), (string.gsub(payload, '"event":"', '"event":"x-')))""",
+            ),
+        ),
+    ),
+    Mutant(
+        name="moved-by-a-duplicate",
+        planted="a duplicate that names another leader is parked behind that one, and stays in its first queue",
+        scenario="production/q12-duplicate-with-another-leader.toml",
+        convicted_by=("clean-store", "causal-order"),
+        edits=(
+            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return {"parked"} end\n', ""),
+            Edit(SHARED, "  if before and before ~= leader and is_parked(id) then return end\n", ""),
+        ),
+    ),
+    Mutant(
+        name="expected-for-two-leases",
+        planted="a leader that was tried is expected for two leases, however late the queue may offer it again",
+        scenario="production/q11-leader-offered-again-late.toml",
+        convicted_by=("causal-order",),
+        edits=(
+            Edit(
+                SHARED,
+                '"SET", key("tried:" .. id), attempts, "PX", lasts)',
+                '"SET", key("tried:" .. id), attempts, "PX", 32000)',
             ),
         ),
     ),
@@ -191,7 +236,7 @@ BEGIN = (
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
-            Edit(SHARED, "  if not is_parked(leader) then\n    redis", "  if false then\n    redis"),
+            Edit(SHARED, "  if not is_coming(leader) then\n    redis", "  if false then\n    redis"),
             NO_SECOND_LOOK,
         ),
     ),
@@ -237,20 +282,18 @@ COMPLETE = (
         ),
     ),
     Mutant(
-        name="leaked-attempts",
-        planted="failed attempts are still counted of events that were handled in the end",
+        name="leaked-leaders",
+        planted="whom it followed is still known of an event that was handled",
         scenario="failing-follower.toml",
         convicted_by=("clean-store",),
-        edits=(Edit(SHARED, '  redis.call("HDEL", key("attempts"), id)\n', ""),),
+        edits=(Edit(SHARED, '  redis.call("HDEL", key("leaders"), id)\n', ""),),
     ),
     Mutant(
         name="release-nobody",
         planted="completing an event does not look at what waits for it",
         scenario="late-leader.toml",
         convicted_by=("prompt-release", "nothing-lost"),
-        edits=(
-            Edit("complete", "local answer = next_of(id, next_token, next_token, lease, keep)", "local answer = nil"),
-        ),
+        edits=(Edit("complete", "local answer = next_of(id, next_token, next_token, rules)", "local answer = nil"),),
     ),
     Mutant(
         name="hand-out-twice",
@@ -274,8 +317,8 @@ COMPLETE = (
         edits=(
             Edit(
                 SHARED,
-                'return {"granted", id, grant(id, token, leader, lease, keep), payload}',
-                "local fence = grant(id, token, leader, lease, keep)\n"
+                'return {"granted", id, grant(id, token, leader, rules, attempts), payload}',
+                "local fence = grant(id, token, leader, rules, attempts)\n"
                 "      forget(id)\n"
                 '      return {"granted", id, fence, payload}',
             ),
@@ -317,8 +360,8 @@ ADVANCE = (
         scenario="siblings.toml",
         convicted_by=("prompt-release", "nothing-lost"),
         edits=(
-            Edit("advance", "local answer = next_of(leader, drain, next_token, lease, keep)", "local answer = nil"),
-            Edit("complete", "answer = next_of(leader, drain, next_token, lease, keep)\n  if", "answer = nil\n  if"),
+            Edit("advance", "local answer = next_of(leader, drain, next_token, rules)", "local answer = nil"),
+            Edit("complete", "answer = next_of(leader, drain, next_token, rules)\n  if", "answer = nil\n  if"),
         ),
     ),
     Mutant(
@@ -365,6 +408,14 @@ WAIT = (
         scenario="ladder/f1-leader-fails-at-the-edge.toml",
         convicted_by=("nothing-lost",),
         edits=(Edit("wait", "park_before_leader(e, rules)\n", ""),),
+        host="native-waiting",
+    ),
+    Mutant(
+        name="wait-for-the-dead",
+        planted="a follower waits for a leader in flight for as long as the lease lasts, though its holder is silent",
+        scenario="production/h8-followers-of-a-dead-holder.toml",
+        convicted_by=("no-stuck-worker",),
+        edits=(Edit("wait", "left - math.floor((lease or rules.lease) * 23 / 32) or 0", "left or 0"),),
         host="native-waiting",
     ),
 )
@@ -490,16 +541,37 @@ SWEEP = (
         scenario="ladder/f9-given-back-keeps-its-place.toml",
         convicted_by=("sibling-order",),
         edits=(
-            Edit("fail", 'if counts ~= "1" and leader and place and', "if false and"),
+            Edit("fail", "if leader and place and", "if false and"),
             NOTHING_IN_HAND,
         ),
     ),
     Mutant(
-        name="failures-counted-twice",
-        planted="a failure that is reported again, because its reply was lost, counts as another",
-        scenario="ladder/p3-reply-lost-failing.toml",
-        convicted_by=("causal-order", "nothing-lost", "prompt-release", "handled-once"),
-        edits=(Edit("fail", "if told then", "if false then"),),
+        name="told-by-its-writer-alone",
+        planted="a sweep does not tell of dead letters that nobody was told of",
+        scenario="production/q14-dead-letter-of-a-dead-consumer.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                "sweep", 'key("untold"), "-inf", now, "LIMIT", 0, batch)', 'key("untold"), "-inf", now, "LIMIT", 0, 0)'
+            ),
+        ),
+    ),
+    Mutant(
+        name="deadlines-of-another-clock",
+        planted="the sweep leaves deadlines as they are that were written before the server's clock was set back",
+        scenario="production/q13-server-clock-set-back.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(
+            Edit("sweep", 'pull_back("claims", now + math.max(lease, delay), now + lease)\n', ""),
+            Edit("sweep", 'pull_back("releases", now + lease, now + lease)\n', ""),
+        ),
+    ),
+    Mutant(
+        name="in-the-last-millisecond",
+        planted="the sweep takes a queue over in the last millisecond of its drainer's lease",
+        scenario="production/q10-last-millisecond-of-a-lease.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("sweep", "then in_use[leader] = true", "then in_use[leader] = false"),),
     ),
     Mutant(
         name="orphans-of-the-unreadable",
@@ -523,7 +595,7 @@ SWEEP = (
         planted="what a dead drainer had in its hands is offered beside its queue, and not in its place there",
         scenario="ladder/f9-drainer-dies-with-its-event.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit("sweep", "if left and is_due", "if false and is_due"),),
+        edits=(Edit("sweep", "if leader and place and is_due", "if false and is_due"), NOTHING_IN_HAND),
     ),
     Mutant(
         name="evicted-and-begun-anew",
@@ -544,14 +616,14 @@ SWEEP = (
         planted="a leader that has failed is not expected any more",
         scenario="ladder/f1-leader-fails-at-the-edge.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("shared", ', key("tried:" .. id)) > 0\n', ") > 0\n"),),
+        edits=(Edit("shared", "  return left > 0\n", "  return false\n"),),
     ),
     Mutant(
         name="tried-too-briefly",
         planted="a leader is expected for no longer than its lease",
         scenario="ladder/f2-leader-crashes-at-the-edge.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("shared", "await_retry(id, 2 * lease)", "await_retry(id, lease)"),),
+        edits=(Edit("shared", "rules.shared), rules.redelivery)", "rules.shared), lease)"),),
     ),
     Mutant(
         name="abandoned-claims",
@@ -562,7 +634,7 @@ SWEEP = (
             Edit(
                 "sweep", 'key("claims"), "-inf", now, "LIMIT", 0, batch)', 'key("claims"), "-inf", now, "LIMIT", 0, 0)'
             ),
-            Edit("sweep", '"LIMIT", 0, batch - #found)', '"LIMIT", 0, 0)'),
+            Edit("sweep", '"LIMIT", 0, math.max(0, batch - #found))', '"LIMIT", 0, 0)'),
         ),
     ),
     Mutant(
@@ -629,8 +701,8 @@ STEPS = (
         scenario="steps-lost.toml",
         convicted_by=("causal-order",),
         edits=(
-            Edit("sweep", "elseif is_parked(leader) then", "elseif false then"),
-            Edit("sweep", "elseif is_expected(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_coming(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_expected(leader, rules.redelivery) then", "elseif false then"),
         ),
         host="native-steps",
     ),

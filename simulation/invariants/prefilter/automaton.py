@@ -36,6 +36,8 @@ _BEGINNINGS = frozenset({"published", "delivered", "parked", "started", "dead-le
 
 _UNHASHABLE = frozenset({list, dict})
 _KEPT = frozenset({None, "", "accepted"})
+_ENDED = frozenset({None, "", "ok"})
+_TAKEN = frozenset({"ok", "accepted"})
 
 _Record = dict[str, Any]
 _Life = Generator[int, _Record, None]
@@ -332,7 +334,8 @@ def _good_end(record: _Record, consumer: str, handling: object) -> bool:
         record["kind"] == "ended"
         and record["consumer"] == consumer
         and record["handling"] == handling
-        and record.get("outcome", "ok") == "ok"
+        and (record.get("outcome") or record.get("write")) in _TAKEN
+        and record.get("outcome") in _ENDED
         and record.get("write") in _KEPT
     )
 

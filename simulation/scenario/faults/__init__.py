@@ -1,14 +1,19 @@
-"""Faults as plain data: what goes wrong, when, to whom, and when it heals. Who injects them is another file's matter.
+"""Faults: what goes wrong, when, to whom, when it heals, and what it does.
 
-Five families, a file each: `consumers`, `packets` (the way to Redis), `store` (Redis itself), `broker` and `workload`;
-`when` is what they share. Some strike at a moment (`at`, then `every`; or at the `nth` command or handler step) and
-end after `for`. Others strike what matches: the `nth`, or each with a probability, within a period. Nothing strikes
-once the world heals. Each fault that was injected is in the history; each that never was is reported.
+A fault is a class with a `kind` in any module of this package: its keys, its act (on the protocols of `targets`), its
+recipe for scenarios that are drawn, whether it loses data, and its example. A module that is added here is found by
+itself. The families are `consumers`, `handlers`, `packets` (the way to Redis), `store` (Redis itself), `broker` and
+`workload`; `timing` is what they share. Some strike at a moment (`at`, then `every`; or at the `nth` command or
+handler step) and end after `for`. Others strike what matches: the `nth`, or each with a probability, within a period.
+Nothing strikes once the world heals. Each fault that was injected is in the history; each that never was is reported.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
@@ -27,10 +32,6 @@ from simulation.scenario.faults.broker import (
 from simulation.scenario.faults.consumers import (
     ConsumerFault,
     Crash,
-    HandlerCancelled,
-    HandlerFault,
-    HandlerRaises,
-    HandlerSlow,
     Join,
     Leave,
     Partition,
@@ -39,6 +40,7 @@ from simulation.scenario.faults.consumers import (
     Upgrade,
     WrongClock,
 )
+from simulation.scenario.faults.handlers import HandlerCancelled, HandlerFault, HandlerRaises, HandlerSlow
 from simulation.scenario.faults.packets import ERRORS, ErrorReply, Latency, PacketFault, ReplyLost, RequestLost, Reset
 from simulation.scenario.faults.store import Evict, Failover, Flush, OutOfMemory, Restart, ServerClock, StoreFault
 from simulation.scenario.faults.timing import AnyFault, Chance, EventChance, TimedFault, describe
@@ -51,51 +53,29 @@ from simulation.scenario.faults.workload import (
     Unreadable,
 )
 
-Fault = Annotated[
-    Crash
-    | Stop
-    | Upgrade
-    | Join
-    | Leave
-    | Pause
-    | WrongClock
-    | Partition
-    | HandlerSlow
-    | HandlerRaises
-    | HandlerCancelled
-    | RequestLost
-    | ReplyLost
-    | Reset
-    | Latency
-    | ErrorReply
-    | Restart
-    | Flush
-    | Failover
-    | Evict
-    | OutOfMemory
-    | ServerClock
-    | Drop
-    | Delay
-    | Duplicate
-    | Overtake
-    | Redeliver
-    | Nack
-    | Trim
-    | Stall
-    | Unpublished
-    | Unreadable
-    | ProducerClock
-    | Aged
-    | SameInstant,
-    Field(discriminator="kind"),
-]
-"""Any fault, as a file may name it by its `kind`."""
+FAMILIES = ("consumers", "handlers", "packets", "store", "broker", "workload")
+"""The modules of the families, in the order in which they are listed; others follow by their names."""
 
-FAULTS: dict[str, type[AnyFault]] = {
-    str(kind.model_fields["kind"].default): kind
-    for kind in Fault.__origin__.__args__  # type: ignore[attr-defined]
-}
+
+def _kinds() -> Iterator[type[AnyFault]]:
+    """Yield every class with a `kind` in the modules of this package, in the order in which each module has them."""
+    others = sorted(module.name for module in iter_modules(__path__) if module.name not in FAMILIES)
+    for name in (*FAMILIES, *others):
+        module = f"{__name__}.{name}"
+        for value in vars(import_module(module)).values():
+            own = isinstance(value, type) and issubclass(value, AnyFault) and value.__module__ == module
+            if own and "kind" in value.model_fields:
+                yield value
+
+
+FAULTS: dict[str, type[AnyFault]] = {str(kind.model_fields["kind"].default): kind for kind in _kinds()}
 """Every kind of fault by its name."""
+
+if TYPE_CHECKING:
+    Fault = AnyFault
+else:
+    Fault = Annotated[Union[tuple(FAULTS.values())], Field(discriminator="kind")]  # noqa: UP007  # of a tuple
+"""Any fault, as a file may name it by its `kind`."""
 
 __all__ = [
     "ERRORS",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from simulation.scenario.faults.timing import Chance, Duration
+from simulation.stores.redis_commands import WRITING_NOTHING
 
 
 class PacketFault(Chance):
@@ -32,6 +33,14 @@ class PacketFault(Chance):
         """Return whether the fault may strike at this moment."""
         return super().is_on(now) and (not self.duration or now < self.begin + self.duration)
 
+    def fate(self) -> dict[str, Any]:
+        """Return what becomes of a packet: the fields of its `Fate` in `simulation.world.packets`."""
+        raise NotImplementedError
+
+    def refuses(self, verb: str) -> bool:
+        """Return whether the fault can strike a command with this name."""
+        return True
+
     def concerns(self, consumer: str, spellings: list[str]) -> bool:
         """Return whether the fault may strike a command of this consumer, given the ways to write it."""
         return fnmatchcase(consumer, self.consumer) and any(fnmatchcase(text, self.match) for text in spellings)
@@ -41,24 +50,135 @@ class RequestLost(PacketFault):
     """The request never reaches Redis, and the connection breaks."""
 
     kind: Literal["request-lost"] = "request-lost"
+    example: ClassVar[str] = """\
+name = "fault-request-lost"
+description = "The request that would begin b never reaches Redis."
+
+[workload]
+events = [
+  { name = "a" },
+  { name = "b", follows = "a", at = "100ms" },
+]
+
+[consumers]
+count = 2
+
+[[faults]]
+kind = "request-lost"
+match = "EVALSHA begin *"
+nth = 2
+
+[expect]
+native = "holds"
+"""
+
+    @classmethod
+    def recipe(cls, tools: Any) -> Any:
+        """Return a strategy for its keys."""
+        return tools.chance
+
+    def fate(self) -> dict[str, Any]:
+        """Return what becomes of a packet."""
+        return {"deliver": False}
 
 
 class ReplyLost(PacketFault):
     """Redis executes the request, but the reply is lost and the connection breaks."""
 
     kind: Literal["reply-lost"] = "reply-lost"
+    example: ClassVar[str] = """\
+name = "fault-reply-lost"
+description = "Redis completes b, and the reply is lost."
+
+[workload]
+events = [
+  { name = "a" },
+  { name = "b", follows = "a", at = "100ms" },
+]
+
+[consumers]
+count = 2
+
+[[faults]]
+kind = "reply-lost"
+match = "EVALSHA complete *"
+nth = 2
+
+[expect]
+native = "holds"
+"""
+
+    @classmethod
+    def recipe(cls, tools: Any) -> Any:
+        """Return a strategy for its keys."""
+        return tools.chance
+
+    def fate(self) -> dict[str, Any]:
+        """Return what becomes of a packet."""
+        return {"answer": False}
 
 
 class Reset(PacketFault):
     """The connection is reset while the request is on its way: the client learns of it at once, Redis executes it."""
 
     kind: Literal["reset"] = "reset"
+    example: ClassVar[str] = """\
+name = "fault-reset"
+description = "The connection is reset under a request that Redis still executes."
+
+[workload]
+events = [
+  { name = "a" },
+  { name = "b", follows = "a", at = "100ms" },
+]
+
+[consumers]
+count = 2
+
+[[faults]]
+kind = "reset"
+match = "EVALSHA begin *"
+nth = 2
+
+[expect]
+native = "holds"
+"""
+
+    @classmethod
+    def recipe(cls, tools: Any) -> Any:
+        """Return a strategy for its keys."""
+        return tools.chance
+
+    def fate(self) -> dict[str, Any]:
+        """Return what becomes of a packet."""
+        return {"reset": True}
 
 
 class Latency(PacketFault):
     """The request, the reply or both take longer."""
 
     kind: Literal["latency"] = "latency"
+    example: ClassVar[str] = """\
+name = "fault-latency"
+description = "Half of all replies take a second longer."
+
+[workload]
+events = [
+  { name = "a" },
+  { name = "b", follows = "a", at = "100ms" },
+]
+
+[consumers]
+count = 2
+
+[[faults]]
+kind = "latency"
+reply = "1s"
+probability = 0.5
+
+[expect]
+native = "holds"
+"""
     request: Duration = Field(0, description="how much longer the request travels")
     reply: Duration = Field(0, description="how much longer the reply travels")
 
@@ -67,6 +187,15 @@ class Latency(PacketFault):
         if not (self.request or self.reply):
             raise ValueError("a latency fault needs a 'request' or a 'reply' duration")
         return self
+
+    @classmethod
+    def recipe(cls, tools: Any) -> Any:
+        """Return a strategy for its keys."""
+        return tools.having(tools.chance, request=tools.span) | tools.having(tools.chance, reply=tools.span)
+
+    def fate(self) -> dict[str, Any]:
+        """Return what becomes of a packet."""
+        return {"request_delay": self.request, "reply_delay": self.reply}
 
 
 ERRORS = {
@@ -77,89 +206,49 @@ ERRORS = {
     "CLUSTERDOWN": "CLUSTERDOWN The cluster is down",
 }
 
+ERRORS_BY_CHANCE = ("LOADING", "BUSY", "OOM", "READONLY", "CLUSTERDOWN")
+"""The errors, the simplest first: a failing example shrinks to that."""
+
 WRITES_ONLY = frozenset({"OOM", "READONLY"})
 """Errors with which Redis answers commands that write, and no others."""
-
-READS = frozenset(
-    [
-        "PING",
-        "ECHO",
-        "AUTH",
-        "HELLO",
-        "SELECT",
-        "CLIENT",
-        "COMMAND",
-        "INFO",
-        "TIME",
-        "WATCH",
-        "UNWATCH",
-        "MULTI",
-        "EXEC",
-        "DISCARD",
-        "SCRIPT",
-        "QUIT",
-        "RESET",
-        "GET",
-        "MGET",
-        "EXISTS",
-        "TTL",
-        "PTTL",
-        "TYPE",
-        "STRLEN",
-        "KEYS",
-        "SCAN",
-        "DBSIZE",
-        "RANDOMKEY",
-        "HGET",
-        "HMGET",
-        "HGETALL",
-        "HLEN",
-        "HEXISTS",
-        "HKEYS",
-        "HVALS",
-        "HSCAN",
-        "LRANGE",
-        "LLEN",
-        "LINDEX",
-        "SCARD",
-        "SISMEMBER",
-        "SMISMEMBER",
-        "SMEMBERS",
-        "SSCAN",
-        "ZSCORE",
-        "ZMSCORE",
-        "ZCARD",
-        "ZCOUNT",
-        "ZRANGE",
-        "ZRANGEBYSCORE",
-        "ZREVRANGE",
-        "ZREVRANGEBYSCORE",
-        "ZRANK",
-        "ZREVRANK",
-        "ZSCAN",
-        "EVAL_RO",
-        "EVALSHA_RO",
-        "FCALL_RO",
-        "XLEN",
-        "XRANGE",
-        "XREVRANGE",
-        "XREAD",
-        "XINFO",
-        "XPENDING",
-        "PUBLISH",
-        "SUBSCRIBE",
-        "UNSUBSCRIBE",
-    ]
-)
-"""Commands that write nothing."""
 
 
 class ErrorReply(PacketFault):
     """Redis refuses what was sent with an error, and executes none of it. OOM and READONLY refuse only what writes."""
 
     kind: Literal["error-reply"] = "error-reply"
+    example: ClassVar[str] = """\
+name = "fault-error-reply"
+description = "Redis is loading its data for the first half second."
+
+[workload]
+events = [
+  { name = "a" },
+  { name = "b", follows = "a", at = "100ms" },
+]
+
+[consumers]
+count = 2
+
+[[faults]]
+kind = "error-reply"
+error = "LOADING"
+until = "500ms"
+
+[expect]
+native = "holds"
+"""
     error: Literal["OOM", "READONLY", "LOADING", "BUSY", "CLUSTERDOWN"] = Field(description="the error")
 
     def refuses(self, verb: str) -> bool:
         """Return whether Redis would answer a command with this error."""
-        return self.error not in WRITES_ONLY or verb.upper() not in READS
+        return self.error not in WRITES_ONLY or verb.upper().encode() not in WRITING_NOTHING
+
+    @classmethod
+    def recipe(cls, tools: Any) -> Any:
+        """Return a strategy for its keys."""
+        return tools.having(tools.chance, error=tools.among(*ERRORS_BY_CHANCE))
+
+    def fate(self) -> dict[str, Any]:
+        """Return what becomes of a packet."""
+        return {"error": ERRORS[self.error].encode()}

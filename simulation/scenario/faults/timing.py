@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -42,6 +42,19 @@ class AnyFault(BaseModel):
     def name(self) -> str:
         """The kind of the fault, as files write it."""
         return str(type(self).model_fields["kind"].default)
+
+    example: ClassVar[str] = ""
+    """A scenario with the fault, as TOML: the reference shows it and a test runs it."""
+
+    @property
+    def loses_data(self) -> bool:
+        """Whether it can destroy data in Redis or the queue: scenarios that are drawn allow what it takes with it."""
+        return False
+
+    @classmethod
+    def recipe(cls, tools: Any) -> Any:
+        """Return a Hypothesis strategy for the keys of the fault, made with the tools of `simulation.strategies`."""
+        raise NotImplementedError(f"{cls.__name__} has no recipe: scenarios that are drawn cannot have it")
 
     @property
     def span(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from simulation.search.coverage.behaviour import MAX_ENTRIES, BehaviourReader
 from simulation.search.coverage.event_model import TRANSITIONS, EventModel
 from simulation.search.coverage.unseen import Unseen, unseen
-from simulation.world.world import Run
+from simulation.world.run import Run
 
 LAST = 100
 """Of how many last runs it is told how many were new."""

@@ -36,12 +36,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
 from simulation.scenario.model import Scenario
 from simulation.search.explore.footprints import FieldsListed, Footprints, conflict
 from simulation.search.explore.probe import scout
 from simulation.search.explore.races import Taken, reversals
-from simulation.world.scheduling import CHANGED, EVERYTHING, Abandoned, Bounds, Exploration, Step, Touched
-from simulation.world.world import Laboratory, Run
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
+from simulation.world.scheduling import Abandoned, Bounds, Exploration, Step
 
 OPTIONAL = ("time", "crash", "reply-lost")
 """Steps that may also not happen: no race can ask for them."""

@@ -20,6 +20,7 @@ from typing import Any
 
 import hiredis
 
+from simulation.kernel.dependence import BLIND, CHANGED, EVERYTHING, SEEN, Touched
 from simulation.stores.lean import LeanStore
 from simulation.stores.protocol import Link, Store
 from simulation.stores.redis_commands import (
@@ -38,7 +39,6 @@ from simulation.stores.redis_commands import (
 )
 from simulation.stores.redis_server import ServerStore
 from simulation.stores.resp import command
-from simulation.world.scheduling import BLIND, CHANGED, EVERYTHING, SEEN, Touched
 
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 _FROM_SCRIPT = re.compile(rb"^\+[\d.]+ \[\d+ lua\] ")

@@ -16,14 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from simulation.kernel.dependence import Touched
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
 from simulation.search.coverage.search_coverage import coverage_of
 from simulation.search.explore.probe import Scout, scout
 from simulation.search.explore.schedulers import Listed, Walk
 from simulation.search.explore.strategies import Strategy, oracle_of
-from simulation.world.scheduling import Exploration, Oracle, Step, Touched
-from simulation.world.world import Laboratory, Run
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
+from simulation.world.scheduling import Exploration, Oracle, Step
 
 DELAYS, VARIATION = "random-delays", "variation"
 

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
 from simulation.scenario.model import Scenario
 from simulation.search.explore.samplers import words
 from simulation.search.explore.schedulers import Listed
-from simulation.world.scheduling import CHANGED, EVERYTHING, Exploration, Touched
-from simulation.world.world import Laboratory
+from simulation.world.laboratory import Laboratory
+from simulation.world.scheduling import Exploration
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from simulation.kernel.dependence import EVERYTHING, Touched
 from simulation.search.explore.footprints import conflict
-from simulation.world.scheduling import EVERYTHING, Step, Touched
+from simulation.world.scheduling import Step
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from simulation.kernel.dependence import Touched
 from simulation.kernel.random_streams import Stream
-from simulation.world.scheduling import Bounds, Step, Touched
+from simulation.world.scheduling import Bounds, Step
 
 SPECIAL = frozenset({"time", "crash", "reply-lost"})
 """Kinds of steps that may also not happen."""

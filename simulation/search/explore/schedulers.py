@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from simulation.kernel.dependence import Touched
 from simulation.kernel.random_streams import Stream
-from simulation.world.scheduling import Step, Touched
+from simulation.world.scheduling import Step
 
 
 class Listed:

@@ -16,8 +16,9 @@ from simulation.scenario.model import Scenario
 from simulation.search.explore.probe import Scout, scout
 from simulation.search.explore.samplers import PartialOrder, UniformWalk
 from simulation.search.explore.schedulers import Priorities, Walk
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration, Oracle
-from simulation.world.world import Laboratory, Run
 
 
 @dataclass(frozen=True, slots=True)

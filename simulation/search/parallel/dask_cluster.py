@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from simulation.kernel.random_streams import Streams
-from simulation.scenario.model import BadScenario, Scenario
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.model import Scenario
+from simulation.scenario.publications import make_workload
 from simulation.search.parallel.runner_process import (
     BenchDied,
     ClusterUnavailable,
@@ -35,7 +37,7 @@ from simulation.search.parallel.runner_process import (
 from simulation.search.parallel.seeds import Plan
 from simulation.search.summary import Summary, Tally
 from simulation.search.sweep.grid import Cell, row
-from simulation.world.world import Laboratory, workload
+from simulation.world.laboratory import Laboratory
 
 _PATIENCE = 10
 """Seconds of real time in which a scheduler must answer, and in which it must have a worker."""
@@ -216,7 +218,7 @@ def _trace(scenario: Scenario) -> bytes | None:
     table = scenario.workload
     if table.kind != "trace":
         return None
-    workload(scenario, scenario.seed, Streams(scenario.seed))
+    make_workload(scenario, scenario.seed, Streams(scenario.seed))
     try:
         return Path(scenario.folder, table.file).read_bytes()
     except OSError as error:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from simulation.world.world import Laboratory
+from simulation.world.laboratory import Laboratory
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from simulation.search.explore.strategies import Runner
     from simulation.search.parallel.seeds import Plan
     from simulation.search.summary import Summary
-    from simulation.world.world import Laboratory
+    from simulation.world.laboratory import Laboratory
 
 _IDLE = 60.0
 """Seconds of real time after which a bench without work ends, and its redis-server with it."""
@@ -201,7 +201,7 @@ class _Shop:
 
     def _unpack(self, content: bytes) -> Runner:
         from simulation.search.explore.strategies import Runner
-        from simulation.world.world import Laboratory
+        from simulation.world.laboratory import Laboratory
 
         plan: Plan
         plan, expected, trace = pickle.loads(zlib.decompress(content))  # noqa: S301  # the user's own plan

@@ -17,7 +17,7 @@ from simulation.scenario.model import Scenario
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.search.parallel.pool import in_parallel, own_laboratory
 from simulation.search.summary import Summary, summarise
-from simulation.world.world import Laboratory
+from simulation.world.laboratory import Laboratory
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,17 @@ from typing import Any
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
-from simulation.scenario.model import BadScenario, EventsWorkload, PlannedEvent, Scenario, parse
-from simulation.world.world import workload
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.model import Scenario, parse
+from simulation.scenario.publications import make_workload
+from simulation.scenario.workloads import EventsWorkload, PlannedEvent
 
 Simplify = Callable[[Scenario], Iterator[Scenario]]
 
 
 def listed(scenario: Scenario, seed: int) -> Scenario:
     """Return the scenario with its events listed one by one, as the seed has drawn them."""
-    _, drawn = workload(scenario, seed, Streams(seed))
+    drawn = make_workload(scenario, seed, Streams(seed)).publications
     unreadable = {e.name for e in getattr(scenario.workload, "events", ()) if not e.readable}
     events = tuple(
         PlannedEvent.model_construct(

@@ -1,7 +1,7 @@
-"""Shrinking: from a run that violates an invariant to the smallest that violates the same one.
+"""Shrinking: from a run that violates an invariant to the smallest that violates the same one for the same cause.
 
 A run is a function of a scenario, a seed and, if its order is chosen, of choices. The scenario is made simpler as long
-as some order of it still violates the invariant; the choices are made fewer as long as these very choices do.
+as some order of it still shows the same cause (`cause.py`); the choices are made fewer as long as these very ones do.
 
 Hypothesis shrinks such things well, and could carry the choices; but it must have found the failing example itself
 (there is no public way to hand it one), its effort is bounded by the clock on the wall, so that the result would depend
@@ -10,25 +10,32 @@ on the machine, and a simpler scenario gives the same choices another meaning: f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
 from simulation.search.explore.probe import Scout, scout
 from simulation.search.explore.schedulers import Listed, Priorities, Walk
-from simulation.search.replay import Replay, replay_of, trimmed
+from simulation.search.replay import Replay, difference, replay_of, trimmed
+from simulation.search.shrink.cause import Cause
 from simulation.search.shrink.passes import PASSES, focused, listed, shorter_names, size
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 from simulation.world.scheduling import Bounds, Exploration, Oracle
-from simulation.world.world import EngineFailed, Laboratory, Run
+from simulation.world.world import EngineFailed
 
 
 class NothingToShrink(Exception):
-    """The run to start from violates nothing, or not what was asked for. The message says so."""
+    """The run to start from violates nothing, or not what was asked for, or cannot be repeated. The message says so."""
+
+
+class NotDeterministic(NothingToShrink):
+    """The same run came out otherwise the second time: the engine under test depends on something outside of it."""
 
 
 class OutOfRuns(Exception):
-    """The shrinker has made as many runs as it may. What it has found so far stands."""
+    """The shrinker has made as many runs as it may, or has no time left. What it has found so far stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,23 @@ class Shrinker:
     """Shrinks one run on one laboratory. The same run gives the same result."""
 
     def __init__(
-        self, laboratory: Laboratory, start: Replay, invariant: str = "", *, most: int = 20_000, tries: int = 60
+        self,
+        laboratory: Laboratory,
+        start: Replay,
+        invariant: str = "",
+        *,
+        most: int = 20_000,
+        tries: int = 60,
+        enough: Callable[[], bool] = lambda: False,
     ) -> None:
         self._laboratory = laboratory
         self._start = start
         self._invariant = invariant
         self._most = most
         self._tries = tries
+        self._enough = enough
+        """Asked before each run whether to stop, such as by a caller who has a clock."""
+        self._cause: Cause | None = None
         self._made = 0
         self._known: set[str] = set()
         """Scenarios that were tried; none is tried twice, so that two which are equally simple do not alternate."""
@@ -99,7 +116,11 @@ class Shrinker:
         self._invariant = self._invariant or found[0]
         if self._invariant not in found:
             raise NothingToShrink(f"{run!r}: '{self._invariant}' is not violated; {', '.join(set(found))} is")
-        scenario = focused(listed(self._start.scenario, run.seed), self._invariant, run.counts.virtual)
+        self._check_determinism(run)
+        self._cause = Cause.of(run, next(v for v in run.judgement.violations if v.invariant == self._invariant))
+        # Of a swarm, the world that was drawn is what is made smaller.
+        world = run.scenario.model_copy(update={"seed": run.seed, "engine": run.history.header.engine})
+        scenario = focused(listed(world, run.seed), self._invariant, run.counts.virtual)
         plain = replace(self._start, scenario=scenario, invariant=self._invariant)
         again = self._violated(plain.perform(self._laboratory))
         if again is None:  # drawn orders depend on names and ids; then it is searched for in the listed one
@@ -108,15 +129,25 @@ class Shrinker:
             raise NothingToShrink(f"{run!r}: with its events listed one by one, the violation was not found again")
         return again
 
+    def _check_determinism(self, run: Run) -> None:
+        place = difference(run.history, self._start.perform(self._laboratory).history)
+        if place is not None:
+            raise NotDeterministic(
+                f"{run!r}: the engine under test is not deterministic: run again with the same seed and choices, its "
+                f"history differs from entry {place} on. Look for a clock, a random number or the order of a set that "
+                "the simulation does not own; `causim run --check-determinism` shows the entries"
+            )
+
     # -- runs ------------------------------------------------------------------------------------------------
 
     def _spend(self) -> None:
-        if self._made >= self._most:
+        if self._made >= self._most or self._enough():
             raise OutOfRuns
         self._made += 1
 
     def _violated(self, run: Run) -> Better | None:
-        if any(violation.invariant == self._invariant for violation in run.judgement.violations):
+        assert self._cause is not None
+        if self._cause.explains(run):
             return Better(replay_of(run, self._invariant), run, self._made)
         return None
 

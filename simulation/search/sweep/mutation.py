@@ -13,8 +13,11 @@ from pathlib import Path
 from causim.shipped import FOLDER, MUTANTS
 from simulation.engines import MUTANT
 from simulation.engines.mutants import Mutant
-from simulation.scenario.model import BadScenario, Scenario, load
-from simulation.world.world import Laboratory, Run
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.load import load
+from simulation.scenario.model import Scenario
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 
 _SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT).*\bscript", re.IGNORECASE)
 

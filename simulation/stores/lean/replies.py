@@ -62,6 +62,10 @@ class Push(list[Any]):
     """A message that was not asked for: an array for RESP2."""
 
 
+class NoArray:
+    """Nil where an array was asked for, which RESP2 writes otherwise than where a string was."""
+
+
 class Written(bytes):
     """A reply that is written already."""
 
@@ -106,6 +110,7 @@ _WRITERS: dict[type[Any], Callable[[Any, int], bytes]] = {
     bytes: _text,
     int: lambda reply, protocol: b":%d\r\n" % reply,
     type(None): _nothing,
+    NoArray: lambda reply, protocol: b"_\r\n" if protocol == 3 else b"*-1\r\n",
     float: _double,
     list: _many,
     Written: lambda reply, protocol: reply,

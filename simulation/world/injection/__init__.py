@@ -1,8 +1,8 @@
 """The injector: plays a scenario's faults against a world, writes each one down, and ends them when the world heals.
 
 A family of faults, a file: `consumers`, `packets`, `stores`, `deliveries` (the queue), `handlers` and `publications`.
-`timed` knows when faults strike that strike at a moment, a command or a handler step; `book` keeps account. What no
-fault of the scenario needs is not installed, and costs nothing.
+`timetable` knows when faults strike that strike at a moment, a command or a handler step; `fault_log` keeps account.
+What no fault of the scenario needs is not installed, and costs nothing.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ from simulation.world.broker import Broker
 from simulation.world.consumer import Consumer
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.injection.consumers import ConsumerActs
-from simulation.world.injection.deliveries import DeliveryMeddler
-from simulation.world.injection.fault_log import Book
-from simulation.world.injection.handlers import HandlerMeddler
+from simulation.world.injection.deliveries import DeliveryInjector
+from simulation.world.injection.fault_log import FaultLog
+from simulation.world.injection.handlers import HandlerInjector
 from simulation.world.injection.packets import PacketStrike
-from simulation.world.injection.publications import PublicationMeddler
+from simulation.world.injection.publications import PublicationInjector
 from simulation.world.injection.stores import StoreActs
 from simulation.world.injection.timetable import Act, Timetable
+from simulation.world.ledger import Ledger
 from simulation.world.network import Network
 
 
@@ -57,18 +58,7 @@ class World(Protocol):
     ambient: Ambient
     engine: type[Engine]
     epoch: datetime
-
-    def name_of(self, identity: str) -> str:
-        """Return the name of the event with this id."""
-        ...
-
-    def followed(self) -> frozenset[str]:
-        """Return the names of all events that others follow."""
-        ...
-
-    def leader_of(self, name: str) -> str:
-        """Return the name of the event that this one follows."""
-        ...
+    ledger: Ledger
 
 
 class Injector:
@@ -77,20 +67,20 @@ class Injector:
     def __init__(self, world: World) -> None:
         self._world = world
         faults = world.scenario.faults
-        self.book = Book(world.loop, world.history, world.streams, faults)
+        self.log = FaultLog(world.loop, world.history, world.streams, faults)
         spelling = Spelling(scripts_of(world.engine) if faults else {})
-        self._timetable = Timetable(self.book, world.loop, world.consumers, spelling)
-        self._consumers = ConsumerActs(self.book, world.ambient)
-        self._store = StoreActs(self.book, world.network, world.ambient)
-        self._queue = DeliveryMeddler(self.book, self._roles, world.epoch, world.scenario.policy.retention)
+        self._timetable = Timetable(self.log, world.loop, world.consumers, spelling)
+        self._consumers = ConsumerActs(self.log, world.ambient)
+        self._store = StoreActs(self.log, world.network, world.ambient)
+        self._queue = DeliveryInjector(self.log, self._roles, world.epoch, world.scenario.policy.retention)
         self._followed: frozenset[str] | None = None
-        for struck in self.book.of(PacketFault):
-            world.network.faults.append(PacketStrike(self.book, struck, spelling, world.name_of))
+        for struck in self.log.of(PacketFault):
+            world.network.faults.append(PacketStrike(self.log, struck, spelling, world.ledger.name_of))
         for family, act in self._acts():
-            for struck in self.book.of(family):
+            for struck in self.log.of(family):
                 self._timetable.install(struck, act)
         world.network.triggers += self._timetable.triggers
-        if self.book.of(ConsumerFault) or self.book.of(StoreFault):
+        if self.log.of(ConsumerFault) or self.log.of(StoreFault):
             world.network.gate = self._reaches
 
     def _acts(self) -> list[tuple[type[AnyFault], Act]]:
@@ -101,32 +91,32 @@ class Injector:
 
     def _roles(self, event: str) -> dict[str, bool]:
         if self._followed is None:
-            self._followed = self._world.followed()
-        return {"follows": bool(self._world.leader_of(event)), "leads": event in self._followed}
+            self._followed = self._world.ledger.followed()
+        return {"follows": bool(self._world.ledger.leader_of(event)), "leads": event in self._followed}
 
     # -- what others install ---------------------------------------------------------------------------------
 
     @property
-    def handlers(self) -> HandlerMeddler | None:
+    def handlers(self) -> HandlerInjector | None:
         """What every handler must tell its steps to, if any fault is about them."""
-        if self.book.of(HandlerFault) or self._timetable.watches_steps:
-            return HandlerMeddler(self.book, self._timetable, self._roles)
+        if self.log.of(HandlerFault) or self._timetable.watches_steps:
+            return HandlerInjector(self.log, self._timetable, self._roles)
         return None
 
-    def deliveries(self, broker: Broker) -> DeliveryMeddler | None:
+    def deliveries(self, broker: Broker) -> DeliveryInjector | None:
         """What the broker must ask, if any fault is about it."""
         self._queue.broker = broker
-        return self._queue if self.book.of(DeliveryFault) or self.book.of(TimedBrokerFault) else None
+        return self._queue if self.log.of(DeliveryFault) or self.log.of(TimedBrokerFault) else None
 
     @property
     def publications(self) -> Callable[[Any], Any] | None:
         """What every event must pass before it is published, if any fault is about that."""
-        return PublicationMeddler(self.book, self._roles) if self.book.of(PublicationFault) else None
+        return PublicationInjector(self.log, self._roles) if self.log.of(PublicationFault) else None
 
     @property
     def late_joiners(self) -> set[str]:
         """The consumers that are not there from the start."""
-        return {struck.fault.consumer for struck in self.book.of(Join) if isinstance(struck.fault, Join)}
+        return {struck.fault.consumer for struck in self.log.of(Join) if isinstance(struck.fault, Join)}
 
     def prepare(self) -> None:
         """Do what must be done before the first event."""
@@ -137,12 +127,12 @@ class Injector:
     @property
     def healed(self) -> bool:
         """Whether nothing strikes any more."""
-        return self.book.healed
+        return self.log.healed
 
     @property
     def struck(self) -> bool:
         """Whether anything has struck."""
-        return any(struck.times for struck in self.book.all)
+        return any(struck.times for struck in self.log.all)
 
     @property
     def last_moment(self) -> int:
@@ -174,7 +164,7 @@ class Injector:
 
     def heal(self) -> None:
         """End every fault: nothing strikes any more, nobody is cut off, frozen or dead."""
-        self.book.healed = True
+        self.log.healed = True
         self._timetable.heal()
         self._queue.heal()
         self._store.heal()

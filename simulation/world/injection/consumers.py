@@ -1,23 +1,22 @@
-"""What the faults of consumers do to them, and how it is undone."""
+"""Consumers as their faults see them: what those may do to them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 
 from simulation.engines import Engine, resolve
 from simulation.kernel.ambient import Ambient, Skew
-from simulation.scenario.faults import Crash, Join, Leave, Partition, Pause, Stop, Upgrade, WrongClock
+from simulation.scenario.faults import ConsumerFault, Upgrade
+from simulation.scenario.faults.targets import Undo
 from simulation.world.consumer import Consumer
-from simulation.world.injection.fault_log import Book, Struck
-from simulation.world.injection.timetable import Undo
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 
 
 class ConsumerActs:
-    """Does to consumers what their faults say."""
+    """Lets the faults of consumers act on them."""
 
-    def __init__(self, book: Book, ambient: Ambient) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, ambient: Ambient) -> None:
+        self._log = log
         self._ambient = ambient
         self._frozen: Counter[str] = Counter()
         self._cut_off: Counter[str] = Counter()
@@ -25,59 +24,25 @@ class ConsumerActs:
         self.left: set[str] = set()
         """Those that never come back."""
         self.engines: dict[str, type[Engine]] = {
-            struck.fault.engine: resolve(struck.fault.engine)
-            for struck in book.all
-            if isinstance(struck.fault, Upgrade)
+            struck.fault.engine: resolve(struck.fault.engine) for struck in log.all if isinstance(struck.fault, Upgrade)
         }
 
     def can_reach_redis(self, consumer: str) -> bool:
         """Return whether no partition cuts the consumer off."""
         return not self._cut_off[consumer]
 
-    def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike a consumer. Nothing is noted if there was nobody to strike."""
         assert consumer is not None
-        match struck.fault:
-            case Join():
-                struck.note(consumer=consumer.name)
-                consumer.start()
-                return None
-            case Partition():
-                return self._partition(struck, consumer)
-            case WrongClock() as wrong:
-                return self._set_wrong(struck, consumer, wrong)
-            case _:
-                return self._strike_living(struck, consumer) if consumer.process.alive else None
-
-    def _strike_living(self, struck: Struck, consumer: Consumer) -> Undo | None:
+        fault = struck.fault
+        assert isinstance(fault, ConsumerFault)
+        if fault.needs_life and not consumer.process.alive:
+            return None
         struck.note(consumer=consumer.name)
-        undo: Undo | None = consumer.start
-        match struck.fault:
-            case Crash():
-                consumer.crash()
-            case Stop():
-                consumer.stop()
-            case Upgrade(engine=engine):
-                consumer.stop()
-                undo = self._return_with(consumer, self.engines[engine])
-            case Leave():
-                self.left.add(consumer.name)
-                consumer.stop()
-                undo = None
-            case Pause():
-                undo = self._pause(consumer)
-            case fault:
-                raise AssertionError(f"{fault!r} is no consumer's fault")
-        return undo
+        return fault.strike(_Victim(self, consumer))
 
-    def _return_with(self, consumer: Consumer, engine: type[Engine]) -> Callable[[], None]:
-        def undo() -> None:
-            consumer.equip(engine)
-            consumer.start()
-
-        return undo
-
-    def _pause(self, consumer: Consumer) -> Undo:
+    def freeze(self, consumer: Consumer) -> Undo:
+        """Freeze a consumer until all that froze it has been undone."""
         self._frozen[consumer.name] += 1
         consumer.pause()
 
@@ -88,23 +53,22 @@ class ConsumerActs:
 
         return undo
 
-    def _partition(self, struck: Struck, consumer: Consumer) -> Undo:
-        name = consumer.name
-        struck.note(consumer=name)
+    def cut_off(self, name: str) -> Undo:
+        """Keep a consumer from Redis."""
         self._cut_off[name] += 1
-        self._book.write("unreachable", consumer=name)
+        self._log.write("unreachable", consumer=name)
 
         def undo() -> None:
             self._cut_off[name] -= 1
-            self._book.write("reachable", consumer=name)
+            self._log.write("reachable", consumer=name)
 
         return undo
 
-    def _set_wrong(self, struck: Struck, consumer: Consumer, fault: WrongClock) -> Undo:
-        name, now = consumer.name, self._book.now
-        struck.note(consumer=name)
+    def set_clock_wrong(self, name: str, offset: int, drift: float) -> Undo:
+        """Have a consumer's clock jump by an offset in microseconds, and then gain a share of the time that passes."""
+        now = self._log.now
         before = self._ambient.skews.get(name, Skew())
-        self._ambient.skews[name] = Skew(before.at(now) + fault.offset, fault.drift, now)
+        self._ambient.skews[name] = Skew(before.at(now) + offset, drift, now)
         self._wrong[name] += 1
 
         def undo() -> None:
@@ -113,3 +77,40 @@ class ConsumerActs:
                 del self._ambient.skews[name]
 
         return undo
+
+
+class _Victim:
+    """A consumer, as its faults see it."""
+
+    def __init__(self, acts: ConsumerActs, consumer: Consumer) -> None:
+        self.name = consumer.name
+        self._acts = acts
+        self._consumer = consumer
+        self.start, self.crash, self.stop = consumer.start, consumer.crash, consumer.stop
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs or is frozen."""
+        return self._consumer.process.alive
+
+    def leave(self) -> None:
+        """Shut it down in good order, for ever."""
+        self._acts.left.add(self.name)
+        self.stop()
+
+    def return_with(self, engine: str) -> None:
+        """Bring it to life with another engine."""
+        self._consumer.equip(self._acts.engines[engine])
+        self.start()
+
+    def freeze(self) -> Undo:
+        """Freeze its process."""
+        return self._acts.freeze(self._consumer)
+
+    def cut_off(self) -> Undo:
+        """Keep it from Redis."""
+        return self._acts.cut_off(self.name)
+
+    def set_clock_wrong(self, offset: int, drift: float) -> Undo:
+        """Have its clock jump, and then run too fast or too slow."""
+        return self._acts.set_clock_wrong(self.name, offset, drift)

@@ -1,94 +1,66 @@
-"""What the faults of the queue do to deliveries."""
+"""The queue as its faults see it: what they may do to deliveries."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from simulation.scenario.faults import (
-    Delay,
-    DeliveryFault,
-    Drop,
-    Duplicate,
-    EventChance,
-    Nack,
-    Overtake,
-    Redeliver,
-    Stall,
-    Trim,
-)
+from simulation.scenario.faults import DeliveryFault, EventChance, TimedBrokerFault
+from simulation.scenario.faults.targets import Active, Undo
 from simulation.scenario.workload import Publication, instant
 from simulation.world.broker import Broker, Message
 from simulation.world.consumer import Consumer
-from simulation.world.injection.fault_log import Book, Struck
-from simulation.world.injection.timetable import Undo
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 
 Roles = Callable[[str], dict[str, bool]]
 
 
-class DeliveryMeddler:
+class DeliveryInjector:
     """Sits in the broker and lets things go wrong there."""
 
-    def __init__(self, book: Book, roles: Roles, epoch: datetime, retention: int) -> None:
+    def __init__(self, log: FaultLog, roles: Roles, epoch: datetime, retention: int) -> None:
         self.broker: Broker
-        self._book = book
+        self._log = log
         self._roles = roles
         self._epoch = epoch
         self._retention = retention
-        self._faults = book.of(DeliveryFault)
-        self._late: dict[str, list[tuple[Struck, Publication]]] = {}
+        self._faults = log.of(DeliveryFault)
+        self._late: dict[str, list[Callable[[], None]]] = {}
         self._held: list[tuple[list[int], Message]] = []
         self._stalls = 0
+        self.retention = retention
 
-    def _struck(self, kind: type[DeliveryFault], event: str) -> list[Struck]:
-        return [
-            struck
-            for struck in self._faults
-            if isinstance(struck.fault, kind)
-            and not self._book.healed
-            and strikes_event(struck, event, self._roles, self._book.now)
-        ]
+    @property
+    def now(self) -> int:
+        """Microseconds since the start of the run."""
+        return self._log.now
+
+    def _struck(self, asked: str, event: str) -> Iterator[tuple[ActiveFault, DeliveryFault]]:
+        for struck in self._faults:
+            fault = struck.fault
+            assert isinstance(fault, DeliveryFault)
+            if fault.asked == asked and not self._log.healed and strikes_event(struck, event, self._roles, self.now):
+                yield struck, fault
 
     # -- what the broker asks --------------------------------------------------------------------------------
 
     def visible(self, publication: Publication, copies: list[int], lost: bool) -> tuple[list[int], bool]:
         """Decide when the copies of an event become visible, in microseconds from now, and whether it is lost."""
-        name = publication.name
-        for struck in self._faults:
-            fault = struck.fault
-            if not isinstance(fault, Drop | Delay | Duplicate) or self._book.healed:
-                continue
-            if not strikes_event(struck, name, self._roles, self._book.now):
-                continue
-            match fault:
-                case Drop():
-                    lost = True
-                    struck.note(event=name)
-                case Delay(by=by):
-                    copies = [moment + by for moment in copies]
-                    struck.note(event=name)
-                case Duplicate(since="visible", received="same", after=after):
-                    copies = [*copies, copies[0] + after]
-                    struck.note(event=name)
-                case Duplicate(since="visible", after=after):
-                    struck.note(event=name)
-                    self.broker.expect()
-                    self.broker.later(copies[0] + after, self._publish_again, publication)
-                case Duplicate():
-                    self._late.setdefault(name, []).append((struck, publication))
+        for struck, fault in self._struck("published", publication.name):
+            changed = fault.on_published(struck, self, publication, copies)
+            copies, lost = (copies, True) if changed is None else (changed, lost)
         return copies, lost
 
     def holds(self, message: Message) -> bool:
         """Return whether an event that became visible is kept back until others have overtaken it."""
         for count, _ in self._held:
             count[0] -= 1
-        for struck in self._struck(Overtake, message.publication.name) if not message.attempts else ():
-            assert isinstance(struck.fault, Overtake)
-            struck.note(event=message.publication.name)
-            self._held.append(([struck.fault.by], message))
+        name = message.publication.name
+        for struck, fault in list(self._struck("visible", name)) if not message.attempts else ():
+            fault.on_message(struck, self, name, message)
             return True
         return False
 
@@ -96,26 +68,20 @@ class DeliveryMeddler:
         """Return the events that enough others have overtaken."""
         if not self._held:
             return []
-        free = [message for count, message in self._held if count[0] <= 0 or self._book.healed]
+        free = [message for count, message in self._held if count[0] <= 0 or self._log.healed]
         self._held = [(count, message) for count, message in self._held if message not in free]
         return free
 
     def delivered(self, message: Message) -> None:
         """Offer an event that was just delivered again, if the broker loses patience with it."""
-        for struck in self._struck(Redeliver, message.publication.name):
-            assert isinstance(struck.fault, Redeliver)
-            self.broker.later(struck.fault.after, self._offer_again, struck, message)
-
-    def _offer_again(self, struck: Struck, message: Message) -> None:
-        if not (message.settled or self._book.healed):
-            struck.note(event=message.publication.name)
-            self.broker.offer(message)
+        for struck, fault in list(self._struck("delivered", message.publication.name)):
+            fault.on_message(struck, self, message.publication.name, message)
 
     def rejected(self, message: Message) -> bool:
         """Return whether a rejected event goes to the back of the queue at once."""
-        hit = self._struck(Nack, message.publication.name)
-        for struck in hit:
-            struck.note(event=message.publication.name)
+        hit = list(self._struck("rejected", message.publication.name))
+        for struck, fault in hit:
+            fault.on_message(struck, self, message.publication.name, message)
         return bool(hit)
 
     @property
@@ -123,50 +89,67 @@ class DeliveryMeddler:
         """Whether nothing is handed out now."""
         return bool(self._stalls)
 
-    # -- late duplicates -------------------------------------------------------------------------------------
-
     def handled(self, event: str) -> None:
         """Take note that an event took effect: duplicates may be due some time later."""
-        for struck, publication in self._late.pop(event, ()):
-            fault = struck.fault
-            assert isinstance(fault, Duplicate)
-            wait = fault.after + (self._retention if fault.since == "forgotten" else 0) - fault.early
-            if self._book.healed:
-                continue
-            struck.note(event=event)
-            self.broker.expect()
-            again = self._publish_again if fault.received == "new" else self._copy
-            self.broker.later(max(0, wait), again, publication)
+        for act in self._late.pop(event, ()):
+            if not self._log.healed:
+                act()
 
-    def _copy(self, publication: Publication) -> None:
-        self.broker.duplicate(publication)
+    # -- what faults may do to the queue ----------------------------------------------------------------------
+
+    def copy(self, publication: Publication, delay: int) -> None:
+        """Deliver an event once more."""
+        self.broker.expect()
+        self.broker.later(delay, self.broker.duplicate, publication)
+
+    def publish_again(self, publication: Publication, delay: int) -> None:
+        """Deliver an event once more, as if it were received only then."""
+        self.broker.expect()
+        self.broker.later(delay, self._publish_again, publication)
+
+    def once_handled(self, event: str, act: Callable[[], None]) -> None:
+        """Do something once an event has taken effect."""
+        self._late.setdefault(event, []).append(act)
+
+    def hold_back(self, message: Message, count: int) -> None:
+        """Keep a message back until so many others have become visible."""
+        self._held.append(([count], message))
+
+    def offer_again(self, active: Active, message: Message, delay: int) -> None:
+        """Offer a message again, if it is not settled by then."""
+        self.broker.later(delay, self._offer_again, active, message)
+
+    def stall(self) -> Undo:
+        """Hand nothing out."""
+        self._stalls += 1
+        return self._go_on
+
+    def trim(self, active: Active, pattern: str, limit: int) -> None:
+        """Forget unsettled events of a pattern that were published by a moment."""
+        for message in self.broker.unsettled():
+            publication = message.publication
+            if publication.at <= limit and fnmatchcase(publication.name, pattern):
+                active.note(event=publication.name)
+                self.broker.trim(message)
+
+    def _offer_again(self, active: Active, message: Message) -> None:
+        if not (message.settled or self._log.healed):
+            active.note(event=message.publication.name)
+            self.broker.offer(message)
 
     def _publish_again(self, publication: Publication) -> None:
         """Hand the event to consumers as if it had been received only now."""
         record = json.loads(publication.body)
-        record["received"] = instant(self._epoch + timedelta(microseconds=self._book.now))
+        record["received"] = instant(self._epoch + timedelta(microseconds=self._log.now))
         body = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
         self.broker.duplicate(replace(publication, body=body), anew=True)
 
     # -- the whole queue -------------------------------------------------------------------------------------
 
-    def act(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+    def act(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike the whole queue."""
-        match struck.fault:
-            case Stall():
-                struck.note()
-                self._stalls += 1
-                return self._go_on
-            case Trim(event=pattern, older=older):
-                limit = self._book.now - older
-                for message in self.broker.unsettled():
-                    publication = message.publication
-                    if publication.at <= limit and fnmatchcase(publication.name, pattern):
-                        struck.note(event=publication.name)
-                        self.broker.trim(message)
-                return None
-            case fault:
-                raise AssertionError(f"{fault!r} is no fault of a queue")
+        assert isinstance(struck.fault, TimedBrokerFault)
+        return struck.fault.strike(struck, self)
 
     def _go_on(self) -> None:
         self._stalls -= 1
@@ -177,7 +160,7 @@ class DeliveryMeddler:
         self.broker.wake()
 
 
-def strikes_event(struck: Struck, event: str, roles: Roles, now: int) -> bool:
+def strikes_event(struck: ActiveFault, event: str, roles: Roles, now: int) -> bool:
     """Return whether a fault strikes an event now. Asking counts."""
     fault = struck.fault
     assert isinstance(fault, EventChance)

@@ -1,4 +1,4 @@
-"""The book of a run's faults: which struck, how often, and whether any may still strike. All injectors write here."""
+"""The log of a run's faults: which struck, how often, and whether any may still strike. All injectors write here."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.faults import AnyFault, Chance, describe
 
 
-class Struck:
+class ActiveFault:
     """One fault of the scenario, with its place, its luck, and what it has done so far."""
 
-    __slots__ = ("_book", "_key", "_matched", "fault", "number", "times")
+    __slots__ = ("_key", "_log", "_matched", "fault", "number", "times")
 
-    def __init__(self, book: Book, number: int, fault: AnyFault, key: str) -> None:
+    def __init__(self, log: FaultLog, number: int, fault: AnyFault, key: str) -> None:
         self.fault = fault
         self.number = number
         self.times = 0
-        self._book = book
+        self._log = log
         self._key = key
         self._matched: Counter[str] = Counter()
 
     def luck(self, about: str) -> Stream:
         """Return the random stream of the fault about something: no other fault and no other event changes it."""
-        return self._book.streams.fresh(f"fault/{self._key}/{about}")
+        return self._log.streams.fresh(f"fault/{self._key}/{about}")
 
     def draws(self, about: str) -> bool:
         """Return whether a fault that strikes by chance strikes this time; each call counts as one that matched."""
@@ -44,14 +44,14 @@ class Struck:
     def note(self, event: str = "", consumer: str = "", **details: Any) -> None:
         """Write down that the fault struck."""
         self.times += 1
-        self._book.write("fault", event, consumer, fault=self.fault.name, number=self.number, **details)
+        self._log.write("fault", event, consumer, fault=self.fault.name, number=self.number, **details)
 
     def note_end(self, consumer: str = "") -> None:
         """Write down that what the fault did is over."""
-        self._book.write("healed", "", consumer, fault=self.fault.name, number=self.number)
+        self._log.write("healed", "", consumer, fault=self.fault.name, number=self.number)
 
 
-class Book:
+class FaultLog:
     """All faults of a run."""
 
     def __init__(self, loop: SimulatedLoop, history: History, streams: Streams, faults: Iterable[AnyFault]) -> None:
@@ -59,14 +59,14 @@ class Book:
         self.streams = streams
         self._loop = loop
         self._history = history
-        self.all = [Struck(self, n, fault, key) for n, (fault, key) in enumerate(_keyed(faults), start=1)]
+        self.all = [ActiveFault(self, n, fault, key) for n, (fault, key) in enumerate(_keyed(faults), start=1)]
 
     @property
     def now(self) -> int:
         """Microseconds since the start of the run."""
         return self._loop.now
 
-    def of(self, kind: type[AnyFault]) -> list[Struck]:
+    def of(self, kind: type[AnyFault]) -> list[ActiveFault]:
         """Return the faults of a family."""
         return [struck for struck in self.all if isinstance(struck.fault, kind)]
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
-from simulation.kernel.event_loop import SECOND
-from simulation.scenario.faults import HandlerCancelled, HandlerFault, HandlerRaises, HandlerSlow
-from simulation.world.consumer import HANDLER_CANCELLED, HandlerFailed
-from simulation.world.injection.fault_log import Book
+from simulation.kernel.environment import SECOND
+from simulation.scenario.faults import HandlerFault
+from simulation.world.handler import HANDLER_CANCELLED, HandlerFailed
+from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.timetable import Timetable
 
 
-class HandlerMeddler:
+class HandlerInjector:
     """Sits in every handler and lets things go wrong there."""
 
-    def __init__(self, book: Book, timetable: Timetable, roles: Callable[[str], dict[str, bool]]) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, timetable: Timetable, roles: Callable[[str], dict[str, bool]]) -> None:
+        self._log = log
         self._timetable = timetable
-        self._faults = book.of(HandlerFault)
+        self._faults = log.of(HandlerFault)
         self._roles = roles
 
     async def step(self, step: str, when: str, consumer: str, event: str) -> None:
@@ -30,23 +29,33 @@ class HandlerMeddler:
     async def work(self, consumer: str, event: str, call: int) -> None:
         """Let a handler work longer, be cancelled, or raise."""
         for struck in self._faults:
-            fault: Any = struck.fault
-            if self._book.healed or not fault.strikes_call(consumer, call, self._book.now):
+            fault = struck.fault
+            assert isinstance(fault, HandlerFault)
+            if self._log.healed or not fault.strikes_call(consumer, call, self._log.now):
                 continue
             if not (fault.concerns(event, **self._roles(event)) and struck.draws(event)):
                 continue
             struck.note(event=event, consumer=consumer)
-            match fault:
-                case HandlerSlow(by=by):
-                    await asyncio.sleep(by / SECOND)
-                case HandlerRaises():
-                    raise HandlerFailed(event)
-                case HandlerCancelled():
-                    await _cancel()
+            await fault.strike(_RunningHandler(event))
 
 
-async def _cancel() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    task.cancel(HANDLER_CANCELLED)
-    await asyncio.sleep(0)
+class _RunningHandler:
+    """A handler that runs in the current task."""
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+
+    async def work_longer(self, duration: int) -> None:
+        """Work for so many microseconds more."""
+        await asyncio.sleep(duration / SECOND)
+
+    async def be_cancelled(self) -> None:
+        """Be cancelled, as by a timeout around the handler."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel(HANDLER_CANCELLED)
+        await asyncio.sleep(0)
+
+    def fail(self) -> None:
+        """Raise HandlerFailed."""
+        raise HandlerFailed(self._event)

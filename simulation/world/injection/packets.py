@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
-from simulation.scenario.faults import ERRORS, ErrorReply, Latency, PacketFault, ReplyLost, RequestLost, Reset
+from simulation.scenario.faults import PacketFault
 from simulation.scenario.workload import IDENTITY
 from simulation.world.injection.command_patterns import Spelling
-from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.packets import Fate, Packet
 
 _UNREAD = [""]
@@ -18,8 +18,8 @@ _UNREAD = [""]
 class PacketStrike:
     """A packet fault, as the network asks it."""
 
-    def __init__(self, book: Book, struck: Struck, spelling: Spelling, name_of: Callable[[str], str]) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, struck: ActiveFault, spelling: Spelling, name_of: Callable[[str], str]) -> None:
+        self._log = log
         self._struck = struck
         self._spelling = spelling
         self._name_of = name_of
@@ -31,37 +31,21 @@ class PacketStrike:
         """Decide about a packet, or have no opinion."""
         fault = self._struck.fault
         assert isinstance(fault, PacketFault)
-        if self._book.healed or not fault.is_on(self._book.now):
+        if self._log.healed or not fault.is_on(self._log.now):
             return None
         for words in packet.commands:
             spellings = self._spelling(words) if self._reads else _UNREAD
             if not (fault.concerns(packet.consumer, spellings) and self._is_about(fault, spellings[0])):
                 continue
             verb = words[0].decode("utf-8", "replace")
-            if isinstance(fault, ErrorReply) and not fault.refuses(verb):
+            if not fault.refuses(verb):
                 continue
             if self._struck.draws(packet.consumer):
                 self._struck.note(consumer=packet.consumer, command=verb, packet=packet.number)
-                return _fate(fault)
+                return Fate(**fault.fate())
         return None
 
     def _is_about(self, fault: PacketFault, text: str) -> bool:
         if fault.event == "*":
             return True
         return any(fnmatchcase(self._name_of(identity), fault.event) for identity in IDENTITY.findall(text))
-
-
-def _fate(fault: PacketFault) -> Fate:
-    match fault:
-        case RequestLost():
-            return Fate(deliver=False)
-        case ReplyLost():
-            return Fate(answer=False)
-        case Reset():
-            return Fate(reset=True)
-        case Latency(request=request, reply=reply):
-            return Fate(request_delay=request, reply_delay=reply)
-        case ErrorReply(error=error):
-            return Fate(error=ERRORS[error].encode())
-        case _:
-            raise AssertionError(f"{fault!r} has no fate")

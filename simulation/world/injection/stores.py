@@ -1,34 +1,34 @@
-"""What the faults of Redis do to it, and how they are undone."""
+"""Redis as its faults see it: what they may do to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
+from typing import Any
 
 from simulation.kernel.ambient import WORLD, Ambient, Skew
-from simulation.scenario.faults import AnyFault, Evict, Failover, Flush, OutOfMemory, Restart, ServerClock, StoreFault
+from simulation.scenario.faults import AnyFault, Failover, StoreFault
+from simulation.scenario.faults.targets import Undo
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.consumer import Consumer
-from simulation.world.injection.fault_log import Book, Struck
-from simulation.world.injection.timetable import Undo
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.network import Network
 
 
 class StoreActs:
-    """Does to Redis what its faults say. Raises StoreUnavailable if this store cannot have one of them."""
+    """Lets the faults of Redis act on it. Raises StoreUnavailable if this store cannot have one of them."""
 
-    def __init__(self, book: Book, network: Network, ambient: Ambient) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, network: Network, ambient: Ambient) -> None:
+        self._log = log
         self._network = network
         self._store: Store = network.store
         self._ambient = ambient
         self._down = 0
-        for struck in book.of(StoreFault):
+        for struck in log.of(StoreFault):
             self._check(struck)
 
-    def _check(self, struck: Struck) -> None:
-        kind = struck.fault.name
-        if kind not in self._store.suffers:
+    def _check(self, struck: ActiveFault) -> None:
+        kind, fault = struck.fault.name, struck.fault
+        if kind not in self._store.suffers and not (isinstance(fault, StoreFault) and fault.on_every_store):
             better = "server" if self._store.suffers else "server or embedded"
             raise StoreUnavailable(
                 f"the store {self._store.name} cannot have the fault '{kind}' (faults[{struck.number}]); "
@@ -42,79 +42,60 @@ class StoreActs:
 
     def prepare(self) -> None:
         """Have a replica at hand, if one is to take over later."""
-        failovers = [struck.fault for struck in self._book.of(Failover)]
+        failovers = [struck.fault for struck in self._log.of(Failover)]
         if failovers:
             self._store.replicate(None if self._network.stepped else _known_at(failovers))
 
     def heal(self) -> None:
         """Need no replica any more."""
-        if self._book.of(Failover):
+        if self._log.of(Failover):
             self._store.replicate(())
 
-    def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike."""
-        self._store.set_time(self._book.now)
-        match struck.fault:
-            case Restart(keep=keep):
-                struck.note()
-                self._go_down()
-                self._network.scripts.forget()
-                if not keep:
-                    self._store.wipe()
-                    self._book.write("store-lost", fault="restart")
-                return self._come_back
-            case Flush():
-                struck.note()
-                self._store.wipe()
-                self._book.write("store-lost", fault="flush")
-                return None
-            case Failover(lag=lag):
-                return self._fail_over(struck, lag)
-            case Evict() as fault:
-                self._evict(struck, fault)
-                return None
-            case OutOfMemory():
-                struck.note()
-                self._store.starve(True)
-                return lambda: self._store.starve(False)
-            case ServerClock(offset=offset):
-                struck.note()
-                self._shift(offset)
-                return lambda: self._shift(-offset)
-            case fault:
-                raise AssertionError(f"{fault!r} is no fault of a store")
+        self._store.set_time(self._log.now)
+        assert isinstance(struck.fault, StoreFault)
+        undo = struck.fault.strike(struck, self)
+        self._network.blocking.serve()  # whoever waits for a stream that is gone is told
+        return undo
 
-    def _go_down(self) -> None:
+    # -- what faults may do to Redis --------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """What executes the commands."""
+        return self._store
+
+    @property
+    def now(self) -> int:
+        """Microseconds since the start of the run."""
+        return self._log.now
+
+    def write(self, kind: str, **details: Any) -> None:
+        """Write an entry about Redis into the history."""
+        self._log.write(kind, **details)
+
+    def forget_scripts(self) -> None:
+        """Know no script."""
+        self._network.scripts.forget()
+
+    def close_connections(self, idle: int, age: int) -> int:
+        """Close each connection that was idle for so long and is so old, in microseconds."""
+        return self._network.hang_up(idle, age)
+
+    def go_down(self) -> None:
+        """Break every connection, and accept none."""
         self._down += 1
         self._network.lose()
-        self._book.write("unreachable")
+        self._log.write("unreachable")
 
-    def _come_back(self) -> None:
+    def come_back(self) -> None:
+        """Accept connections again."""
         self._down -= 1
-        self._book.write("reachable")
+        self._log.write("reachable")
 
-    def _fail_over(self, struck: Struck, lag: int) -> Undo:
-        lost = self._store.promote(self._book.now - lag)
-        struck.note(writes_lost=len(lost))
-        self._go_down()
-        self._network.scripts.forget()
-        if lost:
-            self._book.write("store-lost", fault="failover", keys=sorted(set(lost)))
-        return self._come_back
-
-    def _evict(self, struck: Struck, fault: Evict) -> None:
-        chosen = list(self._chosen(struck, fault))
-        if chosen:
-            self._store.delete(chosen)
-            struck.note(keys=len(chosen))
-            self._book.write("store-lost", fault="evict", keys=chosen)
-
-    def _chosen(self, struck: Struck, fault: Evict) -> Iterator[str]:
-        for key in self._store.all_keys():
-            if fnmatchcase(key, fault.keys) and struck.luck(f"{self._book.now}/{key}").random() < fault.share:
-                yield key
-
-    def _shift(self, offset: int) -> None:
+    def shift_clock(self, offset: int) -> None:
+        """Move the server's clock."""
         error = self._ambient.skews.pop(WORLD, Skew()).offset + offset
         if error:
             self._ambient.skews[WORLD] = Skew(error)

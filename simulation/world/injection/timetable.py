@@ -10,25 +10,24 @@ from typing import Protocol
 
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.scenario.faults import ConsumerFault, Pause, TimedFault
+from simulation.scenario.faults.targets import Undo
 from simulation.world.consumer import Consumer
 from simulation.world.injection.command_patterns import Spelling
-from simulation.world.injection.fault_log import Book, Struck
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.packets import Fate, Packet
-
-Undo = Callable[[], None]
 
 
 class Act(Protocol):
     """Does what a fault does, notes it, and returns how to undo it; None if nothing is left to undo."""
 
-    def __call__(self, struck: Struck, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike. The consumer is the victim of a fault that has one."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ending:
-    struck: Struck
+    struck: ActiveFault
     consumer: str
     undo: Undo
 
@@ -36,17 +35,17 @@ class _Ending:
 class Timetable:
     """All timed faults of a run."""
 
-    def __init__(self, book: Book, loop: SimulatedLoop, consumers: dict[str, Consumer], spelling: Spelling) -> None:
-        self._book = book
+    def __init__(self, log: FaultLog, loop: SimulatedLoop, consumers: dict[str, Consumer], spelling: Spelling) -> None:
+        self._log = log
         self._loop = loop
         self._consumers = consumers
         self._spelling = spelling
         self._open: dict[_Ending, None] = {}
-        self._steps: list[tuple[Struck, Act, list[int]]] = []
+        self._steps: list[tuple[ActiveFault, Act, list[int]]] = []
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """What the network must show each packet to."""
 
-    def install(self, struck: Struck, act: Act) -> None:
+    def install(self, struck: ActiveFault, act: Act) -> None:
         """See to it that a fault strikes when it is due."""
         fault = struck.fault
         assert isinstance(fault, TimedFault)
@@ -64,13 +63,13 @@ class Timetable:
 
     # -- striking --------------------------------------------------------------------------------------------
 
-    def _due(self, struck: Struck, act: Act, turn: int) -> None:
-        if self._book.healed:
+    def _due(self, struck: ActiveFault, act: Act, turn: int) -> None:
+        if self._log.healed:
             return
         for victim in self._victims(struck, turn):
             self._strike(struck, act, victim)
 
-    def _victims(self, struck: Struck, turn: int) -> Iterable[Consumer | None]:
+    def _victims(self, struck: ActiveFault, turn: int) -> Iterable[Consumer | None]:
         fault = struck.fault
         if not isinstance(fault, ConsumerFault):
             return [None]
@@ -81,8 +80,8 @@ class Timetable:
         living = [consumer for consumer in self._consumers.values() if consumer.process.running]
         return [struck.luck(str(turn)).choose(living)] if living else []
 
-    def _strike(self, struck: Struck, act: Act, consumer: Consumer | None) -> None:
-        if self._book.healed:
+    def _strike(self, struck: ActiveFault, act: Act, consumer: Consumer | None) -> None:
+        if self._log.healed:
             return
         undo = act(struck, consumer)
         if undo is None:
@@ -105,10 +104,10 @@ class Timetable:
 
     # -- commands and steps ----------------------------------------------------------------------------------
 
-    def _at_command(self, struck: Struck, act: Act, count: list[int], packet: Packet, fate: Fate) -> Fate:
+    def _at_command(self, struck: ActiveFault, act: Act, count: list[int], packet: Packet, fate: Fate) -> Fate:
         fault = struck.fault
         assert isinstance(fault, TimedFault)
-        if self._book.healed or not self._sent_by(fault, packet.consumer):
+        if self._log.healed or not self._sent_by(fault, packet.consumer):
             return fate
         before = count[0]
         count[0] += sum(
@@ -136,7 +135,7 @@ class Timetable:
             if (fault.step, fault.when) != (step, when) or not self._sent_by(fault, consumer):
                 continue
             count[0] += 1
-            if count[0] == fault.nth and not self._book.healed:
+            if count[0] == fault.nth and not self._log.healed:
                 self._strike(struck, act, self._consumers[consumer])
                 hit = True
         return hit

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simulation import Laboratory, Run, loads
-from simulation.scenario.model import BadScenario
+from simulation.scenario.errors import BadScenario
 from simulation.stores.protocol import StoreUnavailable
 
 ONE = '[workload]\nevents = [{ name = "a" }]\n'

@@ -259,18 +259,58 @@ def test_rejects_a_rescue_while_the_leader_that_was_released_is_still_being_hand
         )
 
 
-def test_accepts_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_handled():
-    assert accepted(
-        tell("""
+def test_rejects_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_handled():
+    story = """
+        0s       published  b  follows=a
+        0s       delivered  b  @c1
+        15m      delivered  a  @c2
+        15m      started    a  @c2
+        15m{}    started    b  @c1  via=rescued
+        15m6s    ended      b  @c1  outcome=ok
+        16m      ended      a  @c2  outcome=ok
+    """
+    rejected(tell(story.format("5s")))
+    # Within a second no engine can know of it.
+    assert accepted(tell(story.format("1s")))
+
+
+def test_rejects_a_rescue_while_a_leader_that_failed_is_to_be_offered_again():
+    story = """
+        0s      published     b  follows=a
+        0s      delivered     a  @c2  delivery=1
+        0s      {}            a  @c2  delivery=1
+        1s      delivered     b  @c1
+        15m1s   started       b  @c1  via=rescued
+        15m2s   ended         b  @c1  outcome=ok
+    """
+    rejected(tell(story.format("rejected")))
+    assert accepted(tell(story.format("acknowledged")))
+
+
+def test_an_effect_is_early_only_if_it_is_whenever_its_event_can_have_been_delivered():
+    story = """
+        0s      published  b  follows=a
+        1s      parked     b  @c1
+        {}      started    b  @c1  via=rescued
+        20m     ended      b  @c1  outcome=ok
+    """
+    finding = judge(tell(story.format("15m")), ["causal-order"]).verdicts["causal-order"]
+    assert (finding.verdict, finding.violations) == ("unknown", 0)
+    rejected(tell(story.format("14m59s")))
+
+
+def test_says_nothing_of_a_leader_of_which_a_history_that_begins_in_the_middle_tells_nothing():
+    story = """
+        0s      {}         x  @c1
         0s      published  b  follows=a
         0s      delivered  b  @c1
-        15m     delivered  a  @c2
-        15m     started    a  @c2
-        15m5s   started    b  @c1  via=rescued
-        15m6s   ended      b  @c1  outcome=ok
-        16m     ended      a  @c2  outcome=ok
-        """)
-    )
+        1s      started    b  @c1
+        2s      ended      b  @c1  outcome=ok
+    """
+    finding = judge(tell(story.format("acknowledged")), ["causal-order"]).verdicts["causal-order"]
+    assert finding.verdict == "unknown"
+    assert "begins in the middle" in finding.why
+    rejected(tell(story.format("duplicated")))
 
 
 def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_before():
@@ -284,7 +324,7 @@ def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_b
         {}      rejected   a  @c2
     """
     rejected(tell(story.replace("{}      rejected   a  @c2", "", 1).format("16m")))
-    before = story.rsplit("{}", 1)[0]
+    before = story.rsplit("{}", 1)[0].replace("rejected", "refused")
     assert accepted(tell(before.format("15m")))
 
 

@@ -374,13 +374,13 @@ def test_accepts_it_if_the_holder_was_still_paused_when_the_history_ended():
     )
 
 
-def test_rejects_it_if_the_holder_was_paused_for_less_than_its_lease():
+def test_rejects_it_if_the_lease_of_a_paused_holder_cannot_have_ended_yet():
     rejected(
         tell("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         1s    paused   @c1
-        16s   started  a  @c2
+        8s    started  a  @c2
         17s   resumed  @c1
         18s   ended    a  @c2  outcome=ok
         """)
@@ -405,9 +405,9 @@ def test_rejects_it_if_the_lease_cannot_have_lapsed():
         tell("""
         0s         started  a  @c1
         1s         paused   @c1
-        17s        resumed  @c1
-        17s        ended    a  @c1  outcome=ok
-        17s5ms     started  a  @c2
+        8s         resumed  @c1
+        8s         ended    a  @c1  outcome=ok
+        8s5ms      started  a  @c2
         19s        ended    a  @c2  outcome=ok
         """)
     )

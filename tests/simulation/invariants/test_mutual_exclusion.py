@@ -143,15 +143,29 @@ def test_accepts_an_overlap_with_a_holder_that_was_paused_beyond_its_lease_and_t
     )
 
 
-def test_rejects_it_if_the_pause_lasted_no_longer_than_the_lease():
-    rejected(
-        tell("""
+def test_accepts_a_pause_after_whose_last_renewal_the_lease_had_ended():
+    # A lease of 16 s is renewed while 8 s of it are left, so it may end 8 s after the pause began.
+    story = """
         0s    started  a  @c1  fence=1
         1s    paused   @c1
-        16s   started  a  @c2  fence=2
+        {}    started  a  @c2  fence=2
         17s   resumed  @c1
         19s   ended    a  @c1  outcome=ok  write=refused
         20s   ended    a  @c2  outcome=ok  write=accepted
+    """
+    assert accepted(tell(story.format("9s")))
+    rejected(tell(story.format("8s999ms")))
+
+
+def test_rejects_a_pause_that_no_lease_can_have_ended_in():
+    rejected(
+        tell("""
+        0s      started  a  @c1  fence=1
+        1s      paused   @c1
+        8s      resumed  @c1
+        9s      started  a  @c2  fence=2
+        19s     ended    a  @c1  outcome=ok  write=refused
+        20s     ended    a  @c2  outcome=ok  write=accepted
         """)
     )
 
@@ -192,8 +206,8 @@ def test_rejects_it_if_only_another_pause_had_not_ended():
         tell("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
+        7s    resumed  @c1
         16s   started  a  @c2  fence=2
-        16s   resumed  @c1
         17s   paused   @c1
         18s   ended    a  @c2  outcome=ok  write=accepted
         """)

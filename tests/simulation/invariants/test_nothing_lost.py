@@ -68,10 +68,32 @@ def test_rejects_an_event_whose_only_write_was_refused():
 
 
 def test_says_nothing_before_the_world_is_quiet():
-    for ending in ("", "3s phase horizon", "3s phase safety"):
+    for ending in ("3s phase horizon", "3s phase safety"):
         history = tell(f"0s delivered a @c1\n{ending}")
         finding = judge(history, ["nothing-lost"]).verdicts["nothing-lost"]
         assert (finding.verdict, finding.examined) == ("unknown", 0)
+
+
+def test_a_history_without_phases_is_judged_as_complete():
+    story = """
+        0s  delivered     a  @c1  delivery=1
+        {}
+        2s  swept            @c1
+    """
+    rejected(tell(story.format("1s  acknowledged  a  @c1  delivery=1")))
+    for open_or_kept in ("1s rejected a @c1 delivery=1", "1s parked a @c1 delivery=1", ""):
+        assert accepted(tell(story.format(open_or_kept)))
+
+
+def test_a_history_that_is_cut_off_says_nothing_of_losses():
+    history = tell("0s delivered a @c1 delivery=1\n1s acknowledged a @c1 delivery=1")
+    history.truncated = "line 3 is cut off"
+    finding = judge(history, ["nothing-lost"]).verdicts["nothing-lost"]
+    assert (finding.verdict, finding.why) == ("unknown", "the history is cut off")
+
+
+def test_what_was_parked_was_delivered():
+    rejected(tell("0s parked a @c1\n3s phase quiet"))
 
 
 def test_says_nothing_of_an_event_that_was_never_delivered():

@@ -13,7 +13,8 @@ import hiredis
 
 from simulation.history.history import Entry
 from simulation.stores.resp import command
-from simulation.world.world import Laboratory, Run
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
 
 READING = {
     "string": ("GET",),

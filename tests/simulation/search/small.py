@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from simulation.engines import EngineContext
-from simulation.scenario.model import Scenario, loads
+from simulation.scenario.load import loads
+from simulation.scenario.model import Scenario
 
 
 def scenario(events: int = 2, consumers: int = 2) -> Scenario:

@@ -22,7 +22,7 @@ import pytest
 from simulation import load, loads
 from simulation.cli import main
 from simulation.engines import UnknownEngine
-from simulation.scenario.model import BadScenario
+from simulation.scenario.errors import BadScenario
 from simulation.search.explore.strategies import Strategy
 from simulation.search.parallel.dask_cluster import Cluster
 from simulation.search.parallel.dask_cluster import search as search_there

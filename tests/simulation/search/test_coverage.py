@@ -17,8 +17,8 @@ from simulation.search.coverage.search_coverage import SearchCoverage, coverage_
 from simulation.search.coverage.unseen import unseen, upper_bound
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.search.explore.strategies import Runner, Strategy
+from simulation.world.laboratory import Laboratory
 from simulation.world.request_log import RequestLog, shape
-from simulation.world.world import Laboratory
 from tests.simulation.search.small import scenario
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simulation.cli import main
-from simulation.scenario.model import loads
+from simulation.scenario.load import loads
 from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import MOST, Failures
 

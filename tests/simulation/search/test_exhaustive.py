@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from simulation.scenario.model import Scenario, load
+from simulation.scenario.load import load
+from simulation.scenario.model import Scenario
 from simulation.search.explore.exhaustive import Exhaustive, Progress, Reduction
+from simulation.world.laboratory import Laboratory
 from simulation.world.scheduling import Bounds
-from simulation.world.world import Laboratory
 from tests.simulation.search import small
 from tests.simulation.search.outcomes import outcome
 

@@ -13,8 +13,8 @@ from simulation import load
 from simulation.kernel.random_streams import Streams
 from simulation.search.explore.schedulers import Priorities
 from simulation.search.explore.strategies import Runner, Strategy
+from simulation.world.laboratory import Laboratory
 from simulation.world.scheduling import Bounds, Step
-from simulation.world.world import Laboratory
 
 PAIR = Path(__file__).parents[3] / "scenarios" / "leader-follower.toml"
 

@@ -18,8 +18,8 @@ from simulation.search.explore.samplers import PartialOrder, UniformWalk
 from simulation.search.explore.schedulers import Walk
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.search.replay import load_replay, replay_of
+from simulation.world.laboratory import Laboratory
 from simulation.world.scheduling import Bounds, Oracle, Step
-from simulation.world.world import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 PAIR = SCENARIOS / "leader-follower.toml"

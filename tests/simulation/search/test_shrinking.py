@@ -8,7 +8,8 @@ import pytest
 import tomli_w
 
 from simulation.cli import main
-from simulation.scenario.model import Scenario, load, loads
+from simulation.scenario.load import load, loads
+from simulation.scenario.model import Scenario
 from simulation.search.replay import BadReplay, Replay, load_replay, trimmed
 from simulation.search.shrink.passes import (
     fewer_consumers,
@@ -21,7 +22,7 @@ from simulation.search.shrink.passes import (
     shorter_names,
 )
 from simulation.search.shrink.shrinker import Better, NothingToShrink, Shrinker, fewer
-from simulation.world.world import Laboratory
+from simulation.world.laboratory import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 

@@ -1,0 +1,183 @@
+"""What an ordering offers to those who operate it: its numbers, and its dead letters.
+
+A dead letter is written in the step that gives the event up, together with a note that it is untold. The consumer that
+has told of it removes the note; a sweep finds the notes that are left. So each is told at least once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from ordering.describing import describe
+from ordering.letters import DeadLetter, read_letter
+from ordering.observing import Notifier
+from ordering.policy import Policy
+from ordering.scripts import text, words
+from ordering.shielding import REFUSALS
+from ordering.terms import digest_of, id_of, leader_of, milliseconds, occurred_at, rules_of
+
+logger = logging.getLogger(__name__)
+
+OnDeadLetter = Callable[[DeadLetter], Awaitable[object] | object]
+"""Is told of each dead letter, at least once; if it raises, again by a later sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The numbers of a scope, of all its consumers together."""
+
+    parked: int
+    """Events that the engine keeps, whose messages were acknowledged: all of the following but the dead and in hand."""
+    claimed: int
+    """Of those, events that a consumer has, or that rest after a failure."""
+    overdue: int
+    """Of those, events whose leader has not come within the lookback, which a sweep has not found."""
+    unreadable: int
+    """Of those, events that a consumer could not read."""
+    in_hand: int
+    """Events that a consumer holds the lease on, parked or not."""
+    releasing: int
+    """Leaders that were handled, and have followers that wait for their turn."""
+    dead: int
+    """Dead letters that nobody has dealt with."""
+    oldest: datetime | None
+    """Since when the parked event has waited that has waited for the longest."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers as plain data."""
+        return asdict(self) | {"oldest": self.oldest.isoformat() if self.oldest else None}
+
+    @staticmethod
+    def read(reply: Sequence[int]) -> Stats:
+        """Return the numbers as the script tells them."""
+        *numbers, oldest = map(int, reply)
+        since = datetime.fromtimestamp(oldest / 1000, UTC) if oldest >= 0 else None
+        names = [name for name in Stats.__slots__ if name != "oldest"]
+        return Stats(**dict(zip(names, numbers, strict=True)), oldest=since)
+
+    @staticmethod
+    def total(parts: Sequence[Stats]) -> Stats:
+        """Return the numbers of several scopes together."""
+        names = [name for name in Stats.__slots__ if name != "oldest"]
+        sums = {name: sum(getattr(part, name) for part in parts) for name in names}
+        return Stats(**sums, oldest=min((part.oldest for part in parts if part.oldest), default=None))
+
+
+class Operations:
+    """The part of an ordering that is for its operators."""
+
+    scope: str
+    policy: Policy
+    _notify: Notifier
+    _on_dead_letter: OnDeadLetter | None
+    _call: Callable[..., Awaitable[Any]]
+    _ask: Callable[..., Awaitable[Any]]
+    _key: Callable[[str], str]
+
+    async def stats(self) -> Stats:
+        """Return the scope's numbers; one round trip, whatever waits."""
+        times = (milliseconds(self.policy.lookback), milliseconds(self.policy.dead_retention))
+        return Stats.read(await self._call("stats", *times))
+
+    async def dead_letters(self, *, limit: int = 100, first: int = 0) -> list[DeadLetter]:
+        """Return dead letters, the oldest first: at most `limit`, after the `first` ones."""
+        rows = await self._call("letters", first, first + limit - 1)
+        return [letter for _, raw in rows if (letter := read_letter(raw))]
+
+    async def dead_letter(self, event: UUID | str | Any) -> DeadLetter | None:
+        """Return the dead letter of an event, or of an id, if there is one."""
+        return read_letter(await self._ask("GET", self._key(f"dead:{id_of(event)}")) or b"")
+
+    async def retry(self, event: UUID | str | Any) -> bool:
+        """Offer a dead event again, to the next sweep, with all its attempts; return False if it is not dead."""
+        return words(await self._call("revive", id_of(event)))[0] == "revived"
+
+    async def discard(self, event: UUID | str | Any) -> bool:
+        """Throw a dead letter away; return False if there is none. The event counts as handled."""
+        identity, policy = id_of(event), self.policy
+        times = (milliseconds(policy.retention), milliseconds(policy.memory))
+        return words(await self._call("discard", identity, *times, digest_of(identity)))[0] == "discarded"
+
+    async def give_up(self, event: Any, reason: str = "given up by the queue") -> bool:
+        """Tell the engine that the queue will not offer an event again: its followers wait no longer.
+
+        Any sweep finds them from now on. The event becomes a dead letter of the engine, to be retried or discarded.
+        Return False if it was handled, or is held by a consumer: then there is nothing to give up.
+        """
+        return await self._give_up(event, reason, tell=False)
+
+    async def _give_up(self, event: Any, reason: str, *, tell: bool) -> bool:
+        about = (id_of(event), leader_of(event), occurred_at(event), reason, "", event.model_dump_json(), int(tell))
+        answer = words(await self._call("give_up", *rules_of(self.policy), *about))
+        return answer[0] == "dead"
+
+    async def _give_up_exhausted(self, event: Any) -> None:
+        """Give an event up that was granted as often as it may be, and never given back: it kills its processes."""
+        if await self._give_up(event, "exhausted", tell=True):
+            await self._tell_of(id_of(event))
+
+    async def _tell_of(self, identity: str) -> None:
+        """Tell of a dead letter that this process has written. If Redis refuses, a sweep does it."""
+        try:
+            raw = await self._ask("GET", self._key(f"dead:{identity}"))
+            await self._tell(identity, raw or b"")
+        except REFUSALS as refusal:
+            logger.warning("Of dead event %s of scope %r, a later sweep tells: %s", identity, self.scope, refusal)
+
+    async def _tell(self, identity: str, raw: bytes | str) -> None:
+        letter = read_letter(raw)
+        if letter is not None and not await self._told(letter):
+            return
+        await self._ask("ZREM", self._key("untold"), identity)
+
+    async def _told(self, letter: DeadLetter) -> bool:
+        """Tell the log, the observer and the user's callback of a dead letter; return whether that has heard it."""
+        logger.error(
+            "Event %s of scope %r was given up after %s failed attempts: %s%s; it is kept under %s until it is retried "
+            "or discarded, and its followers are released",
+            letter.id,
+            self.scope,
+            letter.attempts,
+            letter.why,
+            f" ({letter.error})" if letter.error else "",
+            self._key(f"dead:{letter.id}"),
+            extra={"event_id": letter.id, "follows": letter.follows, "scope": self.scope},
+        )
+        self._notify("dead", letter.id)
+        if self._on_dead_letter is None:
+            return True
+        try:
+            heard = self._on_dead_letter(letter)
+            if inspect.isawaitable(heard):
+                await heard
+        except Exception as error:
+            message = "on_dead_letter of scope %r has failed for event %s (%s); a later sweep tells it again"
+            logger.warning(message, self.scope, letter.id, describe(error))
+            return False
+        return True
+
+    async def _unread(self, identity: str, token: str, error: Exception) -> None:
+        """Leave an event to others that this process cannot read; at the last attempt, it is a dead letter."""
+        policy, said = self.policy, describe(error)
+        delay = milliseconds(policy.retry_delay)
+        reply = words(await self._call("fail", *rules_of(policy), identity, token, "unread", delay, said))
+        if reply[0] == "retry":
+            logger.error(
+                "Event %s of scope %r cannot be read from Redis (%s), at attempt %s of %s; it stays there, under %s, "
+                "and is offered to others",
+                identity,
+                self.scope,
+                said,
+                text(reply[1]),
+                policy.max_attempts,
+                self._key(f"event:{identity}"),
+                extra={"event_id": identity, "scope": self.scope},
+            )
+        elif reply[0] == "dead":
+            await self._tell_of(identity)

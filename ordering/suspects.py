@@ -1,0 +1,65 @@
+"""Events that a batch handles one by one: they were begun with before, and their consumers have not come back.
+
+Of a batch whose process was killed, nobody knows which handler has killed it. So an event that was granted before and
+never given back is granted alone next time: it is begun and completed by itself, and the others do not count.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ordering.describing import describe
+from ordering.drain import Drain
+from ordering.requests import Asked, Handler, Outcome, Requests
+from ordering.terms import leader_of, order_of
+
+
+def impossible(ordering: Requests, events: Sequence[Any]) -> list[int]:
+    """Return the places of events that have no place among others: they must not stop the rest of their batch."""
+    found = []
+    for i, event in enumerate(events):
+        try:
+            order_of(event)
+            leader_of(event)
+        except Exception as error:
+            ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
+            found.append(i)
+    return found
+
+
+def asked_of(ordering: Requests, event: Any) -> Asked | None:
+    """Return what the scripts are asked about an event of a batch, None if it cannot be written down."""
+    try:
+        return ordering._asked(event, ordering._token())
+    except Exception as error:
+        ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
+        return None
+
+
+async def handle_alone(ordering: Requests, handler: Handler, event: Any) -> Outcome:
+    """Handle one event of a batch by itself, and what it releases; return what became of it."""
+    answer, grant = await ordering._begin(event)
+    queues = ordering._came_along(event)
+    if grant is None:
+        word, *rest = answer.split()
+        if word == "drain":
+            await Drain(ordering, handler, 0, [(leader_of(event), rest[0])]).run(None)
+        return word if word in ("seen", "dead", "held") else "parked"  # type: ignore[return-value]
+    grant.handed = True  # the handler may enter the engine for it, or not, as in a batch
+    try:
+        async with ordering._working(grant, queues):
+            await handler(event, depth=1)
+    except BaseException as error:
+        await ordering._release_queues((leader for leader, _ in queues), error)
+        if not isinstance(error, Exception):
+            raise
+        message = "failed in its handler (%s); it is to be offered again"
+        ordering._log(logging.ERROR, event, message, describe(error))
+        return "failed"
+    try:
+        await Drain(ordering, handler, 0, queues).run(grant)
+    except ordering.errors.lost:
+        return "lost"
+    return "handled"

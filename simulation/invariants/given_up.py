@@ -1,0 +1,66 @@
+"""given-up-with-reason: nothing is given up untried, and somebody is told.
+
+A dead letter of the engine follows at least `max_attempts` handlings of the event that failed or vanished (their
+consumer died, left, or lost its connection in them), or states that the event could not be read or that its schema is
+not known. One of the broker follows at least one handling of the event, if the history tells of a rejection of it and
+of no fault: an engine that rejects what it never tried gives it up as much. (How many rejections the broker waits for
+is its own business.)
+
+A dead letter of which nobody is told is no entry of a history: nothing-lost convicts it, since the event then has
+neither an effect nor a dead letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.history.index import Chronicle
+from simulation.history.records import NEVER, EventStory
+from simulation.invariants.time_format import moment
+from simulation.invariants.verdict import Invariant, Violation
+
+NAME = "given-up-with-reason"
+
+
+def subjects(told: Chronicle) -> int:
+    """Count the events that were given up."""
+    return sum(1 for event in told.odd if event.dead != NEVER)
+
+
+def check(told: Chronicle) -> Iterator[Violation]:
+    """Yield a violation for each event that was given up without a reason, or in silence."""
+    for event in told.odd:
+        if event.dead != NEVER and not event.untold and not event.refusal:
+            tries = sum(1 for handling in event.handlings if handling.start < event.dead and not handling.took_effect)
+            needed = told.terms.max_attempts if event.dead_by != "broker" else _needed_by_broker(told, event)
+            if tries < needed and not told.store_lost(event.name, NEVER, event.dead):
+                yield _violation(event, tries)
+
+
+def _needed_by_broker(told: Chronicle, event: EventStory) -> int:
+    """Return how many handlings must go before a dead letter of the broker: one, if only the engine can be to blame."""
+    rejected = any(delivery.closing == "rejected" for delivery in event.deliveries)
+    return 1 if rejected and not told.faults and not told.window else 0
+
+
+def _violation(event: EventStory, tries: int) -> Violation:
+    often = "never" if tries == 0 else "only once" if tries == 1 else f"only {tries} times"
+    who = f"the {event.dead_by}"
+    because = (
+        f"because {who} gave event {event.name} up at {moment(event.dead_at)},"
+        f" though it had {often} been tried in vain, and stated no refusal"
+    )
+    witness = {event.dead, *(handling.start for handling in event.handlings if handling.start < event.dead)}
+    return Violation(NAME, event.dead_at, (event.name,), (), because, tuple(sorted(witness)))
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    summary=(
+        "a dead letter follows at least `max_attempts` failed or vanished handlings of the event, or a stated refusal"
+        " (unreadable, unknown schema), and somebody was told of it"
+    ),
+    excuses="the store lost what it held of the event by an injected fault",
+    subjects=subjects,
+    check=check,
+)

@@ -1,0 +1,127 @@
+"""prompt-start: an event that waits for nobody does not wait.
+
+An event waits for nobody if it has no leader, or a leader that was done when it was delivered first. While an engine
+or a consumer has it (a delivery is open, or it was parked) and nobody has begun to handle it, at most the release bound
+may pass, in idle time. As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can
+have cost, and time in which no consumer could work does not count. Nor does time in which
+
+- the consumer that it was delivered to was handling something: it may have had no room,
+- others that its leader had released were being handled: a latecomer stands in line behind its siblings,
+- whoever found it in a sweep was handling what the same sweep had found before.
+
+A delivery that was refused or rejected is the queue's, to be offered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.history.index import Chronicle
+from simulation.history.records import NEVER, EventStory
+from simulation.invariants.cascades import closure, found_last, span_of
+from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
+from simulation.invariants.recorded_effects import completion
+from simulation.invariants.time_format import moments
+from simulation.invariants.verdict import Invariant, Violation
+
+NAME = "prompt-start"
+
+
+def subjects(told: Chronicle) -> int:
+    """Count the events that were delivered."""
+    return told.plain.events + sum(1 for event in told.odd if event.deliveries)
+
+
+def check(told: Chronicle) -> Iterator[Violation]:
+    """Yield a violation for each event that waited for nobody, and too long."""
+    bound = told.terms.release_bound
+    work: dict[str, list[tuple[int, int]]] = {}
+    for event in told.odd:
+        if event.untold or not event.deliveries:
+            continue
+        for wait, consumer in _waits(told, event):
+            if told.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_nobody(told, event):
+                continue
+            work = work or _work(told)
+            if _idle(told, wait, work.get(consumer, [])) > bound + _spared(told, wait):
+                if not told.loss_allowed(event, wait.stop):
+                    yield _violation(wait, consumer)
+                break
+
+
+def _waits(told: Chronicle, event: EventStory) -> Iterator[tuple[Wait, str]]:
+    """Yield the stretches in which an event was in somebody's keeping before its first handling, and whose."""
+    for delivery in event.deliveries:
+        wait = until_handled(told, event, delivery.index, delivery.at)
+        if wait is None:
+            return
+        closed = delivery.closed
+        if not delivery.parked and NEVER < closed < wait.stop:
+            wait = Wait(event, wait.begin, wait.begin_at, closed, told.times[closed])
+        yield wait, delivery.consumer
+
+
+def _waits_for_nobody(told: Chronicle, event: EventStory) -> bool:
+    leader = told.leader_of(event)
+    if leader is None:
+        return True
+    done = None if leader.untold else completion(told, leader)
+    return done is not None and done.end < event.first_known and leader.dead == NEVER
+
+
+def _work(told: Chronicle) -> dict[str, list[tuple[int, int]]]:
+    """Return the times in which each consumer was handling something."""
+    work: dict[str, list[tuple[int, int]]] = {}
+    for event in told.odd:
+        for handling in event.handlings:
+            work.setdefault(handling.consumer, []).append(span_of(told, handling))
+    return work
+
+
+def _idle(told: Chronicle, wait: Wait, work: list[tuple[int, int]]) -> int:
+    leader = told.leader_of(wait.event)
+    turns = closure(told, leader, wait.stop)[0] if leader else []
+    finder = wait.finder(told)
+    line = found_last(told, finder, wait.stop) if finder else []
+    clock = patience(told, wait.begin_at, wait.stop_at, turns, line, sorted(work))
+    return clock.elapsed(wait.begin_at, wait.stop_at)
+
+
+def _spared(told: Chronicle, wait: Wait) -> int:
+    leader = told.leader_of(wait.event)
+    failures = closure(told, leader, wait.stop)[1].values() if leader else ()
+    spared = takeovers(told, wait.begin_at, wait.stop_at)
+    return spared + retries(told, failures, wait.begin_at, wait.stop_at)
+
+
+def _violation(wait: Wait, consumer: str) -> Violation:
+    event = wait.event
+    begun, stopped = moments(wait.begin_at, wait.stop_at)
+    for_whom = f"its leader {event.leader} was done" if event.leader else "it follows nothing"
+    witness = {event.published, wait.begin, event.parked, wait.stop}
+    first = event.first_start
+    known = [index for index in witness if index != NEVER and (index != wait.stop or first is not None)]
+    return Violation(
+        NAME,
+        wait.stop_at,
+        (event.name,),
+        (consumer,) if consumer else (),
+        f"because event {event.name} was delivered to {consumer} at {begun}, {for_whom},"
+        f" and it was still waiting at {stopped}",
+        tuple(sorted(known)),
+    )
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    summary=(
+        "an event that waits for nobody (no leader, or one that is done when it is delivered) starts within the release"
+        " bound after it was delivered to a consumer with room"
+    ),
+    excuses=(
+        "as for prompt-release; time in which the consumer that has it was handling something does not count; losses"
+        " that the scenario allows"
+    ),
+    subjects=subjects,
+    check=check,
+)

@@ -1,0 +1,152 @@
+"""recovery: what a holder had when it died, or was cut off, is taken over.
+
+1. An event that the engine itself hands out (it was released or rescued) and whose handling a death cut short, or whose
+   holder is paused or cut off, starts again within one lease, one sweep and the release bound, in idle time; unless it
+   ended after all, was given up, or its holder went on before that.
+2. An event that the queue offers again after that time is not refused as held while nobody has it: no handling of it is
+   open with a consumer that shows signs of life, nor another delivery.
+
+Time does not count while no consumer was alive, unpaused and in reach of Redis, nor while whoever took it over was
+handling what the same sweep had found before. Further deaths and silences make the bound longer, once each, by one
+lease and one sweep; a failure of an elder sibling by all its attempts. A queue whose drainer died is prompt-release's
+business, a sweep's list lost-followers-surface's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.history.index import Chronicle
+from simulation.history.records import NEVER, EventStory, Handling
+from simulation.invariants.cascades import closure, found_last, nobody_free
+from simulation.invariants.idle_time import patience, retries, takeovers
+from simulation.invariants.time_format import moments
+from simulation.invariants.verdict import Invariant, Violation
+
+NAME = "recovery"
+
+
+def subjects(told: Chronicle) -> int:
+    """Count the handlings whose holder died, left, or fell silent until its lease may have ended."""
+    return sum(1 for event in told.odd for handling in event.handlings if _lost_at(told, handling) is not None)
+
+
+def check(told: Chronicle) -> Iterator[Violation]:
+    """Yield a violation for each event that was not taken over in time."""
+    for event in told.odd:
+        if event.untold:
+            continue
+        for handling in event.handlings:
+            lost_at = _lost_at(told, handling)
+            if lost_at is None:
+                continue
+            violation = (
+                _refused(told, event, handling, lost_at)
+                if handling.via == "delivered"
+                else _left(told, event, handling, lost_at)
+            )
+            if violation:
+                yield violation
+                break
+
+
+def _lost_at(told: Chronicle, handling: Handling) -> int | None:
+    """Return the moment from which on a handling's holder was dead or silent, or None if it never was."""
+    if handling.cut:
+        return handling.end_at
+    end_at = told.end_at if handling.end == NEVER else handling.end_at
+    silences = told.lapses(handling.consumer, handling.start_at, end_at)
+    return max(handling.start_at, silences[0][0]) if silences else None
+
+
+def _until(told: Chronicle, event: EventStory, handling: Handling) -> int:
+    """Return the index at which an event was begun again, ended after all, or was given up; else that of the end."""
+    stops = [other.start for other in event.handlings if other.start > handling.start]
+    stops += [event.dead] if event.dead > handling.start else []
+    stops += [] if handling.cut or handling.end == NEVER else [handling.end]
+    stops += [other.end for other in event.effects if other is not handling and other.end > handling.start]
+    return min(stops, default=told.end)
+
+
+def _left(told: Chronicle, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
+    """Judge an event of which no queue knows any more: the engine has to find it."""
+    stop = _until(told, event, handling)
+    stop_at = told.times[stop] if stop < told.end else told.end_at
+    if not handling.cut:
+        stop_at = min(stop_at, told.lapses(handling.consumer, handling.start_at, stop_at + 1)[0][1])
+    terms = told.terms
+    bound = terms.lease + terms.sweep_interval + terms.release_bound
+    if told.clock.elapsed(lost_at, stop_at) <= bound:
+        return None
+    taker = next((other.consumer for other in event.handlings if other.start == stop), "")
+    line = found_last(told, taker, stop) if taker else nobody_free(told)
+    leader = told.leader_of(event)
+    turns, failures = closure(told, leader, stop) if leader else ([], {})
+    others = [span for span in turns if span[0] > lost_at]
+    spared = takeovers(told, lost_at + terms.lease + 1, stop_at)
+    spared += retries(told, failures.values(), lost_at, stop_at)
+    waited = patience(told, lost_at, stop_at, others, line).elapsed(lost_at, stop_at)
+    if waited <= bound + spared or told.loss_allowed(event, stop):
+        return None
+    lost, until = moments(lost_at, stop_at)
+    what = "died" if handling.cut else "fell silent"
+    because = (
+        f"because {handling.consumer} {what} at {lost} with event {event.name} in hand,"
+        f" and nobody had begun with it again at {until}"
+    )
+    witness = [handling.start, *([handling.end] if handling.end != NEVER else []), *([stop] if stop < told.end else [])]
+    return Violation(NAME, stop_at, (event.name,), (handling.consumer,), because, tuple(sorted(set(witness))))
+
+
+def _refused(told: Chronicle, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
+    """Judge an event that the queue offers again: the engine must not refuse it for ever."""
+    terms = told.terms
+    stop = _until(told, event, handling)
+    bound = terms.lease + terms.sweep_interval + terms.release_bound
+    for delivery in event.deliveries:
+        closed = delivery.closed
+        if not handling.start < delivery.index < stop or closed == NEVER or closed not in event.held:
+            continue
+        refused_at = told.times[closed]
+        if closed > stop or told.clock.elapsed(lost_at, refused_at) <= bound or _held(told, event, handling, closed):
+            continue
+        if told.clock.elapsed(lost_at, refused_at) > bound + takeovers(told, lost_at + terms.lease + 1, refused_at):
+            lost, at = moments(lost_at, refused_at)
+            what = "died" if handling.cut else "fell silent"
+            because = (
+                f"because {handling.consumer} {what} at {lost} with event {event.name} in hand, and at {at}"
+                f" {delivery.consumer} was still told that somebody held it"
+            )
+            events, consumers = (event.name,), tuple(dict.fromkeys((handling.consumer, delivery.consumer)))
+            return Violation(NAME, refused_at, events, consumers, because, (handling.start, delivery.index, closed))
+    return None
+
+
+def _held(told: Chronicle, event: EventStory, lost: Handling, index: int) -> bool:
+    """Say whether somebody can hold an event at an index: who handles it, or has another delivery of it."""
+    at = told.times[index]
+    silences = told.silences(lost.consumer)
+    if not lost.cut and not any(begin <= at < end or at == end == told.end_at for begin, end in silences):
+        return True
+    if any(handling is not lost and handling.open_at(index) for handling in event.handlings):
+        return True
+    return any(
+        delivery.index < index and (delivery.closed == NEVER or delivery.closed > index)
+        for delivery in event.deliveries
+        if delivery is not lost.delivery
+    )
+
+
+INVARIANT = Invariant(
+    name=NAME,
+    summary=(
+        "what a dead or cut-off holder had starts again within one lease, one sweep and the release bound; an event"
+        " that the queue offers again after that is not refused as held"
+    ),
+    excuses=(
+        "time in which no consumer was alive or Redis was unreachable, or in which whoever took it over was handling"
+        " what the same sweep had found before; losses that the scenario allows"
+    ),
+    subjects=subjects,
+    check=check,
+)

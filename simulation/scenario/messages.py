@@ -1,0 +1,95 @@
+"""Says what is wrong with a scenario in the words of its file: the table, the key, what was given, what is accepted."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel
+
+from simulation.scenario.faults import FAULTS
+from simulation.scenario.workloads import (
+    WORKLOADS,
+    PlannedEvent,
+)
+
+
+def sentence(error: Any, root: type[BaseModel]) -> str:
+    """Say what pydantic found in the words of the file, whose tables are those of the model `root`."""
+    where = _where(error["loc"])
+    given = error.get("input")
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{where}: there is no such key{_nearest(error['loc'], root)}"
+        case "missing":
+            return f"{where}: this key is required"
+        case "union_tag_invalid" | "union_tag_not_found":
+            accepted = error["ctx"].get("expected_tags") or _kinds(error["loc"])
+            return f"{_where((*error['loc'], 'kind'))}: {_tag(error)}; accepted are {accepted}"
+        case _:
+            message = error["msg"].removeprefix("Value error, ")
+            if not error["loc"] and message.startswith("table ["):
+                return str(message)  # it says itself where it is
+            shown = "" if isinstance(given, dict) or repr(given) in message else f" (given: {given!r})"
+            return f"{where}: {message}{shown}"
+
+
+def _tag(error: Any) -> str:
+    tag = error["ctx"].get("tag")
+    return f"{tag!r} is not a kind" if tag else "the kind is not given"
+
+
+def _where(location: tuple[Any, ...]) -> str:
+    parts: list[str] = []
+    for step in _path(location):
+        if isinstance(step, int) and parts:
+            parts[-1] += f"[{step + 1}]"
+        else:
+            parts.append(str(step))
+    if not parts:
+        return "the scenario"
+    if len(parts) == 1:
+        return f"key '{parts[0]}'"
+    return f"table [{'.'.join(parts[:-1])}], key '{parts[-1]}'"
+
+
+def _path(location: tuple[Any, ...]) -> list[Any]:
+    # pydantic puts the chosen member of a union behind the name of the field; a file has no such level.
+    steps: list[Any] = []
+    for position, step in enumerate(location):
+        last = position == len(location) - 1  # then it is a key
+        behind_union = position == 1 and location[0] == "workload" and not last
+        behind_fault = position == 2 and location[0] == "faults" and not last
+        if not (behind_union or behind_fault):
+            steps.append(step)
+    return steps
+
+
+def _kinds(place: tuple[Any, ...]) -> str:
+    """Return the kinds that a table may have of which none is given."""
+    return ", ".join(map(repr, FAULTS if "faults" in place else WORKLOADS))
+
+
+def _nearest(location: tuple[Any, ...], root: type[BaseModel]) -> str:
+    """Name the key of the same table that was most likely meant, and all that there are."""
+    names = list(_fields_at(location[:-1], root))
+    near = get_close_matches(str(location[-1]), names, 1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"{hint} (known: {', '.join(names)})"
+
+
+def _fields_at(location: tuple[Any, ...], root: type[BaseModel]) -> list[str]:
+    match location:
+        case ():
+            return [name for name in root.model_fields if name != "folder"]
+        case ("workload", str() as kind, "events", *_):
+            return list(PlannedEvent.model_fields)
+        case ("workload", str() as kind):
+            return list(WORKLOADS[kind].model_fields)
+        case ("faults", int(), str() as kind):
+            return list(FAULTS[kind].model_fields)
+        case (str() as table,) if table in root.model_fields:
+            kind_of_table = root.model_fields[table].annotation
+            return list(getattr(kind_of_table, "model_fields", {}))
+        case _:
+            return []

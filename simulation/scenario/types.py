@@ -1,0 +1,49 @@
+"""The types of the keys of a scenario."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
+
+from simulation.kernel.durations import format_duration, parse_duration
+from simulation.scenario.distributions import Distribution, parse_distribution
+
+
+def _expectation(given: object) -> object:
+    if isinstance(given, list | tuple) and all(isinstance(word, str) for word in given):
+        return tuple(given)
+    if isinstance(given, str | dict):
+        return given
+    raise ValueError(f'{given!r} is no limit and no verdict; give a text such as "holds" or "<= 3", or a table')
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+"""Microseconds, written as "250ms" or "15m"."""
+
+
+Delay = Annotated[
+    InstanceOf[Distribution],
+    BeforeValidator(lambda given: given if hasattr(given, "draw") else parse_distribution(given)),
+    PlainSerializer(lambda distribution: distribution.written()),
+]
+"""A distribution of durations."""
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+Count = Annotated[int, Field(ge=1)]
+
+
+Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=120)]
+
+
+Expectation = Annotated[Any, BeforeValidator(_expectation)]
+"""A verdict, invariants, a budget, or a table of those."""
+
+
+class Table(BaseModel):
+    """A table of a scenario: it cannot be changed, and knows all of its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, arbitrary_types_allowed=True, defer_build=True)

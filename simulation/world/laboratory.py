@@ -1,0 +1,68 @@
+"""Runs scenarios, one after the other, on one store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from simulation.scenario.model import Scenario
+from simulation.scenario.swarm import draw
+from simulation.stores.open_store import open_store
+from simulation.world.run import Run
+from simulation.world.scheduling import Exploration
+from simulation.world.world import World
+
+
+class Laboratory:
+    """A store that is kept for many runs, one after the other."""
+
+    def __init__(self, store: str = "auto", executable: Path | None = None) -> None:
+        self.store, self.note = open_store(store, executable)
+        self.folder: Path | None = None
+        """Where histories that grow long are kept; the system's folder for temporary files if none is given."""
+
+    def run(
+        self,
+        scenario: Scenario,
+        seed: int | None = None,
+        engine: str | None = None,
+        trace: bool = False,
+        *,
+        exploration: Exploration | None = None,
+    ) -> Run:
+        """Run a scenario. Seed and engine are the scenario's own unless given; a swarm draws its world from the seed.
+
+        With an exploration, its oracle chooses the order of steps; without, drawn delays do.
+        """
+        chosen = scenario.seed if seed is None else seed
+        world = draw(scenario, chosen).scenario
+        named = engine or scenario.engine
+        return World(world, chosen, named, self.store, trace, exploration=exploration, folder=self.folder).run()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+
+def run(
+    scenario: Scenario,
+    seed: int | None = None,
+    engine: str | None = None,
+    store: str = "auto",
+    trace: bool = False,
+) -> Run:
+    """Run a scenario once, on a store of its own, and return the judged run.
+
+    Args:
+        scenario: what to run, from `load`.
+        seed: the scenario's own if not given.
+        engine: a built-in engine's name or `module:Class`; the scenario's own if not given.
+        store: `server`, `lean`, `embedded`, `redis://…`, or `auto`: the server where it can run.
+        trace: keep every Redis command and reply in the history too.
+
+    Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
+    """
+    with Laboratory(store) as laboratory:
+        return laboratory.run(scenario, seed, engine, trace)

@@ -1,0 +1,52 @@
+"""What a consumer needs of the world around it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from simulation.engines import Engine
+from simulation.history.history import History
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.model import Scenario
+from simulation.world.broker import Broker
+from simulation.world.ledger import Ledger
+from simulation.world.network import Network
+
+
+class HandlerHook(Protocol):
+    """Lets things go wrong in handlers."""
+
+    async def step(self, step: str, when: str, consumer: str, event: str) -> None:
+        """Take note that an event's handler comes to a step: before or after its start or its end."""
+        ...
+
+    async def work(self, consumer: str, event: str, call: int) -> None:
+        """Let the handler's work go wrong."""
+        ...
+
+
+class World(Protocol):
+    """What a consumer needs of the world around it."""
+
+    loop: SimulatedLoop
+    network: Network
+    broker: Broker
+    history: History
+    streams: Streams
+    scenario: Scenario
+    scope: str
+    engine: type[Engine]
+    decode: Callable[[bytes], Any]
+    ledger: Ledger
+    handler_hook: HandlerHook | None
+    """Asked at each step of each handler, if any fault is about them."""
+
+    def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
+        """Return once a handler has worked on an event for this long, in microseconds."""
+        ...
+
+    def collapsed(self, error: BaseException) -> None:
+        """End the run: an engine broke down."""
+        ...

@@ -1,0 +1,113 @@
+"""A finished run: the scenario, the history, what it cost, and what the judge makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from simulation.history.history import History
+from simulation.invariants import Judgement, judge
+from simulation.scenario.model import Scenario
+from simulation.world.request_log import RequestLog
+from simulation.world.scheduling import Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a run cost."""
+
+    commands: int
+    """Redis commands that consumers sent, until the last event had come to rest."""
+    round_trips: int
+    """Packets that consumers sent until then."""
+    events: int
+    """Events that were published."""
+    virtual: int
+    """Microseconds of virtual time."""
+    idle_commands: int = 0
+    """Those of the commands that were sent by sweeps that found nothing."""
+    idle_round_trips: int = 0
+    """Those of the packets that were sent by sweeps that found nothing."""
+
+
+class Run:
+    """A finished run: the scenario, the history and what the judge makes of it."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        history: History,
+        counts: Counts,
+        silent: tuple[str, ...],
+        steps: Steps | None = None,
+        *,
+        requests: RequestLog | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.steps = steps
+        """What was chosen, if the run was explored."""
+        self.requests = requests or RequestLog()
+        """What each consumer asked of Redis, and the shapes of the answers."""
+        self.history = history
+        self.counts = counts
+        self.silent_faults = silent
+        """The faults of the scenario that never struck."""
+        self.judgement: Judgement = judge(history, scenario.judge.invariants)
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return self.history.header.seed
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `violated` or `unknown`."""
+        return self.judgement.verdict
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the history."""
+        return self.history.digest
+
+    @property
+    def events(self) -> Any:
+        """A DataFrame with one row for each event."""
+        from reports.tables.frames import events_frame
+
+        return events_frame(self.history)
+
+    @property
+    def latency(self) -> Any:
+        """A picture of how long events took."""
+        from reports.figures.run_figures import latency_figure
+
+        return latency_figure(self.history)
+
+    @property
+    def followers(self) -> Any:
+        """A picture of what became of followers."""
+        from reports.figures.run_figures import followers_figure
+
+        return followers_figure(self.history)
+
+    @property
+    def spacetime(self) -> Any:
+        """A picture of who did what when: of the first violation, or of how the run begins."""
+        from reports.figures.spacetime_figure import spacetime_figure
+
+        return spacetime_figure(self.history, self.judgement.violations)
+
+    @property
+    def story(self) -> str:
+        """The first violation, told line by line; what proves it is marked. Empty if there is none."""
+        from reports.text.narrative import story_text
+
+        return story_text(self.history, self.judgement.violations)
+
+    def _repr_html_(self) -> str:
+        from reports.page.notebook_card import card
+
+        return card(self.history, self.judgement)
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.scenario.name} seed {self.seed}: {self.verdict}>"

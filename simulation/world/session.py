@@ -1,0 +1,193 @@
+"""What the store knows of one connection: what was begun on it, who listens on it, and which command it waits in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextvars import Context
+from functools import partial
+from typing import Protocol
+
+from simulation.kernel.escapes import Escaped
+from simulation.stores.faketime import QUESTIONS
+from simulation.stores.protocol import Link
+from simulation.stores.redis_commands import (
+    ABOUT_SCRIPTS,
+    BLOCKING,
+    MANY_COMMANDS,
+    MAY_BLOCK,
+    PUBLISHING,
+    STATEFUL,
+    SUBSCRIBING,
+    blocks,
+)
+from simulation.stores.resp import encoded
+from simulation.world.medium import Medium
+from simulation.world.packets import Fate
+
+Words = Sequence[bytes]
+
+_PORTION = QUESTIONS // 10
+"""Commands that the server executes before its clock is set again: each asks for the time a few times."""
+_LOOK_CLOSER = BLOCKING | MAY_BLOCK | STATEFUL
+
+
+class Client(Protocol):
+    """The other end of the connection."""
+
+    consumer: str
+
+    def executed(self, commands: Sequence[Words], reply: bytes, fate: Fate, *, last: bool) -> None:
+        """Send a reply on its way. `last`: no other command of the same packet is to be executed."""
+        ...
+
+    def carry(self, data: bytes) -> None:
+        """Carry something that the store pushed to the client."""
+        ...
+
+
+class Session:
+    """The store's side of one connection. Packets are executed one after the other, in order of arrival."""
+
+    def __init__(self, network: Medium, client: Client) -> None:
+        self.link: Link = Context().run(network.store.link)  # a real socket, which is the harness's and no process's
+        self._network = network
+        self._client = client
+        self._listens = False
+        self._waits = False
+        self._packets: deque[tuple[Sequence[Words], Fate]] = deque()
+        """What has arrived while a command waits."""
+        self._in_transaction = self._watches = False
+        self._settings: dict[bytes, Words] = {}
+        self._aside: Link | None = None
+
+    @property
+    def listens(self) -> bool:
+        """Whether the client waits for what the store pushes."""
+        return self._listens
+
+    def take(self, commands: Sequence[Words], fate: Fate) -> None:
+        """Execute a packet, or keep it while an earlier command waits. Raises StoreUnavailable."""
+        self._packets.append((commands, fate))
+        while self._packets and not self._waits:
+            self._go_on(*self._packets.popleft())
+
+    def _go_on(self, commands: Sequence[Words], fate: Fate) -> None:
+        place = self._first_blocking(commands)
+        before = commands if place is None else commands[:place]
+        if before:
+            reply = self._execute(before)
+            self._client.executed(before, reply, fate, last=place is None)
+            self._network.blocking.executed(before)
+        if place is not None:
+            self._waits = True
+            answer = partial(self._answer, commands[place + 1 :], fate)
+            self._network.store.set_time(self._network.loop.now)
+            self._network.blocking.call(self, commands[place], answer)
+
+    def _answer(self, rest: Sequence[Words], fate: Fate, words: Words, reply: bytes) -> None:
+        """Go on behind a blocking command that was answered."""
+        self._waits = False
+        self._client.executed([words], reply, fate, last=not rest)
+        if rest:
+            self._packets.appendleft((rest, fate))
+        while self._packets and not self._waits:
+            self._go_on(*self._packets.popleft())
+
+    def _first_blocking(self, commands: Sequence[Words]) -> int | None:
+        """Return the place of the first command that may keep its client waiting, following the transactions."""
+        if _LOOK_CLOSER.isdisjoint(words[0].upper() for words in commands):
+            return None
+        for place, words in enumerate(commands):
+            match words[0].upper():
+                case b"MULTI":
+                    self._in_transaction = True
+                case b"WATCH":
+                    self._watches = True
+                case b"UNWATCH":
+                    self._watches = False
+                case b"EXEC" | b"DISCARD":
+                    self._in_transaction = self._watches = False
+                case b"RESET":
+                    self._in_transaction = self._watches = False
+                    self._settings.clear()
+                case b"SELECT" | b"HELLO" as verb:
+                    self._settings[verb] = words
+                case _ if not self._in_transaction and blocks(words):
+                    return place
+        return None
+
+    def aside(self) -> Link:
+        """Return a link on which a transaction disturbs nothing that the client has begun on its own."""
+        if not self._watches and not self._listens:
+            return self.link
+        if self._aside is None:
+            self._aside = Context().run(self._network.store.link)
+        if self._settings:
+            self._aside.run(list(self._settings.values()))
+        return self._aside
+
+    def _execute(self, commands: Sequence[Words]) -> bytes:
+        verbs = {words[0].upper() for words in commands}
+        network = self._network
+        store, now = network.store, network.loop.now
+        store.set_time(now)
+        if verbs & ABOUT_SCRIPTS:
+            commands = network.scripts.admit(commands)
+        if not self._listens and self._begins_to_listen(verbs, commands):
+            self._listens = True
+            network.listen(self)
+        if self._listens:
+            self.link.send(encoded(commands))
+            store.settle(turns=2)
+            reply = self.link.pushed()
+        elif len(commands) == 1:
+            reply = self.link.run(commands)
+        else:
+            reply = b"".join(self._execute_at(now, few) for few in _few_at_a_time(commands))
+        if network.watches_keys or verbs & PUBLISHING:
+            network.carry_pushes()
+        return reply
+
+    def _begins_to_listen(self, verbs: set[bytes], commands: Sequence[Words]) -> bool:
+        tracks = b"CLIENT" in verbs and any(len(w) > 2 and w[1].upper() == b"TRACKING" for w in commands)
+        if tracks:
+            self._network.watches_keys = True
+        if not verbs & SUBSCRIBING:
+            return tracks
+        if self._in_transaction:
+            raise Escaped(f"{self._client.consumer} subscribed inside of a transaction; this cannot be simulated")
+        if any(word.startswith(b"__key") for words in commands for word in words[1:]):
+            self._network.watches_keys = True
+        return True
+
+    def _execute_at(self, now: int, commands: Sequence[Words]) -> bytes:
+        self._network.store.set_time(now)
+        return self.link.run(commands)
+
+    def carry(self, data: bytes) -> None:
+        """Carry something that the store pushed to the client."""
+        self._client.carry(data)
+
+    def gone(self) -> None:
+        """The client is gone: nothing of it waits any more."""
+        self._packets.clear()
+        self._network.blocking.drop(self)
+
+    def close(self) -> None:
+        """Close the links to the store."""
+        self.gone()
+        self._network.forget(self)
+        self.link.close()
+        if self._aside is not None:
+            self._aside.close()
+            self._aside = None
+
+
+def _few_at_a_time(commands: Sequence[Words]) -> Iterator[Sequence[Words]]:
+    """Divide a packet into portions in which a server in virtual time asks for the time less often than it may."""
+    first = 0
+    for i, words in enumerate(commands, start=1):
+        if i - first == _PORTION or words[0].upper() in MANY_COMMANDS or i == len(commands):
+            yield commands[first:i]
+            first = i

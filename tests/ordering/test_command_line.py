@@ -1,0 +1,112 @@
+"""`python -m ordering`: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from ordering import CausalOrdering, EventArrivedEarly, PartitionedOrdering
+from ordering.__main__ import main
+from tests.ordering.conftest import Recorder, event
+
+
+@pytest.fixture
+def url(socket: str) -> str:
+    """A server with two dead letters, a parked event, and a dead letter in a partition."""
+    asyncio.run(_fill(socket))
+    return f"unix://{socket}"
+
+
+async def _fill(socket: str) -> None:
+    async with redis.asyncio.Redis(unix_socket_path=socket) as client:
+        await client.flushall()
+        ordering = CausalOrdering("orders", redis=client)
+        with pytest.raises(EventArrivedEarly):
+            await Recorder(ordering)(event(9, 8))
+        for n in (1, 2):
+            await ordering.give_up(event(n, payload={"text": "\x1b[2Jsecret"}), "the queue\x07 did")
+        parts = PartitionedOrdering("parts", partitions=3, by=lambda one: str(one.id), redis=client)
+        await parts.give_up(event(1))
+
+
+def ask(capsys: Any, *command: str) -> tuple[int, str, str]:
+    code = main(command)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_stats_for_people_and_for_programs(url: str, capsys: Any) -> None:
+    code, said, _ = ask(capsys, "stats", url, "orders")
+    assert code == 0
+    assert "parked     1\n" in said
+    assert "dead       2\n" in said
+    code, said, _ = ask(capsys, "stats", url, "orders", "--json")
+    numbers = json.loads(said)
+    assert (code, numbers["parked"], numbers["dead"]) == (0, 1, 2)
+
+
+def test_stats_of_partitions(url: str, capsys: Any) -> None:
+    _, said, _ = ask(capsys, "stats", url, "parts", "--partitions", "3", "--json")
+    numbers = json.loads(said)
+    assert list(numbers) == ["total", "parts:0", "parts:1", "parts:2"]
+    assert numbers["total"]["dead"] == sum(numbers[f"parts:{n}"]["dead"] for n in range(3)) == 1
+
+
+def test_dead_letters_are_listed_without_what_they_say(url: str, capsys: Any) -> None:
+    code, said, _ = ask(capsys, "dead", "list", url, "orders")
+    assert (code, len(said.splitlines())) == (0, 2)
+    assert str(event(1).id) in said
+    assert "secret" not in said
+    assert "\x07" not in said
+    assert "the queue\\x07 did" in said
+    _, said, _ = ask(capsys, "dead", "list", url, "orders", "--json", "--limit", "1")
+    assert [letter["id"] for letter in json.loads(said)] == [str(event(1).id)]
+
+
+def test_a_dead_letter_is_shown_and_no_terminal_obeys_it(url: str, capsys: Any) -> None:
+    code, said, _ = ask(capsys, "dead", "show", url, "orders", str(event(1).id))
+    assert code == 0
+    assert "secret" in said
+    assert "\x1b" not in said
+    _, said, _ = ask(capsys, "dead", "show", url, "orders", str(event(1).id), "--json")
+    assert json.loads(json.loads(said)["payload"])["payload"] == {"text": "\x1b[2Jsecret"}
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard"])
+def test_a_dead_letter_is_dealt_with_once(verb: str, url: str, capsys: Any) -> None:
+    assert ask(capsys, "dead", verb, url, "orders", str(event(1).id))[0] == 0
+    code, _, complaint = ask(capsys, "dead", verb, url, "orders", str(event(1).id))
+    assert (code, "has no dead letter" in complaint) == (1, True)
+
+
+def test_a_dead_letter_of_a_partition_is_found_by_its_id(url: str, capsys: Any) -> None:
+    assert ask(capsys, "dead", "discard", url, "parts", str(event(1).id), "--partitions", "3")[0] == 0
+
+
+def test_nothing_to_list_is_no_failure(url: str, capsys: Any) -> None:
+    assert ask(capsys, "dead", "list", url, "elsewhere") == (0, "", "no dead letters\n")
+
+
+def test_a_server_that_is_not_there(capsys: Any) -> None:
+    code, said, complaint = ask(capsys, "stats", "unix:///nowhere.sock", "orders")
+    assert (code, said) == (3, "")
+    assert complaint.startswith("unix:///nowhere.sock: ")
+
+
+@pytest.mark.parametrize("command", [[], ["dead"], ["stats", "redis://x"], ["dead", "list", "u", "s", "--limit", "0"]])
+def test_a_command_that_cannot_be_read(command: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+
+
+def test_help_is_given() -> None:
+    command = [sys.executable, "-m", "ordering", "dead", "retry", "--help"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert said.returncode == 0
+    assert "Offer a dead event again" in said.stdout

@@ -1,0 +1,245 @@
+"""Dead letters: written with their reason, told at least once, kept until somebody deals with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from ordering import DeadLetter, EventArrivedEarly, EventGivenUp, LeaseLost, PartitionedOrdering, Policy
+from ordering.scripts import words
+from ordering.terms import rules_of
+from tests.ordering.conftest import Fleet, Recorder, event, expire, number, sweep
+
+ONCE = Policy(max_attempts=1)
+
+
+async def fail_at_last(handler: Recorder, *below: Any) -> None:
+    """Have event 2, which follows event 1, be given up."""
+    for one in (event(2, 1, secret="hidden"), *below):
+        with pytest.raises(EventArrivedEarly):
+            await handler(one)
+    handler.failing = {2: 1}
+    await handler(event(1))
+
+
+async def test_a_dead_letter_says_why_and_what(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(ONCE))
+    await fail_at_last(handler)
+    letter = await handler.engine.dead_letter(event(2))
+    assert letter is not None
+    assert (letter.id, letter.follows) == (str(event(2).id), str(event(1).id))
+    assert (letter.reason, letter.attempts, letter.error) == ("failed", 1, "RuntimeError: event 2 is hard")
+    assert handler.engine._parse(letter.payload) == event(2, 1, secret="hidden")
+    assert await handler.engine.dead_letters() == [letter]
+    assert letter.as_dict(payload=False).keys() == {"id", "follows", "reason", "error", "attempts", "at"}
+
+
+async def test_a_dead_letter_is_kept_for_its_own_time(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(ONCE))
+    await fail_at_last(handler)
+    client = handler.engine.redis
+    for key in ("dead-letters", f"dead:{event(2).id}"):
+        left = timedelta(milliseconds=await client.pttl(handler.engine._key(key)))
+        assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
+
+
+async def test_a_dead_letter_whose_time_is_over_is_neither_listed_nor_counted(fleet: Fleet) -> None:
+    engine = fleet.engine(ONCE)
+    handler = Recorder(engine)
+    await fail_at_last(handler)
+    await engine.redis.delete(engine._key(f"dead:{event(2).id}"))
+    await engine.redis.zadd(engine._key("dead-letters"), {str(event(2).id): 1})
+    assert await engine.dead_letters() == []
+    assert (await engine.stats()).dead == 0
+    await engine.get_lost_followers()
+    assert not await engine.redis.exists(engine._key("dead-letters"))
+
+
+async def test_its_writer_tells_of_it_once(fleet: Fleet) -> None:
+    told: list[DeadLetter] = []
+    handler = Recorder(fleet.engine(ONCE, on_dead_letter=told.append))
+    await fail_at_last(handler)
+    await expire(handler.engine)
+    await sweep(Recorder(fleet.engine(ONCE, on_dead_letter=told.append)))
+    assert [letter.id for letter in told] == [str(event(2).id)]
+
+
+async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
+    told: list[DeadLetter] = []
+    handler = Recorder(fleet.engine(ONCE))
+
+    async def silent(_: str) -> None:
+        """Die before a word of it is said."""
+
+    handler.engine._tell_of = silent  # type: ignore[method-assign]
+    await fail_at_last(handler)
+    other = fleet.engine(ONCE, on_dead_letter=told.append)
+    await other.get_lost_followers()
+    assert told == [], "its writer has the length of a lease to do so"
+    await expire(other)
+    await other.get_lost_followers()
+    await expire(other)
+    await other.get_lost_followers()
+    assert [letter.id for letter in told] == [str(event(2).id)]
+
+
+async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+
+    async def deaf(letter: DeadLetter) -> None:
+        calls.append(letter.id)
+        if len(calls) == 1:
+            raise ConnectionError("the pager is broken")
+
+    handler = Recorder(fleet.engine(ONCE, on_dead_letter=deaf))
+    await fail_at_last(handler, event(3, 1))
+    assert handler.handled == [1, 3], "that concerns nobody else"
+    assert "the pager is broken" in caplog.text
+    for _ in range(2):
+        await expire(handler.engine)
+        await sweep(handler)
+    assert calls == [str(event(2).id)] * 2
+
+
+async def test_a_dead_event_is_refused_and_its_followers_go_on(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(ONCE))
+    await fail_at_last(handler, event(3, 2))
+    with pytest.raises(EventGivenUp):
+        await handler(event(2, 1))
+    await sweep(handler)
+    await handler(event(4, 2))
+    assert handler.handled == [1, 3, 4]
+
+
+async def test_a_dead_event_can_be_tried_again(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(ONCE))
+    await fail_at_last(handler)
+    assert await handler.engine.retry(event(2).id)
+    assert not await handler.engine.retry(event(2).id)
+    assert await handler.engine.dead_letters() == []
+    assert await sweep(handler) == [2]
+    assert handler.handled == [1, 2]
+    assert await handler.engine.redis.exists(handler.engine._key("waitlist"), handler.engine._key("claims")) == 0
+
+
+async def test_a_dead_event_that_follows_nothing_can_be_tried_again(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(ONCE))
+    assert await handler.engine.give_up(event(5))
+    assert await handler.engine.retry(event(5))
+    handler.failing = {5: 1}
+    assert await sweep(handler) == [5]
+    assert [letter.reason for letter in await handler.engine.dead_letters()] == ["failed"]
+    assert await handler.engine.retry(event(5))
+    assert await sweep(handler) == [5]
+    assert handler.handled == [5]
+    left = {key.decode() for key in await handler.engine.redis.keys("*")}
+    assert not {key for key in left if await handler.engine.redis.ttl(key) < 0}, left
+
+
+async def test_a_dead_event_can_be_discarded(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(ONCE))
+    await fail_at_last(handler)
+    assert await handler.engine.discard(event(2).id)
+    assert not await handler.engine.discard(event(2).id)
+    assert await handler.engine.dead_letters() == []
+    await handler(event(3, 2))
+    assert handler.handled == [1, 3], "a follower that comes now does not wait"
+    assert await handler.engine.event_has_been_seen(event(2))
+
+
+async def test_the_queue_gives_a_leader_up_and_its_followers_go_on_at_once(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    for one in (event(2, 1), event(3, 1)):
+        with pytest.raises(EventArrivedEarly):
+            await handler(one)
+    handler.failing = {1: 1}
+    with pytest.raises(RuntimeError):
+        await handler(event(1))
+    assert await sweep(handler) == []
+    assert await handler.engine.give_up(event(1, note="dead in the queue"), "the queue's fourth failure")
+    assert await handler.engine.give_up(event(1)), "it is said twice: the reply was lost"
+    await sweep(handler)
+    assert handler.handled == [2, 3]
+    [letter] = await handler.engine.dead_letters()
+    assert (letter.reason, b"dead in the queue" in letter.payload) == ("the queue's fourth failure", True)
+
+
+async def test_what_was_handled_or_is_held_cannot_be_given_up(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    await handler(event(1))
+    assert not await handler.engine.give_up(event(1))
+    await handler.engine.record_event_as_processing(event(2))
+    assert not await fleet.engine().give_up(event(2))
+    assert await handler.engine.dead_letters() == []
+
+
+async def test_a_failure_that_is_reported_twice_counts_once(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(Policy(max_attempts=2)))
+    with pytest.raises(EventArrivedEarly):
+        await handler(event(2, 1))
+    engine = handler.engine
+    await engine.record_event_as_processing(event(1))
+    [follower] = await engine.complete_event_and_get_followers(event(1))
+    _, grant = await engine._begin(follower)
+    assert grant is not None
+    asked = (*rules_of(engine.policy), grant.identity, grant.token, "failed", 0, "")
+    assert [words(await engine._call("fail", *asked)) for _ in range(3)] == [["retry", "1"]] * 3
+
+
+async def test_dead_letters_are_listed_in_pages(fleet: Fleet) -> None:
+    engine = fleet.engine()
+    for n in range(1, 6):
+        await engine.give_up(event(n))
+    pages: list[Sequence[DeadLetter]] = [await engine.dead_letters(limit=2, first=first) for first in (0, 2, 4)]
+    assert sorted(letter.id for page in pages for letter in page) == [str(event(n).id) for n in range(1, 6)]
+
+
+async def test_partitions_have_their_dead_letters_together(fleet: Fleet) -> None:
+    ordering = PartitionedOrdering("parts", partitions=4, by=lambda one: str(one.id), redis=fleet.engine().redis)
+    for n in range(1, 7):
+        assert await ordering.give_up(event(n))
+    assert (await ordering.stats()).dead == 6
+    assert max([len(await part.dead_letters()) for part in ordering.partitions]) < 6
+    assert {letter.id for letter in await ordering.dead_letters()} == {str(event(n).id) for n in range(1, 7)}
+    assert await ordering.retry(str(event(1).id))
+    assert await ordering.discard(str(event(2).id))
+    assert not await ordering.discard(str(event(2).id))
+    assert [number(one) for one in await ordering.get_lost_followers()] == [1]
+
+
+# -- what is said, and what is not ------------------------------------------------------------------------------
+
+
+class Strict(BaseModel):
+    amount: int
+
+
+async def test_nothing_that_an_event_says_is_logged(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    handler = Recorder(fleet.engine(ONCE))
+
+    async def work(one: Any, depth: int = 0) -> None:
+        if number(one) == 2:
+            Strict.model_validate({"amount": one.model_extra["secret"]})
+
+    with pytest.raises(EventArrivedEarly):
+        await handler(event(2, 1, secret="hidden"))
+    async with handler.engine.preceding_event_confirmed(work, event(1)):
+        pass
+    assert str(event(2).id) in caplog.text
+    assert "hidden" not in caplog.text
+    letter = await handler.engine.dead_letter(event(2))
+    assert letter is not None
+    assert letter.error == "ValidationError: int_parsing at amount"
+
+
+@pytest.mark.parametrize("kind", [EventArrivedEarly, EventGivenUp, LeaseLost])
+def test_an_exception_names_its_event_and_says_nothing_of_it(kind: Any) -> None:
+    error = kind(event(1, secret="hidden"))
+    assert str(event(1).id) in str(error)
+    assert str(event(1).id) in repr(error)
+    assert "hidden" not in str(error) + repr(error)
+    assert type(error)(*error.args).event is error.event

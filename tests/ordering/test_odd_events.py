@@ -1,0 +1,190 @@
+"""Events as they should not be: any moment, any id, any payload. None of them stops a sweep, a batch or a drain."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel
+
+from ordering import EventArrivedEarly, Policy, ReceivedEvent
+from ordering.terms import microseconds, occurred_at, order_of
+from tests.ordering.conftest import START, Fleet, Recorder, event, wait_out
+
+FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Odd(BaseModel):
+    """An event whose id is any text."""
+
+    id: str
+    follows: str | None = None
+    occurred: datetime = START
+    received: datetime = START
+    payload: Any = None
+
+
+class Names:
+    """A handler that writes down the ids of what it handled."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.handled: list[str] = []
+
+    async def __call__(self, one: Any, depth: int = 0) -> None:
+        async with self.engine.preceding_event_confirmed(self, one, depth):
+            self.handled.append(str(one.id))
+
+
+def at(moment: datetime, number: int, follows: int = 1) -> ReceivedEvent:
+    return ReceivedEvent(id=UUID(int=number), follows=UUID(int=follows), occurred=moment, received=START)
+
+
+# -- when ---------------------------------------------------------------------------------------------------------
+
+MOMENTS = [
+    *(FIRST + n * MICROSECOND for n in range(3)),
+    datetime(1684, 7, 28, tzinfo=UTC),
+    *(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=-14))) + n * MICROSECOND for n in range(2)),
+    datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(1970, 1, 1, tzinfo=UTC),
+    *(datetime(2255, 6, 5, 23, 47, 34, 740990 + n, tzinfo=UTC) for n in range(5)),
+    *(datetime(3000, 1, 1, tzinfo=UTC) + n * MICROSECOND for n in range(2)),
+    *(LAST - n * MICROSECOND for n in (2, 1, 0)),
+]
+
+
+def test_scores_are_in_the_order_of_the_moments_to_the_microsecond() -> None:
+    ordered = sorted(MOMENTS)
+    scores = [float(occurred_at(at(moment, 2))) for moment in ordered]
+    assert all(before < after for before, after in pairwise(scores))
+    assert all(float(repr(score)) == score and math.isfinite(score) for score in scores)
+
+
+def test_the_scores_of_our_time_are_microseconds() -> None:
+    assert occurred_at(at(START, 2)) == str(microseconds(START))
+
+
+async def test_siblings_of_all_times_are_released_in_their_order(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine())
+    siblings = [at(moment, number) for number, moment in enumerate(MOMENTS, 2)]
+    for one in reversed(siblings):
+        with pytest.raises(EventArrivedEarly):
+            await handler(one)
+    await handler(event(1))
+    assert handler.handled == [1, *(int(one.id.int) for one in sorted(siblings, key=order_of))]
+
+
+async def test_a_moment_without_a_zone_is_utcs(fleet: Fleet) -> None:
+    naive, aware = at(START.replace(tzinfo=None), 3), at(START + MICROSECOND, 2)
+    handler = Recorder(fleet.engine(Policy(lookback=timedelta(milliseconds=1))))
+    for one in (aware, naive, event(9, 8)):
+        with pytest.raises(EventArrivedEarly):
+            await handler(one)
+    await wait_out(handler.engine)
+    found = await handler.engine.get_lost_followers()
+    assert [int(one.id.int) for one in found] == [3, 2, 9]
+    assert await handler.engine.handle_batch(handler, found) == ["handled"] * 3
+
+
+# -- who ----------------------------------------------------------------------------------------------------------
+
+IDS = [
+    "a|b",
+    " ",
+    "{x}",
+    "}{",
+    "größe 漢字",
+    "queue:1",
+    "*",
+    "a\nb",
+    '"',
+    "\\",
+    "x" * 10_000,
+    "0",
+    "-1",
+    "nil",
+    "+",
+    "!",
+]
+
+
+@pytest.mark.parametrize("identity", IDS, ids=[repr(one[:12]) for one in IDS])
+async def test_an_id_is_any_text_in_every_method(identity: str, fleet: Fleet) -> None:
+    engine = fleet.engine(event_type=Odd)
+    handler = Names(engine)
+    leader, follower = Odd(id=identity), Odd(id=identity + "'", follows=identity)
+    with pytest.raises(EventArrivedEarly):
+        await handler(follower)
+    assert await engine.get_followers(leader) == [follower]
+    assert await engine.followers_by_id([follower.id]) == [follower]
+    assert not await engine.event_has_been_seen(identity)
+    assert await engine.record_event_as_processing(leader)
+    assert await engine.event_has_started_processing(leader)
+    assert await engine.complete_event_and_get_followers(leader) == [follower]
+    await handler(follower)
+    assert await engine.event_has_been_seen(follower.id)
+    await engine.record_follower(Odd(id="last", follows=identity + "?"))
+    await engine.forget_follower("last")
+    assert await engine.give_up(Odd(id=identity + "?"))
+    assert (await engine.dead_letters())[0].id == identity + "?"
+    assert await engine.retry(identity + "?")
+    assert [one.id for one in await engine.get_lost_followers()] == [identity + "?"]
+    assert await engine.handle_batch(handler, [Odd(id=identity + "?")]) == ["handled"]
+
+
+async def test_an_empty_id_is_refused_with_a_reason(fleet: Fleet) -> None:
+    handler = Names(fleet.engine(event_type=Odd))
+    with pytest.raises(ValueError, match="must not be empty"):
+        await handler(Odd(id=""))
+    with pytest.raises(ValueError, match="must not be empty"):
+        await handler(Odd(id="a", follows=""))
+    with pytest.raises(ValueError, match="must not be empty"):
+        await handler.engine.event_has_been_seen("")
+
+
+async def test_an_impossible_event_fails_alone_in_its_batch(fleet: Fleet) -> None:
+    handler = Names(fleet.engine(event_type=Odd))
+    batch = [Odd(id="a"), Odd(id=""), Odd(id="b", follows="a"), Odd(id="c", follows="a", payload="\ud800")]
+    assert await handler.engine.handle_batch(handler, batch) == ["handled", "failed", "handled", "failed"]
+
+
+async def test_ids_of_different_types_are_the_same_text(fleet: Fleet) -> None:
+    engine = fleet.engine()
+    await Recorder(engine)(event(1))
+    assert await engine.event_has_been_seen(str(UUID(int=1)))
+    assert await engine.event_has_been_seen(UUID(int=1))
+
+
+# -- what ---------------------------------------------------------------------------------------------------------
+
+
+async def test_numbers_that_json_does_not_know_come_back(fleet: Fleet) -> None:
+    payload = {"nan": math.nan, "deep": [{"more": math.inf}, -math.inf], "list": [], "dict": {}, "big": 2**70}
+    parked = event(2, 1, payload=payload)
+    engine = fleet.engine()
+    await engine.record_follower(parked)
+    [back] = await engine.get_followers(event(1))
+    assert math.isnan(back.payload["nan"])
+    assert {**back.payload, "nan": 0} == {**payload, "nan": 0}
+    assert not isinstance(back.payload["deep"][0]["more"], str)
+
+
+async def test_a_large_payload_leaves_room_for_the_next_sweep(fleet: Fleet) -> None:
+    engine = fleet.engine(Policy(lookback=timedelta(milliseconds=1)))
+    handler = Recorder(engine)
+    for n in range(2, 8):
+        with pytest.raises(EventArrivedEarly):
+            await handler(event(n, n + 100, payload={"text": "x" * 6_000_000}))
+    await wait_out(engine)
+    found: list[int] = []
+    while lost := await engine.get_lost_followers():
+        assert len(lost) <= 3, "sixteen megabytes, and what goes beyond them"
+        found += [int(one.id.int) for one in lost]
+        assert await engine.handle_batch(handler, lost) == ["handled"] * len(lost)
+    assert sorted(found) == list(range(2, 8))

@@ -1,0 +1,47 @@
+"""A policy that cannot work is refused, with the reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordering import Policy
+from ordering.policy import SHORTEST_LEASE
+from ordering.terms import rules_of
+
+ZERO, NEGATIVE, TINY = timedelta(0), timedelta(seconds=-1), timedelta(microseconds=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        *((name, value, "at least a millisecond") for name in ("lookback", "redelivery") for value in (ZERO, NEGATIVE)),
+        *(
+            (name, TINY, "at least a millisecond")
+            for name in ("lookback", "retention", "retry_delay", "dead_retention")
+        ),
+        ("lease", SHORTEST_LEASE - TINY, "renewed four times"),
+        ("lease", NEGATIVE, "renewed four times"),
+        ("memory", NEGATIVE, "zero turns it off"),
+        ("retention", timedelta(minutes=14), "must not be shorter than policy.lookback"),
+        *((name, 0, "at least 1") for name in ("max_attempts", "max_depth", "batch")),
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused(name: str, value: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as refused:
+        Policy(**{name: value})
+    assert name in str(refused.value)
+
+
+def test_the_shortest_of_everything_can_work() -> None:
+    millisecond = timedelta(milliseconds=1)
+    Policy(lookback=millisecond, retention=millisecond, lease=SHORTEST_LEASE, retry_delay=millisecond, memory=ZERO)
+
+
+def test_a_leader_is_expected_for_as_long_as_the_lookback_unless_said_otherwise() -> None:
+    lookback, longer = timedelta(minutes=5), timedelta(hours=2)
+    assert rules_of(Policy(lookback=lookback))[4] == 300_000
+    assert rules_of(Policy(lookback=lookback, redelivery=longer))[4] == 7_200_000
+    assert rules_of(Policy(lookback=timedelta(seconds=1)))[4] == 32_000, "two leases at least"

@@ -1,0 +1,119 @@
+"""What a process cannot read stays as it is, is offered to others, and is a dead letter in the end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordering import CausalOrdering, EventArrivedEarly, Policy, ReceivedEvent
+from tests.ordering.conftest import Fleet, Recorder, event, expire, sweep, wait_out
+
+POLICY = Policy(lookback=timedelta(milliseconds=1), retention=timedelta(minutes=1), max_attempts=3)
+
+
+class Older(ReceivedEvent):
+    """Events as a version knew them in which nobody was paid in shells."""
+
+    @classmethod
+    def model_validate_json(cls, *args: Any, **options: Any) -> Any:
+        """Read an event, if it is not one of tomorrow's."""
+        one = super().model_validate_json(*args, **options)
+        if one.payload.get("currency") == "shells":
+            raise ValueError("unknown currency 'shells'")
+        return one
+
+
+TOMORROWS = event(2, 1, payload={"currency": "shells"})
+
+
+def older(fleet: Fleet, **options: Any) -> Recorder:
+    return Recorder(fleet.engine(POLICY, event_type=Older, **options))
+
+
+async def park(handler: Recorder, *events: Any) -> None:
+    for one in events:
+        with pytest.raises(EventArrivedEarly):
+            await handler(one)
+
+
+async def payload(engine: CausalOrdering) -> bytes | None:
+    found: bytes | None = await engine.redis.get(engine._key(f"event:{TOMORROWS.id}"))
+    return found
+
+
+async def test_a_drain_leaves_it_as_it_is_and_goes_on(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    handler = older(fleet)
+    await park(handler, TOMORROWS, event(3, 1))
+    before = await payload(handler.engine)
+    await handler(event(1))
+    assert handler.handled == [1, 3]
+    assert before == await payload(handler.engine)
+    assert "cannot be read" in caplog.text
+    assert "at attempt 1 of 3" in caplog.text
+    assert (await handler.engine.stats()).unreadable == 1
+
+
+async def test_another_version_reads_it(fleet: Fleet) -> None:
+    handler, newer = older(fleet), Recorder(fleet.engine(POLICY))
+    await park(handler, TOMORROWS, event(4, 2))
+    await handler(event(1))
+    await expire(handler.engine)
+    await sweep(newer)
+    assert newer.handled == [2, 4]
+    stats = await newer.engine.stats()
+    assert (stats.parked, stats.unreadable, stats.dead) == (0, 0, 0)
+
+
+async def test_after_its_attempts_it_is_a_dead_letter_with_what_it_said(fleet: Fleet) -> None:
+    told: list[Any] = []
+    handler = older(fleet, on_dead_letter=told.append)
+    await park(handler, TOMORROWS, event(4, 2))
+    before = await payload(handler.engine)
+    await handler(event(1))
+    for _ in range(4):
+        await expire(handler.engine)
+        await sweep(handler)
+    [letter] = told
+    assert (letter.reason, letter.attempts) == ("unreadable", 3)
+    assert letter.error == "ValueError: unknown currency 'shells'"
+    assert letter.payload == before
+    assert handler.handled == [1, 4]
+    stats = await handler.engine.stats()
+    assert (stats.parked, stats.unreadable, stats.dead) == (0, 0, 1)
+
+
+async def test_its_followers_wait_for_the_lookback_at_most(fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(Policy(max_attempts=1000, lookback=timedelta(milliseconds=1)), event_type=Older))
+    await park(handler, TOMORROWS, event(4, 2), event(5, 4))
+    await handler(event(1))
+    await wait_out(handler.engine)
+    await sweep(handler)
+    assert handler.handled == [1, 4, 5], "though it is still offered to others"
+    assert (await handler.engine.stats()).parked == 1
+
+
+async def test_a_sweep_goes_past_what_it_cannot_read(fleet: Fleet) -> None:
+    handler = older(fleet)
+    await park(handler, TOMORROWS, event(3, 1), event(5, 9))
+    await fleet.engine().record_event_as_seen(event(1))
+    await wait_out(handler.engine)
+    for _ in range(2):
+        await sweep(handler)
+    assert handler.handled == [5, 3]
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "{}", "null", "[" * 100_000, "\\ud800"], ids=lambda text: text[:8])
+async def test_a_payload_that_is_no_event_stops_nobody(text: str, fleet: Fleet) -> None:
+    handler = Recorder(fleet.engine(POLICY))
+    await park(handler, TOMORROWS, event(3, 1), event(5, 9))
+    await handler.engine.redis.set(handler.engine._key(f"event:{TOMORROWS.id}"), text)
+    await handler(event(1))
+    for _ in range(4):
+        await expire(handler.engine)
+        await wait_out(handler.engine)
+        await sweep(handler)
+    assert sorted(handler.handled) == [1, 3, 5]
+    [letter] = await handler.engine.dead_letters()
+    assert letter.payload == text.encode()

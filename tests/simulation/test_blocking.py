@@ -1,0 +1,429 @@
+"""Blocking commands wait in virtual time, are served in order, and end as their client does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import redis.asyncio
+import redis.exceptions
+
+from simulation import Laboratory
+from simulation.kernel.environment import SECOND
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.escapes import Escaped
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.process import Process
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant
+from simulation.stores import links
+from simulation.stores.lean import LeanStore
+from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.world.blocking import attempt
+from simulation.world.network import Network
+from simulation.world.packets import Fate, Packet
+
+Client = redis.asyncio.Redis
+Story = Callable[[SimulatedLoop], Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture(params=["server", "embedded", "lean"])
+def any_store(request: pytest.FixtureRequest) -> Store:
+    """A store that knows the blocking commands of lists."""
+    if request.param == "lean":
+        return LeanStore()
+    laboratory: Laboratory = request.getfixturevalue("laboratory" if request.param == "server" else "embedded")
+    return laboratory.store
+
+
+@pytest.fixture(params=["server", "embedded"])
+def full_store(request: pytest.FixtureRequest) -> Store:
+    """A store that knows streams and sorted sets as well."""
+    laboratory: Laboratory = request.getfixturevalue("laboratory" if request.param == "server" else "embedded")
+    return laboratory.store
+
+
+def world(store: Store) -> tuple[SimulatedLoop, Network]:
+    store.begin(EPOCH)
+    loop = SimulatedLoop()
+    return loop, Network(loop, store, Constant(500), Streams(1))
+
+
+def tell(store: Store, story: Story) -> Any:
+    loop, network = world(store)
+    try:
+        return loop.run_until_complete(story(loop))
+    finally:
+        loop.close()
+        network.close()
+
+
+def client() -> Client:
+    return Client(host="redis", protocol=2, driver_info=None, socket_timeout=None)
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+async def after(seconds: float, *words: Any) -> None:
+    await asyncio.sleep(seconds)
+    await client().execute_command(*words)
+
+
+CALLS: list[tuple[tuple[Any, ...], tuple[Any, ...], Any]] = [
+    (("BLPOP", "q", 5), ("RPUSH", "q", "x"), [b"q", b"x"]),
+    (("BLPOP", "p", "q", 0), ("RPUSH", "q", "x"), [b"q", b"x"]),
+    (("BRPOP", "q", "1.5"), ("RPUSH", "q", "x", "y"), [b"q", b"y"]),
+    (("BLMOVE", "q", "t", "LEFT", "RIGHT", 5), ("RPUSH", "q", "x"), b"x"),
+    (("BRPOPLPUSH", "q", "t", 5), ("RPUSH", "q", "x"), b"x"),
+]
+MORE_CALLS: list[tuple[tuple[Any, ...], tuple[Any, ...], Any]] = [
+    (("BZPOPMIN", "z", 5), ("ZADD", "z", 1, "x", 2, "y"), [b"z", b"x", 1.0]),
+    (("BZPOPMAX", "z", 5), ("ZADD", "z", 1, "x", 2, "y"), [b"z", b"y", 2.0]),
+    (("XREAD", "BLOCK", 5000, "STREAMS", "s", "$"), ("XADD", "s", "9-1", "f", "v"), [[b"s", [[b"9-1", {b"f": b"v"}]]]]),
+]
+SERVER_CALLS: list[tuple[tuple[Any, ...], tuple[Any, ...], Any]] = [
+    (("BLMPOP", 5, 2, "p", "q", "LEFT"), ("RPUSH", "q", "x"), [b"q", [b"x"]]),
+    (("BZMPOP", 5, 1, "z", "MIN"), ("ZADD", "z", 1, "x"), [b"z", [[b"x", b"1"]]]),
+]
+
+
+def check_served_and_timed_out(store: Store, call: tuple[Any, ...], push: tuple[Any, ...], reply: Any) -> None:
+    async def served(loop: SimulatedLoop) -> tuple[Any, int]:
+        pushing = asyncio.create_task(after(1, *push))
+        found = await client().execute_command(*call)
+        await pushing
+        return found, loop.now
+
+    found, moment = tell(store, served)
+    assert _plain(found) == reply
+    assert 1_000_000 < moment < 1_010_000
+
+    async def in_vain(loop: SimulatedLoop) -> tuple[Any, int]:
+        return await client().execute_command(*call), loop.now
+
+    if 0 not in call:
+        found, moment = tell(store, in_vain)
+        assert not found
+        assert moment in (5_002_000, 1_502_000)
+
+
+@pytest.mark.parametrize(("call", "push", "reply"), CALLS, ids=lambda words: str(words[0]))
+def test_a_list_is_waited_for(any_store: Store, call: tuple[Any, ...], push: tuple[Any, ...], reply: Any) -> None:
+    check_served_and_timed_out(any_store, call, push, reply)
+
+
+@pytest.mark.parametrize(("call", "push", "reply"), MORE_CALLS, ids=lambda words: str(words[0]))
+def test_sets_and_streams_are_waited_for(
+    full_store: Store, call: tuple[Any, ...], push: tuple[Any, ...], reply: Any
+) -> None:
+    check_served_and_timed_out(full_store, call, push, reply)
+
+
+@pytest.mark.parametrize(("call", "push", "reply"), SERVER_CALLS, ids=lambda words: str(words[0]))
+def test_several_at_once_are_waited_for(
+    server: Store, call: tuple[Any, ...], push: tuple[Any, ...], reply: Any
+) -> None:
+    check_served_and_timed_out(server, call, push, reply)
+
+
+def test_a_group_reads_what_comes_and_what_it_has_not_acknowledged(full_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        one = client()
+        await one.xgroup_create("s", "g", "$", mkstream=True)
+        pushing = asyncio.create_task(after(2, "XADD", "s", "9-1", "f", "v"))
+        new = await one.xreadgroup("g", "me", {"s": ">"}, block=10_000)
+        await pushing
+        again = await one.xreadgroup("g", "me", {"s": "0"}, block=10_000)
+        return [new, again, 2_000_000 < loop.now < 2_020_000]
+
+    new, again, in_time = tell(full_store, story)
+    assert new == again == [[b"s", [(b"9-1", {b"f": b"v"})]]]
+    assert in_time
+
+
+def test_whoever_comes_first_is_served_first(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[tuple[bytes, str]]:
+        served: list[tuple[bytes, str]] = []
+
+        async def wait(name: str) -> None:
+            served.append(((await client().blpop(["q"], timeout=9))[1], name))
+
+        waiting = []
+        for name in ("first", "second", "third"):
+            waiting.append(asyncio.create_task(wait(name)))
+            await asyncio.sleep(0.1)
+        await client().rpush("q", "x", "y")
+        await client().rpush("q", "z")
+        await asyncio.gather(*waiting)
+        return sorted(served)
+
+    assert tell(any_store, story) == [(b"x", "first"), (b"y", "second"), (b"z", "third")]
+
+
+def test_a_wait_wakes_another_by_what_it_moves(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> Any:
+        last = asyncio.create_task(client().blpop(["c"], timeout=9))
+        moves = [asyncio.create_task(client().blmove(*keys, timeout=9)) for keys in (("b", "c"), ("a", "b"))]
+        await asyncio.sleep(1)
+        await client().rpush("a", "x")
+        return [*await asyncio.gather(*moves), *await last]
+
+    assert tell(any_store, story) == [b"x", b"x", b"c", b"x"]
+
+
+def test_a_script_and_a_transaction_wake(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        found = []
+        for push in (
+            lambda one: one.eval("return redis.call('RPUSH', 'q' .. '', 'x')", 0),
+            lambda one: one.pipeline(transaction=True).rpush("q", "x").execute(),
+        ):
+            waiting = asyncio.create_task(client().blpop(["q"], timeout=9))
+            await asyncio.sleep(1)
+            await push(client())
+            found.append((await waiting)[1])
+        return [*found, loop.now < 3 * SECOND]
+
+    assert tell(server, story) == [b"x", b"x", True]
+
+
+def test_a_pipeline_goes_on_behind_what_it_waits_for(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        pushing = asyncio.create_task(after(1, "RPUSH", "q", "x", "y"))
+        pipeline = client().pipeline(transaction=False)
+        pipeline.set("a", 1).blpop(["q"], timeout=5).set("b", 2).blpop(["q"], timeout=5).blpop(["q"], timeout=2)
+        replies = await pipeline.execute()
+        await pushing
+        return [replies[0], replies[1][1], replies[2], replies[3][1], replies[4], loop.now]
+
+    *replies, moment = tell(any_store, story)
+    assert replies == [True, b"x", True, b"y", None]
+    assert 3_000_000 < moment < 3_010_000
+
+
+def test_nothing_blocks_inside_of_a_transaction(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        pipeline = client().pipeline(transaction=True)
+        pipeline.set("a", 1).blpop(["q"], timeout=5)
+        return [await pipeline.execute(), loop.now < SECOND]
+
+    assert tell(server, story) == [[True, None], True]
+
+
+def test_what_is_watched_stays_watched(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        outcomes = []
+        for disturbed in (False, True):
+            async with client().pipeline() as pipeline:
+                await pipeline.watch("w")
+                assert await pipeline.blpop(["q"], timeout=1) is None
+                if disturbed:
+                    await client().set("w", 1)
+                pipeline.multi()
+                pipeline.set("done", 1)
+                try:
+                    outcomes.append(await pipeline.execute())
+                except redis.exceptions.WatchError:
+                    outcomes.append("disturbed")
+        return outcomes
+
+    assert tell(server, story) == [[True], "disturbed"]
+
+
+def test_errors_are_those_of_the_command(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[str]:
+        said = []
+        await client().set("string", 1)
+        for words in (("BLPOP", "string", 1), ("BLPOP", "q", -1), ("BLPOP", "q", "y"), ("BLPOP", "q")):
+            try:
+                await client().execute_command(*words)
+            except redis.exceptions.ResponseError as error:
+                said.append(str(error))
+        return [*said, str(loop.now < SECOND)]
+
+    wrong, negative, text, short, at_once = tell(any_store, story)
+    assert wrong.startswith("WRONGTYPE")
+    assert negative.startswith("timeout is negative")
+    assert "timeout is" in text
+    assert "wrong number of arguments" in short
+    assert at_once == "True"
+
+
+def test_a_dead_client_takes_nothing_more(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> int:
+        process = Process("c1")
+        loop.spawn(client().blpop(["q"], timeout=0), process)
+        await asyncio.sleep(1)
+        loop.kill(process)
+        loop.network.sever("c1")  # type: ignore[union-attr]
+        await asyncio.sleep(1)
+        return int(await client().rpush("q", "x"))
+
+    assert tell(any_store, story) == 1
+
+
+def test_a_paused_client_is_served_and_reads_it_later(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> tuple[Any, int, int]:
+        process = Process("c1")
+        waiting = loop.spawn(client().blpop(["q"], timeout=0), process)
+        await asyncio.sleep(1)
+        loop.pause(process)
+        await client().rpush("q", "x")
+        left = await client().llen("q")
+        await asyncio.sleep(5)
+        loop.resume(process)
+        return (await waiting)[1], left, loop.now // SECOND
+
+    assert tell(any_store, story) == (b"x", 0, 6)
+
+
+def test_a_lost_reply_takes_the_item_with_it(server: Store) -> None:
+    loop, network = world(server)
+    network.faults.append(lambda packet: Fate(answer=False) if packet.commands[0][0] == b"BLPOP" else None)
+
+    async def story() -> int:
+        lonely = Client(host="redis", retry=None)
+        pushing = asyncio.create_task(after(1, "RPUSH", "q", "x"))
+        with pytest.raises(redis.exceptions.ConnectionError):
+            await lonely.blpop(["q"], timeout=5)
+        await pushing
+        return int(await client().llen("q"))
+
+    assert loop.run_until_complete(story()) == 0
+
+
+def test_a_fault_that_waits_for_the_command_strikes_when_it_is_served(server: Store) -> None:
+    loop, network = world(server)
+    moments: list[int] = []
+
+    def fault(packet: Packet) -> Fate | None:
+        return Fate(then=lambda: moments.append(loop.now)) if packet.commands[0][0] == b"BLPOP" else None
+
+    network.faults.append(fault)
+
+    async def story() -> None:
+        pushing = asyncio.create_task(after(1, "RPUSH", "q", "x"))
+        await client().blpop(["q"], timeout=5)
+        await pushing
+
+    loop.run_until_complete(story())
+    assert [1_000_000 < moment < 1_010_000 for moment in moments] == [True]
+
+
+def test_whoever_waits_for_a_stream_is_told_when_it_is_lost(server: Store) -> None:
+    loop, network = world(server)
+
+    async def story() -> str:
+        one = client()
+        await one.xgroup_create("s", "g", "$", mkstream=True)
+        waiting = asyncio.create_task(one.xreadgroup("g", "me", {"s": ">"}, block=0))
+        await asyncio.sleep(1)
+        server.wipe()
+        network.blocking.serve()
+        with pytest.raises(redis.exceptions.ResponseError) as told:
+            await waiting
+        return str(told.value)
+
+    assert "NOGROUP" in loop.run_until_complete(story())
+
+
+def test_wait_returns_the_replicas_that_there_are_at_its_deadline(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> tuple[int, int, int]:
+        at_once = await client().execute_command("WAIT", 0, 1000)
+        before = loop.now
+        return at_once, await client().execute_command("WAIT", 1, 700), loop.now - before
+
+    assert tell(server, story) == (0, 0, 702_000)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_a_try_is_answered_as_by_a_server(server: Store, protocol: int) -> None:
+    tries = ["BLPOP q 1", "BRPOP p q 0", "BRPOPLPUSH q t 1", "BLMOVE q q LEFT RIGHT 1", "BLMOVE q s UP LEFT 1"]
+    errors = ["BLPOP s 1", "BLPOP q y", "BLPOP q -1", "BLPOP q", "BRPOPLPUSH q s 1", "BLMOVE e q LEFT LEFT y"]
+    lean = LeanStore()
+    server.begin(EPOCH)
+    lean.begin(EPOCH)
+    one, other = server.link(), lean.link()
+    setting = [[b"SET", b"s", b"1"], *([[b"HELLO", b"3"]] if protocol == 3 else [])]
+    assert one.run(setting)[:5] == other.run(setting)[:5]
+    for items in ([], [b"x"], [b"x", b"y", b"z"]):
+        for words in [line.encode().split() for line in tries + errors]:
+            for link in (one, other):
+                link.run([[b"DEL", b"q", b"t"], *([[b"RPUSH", b"q", *items]] if items else [])])
+            assert attempt(one, words) == attempt(other, words), words
+
+
+REFUSED: list[tuple[tuple[Any, ...], str]] = [
+    (("MONITOR",), "MONITOR was sent to Redis, but it breaks the pairing"),
+    (("CLIENT", "REPLY", "OFF"), "CLIENT REPLY was sent to Redis, but it breaks the pairing"),
+    (("CLIENT", "PAUSE", "100"), "CLIENT PAUSE was sent to Redis, but it takes real time"),
+    (("DEBUG", "SLEEP", "1"), "DEBUG SLEEP was sent to Redis, but it changes the server itself"),
+    (("CONFIG", "SET", "maxmemory", "1"), "CONFIG SET was sent"),
+    (("CONFIG", "SET", "notify-keyspace-events", "KEA"), "notifications of expired keys"),
+    (("SHUTDOWN",), "SHUTDOWN was sent"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "what"), REFUSED, ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
+)
+def test_a_command_that_cannot_be_simulated_ends_the_run(server: Store, words: tuple[Any, ...], what: str) -> None:
+    async def story(loop: SimulatedLoop) -> None:
+        await client().execute_command(*words)
+
+    with pytest.raises(Escaped, match=rf"{what}.*\(tests/simulation/test_blocking.py:\d+ in story\)"):
+        tell(server, story)
+
+
+def test_what_is_not_the_protocol_of_redis_ends_the_run(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> None:
+        _, writer = await asyncio.open_connection("database", 5432)
+        writer.write(b"hello\x00there\r\n")
+
+    with pytest.raises(Escaped, match=r"which is not the protocol of Redis|which is not a command"):
+        tell(server, story)
+
+
+def test_a_server_that_does_not_answer_is_given_up(server: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "READ_SECONDS", 1)
+    server.begin(EPOCH)
+    link = server._connect()  # type: ignore[attr-defined]
+    with pytest.raises(StoreUnavailable, match=r"has not answered within 1 seconds.*BLPOP"):
+        link.run([[b"BLPOP", b"nothing", b"0"]])
+    link.close()
+
+
+def test_changes_of_keys_are_told_to_who_listens(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> Any:
+        one = client()
+        await one.config_set("notify-keyspace-events", "Kl")
+        listening = one.pubsub()
+        await listening.psubscribe("__keyspace@0__:*")
+        await client().rpush("q", "x")
+        return [await listening.get_message(timeout=1) for _ in range(2)][1]
+
+    message = tell(server, story)
+    assert (message["channel"], message["data"]) == (b"__keyspace@0__:q", b"rpush")
+    assert server.link().run([[b"CONFIG", b"GET", b"notify-keyspace-events"]]).endswith(b"$0\r\n\r\n")
+
+
+def test_a_client_that_tracks_is_told_what_is_no_longer_true(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[bytes]:
+        reader, writer = await asyncio.open_connection("redis", 6379)
+        for line in (b"HELLO 3", b"CLIENT TRACKING ON", b"GET a"):
+            writer.write(_encoded(line))
+            await asyncio.sleep(0.1)
+        await client().set("a", 1)
+        await asyncio.sleep(0.1)
+        return [b"invalidate" in await reader.read(10_000)]
+
+    assert tell(server, story) == [True]
+
+
+def _encoded(line: bytes) -> bytes:
+    words = line.split()
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)

@@ -1,0 +1,89 @@
+"""Budgets: read from `[expect]`, compared with what runs cost, and failing where somebody looks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from simulation.cli import main
+from simulation.scenario.budgets import Budget
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.load import loads
+
+pytest_plugins = "pytester"
+
+WORLD = """
+name = "pair"
+[workload]
+events = [{ name = "a" }, { name = "b", follows = "a", at = "1ms" }]
+[expect]
+native = "holds"
+"""
+
+
+def budgets(text: str, engine: str = "native") -> dict[str, str]:
+    """Return the budgets of an engine by measure."""
+    found: tuple[Budget, ...] = loads(WORLD + text).budgets(engine)
+    return {budget.measure: f"{budget.comparison} {budget.limit:g}" for budget in found}
+
+
+def test_a_budget_of_any_engine_is_replaced_by_an_engine_s_own() -> None:
+    text = 'lost = "<= 0"\nlatency.p99 = "< 1.5s"\n[expect.null]\nverdict = "causal-order"\nlost = "<= 7"\n'
+    assert budgets(text) == {"lost": "<= 0", "latency.p99": "< 1.5e+06"}
+    assert budgets(text, "null") == {"lost": "<= 7", "latency.p99": "< 1.5e+06"}
+    assert loads(WORLD + text).expected == {"native": ("holds",), "null": ("causal-order",)}
+
+
+def test_budgets_survive_their_file() -> None:
+    scenario = loads(WORLD + 'round_trips_per_event = "<= 3"\nlatency.p50 = "<= 20ms"\n')
+    again = scenario.with_values({"consumers.count": 3})
+    assert again.budgets("native") == scenario.budgets("native")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('lost = "0"', "comparison"),
+        ("lost = 0", "no limit"),
+        ('lost = "<= few"', "'few' is not accepted"),
+        ('latency.p99 = "<= 3"', "'3' is not accepted"),
+        ('latency.p98 = "<= 3s"', "did you mean 'latency.p99'"),
+        ('[expect.null]\nround_trips = "<= 3"', "did you mean 'round_trips_per_event'"),
+        ('[expect.null]\nverdict = "hold"', "did you mean 'holds'"),
+    ],
+)
+def test_a_wrong_budget_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(BadScenario, match=complaint):
+        loads(WORLD + text)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('round_trips_per_event = "<= 30"', 0),
+        ('round_trips_per_event = "<= 0.5"', 1),
+        ('commands = "< 1"', 1),
+        ('latency.p99 = "<= 1us"', 1),
+        ('latency.p99 = "> 1us"', 0),
+        ('lost = "<= 0"', 0),
+    ],
+)
+def test_who_exceeds_a_budget_fails(line: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, junit = tmp_path / "pair.toml", tmp_path / "junit.xml"
+    file.write_text(WORLD + line, encoding="utf-8")
+    assert main(["run", str(file), "--seeds", "2", "--no-results", "--json", "--junit", str(junit)]) == code
+    told = json.loads(capsys.readouterr().out)
+    assert [budget["kept"] for budget in told["budgets"]] == [not code]
+    assert told["violating"] == 0
+    failures = ET.parse(junit).getroot().findall(".//failure")
+    assert [failure.get("type") for failure in failures] == ["budget"] * code
+
+
+def test_a_budget_fails_a_test(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".toml", pair=WORLD + 'round_trips_per_event = "<= 0.5"\n')
+    result = pytester.runpytest_subprocess("pair.toml", "-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*round_trips_per_event is *, expected <= 0.5*"])
