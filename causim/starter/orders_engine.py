@@ -27,10 +27,10 @@ class OrdersEngine:
             return "seen"  # delivered twice
         await self.effect(event)
         await self.redis.sadd(self.done, str(event.id))
-        for key in (self.done, f"{self.done}:begun"):
-            await self.redis.expire(key, 3600)  # seconds; what is kept for ever fills the store
         while isinstance(follower := await self.redis.lpop(f"{self.waiting}:{event.id}"), str):
             await self.handle(ReceivedEvent.model_validate_json(follower))
+        for key in (self.done, f"{self.done}:begun"):
+            await self.redis.expire(key, 3600)  # seconds; what is kept for ever fills the store
         return "handled"
 
     async def sweep(self) -> int:
