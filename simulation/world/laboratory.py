@@ -8,6 +8,7 @@ from typing import Self
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.stores.open_store import open_store
+from simulation.world.quiescence import Watch
 from simulation.world.run import Run
 from simulation.world.scheduling import Exploration
 from simulation.world.world import World
@@ -20,6 +21,8 @@ class Laboratory:
         self.store, self.note = open_store(store, executable)
         self.folder: Path | None = None
         """Where histories that grow long are kept; the system's folder for temporary files if none is given."""
+        self.watch: Watch | None = None
+        """Told now and then how far a run is."""
 
     def run(
         self,
@@ -37,7 +40,9 @@ class Laboratory:
         chosen = scenario.seed if seed is None else seed
         world = draw(scenario, chosen).scenario
         named = engine or scenario.engine
-        return World(world, chosen, named, self.store, trace, exploration=exploration, folder=self.folder).run()
+        built = World(world, chosen, named, self.store, trace, exploration=exploration, folder=self.folder)
+        built.quiescence.watch = self.watch
+        return built.run()
 
     def __enter__(self) -> Self:
         return self
