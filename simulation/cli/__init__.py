@@ -33,7 +33,20 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from simulation.cli import check, compare, crashes, export, importing, listing, mutants, replay, run, shrink, sweep
+    from simulation.cli import (
+        check,
+        compare,
+        crashes,
+        export,
+        importing,
+        listing,
+        mutants,
+        replay,
+        run,
+        shrink,
+        sweep,
+        why,
+    )
 
     top = _Parser(
         prog="causim",
@@ -44,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for module in (run, replay, shrink, compare, crashes, mutants, check, sweep, importing, export, listing):
+    for module in (run, replay, shrink, why, compare, crashes, mutants, check, sweep, importing, export, listing):
         module.register(commands)
     return top
 

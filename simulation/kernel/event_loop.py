@@ -364,6 +364,10 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
                     continue
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 quiet &= _end(task.get_coro())
+            for generator in self._generators:
+                # Closing a coroutine that awaits a generator does not reach what that awaits.
+                if (awaited := generator.ag_await) is not None and hasattr(awaited, "close"):
+                    quiet &= _end(awaited)
             self._generators.clear()
             self.env._queue.clear()
             if not quiet:

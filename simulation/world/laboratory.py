@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
+from simulation.kernel.random_streams import Reseed
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.stores.open_store import open_store
@@ -32,15 +33,26 @@ class Laboratory:
         trace: bool = False,
         *,
         exploration: Exploration | None = None,
+        reseed: Reseed | None = None,
     ) -> Run:
         """Run a scenario. Seed and engine are the scenario's own unless given; a swarm draws its world from the seed.
 
-        With an exploration, its oracle chooses the order of steps; without, drawn delays do.
+        With an exploration, its oracle chooses the order of steps; without, drawn delays do. With a `reseed`, the run
+        goes on under another seed from some moment on.
         """
         chosen = scenario.seed if seed is None else seed
         world = draw(scenario, chosen).scenario
         named = engine or scenario.engine
-        built = World(world, chosen, named, self.store, trace, exploration=exploration, folder=self.folder)
+        built = World(
+            world,
+            chosen,
+            named,
+            self.store,
+            trace,
+            exploration=exploration,
+            folder=self.folder,
+            reseed=reseed,
+        )
         built.quiescence.watch = self.watch
         return built.run()
 

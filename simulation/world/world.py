@@ -26,7 +26,7 @@ from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
 from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.process import Process
-from simulation.kernel.random_streams import Streams
+from simulation.kernel.random_streams import Reseed, Streams
 from simulation.kernel.watchdog import NeverReturns, watchdog
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
@@ -78,6 +78,7 @@ class World:
         *,
         exploration: Exploration | None = None,
         folder: Path | None = None,
+        reseed: Reseed | None = None,
     ) -> None:
         self.folder = folder
         """Where a history that grows long is kept; the system's folder for temporary files if none is given."""
@@ -86,7 +87,8 @@ class World:
         self.store = store
         self.engine: type[Engine] = resolve(engine)
         self.decode = decoder(self.engine)
-        self.streams = Streams(seed)
+        self.streams = Streams(seed, tracked=reseed is not None)
+        self._reseed = reseed
         self.loop = SimulatedLoop()
         self.loop.env.patience = CALLBACK_LIMIT[0]
         self.workload = make_workload(scenario, seed, self.streams)
@@ -217,9 +219,17 @@ class World:
         silent = self.injector.log.silent
         return Run(self.scenario, history, counts, silent, self.steps, requests=self.network.requests)
 
+    def _plan_reseed(self, reseed: Reseed) -> None:
+        if reseed.at:  # planned before all else, so it comes first among what happens at that moment
+            self.loop.in_world(reseed.at, self.streams.reseed, reseed.seed)
+        else:
+            self.streams.reseed(reseed.seed)
+
     def _begin(self) -> None:
         if self.steps is not None and self.steps.exploration.scripts:
             load_scripts(self.store, self.network, self.steps.exploration.scripts)
+        if self._reseed is not None:
+            self._plan_reseed(self._reseed)
         self.injector.prepare()
         self._note("phase", phase="safety")
         late = self.injector.late_joiners

@@ -238,7 +238,9 @@ class Streaming:
         return 0
 
 
-@pytest.mark.parametrize("engine", ["native", "native-steps", "native-waiting", "native-batches", "native-partitions"])
+@pytest.mark.parametrize(
+    "engine", ["native", "native-steps", "native-waiting", "native-batches", "native-stream", "native-partitions"]
+)
 @pytest.mark.parametrize(
     "name",
     [
