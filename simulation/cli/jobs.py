@@ -150,6 +150,8 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "coverage": dict(sorted(tally.coverage.items())),
         "missing": tally.missing(job.scenario.judge.exercise),
         "reasons": list(tally.reasons),
+        "judged": dict(tally.judged),
+        "not_judged": tally.never_judged,
         "latency_us": {"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
         "followers": tally.followers,
         "lost_followers": tally.lost,

@@ -94,6 +94,7 @@ class Output:
             return
         happened = [f"{word} {count:,}" for word, count in sorted(tally.coverage.items()) if count]
         write(f"  [{self._style(outcome)}]{outcome.verdict:<9}[/] exercised: {' · '.join(happened) or 'nothing'}")
+        write(f"  judged    {escape(tally.rests)}")
         write(f"  {escape(self._figures(tally))}")
         for line in self._searched(outcome):
             write(f"  {line}")

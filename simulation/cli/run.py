@@ -319,6 +319,7 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
         seconds=outcome.seconds,
         invariant=invariant,
         seeds=tally.runs,
+        rests=tally.rests,
         covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
     )
 

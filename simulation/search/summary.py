@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from simulation.history.history import History
 from simulation.invariants import Violation
+from simulation.invariants.verdict import rests_on
 from simulation.kernel.quantiles import quantile, rounded
 from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
 from simulation.world.run import Counts, Run
@@ -40,6 +41,10 @@ class Summary:
     unfinished: int = 0
     """Events that were published and never handled: no latency counts them."""
     silent_faults: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
+    """The invariants that the run says enough about."""
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    """The others, each with why it cannot be judged."""
     choices: tuple[int, ...] | None = None
     """What was chosen, if the run was explored and is violated."""
     covered: RunCoverage = field(default_factory=RunCoverage)
@@ -81,6 +86,10 @@ class Tally:
     waiting_squared: int = 0
     """The sum of the squares of these numbers."""
     covered: SearchCoverage = field(default_factory=SearchCoverage)
+    judged: Counter[str] = field(default_factory=Counter)
+    """For each invariant, in how many runs it could be judged in full."""
+    unjudged: dict[str, str] = field(default_factory=dict)
+    """For each invariant that some run says too little about, why in the first such run."""
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -100,6 +109,8 @@ class Tally:
         self.waiting += summary.waiting
         self.waiting_squared += summary.waiting**2
         self.covered.add(summary.seed, summary.covered)
+        self.judged.update(summary.judged)
+        self.unjudged = {**summary.unjudged, **self.unjudged}
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
@@ -125,6 +136,16 @@ class Tally:
     def busy_round_trips(self) -> int:
         """The round trips without those of sweeps that found nothing."""
         return self.round_trips - self.idle_round_trips
+
+    @property
+    def never_judged(self) -> dict[str, str]:
+        """The invariants that could be judged in no run, each with why."""
+        return {name: why for name, why in self.unjudged.items() if not self.judged[name]}
+
+    @property
+    def rests(self) -> str:
+        """Which invariants the verdict rests on, and which could be judged in no run and why, in a sentence."""
+        return rests_on([name for name, runs in self.judged.items() if runs], self.never_judged)
 
     def missing(self, exercise: Iterable[str]) -> list[str]:
         """Return the words that did not happen in any run."""
@@ -167,6 +188,8 @@ def summarise(run: Run) -> Summary:
         waiting=told.waiting,
         unfinished=told.unfinished,
         silent_faults=run.silent_faults,
+        judged=judgement.judged,
+        unjudged=judgement.unjudged,
         choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
         covered=coverage_of(run),
     )

@@ -154,7 +154,7 @@ BEGIN = (
         planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
         scenario="crash-while-draining.toml",
         convicted_by=("recovery",),
-        edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", 100 * lease)'),),
+        edits=(Edit(SHARED, "next_fence(rules.keep), rules.lease", "next_fence(rules.keep), 100 * rules.lease"),),
     ),
     Mutant(
         name="constant-fence",
