@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         crashes,
         export,
         importing,
+        init,
         listing,
         mutants,
         replay,
@@ -54,19 +55,20 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 internal error, 4 bad usage or file, 5 unknown, "
         "141 output closed",
     )
-    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    top.add_argument("--version", action=_Version, nargs=0, help="show what runs here, with versions, and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for module in (run, replay, shrink, why, compare, crashes, mutants, check, sweep, importing, export, listing):
+    for module in (run, replay, shrink, why, compare, crashes, mutants, check, sweep, importing, export, listing, init):
         module.register(commands)
     return top
 
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
+        from simulation.cli import versions
 
-        print(f"causim {version('causim')}")  # noqa: T201  # this is what was asked for
+        for line in versions.lines():
+            print(line)  # noqa: T201  # this is what was asked for
         parser.exit(HOLDS)
 
 

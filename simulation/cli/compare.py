@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
+
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.search.summary import Tally
@@ -28,7 +30,9 @@ def register(commands: Any) -> None:
         epilog="example: causim compare scenarios/late-leader.toml --engine native --engine prefect "
         "--engine prefect@0.2.8 --seeds 200 --jobs auto",
     )
-    parser.add_argument("path", type=Path, metavar="SCENARIO", help="the scenario file")
+    parser.add_argument(
+        "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
+    )
     parser.add_argument(
         "--engine", action="append", required=True, metavar="E", help="an engine to compare (give it at least twice)"
     )

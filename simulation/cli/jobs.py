@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import word_for
 from simulation.cli.coverage_lines import is_independent
 from simulation.cli.strategy_options import strategy_words
 
@@ -91,7 +92,7 @@ def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
     """Return the command that runs one seed of a job again; of an exhaustive search, the run that was kept."""
     job = outcome.job
     if job.replay is not None:
-        words = ["causim", "replay", str(job.path), "--engine", job.engine]
+        words = ["causim", "replay", word_for(job.path), "--engine", job.engine]
     elif job.strategy.name in ("exhaustive", "guided") and outcome.folder is not None and (kept := _kept(outcome)):
         words = ["causim", "replay", str(kept)]
     elif job.strategy.name == "guided":  # each run depends on those before it
@@ -110,7 +111,7 @@ def _kept(outcome: Outcome) -> Path | None:
 
 def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace, more: Sequence[str] = ()) -> str:
     """Return the command that runs one seed of a scenario file on the store of this command line."""
-    words = ["causim", "run", str(path), "--engine", engine, "--seed", str(seed), *more]
+    words = ["causim", "run", word_for(path), "--engine", engine, "--seed", str(seed), *more]
     return shlex.join([*words, *_store_words(given)])
 
 

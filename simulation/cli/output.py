@@ -20,6 +20,7 @@ from simulation.cli.terminal import Terminal
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
     from simulation.search.summary import Tally
+    from simulation.stores.protocol import Store
     from simulation.world.laboratory import Laboratory
 
 _LINE = 1_000
@@ -47,9 +48,7 @@ class Output:
     def begin(self, laboratory: Laboratory) -> None:
         """Say which store the runs are on."""
         store = laboratory.store
-        kind = {"server": "redis-server", "lean": "lean store, as Redis"}.get(store.name, store.name)
-        time = "in real time" if "://" in store.name else "in virtual time"
-        self._store = f"{kind} {store.version} {time}"
+        self._store = f"{_described(store)} in {'real' if '://' in store.name else 'virtual'} time"
         if laboratory.note:
             Terminal(stderr=True).print(f"causim: note: {escape(laboratory.note)}")
 
@@ -276,3 +275,16 @@ def counting(
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(escape(title), total=total, found="")
         yield lambda done, found: progress.update(task, completed=done, found=found)
+
+
+def _described(store: Store) -> str:
+    """Return what a store is: its program, the version, and where the program was found."""
+    match store.name:
+        case "server":
+            return f"{store.version} ({store.origin})"
+        case "lean":
+            return f"lean store, as Redis {store.version}"
+        case "embedded":
+            return store.version
+        case address:
+            return f"{address} ({store.version})"

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
@@ -38,7 +39,13 @@ def register(commands: Any) -> None:
         help="run scenarios and judge them",
         description="Run scenario files, or all below a folder, against an engine on a Redis in virtual time.",
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scenario files or folders of them")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=path_of,
+        metavar="PATH",
+        help="scenario files, folders of them, or names of shipped ones",
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
     parser.add_argument(
         "--seeds", type=count, metavar="N", help="run N seeds from the first on (default: 1; 100000 until saturated)"

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
+
 if TYPE_CHECKING:
     from simulation.search.replay import Replay
     from simulation.search.shrink.shrinker import Better, Shrinker
@@ -25,7 +27,10 @@ def register(commands: Any) -> None:
         "to a file for `causim replay`. Ctrl-C keeps the smallest so far.",
     )
     parser.add_argument(
-        "result", type=Path, metavar="RESULT", help="a folder of results, or a scenario or replay file that is violated"
+        "result",
+        type=path_of,
+        metavar="RESULT",
+        help="a folder of results, or a scenario or replay file that is violated",
     )
     parser.add_argument("--seed", type=int, metavar="S", help="which seed of a scenario file (default: its own)")
     parser.add_argument("--invariant", default="", metavar="NAME", help="which violation (default: the run's first)")
