@@ -12,7 +12,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -27,6 +27,7 @@ from simulation.stores.bundled import running_server
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 CHAIN = 5
 BATCH = 100
+TASKS = 50
 
 
 @dataclass
@@ -82,6 +83,51 @@ def batched(client: Any) -> tuple[Consume, type[Any]]:
             await ordering.handle_batch(handler, events[start : start + BATCH])
 
     return consume, ReceivedEvent
+
+
+def streamed(client: Any) -> tuple[Consume, type[Any]]:
+    """Return a consumer of our engine that hands over a stream."""
+    ordering = CausalOrdering(f"bench-{uuid4()}", redis=client)
+
+    async def handler(event: Any, depth: int = 0) -> None:
+        return
+
+    async def report(event: Any, outcome: str) -> None:
+        return
+
+    async def consume(events: list[Any]) -> None:
+        await ordering.handle_stream(handler, read(events), report)
+
+    return consume, ReceivedEvent
+
+
+async def read(events: list[Any]) -> AsyncIterator[Any]:
+    """Yield events as a consumer reads them: what has come is there at once."""
+    for event in events:
+        yield event
+
+
+def crowded(client: Any) -> tuple[Consume, type[Any]]:
+    """Return a consumer of our engine with fifty tasks; each takes chains, event by event."""
+    consume_chain, event_type = native(client)
+    return many_tasks(consume_chain), event_type
+
+
+def many_tasks(consume_chain: Consume) -> Consume:
+    """Return a consumer whose tasks share the chains among them."""
+
+    async def consume(events: list[Any]) -> None:
+        chains = [events[i : i + CHAIN] for i in range(0, len(events), CHAIN)]
+        shares = [[event for chain in chains[i::TASKS] for event in chain] for i in range(TASKS)]
+        await asyncio.gather(*map(consume_chain, shares))
+
+    return consume
+
+
+def prefect_crowded(client: Any) -> tuple[Consume, type[Any]]:
+    """Return a consumer of the installed prefect_redis with fifty tasks."""
+    consume_chain, event_type = prefect(client)
+    return many_tasks(consume_chain), event_type
 
 
 def prefect(client: Any) -> tuple[Consume, type[Any]]:
@@ -146,7 +192,14 @@ def calls(info: dict[str, Any]) -> int:
 
 async def compare(address: str, count: int, consumers: int, turns: int) -> None:
     """Print the table: of each engine the median of its turns, which the engines take one after the other."""
-    engines = {"prefect 0.3.0": prefect, "ordering": native, "ordering, batches": batched}
+    engines = {
+        "prefect 0.3.0": prefect,
+        "ordering": native,
+        "ordering, stream": streamed,
+        "ordering, batches": batched,
+        "prefect 0.3.0, 50 tasks": prefect_crowded,
+        "ordering, 50 tasks": crowded,
+    }
     print(f"{count:,} events, {consumers} consumer(s); handlers that do nothing; Python {sys.version.split()[0]}\n")
     print(
         "| workload | engine | events a second | ratio | from – to | round trips an event | server commands an event |"
@@ -157,8 +210,8 @@ async def compare(address: str, count: int, consumers: int, turns: int) -> None:
         for _ in range(turns):
             for name, make in engines.items():
                 runs[name].append(await measure(make, address, shape, count, consumers))
-        base = [run.rate for run in runs["prefect 0.3.0"]]
         for name, measured in runs.items():
+            base = [run.rate for run in runs["prefect 0.3.0"]]
             ratios = sorted(run.rate / rate for run, rate in zip(measured, base, strict=True))
             last = measured[-1]
             print(

@@ -6,16 +6,18 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from causim import own_packages
+from causim import __version__, own_packages
 
-USAGE = 4
-"""The exit code of bad usage, as in `simulation.cli`."""
+INTERRUPTED, USAGE = 2, 4
+"""The exit codes of an interruption and of bad usage, as in `simulation.cli`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     own_packages.prefer()
     if sentence := own_packages.what_is_missing():
+        if "--version" in (sys.argv[1:] if arguments is None else arguments):
+            sys.stdout.write(f"causim {__version__}\nPython {sys.version.split()[0]}\n{sys.platform}\n")
         sys.stderr.write(f"causim: {sentence}\n")
         return USAGE
     from simulation.cli import main as run
@@ -25,4 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # while the harness was being imported
+        sys.stderr.write("causim: interrupted\n")
+        sys.exit(INTERRUPTED)

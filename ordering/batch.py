@@ -30,7 +30,7 @@ MAX_BATCH_EVENTS = 10_000
 """Events that are decided about and held together; what is beyond them is begun when they are done."""
 
 
-async def handle_batch(ordering: Requests, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+async def handle_batch(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
     """Handle many events, and what they release; return what became of each, in the order given.
 
     Args:
@@ -47,7 +47,7 @@ async def handle_batch(ordering: Requests, handler: Handler, events: Sequence[An
     return outcomes
 
 
-async def _handle_part(ordering: Requests, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
     outcomes: dict[int, Outcome] = dict.fromkeys(impossible(ordering, events), "failed")
     drains: list[tuple[str, str]] = []
     work = _Work(ordering, handler, outcomes)
@@ -65,7 +65,7 @@ async def _handle_part(ordering: Requests, handler: Handler, events: Sequence[An
 
 
 async def _begin(
-    ordering: Requests, events: Sequence[Any], outcomes: dict[int, Outcome], drains: list[tuple[str, str]]
+    ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome], drains: list[tuple[str, str]]
 ) -> list[tuple[int, Grant]]:
     """Ask for the leases of a batch; return what was granted, with its place in the batch, leaders first.
 
@@ -114,7 +114,7 @@ async def _begin(
     return grants
 
 
-async def _give_back(ordering: Requests, grants: Sequence[Grant]) -> None:
+async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
     """Give leases back that nobody works under, all at once: one after the other may take longer than they last."""
     for grant in grants:
         ordering._state.active.pop(grant.identity, None)
@@ -130,7 +130,7 @@ class _Work:
     All leases are renewed together. No handler begins whose lease is lost, or may have lapsed by this process's clock.
     """
 
-    def __init__(self, ordering: Requests, handler: Handler, outcomes: dict[int, Outcome]) -> None:
+    def __init__(self, ordering: Requests[Any], handler: Handler[Any], outcomes: dict[int, Outcome]) -> None:
         self._ordering = ordering
         self._handler = handler
         self._outcomes = outcomes
@@ -230,7 +230,7 @@ class _Work:
             self._let_go(grant)
 
 
-async def _one(ordering: Requests, handler: Handler, grant: Grant) -> bool:
+async def _one(ordering: Requests[Any], handler: Handler[Any], grant: Grant) -> bool:
     grant.handed = True
     before = current_grant.set(grant)
     try:

@@ -7,17 +7,21 @@ completes the event, and has `drain.py` go on with what the event has released. 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Generic, overload
 from uuid import UUID
 
 from ordering.batch import handle_batch
 from ordering.describing import describe
 from ordering.drain import Drain
+from ordering.events import ReceivedEvent
 from ordering.leases import Grant, current_grant
-from ordering.requests import Handler, Outcome, Requests
+from ordering.observing import Observer
+from ordering.operations import OnDeadLetter
+from ordering.policy import Policy
+from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import text, words
 from ordering.shielding import brought_to_its_end
 from ordering.stream import READ_AHEAD, Report, handle_stream
@@ -30,19 +34,20 @@ from ordering.terms import (
     order_of,
     rules_of,
 )
+from ordering.tokens import unique_token
 from ordering.waiting import answer_in_time
 
 logger = logging.getLogger(__name__)
 
 
-class EventProcessingCompletion:
+class EventProcessingCompletion(Generic[E]):
     """What completing an event has released; filled after success."""
 
     def __init__(self) -> None:
-        self.followers: list[Any] = []
+        self.followers: list[E] = []
 
 
-class CausalOrdering(Requests):
+class CausalOrdering(Requests[E]):
     """The ordering of the events of one scope.
 
     Args:
@@ -55,17 +60,45 @@ class CausalOrdering(Requests):
         on_dead_letter: is told of each event that was given up, at least once in the fleet.
     """
 
+    @overload
+    def __init__(
+        self: CausalOrdering[ReceivedEvent],
+        scope: str,
+        *,
+        redis: Any,
+        policy: Policy | None = None,
+        token: Callable[[], str] = unique_token,
+        observer: Observer | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        scope: str,
+        *,
+        redis: Any,
+        policy: Policy | None = None,
+        event_type: type[E],
+        token: Callable[[], str] = unique_token,
+        observer: Observer | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
+    ) -> None: ...
+
+    def __init__(self, scope: str, **options: Any) -> None:
+        super().__init__(scope, **options)
+
     # -- one step at a time ----------------------------------------------------------------------------------
 
-    async def event_has_been_seen(self, event: UUID | Any) -> bool:
+    async def event_has_been_seen(self, event: UUID | E) -> bool:
         """Return whether the event was handled, as far as that is remembered."""
         return bool(await self._ask("EXISTS", self._key(f"seen:{id_of(event)}")))
 
-    async def event_has_started_processing(self, event: UUID | Any) -> bool:
+    async def event_has_started_processing(self, event: UUID | E) -> bool:
         """Return whether somebody holds the event."""
         return bool(await self._ask("EXISTS", self._key(f"processing:{id_of(event)}")))
 
-    async def record_event_as_processing(self, event: Any) -> bool:
+    async def record_event_as_processing(self, event: E) -> bool:
         """Take the lease on an event, whatever it follows; return False if it is held or was handled."""
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
@@ -74,34 +107,35 @@ class CausalOrdering(Requests):
         self._state.held[id_of(event)] = grant
         return answer == "granted"
 
-    async def forget_event_is_processing(self, event: Any) -> None:
+    async def forget_event_is_processing(self, event: E) -> None:
         """Give the lease on an event back, if it is ours."""
         grant = self._state.held.pop(id_of(event), None)
         if grant is not None:
             self._leave_claim_group(event)
             await self._fail(grant, counts=False)
 
-    async def record_event_as_seen(self, event: Any) -> None:
+    async def record_event_as_seen(self, event: E) -> None:
         """Remember that an event was handled."""
         times = (milliseconds(self.policy.retention), milliseconds(self.policy.memory))
         await self._call("mark", id_of(event), *times, digest_of(id_of(event)))
 
-    async def record_follower(self, event: Any) -> None:
+    async def record_follower(self, event: E) -> None:
         """Park an event until the one that it follows was handled."""
-        assert event.follows
-        about = (id_of(event), leader_of(event), occurred_at(event), event.model_dump_json(), self._received(event))
+        one: Any = event
+        assert one.follows
+        about = (id_of(one), leader_of(one), occurred_at(one), one.model_dump_json(), self._received(one))
         await self._call("park", *about)
 
-    async def forget_follower(self, follower: Any) -> None:
+    async def forget_follower(self, follower: E) -> None:
         """Forget that an event is parked."""
         await self._call("unpark", id_of(follower))
 
-    async def get_followers(self, leader: Any) -> list[Any]:
+    async def get_followers(self, leader: E) -> list[E]:
         """Return the events that are parked behind this one, in the order they occurred."""
         ids = await self._ask("ZRANGE", self._key(f"queue:{id_of(leader)}"), 0, -1)
         return await self.followers_by_id([text(i) for i in ids])
 
-    async def followers_by_id(self, follower_ids: Sequence[UUID | str]) -> list[Any]:
+    async def followers_by_id(self, follower_ids: Sequence[UUID | str]) -> list[E]:
         """Return the parked events with these ids, in the order they occurred."""
         if not follower_ids:
             return []
@@ -115,7 +149,7 @@ class CausalOrdering(Requests):
                 logger.warning(message, identity, self.scope, describe(error))
         return sorted(found, key=order_of)
 
-    async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
+    async def complete_event_and_get_followers(self, event: E) -> list[E]:
         """Mark the event as handled, give its lease back, and claim its followers. Raises LeaseLost.
 
         The last of those that were claimed together claims the siblings that have come since, too, and the first of a
@@ -141,7 +175,7 @@ class CausalOrdering(Requests):
             ids += await self._claim(queues[0][0])
         return await self.followers_by_id(ids)
 
-    async def get_lost_followers(self) -> list[Any]:
+    async def get_lost_followers(self) -> list[E]:
         """Return events that wait in vain, claimed for the caller: handle each, as if it had been delivered.
 
         They are followers of leaders that never came, and events whose holder died or whose handler failed. Others who
@@ -151,7 +185,7 @@ class CausalOrdering(Requests):
         """
         return await self._lost_followers(chains=False)
 
-    async def _lost_followers(self, *, chains: bool) -> list[Any]:
+    async def _lost_followers(self, *, chains: bool) -> list[E]:
         policy = self.policy
         found = []
         how = (self._token(), policy.batch, int(chains), milliseconds(policy.retry_delay))
@@ -183,7 +217,7 @@ class CausalOrdering(Requests):
             found.append(event)
         return sorted(found, key=order_of)
 
-    async def wait_for_leader(self, event: Any) -> None:
+    async def wait_for_leader(self, event: E) -> None:
         """Return when what an event follows lets it be handled; wait for half a lease if that is being handled now.
 
         Nothing is held meanwhile. When the leader's handling ends, well or not, that is known at once, and that its
@@ -221,7 +255,7 @@ class CausalOrdering(Requests):
     # -- the whole of it -------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def event_is_processing(self, event: Any) -> AsyncIterator[EventProcessingCompletion]:
+    async def event_is_processing(self, event: E) -> AsyncIterator[EventProcessingCompletion[E]]:
         """Hold the lease on an event inside the context, and complete it after success.
 
         Raises EventBeingProcessed if somebody holds it, EventAlreadySeen if it was handled, LeaseLost if the lease
@@ -231,7 +265,7 @@ class CausalOrdering(Requests):
         if grant is None:
             self._leave_claim_group(event)
             raise {"seen": self.errors.seen, "dead": self.errors.dead}.get(answer, self.errors.held)(event)
-        completion = EventProcessingCompletion()
+        completion = EventProcessingCompletion[E]()
         try:
             async with self._working(grant, ()):
                 yield completion
@@ -242,7 +276,7 @@ class CausalOrdering(Requests):
         completion.followers = await self.complete_event_and_get_followers(event)
 
     @asynccontextmanager
-    async def preceding_event_confirmed(self, handler: Handler, event: Any, depth: int = 0) -> AsyncIterator[None]:
+    async def preceding_event_confirmed(self, handler: Handler[E], event: E, depth: int = 0) -> AsyncIterator[None]:
         """Let the body handle the event, if what it follows was handled; then handle what it has released.
 
         Args:
@@ -279,7 +313,7 @@ class CausalOrdering(Requests):
         grant.handed = False
         return True
 
-    async def _refuse(self, handler: Handler, event: Any, answer: str, depth: int) -> None:
+    async def _refuse(self, handler: Handler[Any], event: Any, answer: str, depth: int) -> None:
         match answer.split():
             case ["seen"]:
                 raise self.errors.seen(event)
@@ -293,15 +327,15 @@ class CausalOrdering(Requests):
                 await Drain(self, handler, depth, [(leader_of(event), token)]).run(None)
         raise self.errors.early(event)
 
-    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+    async def handle_batch(self, handler: Handler[E], events: Sequence[E]) -> list[Outcome]:
         """Handle many events at once; see `ordering.batch`."""
         return await handle_batch(self, handler, events)
 
     async def handle_stream(
         self,
-        handler: Handler,
-        events: AsyncIterable[Any] | Iterable[Any],
-        report: Report,
+        handler: Handler[E],
+        events: AsyncIterable[E] | Iterable[E],
+        report: Report[E],
         *,
         read_ahead: int = READ_AHEAD,
     ) -> None:

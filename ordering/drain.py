@@ -8,17 +8,19 @@ from functools import partial
 from typing import Any
 
 from ordering.describing import describe
-from ordering.leases import Grant
+from ordering.leases import Grant, LeaseRenewer
 from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import brought_to_its_end
+from ordering.shielding import bounded, brought_to_its_end
 from ordering.terms import rules_of
 
 
 class Drain:
     """Goes through what an event has released: depth first, siblings in the order they occurred, without recursion."""
 
-    def __init__(self, ordering: Requests, handler: Handler, depth: int, queues: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, ordering: Requests[Any], handler: Handler[Any], depth: int, queues: Iterable[tuple[str, str]]
+    ) -> None:
         self._ordering = ordering
         self._handler = handler
         self._stack = [(leader, token, depth) for leader, token in queues]
@@ -51,11 +53,13 @@ class Drain:
                 "reached its max depth of %s followers processed; the rest is handled all the same",
                 ordering.policy.max_depth,
             )
-        if not await ordering._may_begin(grant, partial(ordering._renew, (grant,), self._queues)):
+        queues = self._queues
+        renewer = ordering._renewer((grant,), queues)
+        if not await self._is_ready(grant, renewer):
             self._settle(grant, "lost")
             return await self._next()
         try:
-            async with ordering._working(grant, self._queues):
+            async with ordering._working(grant, queues, renewer):
                 await self._handler(grant.event, depth=level)
         except Exception as error:
             ordering._log(
@@ -69,6 +73,23 @@ class Drain:
             ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
             self._settle(grant, "lost")
             return await self._next()
+
+    async def _is_ready(self, grant: Grant, renewer: LeaseRenewer) -> bool:
+        """Prepare for a handler to begin; return False, and let the lease go, if it is lost."""
+        try:
+            await self._prepare()
+            ready = await self._ordering._may_begin(grant, renewer.renew)
+        except BaseException as error:
+            renewer.stop()
+            async with bounded(error, self._ordering._lease_s):
+                await self._ordering._fail(grant, counts=False)
+            raise
+        if not ready:
+            renewer.stop()
+        return ready
+
+    async def _prepare(self) -> None:
+        """Do what is to be done before the next handler begins, while its lease is kept."""
 
     def _settle(self, grant: Grant, outcome: Outcome) -> None:
         """Take note of what became of an event: nothing to do for one that was released."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -41,3 +42,15 @@ class MaxDepthExceeded(OrderingError):
 
 class LeaseLost(OrderingError):
     """The lease ran out while the handler worked, and somebody else has the event now. Undo, or trust the fence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The exceptions that an ordering raises: a drop-in for another engine raises that engine's."""
+
+    early: type[Exception] = EventArrivedEarly
+    seen: type[Exception] = EventAlreadySeen
+    dead: type[Exception] = EventGivenUp
+    held: type[Exception] = EventBeingProcessed
+    depth: type[Exception] = MaxDepthExceeded
+    lost: type[Exception] = LeaseLost

@@ -13,20 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from hashlib import sha1
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
 from ordering.letters import DeadLetter
 from ordering.operations import Stats
 from ordering.requests import Handler, Outcome
+from ordering.stream import READ_AHEAD, Report
 from ordering.terms import leader_of, order_of
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
+_ENDED: Final = object()
 
 
 def by_resource(event: Any) -> str:
@@ -52,7 +54,7 @@ class PartitionedOrdering:
     Raises ValueError if there is no partition.
     """
 
-    ordering: type[CausalOrdering] = CausalOrdering
+    ordering: type[CausalOrdering[Any]] = CausalOrdering
     """What each partition is."""
 
     def __init__(self, scope: str, *, partitions: int, by: Callable[[Any], str] = by_resource, **options: Any) -> None:
@@ -62,7 +64,7 @@ class PartitionedOrdering:
         self.partitions = [self.ordering(f"{scope}:{i}", **options) for i in range(partitions)]
         self._by = by
 
-    def partition_of(self, event: Any) -> CausalOrdering:
+    def partition_of(self, event: Any) -> CausalOrdering[Any]:
         """Return the ordering that an event belongs to: the same in every process."""
         name = str(self._by(event)).encode()
         return self.partitions[int(sha1(name, usedforsecurity=False).hexdigest()[:8], 16) % len(self.partitions)]
@@ -77,7 +79,7 @@ class PartitionedOrdering:
         """Return whether somebody holds the event."""
         return any(await _all(p.event_has_started_processing(event) for p in self._where(event)))
 
-    def _where(self, event: UUID | str | Any) -> Sequence[CausalOrdering]:
+    def _where(self, event: UUID | str | Any) -> Sequence[CausalOrdering[Any]]:
         """Return the partitions in which an event may be: an id alone says nothing about it."""
         return self.partitions if isinstance(event, UUID | str) else [self.partition_of(event)]
 
@@ -134,7 +136,7 @@ class PartitionedOrdering:
             raise errors[0]
         return sorted(lost, key=order_of)
 
-    async def _report_misplaced(self, partition: CausalOrdering, lost: Sequence[Any]) -> None:
+    async def _report_misplaced(self, partition: CausalOrdering[Any], lost: Sequence[Any]) -> None:
         for event in lost:
             leader = leader_of(event)
             if not leader or await partition.event_has_been_seen(leader):
@@ -186,20 +188,20 @@ class PartitionedOrdering:
     # -- the whole of it -------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def event_is_processing(self, event: Any) -> AsyncIterator[EventProcessingCompletion]:
+    async def event_is_processing(self, event: Any) -> AsyncIterator[EventProcessingCompletion[Any]]:
         """Hold the lease on an event inside the context, and complete it after success."""
         async with self.partition_of(event).event_is_processing(event) as completion:
             yield completion
 
     def preceding_event_confirmed(
-        self, handler: Handler, event: Any, depth: int = 0
+        self, handler: Handler[Any], event: Any, depth: int = 0
     ) -> AbstractAsyncContextManager[None]:
         """Let the body handle the event, if what it follows was handled; then handle what it has released."""
         return self.partition_of(event).preceding_event_confirmed(handler, event, depth)
 
-    async def handle_batch(self, handler: Handler, events: Sequence[Any]) -> list[Outcome]:
+    async def handle_batch(self, handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
         """Handle many events at once, those of different partitions at the same time; see `ordering.batch`."""
-        parts: dict[CausalOrdering, list[int]] = {}
+        parts: dict[CausalOrdering[Any], list[int]] = {}
         for place, event in enumerate(events):
             parts.setdefault(self.partition_of(event), []).append(place)
         answers = await _all(
@@ -210,6 +212,47 @@ class PartitionedOrdering:
             for place, word in zip(places, words, strict=True):
                 outcomes[place] = word
         return outcomes
+
+    async def handle_stream(
+        self,
+        handler: Handler[Any],
+        events: AsyncIterable[Any] | Iterable[Any],
+        report: Report[Any],
+        *,
+        read_ahead: int = READ_AHEAD,
+    ) -> None:
+        """Handle a stream: the events of a partition one by one, different partitions at the same time.
+
+        So `report` may be called for several events at a time. A partition that has `read_ahead` events waiting for it
+        keeps the stream from being read. Raises what `ordering.stream` does; the first error ends all partitions.
+        """
+        queues = {partition: asyncio.Queue[Any](max(1, read_ahead)) for partition in self.partitions}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for partition, queue in queues.items():
+                    group.create_task(
+                        partition.handle_stream(handler, _until_ended(queue), report, read_ahead=read_ahead)
+                    )
+                async for event in _one_by_one(events):
+                    await queues[self.partition_of(event)].put(event)
+                for queue in queues.values():
+                    await queue.put(_ENDED)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+
+async def _one_by_one(events: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            yield event
+    else:
+        for event in events:
+            yield event
+
+
+async def _until_ended(queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:
+    while (event := await queue.get()) is not _ENDED:
+        yield event
 
 
 async def _all(asked: Iterable[Awaitable[Answer]]) -> list[Answer]:

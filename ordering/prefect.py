@@ -23,8 +23,8 @@ from prefect_redis.client import cluster_key_prefix, get_async_redis_client
 
 from ordering import causal
 from ordering.causal import EventProcessingCompletion
+from ordering.errors import Errors
 from ordering.policy import IN_FLIGHT_EVENT_TIMEOUT, Policy
-from ordering.requests import Errors
 
 __all__ = [
     "IN_FLIGHT_EVENT_TIMEOUT",
@@ -62,7 +62,7 @@ class _Numbers(Policy):
             super().__post_init__()
 
 
-class CausalOrdering(causal.CausalOrdering, _PrefectOrdering):
+class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
     """The engine, as Prefect makes it: anew for every event, from nothing but a scope."""
 
     errors = Errors(

@@ -10,20 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from ordering.describing import describe
-from ordering.errors import (
-    EventAlreadySeen,
-    EventArrivedEarly,
-    EventBeingProcessed,
-    EventGivenUp,
-    LeaseLost,
-    MaxDepthExceeded,
-)
+from ordering.errors import Errors
 from ordering.events import ReceivedEvent
 from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, ProcessState, Work, state_of
 from ordering.observing import Notifier, Observer
@@ -36,6 +28,10 @@ from ordering.terms import digest_of, id_of, leader_of, microseconds, millisecon
 from ordering.tokens import unique_token
 
 logger = logging.getLogger(__name__)
+
+E = TypeVar("E")
+"""The class of a scope's events."""
+E_contra = TypeVar("E_contra", contravariant=True)
 
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
@@ -66,27 +62,15 @@ class Asked(NamedTuple):
     """What the event says, if it may have to be kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """The exceptions that an ordering raises: a drop-in for another engine raises that engine's."""
-
-    early: type[Exception] = EventArrivedEarly
-    seen: type[Exception] = EventAlreadySeen
-    dead: type[Exception] = EventGivenUp
-    held: type[Exception] = EventBeingProcessed
-    depth: type[Exception] = MaxDepthExceeded
-    lost: type[Exception] = LeaseLost
-
-
-class Handler(Protocol):
+class Handler(Protocol[E_contra]):
     """What handles an event; it may enter `preceding_event_confirmed` itself or not."""
 
-    def __call__(self, event: Any, depth: int = 0) -> Awaitable[Any]:
+    def __call__(self, event: E_contra, depth: int = 0) -> Awaitable[Any]:
         """Handle the event."""
         ...
 
 
-class Requests(Operations):
+class Requests(Operations, Generic[E]):
     """Asks the scripts about the events of one scope, and keeps what this process knows of them.
 
     Args:
@@ -246,13 +230,15 @@ class Requests(Operations):
         token = queues.pop(leader, "")
         return ((leader, token),) if token else ()
 
-    def _working(self, grant: Grant, queues: Queues) -> AbstractAsyncContextManager[None]:
+    def _working(
+        self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None
+    ) -> AbstractAsyncContextManager[None]:
 
         async def give_back(error: BaseException) -> None:
             async with bounded(error, self._lease_s):
                 await self._fail(grant, counts=isinstance(error, Exception), error=error)
 
-        return Work(grant, self._renewer((grant,), queues), give_back)
+        return Work(grant, renewer or self._renewer((grant,), queues), give_back)
 
     def _renewer(self, grants: Collection[Grant], queues: Sequence[tuple[str, str]] = ()) -> LeaseRenewer:
         async def renew(held: Sequence[Grant]) -> None:

@@ -39,7 +39,12 @@ _TURN: Final = object()
 
 def encoded(word: Word) -> int | bytes:
     """Return a word as UTF-8, whatever the client's own encoding; any text can be an id, also half a surrogate pair."""
-    return word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word
+    if not isinstance(word, str):
+        return word
+    try:
+        return word.encode()  # several times faster than with an error handler named
+    except UnicodeEncodeError:
+        return word.encode("utf-8", "surrogatepass")
 
 
 @dataclass(slots=True, eq=False)

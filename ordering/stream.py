@@ -23,9 +23,9 @@ from typing import Any
 
 from ordering.drain import Drain
 from ordering.leases import Grant
-from ordering.requests import Asked, Handler, Outcome, Requests
+from ordering.requests import Asked, E, Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import bounded, brought_to_its_end
+from ordering.shielding import brought_to_its_end
 from ordering.terms import id_of, rules_of
 
 READ_AHEAD = 64
@@ -33,15 +33,15 @@ READ_AHEAD = 64
 MAX_OFFERED = 32
 """Events that one script decides about: those behind the one that it grants have travelled for nothing."""
 
-Report = Callable[[Any, Outcome], Awaitable[object]]
+Report = Callable[[E, Outcome], Awaitable[object]]
 """Takes an event of the stream and its outcome, once that is certain: the place to acknowledge its message."""
 
 
 async def handle_stream(
-    ordering: Requests,
-    handler: Handler,
+    ordering: Requests[Any],
+    handler: Handler[Any],
     events: AsyncIterable[Any] | Iterable[Any],
-    report: Report,
+    report: Report[Any],
     read_ahead: int = READ_AHEAD,
 ) -> None:
     """Handle the events of a stream, and what they release, one after the other; return when the stream ends.
@@ -139,7 +139,7 @@ class _ReadAhead:
 class _Stream(Drain):
     """A drain whose lowest queue is the stream: what an event releases goes before the next one of the stream."""
 
-    def __init__(self, ordering: Requests, handler: Handler, source: _ReadAhead, report: Report) -> None:
+    def __init__(self, ordering: Requests[Any], handler: Handler[Any], source: _ReadAhead, report: Report[Any]) -> None:
         super().__init__(ordering, handler, 0, ())
         self._source = source
         self._report = report
@@ -169,19 +169,8 @@ class _Stream(Drain):
                 return None, 0
             await self._begin()
 
-    async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
-        """Handle an event, after the outcomes of those before it were reported."""
-        if self._outcomes:
-            renewer = self._ordering._renewer((grant,), self._queues)
-            try:
-                await self._tell()
-            except BaseException as error:
-                async with bounded(error, self._ordering._lease_s):
-                    await self._ordering._fail(grant, counts=False)
-                raise
-            finally:
-                renewer.stop()
-        return await super()._handle(grant, level)
+    async def _prepare(self) -> None:
+        await self._tell()
 
     def _settle(self, grant: Grant, outcome: Outcome) -> None:
         if grant is self._own:

@@ -16,7 +16,7 @@ from ordering.requests import Asked, Handler, Outcome, Requests
 from ordering.terms import leader_of, order_of
 
 
-def impossible(ordering: Requests, events: Sequence[Any]) -> list[int]:
+def impossible(ordering: Requests[Any], events: Sequence[Any]) -> list[int]:
     """Return the places of events that have no place among others: they must not stop the rest of their batch."""
     found = []
     for i, event in enumerate(events):
@@ -29,7 +29,7 @@ def impossible(ordering: Requests, events: Sequence[Any]) -> list[int]:
     return found
 
 
-def asked_of(ordering: Requests, event: Any) -> Asked | None:
+def asked_of(ordering: Requests[Any], event: Any) -> Asked | None:
     """Return what the scripts are asked about an event of a batch, None if it cannot be written down."""
     try:
         return ordering._asked(event, ordering._token())
@@ -38,7 +38,7 @@ def asked_of(ordering: Requests, event: Any) -> Asked | None:
         return None
 
 
-async def handle_alone(ordering: Requests, handler: Handler, event: Any) -> Outcome:
+async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: Any) -> Outcome:
     """Handle one event of a batch by itself, and what it releases; return what became of it."""
     answer, grant = await ordering._begin(event)
     queues = ordering._came_along(event)

@@ -10,19 +10,30 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 INSTANT = 0.001
 """Seconds that nobody waits for: Redis counts in milliseconds, and a difference of two times may be next to nothing."""
 
+_listeners: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""How many events wait for their leaders by each client: each takes a connection for its subscription."""
+
 Ask = Callable[[bool], Awaitable[list[str]]]
 """Asks whether an event may be handled. If not, and given True, it may be told to wait; given False, it is parked."""
+
+
+def most_listeners(redis: Any) -> int:
+    """Return how many connections a client may listen on: a quarter of its pool; requests take at most half of it."""
+    pool = getattr(redis, "connection_pool", None)
+    return int(getattr(pool, "max_connections", 100)) // 4
 
 
 async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) -> list[str]:
     """Return the answer to the question whether an event may be handled, within so many seconds.
 
     Args:
-        redis: a client. One that cannot listen, as those of clusters long could not, has its event parked at once.
+        redis: a client. One that cannot listen, as those of clusters long could not, has its event parked at once; so
+            has one with so many listeners that the requests of others would find no connection in its pool.
         channel: where it is published that the handling of the leader has ended.
         ask: asks.
         patience: for how long to wait for somebody who is handling the leader.
@@ -30,7 +41,7 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
     answer = await ask(True)
     if answer[0] != "waiting":
         return answer
-    if not hasattr(redis, "pubsub"):
+    if not hasattr(redis, "pubsub") or _listeners.get(redis, 0) >= most_listeners(redis):
         return await ask(False)
     clock = asyncio.get_running_loop().time
     end = clock() + patience
@@ -44,11 +55,15 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
 
 @asynccontextmanager
 async def _listening(redis: Any, channel: str) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
-    async with redis.pubsub() as subscription:
-        await subscription.subscribe(channel)
-        await subscription.get_message(timeout=None)  # the server has taken note: nothing is missed from here on
+    _listeners[redis] = _listeners.get(redis, 0) + 1
+    try:
+        async with redis.pubsub() as subscription:
+            await subscription.subscribe(channel)
+            await subscription.get_message(timeout=None)  # the server has taken note: nothing is missed from here on
 
-        async def heard(seconds: float) -> object:
-            return await subscription.get_message(timeout=seconds)
+            async def heard(seconds: float) -> object:
+                return await subscription.get_message(timeout=seconds)
 
-        yield heard
+            yield heard
+    finally:
+        _listeners[redis] -= 1

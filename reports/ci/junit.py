@@ -59,9 +59,12 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
             "time": f"{outcome.seconds:.3f}",
         },
     )
-    if outcome.covered:
+    told = {"judged": outcome.rests, "coverage": outcome.covered}
+    if any(told.values()):
         properties = ET.SubElement(case, "properties")
-        ET.SubElement(properties, "property", {"name": "coverage", "value": _text(outcome.covered)})
+        for name, value in told.items():
+            if value:
+                ET.SubElement(properties, "property", {"name": name, "value": _text(value)})
     if outcome.verdict == "holds":
         return
     tag, kind = ("failure", outcome.invariant) if outcome.verdict == "violated" else ("error", outcome.verdict)

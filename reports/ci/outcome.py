@@ -27,6 +27,8 @@ class Outcome:
     """How many seeds were run."""
     story: tuple[str, ...] = ()
     """The steps that led there, one line each."""
+    rests: str = ""
+    """Which invariants the verdict rests on, and which could not be judged and why."""
     covered: str = ""
     """What the runs covered, in a sentence; empty if there was one run."""
 

@@ -25,6 +25,7 @@ def card(history: History, judgement: Judgement) -> str:
         "run": escape(f"{header.scenario} · {header.engine} · seed {header.seed} · {header.store}"),
         "virtual time": escape(moment(end)),
         "what happened": escape(exercised),
+        "what was judged": escape(judgement.rests),
     }
     told = [f"<b>{escape(v.invariant)}</b>: {escape(v.because)}" for v in judgement.violations[:LISTED]]
     unknown = [*judgement.reasons, *(f"it did not happen: {word}" for word in judgement.missing)]

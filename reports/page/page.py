@@ -77,6 +77,7 @@ def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), c
             listed=violations[:LISTED],
             unlisted=max(0, len(violations) - LISTED),
             facts=_facts(run, table, diagram),
+            rests=judgement.rests,
             coverage=[(name, count) for name, count in judgement.coverage.items() if count],
             diagram=diagram,
             cap=cap,

@@ -51,6 +51,7 @@ def execute(given: argparse.Namespace) -> int:
         write(f"  nothing was proved about '{word}': it did not happen\n")
     for reason in judgement.reasons:
         write(f"  {reason}\n")
+    write(f"  judged: {judgement.rests}\n")
     happened = " · ".join(f"{word} {count:,}" for word, count in judgement.coverage.items() if count)
     write(f"  exercised: {happened or 'nothing'}\n")
     return code

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
+
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.search.summary import Tally
@@ -28,7 +30,9 @@ def register(commands: Any) -> None:
         epilog="example: causim compare scenarios/late-leader.toml --engine native --engine prefect "
         "--engine prefect@0.2.8 --seeds 200 --jobs auto",
     )
-    parser.add_argument("path", type=Path, metavar="SCENARIO", help="the scenario file")
+    parser.add_argument(
+        "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
+    )
     parser.add_argument(
         "--engine", action="append", required=True, metavar="E", help="an engine to compare (give it at least twice)"
     )
@@ -132,11 +136,12 @@ def _write_csv(file: Path, records: Sequence[dict[str, Any]]) -> None:
 
 
 def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False, soft_wrap=True)
+    from simulation.cli.terminal import Terminal
+
+    console = Terminal()
     title = f"{scenario.name} · invariants: share of seeds that violate them"
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
+
 if TYPE_CHECKING:
     from simulation.search.sweep.fault_points import Attack, Trial
     from simulation.world.laboratory import Laboratory
@@ -26,7 +28,9 @@ def register(commands: Any) -> None:
         "consumer crashing just before it and just after.",
         epilog="example: causim crashes scenarios/leader-follower.toml --fault reply-lost --jobs auto",
     )
-    parser.add_argument("path", type=Path, metavar="SCENARIO", help="the scenario file")
+    parser.add_argument(
+        "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
+    )
     parser.add_argument(
         "--fault",
         choices=("crash", "stop", "pause", "reply-lost", "request-lost"),

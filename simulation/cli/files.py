@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
+from causim.shipped import scenarios
 from simulation.cli import BadUsage
 
 
@@ -20,5 +22,7 @@ def scenario_files(paths: Iterable[Path]) -> list[Path]:
         elif path.exists():
             found[path] = None
         else:
-            raise BadUsage(f"{path}: no such file or folder; `causim list scenarios` shows what there is")
+            near = get_close_matches(path.name, scenarios(), 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise BadUsage(f"{path}: no such file or folder; {hint}`causim list scenarios` shows what there is")
     return list(found)

@@ -23,11 +23,13 @@ def register(commands: Any) -> None:
         "--map",
         default="",
         metavar="FIELD=COLUMN,…",
-        help="columns of the log: id=…,follows=…,occurred=…,received=…,acknowledged=…",
+        help="columns of the log: id=…,follows=…,occurred=…,received=…,acknowledged=…; "
+        "headers.cause is `cause` in the column `headers`",
     )
     parser.add_argument("--name", help="the scenario's name (default: the log's)")
     parser.add_argument("--out", type=Path, default=Path("scenarios"), help="folder to write to (default: scenarios)")
     parser.add_argument("--skip-bad", action="store_true", help="go on without the rows that cannot be used")
+    parser.add_argument("--allow-unknown-leaders", action="store_true", help="go on if most leaders are not in the log")
     parser.add_argument("--force", action="store_true", help="replace a scenario of the same name")
     parser.set_defaults(execute=execute)
 
@@ -35,7 +37,8 @@ def register(commands: Any) -> None:
 def execute(given: argparse.Namespace) -> int:
     """Import the log, say what was found and return the exit code."""
     from simulation.cli import HOLDS, USAGE, BadUsage
-    from simulation.scenario.import_log import BadLog, parse_map, read_log, write_scenario
+    from simulation.scenario.import_log import parse_map, read_log, write_scenario
+    from simulation.scenario.log_rows import BadLog
 
     try:
         found = read_log(given.log, parse_map(given.map))
@@ -50,6 +53,13 @@ def execute(given: argparse.Namespace) -> int:
             return USAGE
     if not found.events:
         raise BadUsage(f"{given.log}: no events")
+    if found.suspicious and not given.allow_unknown_leaders:
+        sys.stderr.write(
+            f"causim: warning: {found.suspicious}\n"
+            "  Is `follows` the right column, and is the log complete? Nothing was written;"
+            " --allow-unknown-leaders goes on\n"
+        )
+        return USAGE
     if file.exists() and not given.force:
         raise BadUsage(f"{file} exists; --name gives another name, --force replaces it")
     file, data = write_scenario(found, name, given.out)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import word_for
 from simulation.cli.coverage_lines import is_independent
 from simulation.cli.strategy_options import strategy_words
 
@@ -58,6 +59,8 @@ class Outcome:
     saturated: bool = False
     """Whether the search was ended because it was saturated."""
     seconds: float = 0.0
+    unkept: str = ""
+    """Why its results could not be written; empty if they were, or were not to be."""
     explored: Progress | None = None
     """How far an exhaustive search has come."""
     guarantee: str = ""
@@ -89,7 +92,7 @@ def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
     """Return the command that runs one seed of a job again; of an exhaustive search, the run that was kept."""
     job = outcome.job
     if job.replay is not None:
-        words = ["causim", "replay", str(job.path), "--engine", job.engine]
+        words = ["causim", "replay", word_for(job.path), "--engine", job.engine]
     elif job.strategy.name in ("exhaustive", "guided") and outcome.folder is not None and (kept := _kept(outcome)):
         words = ["causim", "replay", str(kept)]
     elif job.strategy.name == "guided":  # each run depends on those before it
@@ -108,7 +111,7 @@ def _kept(outcome: Outcome) -> Path | None:
 
 def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace, more: Sequence[str] = ()) -> str:
     """Return the command that runs one seed of a scenario file on the store of this command line."""
-    words = ["causim", "run", str(path), "--engine", engine, "--seed", str(seed), *more]
+    words = ["causim", "run", word_for(path), "--engine", engine, "--seed", str(seed), *more]
     return shlex.join([*words, *_store_words(given)])
 
 
@@ -148,6 +151,8 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "coverage": dict(sorted(tally.coverage.items())),
         "missing": tally.missing(job.scenario.judge.exercise),
         "reasons": list(tally.reasons),
+        "judged": dict(tally.judged),
+        "not_judged": tally.never_judged,
         "latency_us": {"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
         "followers": tally.followers,
         "lost_followers": tally.lost,
@@ -158,6 +163,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "idle_round_trips": tally.idle_round_trips,
         "idle_commands": tally.idle_commands,
         "results": str(outcome.folder) if outcome.folder else None,
+        "results_error": outcome.unkept or None,
         "interrupted": outcome.interrupted,
         "strategy": job.strategy.name,
         "guarantee": outcome.guarantee,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from causim import shipped
+
 Row = tuple[str, str]
 
 
@@ -18,7 +20,9 @@ def register(commands: Any) -> None:
         "list", help="list scenarios, engines, mutants, invariants or faults", description=__doc__
     )
     parser.add_argument("what", choices=sorted(LISTS), help="what to list")
-    parser.add_argument("paths", nargs="*", type=Path, help="where to look for scenarios (default: scenarios)")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, help="where to look for scenarios (default: the shipped ones, and ./scenarios)"
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -34,14 +38,21 @@ def execute(given: argparse.Namespace) -> int:
 def _scenarios(paths: list[Path]) -> Iterable[Row]:
     from simulation.cli.files import scenario_files
 
-    for path in scenario_files(paths or [Path("scenarios")]):
-        try:
-            with path.open("rb") as file:
-                description = tomllib.load(file).get("description", "")
-        except tomllib.TOMLDecodeError as error:
-            yield str(path), f"cannot be used: not TOML: {error}"
-        else:
-            yield str(path), str(description)
+    own = Path("scenarios")
+    if not paths:
+        yield from ((name, _description(path)) for name, path in shipped.scenarios().items())
+        if own.resolve() == shipped.FOLDER.resolve() or not next(own.rglob("*.toml"), None):
+            return
+    for path in scenario_files(paths or [own]):
+        yield str(path), _description(path)
+
+
+def _description(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return str(tomllib.load(file).get("description", ""))
+    except tomllib.TOMLDecodeError as error:
+        return f"cannot be used: not TOML: {error}"
 
 
 def _engines(_: list[Path]) -> Iterable[Row]:

@@ -6,10 +6,11 @@ import argparse
 import gc
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
@@ -38,7 +39,13 @@ def register(commands: Any) -> None:
         help="run scenarios and judge them",
         description="Run scenario files, or all below a folder, against an engine on a Redis in virtual time.",
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="scenario files or folders of them")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        type=path_of,
+        metavar="PATH",
+        help="scenario files, folders of them, or names of shipped ones",
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
     parser.add_argument(
         "--seeds", type=count, metavar="N", help="run N seeds from the first on (default: 1; 100000 until saturated)"
@@ -146,7 +153,8 @@ def _run(
     outcome = Outcome(job, Tally())
     try:
         # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
-        with output.progress(outcome) as advance, closing(_summaries(outcome, given, laboratory)) as summaries:
+        found = _summaries(outcome, given, laboratory)
+        with output.progress(outcome, laboratory) as advance, closing(found) as summaries:
             for summary in summaries:
                 outcome.tally.add(summary)
                 advance()
@@ -160,7 +168,10 @@ def _run(
     if outcome.tally.violating and is_needed(laboratory.store):
         _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
-        _keep(outcome, given, laboratory, illustrator)
+        try:
+            _keep(outcome, given, laboratory, illustrator)
+        except OSError as error:  # a full disk, a folder of another's: the verdict stands
+            outcome.unkept = str(error)
     return outcome
 
 
@@ -192,7 +203,8 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
                 yield summary
         finally:
             if not given.no_results:
-                failures.remember((seed for seed, failed in ran.items() if failed), ran)
+                with suppress(OSError):  # it only orders the seeds of the next search
+                    failures.remember((seed for seed, failed in ran.items() if failed), ran)
 
 
 def _searched(plan: Plan, seeds: Sequence[int], given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
@@ -314,6 +326,7 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
         seconds=outcome.seconds,
         invariant=invariant,
         seeds=tally.runs,
+        rests=tally.rests,
         covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
     )
 

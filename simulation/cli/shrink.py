@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
+
 if TYPE_CHECKING:
     from simulation.search.replay import Replay
     from simulation.search.shrink.shrinker import Better, Shrinker
@@ -25,7 +27,10 @@ def register(commands: Any) -> None:
         "to a file for `causim replay`. Ctrl-C keeps the smallest so far.",
     )
     parser.add_argument(
-        "result", type=Path, metavar="RESULT", help="a folder of results, or a scenario or replay file that is violated"
+        "result",
+        type=path_of,
+        metavar="RESULT",
+        help="a folder of results, or a scenario or replay file that is violated",
     )
     parser.add_argument("--seed", type=int, metavar="S", help="which seed of a scenario file (default: its own)")
     parser.add_argument("--invariant", default="", metavar="NAME", help="which violation (default: the run's first)")
@@ -48,10 +53,11 @@ def execute(given: argparse.Namespace) -> int:
     """Shrink the run, write it down and tell its story."""
     from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
     from simulation.cli.narration import tell_run
+    from simulation.cli.result_files import replay_of_result
     from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
     from simulation.world.laboratory import Laboratory
 
-    start, out = _start(given), given.out or _place(given.result)
+    start, out = replay_of_result(given), given.out or _place(given.result)
     best: Better | None = None
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
@@ -109,31 +115,10 @@ def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:
     return "  nothing simpler that was tried violates it"
 
 
-def _start(given: argparse.Namespace) -> Replay:
-    from dataclasses import replace
-
-    from simulation.search.replay import load_replay
-
-    start = load_replay(_file(given.result))
-    changes = {"seed": given.seed, "engine": given.engine}
-    changed = {key: value for key, value in changes.items() if value is not None}
-    return replace(start, scenario=start.scenario.model_copy(update=changed)) if changed else start
-
-
-def _file(result: Path) -> Path:
-    from simulation.cli import BadUsage
-
-    if not result.is_dir():
-        return result
-    folder = result if (result / "scenario.toml").exists() else result / "latest"
-    for name in ("replay.toml", "scenario.toml"):
-        if (folder / name).exists():
-            return folder / name
-    raise BadUsage(f"{result}: holds no results; give a folder that `causim run` has printed, or a scenario file")
-
-
 def _place(result: Path) -> Path:
-    file = _file(result)
+    from simulation.cli.result_files import run_file
+
+    file = run_file(result)
     return file.parent / "shrunk.toml" if result.is_dir() else Path(f"{file.stem}-shrunk.toml")
 
 

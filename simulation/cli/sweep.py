@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import path_of
+
 if TYPE_CHECKING:
     from simulation.search.sweep.grid import Cell
 
@@ -24,7 +26,9 @@ def register(commands: Any) -> None:
         epilog="example: causim sweep scenarios/lost-leader.toml --vary broker.drop=0:0.2:0.02 "
         "--vary policy.lookback=1m,5m,15m --seeds 20 --jobs auto",
     )
-    parser.add_argument("path", type=Path, metavar="SCENARIO", help="the scenario file")
+    parser.add_argument(
+        "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
+    )
     parser.add_argument(
         "--vary",
         action="append",

@@ -21,7 +21,7 @@ from simulation.engines import EngineContext, Outcome
 class NativeEngine:
     """One consumer of `ordering`."""
 
-    ordering: type[CausalOrdering] = CausalOrdering
+    ordering: type[CausalOrdering[Any]] = CausalOrdering
     """The ordering that it is a consumer of; a mutant's is another."""
 
     @classmethod
@@ -38,6 +38,8 @@ class NativeEngine:
             policy=Policy(
                 lookback=timedelta(microseconds=policy.lookback),
                 retention=timedelta(microseconds=policy.retention),
+                # A world knows no operator: a dead letter lasts as long as the longest time of the scenario's policy.
+                dead_retention=timedelta(microseconds=policy.retention),
                 lease=timedelta(microseconds=policy.lease),
                 max_depth=policy.depth,
             ),

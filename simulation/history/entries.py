@@ -44,6 +44,8 @@ KINDS: Mapping[str, str] = {
     "store-lost": "the store lost data by an injected fault (fault; keys: their names, or left out if it may be any)",
     "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
     "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and perhaps role)",
+    # the code under test
+    "raised": "the consumer's code raised, for the first time like this (error, message, frames, where)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
     "reply": "the reply to a request reached the consumer (reply, connection)",
@@ -65,8 +67,8 @@ MISSING: Mapping[str, str] = {
     "`write` of `ended`": "the outcome says whether it took effect",
     "`keys` of `store-lost`": "anything may be lost",
     "`fault` of `store-lost`": "the fault before it",
-    "`ended` after `started`": "the handling lasts to the end of the history; if its consumer crashes or stops first, it"
-    " ends then, and its outcome is `unknown`",
+    "`ended` after `started`": "the handling lasts to the end of the history; if its consumer crashes or stops first,"
+    " it ends then, and its outcome is `unknown`",
     "an answer after `delivered`": "the delivery is open to the end of the history; if its consumer crashes or stops"
     " first, it ends then",
     "`joined` of a consumer": "the consumer is there from the start",
@@ -87,6 +89,10 @@ _written = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 WIRE = frozenset({"command", "reply"})
 """The kinds of entries that a history holds only if its run was traced."""
+
+
+UNTOLD = WIRE | {"raised"}
+"""The kinds of entries that make no difference to whether two histories are the same: paths differ between machines."""
 
 
 class MalformedHistory(Exception):
@@ -155,7 +161,7 @@ class Terms:
     """The failed handling at which the engine dead-letters an event that it keeps. A count."""
     retry_delay: int = 5_000_000
     """How long an event that the engine keeps rests after a failed handling."""
-    longest_ttl: int = 172_800_000_000
+    longest_ttl: int = 604_800_000_000
     """The longest time to live that the policy names for a key; the lookback and the retention are allowed anyway."""
 
     @property
@@ -218,9 +224,9 @@ def _terms(record: object) -> Terms:
 
 
 def digest_of(entries: Iterable[Entry]) -> str:
-    """Return the SHA-256 of all entries but those of the wire, which are there only if somebody asked for them."""
+    """Return the SHA-256 of all entries but those of the wire, which are optional, and of errors, which name files."""
     sha = hashlib.sha256()
     for entry in entries:
-        if entry.kind not in WIRE:
+        if entry.kind not in UNTOLD:
             sha.update(entry.to_json() + b"\n")
     return sha.hexdigest()

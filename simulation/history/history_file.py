@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from simulation.history.entries import WIRE, Entry, Header, digest_of
+from simulation.history.entries import UNTOLD, Entry, Header, digest_of
 from simulation.history.reader import Reader
 
 STRIDE = 256
@@ -151,7 +151,7 @@ class GrowingFile(FileEntries):
     def append(self, entry: Entry) -> None:
         """Write down an entry."""
         line = entry.to_json() + b"\n"
-        if entry.kind not in WIRE:
+        if entry.kind not in UNTOLD:
             self._sha.update(line)
         if self._length % STRIDE == 0:
             self._places.append(self._end)

@@ -159,6 +159,9 @@ class IndexBuilder:
         if others is None:
             opened[story.name] = {number: delivery}
         else:
+            if number in others:  # a delivery that is told twice: each of the two is open
+                earlier = others.pop(number)
+                others["told again", earlier.index] = earlier
             others[number] = delivery
 
     def _delivery_of(self, entry: Entry) -> Delivery | None:

@@ -12,7 +12,8 @@ The chain below it has leaders that come, though late: each link is prompt-relea
 takes effect once is handled-once's to say, and that its chain runs in order, causal-order's.
 
 The members of a cycle wait for each other, so they are lost as soon as all of them were delivered: one of them must
-start, within the same time after the last was parked.
+start, within the same time after the last was parked. If it is not told how a handling of one of them began or ended,
+nothing can be said of the cycle.
 """
 
 from __future__ import annotations
@@ -54,13 +55,14 @@ def _waits(told: HistoryIndex) -> Iterator[Wait]:
         return  # whether a leader had come is not told
     for event in told.odd:
         leader = told.leader_of(event)
-        if leader is None or event.first_known == NEVER or event.untold or leader.untold:
+        if leader is None or event.first_known == NEVER:
             continue
         ring = [told.events[name] for name in told.cycles.get(event.name, ())]
         if ring and all(member.deliveries for member in ring):
-            wait = _wait_of_cycle(told, ring) if event is ring[0] else None
+            known = event is ring[0] and not any(member.untold for member in ring)
+            wait = _wait_of_cycle(told, ring) if known else None
         else:
-            wait = _wait(told, event, leader)
+            wait = None if event.untold or leader.untold else _wait(told, event, leader)
         if wait:
             yield wait
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +57,31 @@ class Judgement:
     missing: tuple[str, ...]
     reasons: tuple[str, ...]
     verdicts: Mapping[str, Finding]
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The invariants that the history says enough about to be judged in full."""
+        return tuple(name for name, finding in self.verdicts.items() if finding.verdict != "unknown")
+
+    @property
+    def unjudged(self) -> Mapping[str, str]:
+        """The other invariants, each with why it cannot be judged."""
+        return {name: finding.why for name, finding in self.verdicts.items() if finding.verdict == "unknown"}
+
+    @property
+    def rests(self) -> str:
+        """Which invariants the verdict rests on, and which could not be judged and why, in a sentence."""
+        return rests_on(self.judged, self.unjudged)
+
+
+def rests_on(judged: Collection[str], unjudged: Mapping[str, str]) -> str:
+    """Say which invariants a verdict rests on, and which could not be judged and why."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in unjudged.items():
+        reasons.setdefault(why, []).append(name)
+    told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    total = len(judged) + len(unjudged)
+    return f"{len(judged)} of {total} invariants" + (f" (not {told})" if told else "")
 
 
 @dataclass(frozen=True, slots=True)

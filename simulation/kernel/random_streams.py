@@ -8,9 +8,11 @@ words of memory, costs a microsecond a draw, and gives the same numbers in every
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from math import cos, exp, log, pi, sqrt
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
 _SCALE = 2.0**-53
@@ -19,11 +21,15 @@ _SCALE = 2.0**-53
 class Stream:
     """One owner's random numbers."""
 
-    __slots__ = ("_count", "_key")
+    __slots__ = ("__weakref__", "_count", "_key")
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._count = 0
+
+    def rekey(self, root: bytes) -> None:
+        """Go on as another stream would, that of the same owner under another root."""
+        self._key = blake2b(self._key, key=root, digest_size=32).digest()
 
     def random(self) -> float:
         """Return the next number of the stream, uniform in [0, 1)."""
@@ -61,14 +67,35 @@ class Stream:
         return median * exp(sigma * self.normal())
 
 
+@dataclass(frozen=True, slots=True)
+class Reseed:
+    """From `at` microseconds of a run on, all its draws come from another seed."""
+
+    at: int
+    seed: int
+
+
 class Streams:
-    """All streams of a run: `streams["broker"]` is always the same stream, wherever it is asked for."""
+    """All streams of a run: `streams["broker"]` is always the same stream, wherever it is asked for.
 
-    __slots__ = ("_open", "_root")
+    Args:
+        seed: of the run.
+        tracked: whether `reseed` will be called: then every stream that is handed out is remembered.
+    """
 
-    def __init__(self, seed: int) -> None:
+    __slots__ = ("_known", "_open", "_root")
+
+    def __init__(self, seed: int, *, tracked: bool = False) -> None:
         self._root = blake2b(f"causim:{seed}".encode(), digest_size=32).digest()
         self._open: dict[str, Stream] = {}
+        self._known: WeakSet[Stream] | None = WeakSet() if tracked else None
+
+    def reseed(self, seed: int) -> None:
+        """Let all streams, those that are in use too, go on as under another seed."""
+        assert self._known is not None, "the streams were not tracked"
+        self._root = blake2b(f"causim:{seed}".encode(), key=self._root, digest_size=32).digest()
+        for stream in self._known:
+            stream.rekey(self._root)
 
     def __getitem__(self, owner: str) -> Stream:
         stream = self._open.get(owner)
@@ -81,4 +108,7 @@ class Streams:
 
         For owners that draw once and are many: one for each delivery of a million events.
         """
-        return Stream(blake2b(owner.encode(), key=self._root, digest_size=32).digest())
+        stream = Stream(blake2b(owner.encode(), key=self._root, digest_size=32).digest())
+        if self._known is not None:
+            self._known.add(stream)
+        return stream

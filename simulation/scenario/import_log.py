@@ -6,9 +6,9 @@ and rows are skipped only when that was asked for.
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from simulation.kernel.durations import format_duration
+from simulation.scenario.log_rows import BadLog, has_column, rows, value_of
+from simulation.scenario.workload import OWN_NAMES
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -34,10 +36,6 @@ MOST = 50
 """How many measured durations a scenario file lists."""
 
 
-class BadLog(Exception):
-    """A log cannot be imported. The message says which file, which row and why."""
-
-
 @dataclass(slots=True)
 class Import:
     """What was read from a log."""
@@ -52,6 +50,17 @@ class Import:
     def following(self) -> int:
         """How many events follow another."""
         return sum(1 for event in self.events if event["follows"])
+
+    @property
+    def suspicious(self) -> str:
+        """What speaks against the column of leaders, as a sentence: empty unless most leaders are not in the log."""
+        if self.missing * 2 <= self.following:
+            return ""
+        known = {event["id"] for event in self.events}
+        unknown = [e for e in self.events if e["follows"] and e["follows"] not in known]
+        named = ", ".join(repr(e["follows_name"] or e["follows"]) for e in unknown[:3])
+        share = f"{self.missing:,} of {self.following:,} followers"
+        return f"{share} follow an event that is not in the log, such as {named}"
 
     @property
     def missing(self) -> int:
@@ -83,73 +92,79 @@ def mapped(columns: Mapping[str, str]) -> dict[str, str]:
     return {**{name: name for name in FIELDS}, **columns}
 
 
+def _check_columns(path: Path, there: Collection[str], found: Collection[str], mapping: Mapping[str, str]) -> None:
+    """Raise BadLog if a field that is needed, or a column that was named, is in no row of the log."""
+    for name, column in mapping.items():
+        needed = name in (*REQUIRED, "follows") or column != name
+        if needed and column and name not in found:
+            columns = ", ".join(sorted(there)) or "none"
+            none = "; `--map follows=` says that no event follows another" if name == "follows" else ""
+            raise BadLog(
+                f"{path}: there is no column {column!r} (field {name}); --map {name}=COLUMN names another{none}."
+                f" The columns are {columns}"
+            )
+
+
 def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
     """Read every row of a log. Raises BadLog if the file as a whole cannot be read, OSError if it is not there."""
-    found = Import()
+    found, there, fields = Import(), set[str](), set[str]()
     seen: dict[str, str] = {}
-    for where, row in _rows(path):
+    read = list(rows(path))
+    whole = _ids_are_whole(read, mapping["id"])
+    for where, row in read:
+        if isinstance(row, dict):
+            there.update(map(str, row))
+            fields.update(name for name in mapping.keys() - fields if has_column(row, mapping[name]))
         try:
-            event, times = _event(row, mapping)
+            event, times = _event(row, mapping, whole)
             if event["id"] in seen:
-                raise ValueError(f"the id {_value(row, mapping['id'])} was there before, {seen[event['id']]}")
+                raise ValueError(f"the id {event['name'] or event['id']!r} was there before, {seen[event['id']]}")
         except (ValueError, TypeError, OverflowError) as error:
             found.rejected.append(f"{where}: {error}")
             continue
         seen[event["id"]] = f"in {where}"
         found.events.append(event)
         found.handlings += _between(times.received or times.occurred, times.acknowledged)
+    if there:
+        _check_columns(path, there, fields, mapping)
     found.events.sort(key=lambda event: event["occurred"])
     return found
 
 
-def _rows(path: Path) -> Iterator[tuple[str, object]]:
-    match path.suffix.lower():
-        case ".jsonl" | ".ndjson" | ".json":
-            yield from _json_lines(path)
-        case ".csv":
-            with path.open(encoding="utf-8", newline="") as file:
-                for number, row in enumerate(csv.DictReader(file), start=2):
-                    yield f"{path}:{number}", row
-        case ".parquet":
-            import pyarrow.parquet
-
-            for number, row in enumerate(pyarrow.parquet.read_table(path).to_pylist(), start=1):
-                yield f"{path} row {number}", row
-        case _:
-            raise BadLog(f"{path}: a log must be .jsonl, .csv or .parquet")
+def _ids_are_whole(read: Sequence[tuple[str, object]], column: str) -> bool:
+    """Say whether every id is a whole number: then a leader `101.0`, as spreadsheets and pandas write it, is 101."""
+    ids = (value_of(row, column) for _, row in read if isinstance(row, dict))
+    return all(re.fullmatch(r"-?\d+", _plain(identity)) for identity in ids if identity is not None)
 
 
-def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield f"{path}:{number}", json.loads(line)
-            except json.JSONDecodeError as error:
-                yield f"{path}:{number}", error
+def _plain(value: object) -> str:
+    """Write an id as text; a float without a fraction is the whole number."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _event(row: object, mapping: Mapping[str, str]) -> tuple[dict[str, Any], _Times]:
+def _event(row: object, mapping: Mapping[str, str], whole: bool) -> tuple[dict[str, Any], _Times]:
     if isinstance(row, Exception):
         raise ValueError(f"not JSON: {row}")
     if not isinstance(row, dict):
         raise ValueError("not an object with named fields")
-    values = {name: row.get(column) for name, column in mapping.items()}
+    values = {name: value_of(row, column) for name, column in mapping.items()}
     for name in REQUIRED:
-        if values[name] in (None, ""):
+        if values[name] is None:
             raise ValueError(f"no {mapping[name]!r} (field {name}; --map {name}=COLUMN names another)")
     times = _times(values, mapping)
     resource = values["resource"]
+    name, leader = (_own_id(values[field_name], whole) for field_name in ("id", "follows"))
     event: dict[str, Any] = {
-        "id": _identity(values["id"]),
+        "id": _identity(name),
+        "name": "" if _is_uuid(name) else name,
         "event": str(values["event"] or "imported.event"),
         "resource": resource if isinstance(resource, dict) else {"prefect.resource.id": str(resource or "imported")},
         "related": row.get("related") if isinstance(row.get("related"), list) else [],
         "payload": row.get("payload") if isinstance(row.get("payload"), dict) else {},
         "occurred": _text(times.occurred),
         "received": _text(times.received or times.occurred),
-        "follows": _identity(values["follows"]) if values["follows"] else None,
+        "follows": _identity(leader) if leader else None,
+        "follows_name": "" if _is_uuid(leader) else leader,
     }
     return event, times
 
@@ -167,15 +182,22 @@ def _between(begin: datetime, end: datetime | None) -> list[int]:
     return [micros] if micros >= 0 else []
 
 
-def _identity(value: object) -> str:
+def _own_id(value: object, whole: bool) -> str:
+    """Return an id as the log has it; empty if there is none."""
+    text = "" if value is None else _plain(value)
+    return re.sub(r"\.0+$", "", text) if whole else text
+
+
+def _is_uuid(text: str) -> bool:
     try:
-        return str(UUID(str(value)))
+        UUID(text)
     except ValueError:
-        return str(uuid5(NAMESPACE_URL, f"causim:{value}"))
+        return False
+    return True
 
 
-def _value(row: object, column: str) -> str:
-    return repr(row.get(column)) if isinstance(row, dict) else ""
+def _identity(text: str) -> str:
+    return str(UUID(text)) if _is_uuid(text) else str(uuid5(NAMESPACE_URL, f"causim:{text}"))
 
 
 def _instant(field_name: str, value: object, mapping: Mapping[str, str]) -> datetime:
@@ -245,14 +267,19 @@ def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
 
     file, events = out / f"{name}.toml", out / "data" / f"{name}.jsonl"
     events.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in found.events)
+    told = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
+    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in told)
     events.write_text("".join(lines), encoding="utf-8")
     file.write_text(tomli_w.dumps(scenario_record(name, f"data/{events.name}", found)), encoding="utf-8")
     return file, events
 
 
 def import_log(
-    log: str | Path, out: str | Path, columns: Mapping[str, str] | None = None, skip_bad: bool = False
+    log: str | Path,
+    out: str | Path,
+    columns: Mapping[str, str] | None = None,
+    skip_bad: bool = False,
+    allow_unknown_leaders: bool = False,
 ) -> Scenario:
     """Make a scenario of a log of events, as `causim import` does, and return it. One of the same name is replaced.
 
@@ -261,6 +288,7 @@ def import_log(
         out: the folder to write the scenario and its events to.
         columns: which column of the log a field comes from, if it is not called the same: `{"follows": "cause_id"}`.
         skip_bad: go on without the rows that cannot be used.
+        allow_unknown_leaders: go on if most leaders are not in the log.
 
     Raises BadLog, OSError.
     """
@@ -272,4 +300,6 @@ def import_log(
         raise BadLog(f"{len(found.rejected):,} rows cannot be used; the first: {found.rejected[0]}; see skip_bad")
     if not found.events:
         raise BadLog(f"{path}: no events")
+    if found.suspicious and not allow_unknown_leaders:
+        raise BadLog(f"{path}: {found.suspicious}; see allow_unknown_leaders")
     return load(write_scenario(found, path.stem, Path(out))[0])

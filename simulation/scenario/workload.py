@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -158,6 +159,10 @@ def arrange(families: Sequence[Sequence[Plan]], order: str, interleave: bool, st
 # -- traces ------------------------------------------------------------------------------------------------------
 
 
+OWN_NAMES = frozenset({"name", "follows_name"})
+"""What a line of a trace may say beside the event: the ids that its log has for the event and for its leader."""
+
+
 class BadTrace(Exception):
     """A file of events cannot be used. The message names the file, the line and what is wrong."""
 
@@ -197,32 +202,41 @@ def trace_epoch(events: Sequence[dict[str, Any]]) -> datetime:
 
 def trace_publications(events: Sequence[dict[str, Any]], epoch: datetime, speed: float) -> Iterator[Publication]:
     """Publish the events of a trace when they occurred, `speed` times as fast, bodies untouched."""
-    short = short_names([event["id"] for event in events])
+    named = names_of(events)
     moments = []
     for event in events:
         elapsed = datetime.fromisoformat(event["occurred"]) - epoch
         occurred = elapsed // timedelta(microseconds=1)
         moments.append((round(occurred / speed), occurred, event))
     for at, occurred, event in sorted(moments, key=lambda moment: moment[0]):
-        follows = event.get("follows") or ""
+        said = {key: value for key, value in event.items() if key not in OWN_NAMES}
         yield Publication(
             at=at,
-            name=short[event["id"]],
+            name=named[event["id"]],
             id=UUID(event["id"]),
-            follows=short.get(follows, follows),
+            follows=_leader(event, named),
             occurred=occurred,
-            body=json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode(),
+            body=json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode(),
         )
 
 
 def trace_leaders(events: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the leader of each event of a trace by its short name, empty if it has none."""
+    """Return the name of the leader of each event of a trace by the event's name, empty if it has none."""
+    named = names_of(events)
+    return {named[event["id"]]: _leader(event, named) for event in events}
+
+
+def _leader(event: dict[str, Any], named: dict[str, str]) -> str:
+    follows = event.get("follows") or ""
+    return named.get(follows) or str(event.get("follows_name") or follows)
+
+
+def names_of(events: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return the name of each event of a trace by its id: its own, or the end of its id if it has none."""
     short = short_names([event["id"] for event in events])
-    leaders = {}
-    for event in events:
-        follows = event.get("follows") or ""
-        leaders[short[event["id"]]] = short.get(follows, follows)
-    return leaders
+    own = {event["id"]: str(event["name"]) for event in events if event.get("name")}
+    taken = Counter([*own.values(), *(short[event["id"]] for event in events if event["id"] not in own)])
+    return {**short, **{identity: name for identity, name in own.items() if taken[name] == 1}}
 
 
 def short_names(ids: Sequence[str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Witness:
         """What is to be told of findings that this witness was asked about."""
         if self._laboratory is None:
             return f"not confirmed: there is no real server here to replay it on ({self._because})"
-        return f"replayed on redis-server {self._laboratory.store.version}: violated there too"
+        return f"replayed on {self._laboratory.store.version}: violated there too"
 
     def sees(self, found: Replay, engine: str, invariants: Iterable[str]) -> Run | None:
         """Run again what was found, and return that run; None if there is no server. Raises NotReproduced."""

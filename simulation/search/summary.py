@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import NamedTuple
 
 from simulation.history.records import NEVER
 from simulation.history.slices import slices
 from simulation.invariants import Violation
+from simulation.invariants.verdict import rests_on
 from simulation.kernel.quantiles import quantile, rounded
 from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
+from simulation.world.error_log import MAX_ERRORS, RaisedError
 from simulation.world.run import Counts, Run
 
 SLICE = 100_000
@@ -44,7 +46,13 @@ class Summary:
     """How many followers were parked at once, at most."""
     unfinished: int = 0
     """Events that were published and never handled: no latency counts them."""
+    errors: tuple[RaisedError, ...] = ()
+    """What the code under test raised, each error once."""
     silent_faults: tuple[str, ...] = ()
+    judged: tuple[str, ...] = ()
+    """The invariants that the run says enough about."""
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    """The others, each with why it cannot be judged."""
     choices: tuple[int, ...] | None = None
     """What was chosen, if the run was explored and is violated."""
     covered: RunCoverage = field(default_factory=RunCoverage)
@@ -86,6 +94,12 @@ class Tally:
     waiting_squared: int = 0
     """The sum of the squares of these numbers."""
     covered: SearchCoverage = field(default_factory=SearchCoverage)
+    errors: dict[tuple[str, tuple[str, ...], str], tuple[RaisedError, int]] = field(default_factory=dict)
+    """What the code under test raised: each error, with its count in all runs, and the seed of the first."""
+    judged: Counter[str] = field(default_factory=Counter)
+    """For each invariant, in how many runs it could be judged in full."""
+    unjudged: dict[str, str] = field(default_factory=dict)
+    """For each invariant that some run says too little about, why in the first such run."""
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -105,10 +119,22 @@ class Tally:
         self.waiting += summary.waiting
         self.waiting_squared += summary.waiting**2
         self.covered.add(summary.seed, summary.covered)
+        for error in summary.errors:
+            self._add_error(error, summary.seed)
+        self.judged.update(summary.judged)
+        self.unjudged = {**summary.unjudged, **self.unjudged}
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
             self._add_violations(summary)
+
+    def _add_error(self, error: RaisedError, seed: int) -> None:
+        key = error.type, error.frames, error.where
+        if key in self.errors:
+            first, first_seed = self.errors[key]
+            self.errors[key] = replace(first, count=first.count + error.count), first_seed
+        elif len(self.errors) < MAX_ERRORS:
+            self.errors[key] = error, seed
 
     def _add_violations(self, summary: Summary) -> None:
         self.violating += 1
@@ -130,6 +156,16 @@ class Tally:
     def busy_round_trips(self) -> int:
         """The round trips without those of sweeps that found nothing."""
         return self.round_trips - self.idle_round_trips
+
+    @property
+    def never_judged(self) -> dict[str, str]:
+        """The invariants that could be judged in no run, each with why."""
+        return {name: why for name, why in self.unjudged.items() if not self.judged[name]}
+
+    @property
+    def rests(self) -> str:
+        """Which invariants the verdict rests on, and which could be judged in no run and why, in a sentence."""
+        return rests_on([name for name, runs in self.judged.items() if runs], self.never_judged)
 
     def missing(self, exercise: Iterable[str]) -> list[str]:
         """Return the words that did not happen in any run."""
@@ -171,7 +207,10 @@ def summarise(run: Run) -> Summary:
         lost=told.lost,
         waiting=told.waiting,
         unfinished=told.unfinished,
+        errors=run.errors,
         silent_faults=run.silent_faults,
+        judged=judgement.judged,
+        unjudged=judgement.unjudged,
         choices=tuple(run.steps.choices) if run.steps and judgement.verdict == "violated" else None,
         covered=coverage_of(run),
     )

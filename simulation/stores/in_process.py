@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 class InProcess:
     """A store without a limit of memory and without replication."""
 
+    origin = ""
     suffers = frozenset({"restart", "flush", "evict", "server-clock"})
 
     def starve(self, hungry: bool) -> None:

@@ -22,7 +22,9 @@ READ_SECONDS = 60
 _RESET = command("RESET")
 
 
-_FORGOTTEN = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
+_FORGOTTEN = frozenset(
+    {b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-NOSCRIPT No matching script.\r\n"}  # Redis, Valkey 9
+)
 """What a server answers that has compiled so many scripts since that it has dropped this one, or was told to."""
 
 
@@ -104,7 +106,7 @@ class LentLink(SocketLink):
             return super().run(commands)
         if digest := self._scripts.get(words[1]):
             reply = self.execute(command("EVALSHA", digest, *words[2:]), 1)
-            if reply != _FORGOTTEN:
+            if reply not in _FORGOTTEN:
                 return reply
         self._scripts[words[1]] = sha1(words[1], usedforsecurity=False).hexdigest()
         return super().run(commands)

@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from simulation.kernel.epoch import EPOCH, microseconds
-from simulation.stores.bundled import answers, bundled_server, open_clock
+from simulation.stores.bundled import answers, open_clock
 from simulation.stores.faketime import FakeClock
 from simulation.stores.links import LentLink, SocketLink
+from simulation.stores.programs import ServerProgram, server_programs
 from simulation.stores.protocol import StoreUnavailable
 from simulation.stores.replication import Replica, Standby
 from simulation.stores.resp import command
 from simulation.stores.socket_store import SocketStore
+from simulation.stores.watcher import Watcher
 
 _START_TIMEOUT = 10.0
 """Seconds of real time that a server has to open its socket."""
+_PERIOD_US = 200_000
+"""Microseconds in which a server does its periodic work at least once."""
 
 
 class ServerStore(SocketStore):
@@ -45,24 +50,47 @@ class ServerStore(SocketStore):
         self._scripts: dict[bytes, str] = {}
         """The digests of the scripts that were sent, by their texts."""
         self._standby: Standby | None = None
-        self._directory = Path(tempfile.mkdtemp(prefix="causim-"))
+        self._token = f"causim-{os.getpid()}-{secrets.token_hex(4)}"
+        self._directory = Path(tempfile.gettempdir()) / self._token
         self._epoch_us = microseconds(EPOCH)
         self._shown = -1
         self._starved = False
+        self._latest_us = self._epoch_us
+        """The latest instant that the server was ever shown."""
         self._process: subprocess.Popen[bytes] | None = None
         self._clock: FakeClock | None = None
+        self._watcher: Watcher | None = None
         try:
-            self._clock = open_clock()
-            self.set_time(0)
-            self._start(executable or bundled_server(), self._clock)
-            super().__init__()
-            self._clock.conceal()
-            self._probe()
+            self._open(server_programs(executable))
         except BaseException:
             self.close()
             raise
 
-    def _start(self, executable: Path, clock: FakeClock) -> None:
+    def _open(self, programs: Sequence[ServerProgram]) -> None:
+        """Start the first of these that follows the clock."""
+        self._watcher = Watcher([self._directory, *FakeClock.places(self._token)])
+        self._directory.mkdir(mode=0o700)
+        refused = []
+        for program in programs:
+            try:
+                self._run(program)
+                return
+            except StoreUnavailable as error:
+                refused.append(str(error))
+                self._end()
+        raise StoreUnavailable("; ".join(refused))
+
+    def _run(self, program: ServerProgram) -> None:
+        self._clock = open_clock(program.path, self._token)
+        self._program = program
+        self.origin = program.origin
+        self.set_time(0)
+        self._start(program.path, self._clock.environment(program.owns_monotonic))
+        super().__init__()
+        self._clock.conceal()
+        self._probe()
+
+    def _start(self, executable: Path, clock: Mapping[str, str]) -> None:
         address = self._directory / "redis"
         arguments = [
             *(str(executable), "--port", "0", "--unixsocket", str(address)),
@@ -75,12 +103,18 @@ class ServerStore(SocketStore):
         ]
         environment = {
             **{k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "HOME")},
-            **clock.environment,
+            **clock,
         }
+        assert self._watcher is not None
         log = (self._directory / "log").open("wb")
         try:
             self._process = subprocess.Popen(  # noqa: S603  # the server that was asked for
-                arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                arguments,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=self._watcher.group,
             )
         except OSError as error:
             raise StoreUnavailable(f"cannot start {executable}: {error.strerror}") from None
@@ -124,7 +158,7 @@ class ServerStore(SocketStore):
             shown = self.ask(command("TIME"))
             expected = self._epoch_us // 1_000_000 + seconds
             if not isinstance(shown, list) or int(shown[0]) != expected:
-                raise StoreUnavailable(f"redis-server {self.version} does not follow the virtual clock")
+                raise StoreUnavailable(f"{self.version} ({self.origin}) does not follow the virtual clock")
         self.set_time(0)
 
     def begin(self, epoch: datetime) -> None:
@@ -151,7 +185,7 @@ class ServerStore(SocketStore):
     def replicate(self, moments: Sequence[int] | None) -> None:
         """Have a replica know what there is at these moments of the run, in microseconds; None: at any."""
         if self._standby is None:
-            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory)
+            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory, self._hurry)
             self._standby = Standby(replica)
         self._standby.expect(moments, self._shown)
 
@@ -173,7 +207,9 @@ class ServerStore(SocketStore):
     def show(self, now: int) -> None:
         """Have the server's clock say `now` microseconds after the epoch, and what it is wrong by."""
         assert self._clock is not None
-        self._clock.show(self._epoch_us + now + self._shift)
+        instant = self._epoch_us + now + self._shift
+        self._latest_us = max(self._latest_us, instant)
+        self._clock.show(instant)
 
     def set_time(self, now: int) -> None:
         """Show the server `now` microseconds after the epoch."""
@@ -205,8 +241,33 @@ class ServerStore(SocketStore):
                 with suppress(ProcessLookupError):
                     os.sched_setaffinity(who, processors)
 
+    @contextmanager
+    def _hurry(self) -> Iterator[Callable[[], None]]:
+        """Yield a function that lets time pass for the server's periodic work, where it has no real clock for that.
+
+        Its clock is put back afterwards. Nothing lapses meanwhile: keys lapse when they are asked for.
+        """
+        shown = self._shown
+        yield self._hurry_on if self._program.owns_monotonic else lambda: None
+        self.show(shown)
+
+    def _hurry_on(self) -> None:
+        assert self._clock is not None
+        self._latest_us += _PERIOD_US
+        self._clock.show(self._latest_us)
+        self.settle()  # it looks at its clock when it is asked something, or when the real time that it sleeps is over
+
     def close(self) -> None:
         """Stop the server and remove its directory."""
+        self._end()
+        if self._directory.exists():
+            shutil.rmtree(self._directory, ignore_errors=True)
+        if self._watcher is not None:
+            self._watcher.dismiss()
+            self._watcher = None
+
+    def _end(self) -> None:
+        """Stop the server, and forget what was shared with it."""
         while self._idle:
             self._idle.pop().abandon()
         if self._process is not None:
@@ -216,8 +277,6 @@ class ServerStore(SocketStore):
         if self._clock is not None:
             self._clock.close()
             self._clock = None
-        if self._directory.exists():
-            shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def _current_processor(allowed: set[int]) -> int:

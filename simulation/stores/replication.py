@@ -13,6 +13,7 @@ import select
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,7 @@ _ANNOUNCED = re.compile(rb"\n*\+FULLRESYNC \w+ (?P<offset>\d+)\r\n\n*\$(?P<size>
 _REFUSED = re.compile(rb"\n*-(.*)\r\n")
 
 Words = list[bytes]
+Hurry = Callable[[], AbstractContextManager[Callable[[], None]]]
 
 
 class Channel(Protocol):
@@ -61,6 +63,11 @@ class NoReplication(Exception):
     """The server does not replicate to us. The message says what it answered."""
 
 
+@contextmanager
+def _no_hurry() -> Iterator[Callable[[], None]]:
+    yield lambda: None
+
+
 class Replica:
     """What a replica would have been sent: a data set, and the writes since then, each with its moment of the run.
 
@@ -68,9 +75,13 @@ class Replica:
         connect: opens a connection to the server.
         ask: executes one command on another one.
         folder: where the server keeps its files: it leaves a data set there before it sends it.
+        hurry: a context, with a function that lets time pass for the server's periodic work while we wait for it.
     """
 
-    def __init__(self, connect: Callable[[], Channel], ask: Callable[..., object], folder: Path) -> None:
+    def __init__(
+        self, connect: Callable[[], Channel], ask: Callable[..., object], folder: Path, hurry: Hurry = _no_hurry
+    ) -> None:
+        self._hurry = hurry
         self._connect = connect
         self._ask = ask
         self._saved = folder / "dump.rdb"
@@ -131,19 +142,22 @@ class Replica:
         self._channel = self._connect()
         self._reader = hiredis.Reader()
         self._channel.send(b"PSYNC ? -1\r\n")
-        self._offset, size, received = self._greeting(self._channel)
-        for _ in _patiently("its whole data set"):  # which lies in a file, too: what is received of it is not kept
-            if len(received) >= size:
-                break
-            size, received = size - len(received), self._channel.pushed()
+        with self._hurry() as hurry_on:
+            self._offset, size, received = self._greeting(self._channel, hurry_on)
+            for _ in _patiently("its whole data set"):  # which lies in a file, too: what is received of it is not kept
+                if len(received) >= size:
+                    break
+                hurry_on()
+                size, received = size - len(received), self._channel.pushed()
         self._feed(received[size:])
         self._ask("CONFIG", "SET", "hz", 10)
 
     @staticmethod
-    def _greeting(channel: Channel) -> tuple[int, int, bytes]:
+    def _greeting(channel: Channel, hurry_on: Callable[[], None]) -> tuple[int, int, bytes]:
         """Return where the stream starts, how many bytes the data set has, and what of it has come already."""
         received = b""
         for _ in _patiently("a data set"):
+            hurry_on()
             received += channel.pushed()
             if found := _ANNOUNCED.match(received):
                 return int(found["offset"]), int(found["size"]), received[found.end() :]

@@ -16,6 +16,7 @@ class SocketStore:
 
     name: str
     version: str
+    origin = ""
     suffers: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
@@ -28,8 +29,10 @@ class SocketStore:
     def _server_version(self) -> str:
         info = self.ask(command("INFO", "server"))
         lines = info.decode(errors="replace").splitlines() if isinstance(info, bytes) else []
-        versions = [line.partition(":")[2] for line in lines if line.startswith("redis_version:")]
-        return versions[0] if versions else "unknown"
+        told = dict(line.split(":", 1) for line in lines if ":" in line)
+        if "valkey_version" in told:  # its redis_version is the one that it is compatible with
+            return f"valkey {told['valkey_version']}"
+        return f"redis-server {told.get('redis_version', 'of an unknown version')}"
 
     def ask(self, request: bytes) -> object:
         """Execute one command on the control connection and return its parsed reply."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
+from simulation.kernel.random_streams import Reseed
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.stores.open_store import open_store
+from simulation.world.quiescence import Watch
 from simulation.world.run import Run
 from simulation.world.scheduling import Exploration
 from simulation.world.world import World
@@ -20,6 +22,8 @@ class Laboratory:
         self.store, self.note = open_store(store, executable)
         self.folder: Path | None = None
         """Where histories that grow long are kept; the system's folder for temporary files if none is given."""
+        self.watch: Watch | None = None
+        """Told now and then how far a run is."""
 
     def run(
         self,
@@ -29,15 +33,28 @@ class Laboratory:
         trace: bool = False,
         *,
         exploration: Exploration | None = None,
+        reseed: Reseed | None = None,
     ) -> Run:
         """Run a scenario. Seed and engine are the scenario's own unless given; a swarm draws its world from the seed.
 
-        With an exploration, its oracle chooses the order of steps; without, drawn delays do.
+        With an exploration, its oracle chooses the order of steps; without, drawn delays do. With a `reseed`, the run
+        goes on under another seed from some moment on.
         """
         chosen = scenario.seed if seed is None else seed
         world = draw(scenario, chosen).scenario
         named = engine or scenario.engine
-        return World(world, chosen, named, self.store, trace, exploration=exploration, folder=self.folder).run()
+        built = World(
+            world,
+            chosen,
+            named,
+            self.store,
+            trace,
+            exploration=exploration,
+            folder=self.folder,
+            reseed=reseed,
+        )
+        built.quiescence.watch = self.watch
+        return built.run()
 
     def __enter__(self) -> Self:
         return self

@@ -107,6 +107,8 @@ class Steps:
         self.exploration = exploration
         self.choices: list[int] = []
         """What was chosen wherever there was a choice."""
+        self.places: list[tuple[int, int]] = []
+        """For each choice, how many steps had been taken, and the time in microseconds."""
         self.taken: list[Step] = []
         """The steps, in the order in which they were taken."""
         self.deviations: list[tuple[Step, Step]] = []
@@ -183,6 +185,7 @@ class Steps:
         choice = self.exploration.oracle.choose(options)
         if len(options) > 1:
             self.choices.append(choice)
+            self.places.append((len(self.taken), self._loop.now))
         if choice:
             self.deviations.append((options[choice], options[0]))
         self._take(options[choice])

@@ -18,8 +18,8 @@ from tests.ordering.conftest import Fleet, Recorder, event
 
 GUIDE = Path("docs/engine.md").read_text(encoding="utf-8")
 COUNT = 100
-WARM = (1_001, 1_002)
-"""Events that are handled first, one by one and as a batch: the server then knows the scripts."""
+WARM = (1_001, 1_002, 1_003)
+"""Events that are handled first, one by one, as a batch and as a stream: the server then knows the scripts."""
 
 
 def table(heading: str) -> dict[str, list[str]]:
@@ -40,6 +40,7 @@ async def scripts_run(client: Any) -> int:
         ("that follow nothing", [event(n) for n in range(1, COUNT + 1)]),
         ("in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
         ("reversed: each is parked, and released later", [event(n, n - 1) for n in range(COUNT, 0, -1)]),
+        ("in a stream of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
         ("in batches of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
     ],
 )
@@ -51,6 +52,8 @@ async def test_the_round_trips_are_as_many_as_the_guide_says(row: str, events: l
     before = await scripts_run(clients[1])
     if "batches" in row:
         await handler.engine.handle_batch(handler, events)
+    elif "stream" in row:
+        await handler.engine.handle_stream(handler, events, ignore)
     else:
         for one in events:
             try:
@@ -67,6 +70,11 @@ async def test_the_round_trips_are_as_many_as_the_guide_says(row: str, events: l
 async def warm_up(handler: Recorder) -> None:
     await handler(event(WARM[0]))
     await handler.engine.handle_batch(handler, [event(WARM[1])])
+    await handler.engine.handle_stream(handler, [event(WARM[2])], ignore)
+
+
+async def ignore(one: Any, outcome: str) -> None:
+    """Acknowledge nothing."""
 
 
 def test_the_policy_has_the_fields_and_defaults_that_the_guide_lists() -> None:

@@ -55,6 +55,30 @@ async def test_events_of_a_resource_share_a_partition_and_resources_are_spread(c
         ordering.partition_of(event(1))
 
 
+async def test_a_stream_keeps_the_order_within_each_partition(connect: Any) -> None:
+    ordering = PartitionedOrdering("test", partitions=4, redis=connect())
+    events = [of(f"r{r}", 10 * r + i, 10 * r + i - 1 if i > 1 else 0) for i in (1, 3, 2, 4) for r in range(1, 9)]
+    done: list[int] = []
+    told: dict[int, str] = {}
+
+    async def handler(one: Any, depth: int = 0) -> None:
+        done.append(one.id.int)
+
+    async def report(one: Any, outcome: str) -> None:
+        told[one.id.int] = outcome
+
+    await ordering.handle_stream(handler, events, report, read_ahead=2)
+    assert sorted(done) == sorted(one.id.int for one in events)
+    assert all(done.index(one.follows.int) < done.index(one.id.int) for one in events if one.follows)
+    assert Counter(told.values()) == {"handled": 24, "parked": 8}
+
+    async def broken(one: Any, outcome: str) -> None:
+        raise LookupError(one.id.int)
+
+    with pytest.raises(LookupError):
+        await ordering.handle_stream(handler, [of(f"r{n}", 100 + n) for n in range(20)], broken)
+
+
 async def test_order_is_kept_within_each_partition(connect: Any) -> None:
     ordering = PartitionedOrdering("test", partitions=4, redis=connect())
     arrivals = [of(f"r{r}", 10 * r + i, 10 * r + i - 1 if i > 1 else 0) for i in (3, 1, 2, 4) for r in range(1, 9)]

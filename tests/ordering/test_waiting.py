@@ -253,5 +253,5 @@ async def test_a_moment_too_short_for_the_clock_is_not_waited_for(monkeypatch: p
         return ["waiting", "3305"] if patient else ["parked"]
 
     monkeypatch.setattr("ordering.waiting._listening", listening)
-    answer = await answer_in_time(SimpleNamespace(pubsub=None), "channel", ask, 1.0)
+    answer = await answer_in_time(redis.asyncio.Redis(), "channel", ask, 1.0)
     assert (answer, asked) == (["parked"], [True, False])

@@ -172,6 +172,19 @@ async def test_a_thousand_tasks_raise_nothing_and_open_few_connections(shared: S
     await client.aclose()
 
 
+async def test_those_who_wait_for_a_leader_leave_connections_to_others(shared: Server, connect: Any) -> None:
+    ordering = CausalOrdering("waiting", redis=connect(shared.port, max_connections=8), policy=Policy(lease=LEASE))
+    leader, handler = event(), recorder(connect(shared.port), "waiting")
+    async with handler.ordering.event_is_processing(leader):
+        followers = [asyncio.create_task(ordering.wait_for_leader(event(leader.id))) for _ in range(50)]
+        left = set(followers)
+        while len(left) > 2:  # two wait, the others are parked
+            _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        assert not await ordering.event_has_been_seen(leader)
+    results = await asyncio.gather(*followers, return_exceptions=True)
+    assert {type(result) for result in results} <= {EventArrivedEarly, type(None)}
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1251"])
 @pytest.mark.parametrize("decode", [True, False])

@@ -44,7 +44,7 @@ def run(files: Path, *arguments: str) -> int:
 def test_a_scenario_that_holds_exits_with_0_and_leaves_everything(files: Path, capsys: Any) -> None:
     assert run(files, str(files / "race.toml"), "--seed", "5") == 0
     said = capsys.readouterr().out
-    assert "race · 5 events · 2 consumers · engine native · redis-server" in said
+    assert "race · 5 events · 2 consumers · engine native · " in said
     assert "in virtual time · seed 5" in said
     assert "holds" in said
     latest = files / "results" / "race" / "latest"

@@ -13,9 +13,9 @@ def patient(name: str) -> Scenario:
     return scenario.model_copy(update={"judge": scenario.judge.model_copy(update={"settle": 60_000_000})})
 
 
-@pytest.mark.parametrize("engine", ["native-batches", "native-partitions"])
+@pytest.mark.parametrize("engine", ["native-batches", "native-partitions", "native-stream"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_batches_and_partitions_hold(laboratory: Laboratory, scenario: str, engine: str) -> None:
+def test_batches_partitions_and_streams_hold(laboratory: Laboratory, scenario: str, engine: str) -> None:
     run = laboratory.run(load(f"scenarios/{scenario}.toml"), engine=engine)
     assert run.verdict == "holds", run.story
 
@@ -27,7 +27,8 @@ def test_single_steps_keep_everything_but_the_order_of_siblings(laboratory: Labo
     assert judgement.verdict != "unknown"
 
 
-def test_a_handler_that_is_cancelled_leaves_nobody_of_its_batch_waiting(laboratory: Laboratory) -> None:
+@pytest.mark.parametrize("engine", ["native-batches", "native-stream"])
+def test_a_handler_that_is_cancelled_leaves_no_worker_waiting(laboratory: Laboratory, engine: str) -> None:
     scenario = loads(
         """
         name = "cancelled"
@@ -41,7 +42,7 @@ def test_a_handler_that_is_cancelled_leaves_nobody_of_its_batch_waiting(laborato
         call = 1
         """
     )
-    run = laboratory.run(scenario, 1, "native-batches")
+    run = laboratory.run(scenario, 1, engine)
     answered = {entry.details["delivery"] for entry in run.history.of("acknowledged", "rejected")}
     assert answered == {entry.details["delivery"] for entry in run.history.of("delivered")}
     assert any(True for _ in run.history.of("fault"))

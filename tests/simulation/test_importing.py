@@ -8,7 +8,7 @@ import pytest
 
 from simulation import load
 from simulation.cli import main
-from simulation.scenario.import_log import MOST, BadLog, measured, parse_map, read_log
+from simulation.scenario.import_log import MOST, BadLog, import_log, measured, parse_map, read_log
 
 ROWS = [
     {"key": "order-1", "after": None, "ts": 1_700_000_000},
@@ -85,7 +85,7 @@ def test_of_many_durations_a_few_are_kept_from_the_shortest_to_the_longest() -> 
         ('{"ts": 1700000000}', "no 'key' (field id"),
         ('{"key": "x", "ts": "yesterday"}', "'ts' (field occurred) is 'yesterday': give ISO 8601, or seconds"),
         ('{"key": "x", "ts": 1e300}', "'ts' (field occurred) is 1e+300: give"),
-        ('{"key": "x", "ts": NaN}', "'ts' (field occurred) is nan: give"),
+        ('{"key": "x", "ts": NaN}', "no 'ts' (field occurred"),
         ('{"key": "order-1", "ts": 1700000000}', "the id 'order-1' was there before, in "),
     ],
 )
@@ -117,3 +117,104 @@ def test_an_existing_scenario_is_not_replaced_unless_asked(log: Path, tmp_path: 
 def test_prefects_own_export_needs_no_map(tmp_path: Path) -> None:
     found = read_log(Path("scenarios/data/prefect-etl-events.jsonl"), parse_map(""))
     assert (len(found.events), found.following, found.missing, found.rejected) == (1178, 809, 0, [])
+
+
+def imported(tmp_path: Path, text: str, columns: str = "", name: str = "log.csv") -> list[tuple[str, str]]:
+    """Return who follows whom in a log, by the ids that the log has."""
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    found = read_log(path, parse_map(columns))
+    assert not found.rejected
+    return [(event["name"], event["follows_name"]) for event in found.events]
+
+
+def days(*rows: str) -> str:
+    return "".join(f"{row},2026-01-01T00:00:{place:02}Z\n" for place, row in enumerate(rows))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,follows,occurred\n" + days("7,", "8,7.0", "9,8.0"),
+        "\ufeffid,follows,occurred\r\n" + days("7,", "8,7", "9,8"),
+        "id, follows, occurred\n" + days(" 7, ", " 8, 7", " 9, 8"),
+        "id,follows,occurred\n" + days("7,NULL", "8,7", "9,8").replace("Z", "Z "),
+    ],
+    ids=["floats beside whole numbers", "byte order mark", "spaces after commas", "words for nothing"],
+)
+def test_a_log_as_other_programs_write_it_gives_the_same_graph(text: str, tmp_path: Path) -> None:
+    assert imported(tmp_path, text) == [("7", ""), ("8", "7"), ("9", "8")]
+
+
+def test_versions_stay_apart_where_ids_are_no_whole_numbers(tmp_path: Path) -> None:
+    text = "id,follows,occurred\n" + days("1,", "1.0,1", "x,1.0")
+    assert imported(tmp_path, text) == [("1", ""), ("1.0", "1"), ("x", "1.0")]
+
+
+@pytest.mark.parametrize("word", ["NULL", "None", "nan", "NaN", "\\N", "null", " "])
+def test_a_word_for_nothing_is_no_leader(word: str, tmp_path: Path) -> None:
+    assert imported(tmp_path, "id,follows,occurred\n" + days(f"a,{word}")) == [("a", "")]
+
+
+def test_a_column_may_be_nested(tmp_path: Path) -> None:
+    lines = [
+        {"id": "a", "occurred": 1_700_000_000, "headers": {"causation": None}},
+        {"id": "b", "occurred": 1_700_000_001, "headers": {"causation": "a"}},
+        {"id": "c", "occurred": 1_700_000_002, "headers": '{"causation": "b"}'},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    assert imported(tmp_path, text, "follows=headers.causation", "log.jsonl") == [("a", ""), ("b", "a"), ("c", "b")]
+
+
+@pytest.mark.parametrize(
+    ("header", "columns", "said"),
+    [
+        ("id,parent,occurred", "", "there is no column 'follows' (field follows)"),
+        ("id,parent,occurred", "follows=cause", "there is no column 'cause' (field follows)"),
+        ("key,follows,occurred", "", "there is no column 'id' (field id)"),
+    ],
+)
+def test_a_column_that_is_not_there_is_named_with_those_that_are(
+    header: str, columns: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadLog) as caught:
+        imported(tmp_path, header + "\n" + days("a,", "b,a"), columns)
+    assert said in str(caught.value)
+    assert f"The columns are {', '.join(sorted(header.split(',')))}" in str(caught.value)
+
+
+def test_a_log_without_leaders_is_imported_if_that_is_said(tmp_path: Path) -> None:
+    assert imported(tmp_path, "id,occurred\na,2026-01-01T00:00:00Z\n", "follows=") == [("a", "")]
+
+
+def test_most_leaders_are_in_the_log_or_it_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("id,follows,occurred\n" + days("a,", "b,x1", "c,x2", "d,a"))
+    arguments = ["import", str(path), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 4
+    assert "2 of 3 followers follow an event that is not in the log, such as 'x1', 'x2'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*arguments, "--allow-unknown-leaders"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("log.csv", "id,occurred,follows\nM\xfcller,2023-01-01T00:00:00Z,\n".encode("latin1"), "iconv -f latin1"),
+        ("log.parquet", b"no parquet", "is not a Parquet file"),
+        ("log.jsonl", b"\xff\xfe", "is not UTF-8"),
+    ],
+)
+def test_a_file_in_another_format_is_a_bad_file(name: str, content: bytes, said: str, tmp_path: Path, capsys) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert main(["import", str(tmp_path / name), "--out", str(tmp_path)]) == 4
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_tells_of_events_by_the_ids_of_the_log(tmp_path: Path, laboratory) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("id,follows,occurred\n" + days("order-2,order-1", "order-1,") + days("order-3,order-0"))
+    scenario = import_log(path, tmp_path, allow_unknown_leaders=True)
+    history = laboratory.run(scenario).history
+    assert {entry.event for entry in history.of("published")} == {"order-1", "order-2", "order-3"}
+    assert {entry.details.get("follows", "") for entry in history.of("published")} == {"", "order-1", "order-0"}

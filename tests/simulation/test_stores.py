@@ -13,6 +13,7 @@ from simulation.kernel.epoch import EPOCH
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.stores.open_store import open_store
+from simulation.stores.programs import ServerProgram
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.redis_server import ServerStore
 from simulation.stores.resp import command
@@ -174,13 +175,13 @@ def test_an_unknown_store_is_refused_with_those_that_are_known() -> None:
 
 
 def test_where_no_server_can_run_fakeredis_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing_bundled() -> Path:
-        raise StoreUnavailable("no redis-server is bundled for plan9")
+    def no_server(named: Path | None) -> list[ServerProgram]:
+        raise StoreUnavailable("no server for plan9")
 
-    monkeypatch.setattr("simulation.stores.redis_server.bundled_server", nothing_bundled)
+    monkeypatch.setattr("simulation.stores.redis_server.server_programs", no_server)
     store, note = open_store("auto")
     assert store.name == "embedded"
-    assert "no redis-server is bundled for plan9" in note
+    assert "no server for plan9" in note
     assert "fakeredis" in note
 
 

@@ -50,25 +50,6 @@ MUTANTS = (
         " old place. (rescue-the-middle plants the same in a caller that does not ask begin, and is convicted.)",
     ),
     Mutant(
-        name="give-up-early",
-        planted="a released event is given up at its first failure",
-        scenario="failing-follower.toml",
-        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
-        equivalent="how often to try is the policy's; each event that is given up is a dead letter that the engine"
-        " tells of, and a dead letter is an end that every invariant accepts.",
-    ),
-    Mutant(
-        name="failures-counted-twice",
-        planted="a failure counts when it is reported, too, and once more if its reply was lost",
-        scenario="ladder/p3-reply-lost-failing.toml",
-        edits=(
-            Edit("fail", "if told then", "if false then"),
-            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
-        ),
-        equivalent="as with give-up-early: the event is a dead letter sooner, and the engine tells of it, if not by the"
-        " consumer whose reply was lost, then by a sweep. (tests/ordering/test_dead_letters.py counts.)",
-    ),
-    Mutant(
         name="renew-forgets-claim",
         planted="renew prolongs the lease, and not the claim of a released event",
         scenario="long-release.toml",

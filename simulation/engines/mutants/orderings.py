@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from ordering import CausalOrdering
-from ordering.leases import Grant
+from ordering.leases import Grant, LeaseRenewer
 from ordering.requests import Queues
 from ordering.scripts import text, words
 from ordering.terms import id_of, leader_of, milliseconds
 
 
-class LocalClock(CausalOrdering):
+class LocalClock(CausalOrdering[Any]):
     """Tells its scripts the time."""
 
     async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
@@ -26,7 +26,7 @@ class LocalClock(CausalOrdering):
         return await self.redis.eval(verb.text, 1, self._key("waitlist"), *args, time.time_ns() // 1000)
 
 
-class LooksThenParks(CausalOrdering):
+class LooksThenParks(CausalOrdering[Any]):
     """Parks in a step of its own."""
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
@@ -37,7 +37,7 @@ class LooksThenParks(CausalOrdering):
         return await super()._begin(event, causal=causal)
 
 
-class LooksThenTakes(CausalOrdering):
+class LooksThenTakes(CausalOrdering[Any]):
     """Takes the lease in a step of its own."""
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
@@ -47,14 +47,23 @@ class LooksThenTakes(CausalOrdering):
         return await super()._begin(event, causal=causal)
 
 
-class LooksBehindNobody(CausalOrdering):
+class LooksBehindNobody(CausalOrdering[Any]):
     """Is told that no queue has anybody in it."""
 
     async def _ask(self, *words: str | int | bytes) -> Any:
         return 0 if words[0] == "EXISTS" else await super()._ask(*words)
 
 
-class Waits(CausalOrdering):
+class Rests(CausalOrdering[Any]):
+    """Keeps what follows nothing for five minutes."""
+
+    async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
+        if not leader_of(event):
+            await asyncio.sleep(300)
+        return await super()._begin(event, causal=causal)
+
+
+class Waits(CausalOrdering[Any]):
     """Waits for the leader of an early event."""
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
@@ -65,7 +74,7 @@ class Waits(CausalOrdering):
         return answer, grant
 
 
-class Rounds(CausalOrdering):
+class Rounds(CausalOrdering[Any]):
     """Reads an event without its microseconds."""
 
     def _parse(self, payload: str | bytes) -> Any:
@@ -73,24 +82,24 @@ class Rounds(CausalOrdering):
         return event.model_copy(update={"occurred": event.occurred.replace(microsecond=0)})
 
 
-class ForgivesHandlers(CausalOrdering):
+class ForgivesHandlers(CausalOrdering[Any]):
     """Completes an event whose handler has failed."""
 
     @asynccontextmanager
-    async def _working(self, grant: Grant, queues: tuple[tuple[str, str], ...]) -> AsyncIterator[None]:
+    async def _working(self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None) -> AsyncIterator[None]:
         with suppress(Exception):
-            async with super()._working(grant, queues):
+            async with super()._working(grant, queues, renewer):
                 yield
 
 
-class TakesNoForAnAnswer(CausalOrdering):
+class TakesNoForAnAnswer(CausalOrdering[Any]):
     """Asks once to record what was handled."""
 
     async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
         return await ask()
 
 
-class ClaimsThenCompletes(CausalOrdering):
+class ClaimsThenCompletes(CausalOrdering[Any]):
     """Claims followers before their leader is marked."""
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:

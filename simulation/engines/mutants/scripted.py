@@ -133,6 +133,30 @@ BEGIN = (
         edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", math.floor(lease / 10))'),),
     ),
     Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
+    ),
+    Mutant(
+        name="failures-counted-twice",
+        planted="a failure counts when it is reported, too, and once more if its reply was lost",
+        scenario="ladder/p3-reply-lost-failing.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(
+            Edit("fail", "if told then", "if false then"),
+            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
+        ),
+    ),
+    Mutant(
+        name="long-lease",
+        planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
+        scenario="crash-while-draining.toml",
+        convicted_by=("recovery",),
+        edits=(Edit(SHARED, "next_fence(rules.keep), rules.lease", "next_fence(rules.keep), 100 * rules.lease"),),
+    ),
+    Mutant(
         name="constant-fence",
         planted="fencing tokens do not grow: every holder gets the first one",
         scenario="paused-holder.toml",
@@ -373,6 +397,26 @@ FAIL = (
             Edit(
                 "fail", 'redis.call("HDEL", key("claimants"), id)\n', 'forget(id)\nif true then return {"freed"} end\n'
             ),
+        ),
+    ),
+)
+
+GIVING_UP = (
+    Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
+    ),
+    Mutant(
+        name="failures-counted-twice",
+        planted="a failure counts when it is reported, too, and once more if its reply was lost",
+        scenario="ladder/p3-reply-lost-failing.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(
+            Edit("fail", "if told then", "if false then"),
+            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
         ),
     ),
 )
@@ -726,6 +770,28 @@ BATCHES = (
         edits=(Edit("complete_many", 'waiting and "1" or "0"', '"0"'),),
         host="native-batches",
     ),
+    Mutant(
+        name="batch-renews-nothing",
+        planted="the renewal of a batch says that the leases were prolonged, and does not prolong them",
+        scenario="slow-batch.toml",
+        convicted_by=("handled-once", "mutual-exclusion"),
+        edits=(
+            Edit("renew_many", 'redis.call("PEXPIRE", key("processing:" .. id), lease)\n', ""),
+            Edit("renew_many", 'mine and "1" or "0"', '"1"'),
+        ),
+        host="native-batches",
+    ),
 )
 
-MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES)
+STREAMS = (
+    Mutant(
+        name="stream-completes-nothing",
+        planted="the script that completes an event and begins the next one of a stream only begins the next one",
+        scenario="stream.toml",
+        convicted_by=("prompt-release", "handled-once"),
+        edits=(Edit("complete_and_begin", 'if ARGV[8] ~= "" then completion = complete() end\n', ""),),
+        host="native-stream",
+    ),
+)
+
+MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *GIVING_UP, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES, *STREAMS)

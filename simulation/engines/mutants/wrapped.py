@@ -33,6 +33,13 @@ MUTANTS = (
         ordering="LooksThenTakes",
     ),
     Mutant(
+        name="rest-roots",
+        planted="an event that follows nothing rests for five minutes before it is handled",
+        scenario="leader-follower.toml",
+        convicted_by=("prompt-start",),
+        ordering="Rests",
+    ),
+    Mutant(
         name="wait-in-the-worker",
         planted="whoever brings an early event waits for its leader, and works on nothing else",
         scenario="ladder/n02-lost-chain-twice.toml",

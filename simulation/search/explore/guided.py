@@ -13,19 +13,18 @@ in parallel, and no estimate of what is unseen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from simulation.kernel.dependence import Touched
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
 from simulation.search.coverage.search_coverage import coverage_of
 from simulation.search.explore.probe import Scout, scout
-from simulation.search.explore.schedulers import Listed, Walk
+from simulation.search.explore.schedulers import Continued, Listed, Walk
 from simulation.search.explore.strategies import Strategy, oracle_of
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
-from simulation.world.scheduling import Exploration, Oracle, Step
+from simulation.world.scheduling import Exploration, Oracle
 
 DELAYS, VARIATION = "random-delays", "variation"
 
@@ -55,24 +54,6 @@ class Parent:
 
     seed: int
     choices: tuple[int, ...]
-
-
-class Continued:
-    """Follows a list of choices, and then draws."""
-
-    def __init__(self, choices: Sequence[int], luck: Stream) -> None:
-        self._left = len(choices)
-        self._listed, self._walk = Listed(choices), Walk(luck)
-
-    def choose(self, steps: Sequence[Step]) -> int:
-        """Return the next choice."""
-        if len(steps) == 1:
-            return 0
-        self._left -= 1
-        return self._listed.choose(steps) if self._left >= 0 else self._walk.choose(steps)
-
-    def done(self, step: Step, touched: Touched) -> None:
-        """Do nothing."""
 
 
 class Guided:

@@ -40,6 +40,24 @@ class Walk:
         """Do nothing."""
 
 
+class Continued:
+    """Follows a list of choices, and then draws."""
+
+    def __init__(self, choices: Sequence[int], luck: Stream) -> None:
+        self._left = len(choices)
+        self._listed, self._walk = Listed(choices), Walk(luck)
+
+    def choose(self, steps: Sequence[Step]) -> int:
+        """Return the next choice."""
+        if len(steps) == 1:
+            return 0
+        self._left -= 1
+        return self._listed.choose(steps) if self._left >= 0 else self._walk.choose(steps)
+
+    def done(self, step: Step, touched: Touched) -> None:
+        """Do nothing."""
+
+
 class Priorities:
     """Probabilistic concurrency testing (Burckhardt et al., 2010): random priorities, lowered at d - 1 random steps.
 

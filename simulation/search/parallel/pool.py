@@ -6,7 +6,10 @@ import atexit
 import gc
 import logging
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -69,7 +72,16 @@ def own_laboratory(store: str, executable: Path | None) -> Laboratory:
     return laboratory
 
 
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that was."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)  # nobody reads results any more; the server is ended by its watcher
+
+
 def _prepare(prepare: Callable[[], None]) -> None:
+    threading.Thread(target=_end_with_parent, name="causim-parent", daemon=True).start()
     gc.freeze()
     logging.lastResort = logging.NullHandler()  # several worlds at a time would talk all at once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to

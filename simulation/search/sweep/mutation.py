@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from causim.shipped import FOLDER, MUTANTS
 from simulation.engines import MUTANT
 from simulation.engines.mutants import Mutant
 from simulation.scenario.errors import BadScenario
@@ -18,8 +19,6 @@ from simulation.scenario.model import Scenario
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
 
-SHIPPED = Path("scenarios")
-BESIDE = Path(__file__).parents[2] / "engines" / "mutants" / "scenarios"
 _SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT).*\bscript", re.IGNORECASE)
 
 
@@ -48,7 +47,7 @@ class Trial:
 class Court:
     """Tries mutants on one store."""
 
-    def __init__(self, laboratory: Laboratory, shipped: Path = SHIPPED) -> None:
+    def __init__(self, laboratory: Laboratory, shipped: Path = FOLDER) -> None:
         self._laboratory = laboratory
         self._shipped = shipped
         self._known = cache(self._host_violates)
@@ -75,10 +74,12 @@ class Court:
         return _violated(self._laboratory.run(self._scenario(name), seed, engine))
 
     def _scenario(self, name: str) -> Scenario:
-        for folder in (BESIDE, self._shipped):
+        for folder in (MUTANTS, self._shipped):
             if (folder / name).exists():
                 return load(folder / name)
-        raise BadScenario(f"{self._shipped / name}: no such file; run this where the project's scenarios are")
+        raise BadScenario(
+            f"{self._shipped / name}: no such file; it should have come with causim: please install it again"
+        )
 
 
 def _violated(run: Run) -> tuple[str, ...]:

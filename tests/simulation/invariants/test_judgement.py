@@ -142,3 +142,14 @@ def test_judging_is_a_pure_function():
     before = history.digest
     assert judge(history) == judge(history)
     assert history.digest == before
+
+
+# -- what a verdict rests on
+
+
+def test_a_judgement_says_which_invariants_it_rests_on_and_which_could_not_be_judged():
+    judgement = judge(tell("0s started a @c1\n1s ended a @c1"))
+    assert judgement.judged == ("mutual-exclusion",)
+    assert judgement.unjudged["nothing-lost"] == "of 1 event it is not told how a handling began or ended"
+    assert judgement.unjudged["clean-store"] == "no census is told"
+    assert judgement.rests.startswith("1 of 13 invariants (not causal-order, handled-once, nothing-lost")

@@ -2,6 +2,8 @@
 
 
 class Engine:
+    in_memory = True
+
     def __init__(self, context):
         self.effect = context.effect
 

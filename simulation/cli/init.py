@@ -1,0 +1,49 @@
+"""`causim init`: write a scenario, an engine with a planted bug, a test and a step for CI, to start from."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+FILES = {
+    "orders.toml": Path("scenarios/orders.toml"),
+    "orders_engine.py": Path("orders_engine.py"),
+    "test_orders.py": Path("tests/test_orders.py"),
+    "causim.yml": Path(".github/workflows/causim.yml"),
+}
+"""The files of `causim/starter`, and where they go."""
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "init",
+        help="write a scenario, an engine with a planted bug, a test and a CI step",
+        description="Write four small files to start from. No file is overwritten.",
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="where (default: here)")
+    parser.set_defaults(execute=execute)
+
+
+def execute(given: argparse.Namespace) -> int:
+    """Write the files, and say what to do with them."""
+    import causim
+    from simulation.cli import HOLDS, BadUsage
+
+    starter = Path(causim.__file__).parent / "starter"
+    there = [str(given.folder / place) for place in FILES.values() if (given.folder / place).exists()]
+    if there:
+        raise BadUsage(f"{', '.join(there)}: there already, and not overwritten; name another folder")
+    for name, place in FILES.items():
+        target = given.folder / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((starter / name).read_bytes())
+        sys.stdout.write(f"wrote {target}\n")
+    enter = "" if given.folder == Path() else f"cd {given.folder} && "
+    sys.stdout.write(
+        "the engine has a planted bug; find it, and see how it came about:\n"
+        f"  {enter}causim run scenarios/orders.toml --engine orders_engine:OrdersEngine --seeds 100\n"
+    )
+    return HOLDS

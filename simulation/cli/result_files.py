@@ -1,0 +1,35 @@
+"""The run that a command is about: given as a folder of results, a scenario file or a replay file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulation.search.replay import Replay
+
+
+def replay_of_result(given: argparse.Namespace) -> Replay:
+    """Return the run that a command is about, with the seed and engine of the command line. Raises BadUsage."""
+    from dataclasses import replace
+
+    from simulation.search.replay import load_replay
+
+    start = load_replay(run_file(given.result))
+    changes = {"seed": given.seed, "engine": given.engine}
+    changed = {key: value for key, value in changes.items() if value is not None}
+    return replace(start, scenario=start.scenario.model_copy(update=changed)) if changed else start
+
+
+def run_file(result: Path) -> Path:
+    """Return the file of the run that a folder of results holds, or the file itself. Raises BadUsage."""
+    from simulation.cli import BadUsage
+
+    if not result.is_dir():
+        return result
+    folder = result if (result / "scenario.toml").exists() else result / "latest"
+    for name in ("replay.toml", "scenario.toml"):
+        if (folder / name).exists():
+            return folder / name
+    raise BadUsage(f"{result}: holds no results; give a folder that `causim run` has printed, or a scenario file")

@@ -1,0 +1,180 @@
+"""Where a run became doomed: the probability of its violation along the way, by re-seeding it from place after place.
+
+1. The run is replayed up to a place. For a run of drawn delays that is a moment: from then on all random draws come
+   from another seed. For an explored run it is one of its choices: from then on any step is as likely as the others.
+2. The share of such continuations that violate the same invariant estimates how likely the violation was by then.
+3. Places far apart come first, then those between the two neighbours whose shares differ most: so the effort goes to
+   where the odds changed.
+
+The share is 1 at the end, and at the beginning it is that of any seed. It is not monotonic: a step can also make the
+violation less likely.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+
+from simulation.kernel.random_streams import Reseed, Streams
+from simulation.search.explore.schedulers import Continued
+from simulation.search.replay import Replay
+from simulation.world.laboratory import Laboratory
+from simulation.world.run import Run
+from simulation.world.scheduling import Exploration
+
+FIRST = 7
+"""How many places are looked at before the search for the turn begins."""
+
+DOOMED = 0.95
+"""From which share on a run counts as doomed."""
+
+_Z = 1.959964
+
+
+class NothingToExplain(Exception):
+    """The run violates nothing, or not what was asked for. The message says so."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place of the run, and how many of its continuations violate the invariant."""
+
+    number: int
+    """Which of the run's places, from 0 on."""
+    at: int
+    """Microseconds since the start of the run."""
+    words: str
+    """What happens next there in the run."""
+    violated: int = field(compare=False)
+    samples: int = field(compare=False)
+
+    @property
+    def share(self) -> float:
+        """The share of continuations that violate the invariant."""
+        return self.violated / self.samples
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The interval of Wilson around the share, at 95 %."""
+        n, p = self.samples, self.share
+        middle = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        half = _Z / (1 + _Z**2 / n) * sqrt(p * (1 - p) / n + _Z**2 / (4 * n * n))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Why:
+    """Explains one violating run on one laboratory. The same run and numbers give the same places."""
+
+    def __init__(
+        self, laboratory: Laboratory, start: Replay, invariant: str = "", *, samples: int = 20, most: int = 400
+    ) -> None:
+        self._laboratory = laboratory
+        self._start = start
+        self._invariant = invariant
+        self._samples = samples
+        self._left = most
+        self.places: list[Place] = []
+        """What was found, in the order of the run."""
+
+    @property
+    def invariant(self) -> str:
+        """The invariant whose violation is explained."""
+        return self._invariant
+
+    def look(self) -> Iterator[Place]:
+        """Yield one place after the other, in the order in which they are looked at. Raises NothingToExplain."""
+        run = self._start.perform(self._laboratory)
+        self._choose_invariant(run)
+        moments = list(_moments(run))
+        for number in self._order(len(moments)):
+            if self._left < self._samples:
+                return
+            at, words = moments[number]
+            violated = sum(self._violates(run, number, at, extra) for extra in range(self._samples))
+            self._left -= self._samples
+            place = Place(number, at, words, violated, self._samples)
+            insort(self.places, place)
+            yield place
+
+    def _choose_invariant(self, run: Run) -> None:
+        found = list(dict.fromkeys(violation.invariant for violation in run.judgement.violations))
+        if not found:
+            raise NothingToExplain(f"{run!r}: nothing is violated, so there is nothing to explain")
+        self._invariant = self._invariant or found[0]
+        if self._invariant not in found:
+            raise NothingToExplain(f"{run!r}: '{self._invariant}' is not violated; {', '.join(found)} is")
+
+    def _order(self, count: int) -> Iterator[int]:
+        """Yield which place to look at next, given what was found so far."""
+        yield from sorted({round(k * (count - 1) / (FIRST - 1)) for k in range(FIRST)} if count > 1 else {0})
+        while (between := self._between()) is not None:
+            yield between
+
+    def _between(self) -> int | None:
+        pairs = [
+            (abs(later.share - earlier.share), -earlier.number, earlier, later)
+            for earlier, later in zip(self.places, self.places[1:], strict=False)
+            if later.number - earlier.number > 1
+        ]
+        if not pairs:
+            return None
+        difference, _, earlier, later = max(pairs, key=lambda pair: pair[:2])
+        return (earlier.number + later.number) // 2 if difference else None
+
+    def _violates(self, run: Run, number: int, at: int, extra: int) -> bool:
+        seed = int.from_bytes(Streams(run.seed)[f"why/{number}/{extra}"].bytes(6))
+        again = self._explored(run, number, seed) if run.steps else self._reseeded(run, at, seed)
+        return any(violation.invariant == self._invariant for violation in again.judgement.violations)
+
+    def _reseeded(self, run: Run, at: int, seed: int) -> Run:
+        engine = run.history.header.engine
+        return self._laboratory.run(run.scenario, run.seed, engine, reseed=Reseed(at, seed))
+
+    def _explored(self, run: Run, number: int, seed: int) -> Run:
+        assert run.steps is not None
+        exploration = run.steps.exploration
+        oracle = Continued(run.steps.choices[:number], Streams(seed)["schedule"])
+        again = Exploration(oracle, exploration.bounds, exploration.scripts, scouted=exploration.scouted)
+        return self._laboratory.run(run.scenario, run.seed, run.history.header.engine, exploration=again)
+
+    @property
+    def doomed(self) -> Place | None:
+        """The first place from which on every place that was looked at is doomed; None if not even the last is."""
+        found = None
+        for place in reversed(self.places):
+            if place.share < DOOMED:
+                break
+            found = place
+        return found
+
+    @property
+    def turn(self) -> tuple[Place, Place] | None:
+        """The two neighbours between which the share rises most; None if it never rises."""
+        pairs = list(zip(self.places, self.places[1:], strict=False))
+        best = max(pairs, key=lambda pair: pair[1].share - pair[0].share, default=None)
+        return best if best and best[1].share > best[0].share else None
+
+
+def _moments(run: Run) -> Iterator[tuple[int, str]]:
+    """Yield the places of a run: its choices, or the moments at which its history has an entry."""
+    if run.steps is not None:
+        yield from ((at, run.steps.taken[place].about) for place, at in run.steps.places)
+        return
+    before = -1
+    for at, kind, event, consumer, _ in run.history:
+        if at != before and kind not in ("phase", "census"):
+            yield at, " ".join(filter(None, (consumer, kind, event)))
+            before = at
+
+
+def bars(places: Sequence[Place], width: int = 20) -> Iterator[str]:
+    """Yield a line for each place: its time in milliseconds, a bar of its share, and what comes next there."""
+    for place in places:
+        low, high = place.interval
+        bar = "█" * round(place.share * width)
+        yield (
+            f"{place.at / 1000:>14,.3f} ms  {place.share:>4.0%} {bar:<{width}} ({low:.0%} to {high:.0%})  "
+            f"before: {place.words}"
+        )

@@ -1,0 +1,92 @@
+"""Whatever ends a process, nothing of its servers is left: no process, no file, no shared memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ONE = """
+import sys
+from simulation.stores.redis_server import ServerStore
+store = ServerStore()
+print(store._directory, store._process.pid, store._watcher.group, flush=True)
+"""
+ENDS = {
+    "exception": "raise RuntimeError",
+    "exit": "sys.exit(0)",
+    "closed": "store.close()",
+    "abrupt": "import os; os._exit(0)",
+}
+WAITS = "sys.stdin.read()"
+PATIENCE = 30.0
+"""Seconds after which a test fails instead of waiting for ever."""
+
+
+def gone(*processes: int) -> bool:
+    """Whether these processes have ended: what nobody has waited for counts as ended."""
+    for process in processes:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state != "Z":
+            return False
+    return True
+
+
+def begin(folder: Path, program: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", program], env=environment, text=True, **pipes)
+
+
+def wait_for(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "something is left behind"
+        time.sleep(0.01)
+
+
+def shared(token: str) -> Iterator[Path]:
+    return Path("/dev/shm").glob(f"*{token}*")
+
+
+def nothing_is_left(told: str) -> None:
+    directory, server, watcher = told.split()
+    wait_for(lambda: gone(int(server), int(watcher)))
+    assert not Path(directory).exists()
+    assert not list(shared(Path(directory).name))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    process = begin(tmp_path, ONE + WAITS)
+    told = process.stdout.readline()
+    process.send_signal(number)
+    process.communicate()
+    nothing_is_left(told)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_of_its_own(tmp_path: Path, end: str) -> None:
+    process = begin(tmp_path, ONE + ENDS[end])
+    told, _ = process.communicate(timeout=PATIENCE)
+    nothing_is_left(told)
+
+
+def test_twenty_kills_while_a_server_runs(tmp_path: Path) -> None:
+    for _ in range(20):
+        process = begin(tmp_path, "\n".join(["import threading", ONE, WAITS]))
+        told = process.stdout.readline()
+        process.kill()
+        process.communicate()
+        nothing_is_left(told)
+    assert not list(tmp_path.iterdir())
