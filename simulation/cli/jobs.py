@@ -153,15 +153,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "reasons": list(tally.reasons),
         "judged": dict(tally.judged),
         "not_judged": tally.never_judged,
-        "latency_us": {"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
-        "followers": tally.followers,
-        "lost_followers": tally.lost,
-        "events": tally.events,
-        "unfinished_events": tally.unfinished,
-        "redis_round_trips": tally.round_trips,
-        "redis_commands": tally.commands,
-        "idle_round_trips": tally.idle_round_trips,
-        "idle_commands": tally.idle_commands,
+        **_numbers(tally),
         "results": str(outcome.folder) if outcome.folder else None,
         "results_error": outcome.unkept or None,
         "interrupted": outcome.interrupted,
@@ -172,6 +164,20 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "covered": tally.covered.record(independent=is_independent(job)),
         "saturated": outcome.saturated,
         "explored": asdict(outcome.explored) if outcome.explored else None,
+    }
+
+
+def _numbers(tally: Tally) -> dict[str, Any]:
+    return {
+        "latency_us": {"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
+        "followers": tally.followers,
+        "lost_followers": tally.lost,
+        "events": tally.events,
+        "unfinished_events": tally.unfinished,
+        "redis_round_trips": tally.round_trips,
+        "redis_commands": tally.commands,
+        "idle_round_trips": tally.idle_round_trips,
+        "idle_commands": tally.idle_commands,
     }
 
 

@@ -86,12 +86,9 @@ def execute(given: argparse.Namespace) -> int:
         if given.quiet:
             _say(str(out))
         else:
-            told = best.replay.perform(laboratory, trace=True)
             _say("")
-            tell_run(told, best.replay.invariant)
-            _say(_ending(shrinker, best, interrupted))
-            if witness:
-                _say(f"  witness   {witness}")
+            tell_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
+            _say(_ending(shrinker, best, interrupted) + (f"\n  witness   {witness}" if witness else ""))
             _say(f"  file      {out}\n  replay    causim replay {out}")
     return INTERRUPTED if interrupted else VIOLATED
 

@@ -76,10 +76,9 @@ def execute(given: argparse.Namespace) -> int:
             done[place] = known
             _say(known, place, grid, given, resumed=True)
     interrupted = False
+    left = [place for place in range(len(grid)) if place not in done]
     try:
-        for place, found in _measured(
-            grid, [place for place in range(len(grid)) if place not in done], engine, seeds, given
-        ):
+        for place, found in _measured(grid, left, engine, seeds, given):
             ledger.put(names[place], found)
             done[place] = found
             _say(found, place, grid, given, resumed=False)
@@ -89,10 +88,12 @@ def execute(given: argparse.Namespace) -> int:
     if rows:
         title = f"{scenario.name} · {engine} · {given.seeds} seeds each"
         _leave(rows, [axis.path for axis in axes], folder, title, given)
+    return _ended(rows, len(grid), interrupted)
+
+
+def _ended(rows: Sequence[dict[str, Any]], cells: int, interrupted: bool) -> int:
     if interrupted:
-        sys.stderr.write(
-            f"causim: stopped; {len(rows)} of {len(grid)} cells are done, the same command does the rest\n"
-        )
+        sys.stderr.write(f"causim: stopped; {len(rows)} of {cells} cells are done, the same command does the rest\n")
     return _code(rows, interrupted)
 
 
