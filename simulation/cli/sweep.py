@@ -94,7 +94,7 @@ def execute(given: argparse.Namespace) -> int:
 def _ended(rows: Sequence[dict[str, Any]], cells: int, interrupted: bool) -> int:
     if interrupted:
         sys.stderr.write(f"causim: stopped; {len(rows)} of {cells} cells are done, the same command does the rest\n")
-    return _code(rows, interrupted)
+    return _code(list(rows), interrupted)
 
 
 def _measured(

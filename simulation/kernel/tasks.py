@@ -4,10 +4,10 @@ process."""
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ref
 
-from simulation.kernel.event_loop import T
+T = TypeVar("T")
 
 
 class NumberedTask(asyncio.Task[T]):
