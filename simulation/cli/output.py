@@ -29,6 +29,9 @@ _LINE = 1_000
 _MANY = 100
 """From how many runs on somebody who reads a log wants to know how far they are."""
 
+_MAX_ERRORS = 3
+"""How many different errors of the code under test a paragraph shows."""
+
 STYLES = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 
 
@@ -108,6 +111,7 @@ class Output:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
+        self._raised(outcome)
         for reason, seed in tally.reasons.items():
             write(f"  [yellow]unknown[/]   {escape(reason)} (seed {seed})")
         for fault in sorted(tally.silent_faults):
@@ -119,6 +123,19 @@ class Output:
             self._console.copyable(f"  results   {escape(str(outcome.folder))}")
         if outcome.unkept:
             write(f"  [yellow]note[/]      the results could not be kept: {escape(outcome.unkept)}")
+
+    def _raised(self, outcome: Outcome) -> None:
+        """Say what the user's own engine raised. What the shipped engines raise under faults is known."""
+        from simulation.engines import is_shipped
+
+        errors = list(outcome.tally.errors.values())
+        if is_shipped(outcome.job.engine):
+            return
+        for error, seed in errors[:_MAX_ERRORS]:
+            many = f" (seed {seed})" if outcome.tally.runs > 1 else ""
+            self._console.print(f"  [yellow]raised[/]    {escape(str(error))}{many}")
+        if len(errors) > _MAX_ERRORS:
+            self._console.print(f"            and {len(errors) - _MAX_ERRORS} other errors")
 
     def _covered(self, outcome: Outcome) -> None:
         if outcome.tally.runs > 1:
