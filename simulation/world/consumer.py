@@ -12,11 +12,11 @@ from typing import Any
 
 import redis.asyncio
 
-from simulation.engines import Engine, EngineContext, decoder
+from simulation.engines import Engine, EngineContext, Interrupted, decoder
 from simulation.kernel.environment import SECOND
 from simulation.kernel.process import Process
 from simulation.world.broker import Delivery
-from simulation.world.handler import HANDLER_CANCELLED, Cause, Handler, cause
+from simulation.world.handler import Cause, Handler, HandlerCancelled, cause
 from simulation.world.ports import World
 from simulation.world.redis_client import connect
 from simulation.world.sweep_cost import begin_sweep
@@ -170,11 +170,12 @@ class Consumer:
             world.ledger.entrusted(delivery.name)
             outcome = await self._engine.handle(event) or "handled"
         except Exception as error:
-            broker.reject(delivery, self.name, type(error).__name__)
+            broker.reject(delivery, self.name, type(error).__name__, counts=not isinstance(error, Interrupted))
             return
         except asyncio.CancelledError as error:
-            self._uncancel(error)
-            broker.reject(delivery, self.name, "CancelledError")
+            # The delivered event may have been handled: a cancelled handler of a follower is no failure of its leader.
+            counts = self._uncancel(error) == delivery.name
+            broker.reject(delivery, self.name, "CancelledError", counts=counts)
             return
         match outcome:
             case "parked":
@@ -195,11 +196,13 @@ class Consumer:
             raise Unreadable(delivery.name) from error
 
     @staticmethod
-    def _uncancel(error: asyncio.CancelledError) -> None:
-        """Go on after a cancellation that was meant for a handler; raise any other again."""
+    def _uncancel(error: asyncio.CancelledError) -> str:
+        """Go on after a cancellation that was meant for a handler, and return its event; raise any other again."""
         task = asyncio.current_task()
-        if task is None or error.args != (HANDLER_CANCELLED,) or task.uncancel():
-            raise error
+        match error.args:
+            case (HandlerCancelled(event=event),) if task is not None and not task.uncancel():
+                return event
+        raise error
 
     async def _sweep(self) -> None:
         world = self._world
