@@ -6,7 +6,7 @@ import argparse
 import gc
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +153,8 @@ def _run(
     outcome = Outcome(job, Tally())
     try:
         # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
-        with output.progress(outcome) as advance, closing(_summaries(outcome, given, laboratory)) as summaries:
+        found = _summaries(outcome, given, laboratory)
+        with output.progress(outcome, laboratory) as advance, closing(found) as summaries:
             for summary in summaries:
                 outcome.tally.add(summary)
                 advance()
@@ -167,7 +168,10 @@ def _run(
     if outcome.tally.violating and is_needed(laboratory.store):
         _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
-        _keep(outcome, given, laboratory, illustrator)
+        try:
+            _keep(outcome, given, laboratory, illustrator)
+        except OSError as error:  # a full disk, a folder of another's: the verdict stands
+            outcome.unkept = str(error)
     return outcome
 
 
@@ -199,7 +203,8 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
                 yield summary
         finally:
             if not given.no_results:
-                failures.remember((seed for seed, failed in ran.items() if failed), ran)
+                with suppress(OSError):  # it only orders the seeds of the next search
+                    failures.remember((seed for seed, failed in ran.items() if failed), ran)
 
 
 def _searched(plan: Plan, seeds: Sequence[int], given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:

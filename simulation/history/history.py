@@ -61,6 +61,8 @@ KINDS: Mapping[str, str] = {
     "store-lost": "the store lost data by an injected fault (fault; keys: their names, or left out if it may be any)",
     "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
     "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and perhaps role)",
+    # the code under test
+    "raised": "the consumer's code raised, for the first time like this (error, message, frames, where)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
     "reply": "the reply to a request reached the consumer (reply, connection)",
@@ -78,6 +80,10 @@ _written = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 WIRE = frozenset({"command", "reply"})
 """The kinds of entries that a history holds only if its run was traced."""
+
+
+UNTOLD = WIRE | {"raised"}
+"""The kinds of entries that make no difference to whether two histories are the same: paths differ between machines."""
 
 
 class MalformedHistory(Exception):
@@ -263,10 +269,10 @@ class Reader:
 
 
 def digest_of(entries: Iterable[Entry]) -> str:
-    """Return the SHA-256 of all entries but those of the wire, which are there only if somebody asked for them."""
+    """Return the SHA-256 of all entries but those of the wire, which are optional, and of errors, which name files."""
     sha = hashlib.sha256()
     for entry in entries:
-        if entry.kind not in WIRE:
+        if entry.kind not in UNTOLD:
             sha.update(entry.to_json() + b"\n")
     return sha.hexdigest()
 

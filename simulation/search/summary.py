@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from simulation.history.history import History
@@ -12,6 +12,7 @@ from simulation.invariants import Violation
 from simulation.invariants.verdict import rests_on
 from simulation.kernel.quantiles import quantile, rounded
 from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
+from simulation.world.error_log import MAX_ERRORS, RaisedError
 from simulation.world.run import Counts, Run
 
 
@@ -40,6 +41,8 @@ class Summary:
     """How many followers were parked at once, at most."""
     unfinished: int = 0
     """Events that were published and never handled: no latency counts them."""
+    errors: tuple[RaisedError, ...] = ()
+    """What the code under test raised, each error once."""
     silent_faults: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     """The invariants that the run says enough about."""
@@ -86,6 +89,8 @@ class Tally:
     waiting_squared: int = 0
     """The sum of the squares of these numbers."""
     covered: SearchCoverage = field(default_factory=SearchCoverage)
+    errors: dict[tuple[str, tuple[str, ...], str], tuple[RaisedError, int]] = field(default_factory=dict)
+    """What the code under test raised: each error, with its count in all runs, and the seed of the first."""
     judged: Counter[str] = field(default_factory=Counter)
     """For each invariant, in how many runs it could be judged in full."""
     unjudged: dict[str, str] = field(default_factory=dict)
@@ -109,12 +114,22 @@ class Tally:
         self.waiting += summary.waiting
         self.waiting_squared += summary.waiting**2
         self.covered.add(summary.seed, summary.covered)
+        for error in summary.errors:
+            self._add_error(error, summary.seed)
         self.judged.update(summary.judged)
         self.unjudged = {**summary.unjudged, **self.unjudged}
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
             self._add_violations(summary)
+
+    def _add_error(self, error: RaisedError, seed: int) -> None:
+        key = error.type, error.frames, error.where
+        if key in self.errors:
+            first, first_seed = self.errors[key]
+            self.errors[key] = replace(first, count=first.count + error.count), first_seed
+        elif len(self.errors) < MAX_ERRORS:
+            self.errors[key] = error, seed
 
     def _add_violations(self, summary: Summary) -> None:
         self.violating += 1
@@ -187,6 +202,7 @@ def summarise(run: Run) -> Summary:
         lost=told.lost,
         waiting=told.waiting,
         unfinished=told.unfinished,
+        errors=run.errors,
         silent_faults=run.silent_faults,
         judged=judgement.judged,
         unjudged=judgement.unjudged,

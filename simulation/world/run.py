@@ -8,6 +8,7 @@ from typing import Any
 from simulation.history.history import History
 from simulation.invariants import Judgement, judge
 from simulation.scenario.model import Scenario
+from simulation.world.error_log import RaisedError
 from simulation.world.request_log import RequestLog
 from simulation.world.scheduling import Steps
 
@@ -42,7 +43,10 @@ class Run:
         steps: Steps | None = None,
         *,
         requests: RequestLog | None = None,
+        errors: tuple[RaisedError, ...] = (),
     ) -> None:
+        self.errors = errors
+        """What the code under test raised, each error once, with the number of times that it came."""
         self.scenario = scenario
         self.steps = steps
         """What was chosen, if the run was explored."""

@@ -121,7 +121,7 @@ def test_handlers_fail(laboratory: Laboratory, kind: str, keys: dict[str, Any], 
     assert result.verdict == "holds"
 
 
-@pytest.mark.parametrize("engine", ["native", "native-batches", "native-stream", "native-partitions"])
+@pytest.mark.parametrize("engine", ["native", "native-batches", "native-stream"])
 def test_a_cancelled_follower_is_no_failure_of_its_leader(laboratory: Laboratory, engine: str) -> None:
     events = '{ name = "b", follows = "a" }, { name = "a", at = "50ms" }'
     text = f"[workload]\nevents = [{events}]\n[broker]\nmax_failures = 1\n" + ALONE
