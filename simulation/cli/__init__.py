@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_users(error: Exception) -> bool:
     from simulation.engines import UnknownEngine
-    from simulation.history.history import MalformedHistory
+    from simulation.history.entries import MalformedHistory
     from simulation.scenario.errors import BadScenario
     from simulation.search.parallel.runner_process import ClusterUnavailable
     from simulation.stores.protocol import StoreUnavailable

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulation.history.history import History
+from simulation.history.indexer import index_of
 from simulation.invariants import Judgement, judge
 from simulation.scenario.model import Scenario
 from simulation.world.error_log import RaisedError
@@ -56,7 +57,9 @@ class Run:
         self.counts = counts
         self.silent_faults = silent
         """The faults of the scenario that never struck."""
-        self.judgement: Judgement = judge(history, scenario.judge.invariants)
+        self.index = index_of(history) if isinstance(history.entries, list) else None
+        """The history, arranged by event; None if it is kept in a file because it is long."""
+        self.judgement: Judgement = judge(history, scenario.judge.invariants, self.index)
 
     @property
     def seed(self) -> int:
