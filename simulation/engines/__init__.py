@@ -48,6 +48,13 @@ class UnknownEngine(Exception):
     """There is no such engine, or it cannot be loaded. The message says what to do."""
 
 
+class Interrupted(Exception):
+    """The call ended before the engine could say what has become of the event, through no failure of its handler.
+
+    The queue offers the event again, and counts no failure.
+    """
+
+
 class Effect(Protocol):
     """The handler's work: what must happen once, and in causal order."""
 
