@@ -11,8 +11,9 @@ package costs nothing: pandas and matplotlib come with the modules that use them
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulation.kernel.gc_pause import paused_gc
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
     from reports.run import RunLike
     from simulation.history.history import History
+
+
+def view(place: str) -> Any:
+    """Return what shows a run, named as "module:function" below this package: it is imported only now."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"reports.{module}"), name)
 
 
 def write_report(

@@ -22,6 +22,11 @@ from causim.pytest_plugin import (
     pytest_collect_file,
     pytest_unconfigure,
 )
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.load import load, loads
+from simulation.search.budget_check import check
+from simulation.search.replay import Replay, load_replay
+from simulation.search.summary import Tally, summarise
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -49,8 +54,6 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield the test."""
-        from simulation.search.replay import load_replay
-
         replay = load_replay(self.path)
         item: ScenarioItem = ScenarioItem.from_parent(self, name=replay.scenario.name)
         item.replay = replay
@@ -58,8 +61,6 @@ class ScenarioFile(pytest.File):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
-        from simulation.scenario.errors import BadScenario
-
         if isinstance(excinfo.value, BadScenario):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
@@ -84,8 +85,6 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
-        from simulation.search.summary import Tally
-
         tally, store = Tally(), laboratory(self.config)
         wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
         for summary in self._summaries(store):
@@ -106,16 +105,12 @@ class ScenarioItem(pytest.Item):
         )
 
     def _check_budgets(self, tally: Tally) -> None:
-        from simulation.search.budget_check import check
-
         budgets = check(self._scenario.budgets(self._engine), tally)
         over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
         if over:
             raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
     def _summaries(self, laboratory: Laboratory) -> Iterator[Any]:
-        from simulation.search.summary import summarise
-
         if self.replay.choices is not None:
             yield summarise(self.replay.perform(laboratory, self._engine))
             return
@@ -125,7 +120,6 @@ class ScenarioItem(pytest.Item):
 
     def _story(self, tally: Tally, laboratory: Laboratory) -> str:
         from reports.text.run_text import choices, facts, story, violation_of
-        from simulation.search.replay import Replay
 
         seed = tally.first_violating
         scenario = self._scenario.model_copy(update={"seed": seed})
@@ -162,7 +156,6 @@ class WorldRunner(Protocol):
 
 def world_runner(store: Laboratory, chosen: str | None) -> WorldRunner:
     """Return a function that runs scenarios on a store, with the engine that was chosen for all of them, if any."""
-    from simulation.scenario.load import load, loads
 
     def run(scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
         if isinstance(scenario, str):

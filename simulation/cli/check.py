@@ -6,31 +6,14 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
-
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "check",
-        help="judge a history file",
-        description="Judge a history (JSON Lines) against the causal invariants. The format is in the documentation. "
-        "A file whose last line is cut off is judged up to there: exit code 4, unless that much proves a violation.",
-    )
-    parser.add_argument("history", type=Path, metavar="HISTORY.jsonl", help="the file to judge")
-    parser.add_argument("--invariant", action="append", default=[], metavar="NAME", help="judge only this (repeatable)")
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    parser.add_argument("--most", type=int, default=20, metavar="N", help="violations to print (default: 20)")
-    parser.set_defaults(execute=execute)
+from simulation.cli import EXIT_CODES, USAGE, BadUsage
+from simulation.history.history import History
+from simulation.invariants import INVARIANTS, judge
 
 
 def execute(given: argparse.Namespace) -> int:
     """Judge the file, print what came of it and return the exit code."""
-    from simulation.cli import EXIT_CODES, USAGE, BadUsage
-    from simulation.history.history import History
-    from simulation.invariants import INVARIANTS, judge
-
     unknown = [name for name in given.invariant if name not in INVARIANTS]
     if unknown:
         raise BadUsage(f"invariant {unknown[0]!r} is not known; known are {', '.join(INVARIANTS)}")

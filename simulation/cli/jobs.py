@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from causim.shipped import word_for
 from simulation.cli.coverage_lines import is_independent
 from simulation.cli.strategy_options import strategy_words
+from simulation.scenario.swarm import draw
+from simulation.search.budget_check import check
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -71,8 +73,6 @@ class Outcome:
     @property
     def budgets(self) -> list[Checked]:
         """The scenario's budgets for the engine, and what the runs came to."""
-        from simulation.search.budget_check import check
-
         return check(self.job.scenario.budgets(self.job.engine), self.tally) if self.tally.runs else []
 
     @property
@@ -122,8 +122,6 @@ def _store_words(given: argparse.Namespace) -> list[str]:
 
 def drawn(job: Job, seed: int) -> dict[str, Any]:
     """Return what a swarm draws from a seed; of any other scenario, nothing."""
-    from simulation.scenario.swarm import draw
-
     return dict(draw(job.scenario, seed).options)
 
 

@@ -15,7 +15,10 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
+from simulation.cli.jobs import drawn, replay, write_json
 from simulation.cli.terminal import Terminal
+from simulation.engines import is_shipped
+from simulation.scenario.swarm import draw
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -74,8 +77,6 @@ class Output:
 
     def show(self, outcome: Outcome) -> None:
         """Say what came of one scenario."""
-        from simulation.cli.jobs import write_json
-
         if self._given.json:
             write_json(outcome, self._given)
         elif self._given.quiet:
@@ -126,8 +127,6 @@ class Output:
 
     def _raised(self, outcome: Outcome) -> None:
         """Say what the user's own engine raised. What the shipped engines raise under faults is known."""
-        from simulation.engines import is_shipped
-
         errors = list(outcome.tally.errors.values())
         if is_shipped(outcome.job.engine):
             return
@@ -191,8 +190,6 @@ class Output:
             yield "          [yellow]not complete[/]: nothing is proved about the orders that were not tried"
 
     def _violations(self, outcome: Outcome) -> None:
-        from simulation.cli.jobs import replay
-
         tally, write = outcome.tally, self._console.print
         for invariant, (count, seed, violation) in sorted(tally.violations.items(), key=lambda item: item[1][1]):
             runs = "orders" if outcome.explored else "seeds"
@@ -203,8 +200,6 @@ class Output:
             self._drawn(outcome.job, seed)
 
     def _drawn(self, job: Job, seed: int) -> None:
-        from simulation.cli.jobs import drawn
-
         for path, value in drawn(job, seed).items():
             for each in value if path == "faults" else [value]:
                 self._console.print(f"  [dim]drawn     {escape(f'{path} = {_shown(each)}')}[/]")
@@ -232,8 +227,6 @@ class Output:
 
 def _consumers(job: Job) -> str:
     """Return how many consumers the runs of a job have; a swarm draws their number for each seed."""
-    from simulation.scenario.swarm import draw
-
     swarm = job.scenario.swarm
     if swarm is not None and "consumers.count" in swarm.choose and len(job.seeds) > 1:
         return "consumers drawn for each seed"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from simulation.cli import BadUsage
+from simulation.search.replay import load_replay
 
 if TYPE_CHECKING:
     from simulation.search.replay import Replay
@@ -12,9 +16,6 @@ if TYPE_CHECKING:
 
 def replay_of_result(given: argparse.Namespace) -> Replay:
     """Return the run that a command is about, with the seed and engine of the command line. Raises BadUsage."""
-    from dataclasses import replace
-
-    from simulation.search.replay import load_replay
 
     start = load_replay(run_file(given.result))
     changes = {"seed": given.seed, "engine": given.engine}
@@ -24,8 +25,6 @@ def replay_of_result(given: argparse.Namespace) -> Replay:
 
 def run_file(result: Path) -> Path:
     """Return the file of the run that a folder of results holds, or the file itself. Raises BadUsage."""
-    from simulation.cli import BadUsage
-
     if not result.is_dir():
         return result
     folder = result if (result / "scenario.toml").exists() else result / "latest"

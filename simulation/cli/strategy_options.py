@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simulation.cli.options import count, natural
+from simulation.search.explore.strategies import Strategy
 
 if TYPE_CHECKING:
     from simulation.search.explore.strategies import Strategy
@@ -50,27 +51,6 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         help=f"which faults --max-faults means (default: {','.join(FAULTS)})",
     )
     group.add_argument("--most", type=count, metavar="N", help="exhaustive: stop after N runs, incomplete")
-
-
-def strategy_from(given: argparse.Namespace) -> Strategy:
-    """Return the strategy that the command line asks for. Raises BadUsage."""
-    from simulation.cli import BadUsage
-    from simulation.search.explore.strategies import Strategy
-    from simulation.world.scheduling import Bounds
-
-    kinds: Any = tuple(kind for kind in FAULTS if kind in given.fault_kinds.split(","))
-    if set(given.fault_kinds.split(",")) - set(FAULTS):
-        raise BadUsage(f"--fault-kinds {given.fault_kinds}: accepted are {' and '.join(FAULTS)}, separated by a comma")
-    if given.strategy == "seeds" and (given.early or given.max_faults):
-        accepted = ", ".join(name for name in NAMES if name != "seeds")
-        raise BadUsage(f"--early and --max-faults need a --strategy that chooses the order: {accepted}")
-    if given.strategy == "exhaustive" and given.seeds > 1:
-        raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
-    if given.strategy in ("exhaustive", "guided") and given.scheduler:
-        raise BadUsage(f"--strategy {given.strategy} learns from each run for the next: leave --scheduler out")
-    if given.strategy == "guided" and (given.jobs or "1") != "1":
-        raise BadUsage("--strategy guided learns from each run for the next: leave --jobs out")
-    return Strategy(given.strategy, given.depth, Bounds(given.early, given.max_faults, kinds), given.most)
 
 
 def strategy_words(strategy: Strategy) -> list[str]:

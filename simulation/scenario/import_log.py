@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import tomli_w
+
 from simulation.kernel.durations import format_duration
+from simulation.scenario.load import load
 from simulation.scenario.log_rows import BadLog, has_column, rows, value_of
 from simulation.scenario.workload import OWN_NAMES
 
@@ -263,8 +266,6 @@ def measured(durations: Sequence[int]) -> dict[str, Any] | None:
 
 def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
     """Write imported events and the scenario that replays them into a folder, and return both files. Raises OSError."""
-    import tomli_w
-
     file, events = out / f"{name}.toml", out / "data" / f"{name}.jsonl"
     events.parent.mkdir(parents=True, exist_ok=True)
     told = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
@@ -292,8 +293,6 @@ def import_log(
 
     Raises BadLog, OSError.
     """
-    from simulation.scenario.load import load
-
     path = Path(log)
     found = read_log(path, mapped(columns or {}))
     if found.rejected and not skip_bad:

@@ -15,6 +15,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from ordering import ReceivedEvent
 from simulation.engines import UnknownEngine
 from simulation.engines.program import ProgramEngine, arguments
 from simulation.kernel.environment import SECOND
@@ -58,8 +59,6 @@ class ProgramConsumer(Consumer):
         if isinstance(message, bytes | bytearray):
             return self._decode(bytes(message))
         if isinstance(message, Mapping):
-            from ordering import ReceivedEvent
-
             return ReceivedEvent.model_validate(dict(message))
         return message
 
