@@ -29,7 +29,7 @@ from simulation.world.scheduling import Bounds
 SCENARIOS = Path("scenarios")
 STRATEGIES = {
     "seeds": Strategy(),
-    "walk": Strategy("walk"),
+    "walk": Strategy("random-walk"),
     "pct, depth 2": Strategy("pct", 2),
     "pct, depth 3": Strategy("pct", 3),
 }

@@ -40,7 +40,7 @@ class Hunt:
     @property
     def verdict(self) -> str:
         """The verdict on all runs together."""
-        return self.tally.verdict(self.scenario.judge.exercise)
+        return self.tally.verdict(self.scenario.judge.require_coverage)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -91,14 +91,14 @@ class ScenarioItem(pytest.Item):
             tally.add(summary)
             if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
                 break
-        verdict = tally.verdict(self._scenario.judge.exercise)
+        verdict = tally.verdict(self._scenario.judge.require_coverage)
         if verdict in wanted or wanted & set(tally.violations):
             self._check_budgets(tally)
             return
         if verdict == "violated":
             raise Failed(self._story(tally, store))
         raised = [f"raised    {error}" for error, _ in list(tally.errors.values())[:3]]
-        missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.exercise)]
+        missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.require_coverage)]
         raise Failed(
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons, *raised])

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
@@ -121,12 +122,17 @@ def _internal(error: Exception) -> int:
     return INTERNAL
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    _say(f"warning: {message}")
+
+
 def _say(text: str) -> None:
     sys.stderr.write(f"causim: {text}\n")
 
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
+    warnings.showwarning = _show_warning
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # while the parser was being made

@@ -26,10 +26,10 @@ def execute(given: argparse.Namespace) -> int:
         write(json.dumps(asdict(judgement), default=list) + "\n")
         return code
     write(f"{given.history} · {len(history):,} entries\n  {judgement.verdict}\n")
-    for violation in judgement.violations[: given.most]:
+    for violation in judgement.violations[: given.limit]:
         write(f"  {violation.invariant}\n    {violation.because}\n")
-    if len(judgement.violations) > given.most:
-        write(f"  … and {len(judgement.violations) - given.most:,} more violations (--most shows more)\n")
+    if len(judgement.violations) > given.limit:
+        write(f"  … and {len(judgement.violations) - given.limit:,} more violations (--limit shows more)\n")
     for word in judgement.missing:
         write(f"  nothing was proved about '{word}': it did not happen\n")
     for reason in judgement.reasons:

@@ -99,7 +99,7 @@ def _run(scenario: Scenario, engine: str, given: argparse.Namespace) -> tuple[Ro
         failure = str(error)
     except KeyboardInterrupt:
         interrupted = True
-    verdict = "failed" if failure else tally.verdict(scenario.judge.exercise)
+    verdict = "failed" if failure else tally.verdict(scenario.judge.require_coverage)
     return Row(engine, tally, verdict, failure), interrupted
 
 

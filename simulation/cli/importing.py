@@ -16,7 +16,7 @@ _SHOWN = 10
 def execute(given: argparse.Namespace) -> int:
     """Import the log, say what was found and return the exit code."""
     try:
-        found = read_log(given.log, parse_map(given.map))
+        found = read_log(given.log, parse_map(given.columns))
     except BadLog as error:
         raise BadUsage(str(error)) from None
     name = given.name or given.log.stem

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from causim.shipped import word_for
 from simulation.cli.coverage_lines import is_independent
-from simulation.cli.strategy_options import strategy_words
+from simulation.cli.strategy import strategy_words
 from simulation.scenario.swarm import draw
 from simulation.search.budget_check import check
 
@@ -81,7 +81,7 @@ class Outcome:
 
         A budget that is not kept counts as a violation: whoever sets one wants to fail by it.
         """
-        verdict = self.tally.verdict(self.job.scenario.judge.exercise)
+        verdict = self.tally.verdict(self.job.scenario.judge.require_coverage)
         if any(not checked.kept for checked in self.budgets):
             return "violated"
         incomplete = self.explored is not None and not self.explored.complete
@@ -147,7 +147,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
             for invariant, (count, seed, violation) in tally.violations.items()
         ],
         "coverage": dict(sorted(tally.coverage.items())),
-        "missing": tally.missing(job.scenario.judge.exercise),
+        "missing": tally.missing(job.scenario.judge.require_coverage),
         "reasons": list(tally.reasons),
         "judged": dict(tally.judged),
         "not_judged": tally.never_judged,

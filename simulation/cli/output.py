@@ -110,7 +110,7 @@ class Output:
             write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
-        for word in tally.missing(outcome.job.scenario.judge.exercise):
+        for word in tally.missing(outcome.job.scenario.judge.require_coverage):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
         self._raised(outcome)
         for reason, seed in tally.reasons.items():

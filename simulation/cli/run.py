@@ -139,7 +139,7 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
     elif job.strategy.name == "guided":
         yield from _guided(job, laboratory)
     elif (
-        len(job.seeds) == 1 and job.strategy.name == "seeds" and not given.scheduler
+        len(job.seeds) == 1 and job.strategy.name == "random-delays" and not given.scheduler
     ):  # the run itself is what will be kept
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
         yield summarise(outcome.run)
@@ -248,7 +248,7 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
     if over and not invariant:
         because, invariant = "over budget: " + "; ".join(over), "budget"
     if outcome.verdict == "unknown":
-        missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.exercise)]
+        missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.require_coverage)]
         because = "; ".join([*missing, *tally.reasons]) or "not every order was tried"
     return Told(
         scenario=job.scenario.name,

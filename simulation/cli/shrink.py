@@ -34,7 +34,7 @@ def execute(given: argparse.Namespace) -> int:
             laboratory,
             start,
             given.invariant,
-            most=given.most,
+            most=given.max_runs,
             tries=given.tries,
             enough=lambda: time.monotonic() > until,
         )
@@ -74,7 +74,7 @@ def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:
     if interrupted:
         return f"  interrupted after {best.tried:,} runs: something smaller may exist"
     if not shrinker.complete:
-        return f"  stopped after {best.tried:,} runs by --most or --seconds: something smaller may exist"
+        return f"  stopped after {best.tried:,} runs by --max-runs or --seconds: something smaller may exist"
     return "  nothing simpler that was tried violates it"
 
 

@@ -35,7 +35,7 @@ def execute(given: argparse.Namespace) -> int:
     seeds = range(given.seed, given.seed + given.seeds)
     folder = given.out / scenario.name / "sweep"
     ledger_file = folder / "cells.jsonl"
-    if given.fresh:
+    if given.no_resume:
         ledger_file.unlink(missing_ok=True)
     ledger = Ledger(ledger_file)
     names = [key(cell, engine, seeds, version("causim")) for cell in grid]

@@ -21,7 +21,7 @@ def execute(given: argparse.Namespace) -> int:
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.most)
+        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs)
         try:
             for _ in why.look():
                 pass

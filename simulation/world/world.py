@@ -178,9 +178,9 @@ class World:
                 lease=scenario.policy.lease,
                 release_bound=scenario.release_bound,
                 sweep_interval=scenario.consumers.sweep_interval,
-                stuck_bound=scenario.judge.stuck_bound,
+                stuck_bound=scenario.judge.progress_bound,
             ),
-            exercise=scenario.judge.exercise,
+            exercise=scenario.judge.require_coverage,
             invariants=scenario.judge.invariants,
             allowed_loss=scenario.judge.allowed_loss,
         )
@@ -189,7 +189,7 @@ class World:
         header = self._header(engine)
         if self.steps is None:
             return History(header)
-        strict = bool(self.scenario.faults or self.scenario.judge.exercise)
+        strict = bool(self.scenario.faults or self.scenario.judge.require_coverage)
         precedence = Precedence(self.workload.leaders, self.scenario.policy.lookback, strict=strict)
         return SteppedHistory(header, self.steps, precedence)
 

@@ -306,7 +306,7 @@ def run_lean(*more: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "strategy", [("--seeds", "5"), ("--strategy", "walk", "--seeds", "5"), ("--strategy", "exhaustive")]
+    "strategy", [("--seeds", "5"), ("--strategy", "random-walk", "--seeds", "5"), ("--strategy", "exhaustive")]
 )
 def test_what_is_found_is_replayed_on_a_server(capsys: pytest.CaptureFixture[str], strategy: tuple[str, ...]) -> None:
     assert run_lean("--engine", "null", *strategy) == VIOLATED
@@ -350,7 +350,7 @@ def test_what_is_shrunk_is_replayed_on_a_server(tmp_path: Path, capsys: pytest.C
         "--out",
         str(out),
     ]
-    assert main([*words, "--most", "50"]) == VIOLATED
+    assert main([*words, "--max-runs", "50"]) == VIOLATED
     assert "witness   replayed on " in capsys.readouterr().out
     assert out.exists()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simulation.cli.options import add_renamed
+
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
@@ -17,5 +19,7 @@ def register(commands: Any) -> None:
     parser.add_argument("history", type=Path, metavar="HISTORY.jsonl", help="the file to judge")
     parser.add_argument("--invariant", action="append", default=[], metavar="NAME", help="judge only this (repeatable)")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
-    parser.add_argument("--most", type=int, default=20, metavar="N", help="violations to print (default: 20)")
+    add_renamed(
+        parser, "--limit", "--most", type=int, default=20, metavar="N", help="violations to print (default: 20)"
+    )
     parser.set_defaults(execute="simulation.cli.check:execute")

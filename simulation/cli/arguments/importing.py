@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simulation.cli.options import add_renamed
+
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
@@ -15,7 +17,9 @@ def register(commands: Any) -> None:
         "and write a scenario that replays them.",
     )
     parser.add_argument("log", type=Path, metavar="LOG", help="the log: .jsonl, .csv or .parquet")
-    parser.add_argument(
+    add_renamed(
+        parser,
+        "--columns",
         "--map",
         default="",
         metavar="FIELD=COLUMN,…",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from causim.shipped import path_of
-from simulation.cli.options import add_world_options, count
+from simulation.cli.options import add_renamed, add_world_options, count
 
 
 def register(commands: Any) -> None:
@@ -28,7 +28,15 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--tries", type=count, default=60, metavar="N", help="orders to try of a simpler scenario (default: 60)"
     )
-    parser.add_argument("--most", type=count, default=20_000, metavar="N", help="make at most N runs (default: 20000)")
+    add_renamed(
+        parser,
+        "--max-runs",
+        "--most",
+        type=count,
+        default=20_000,
+        metavar="N",
+        help="make at most N runs (default: 20000)",
+    )
     parser.add_argument(
         "--seconds", type=count, metavar="S", help="stop after S seconds and keep the smallest so far (default: never)"
     )

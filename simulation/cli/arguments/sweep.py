@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from causim.shipped import path_of
-from simulation.cli.options import add_where_options, add_world_options, count
+from simulation.cli.options import add_renamed, add_where_options, add_world_options, count
 
 
 def register(commands: Any) -> None:
@@ -33,6 +33,8 @@ def register(commands: Any) -> None:
     add_where_options(parser, "auto")
     add_world_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
-    parser.add_argument("--fresh", action="store_true", help="do not go on where an earlier sweep stopped")
+    add_renamed(
+        parser, "--no-resume", "--fresh", action="store_true", help="do not go on where an earlier sweep stopped"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each combination")
     parser.set_defaults(execute="simulation.cli.sweep:execute")

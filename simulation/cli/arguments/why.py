@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simulation.cli.options import add_world_options, count
+from simulation.cli.options import add_renamed, add_world_options, count
 
 
 def register(commands: Any) -> None:
@@ -24,7 +24,9 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--samples", type=count, default=20, metavar="N", help="continuations from each place (default: 20)"
     )
-    parser.add_argument("--most", type=count, default=400, metavar="N", help="make at most N runs (default: 400)")
+    add_renamed(
+        parser, "--max-runs", "--most", type=count, default=400, metavar="N", help="make at most N runs (default: 400)"
+    )
     add_world_options(parser)
     parser.add_argument("--json", action="store_true", help="print the places as one line of JSON")
     parser.set_defaults(execute="simulation.cli.why:execute")

@@ -74,7 +74,7 @@ def measure_all(
             tally.add(summary)
             if tally.runs == len(seeds):
                 cell = grid[places[number]]
-                yield places[number], row(cell, tallies.pop(number), cell.scenario.judge.exercise)
+                yield places[number], row(cell, tallies.pop(number), cell.scenario.judge.require_coverage)
 
 
 class Cluster:
