@@ -13,8 +13,9 @@ import simulation.cli.results
 import simulation.world.world
 from simulation import Laboratory, load
 from simulation.cli import main
-from simulation.history.history import Entry, Header, History, MalformedHistory
+from simulation.history.history import Entry, Header, History
 from simulation.history.history_file import STRIDE, Growing
+from simulation.history.untrusted import MalformedHistory
 from simulation.invariants import judge
 from simulation.strategies import histories
 
