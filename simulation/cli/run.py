@@ -16,7 +16,7 @@ from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.options import add_where_options, add_world_options, count
 from simulation.cli.strategy_options import add_strategy_options, strategy_from
-from simulation.kernel.gc_pause import no_search
+from simulation.kernel.gc_pause import paused_gc
 
 if TYPE_CHECKING:
     import reports.ci.outcome
@@ -92,7 +92,7 @@ def execute(given: argparse.Namespace) -> int:
 def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
     from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
 
-    with no_search():  # what is imported stays
+    with paused_gc():  # what is imported stays
         from simulation.cli.output import Output
         from simulation.world.laboratory import Laboratory
 

@@ -23,7 +23,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from simulation.history.history import WIRE, History
+from simulation.history.entries import WIRE
+from simulation.history.history import History
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.load import parse_toml, read_text
 from simulation.scenario.model import Scenario, parse

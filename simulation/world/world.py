@@ -20,7 +20,8 @@ import simpy
 
 from simulation.engines import Engine, UnknownEngine, decoder, resolve, scripts_of
 from simulation.engines.program import ProgramEngine
-from simulation.history.history import Header, History, Terms
+from simulation.history.entries import Header, Terms
+from simulation.history.history import History
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
@@ -276,7 +277,7 @@ class World:
             self.loop.env.patience += CALLBACK_LIMIT[1]
             self.ledger.published(changed.name)
             if len(self.history) > self._spill_after:
-                self.history.unroll(self.folder)
+                self.history.spill_to_file(self.folder)
                 self._spill_after = sys.maxsize
             self.broker.publish(changed, self.fingerprint(changed))
         self.quiescence.all_published()
