@@ -9,6 +9,7 @@ from simulation.kernel.random_streams import Reseed
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.stores.open_store import open_store
+from simulation.world.quiescence import Watch
 from simulation.world.run import Run
 from simulation.world.scheduling import Exploration
 from simulation.world.world import World
@@ -21,6 +22,8 @@ class Laboratory:
         self.store, self.note = open_store(store, executable)
         self.folder: Path | None = None
         """Where histories that grow long are kept; the system's folder for temporary files if none is given."""
+        self.watch: Watch | None = None
+        """Told now and then how far a run is."""
 
     def run(
         self,
@@ -40,7 +43,7 @@ class Laboratory:
         chosen = scenario.seed if seed is None else seed
         world = draw(scenario, chosen).scenario
         named = engine or scenario.engine
-        return World(
+        built = World(
             world,
             chosen,
             named,
@@ -49,7 +52,9 @@ class Laboratory:
             exploration=exploration,
             folder=self.folder,
             reseed=reseed,
-        ).run()
+        )
+        built.quiescence.watch = self.watch
+        return built.run()
 
     def __enter__(self) -> Self:
         return self

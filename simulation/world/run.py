@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulation.history.history import History
+from simulation.history.indexer import index_of
 from simulation.invariants import Judgement, judge
 from simulation.scenario.model import Scenario
+from simulation.world.error_log import RaisedError
 from simulation.world.request_log import RequestLog
 from simulation.world.scheduling import Steps
 
@@ -42,7 +44,10 @@ class Run:
         steps: Steps | None = None,
         *,
         requests: RequestLog | None = None,
+        errors: tuple[RaisedError, ...] = (),
     ) -> None:
+        self.errors = errors
+        """What the code under test raised, each error once, with the number of times that it came."""
         self.scenario = scenario
         self.steps = steps
         """What was chosen, if the run was explored."""
@@ -52,7 +57,9 @@ class Run:
         self.counts = counts
         self.silent_faults = silent
         """The faults of the scenario that never struck."""
-        self.judgement: Judgement = judge(history, scenario.judge.invariants)
+        self.index = index_of(history) if isinstance(history.entries, list) else None
+        """The history, arranged by event; None if it is kept in a file because it is long."""
+        self.judgement: Judgement = judge(history, scenario.judge.invariants, self.index)
 
     @property
     def seed(self) -> int:
