@@ -22,13 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from causim.shipped import MUTANTS as BESIDE
 from simulation import Laboratory, Run, Scenario, load
 from simulation.engines import MUTANT
 from simulation.engines.mutants import MUTANTS
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.search.explore.guided import Guided
 from simulation.search.explore.strategies import Runner, Strategy
-from simulation.search.sweep.mutation import BESIDE
 from simulation.world.scheduling import Bounds
 
 SCENARIOS = Path("scenarios")

@@ -110,9 +110,8 @@ def _is_users(error: Exception) -> bool:
 
 def _tells_all(error: Exception) -> bool:
     from simulation.kernel.escapes import Escaped
-    from simulation.search.confirmation import NotReproduced
 
-    return isinstance(error, NotReproduced | Escaped)
+    return isinstance(error, Escaped)
 
 
 def _internal(error: Exception) -> int:
