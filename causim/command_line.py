@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from causim import __version__, own_packages
 
-USAGE = 4
-"""The exit code of bad usage, as in `simulation.cli`."""
+INTERRUPTED, USAGE = 2, 4
+"""The exit codes of an interruption and of bad usage, as in `simulation.cli`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,4 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # while the harness was being imported
+        sys.stderr.write("causim: interrupted\n")
+        sys.exit(INTERRUPTED)

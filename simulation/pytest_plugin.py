@@ -98,10 +98,11 @@ class ScenarioItem(pytest.Item):
             return
         if verdict == "violated":
             raise Failed(self._story(tally, store))
+        raised = [f"raised    {error}" for error, _ in list(tally.errors.values())[:3]]
         missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.exercise)]
         raise Failed(
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
-            + "\n".join([*missing, *tally.reasons])
+            + "\n".join([*missing, *tally.reasons, *raised])
         )
 
     def _check_budgets(self, tally: Tally) -> None:
@@ -133,6 +134,7 @@ class ScenarioItem(pytest.Item):
         violation = violation_of(run)
         assert violation is not None, "a run that was violated holds when it is run again: please report this"
         lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]
+        lines += [f"raised    {error}" for error in run.errors[:3]]
         lines += [f"violated  {violation.invariant}", f"because   {violation.because.removeprefix('because ')}"]
         words = ["causim", "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:

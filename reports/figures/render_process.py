@@ -127,7 +127,10 @@ def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.freeze()
     while (job := _next(asked)) is not None:
-        draw(*job)
+        try:
+            draw(*job)
+        except OSError:  # whoever asked draws it again, and sees why it cannot be
+            return
         answered.write(_DONE)
         answered.flush()
         gc.collect()  # figures are full of circles

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simulation.history.history import Entry
+    from simulation.history.entries import Entry
 
 Details = Mapping[str, object]
 Tell = Callable[[str, Details], str]
@@ -108,6 +108,13 @@ def _short(text: str) -> str:
     return one_line if len(one_line) <= LONGEST_REPLY else one_line[:LONGEST_REPLY] + " …"
 
 
+def _raised(_: str, details: Details) -> str:
+    said = f"{details.get('error', 'an error')}: {_short(str(details.get('message', '')))}".rstrip(": ")
+    frames = details.get("frames")
+    where = f" ({frames[-1]})" if isinstance(frames, list) and frames else ""
+    return f"raised {said}{where}"
+
+
 WORDS: Mapping[str, Tell] = {
     "published": _published,
     "duplicated": lambda event, _: f"the broker will deliver {event} once more",
@@ -135,6 +142,7 @@ WORDS: Mapping[str, Tell] = {
     "store-lost": lambda _, details: _with("Redis lost data", details, "keys"),
     "phase": _phase,
     "census": _census,
+    "raised": _raised,
     "command": _command,
     "reply": _reply,
 }

@@ -2,7 +2,8 @@
 
 Each command is a module with `register(commands)` and `execute(arguments)`; what is heavy to import is imported when
 a command runs. Exit codes are pytest's: 0 holds, 1 violated, 2 interrupted, 3 an error of ours, 4 bad usage or a bad
-file, 5 nothing was exercised or the run did not come to its end.
+file, 5 nothing was exercised or the run did not come to its end; and 141 if the output was
+closed, as by `| head`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
+CLOSED_PIPE = 141
+"""As the shell has it for other tools whose output nobody reads any more: 128 and SIGPIPE."""
 EXIT_CODES = {"holds": HOLDS, "violated": VIOLATED, "unknown": UNKNOWN}
 
 
@@ -49,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="causim",
         description="Verify causal event ordering on Redis: run scenarios in virtual time, judge what happened.",
-        epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 internal error, 4 bad usage or file, 5 unknown",
+        epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 internal error, 4 bad usage or file, 5 unknown, "
+        "141 output closed",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show what runs here, with versions, and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
@@ -81,8 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has gone
-        return INTERRUPTED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        return CLOSED_PIPE
     except Exception as error:
         if _is_users(error):
             _say(f"error: {error}")
@@ -95,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_users(error: Exception) -> bool:
     from simulation.engines import UnknownEngine
-    from simulation.history.history import MalformedHistory
+    from simulation.history.entries import MalformedHistory
     from simulation.scenario.errors import BadScenario
     from simulation.search.parallel.runner_process import ClusterUnavailable
     from simulation.stores.protocol import StoreUnavailable
@@ -128,4 +132,8 @@ def _say(text: str) -> None:
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # while the parser was being made
+        _say("interrupted")
+        sys.exit(INTERRUPTED)

@@ -136,11 +136,12 @@ def _write_csv(file: Path, records: Sequence[dict[str, Any]]) -> None:
 
 
 def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False, soft_wrap=True)
+    from simulation.cli.terminal import Terminal
+
+    console = Terminal()
     title = f"{scenario.name} · invariants: share of seeds that violate them"
     table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False)
     table.add_column("")

@@ -59,6 +59,8 @@ class Outcome:
     saturated: bool = False
     """Whether the search was ended because it was saturated."""
     seconds: float = 0.0
+    unkept: str = ""
+    """Why its results could not be written; empty if they were, or were not to be."""
     explored: Progress | None = None
     """How far an exhaustive search has come."""
     guarantee: str = ""
@@ -161,6 +163,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "idle_round_trips": tally.idle_round_trips,
         "idle_commands": tally.idle_commands,
         "results": str(outcome.folder) if outcome.folder else None,
+        "results_error": outcome.unkept or None,
         "interrupted": outcome.interrupted,
         "strategy": job.strategy.name,
         "guarantee": outcome.guarantee,

@@ -78,8 +78,10 @@ def _invariants(_: list[Path]) -> Iterable[Row]:
 
 def _faults(_: list[Path]) -> Iterable[Row]:
     """Read the files of the faults without importing them: their pydantic would take longer than all the rest."""
-    for family in ("consumers", "packets", "store", "broker", "workload"):
-        program = ast.parse((Path(__file__).parents[1] / "scenario" / "faults" / f"{family}.py").read_bytes())
+    from simulation.scenario.fault_modules import FOLDER, fault_modules
+
+    for module in fault_modules():
+        program = ast.parse((FOLDER / f"{module}.py").read_bytes())
         for kind in (statement for statement in program.body if isinstance(statement, ast.ClassDef)):
             for line in kind.body:
                 match line:

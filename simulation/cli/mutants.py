@@ -35,14 +35,13 @@ def register(commands: Any) -> None:
 
 def execute(given: argparse.Namespace) -> int:
     """Run the mutants, print the table and return the exit code."""
-    from rich.console import Console
-
     from simulation.cli import HOLDS, VIOLATED
+    from simulation.cli.terminal import Terminal
     from simulation.search.sweep.mutation import Court
     from simulation.world.laboratory import Laboratory
 
     mutants = _chosen(given.names)
-    console = Console(highlight=False, file=sys.stdout)
+    console = Terminal()
     if not console.is_terminal:
         console.width = max(console.width, NARROWEST)
     trials: list[Trial] = []

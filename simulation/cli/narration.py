@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
+
+from simulation.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from simulation.world.run import Run
@@ -15,7 +16,7 @@ def tell_run(run: Run, invariant: str = "") -> None:
     """Print how a run came to violate an invariant; by default, its first violation."""
     from reports.text.run_text import choices, facts, story, violation_of
 
-    write = Console(highlight=False, soft_wrap=True).print
+    write = Terminal().print
     write(escape(facts(run)))
     for line in choices(run):
         write(f"  {escape(line)}")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
+from simulation.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -30,6 +29,9 @@ _LINE = 1_000
 _MANY = 100
 """From how many runs on somebody who reads a log wants to know how far they are."""
 
+_MAX_ERRORS = 3
+"""How many different errors of the code under test a paragraph shows."""
+
 STYLES = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 
 
@@ -39,7 +41,7 @@ class Output:
     def __init__(self, given: argparse.Namespace, jobs: Sequence[Job]) -> None:
         self._given = given
         self._jobs = jobs
-        self._console = Console(highlight=False, soft_wrap=True, file=sys.stdout)
+        self._console = Terminal()
         self._store = ""
 
     @property
@@ -51,14 +53,20 @@ class Output:
         store = laboratory.store
         self._store = f"{_described(store)} in {'real' if '://' in store.name else 'virtual'} time"
         if laboratory.note:
-            Console(stderr=True, highlight=False).print(f"causim: note: {escape(laboratory.note)}", soft_wrap=True)
+            Terminal(stderr=True).print(f"causim: note: {escape(laboratory.note)}")
 
     @contextmanager
-    def progress(self, outcome: Outcome) -> Iterator[Callable[[], None]]:
+    def progress(self, outcome: Outcome, laboratory: Laboratory | None = None) -> Iterator[Callable[[], None]]:
         """Show how far a scenario is, if somebody looks."""
         job, tally = outcome.job, outcome.tally
         endless = job.strategy.name == "exhaustive"
         quiet = not self._speaks or (len(job.seeds) == 1 and not endless)
+        if self._speaks and quiet and laboratory is not None and self._console.is_terminal:
+            with counting(f"{job.scenario.name} · {job.engine}", None, "deliveries", self._console) as within:
+                laboratory.watch = lambda settled, now: within(settled, f"deliveries settled, {duration(now / 1e6)}")
+                yield lambda: None
+                laboratory.watch = None
+            return
         total, what = (job.strategy.most, "orders") if endless else (len(job.seeds), "seeds")
         title = f"{job.scenario.name} · {job.engine}"
         with counting(title, total, what, self._console, quiet=quiet) as count:
@@ -103,15 +111,31 @@ class Output:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
+        self._raised(outcome)
         for reason, seed in tally.reasons.items():
             write(f"  [yellow]unknown[/]   {escape(reason)} (seed {seed})")
         for fault in sorted(tally.silent_faults):
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
-            write(f"  shrink    causim shrink {escape(str(outcome.folder))}")
+            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}")
         if outcome.folder is not None:
-            write(f"  results   {escape(str(outcome.folder))}")
+            self._console.copyable(f"  results   {escape(str(outcome.folder))}")
+        if outcome.unkept:
+            write(f"  [yellow]note[/]      the results could not be kept: {escape(outcome.unkept)}")
+
+    def _raised(self, outcome: Outcome) -> None:
+        """Say what the user's own engine raised. What the shipped engines raise under faults is known."""
+        from simulation.engines import is_shipped
+
+        errors = list(outcome.tally.errors.values())
+        if is_shipped(outcome.job.engine):
+            return
+        for error, seed in errors[:_MAX_ERRORS]:
+            many = f" (seed {seed})" if outcome.tally.runs > 1 else ""
+            self._console.print(f"  [yellow]raised[/]    {escape(str(error))}{many}")
+        if len(errors) > _MAX_ERRORS:
+            self._console.print(f"            and {len(errors) - _MAX_ERRORS} other errors")
 
     def _covered(self, outcome: Outcome) -> None:
         if outcome.tally.runs > 1:
@@ -175,7 +199,7 @@ class Output:
             share = f"in {count:,} of {tally.runs:,} {runs} ({count / tally.runs:.1%}), first at seed {seed}"
             write(f"  [bold red]violated[/]  {invariant}" + (f"  {share}" if tally.runs > 1 else ""))
             write(f"  because   {escape(violation.because.removeprefix('because '))}")
-            write(f"  replay    {escape(replay(outcome, seed, self._given))}")
+            self._console.copyable(f"  replay    {escape(replay(outcome, seed, self._given))}")
             self._drawn(outcome.job, seed)
 
     def _drawn(self, job: Job, seed: int) -> None:
@@ -239,14 +263,14 @@ def _shown(value: Any) -> str:
 
 @contextmanager
 def counting(
-    title: str, total: int | None, what: str, console: Console | None = None, *, quiet: bool = False
+    title: str, total: int | None, what: str, console: Terminal | None = None, *, quiet: bool = False
 ) -> Iterator[Callable[[int, str], None]]:
     """Show how many are done, and what was found: in a bar if somebody looks, else in a line now and then.
 
     `total` is None if nobody knows how many there will be. Yields what is to be told how many are done, and in a word
     what was found.
     """
-    console = console or Console(highlight=False, soft_wrap=True, file=sys.stdout)
+    console = console or Terminal()
     if quiet or not console.is_terminal:
         step = _LINE if total is None else max(1, total // 10)
         of_all = "" if total is None else f"of {total:,} "

@@ -6,7 +6,7 @@ import argparse
 import gc
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from simulation.cli.determinism import check_determinism
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.options import add_where_options, add_world_options, count
 from simulation.cli.strategy_options import add_strategy_options, strategy_from
-from simulation.kernel.gc_pause import no_search
+from simulation.kernel.gc_pause import paused_gc
 
 if TYPE_CHECKING:
     import reports.ci.outcome
@@ -92,7 +92,7 @@ def execute(given: argparse.Namespace) -> int:
 def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
     from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
 
-    with no_search():  # what is imported stays
+    with paused_gc():  # what is imported stays
         from simulation.cli.output import Output
         from simulation.world.laboratory import Laboratory
 
@@ -153,7 +153,8 @@ def _run(
     outcome = Outcome(job, Tally())
     try:
         # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
-        with output.progress(outcome) as advance, closing(_summaries(outcome, given, laboratory)) as summaries:
+        found = _summaries(outcome, given, laboratory)
+        with output.progress(outcome, laboratory) as advance, closing(found) as summaries:
             for summary in summaries:
                 outcome.tally.add(summary)
                 advance()
@@ -167,7 +168,10 @@ def _run(
     if outcome.tally.violating and is_needed(laboratory.store):
         _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
-        _keep(outcome, given, laboratory, illustrator)
+        try:
+            _keep(outcome, given, laboratory, illustrator)
+        except OSError as error:  # a full disk, a folder of another's: the verdict stands
+            outcome.unkept = str(error)
     return outcome
 
 
@@ -199,7 +203,8 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
                 yield summary
         finally:
             if not given.no_results:
-                failures.remember((seed for seed, failed in ran.items() if failed), ran)
+                with suppress(OSError):  # it only orders the seeds of the next search
+                    failures.remember((seed for seed, failed in ran.items() if failed), ran)
 
 
 def _searched(plan: Plan, seeds: Sequence[int], given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:

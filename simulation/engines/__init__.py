@@ -16,12 +16,15 @@ is ten lines:
             for event in await self.ordering.overdue():
                 await self.handle(event)
 
-and is named on the command line as `--engine mypackage.engine:MyEngine`.
+and is named on the command line as `--engine mypackage.engine:MyEngine`. It may have an `async def start(self)`, called
+before the first delivery, and an `async def close(self)`, called when its consumer stops in good order; `sys.exit()`
+ends its process. A consumer that reads a queue by itself is named as a function: see `program.py`.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +37,7 @@ from causim.own_packages import OWN
 if TYPE_CHECKING:
     import redis.asyncio
 
-    from simulation.scenario.model import PolicyTable
+    from simulation.scenario.model import PolicyTable, Producer
 
 Outcome = Literal["handled", "parked", "seen", "busy"]
 """What became of a delivery. All but `busy` are acknowledged; `busy`: somebody holds the event, ask again later.
@@ -43,6 +46,13 @@ An exception is a failure: the delivery is not acknowledged, and counts towards 
 
 class UnknownEngine(Exception):
     """There is no such engine, or it cannot be loaded. The message says what to do."""
+
+
+class Interrupted(Exception):
+    """The call ended before the engine could say what has become of the event, through no failure of its handler.
+
+    The queue offers the event again, and counts no failure.
+    """
 
 
 class Effect(Protocol):
@@ -69,13 +79,15 @@ class EngineContext:
     """A source of unique tokens that the run owns."""
     given_up: Callable[[Any], None] = lambda event: None
     """To be told of each event that the engine gives up, aloud: its own dead letters. The broker's are known."""
+    producer: Producer | None = None
+    """Where the producer puts events, if the engine is a function that reads a queue."""
 
 
 class Engine(Protocol):
     """One consumer's engine.
 
-    `decode`, `scripts` and `close` may be left out, and so may `in_memory = True`: an engine that says so needs no
-    store, while any other that never speaks to the simulated Redis gets no verdict.
+    `start`, `close`, `decode` and `scripts` may be left out, and so may `in_memory = True`: an engine that says so
+    needs no store, while any other that never speaks to the simulated Redis gets no verdict.
     """
 
     def __init__(self, context: EngineContext) -> None:
@@ -112,8 +124,20 @@ MUTANT = "mutant:"
 """What the names of engines with a planted fault begin with."""
 
 
+def engine_name(engine: str | type[Engine]) -> str:
+    """Return the name of an engine that is given by its name or by its class. Raises TypeError, UnknownEngine."""
+    if isinstance(engine, str):
+        return engine
+    if not isinstance(engine, type):
+        raise TypeError(f"an engine was expected: a name, 'module:Class' or a class; not {engine!r}")
+    name = f"{engine.__module__}:{engine.__qualname__}"
+    if "<locals>" in name or getattr(sys.modules.get(engine.__module__), engine.__name__, None) is not engine:
+        raise UnknownEngine(f"engine {engine.__qualname__}: define the class at the top of a module or of a notebook")
+    return name
+
+
 def resolve(name: str) -> type[Engine]:
-    """Return the engine class for a name or a `module:Class`. Raises UnknownEngine."""
+    """Return the engine class for a name, a `module:Class` or a `module:function`. Raises UnknownEngine."""
     if name.startswith(MUTANT):
         return _mutant(name.removeprefix(MUTANT))
     if name.startswith("prefect@"):
@@ -125,7 +149,7 @@ def resolve(name: str) -> type[Engine]:
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UnknownEngine(
             f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)}, prefect@VERSION, "
-            "mutant:NAME and module:Class"
+            "mutant:NAME, module:Class and module:function"
         )
     if name not in BUILT_IN and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last: a folder of the user's must not hide what causim imports later
@@ -135,11 +159,27 @@ def resolve(name: str) -> type[Engine]:
         raise UnknownEngine(f"engine {name!r} cannot be loaded: {error}{_remedy(name, module_name)}") from error
     except AttributeError:
         raise UnknownEngine(f"engine {name!r}: module {module_name} has no {class_name}") from None
+    if inspect.iscoroutinefunction(found):
+        return _program(name, found, getattr(sys.modules[module_name], "publish", None))
     for verb in ("handle", "sweep"):
         if not callable(getattr(found, verb, None)):
             raise UnknownEngine(f"engine {name!r}: {class_name} has no method {verb}")
     engine: type[Engine] = found
     return engine
+
+
+def is_shipped(name: str) -> bool:
+    """Whether an engine is one of causim's own, or a release of prefect_redis."""
+    return name in BUILT_IN or name.startswith((MUTANT, "prefect@"))
+
+
+def _program(name: str, main: Any, publish: Any) -> type[Engine]:
+    from simulation.engines.program import program
+
+    try:
+        return program(main, publish)
+    except ValueError as error:
+        raise UnknownEngine(f"engine {name!r}: {error}") from None
 
 
 def _remedy(name: str, module: str) -> str:

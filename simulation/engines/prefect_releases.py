@@ -31,6 +31,8 @@ def adapter(version: str) -> ModuleType:
     """Return `simulation.engines.prefect` as it is with this release. Raises ReleaseUnavailable."""
     if not _VERSION.fullmatch(version):
         raise ReleaseUnavailable(f"{version!r} is not a version; give one such as prefect@0.2.8")
+    if importlib.util.find_spec("prefect") is None:
+        raise ReleaseUnavailable("it needs Prefect beside it: pip install 'causim[prefect]'")
     folder = (CACHE / f"prefect-redis-{version}").resolve()
     if not (folder / "prefect_redis").is_dir():
         _fetch(version, folder)

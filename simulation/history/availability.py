@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from simulation.history.history import Entry
+from simulation.history.entries import Entry
 from simulation.history.intervals import Span, everywhere, merge
 from simulation.history.records import ConsumerStory
 

@@ -1,6 +1,6 @@
-"""A scroll: the entries of a history that is too long for memory, kept in a file and read from it each time anew.
+"""The entries of a history that is too long for memory: kept in a file, and read from it whenever they are wanted.
 
-The file is a history like any other, so what is kept of a run is its scroll under another name.
+The file is a history like any other, so what is kept of a run is this file under another name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from simulation.history.history import WIRE, Entry, Header, Reader, digest_of
+from simulation.history.entries import UNTOLD, Entry, Header, digest_of
+from simulation.history.reader import Reader
 
 STRIDE = 256
 """From one entry to the next whose place in the file is known."""
@@ -33,7 +34,7 @@ _CHUNK = 1 << 14
 """How many bytes are parsed at once: what they say stays in the cache of the processor until it is looked at."""
 
 
-class Scroll:
+class FileEntries:
     """Entries in a file: read in order, or one by one from the place that is known before it."""
 
     def __init__(self, path: Path, end: int = 0) -> None:
@@ -129,8 +130,8 @@ class Scroll:
         self._surveyed = True
 
 
-class Growing(Scroll):
-    """A scroll that is being written: entries are added at the end. Its file is gone when nobody holds it any more."""
+class GrowingFile(FileEntries):
+    """A file that is being written: entries are added at the end. Its file is gone when nobody holds it any more."""
 
     def __init__(self, header: Header, entries: Iterable[Entry], folder: Path | None = None) -> None:
         """Write the header and the first entries into a new file in the folder, or where the system keeps such files.
@@ -150,7 +151,7 @@ class Growing(Scroll):
     def append(self, entry: Entry) -> None:
         """Write down an entry."""
         line = entry.to_json() + b"\n"
-        if entry.kind not in WIRE:
+        if entry.kind not in UNTOLD:
             self._sha.update(line)
         if self._length % STRIDE == 0:
             self._places.append(self._end)
@@ -199,7 +200,7 @@ def _new_file(folder: Path) -> Path:
     raise AssertionError("there is always another number")
 
 
-def open_scroll(path: Path) -> tuple[Header, Scroll, str]:
+def open_entries(path: Path) -> tuple[Header, FileEntries, str]:
     """Open a history file; return its header, its entries and, if its last line is cut off, a word about that.
 
     Entries are looked at only when they are read, and may raise MalformedHistory then. Raises it for the header, and
@@ -213,9 +214,9 @@ def open_scroll(path: Path) -> tuple[Header, Scroll, str]:
         begin = _last_line(file, size)
         file.seek(begin)
         if _is_whole(file.read()):
-            return reader.header, Scroll(path, size), ""
+            return reader.header, FileEntries(path, size), ""
         file.seek(0)
-        return reader.header, Scroll(path, begin), f"line {sum(1 for _ in file)} is cut off"
+        return reader.header, FileEntries(path, begin), f"line {sum(1 for _ in file)} is cut off"
 
 
 def _last_line(file: BinaryIO, size: int) -> int:

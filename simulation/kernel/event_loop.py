@@ -101,6 +101,8 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """How many callbacks have been run."""
         self.on_escape: Callable[[Escaped], None] = lambda error: None
         """Told of what the code under test did that cannot be simulated: the run is to end."""
+        self.on_exit: Callable[[Process | None, SystemExit], None] = _reraise
+        """Told when code of a process calls `sys.exit()`: the process is to end."""
         self.on_block: Callable[[Process, int, str], None] = lambda process, delay, where: None
         """Told when a process blocks, for how many microseconds and where; and with 0 when it no longer does."""
         self._world = Context()
@@ -198,7 +200,10 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             if process.paused or process.blocked:
                 process.held.append(handle)
                 return
-        handle._run()
+        try:
+            handle._run()
+        except SystemExit as error:
+            self.on_exit(process, error)
 
     # -- processes -------------------------------------------------------------------------------------------
 
@@ -372,6 +377,10 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             self.env._queue.clear()
             if not quiet:
                 gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+
+
+def _reraise(process: Process | None, error: SystemExit) -> None:
+    raise error
 
 
 def _end_unnoticed(generator: Any) -> None:

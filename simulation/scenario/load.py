@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+from causim.shipped import path_of
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario, parse
 
@@ -19,6 +20,23 @@ def load(path: str | Path) -> Scenario:
     except UnicodeDecodeError:
         raise BadScenario(f"{file}: not UTF-8 text") from None
     return loads(text, source=str(file), folder=str(file.parent))
+
+
+def scenario_of(given: Scenario | str | Path) -> Scenario:
+    """Return a scenario: as it is, from the path of a file, from TOML text, or a shipped one by its name.
+
+    Raises BadScenario, TypeError.
+    """
+    if isinstance(given, Scenario):
+        return given
+    if isinstance(given, str) and ("\n" in given or "=" in given):
+        return loads(given)
+    if isinstance(given, str):
+        return load(path_of(given))
+    if isinstance(given, Path):
+        return load(given)
+    accepted = "a Scenario, the path of a scenario file, TOML text, or the name of a shipped scenario"
+    raise TypeError(f"a scenario was expected: {accepted}; not {given!r} ({type(given).__name__})")
 
 
 def loads(text: str, source: str = "scenario", folder: str = ".") -> Scenario:

@@ -55,6 +55,12 @@ class Consumers(Table):
     handler_failure: Probability = Field(0.0, description="probability that a handler raises")
     sweep_interval: Duration = Field(5_000_000, gt=0, description="time between two sweeps for overdue followers")
     start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
+    restart: Literal["always", "on-failure", "never"] = Field(
+        "always", description="whether a program that has ended by itself is started again"
+    )
+    restart_delay: Duration = Field(
+        1_000_000, gt=0, description="how long after that; doubled each time until it has handled something"
+    )
     engines: Mapping[str, str | Mapping[str, str]] = Field(
         {},
         description="consumers that run another engine than the one under test: the engine, by consumer;"
@@ -65,6 +71,14 @@ class Consumers(Table):
         """Return the engine that a consumer runs while some engine is under test."""
         chosen = self.engines.get(consumer, tested)
         return chosen if isinstance(chosen, str) else chosen.get(tested, tested)
+
+
+class Producer(Table):
+    """Where the producer puts events for consumers that read a queue by themselves (`--engine module:function`)."""
+
+    to: Literal["stream", "list"] = Field(description="a stream (XADD) or a list (RPUSH)")
+    key: str = Field(min_length=1, description="its key in Redis")
+    field: str = Field("event", min_length=1, description="the field of a stream's entries that holds the event")
 
 
 class NetworkTable(Table):
@@ -94,9 +108,17 @@ class PolicyTable(Table):
         return self
 
 
+QUEUE_INVARIANTS = ("mutual-exclusion", "handled-once", "nothing-lost", "payload-intact", "no-stuck-worker")
+"""What a task queue can promise: it knows nothing of events that follow others."""
+
+
 class Judge(Table):
     """What is asked of the history."""
 
+    preset: Literal["", "queue"] = Field(
+        "",
+        description='"queue": judge what a task queue promises, which is no order; `invariants` overrides it',
+    )
     invariants: tuple[str, ...] = Field((), description="the invariants to judge; none named means all that apply")
     exercise: tuple[str, ...] = Field((), description="what must have happened at least once for a run to count")
     release_bound: Duration | None = Field(
@@ -111,6 +133,13 @@ class Judge(Table):
         86_400_000_000, description="virtual time after which a run that is not quiet is given up"
     )
     allowed_loss: tuple[str, ...] = Field((), description="losses that the faults make unavoidable")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_names_invariants(cls, table: Any) -> Any:
+        if isinstance(table, Mapping) and table.get("preset") == "queue" and not table.get("invariants"):
+            return {**table, "invariants": QUEUE_INVARIANTS}
+        return table
 
     @field_validator("invariants")
     @classmethod
@@ -162,6 +191,7 @@ class Scenario(Table):
     seed: int = Field(1, ge=0, description="the seed, unless the command line gives another")
     workload: Workload
     broker: Broker = Field(default_factory=Broker)
+    producer: Producer | None = Field(None, description="where events are put for consumers that read a queue")
     consumers: Consumers = Field(default_factory=Consumers)
     network: NetworkTable = Field(default_factory=NetworkTable)
     policy: PolicyTable = Field(default_factory=PolicyTable)
@@ -213,6 +243,14 @@ class Scenario(Table):
             return self.judge.release_bound
         retries = self.broker.max_failures * self.broker.redeliver_after
         return self.policy.lease + self.policy.in_flight_wait + 2 * self.consumers.sweep_interval + retries
+
+    @classmethod
+    def of(cls, name: str, **tables: Any) -> Scenario:
+        """Return a scenario of its tables, as a file has them: `Scenario.of("x", workload={"kind": "chains"})`.
+
+        Raises BadScenario that says what is wrong and where.
+        """
+        return parse({"name": name, **tables}, "scenario", ".")
 
     def with_values(self, values: Mapping[str, Any]) -> Scenario:
         """Return the scenario with some values replaced, each named by its path: `broker.drop`, `consumers.count`.

@@ -24,7 +24,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from simulation.history.history import WIRE, History
+from simulation.history.entries import WIRE
+from simulation.history.history import History
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario, parse
 from simulation.search.explore.probe import scout

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import NamedTuple
 
-from simulation.history.history import History
+from simulation.history.records import NEVER
+from simulation.history.slices import slices
 from simulation.invariants import Violation
 from simulation.invariants.verdict import rests_on
 from simulation.kernel.quantiles import quantile, rounded
 from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
+from simulation.world.error_log import MAX_ERRORS, RaisedError
 from simulation.world.run import Counts, Run
+
+SLICE = 100_000
+"""How many events of a very long history are indexed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Summary:
     """How many followers were parked at once, at most."""
     unfinished: int = 0
     """Events that were published and never handled: no latency counts them."""
+    errors: tuple[RaisedError, ...] = ()
+    """What the code under test raised, each error once."""
     silent_faults: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     """The invariants that the run says enough about."""
@@ -86,6 +94,8 @@ class Tally:
     waiting_squared: int = 0
     """The sum of the squares of these numbers."""
     covered: SearchCoverage = field(default_factory=SearchCoverage)
+    errors: dict[tuple[str, tuple[str, ...], str], tuple[RaisedError, int]] = field(default_factory=dict)
+    """What the code under test raised: each error, with its count in all runs, and the seed of the first."""
     judged: Counter[str] = field(default_factory=Counter)
     """For each invariant, in how many runs it could be judged in full."""
     unjudged: dict[str, str] = field(default_factory=dict)
@@ -109,12 +119,22 @@ class Tally:
         self.waiting += summary.waiting
         self.waiting_squared += summary.waiting**2
         self.covered.add(summary.seed, summary.covered)
+        for error in summary.errors:
+            self._add_error(error, summary.seed)
         self.judged.update(summary.judged)
         self.unjudged = {**summary.unjudged, **self.unjudged}
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
         if summary.verdict == "violated":
             self._add_violations(summary)
+
+    def _add_error(self, error: RaisedError, seed: int) -> None:
+        key = error.type, error.frames, error.where
+        if key in self.errors:
+            first, first_seed = self.errors[key]
+            self.errors[key] = replace(first, count=first.count + error.count), first_seed
+        elif len(self.errors) < MAX_ERRORS:
+            self.errors[key] = error, seed
 
     def _add_violations(self, summary: Summary) -> None:
         self.violating += 1
@@ -172,7 +192,7 @@ def summarise(run: Run) -> Summary:
     first: dict[str, Violation] = {}
     for violation in judgement.violations:
         first.setdefault(violation.invariant, violation)
-    told = _told(run.history)
+    told = _told(run)
     return Summary(
         seed=run.seed,
         verdict=judgement.verdict,
@@ -187,6 +207,7 @@ def summarise(run: Run) -> Summary:
         lost=told.lost,
         waiting=told.waiting,
         unfinished=told.unfinished,
+        errors=run.errors,
         silent_faults=run.silent_faults,
         judged=judgement.judged,
         unjudged=judgement.unjudged,
@@ -205,34 +226,21 @@ class _Told(NamedTuple):
     unfinished: int
 
 
-def _told(history: History) -> _Told:
-    """Return the latencies of a history, and how many of its events waited, were lost or never finished."""
-    published: dict[str, int] = {}
-    following: set[str] = set()
-    delivered: set[str] = set()
+def _told(run: Run) -> _Told:
+    """Return the latencies of a run, and how many of its events waited, were lost or never finished."""
     latencies: Counter[int] = Counter()
-    handled: set[str] = set()
-    dead: set[str] = set()
-    waiting: set[str] = set()
-    longest = 0
-    for at, kind, event, _, details in history:
-        if kind == "published":
-            published.setdefault(event, at)
-            if details.get("follows"):
-                following.add(event)
-        elif kind == "delivered":
-            delivered.add(event)
-        elif kind == "ended" and details.get("outcome") == "ok" and event not in handled:
-            handled.add(event)
-            if event in published:
-                latencies[rounded(at - published[event])] += 1
-        elif kind == "parked":
-            waiting.add(event)
-            longest = max(longest, len(waiting))
-        elif kind in ("started", "dead-lettered"):
-            waiting.discard(event)
-            if kind == "dead-lettered":
-                dead.add(event)
-    followers = following & delivered
-    lost = followers - handled - dead
-    return _Told(latencies, len(followers), len(lost), longest, len(published.keys() - handled))
+    followers = lost = unfinished = 0
+    steps: Counter[int] = Counter()
+    for index, events in [(run.index, list(run.index))] if run.index else slices(run.history, SLICE):
+        for event in events:
+            if event.effects and event.published != NEVER:
+                latencies[rounded(event.effects[0].end_at - event.published_at)] += 1
+            unfinished += event.published != NEVER and not event.effects
+            if index.leader_of(event) is not None and event.deliveries:
+                followers += 1
+                lost += event.is_lost
+            for begin, end in event.waits:
+                steps[begin] += 1
+                steps[end] -= 1
+    longest = max(accumulate(steps[at] for at in sorted(steps)), default=0)
+    return _Told(latencies, followers, lost, longest, unfinished)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -227,8 +228,19 @@ class Wire(asyncio.Transport):
         return self._reading
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """There is no socket behind a wire."""
-        return default
+        """Return what a transport over TCP tells of itself."""
+        return _EXTRA.get(name, default)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Do nothing: a wire takes everything at once."""
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the limits, which are never reached."""
+        return 0, 65_536
+
+    def write_eof(self) -> None:
+        """Refuse: Redis clients do not half-close. Ends the run."""
+        self._network.loop.escape("transport.write_eof was called, but connections to Redis do not half-close")
 
     def get_write_buffer_size(self) -> int:
         """Return 0: a wire takes everything at once."""
@@ -246,3 +258,32 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
+
+
+class _NoSocket:
+    """What stands for the socket of a wire, for clients that set its options or look at its addresses."""
+
+    family, type, proto = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+
+    def setsockopt(self, *_: object) -> None:
+        """Do nothing: no option makes a difference here."""
+
+    def getsockopt(self, *_: object) -> int:
+        """Return 0: no option is set."""
+        return 0
+
+    def getpeername(self) -> tuple[str, int]:
+        """Return the address of the simulated Redis."""
+        return _PEER
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return the address of the client."""
+        return _HERE
+
+    def fileno(self) -> int:
+        """Return -1, as a closed socket does: there is no file descriptor."""
+        return -1
+
+
+_PEER, _HERE = ("10.0.0.1", 6379), ("10.0.0.2", 40_000)
+_EXTRA: Mapping[str, object] = {"socket": _NoSocket(), "peername": _PEER, "sockname": _HERE}

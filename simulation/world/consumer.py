@@ -12,11 +12,11 @@ from typing import Any
 
 import redis.asyncio
 
-from simulation.engines import Engine, EngineContext, decoder
+from simulation.engines import Effect, Engine, EngineContext, Interrupted, decoder
 from simulation.kernel.environment import SECOND
 from simulation.kernel.process import Process
 from simulation.world.broker import Delivery
-from simulation.world.handler import HANDLER_CANCELLED, Cause, Handler, cause
+from simulation.world.handler import Cause, Handler, HandlerCancelled, HandlerFailed, WriteRefused, cause
 from simulation.world.ports import World
 from simulation.world.redis_client import connect
 from simulation.world.sweep_cost import begin_sweep
@@ -72,6 +72,12 @@ class Consumer:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._world.collapsed(error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error)
 
+    def exited(self, error: BaseException | None) -> None:
+        """The engine has ended its process, by `sys.exit()`: that is a crash, and the process is started again."""
+        if self.process.alive:
+            self.crash()
+            self._world.restart(self, self._world.scenario.consumers.restart_delay)
+
     def crash(self) -> None:
         """End the process at once. Nothing of it runs again; what it has sent may still arrive."""
         if not self.process.alive:
@@ -80,6 +86,9 @@ class Consumer:
         world.loop.kill(self.process)
         world.network.sever(self.name)
         world.history.append(world.loop.now, "crashed", consumer=self.name, holding=self.holding)
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._handler.crash()
         # The dead must stay referenced: collecting a task would run its `finally` blocks.
         self._crashed_refs += [self._engine, *self._tasks, *self._clients]
@@ -124,23 +133,28 @@ class Consumer:
 
     # -- work ------------------------------------------------------------------------------------------------
 
-    async def _live(self) -> None:
+    def _context(self, effect: Effect) -> EngineContext:
         world = self._world
-        settings = world.scenario.consumers
         tokens = world.streams[f"tokens/{self.name}/{self._lives}"]
-        context = EngineContext(
+        return EngineContext(
             consumer=self.name,
             scope=world.scope,
             connect=self._connect,
-            effect=self._handler,
+            effect=effect,
             policy=world.scenario.policy,
-            handler=settings.handler,
+            handler=world.scenario.consumers.handler,
             token=lambda: tokens.bytes(8).hex(),
             given_up=self._give_up,
+            producer=world.scenario.producer,
         )
-        self._engine = self.kind(context)
+
+    async def _live(self) -> None:
+        self._engine = self.kind(self._context(self._handler))
+        start = getattr(self._engine, "start", None)
+        if start is not None:
+            await start()
         async with asyncio.TaskGroup() as group:
-            for _ in range(settings.concurrency):
+            for _ in range(self._world.scenario.consumers.concurrency):
                 group.create_task(self._work())
             group.create_task(self._sweep())
 
@@ -170,11 +184,14 @@ class Consumer:
             world.ledger.entrusted(delivery.name)
             outcome = await self._engine.handle(event) or "handled"
         except Exception as error:
-            broker.reject(delivery, self.name, type(error).__name__)
+            if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
+                world.errors.add(error, self.name, "handle", delivery.name)
+            broker.reject(delivery, self.name, type(error).__name__, counts=not isinstance(error, Interrupted))
             return
         except asyncio.CancelledError as error:
-            self._uncancel(error)
-            broker.reject(delivery, self.name, "CancelledError")
+            # The delivered event may have been handled: a cancelled handler of a follower is no failure of its leader.
+            counts = self._uncancel(error) == delivery.name
+            broker.reject(delivery, self.name, "CancelledError", counts=counts)
             return
         match outcome:
             case "parked":
@@ -195,11 +212,13 @@ class Consumer:
             raise Unreadable(delivery.name) from error
 
     @staticmethod
-    def _uncancel(error: asyncio.CancelledError) -> None:
-        """Go on after a cancellation that was meant for a handler; raise any other again."""
+    def _uncancel(error: asyncio.CancelledError) -> str:
+        """Go on after a cancellation that was meant for a handler, and return its event; raise any other again."""
         task = asyncio.current_task()
-        if task is None or error.args != (HANDLER_CANCELLED,) or task.uncancel():
-            raise error
+        match error.args:
+            case (HandlerCancelled(event=event),) if task is not None and not task.uncancel():
+                return event
+        raise error
 
     async def _sweep(self) -> None:
         world = self._world
@@ -211,6 +230,7 @@ class Consumer:
             try:
                 found = await self._engine.sweep()
             except Exception as error:
+                world.errors.add(error, self.name, "sweep")
                 world.history.append(world.loop.now, "swept", consumer=self.name, because=type(error).__name__)
                 continue
             except asyncio.CancelledError as error:

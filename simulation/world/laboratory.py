@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
+from simulation.engines import Engine, engine_name
 from simulation.kernel.random_streams import Reseed
+from simulation.scenario.load import scenario_of
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.stores.open_store import open_store
+from simulation.world.quiescence import Watch
 from simulation.world.run import Run
 from simulation.world.scheduling import Exploration
 from simulation.world.world import World
@@ -21,12 +24,14 @@ class Laboratory:
         self.store, self.note = open_store(store, executable)
         self.folder: Path | None = None
         """Where histories that grow long are kept; the system's folder for temporary files if none is given."""
+        self.watch: Watch | None = None
+        """Told now and then how far a run is."""
 
     def run(
         self,
-        scenario: Scenario,
+        scenario: Scenario | str | Path,
         seed: int | None = None,
-        engine: str | None = None,
+        engine: str | type[Engine] | None = None,
         trace: bool = False,
         *,
         exploration: Exploration | None = None,
@@ -37,10 +42,13 @@ class Laboratory:
         With an exploration, its oracle chooses the order of steps; without, drawn delays do. With a `reseed`, the run
         goes on under another seed from some moment on.
         """
+        scenario = scenario_of(scenario)
         chosen = scenario.seed if seed is None else seed
+        if not isinstance(chosen, int) or isinstance(chosen, bool) or chosen < 0:
+            raise TypeError(f"a seed was expected: a whole number from 0 on; not {seed!r}")
         world = draw(scenario, chosen).scenario
-        named = engine or scenario.engine
-        return World(
+        named = engine_name(engine or scenario.engine)
+        built = World(
             world,
             chosen,
             named,
@@ -49,7 +57,9 @@ class Laboratory:
             exploration=exploration,
             folder=self.folder,
             reseed=reseed,
-        ).run()
+        )
+        built.quiescence.watch = self.watch
+        return built.run()
 
     def __enter__(self) -> Self:
         return self
@@ -59,22 +69,22 @@ class Laboratory:
 
 
 def run(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     seed: int | None = None,
-    engine: str | None = None,
+    engine: str | type[Engine] | None = None,
     store: str = "auto",
     trace: bool = False,
 ) -> Run:
     """Run a scenario once, on a store of its own, and return the judged run.
 
     Args:
-        scenario: what to run, from `load`.
+        scenario: what to run: from `load`, the path of a file, TOML text, or the name of a shipped scenario.
         seed: the scenario's own if not given.
-        engine: a built-in engine's name or `module:Class`; the scenario's own if not given.
+        engine: a built-in engine's name, `module:Class` or a class; the scenario's own if not given.
         store: `server`, `lean`, `embedded`, `redis://…`, or `auto`: the server where it can run.
         trace: keep every Redis command and reply in the history too.
 
-    Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
+    Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed, TypeError.
     """
     with Laboratory(store) as laboratory:
         return laboratory.run(scenario, seed, engine, trace)

@@ -11,6 +11,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker
+from simulation.world.error_log import ErrorLog
 from simulation.world.ledger import Ledger
 from simulation.world.network import Network
 
@@ -27,6 +28,14 @@ class HandlerHook(Protocol):
         ...
 
 
+class Startable(Protocol):
+    """A consumer that can be started."""
+
+    def start(self) -> None:
+        """Bring the consumer to life, as a new process."""
+        ...
+
+
 class World(Protocol):
     """What a consumer needs of the world around it."""
 
@@ -40,11 +49,16 @@ class World(Protocol):
     engine: type[Engine]
     decode: Callable[[bytes], Any]
     ledger: Ledger
+    errors: ErrorLog
     handler_hook: HandlerHook | None
     """Asked at each step of each handler, if any fault is about them."""
 
     def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
         """Return once a handler has worked on an event for this long, in microseconds."""
+        ...
+
+    def restart(self, consumer: Startable, delay: int) -> None:
+        """Start a consumer again in `delay` microseconds. The world is not quiet before."""
         ...
 
     def collapsed(self, error: BaseException) -> None:

@@ -12,6 +12,12 @@ from simulation.world.ledger import Ledger
 from simulation.world.network import Network
 from simulation.world.scheduling import Steps
 
+Watch = Callable[[int, int], None]
+"""Receives how many deliveries and handlings have come to rest, and the time of the run in microseconds."""
+
+WATCHED_EVERY = 500
+"""How many come to rest between two reports to the watch."""
+
 
 class Quiescence:
     """Watches the progress of one run.
@@ -40,6 +46,7 @@ class Quiescence:
         self._injector = injector
         self._steps = steps
         self._note = note
+        self.watch: Watch | None = None
         self.ended = ""
         """What has ended the run: `quiet`, `horizon` or `collapse`; empty while it goes on."""
         self.spent = 0, 0, 0, 0
@@ -80,6 +87,8 @@ class Quiescence:
     def progress(self) -> None:
         """Something came to rest. If everything has, wait whether it stays so."""
         self._progresses += 1
+        if self.watch is not None and self._progresses % WATCHED_EVERY == 0:
+            self.watch(self._progresses, self._loop.now)
         network = self._network
         self.spent = network.commands, network.packets, network.idle.commands, network.idle.packets
         if self._publishing or self._broker.pending or self._ledger.open or self._loop.now < self._due:

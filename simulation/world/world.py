@@ -18,8 +18,10 @@ from typing import Any
 
 import simpy
 
-from simulation.engines import Engine, decoder, resolve, scripts_of
-from simulation.history.history import Header, History, Terms
+from simulation.engines import Engine, UnknownEngine, decoder, resolve, scripts_of
+from simulation.engines.program import ProgramEngine
+from simulation.history.entries import Header, Terms
+from simulation.history.history import History
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
@@ -38,6 +40,7 @@ from simulation.stores.remote import RemoteStore
 from simulation.world.broker import Broker
 from simulation.world.census import lasting_keys
 from simulation.world.consumer import Consumer
+from simulation.world.error_log import ErrorLog, RaisedError
 from simulation.world.exploration import ChosenCrashes, SteppedHistory, load_scripts
 from simulation.world.handler import digest, fingerprint
 from simulation.world.injection import Injector
@@ -45,7 +48,8 @@ from simulation.world.injection.command_patterns import Spelling
 from simulation.world.interrupts import deferred_sigint
 from simulation.world.ledger import Ledger
 from simulation.world.network import Network
-from simulation.world.ports import HandlerHook
+from simulation.world.ports import HandlerHook, Startable
+from simulation.world.program import ProgramConsumer
 from simulation.world.quiescence import Quiescence
 from simulation.world.run import Counts, Run
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
@@ -59,6 +63,10 @@ _NO_TIME_PASSES = (
     "at {} s it does something again and again without any time passing; a loop that waits until a deadline must end"
     " when what is left is less than the clock can tell, a microsecond"
 )
+
+
+PRODUCER = "producer"
+"""The consumer of the broker's deliveries that puts them into the queue of a program. No fault is about it."""
 
 
 class EngineFailed(Exception):
@@ -103,7 +111,12 @@ class World:
         self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
         self.network.refused = self._refused
         self.ambient = Ambient(self.loop, self.epoch, self.streams)
-        self.consumers = {f"c{i}": Consumer(self, f"c{i}") for i in range(1, scenario.consumers.count + 1)}
+        self.errors = ErrorLog(lambda: self.loop.now, self._raised)
+        member = ProgramConsumer if self._is_program(engine) else Consumer
+        self.consumers: dict[str, Consumer] = {
+            name: member(self, name) for name in (f"c{i}" for i in range(1, scenario.consumers.count + 1))
+        }
+        self._producer = Consumer(self, PRODUCER) if member is ProgramConsumer else None
         for name in scenario.consumers.engines:
             self.consumers[name].equip(resolve(scenario.consumers.engine_of(name, engine)))
         self.injector = Injector(self)
@@ -119,7 +132,7 @@ class World:
         self._spill_after = SPILL_AFTER_ENTRIES
         self._failure: BaseException | None = None
         self._refusal: StoreUnavailable | Escaped | None = None
-        self.loop.on_escape, self.loop.on_block = self._refused, self._blocked
+        self.loop.on_escape, self.loop.on_block, self.loop.on_exit = self._refused, self._blocked, self._exited
 
     def _new_broker(self) -> Broker:
         return Broker(
@@ -217,7 +230,15 @@ class World:
         commands, packets, *idle = self.quiescence.spent
         counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent = self.injector.log.silent
-        return Run(self.scenario, history, counts, silent, self.steps, requests=self.network.requests)
+        return Run(
+            self.scenario,
+            history,
+            counts,
+            silent,
+            self.steps,
+            requests=self.network.requests,
+            errors=self.errors.all,
+        )
 
     def _plan_reseed(self, reseed: Reseed) -> None:
         if reseed.at:  # planned before all else, so it comes first among what happens at that moment
@@ -232,6 +253,8 @@ class World:
             self._plan_reseed(self._reseed)
         self.injector.prepare()
         self._note("phase", phase="safety")
+        if self._producer is not None:
+            self._producer.start()
         late = self.injector.late_joiners
         for name, consumer in self.consumers.items():
             if name in late:
@@ -254,7 +277,7 @@ class World:
             self.loop.env.patience += CALLBACK_LIMIT[1]
             self.ledger.published(changed.name)
             if len(self.history) > self._spill_after:
-                self.history.unroll(self.folder)
+                self.history.spill_to_file(self.folder)
                 self._spill_after = sys.maxsize
             self.broker.publish(changed, self.fingerprint(changed))
         self.quiescence.all_published()
@@ -321,6 +344,40 @@ class World:
 
         self.steps.add(f"{consumer}:{name}:", "handler", consumer, f"{consumer} has handled {name}", run=end)
         return done
+
+    def _is_program(self, name: str) -> bool:
+        """Whether the engine is a function: then a producer of the world puts the events where it reads them."""
+        kind: Any = self.engine
+        if not isinstance(kind, type) or not issubclass(kind, ProgramEngine):
+            return False
+        if kind.publish is None and self.scenario.producer is None:
+            module = name.partition(":")[0]
+            raise UnknownEngine(
+                f"engine {name!r} reads a queue, and nobody says which: add a table [producer] to the scenario"
+                f' (to = "stream" or "list", key = "…"), or an `async def publish(client, body)` to {module}'
+            )
+        if self.scenario.consumers.engines:
+            raise UnknownEngine(f"engine {name!r}: consumers that are functions cannot be mixed with other engines yet")
+        return True
+
+    def restart(self, consumer: Startable, delay: int) -> None:
+        """Start a consumer again in `delay` microseconds. The world is not quiet before."""
+        self.quiescence.wait_until(self.loop.now + delay)
+        self.loop.in_world(delay, self._started_again, consumer)
+
+    def _started_again(self, consumer: Startable) -> None:
+        consumer.start()
+        self.progress()
+
+    def _exited(self, process: Process | None, error: SystemExit) -> None:
+        name = process.name if process else ""
+        if name not in self.consumers:
+            raise error
+        self.consumers[name].exited(error)
+
+    def _raised(self, error: RaisedError) -> None:
+        details = {"error": error.type, "message": error.message, "frames": list(error.frames), "where": error.where}
+        self.history.append(error.at, "raised", error.event, error.consumer, **details)
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""

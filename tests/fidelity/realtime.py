@@ -17,7 +17,7 @@ import redis.asyncio
 
 from simulation import History, Scenario
 from simulation.engines import Engine, EngineContext, decoder, resolve
-from simulation.history.history import Header, Terms
+from simulation.history.entries import Header, Terms
 from simulation.scenario.distributions import Constant
 from simulation.scenario.workload import Plan, Publication, publications
 from simulation.world.handler import fingerprint

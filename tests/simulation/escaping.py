@@ -14,10 +14,10 @@ from typing import Any
 import redis
 
 from simulation.engines import EngineContext
-from tests.simulation.engines import Plain
+from tests.simulation.engines import TrivialCounts
 
 
-class Marking(Plain):
+class Marking(TrivialCounts):
     """Leaves a mark in the store for each event."""
 
     in_memory = False
@@ -35,7 +35,7 @@ class Marking(Plain):
         """Do what the engine is about."""
 
 
-class Elsewhere(Plain):
+class Elsewhere(TrivialCounts):
     """Says nothing about the store and does not use it."""
 
     in_memory = False

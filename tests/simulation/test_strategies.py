@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from simulation import History, Laboratory, Scenario, judge, loads
-from simulation.history.history import KINDS, Entry
+from simulation.history.entries import KINDS, Entry
 from simulation.scenario.faults import FAULTS
 from simulation.strategies import faults, histories, scenarios, workloads
 

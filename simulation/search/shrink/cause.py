@@ -17,7 +17,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from simulation.history.history import Entry, History
+from simulation.history.entries import Entry
+from simulation.history.history import History
 from simulation.invariants import Violation
 from simulation.search.coverage.event_model import EventModel
 from simulation.world.run import Run

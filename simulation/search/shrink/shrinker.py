@@ -112,10 +112,14 @@ class Shrinker:
         run = self._start.perform(self._laboratory)
         found = [violation.invariant for violation in run.judgement.violations]
         if not found:
-            raise NothingToShrink(f"{run!r}: nothing is violated, so there is nothing to shrink")
+            engine = run.history.header.engine
+            raise NothingToShrink(
+                f"seed {run.seed} is not violated on {engine}, it is '{run.verdict}': there is nothing to shrink;"
+                " give the --seed and the --engine of a run that is"
+            )
         self._invariant = self._invariant or found[0]
         if self._invariant not in found:
-            raise NothingToShrink(f"{run!r}: '{self._invariant}' is not violated; {', '.join(set(found))} is")
+            raise NothingToShrink(f"seed {run.seed}: '{self._invariant}' is not violated; {', '.join(set(found))} is")
         self._check_determinism(run)
         self._cause = Cause.of(run, next(v for v in run.judgement.violations if v.invariant == self._invariant))
         # Of a swarm, the world that was drawn is what is made smaller.
@@ -126,7 +130,8 @@ class Shrinker:
         if again is None:  # drawn orders depend on names and ids; then it is searched for in the listed one
             again = self._searched(scenario, 10 * self._tries)
         if again is None:
-            raise NothingToShrink(f"{run!r}: with its events listed one by one, the violation was not found again")
+            told = "with its events listed one by one, the violation was not found again"
+            raise NothingToShrink(f"seed {run.seed}: {told}")
         return again
 
     def _check_determinism(self, run: Run) -> None:

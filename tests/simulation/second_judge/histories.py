@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from simulation import Laboratory
+from simulation.history.entries import Entry, Header, Terms
 from simulation.history.generator import Option, Storyteller
-from simulation.history.history import Entry, Header, History, Terms
+from simulation.history.history import History
 from simulation.scenario.load import loads
 from tests.simulation.invariants.reference_model import execute
 

@@ -1,0 +1,259 @@
+"""The log of trust: swarms of fresh seeds on every engine, resumable, each violation reduced and written down.
+
+    python benchmarks/swarm.py [--minutes 2] [--engines native,native-batches] [--replays 20] [--jobs 1]
+    python benchmarks/swarm.py --table                # only write the table anew
+
+A seed is made of the date and a count, so no day repeats another's. The work is done in batches of so many seeds,
+always of the engine with the fewest seeds so far. A batch that is done is a line of the log, so the swarm can be ended
+at any time and goes on where it was. A few seeds of each batch are run once more in two processes with different hash
+seeds: no history may differ.
+
+A violation is replayed on a real server if it was found on the lean store, is shrunk for at most a minute, and its file
+is kept beside the log. What became of it is written by hand into `swarm-explained.toml`: `"native/2026113000017" =
+"mended by …"`; what is not there counts as open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import subprocess
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from simulation import Scenario, load
+from simulation.engines import UnknownEngine, resolve
+from simulation.search.confirmation import NotReproduced, called, is_needed
+from simulation.search.parallel.determinism import compare_twice
+from simulation.search.parallel.seeds import Plan, search
+from simulation.search.replay import Replay
+from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
+from simulation.search.summary import Summary
+from simulation.world.laboratory import Laboratory
+
+ENGINES = ("native", "native-stream", "native-batches", "native-partitions", "native-steps", "native-waiting")
+SCENARIO = Path("scenarios/swarm.toml")
+A_DAY = 100_000
+"""How many seeds a day has at most."""
+SHRINKING = 60.0
+"""Seconds of real time that the reduction of one violation may take."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some seeds of one engine: a line of the log."""
+
+    date: str
+    commit: str
+    engine: str
+    store: str
+    first: int
+    runs: int
+    hours: float
+    distinct: int
+    """Distinct behaviours within the batch."""
+    replayed: int = 0
+    different: int = 0
+    """Seeds whose histories differed between two processes."""
+    violations: tuple[dict[str, Any], ...] = field(default_factory=tuple)
+
+
+class Log:
+    """The batches that were done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        records = [json.loads(line) for line in lines]
+        self.batches = [Batch(**{**record, "violations": tuple(record["violations"])}) for record in records]
+
+    def add(self, batch: Batch) -> None:
+        """Write a batch down, as one line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(batch)) + "\n")
+        self.batches.append(batch)
+
+    def runs(self, engine: str) -> int:
+        """Return how many seeds an engine was run with."""
+        return sum(batch.runs for batch in self.batches if batch.engine == engine)
+
+    def fresh(self, date: str, engine: str) -> int:
+        """Return the first seed of a day that an engine has not been run with."""
+        base = int(date.replace("-", "")) * A_DAY
+        return max((b.first + b.runs for b in self.batches if (b.date, b.engine) == (date, engine)), default=base)
+
+
+def commit() -> str:
+    """Return the commit of the working tree, with a + if it was changed."""
+    told = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
+    return told.stdout.strip() or "unknown"
+
+
+def reduced(plan: Plan, scenario: Scenario, summary: Summary, folder: Path) -> dict[str, Any]:
+    """Shrink a violation on a real server, keep its file, and return what the log says of it."""
+    violation = summary.violations[0]
+    told = {"seed": summary.seed, "invariant": violation.invariant, "because": violation.because, "file": ""}
+    found = Replay(scenario.model_copy(update={"seed": summary.seed, "engine": plan.engine}), None)
+    until = time.monotonic() + SHRINKING
+    with Laboratory("auto", plan.executable) as laboratory:
+        try:
+            shrinker = Shrinker(
+                laboratory, found, violation.invariant, tries=20, enough=lambda: time.monotonic() > until
+            )
+            *_, best = shrinker.improvements()
+        except NothingToShrink as error:
+            return {**told, "because": f"{violation.because} ({error})"}
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{plan.engine}-{summary.seed}.toml"
+    file.write_text(tomli_w.dumps(best.replay.written()), encoding="utf-8")
+    return {**told, "file": str(file), "size": best.size}
+
+
+def batch(plan: Plan, seeds: range, replays: int, jobs: int, folder: Path) -> Batch:
+    """Run some seeds, compare a few in two processes, and reduce what was violated."""
+    started = time.monotonic()
+    behaviours: set[int | None] = set()
+    violated: list[Summary] = []
+    for summary in search(plan, seeds, jobs):
+        behaviours.add(summary.covered.behaviour)
+        if summary.verdict == "violated":
+            violated.append(summary)
+    different = [done.seed for done in compare_twice(plan, seeds[:replays]) if done.difference is not None]
+    violations = [reduced(plan, plan.scenario, summary, folder) for summary in violated if _is_confirmed(plan, summary)]
+    return Batch(
+        date=datetime.now(UTC).date().isoformat(),
+        commit=commit(),
+        engine=plan.engine,
+        store=plan.store,
+        first=seeds.start,
+        runs=len(seeds),
+        hours=(time.monotonic() - started) / 3600,
+        distinct=len(behaviours),
+        replayed=min(replays, len(seeds)),
+        different=len(different),
+        violations=tuple(violations),
+    )
+
+
+def _is_confirmed(plan: Plan, summary: Summary) -> bool:
+    """Whether a real server sees a violation too that was found on the lean store. Raises NotReproduced."""
+    with Laboratory(plan.store, plan.executable) as laboratory:
+        if not is_needed(laboratory.store):
+            return True
+    found = Replay(plan.scenario.model_copy(update={"seed": summary.seed}), None)
+    with called(plan.executable) as witness:
+        return witness.sees(found, plan.engine, [v.invariant for v in summary.violations]) is not None
+
+
+def available(names: Sequence[str]) -> Iterator[str]:
+    """Yield the engines that there are; say which there are not."""
+    for name in names:
+        try:
+            resolve(name)
+        except UnknownEngine as error:
+            print(f"left out: {error}")
+        else:
+            yield name
+
+
+def table(log: Log, explained: dict[str, str]) -> str:
+    """Return the log as a table: a row for each day, commit and engine; then the violations."""
+    rows: dict[tuple[str, str, str, str], list[Batch]] = defaultdict(list)
+    for done in log.batches:
+        rows[done.date, done.commit, done.engine, done.store].append(done)
+    lines = [
+        "# The log of trust",
+        "",
+        "Made by `python benchmarks/swarm.py` from `scenarios/swarm.toml`: every seed is a world of its own, and no",
+        "seed was run before. *Replayed* seeds were run again in two processes with different hash seeds.",
+        "",
+        "| date | commit | engine | store | seeds | from | hours | behaviours | violated | replayed | different |",
+        "|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for (date, made, engine, store), some in rows.items():
+        lines.append(
+            f"| {date} | {made} | {engine} | {store} | {sum(b.runs for b in some):,} | {min(b.first for b in some)} "
+            f"| {sum(b.hours for b in some):.2f} | {sum(b.distinct for b in some):,} "
+            f"| {sum(len(b.violations) for b in some)} | {sum(b.replayed for b in some):,} "
+            f"| {sum(b.different for b in some)} |"
+        )
+    everything = log.batches
+    lines += [
+        "",
+        f"In all: {sum(b.runs for b in everything):,} seeds in {sum(b.hours for b in everything):.1f} hours, "
+        f"{sum(len(b.violations) for b in everything)} violated; {sum(b.replayed for b in everything):,} replayed, "
+        f"{sum(b.different for b in everything)} different.",
+    ]
+    return "\n".join([*lines, *_violations(everything, explained)]) + "\n"
+
+
+def _violations(batches: Sequence[Batch], explained: dict[str, str]) -> Iterator[str]:
+    found = [(done, violation) for done in batches for violation in done.violations]
+    if not found:
+        return
+    yield "\n# What was violated, and what became of it\n"
+    yield "| engine | seed | invariant | reduced to | what became of it |"
+    yield "|---|---:|---|---|---|"
+    for done, violation in found:
+        became = explained.get(f"{done.engine}/{violation['seed']}", "**open**")
+        size = violation.get("size") or "not reduced"
+        yield f"| {done.engine} | {violation['seed']} | {violation['invariant']} | {size} | {became} |"
+
+
+def swarm(given: argparse.Namespace, log: Log) -> None:
+    """Run batch after batch until the time is over, always of the engine with the fewest seeds."""
+    scenario = load(given.scenario)
+    engines = list(available(given.engines.split(",")))
+    until = time.monotonic() + given.minutes * 60
+    while time.monotonic() < until:
+        engine = min(engines, key=log.runs)
+        first = log.fresh(datetime.now(UTC).date().isoformat(), engine)
+        plan = Plan(scenario, engine, given.store)
+        try:
+            done = batch(plan, range(first, first + given.batch), given.replays, given.jobs, given.log.parent / "found")
+        except NotReproduced as error:
+            raise SystemExit(str(error)) from None
+        log.add(done)
+        print(
+            f"{engine}: {done.runs} seeds from {first}, {len(done.violations)} violated, {done.different} different",
+            flush=True,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the swarm, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--engines", default=",".join(ENGINES))
+    parser.add_argument("--scenario", type=Path, default=SCENARIO)
+    parser.add_argument("--store", default="server")
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--replays", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--log", type=Path, default=Path("benchmarks/swarm.jsonl"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/swarm.md"))
+    parser.add_argument("--table", action="store_true")
+    given = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)
+    log = Log(given.log)
+    if not given.table:
+        try:
+            swarm(given, log)
+        except KeyboardInterrupt:
+            print("ended; the batch in hand is not in the log")
+    notes = given.log.with_name("swarm-explained.toml")
+    explained = tomllib.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
+    given.out.write_text(table(log, explained), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

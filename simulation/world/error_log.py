@@ -1,0 +1,88 @@
+"""What the code under test raised: each error once, with its place, its first moment, and how often it came.
+
+Errors that the scenario asked for (a failing handler, a refused write) are none of the engine's and are left out.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+from simulation.kernel.escapes import is_users, shortened
+
+MAX_ERRORS = 100
+"""How many different errors of a run are kept: an error whose message has an id in it is another one each time."""
+_MAX_FRAMES = 6
+_MAX_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedError:
+    """One kind of error that the code under test raised. `at` is in microseconds since the start of the run."""
+
+    type: str
+    message: str
+    frames: tuple[str, ...]
+    """The lines of the user's own code, outermost first, as `worker.py:12 in main`."""
+    consumer: str
+    event: str
+    at: int
+    where: str
+    """What was asked of the code: handle, sweep, main, or a task of its own."""
+    count: int = 1
+
+    def __str__(self) -> str:
+        about = f" about event {self.event}" if self.event else ""
+        times = f", {self.count} times" if self.count > 1 else ""
+        frames = f" ({' › '.join(self.frames)})" if self.frames else ""
+        said = f"{self.type}: {self.message}" if self.message else self.type
+        return f"{said} in {self.where} of {self.consumer}{about} at {self.at / 1_000_000:.6f} s{times}{frames}"
+
+
+class ErrorLog:
+    """The errors of one run, in the order in which they first came."""
+
+    def __init__(self, now: Callable[[], int], told: Callable[[RaisedError], None]) -> None:
+        self._now = now
+        self._told = told
+        self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
+
+    def add(self, error: BaseException, consumer: str, where: str = "main", event: str = "") -> None:
+        """Take note of an error. `told` hears of the first of each kind."""
+        leaves = list(_leaves(error))
+        for leaf in leaves:
+            self._add(leaf, consumer, where, event)
+
+    def _add(self, error: BaseException, consumer: str, where: str, event: str) -> None:
+        frames = own_frames(error.__traceback__)
+        key = type(error).__name__, frames, where
+        known = self._errors.get(key)
+        if known is not None:
+            self._errors[key] = replace(known, count=known.count + 1)
+        elif len(self._errors) < MAX_ERRORS:
+            message = str(error)[:_MAX_MESSAGE]
+            raised = RaisedError(type(error).__name__, message, frames, consumer, event, self._now(), where)
+            self._errors[key] = raised
+            self._told(raised)
+
+    @property
+    def all(self) -> tuple[RaisedError, ...]:
+        """The errors, each with the number of times that it came."""
+        return tuple(self._errors.values())
+
+
+def own_frames(trace: TracebackType | None) -> tuple[str, ...]:
+    """Return the lines of a traceback that are the user's own; of installed packages the last, if there are none."""
+    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename]
+    own = [frame for frame in frames if is_users(frame.filename)]
+    chosen = own[-_MAX_FRAMES:] or frames[-1:]
+    return tuple(f"{shortened(frame.filename)}:{frame.lineno} in {frame.name}" for frame in chosen)
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    """Return the errors of a group, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -1,0 +1,125 @@
+"""A consumer that is a program of its own: `main` runs as one process, and ends as a process does.
+
+1. `main` returns, or calls `sys.exit()`: the process has stopped. An exception that leaves `main`, or `sys.exit(1)`:
+   it has crashed.
+2. Either way it is started again after a delay, if the scenario's restart policy says so. The delay doubles each time
+   until the program has handled something, up to five minutes.
+3. A stop in good order is a SIGTERM: the handler that the program has set for it is called, and it may take as long as
+   the grace period to return from `main`; after that it is killed. A program without a handler dies at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from simulation.engines.program import arguments
+from simulation.kernel.environment import SECOND
+from simulation.world.consumer import Consumer
+from simulation.world.ports import World
+
+_GRACE = 30 * SECOND
+"""Microseconds between SIGTERM and SIGKILL: what Kubernetes gives a container."""
+_LONGEST_DELAY = 300 * SECOND
+
+
+class ProgramConsumer(Consumer):
+    """One process of a program that reads a queue."""
+
+    def __init__(self, world: World, name: str) -> None:
+        super().__init__(world, name)
+        self._in_vain = 0
+        """How often it has ended without having handled anything."""
+        self._handled = False
+
+    async def _live(self) -> None:
+        kind: Any = self.kind
+        context = self._context(effect=self._effect)
+        self._engine = context
+        await kind.main(**arguments(kind.main, context))
+
+    async def _effect(self, event: Any, fence: int | None = None) -> None:
+        parsed = self._event(event)
+        self._handled = True
+        await self._handler(parsed, fence)
+
+    def _event(self, message: Any) -> Any:
+        """Return the event of a message: as it was published, parsed as JSON, or parsed as an event."""
+        if isinstance(message, Mapping):
+            fields = {_text(key): value for key, value in message.items()}
+            field = self._world.scenario.producer.field if self._world.scenario.producer else ""
+            message = fields.get(field, fields)
+        if isinstance(message, str):
+            message = message.encode()
+        if isinstance(message, bytes | bytearray):
+            return self._decode(bytes(message))
+        if isinstance(message, Mapping):
+            from ordering import ReceivedEvent
+
+            return ReceivedEvent.model_validate(dict(message))
+        return message
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        self.exited(error)
+
+    def exited(self, error: BaseException | None) -> None:
+        """The program has ended by itself: start it again, if that is the policy."""
+        if not self.process.alive:
+            return
+        code = error.code if isinstance(error, SystemExit) else error
+        failed = bool(code)
+        if failed and isinstance(error, Exception):
+            self._world.errors.add(error, self.name)
+        if failed:
+            self.crash()
+        else:
+            self._stopped()
+        if self._again:
+            self._world.loop.in_world(0, self.start)
+        elif not self._stopping:
+            self._restart(failed)
+
+    def _restart(self, failed: bool) -> None:
+        settings = self._world.scenario.consumers
+        if settings.restart == "never" or (settings.restart == "on-failure" and not failed):
+            return
+        self._in_vain = 0 if self._handled else self._in_vain + 1
+        self._handled = False
+        delay = min(settings.restart_delay << min(self._in_vain, 20), _LONGEST_DELAY)
+        self._world.restart(self, delay)
+
+    def _stopped(self) -> None:
+        """Take note that the process has ended in good order, with all of its connections and tasks."""
+        world = self._world
+        world.loop.kill(self.process)
+        world.network.sever(self.name)
+        self._let_go()
+        world.history.append(world.loop.now, "stopped", consumer=self.name)
+
+    def stop(self) -> None:
+        """Send the process a SIGTERM."""
+        if not self.process.alive:
+            return
+        self._stopping = True
+        handler = self.process.signals.get(signal.SIGTERM)
+        if handler is None:
+            self.crash()
+            return
+        process, loop = self.process, self._world.loop
+        loop.spawn(_call(handler), process)
+        loop.in_world(_GRACE, self._kill, process)
+
+    def _kill(self, process: object) -> None:
+        if self.process is process:
+            self.crash()
+
+
+async def _call(handler: Any) -> None:
+    handler()
+
+
+def _text(key: Any) -> str:
+    return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else str(key)

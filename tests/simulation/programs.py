@@ -1,0 +1,94 @@
+"""Consumers as their users run them: functions that read a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import redis.asyncio
+from redis.exceptions import ResponseError
+
+Effect = Callable[[Any], Awaitable[None]]
+GROUP = "workers"
+
+
+def client(redis_url: str) -> redis.asyncio.Redis:
+    return redis.asyncio.from_url(redis_url, socket_timeout=None)
+
+
+async def stream(redis_url: str, effect: Effect, consumer: str) -> None:
+    """Reads a stream in a group, and claims what others have left for 10 s."""
+    one = client(redis_url)
+    try:
+        await one.xgroup_create("orders", GROUP, "0", mkstream=True)
+    except ResponseError as error:
+        if "BUSYGROUP" not in str(error):
+            raise
+    while True:
+        _, left, *_ = await one.xautoclaim("orders", GROUP, consumer, min_idle_time=10_000)
+        read = await one.xreadgroup(GROUP, consumer, {"orders": ">"}, count=10, block=5_000)
+        for number, fields in [*left, *(message for _, messages in read for message in messages)]:
+            await effect(fields)
+            await one.xack("orders", GROUP, number)
+
+
+async def list_reader(redis_url: str, effect: Effect) -> None:
+    """Pops from a list: what it has popped is lost if it dies."""
+    one = client(redis_url)
+    while item := await one.blpop(["orders"], timeout=0):
+        await effect(item[1])
+
+
+async def one_by_one(redis_url: str, effect: Effect) -> None:
+    """Ends after each message."""
+    item = await client(redis_url).blpop(["orders"], timeout=0)
+    await effect(item[1])
+
+
+async def polite(redis_url: str, effect: Effect) -> None:
+    """Finishes what it has begun when it is asked to stop."""
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    one = client(redis_url)
+    while not stopping.is_set():
+        item = await one.blpop(["orders"], timeout=1)
+        if item:
+            await effect(item[1])
+
+
+async def stubborn(redis_url: str, effect: Effect) -> None:
+    """Hears that it is to stop, and goes on."""
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    await list_reader(redis_url, effect)
+
+
+async def failing(redis_url: str, effect: Effect) -> None:
+    """Raises at its first message, and handles the second."""
+    one = client(redis_url)
+    if await one.incr("starts") == 1:
+        raise LookupError("no settings")
+    await list_reader(redis_url, effect)
+
+
+async def exiting(redis_url: str, effect: Effect) -> None:
+    """Ends its whole process from within a task."""
+    one = client(redis_url)
+    if await one.incr("starts") == 1:
+        await asyncio.gather(asyncio.create_task(_exit()))
+    await list_reader(redis_url, effect)
+
+
+async def _exit() -> None:
+    sys.exit(3)
+
+
+async def asking(redis_url: str, database: str) -> None:
+    """Asks for what nobody offers."""
+
+
+async def publish(client: redis.asyncio.Redis, body: bytes) -> None:
+    """Puts an event where `list_reader` and its like read."""
+    await client.rpush("orders", body)

@@ -1,0 +1,142 @@
+"""A function is one consumer process: it is started, killed, restarted and stopped as a process is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulation import Laboratory, Run, loads
+from simulation.cli import main
+from simulation.engines import UnknownEngine
+from simulation.scenario.errors import BadScenario
+
+HERE = "tests.simulation.programs"
+SCENARIO = """
+name = "orders"
+[workload]
+kind = "chains"
+count = 8
+length = 1
+interval = "50ms"
+[consumers]
+count = 2
+handler_time = "20ms"
+{consumers}
+[judge]
+preset = "queue"
+exercise = ["handled"]
+horizon = "2h"
+[policy]
+lookback = "30s"
+retention = "60s"
+{rest}
+"""
+STREAM = '[producer]\nto = "stream"\nkey = "orders"\n'
+LIST = '[producer]\nto = "list"\nkey = "orders"\n'
+
+
+def run(laboratory: Laboratory, engine: str, rest: str = "", consumers: str = "", seed: int = 1) -> Run:
+    return laboratory.run(loads(SCENARIO.format(rest=rest, consumers=consumers)), seed, f"{HERE}:{engine}")
+
+
+def fault(kind: str, at: str = "130ms", **more: Any) -> str:
+    return f'[[faults]]\nkind = "{kind}"\nat = "{at}"\nconsumer = "c1"\nfor = "5s"\n' + "".join(
+        f"{key} = {value}\n" for key, value in more.items()
+    )
+
+
+def moments(result: Run, kind: str, consumer: str = "c1") -> list[int]:
+    return [entry.at for entry in result.history.of(kind) if entry.consumer == consumer]
+
+
+def test_a_stream_is_read_in_virtual_time(laboratory: Laboratory) -> None:
+    result = run(laboratory, "stream", STREAM)
+    assert result.verdict == "holds"
+    assert {entry.consumer for entry in result.history.of("started")} == {"c1", "c2"}
+    assert {entry.consumer for entry in result.history.of("delivered")} == {"producer"}
+    assert run(laboratory, "stream", STREAM).digest == result.digest
+
+
+@pytest.mark.parametrize("store", ["lean", "embedded"])
+def test_a_list_is_read_on_every_store(store: str) -> None:
+    with Laboratory(store) as laboratory:
+        assert run(laboratory, "list_reader", LIST).verdict == "holds"
+
+
+def test_a_crash_loses_nothing_of_a_stream_that_is_claimed(laboratory: Laboratory) -> None:
+    crashes = fault("crash", every='"1s"', times=3)
+    for seed in range(1, 6):
+        result = run(laboratory, "stream", STREAM + crashes, seed=seed)
+        assert "nothing-lost" not in {violation.invariant for violation in result.judgement.violations}
+        assert moments(result, "crashed")
+
+
+def test_a_crash_loses_what_was_popped_from_a_list(laboratory: Laboratory) -> None:
+    found = [run(laboratory, "list_reader", LIST + fault("crash", "115ms"), seed=seed) for seed in range(1, 11)]
+    assert "nothing-lost" in {violation.invariant for one in found for violation in one.judgement.violations}
+
+
+def test_the_users_own_function_publishes(laboratory: Laboratory) -> None:
+    assert run(laboratory, "list_reader").verdict == "holds"
+
+
+@pytest.mark.parametrize(("policy", "lives"), [("always", 8), ("on-failure", 2), ("never", 2)])
+def test_a_program_that_returns_is_started_again_if_that_is_the_policy(
+    laboratory: Laboratory, policy: str, lives: int
+) -> None:
+    result = run(laboratory, "one_by_one", LIST, f'restart = "{policy}"')
+    assert len(moments(result, "stopped") + moments(result, "stopped", "c2")) == lives
+    assert result.verdict == ("holds" if policy == "always" else "violated")
+
+
+@pytest.mark.parametrize(("engine", "error"), [("failing", "LookupError"), ("exiting", "SystemExit")])
+def test_a_program_that_fails_has_crashed_and_comes_back(laboratory: Laboratory, engine: str, error: str) -> None:
+    result = run(laboratory, engine, LIST, 'restart_delay = "3s"')
+    crashed = moments(result, "crashed") + moments(result, "crashed", "c2")
+    joined = moments(result, "joined") + moments(result, "joined", "c2")
+    assert len(crashed) == 1
+    assert crashed[0] + 6_000_000 in joined or crashed[0] + 3_000_000 in joined
+    assert result.verdict == "holds"
+    if error == "LookupError":
+        [raised] = result.errors
+        assert (raised.type, raised.message, raised.where, raised.count) == (error, "no settings", "main", 1)
+        assert raised.frames[-1].startswith("tests/simulation/programs.py:")
+
+
+def test_a_stop_is_a_sigterm(laboratory: Laboratory) -> None:
+    stop = fault("stop")
+    polite, deaf, stubborn = (run(laboratory, name, LIST + stop) for name in ("polite", "list_reader", "stubborn"))
+    assert moments(polite, "stopped")
+    assert not moments(polite, "crashed")
+    assert moments(deaf, "crashed") == [130_000]
+    assert moments(stubborn, "crashed") == [30_130_000]
+    assert polite.verdict == "holds"
+
+
+def test_a_program_needs_to_know_where_events_are_put(laboratory: Laboratory, tmp_path: Path) -> None:
+    (tmp_path / "lonely_worker.py").write_text("async def main(redis_url, effect): ...\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        with pytest.raises(UnknownEngine, match=r"nobody says which: add a table \[producer\]"):
+            laboratory.run(loads(SCENARIO.format(rest="", consumers="")), 1, "lonely_worker:main")
+
+
+def test_a_program_that_asks_for_what_is_not_offered_is_refused(laboratory: Laboratory) -> None:
+    with pytest.raises(UnknownEngine, match="it asks for 'database'; offered are redis_url, effect, consumer"):
+        run(laboratory, "asking", LIST)
+
+
+def test_a_table_that_is_wrong_is_refused() -> None:
+    with pytest.raises(BadScenario, match=r"\[producer\]"):
+        loads(SCENARIO.format(rest='[producer]\nto = "pipe"\nkey = "orders"\n', consumers=""))
+
+
+def test_what_a_program_raises_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "orders.toml"
+    file.write_text(SCENARIO.format(rest=LIST, consumers=""))
+    assert main(["run", str(file), "--engine", f"{HERE}:failing", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "raised    LookupError: no settings in main of c" in said
+    assert "tests/simulation/programs.py:" in said

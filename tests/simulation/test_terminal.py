@@ -1,0 +1,114 @@
+"""What a terminal, a pipe and a disk do to the command line: widths, closed pipes, full disks, early interrupts."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulation import Laboratory, load
+from simulation.cli import main
+
+SCENARIO = "scenarios/late-leader.toml"
+COMMAND = [sys.executable, "-m", "simulation"]
+
+
+def in_a_terminal(arguments: list[str], columns: int) -> str:
+    """Run the command in a terminal of so many columns, and return what it shows."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    process.wait()
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
+    shown = in_a_terminal(["run", SCENARIO, "--out", str(tmp_path)], 60)
+    wide = in_a_terminal(["run", SCENARIO, "--out", str(tmp_path / "wide")], 500)
+    told = shown[shown.rindex("late-leader · 4 events") :]  # after the bar
+    lines = [line for line in told.splitlines() if not line.startswith(("  results", "  replay", "  shrink"))]
+    assert max(map(len, lines)) <= 60
+    whole = {word for line in wide.splitlines() for word in line.split()}
+    assert {word for line in lines for word in line.split()} <= whole
+
+
+def test_lines_to_copy_stay_whole(tmp_path: Path) -> None:
+    folder = tmp_path / ("long-" * 20)
+    shown = in_a_terminal(["run", SCENARIO, "--engine", "null", "--out", str(folder)], 60)
+    assert any(line.startswith("  results") and str(folder) in line for line in shown.splitlines())
+    assert any(line.startswith("  replay    causim run") and line.endswith("--seed 1") for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("options", [["list", "faults"], ["run", SCENARIO], ["run", SCENARIO, "--json"]])
+def test_a_closed_pipe_is_no_verdict(options: list[str], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    out = ["--out", str(tmp_path)] if options[0] == "run" else []
+    done = subprocess.run([*COMMAND, *options, *out], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_a_full_output_is_said_in_a_sentence() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "run", SCENARIO, "--no-results"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 4
+    assert done.stderr.startswith(b"causim: error: [Errno 28]")
+    assert b"Traceback" not in done.stderr
+
+
+def test_results_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "late-leader").write_text("a file where the folder should be")
+    assert main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "causal-order" in said
+    assert "the results could not be kept:" in said
+
+
+def test_an_early_interrupt_is_a_sentence() -> None:
+    """The command is interrupted as soon as it imports the harness, before it has said anything."""
+    program = (
+        "import os, signal, sys\n"
+        "from causim import command_line\n"
+        "class Early:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'simulation.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Early())\n"
+        "sys.argv = ['causim', 'list', 'engines']\n"
+        "command_line.entry()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "causim: interrupted\n")
+
+
+def test_one_long_run_says_how_far_it_is() -> None:
+    told: list[tuple[int, int]] = []
+    with Laboratory() as laboratory:
+        laboratory.watch = lambda settled, now: told.append((settled, now))
+        laboratory.run(load("scenarios/prefect-etl.toml"))
+    assert len(told) >= 2
+    assert told == sorted(told)
+
+
+def test_what_holds_is_not_shrunk(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shrink", SCENARIO]) == 4
+    said = capsys.readouterr().err
+    assert "seed 1 is not violated on native, it is 'holds'" in said
+    assert "<Run" not in said
