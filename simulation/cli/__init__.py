@@ -113,9 +113,8 @@ def is_bad_input(error: Exception) -> bool:
 
 def _tells_all(error: Exception) -> bool:
     from simulation.kernel.escapes import Escaped
-    from simulation.search.confirmation import NotReproduced
 
-    return isinstance(error, NotReproduced | Escaped)
+    return isinstance(error, Escaped)
 
 
 def _internal(error: Exception) -> int:
