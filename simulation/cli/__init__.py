@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from simulation.cli.text import visible
+
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
 """As the shell has it for other tools whose output nobody reads any more: 128 and SIGPIPE."""
@@ -92,9 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         return CLOSED_PIPE
     except Exception as error:
-        from simulation.cli.errors import is_complete, is_users  # they come from all over the house
+        from simulation.cli.errors import is_bad_input, is_complete  # they come from all over the house
 
-        if is_users(error):
+        if is_bad_input(error):
             _say(f"error: {error}")
             return USAGE
         if is_complete(error):
@@ -122,17 +124,17 @@ def _internal(error: Exception) -> int:
     return INTERNAL
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     _say(f"warning: {message}")
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"causim: {text}\n")
+    sys.stderr.write(f"causim: {visible(text)}\n")
 
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # the rest of a warning is not for users
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # while the parser was being made

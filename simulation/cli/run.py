@@ -21,7 +21,6 @@ from simulation.cli.strategy import strategy_from
 from simulation.engines import resolve
 from simulation.kernel.gc_pause import paused_gc
 from simulation.scenario.swarm import check
-from simulation.search.confirmation import called, is_needed
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.search.explore.guided import Guided
 from simulation.search.explore.strategies import Runner, Strategy
@@ -120,8 +119,6 @@ def _run(
                     break
     except KeyboardInterrupt:
         outcome.interrupted = True
-    if outcome.tally.violating and is_needed(laboratory.store):
-        _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
         try:
             _keep(outcome, given, laboratory, illustrator)
@@ -177,18 +174,6 @@ def _guided(job: Job, laboratory: Laboratory) -> Iterator[Summary]:
     return (summarise(run) for run in search.runs(job.seeds))
 
 
-def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
-    """Have a real server run again whatever is to be told of. Its run is kept, if it is the one to be kept."""
-    tally = outcome.tally
-    with called(given.redis_server) as witness:
-        for example in dict.fromkeys(tally.examples.values()):
-            invariants = [name for name, other in tally.examples.items() if other == example]
-            run = witness.sees(_found(outcome.job, *example), outcome.job.engine, invariants)
-            if example == (tally.first_violating, tally.choices):
-                outcome.run = run
-        outcome.witness = witness.statement
-
-
 def _found(job: Job, seed: int | None, choices: tuple[int, ...] | None) -> Replay:
     scouted = job.scenario.seed if job.scenario.swarm is None else None
     return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds, scouted=scouted)
@@ -201,9 +186,7 @@ def _guarantee(job: Job, laboratory: Laboratory) -> str:
 def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, illustrator: Illustrator | None) -> None:
     """Write down the run that tells most: the first that was violated, else the first of all."""
     job, tally = outcome.job, outcome.tally
-    if outcome.witness and outcome.run is not None:
-        pass  # the real server's run
-    elif job.replay is not None:
+    if job.replay is not None:
         outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)
     elif tally.first_violating is not None:
         # The same run once more, with every command and reply: the story of a violation is told in them.

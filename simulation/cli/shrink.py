@@ -13,7 +13,6 @@ import tomli_w
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.narration import tell_run
 from simulation.cli.result_files import replay_of_result, run_file
-from simulation.search.confirmation import called, is_needed
 from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
 from simulation.world.laboratory import Laboratory
 
@@ -49,25 +48,15 @@ def execute(given: argparse.Namespace) -> int:
             interrupted = True
         if best is None:
             return INTERRUPTED
-        witness = _seen_again(best, laboratory, given)
         _write(best.replay, out)
         if given.quiet:
             _say(str(out))
         else:
             _say("")
             tell_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
-            _say(_ending(shrinker, best, interrupted) + (f"\n  witness   {witness}" if witness else ""))
+            _say(_ending(shrinker, best, interrupted))
             _say(f"  file      {out}\n  replay    causim replay {out}")
     return INTERRUPTED if interrupted else VIOLATED
-
-
-def _seen_again(best: Better, laboratory: Laboratory, given: argparse.Namespace) -> str:
-    """Have a real server run again what was found on the lean store; return what it says."""
-    if not is_needed(laboratory.store):
-        return ""
-    with called(given.redis_server) as witness:
-        witness.sees(best.replay, best.replay.scenario.engine, [best.replay.invariant])
-        return witness.statement
 
 
 def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:

@@ -16,7 +16,12 @@ def register(commands: Any) -> None:
         description="Judge a history (JSON Lines) against the causal invariants. The format is in the documentation. "
         "A file whose last line is cut off is judged up to there: exit code 4, unless that much proves a violation.",
     )
-    parser.add_argument("history", type=Path, metavar="HISTORY.jsonl", help="the file to judge")
+    parser.add_argument(
+        "history",
+        type=Path,
+        metavar="HISTORY",
+        help="the file to judge (.jsonl or .jsonl.gz), or a results folder with one",
+    )
     parser.add_argument("--invariant", action="append", default=[], metavar="NAME", help="judge only this (repeatable)")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     add_renamed(

@@ -40,7 +40,7 @@ def register(commands: Any) -> None:
     )
     add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
-    add_world_options(parser, lean=True)
+    add_world_options(parser)
     add_strategy_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--no-results", action="store_true", help="leave nothing behind")

@@ -43,6 +43,6 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: shrunk.toml in the folder of the results)"
     )
-    add_world_options(parser, lean=True)
+    add_world_options(parser)
     parser.add_argument("--quiet", action="store_true", help="print only the file's name")
     parser.set_defaults(execute="simulation.cli.shrink:execute")
