@@ -37,10 +37,12 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".toml" or not _is_scenario(file_path, parent.config.args):
         return None
     if own_packages.missing() or own_packages.what_clashes(parent.config.rootpath):
+        # installed causim must not slow down the tests of others
         from causim.separate_scenarios import SeparateFile
 
         separate: pytest.Collector = SeparateFile.from_parent(parent, path=file_path)
         return separate
+    # installed causim must not slow down the tests of others
     from simulation.pytest_plugin import ScenarioFile
 
     collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
@@ -69,6 +71,7 @@ def laboratory(config: pytest.Config) -> Laboratory:
     if _LABORATORY not in config.stash:
         if sentence := own_packages.what_is_missing() or own_packages.what_hides():
             pytest.fail(f"causim: {sentence}", pytrace=False)
+        # installed causim must not slow down the tests of others
         from simulation.world.laboratory import Laboratory
 
         config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
@@ -84,6 +87,7 @@ def causim_store(request: pytest.FixtureRequest) -> Laboratory:
 @pytest.fixture
 def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
     """A function that runs a scenario on the store of the session and returns the judged run."""
+    # installed causim must not slow down the tests of others
     from simulation.pytest_plugin import world_runner
 
     return world_runner(causim_store, request.config.getoption("--causim-engine"))

@@ -40,12 +40,14 @@ def write_report(
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
     with paused_gc():  # what is imported stays, and of the rest only two small pictures hold circles
+        # importing this package costs nothing
         from reports.figures.render_process import NAMES, Illustrator
         from reports.tables.rows import event_rows
 
         rows = event_rows(run.history)
         events, page = folder / "events.parquet", folder / "report.html"
         with (illustrator or Illustrator()).drawing(rows, folder):
+            # importing this package costs nothing
             from reports.page.page import write_page
             from reports.tables.parquet import write_events
             from reports.tables.tables import Table, events_tables

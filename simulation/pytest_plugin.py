@@ -119,6 +119,7 @@ class ScenarioItem(pytest.Item):
             yield summarise(laboratory.run(self._scenario, seed, self._engine))
 
     def _story(self, tally: Tally, laboratory: Laboratory) -> str:
+        # only a failure needs it
         from reports.text.run_text import choices, facts, story, violation_of
 
         seed = tally.first_violating

@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        # `causim --help` waits for nothing else
         from simulation.cli import versions
 
         for line in versions.lines():

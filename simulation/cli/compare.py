@@ -128,6 +128,7 @@ def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> N
 
 
 def _in_words(microseconds: int) -> str:
+    # only results need it
     from reports.figures.units import duration
 
     return duration(microseconds / 1e6)

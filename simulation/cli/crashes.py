@@ -108,6 +108,7 @@ def _begin(attack: Attack) -> None:
 
 def _leave(found: _Found, given: argparse.Namespace) -> Path:
     """Write the picture, the table, and a scenario for each point that did not survive. Return the folder."""
+    # only --pictures needs them
     import pandas as pd
 
     from reports.figures.fault_point_figure import crashes_figure

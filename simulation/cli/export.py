@@ -23,6 +23,7 @@ _HISTORY, _VERDICT, _LATEST = "history.jsonl", "verdict.json", "latest"
 
 def execute(given: argparse.Namespace) -> int:
     """Write the export and return the exit code."""
+    # each format imports its own
     from reports.exports import FORMATS, Unexportable
 
     file = history_file(given.result)

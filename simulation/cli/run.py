@@ -51,6 +51,7 @@ def execute(given: argparse.Namespace) -> int:
         given.seeds = UNTIL_SATURATED if given.until_saturated else 1
     if given.no_results or given.check_determinism:
         return _execute(given, None)
+    # a run without results needs no reports
     from reports.figures.render_process import illustrator
 
     with illustrator() as draws:  # it gets ready while the worlds run
@@ -207,6 +208,7 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
     if not (given.junit or given.summary):
         return
+    # a run without results needs no reports
     from reports.ci.junit import write_junit
     from reports.ci.markdown import append_summary
 
@@ -218,6 +220,7 @@ def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> No
 
 
 def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Outcome:
+    # a run without results needs no reports
     from reports.ci.outcome import Outcome as Told
 
     job, tally = outcome.job, outcome.tally

@@ -92,6 +92,7 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.
 
 
 def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: argparse.Namespace) -> None:
+    # only results need them
     import pandas as pd
 
     from reports.figures.sweep_figures import write_sweep

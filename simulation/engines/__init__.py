@@ -174,6 +174,7 @@ def is_shipped(name: str) -> bool:
 
 
 def _program(name: str, main: Any, publish: Any) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.program import program
 
     try:
@@ -191,6 +192,7 @@ def _remedy(name: str, module: str) -> str:
 
 
 def _mutant(name: str) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.mutants import StaleMutant, UnknownMutant, engine
 
     try:
@@ -200,6 +202,7 @@ def _mutant(name: str) -> type[Engine]:
 
 
 def _release(version: str) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.prefect_releases import ReleaseUnavailable, adapter
 
     try:
@@ -220,6 +223,7 @@ def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:
     own: Callable[[bytes], Any] | None = getattr(engine, "decode", None)
     if own is not None:
         return own
+    # an engine is imported when it is named
     from ordering import ReceivedEvent
 
     return ReceivedEvent.model_validate_json

@@ -38,6 +38,10 @@ def register(commands: Any) -> None:
         help="stop a scenario when the next run shows a new behaviour with a probability below P, with 97.5%% "
         "confidence (default: 0.01)",
     )
+    _add_more(parser)
+
+
+def _add_more(parser: argparse.ArgumentParser) -> None:
     add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
     add_world_options(parser)
