@@ -66,3 +66,7 @@ def __getattr__(name: str) -> Any:
     if sentence := what_hides():
         raise ImportError(f"causim: {sentence}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

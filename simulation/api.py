@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulation.engines import resolve
+from simulation.engines import Engine, engine_name, resolve
+from simulation.scenario.load import scenario_of
 from simulation.scenario.model import Scenario
 from simulation.search.parallel.seeds import Plan, search
 from simulation.search.replay import Replay, replay_of
@@ -60,8 +61,8 @@ class Hunt:
 
 
 def hunt(
-    scenario: Scenario,
-    engine: str | None = None,
+    scenario: Scenario | str | Path,
+    engine: str | type[Engine] | None = None,
     seeds: int | Iterable[int] = 100,
     *,
     jobs: int = 1,
@@ -80,7 +81,8 @@ def hunt(
 
     Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
     """
-    chosen = engine or scenario.engine
+    scenario = scenario_of(scenario)
+    chosen = engine_name(engine or scenario.engine)
     resolve(chosen)
     tally = Tally()
     with Laboratory(store) as laboratory:
@@ -168,11 +170,11 @@ class Sweep:
 
 
 def sweep(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     vary: Mapping[str, Iterable[Any] | str],
     seeds: int | Iterable[int] = 20,
     *,
-    engine: str | None = None,
+    engine: str | type[Engine] | None = None,
     jobs: int = 1,
     store: str = "auto",
 ) -> Sweep:
@@ -190,7 +192,8 @@ def sweep(
     """
     import pandas as pd
 
-    chosen = engine or scenario.engine
+    scenario = scenario_of(scenario)
+    chosen = engine_name(engine or scenario.engine)
     resolve(chosen)
     grid = cells(scenario, [Axis.of(path, values) for path, values in vary.items()])
     which = list(_numbers(seeds))
@@ -205,4 +208,6 @@ def _summaries(plan: Plan, seeds: int | Iterable[int], jobs: int, laboratory: La
 
 
 def _numbers(seeds: int | Iterable[int]) -> Iterable[int]:
+    if isinstance(seeds, str) or not isinstance(seeds, int | Iterable):
+        raise TypeError(f"seeds were expected: how many, or which, such as range(1, 101); not {seeds!r}")
     return range(1, seeds + 1) if isinstance(seeds, int) else seeds

@@ -48,6 +48,13 @@ class UnknownEngine(Exception):
     """There is no such engine, or it cannot be loaded. The message says what to do."""
 
 
+class Interrupted(Exception):
+    """The call ended before the engine could say what has become of the event, through no failure of its handler.
+
+    The queue offers the event again, and counts no failure.
+    """
+
+
 class Effect(Protocol):
     """The handler's work: what must happen once, and in causal order."""
 
@@ -117,6 +124,18 @@ QUEUE = "queue:"
 """What the names of shipped task queues begin with."""
 MUTANT = "mutant:"
 """What the names of engines with a planted fault begin with."""
+
+
+def engine_name(engine: str | type[Engine]) -> str:
+    """Return the name of an engine that is given by its name or by its class. Raises TypeError, UnknownEngine."""
+    if isinstance(engine, str):
+        return engine
+    if not isinstance(engine, type):
+        raise TypeError(f"an engine was expected: a name, 'module:Class' or a class; not {engine!r}")
+    name = f"{engine.__module__}:{engine.__qualname__}"
+    if "<locals>" in name or getattr(sys.modules.get(engine.__module__), engine.__name__, None) is not engine:
+        raise UnknownEngine(f"engine {engine.__qualname__}: define the class at the top of a module or of a notebook")
+    return name
 
 
 def resolve(name: str) -> type[Engine]:

@@ -244,6 +244,14 @@ class Scenario(Table):
         retries = self.broker.max_failures * self.broker.redeliver_after
         return self.policy.lease + self.policy.in_flight_wait + 2 * self.consumers.sweep_interval + retries
 
+    @classmethod
+    def of(cls, name: str, **tables: Any) -> Scenario:
+        """Return a scenario of its tables, as a file has them: `Scenario.of("x", workload={"kind": "chains"})`.
+
+        Raises BadScenario that says what is wrong and where.
+        """
+        return parse({"name": name, **tables}, "scenario", ".")
+
     def with_values(self, values: Mapping[str, Any]) -> Scenario:
         """Return the scenario with some values replaced, each named by its path: `broker.drop`, `consumers.count`.
 

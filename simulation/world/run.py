@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from simulation.history.history import History
 from simulation.history.indexer import index_of
-from simulation.invariants import Judgement, judge
+from simulation.invariants import Judgement, Violation, judge
 from simulation.scenario.model import Scenario
 from simulation.world.error_log import RaisedError
 from simulation.world.request_log import RequestLog
@@ -110,6 +114,35 @@ class Run:
         from reports.text.narrative import story_text
 
         return story_text(self.history, self.judgement.violations)
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """What was violated, in the order of the invariants: empty unless the verdict is `violated`."""
+        return tuple(self.judgement.violations)
+
+    def report(self) -> str:
+        """Return the report of the run: one page of HTML that works offline."""
+        from reports.page.page import page
+        from simulation.world.run_files import REPORTED, Reported
+
+        text = tomli_w.dumps({**self.scenario.written(), "seed": self.seed, "engine": self.history.header.engine})
+        return page(Reported(self, self.history.beginning(REPORTED), text, self._command(self.scenario.name + ".toml")))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run into a folder, which is made: its scenario, history, verdict, table, pictures and report.
+
+        Of a run whose order was chosen, the scenario alone gives another order: `shrink(run).write` keeps the choices.
+        Raises OSError.
+        """
+        from simulation.world.run_files import write_run
+
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        write_run(self, path, self._command(str(path / "scenario.toml")), {})
+        return path
+
+    def _command(self, file: str) -> str:
+        return shlex.join(["causim", "run", file, "--engine", self.history.header.engine, "--seed", str(self.seed)])
 
     def _repr_html_(self) -> str:
         from reports.page.notebook_card import card

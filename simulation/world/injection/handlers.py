@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from simulation.kernel.environment import SECOND
 from simulation.scenario.faults import HandlerFault
-from simulation.world.handler import HANDLER_CANCELLED, HandlerFailed
+from simulation.world.handler import HandlerCancelled, HandlerFailed
 from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.timetable import Timetable
 
@@ -53,7 +53,7 @@ class _RunningHandler:
         """Be cancelled, as by a timeout around the handler."""
         task = asyncio.current_task()
         assert task is not None
-        task.cancel(HANDLER_CANCELLED)
+        task.cancel(HandlerCancelled(self._event))
         await asyncio.sleep(0)
 
     def fail(self) -> None:
