@@ -105,8 +105,6 @@ class Output:
         for checked in outcome.budgets:
             told = "budget   " if checked.kept else "[bold red]over budget[/]"
             write(f"  {told} {escape(checked.told)}")
-        if outcome.witness:
-            write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):
@@ -299,8 +297,6 @@ def _described(store: Store) -> str:
     match store.name:
         case "server":
             return f"{store.version} ({store.origin})"
-        case "lean":
-            return f"lean store, as Redis {store.version}"
         case "embedded":
             return store.version
         case address:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from causim.shipped import MUTANTS as BESIDE
 from reports.text.narrative import chosen
 from simulation import Run, Scenario, load, loads
 from simulation.cli import main
@@ -21,7 +22,6 @@ from simulation.invariants import Violation
 from simulation.search.replay import Replay
 from simulation.search.shrink.cause import Cause, reason
 from simulation.search.shrink.shrinker import NotDeterministic, Shrinker
-from simulation.search.sweep.mutation import BESIDE
 from simulation.world.laboratory import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
