@@ -17,6 +17,7 @@ from rich.table import Table
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
 from simulation.cli.output import STYLES
 from simulation.cli.terminal import Terminal
+from simulation.cli.trust import check_trust
 from simulation.engines import UnknownEngine
 from simulation.scenario.load import load
 from simulation.search.parallel.seeds import Plan, jobs_from, search
@@ -66,6 +67,7 @@ def execute(given: argparse.Namespace) -> int:
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     rows: list[Row] = []
     interrupted = False
     for engine in dict.fromkeys(given.engine):

@@ -15,6 +15,7 @@ from simulation.cli.jobs import replay_file
 from simulation.cli.output import counting
 from simulation.cli.results import runnable
 from simulation.cli.run import stamp
+from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.scenario.load import load
@@ -47,6 +48,7 @@ class _Found:
 def execute(given: argparse.Namespace) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)
     duration = _duration(given)

@@ -18,6 +18,7 @@ from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.output import Output
 from simulation.cli.results import Shelf
 from simulation.cli.strategy import strategy_from
+from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.kernel.gc_pause import paused_gc
 from simulation.scenario.swarm import check
@@ -92,6 +93,7 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
+        check_trust(scenario, path, given)
         engine = given.engine or scenario.engine
         resolve(engine)
         if replay.choices is not None:  # one run of one seed, whatever the others are asked for

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.scenario.load import load
 from simulation.search.parallel.dask_cluster import measure_all
@@ -25,6 +26,7 @@ def execute(given: argparse.Namespace) -> int:
     """Run the grid, print and draw what came of it and return the exit code."""
 
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)
     try:

@@ -31,6 +31,7 @@ from simulation.engines import UnknownEngine
 from simulation.search.explore.strategies import Runner
 from simulation.search.summary import summarise
 from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.watcher import Watcher
 from simulation.world.laboratory import Laboratory
 from simulation.world.world import EngineFailed
 
@@ -184,10 +185,12 @@ class _Shop:
 
     def __enter__(self) -> _Shop:
         self._folder = TemporaryDirectory(prefix="causim-trace-")
+        self._watcher = Watcher([Path(self._folder.name)])
         return self
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
+        self._watcher.dismiss()
         if self._laboratory is not None:
             self._laboratory.store.close()
 
