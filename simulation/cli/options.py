@@ -23,7 +23,17 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
     )
+    add_trust_option(parser)
     add_store_options(parser)
+
+
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets scenarios import code and read files elsewhere."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="let the scenario import an engine that it names itself, and read a trace outside of its folder",
+    )
 
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from rich.table import Table
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
 from simulation.cli.terminal import Terminal
+from simulation.cli.trust import imports_code
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -116,7 +117,8 @@ class Output:
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
-            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}")
+            own = f" --engine {outcome.job.engine}" if imports_code(outcome.job.engine) else ""
+            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}{escape(own)}")
         if outcome.folder is not None:
             self._console.copyable(f"  results   {escape(str(outcome.folder))}")
         if outcome.unkept:

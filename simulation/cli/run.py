@@ -123,6 +123,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
 def _jobs(given: argparse.Namespace) -> list[Job]:
     from simulation.cli.files import scenario_files
+    from simulation.cli.trust import check_trust
     from simulation.engines import resolve
     from simulation.scenario.swarm import check
     from simulation.search.explore.strategies import Strategy
@@ -134,6 +135,7 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
+        check_trust(scenario, path, given)
         engine = given.engine or scenario.engine
         resolve(engine)
         if replay.choices is not None:  # one run of one seed, whatever the others are asked for

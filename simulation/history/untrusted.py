@@ -42,7 +42,7 @@ class PlainFile:
         self.shown = self.path = path
         with path.open("rb") as file:
             first = file.read(64)
-        if first.startswith(_UTF_16) or b"\0" in first:
+        if first.startswith(_UTF_16) or (b"\0" in first and not first.startswith(_GZIP)):
             raise MalformedHistory(
                 f"{path}: looks like UTF-16, and not like UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {path.name}"
             )
