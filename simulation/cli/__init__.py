@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from simulation.cli.text import visible
+
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
 """As the shell has it for other tools whose output nobody reads any more: 128 and SIGPIPE."""
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         return CLOSED_PIPE
     except Exception as error:
-        if _is_users(error):
+        if is_bad_input(error):
             _say(f"error: {error}")
             return USAGE
         if _tells_all(error):
@@ -97,9 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _internal(error)
 
 
-def _is_users(error: Exception) -> bool:
+def is_bad_input(error: Exception) -> bool:
+    """Say whether an error is about what the user gave: it ends with one sentence and the exit code of bad usage."""
     from simulation.engines import UnknownEngine
-    from simulation.history.entries import MalformedHistory
+    from simulation.history.untrusted import MalformedHistory
     from simulation.scenario.errors import BadScenario
     from simulation.search.parallel.runner_process import ClusterUnavailable
     from simulation.stores.protocol import StoreUnavailable
@@ -110,9 +113,8 @@ def _is_users(error: Exception) -> bool:
 
 def _tells_all(error: Exception) -> bool:
     from simulation.kernel.escapes import Escaped
-    from simulation.search.confirmation import NotReproduced
 
-    return isinstance(error, NotReproduced | Escaped)
+    return isinstance(error, Escaped)
 
 
 def _internal(error: Exception) -> int:
@@ -127,7 +129,7 @@ def _internal(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"causim: {text}\n")
+    sys.stderr.write(f"causim: {visible(text)}\n")
 
 
 def entry() -> NoReturn:

@@ -81,11 +81,13 @@ def _share(part: int, whole: int) -> float | None:
 def execute(given: argparse.Namespace) -> int:
     """Run every engine, print the table and return the exit code."""
     from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
+    from simulation.cli.trust import check_trust
     from simulation.scenario.load import load
 
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     rows: list[Row] = []
     interrupted = False
     for engine in dict.fromkeys(given.engine):

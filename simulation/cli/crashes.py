@@ -67,12 +67,14 @@ class _Found:
 
 def execute(given: argparse.Namespace) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
+    from simulation.cli.trust import check_trust
     from simulation.engines import resolve
     from simulation.scenario.load import load
     from simulation.search.sweep.fault_points import survey
     from simulation.world.laboratory import Laboratory
 
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)
     duration = _duration(given)

@@ -65,8 +65,6 @@ class Outcome:
     """How far an exhaustive search has come."""
     guarantee: str = ""
     """What the strategy promises, in words."""
-    witness: str = ""
-    """What a real server says to what was found on the lean store."""
 
     @property
     def budgets(self) -> list[Checked]:
@@ -167,7 +165,6 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "interrupted": outcome.interrupted,
         "strategy": job.strategy.name,
         "guarantee": outcome.guarantee,
-        "witness": outcome.witness or None,
         "budgets": [checked.record() for checked in outcome.budgets],
         "covered": tally.covered.record(independent=is_independent(job)),
         "saturated": outcome.saturated,

@@ -16,6 +16,7 @@ from rich.table import Table
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
 from simulation.cli.terminal import Terminal
+from simulation.cli.trust import imports_code
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -105,8 +106,6 @@ class Output:
         for checked in outcome.budgets:
             told = "budget   " if checked.kept else "[bold red]over budget[/]"
             write(f"  {told} {escape(checked.told)}")
-        if outcome.witness:
-            write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.exercise):
@@ -118,7 +117,8 @@ class Output:
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
-            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}")
+            own = f" --engine {outcome.job.engine}" if imports_code(outcome.job.engine) else ""
+            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}{escape(own)}")
         if outcome.folder is not None:
             self._console.copyable(f"  results   {escape(str(outcome.folder))}")
         if outcome.unkept:
@@ -299,8 +299,6 @@ def _described(store: Store) -> str:
     match store.name:
         case "server":
             return f"{store.version} ({store.origin})"
-        case "lean":
-            return f"lean store, as Redis {store.version}"
         case "embedded":
             return store.version
         case address:

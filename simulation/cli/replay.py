@@ -29,10 +29,12 @@ def execute(given: argparse.Namespace) -> int:
     """Replay the file and return the exit code."""
     from simulation.cli import EXIT_CODES, UNKNOWN
     from simulation.cli.narration import tell_run
+    from simulation.cli.trust import check_trust
     from simulation.search.replay import difference, load_replay
     from simulation.world.laboratory import Laboratory
 
     replay = load_replay(given.file)
+    check_trust(replay.scenario, given.file, given)
     with Laboratory(given.store, given.redis_server) as laboratory:
         run = replay.perform(laboratory, given.engine or "", trace=True)
         same_engine = given.engine in (None, replay.scenario.engine)

@@ -14,9 +14,12 @@ def replay_of_result(given: argparse.Namespace) -> Replay:
     """Return the run that a command is about, with the seed and engine of the command line. Raises BadUsage."""
     from dataclasses import replace
 
+    from simulation.cli.trust import check_trust
     from simulation.search.replay import load_replay
 
-    start = load_replay(run_file(given.result))
+    file = run_file(given.result)
+    start = load_replay(file)
+    check_trust(start.scenario, file, given)
     changes = {"seed": given.seed, "engine": given.engine}
     changed = {key: value for key, value in changes.items() if value is not None}
     return replace(start, scenario=start.scenario.model_copy(update=changed)) if changed else start

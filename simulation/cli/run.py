@@ -61,7 +61,7 @@ def register(commands: Any) -> None:
     )
     add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
-    add_world_options(parser, lean=True)
+    add_world_options(parser)
     add_strategy_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.add_argument("--no-results", action="store_true", help="leave nothing behind")
@@ -123,6 +123,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
 def _jobs(given: argparse.Namespace) -> list[Job]:
     from simulation.cli.files import scenario_files
+    from simulation.cli.trust import check_trust
     from simulation.engines import resolve
     from simulation.scenario.swarm import check
     from simulation.search.explore.strategies import Strategy
@@ -134,6 +135,7 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
+        check_trust(scenario, path, given)
         engine = given.engine or scenario.engine
         resolve(engine)
         if replay.choices is not None:  # one run of one seed, whatever the others are asked for
@@ -147,7 +149,6 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
 def _run(
     job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output, illustrator: Illustrator | None
 ) -> Outcome:
-    from simulation.search.confirmation import is_needed
     from simulation.search.summary import Tally
 
     outcome = Outcome(job, Tally())
@@ -165,8 +166,6 @@ def _run(
                     break
     except KeyboardInterrupt:
         outcome.interrupted = True
-    if outcome.tally.violating and is_needed(laboratory.store):
-        _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
         try:
             _keep(outcome, given, laboratory, illustrator)
@@ -235,20 +234,6 @@ def _guided(job: Job, laboratory: Laboratory) -> Iterator[Summary]:
     return (summarise(run) for run in search.runs(job.seeds))
 
 
-def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
-    """Have a real server run again whatever is to be told of. Its run is kept, if it is the one to be kept."""
-    from simulation.search.confirmation import called
-
-    tally = outcome.tally
-    with called(given.redis_server) as witness:
-        for example in dict.fromkeys(tally.examples.values()):
-            invariants = [name for name, other in tally.examples.items() if other == example]
-            run = witness.sees(_found(outcome.job, *example), outcome.job.engine, invariants)
-            if example == (tally.first_violating, tally.choices):
-                outcome.run = run
-        outcome.witness = witness.statement
-
-
 def _found(job: Job, seed: int | None, choices: tuple[int, ...] | None) -> Replay:
     from simulation.search.replay import Replay
 
@@ -267,9 +252,7 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
     from simulation.cli.results import Shelf
 
     job, tally = outcome.job, outcome.tally
-    if outcome.witness and outcome.run is not None:
-        pass  # the real server's run
-    elif job.replay is not None:
+    if job.replay is not None:
         outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)
     elif tally.first_violating is not None:
         # The same run once more, with every command and reply: the story of a violation is told in them.

@@ -13,7 +13,6 @@ from causim.shipped import path_of
 if TYPE_CHECKING:
     from simulation.search.replay import Replay
     from simulation.search.shrink.shrinker import Better, Shrinker
-    from simulation.world.laboratory import Laboratory
 
 
 def register(commands: Any) -> None:
@@ -44,7 +43,7 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="where to write it (default: shrunk.toml in the folder of the results)"
     )
-    add_world_options(parser, lean=True)
+    add_world_options(parser)
     parser.add_argument("--quiet", action="store_true", help="print only the file's name")
     parser.set_defaults(execute=execute)
 
@@ -81,7 +80,6 @@ def execute(given: argparse.Namespace) -> int:
             interrupted = True
         if best is None:
             return INTERRUPTED
-        witness = _seen_again(best, laboratory, given)
         _write(best.replay, out)
         if given.quiet:
             _say(str(out))
@@ -90,21 +88,8 @@ def execute(given: argparse.Namespace) -> int:
             _say("")
             tell_run(told, best.replay.invariant)
             _say(_ending(shrinker, best, interrupted))
-            if witness:
-                _say(f"  witness   {witness}")
             _say(f"  file      {out}\n  replay    causim replay {out}")
     return INTERRUPTED if interrupted else VIOLATED
-
-
-def _seen_again(best: Better, laboratory: Laboratory, given: argparse.Namespace) -> str:
-    """Have a real server run again what was found on the lean store; return what it says."""
-    from simulation.search.confirmation import called, is_needed
-
-    if not is_needed(laboratory.store):
-        return ""
-    with called(given.redis_server) as witness:
-        witness.sees(best.replay, best.replay.scenario.engine, [best.replay.invariant])
-        return witness.statement
 
 
 def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:

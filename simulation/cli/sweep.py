@@ -51,11 +51,13 @@ def execute(given: argparse.Namespace) -> int:
     from importlib.metadata import version
 
     from simulation.cli import BadUsage
+    from simulation.cli.trust import check_trust
     from simulation.engines import resolve
     from simulation.scenario.load import load
     from simulation.search.sweep.grid import BadAxis, Ledger, cells, key, parse_axis
 
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)
     try:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from simulation.history.entries import Entry, Header, digest_of
 from simulation.history.reader import Reader
+from simulation.history.untrusted import PlainFile, bounded_lines
 
 if TYPE_CHECKING:
     from simulation.history.history_file import FileEntries
@@ -115,9 +116,9 @@ class History:
         is noted in `truncated`. Raises MalformedHistory for anything else that is not right, OSError if the file
         cannot be opened.
         """
-        reader = Reader(path)
-        with path.open("rb") as file:
-            entries = list(reader.entries(file))
+        plain, reader = PlainFile(path), Reader(path)
+        with plain.path.open("rb") as file:
+            entries = list(reader.entries(bounded_lines(file, path)))
         return cls(reader.header, entries, reader.truncated)
 
     @classmethod

@@ -117,6 +117,7 @@ def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
             fields.update(name for name in mapping.keys() - fields if has_column(row, mapping[name]))
         try:
             event, times = _event(row, mapping, whole)
+            _check_characters(event)
             if event["id"] in seen:
                 raise ValueError(f"the id {event['name'] or event['id']!r} was there before, {seen[event['id']]}")
         except (ValueError, TypeError, OverflowError) as error:
@@ -129,6 +130,14 @@ def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
         _check_columns(path, there, fields, mapping)
     found.events.sort(key=lambda event: event["occurred"])
     return found
+
+
+def _check_characters(event: Mapping[str, Any]) -> None:
+    """Raise ValueError if an event holds half of a character, which no file can."""
+    try:
+        json.dumps(event, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a character (a lone surrogate)") from None
 
 
 def _ids_are_whole(read: Sequence[tuple[str, object]], column: str) -> bool:

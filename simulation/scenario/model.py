@@ -24,8 +24,18 @@ from simulation.scenario.consistency import contradictions
 from simulation.scenario.errors import BadScenario, known_names
 from simulation.scenario.faults import Fault, describe
 from simulation.scenario.messages import sentence
-from simulation.scenario.types import Count, Delay, Duration, Expectation, Name, Probability, Table
-from simulation.scenario.workloads import Workload
+from simulation.scenario.types import (
+    MAX_EVENTS,
+    Count,
+    Delay,
+    Duration,
+    Expectation,
+    Few,
+    Name,
+    Probability,
+    Table,
+)
+from simulation.scenario.workloads import Workload, size_of
 
 
 class Broker(Table):
@@ -46,8 +56,8 @@ class Broker(Table):
 class Consumers(Table):
     """The consumers of the group."""
 
-    count: Count = Field(2, description="how many")
-    concurrency: Count = Field(1, description="deliveries that one consumer works on at a time")
+    count: Few = Field(2, description="how many")
+    concurrency: Few = Field(1, description="deliveries that one consumer works on at a time")
     handler: Literal["reentrant", "plain"] = Field(
         "reentrant", description="whether the handler enters the engine again for an event that the engine hands it"
     )
@@ -217,6 +227,12 @@ class Scenario(Table):
             self.budgets(self.engine)
         except ValueError as error:
             raise ValueError(f"expect: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _workload_is_not_too_large(self) -> Self:
+        if (events := size_of(self.workload)) > MAX_EVENTS:
+            raise ValueError(f"workload: {events:,} events or more are too many; at most {MAX_EVENTS:,} are run")
         return self
 
     @property

@@ -18,7 +18,7 @@ from typing import Any
 
 import simpy
 
-from simulation.engines import Engine, UnknownEngine, decoder, resolve, scripts_of
+from simulation.engines import Engine, UnknownEngine, decoder, is_shipped, resolve, scripts_of
 from simulation.engines.program import ProgramEngine
 from simulation.history.entries import Header, Terms
 from simulation.history.history import History
@@ -376,6 +376,8 @@ class World:
         self.consumers[name].exited(error)
 
     def _raised(self, error: RaisedError) -> None:
+        if is_shipped(self.history.header.engine):
+            return  # what those raise under faults is known, and the entries of its deliveries tell it
         details = {"error": error.type, "message": error.message, "frames": list(error.frames), "where": error.where}
         self.history.append(error.at, "raised", error.event, error.consumer, **details)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulation import Laboratory, load
-from simulation.engines import UnknownEngine, resolve
+from simulation.engines import QUEUE, UnknownEngine, resolve
 from simulation.search.summary import Tally, summarise
 
 SCENARIOS = sorted(Path("scenarios").rglob("*.toml"))
@@ -52,12 +52,22 @@ def load_engine(name: str) -> None:
         pytest.skip(str(error))
 
 
+def load_queue(name: str) -> None:
+    """Load a task queue; skip the test if it is not installed."""
+    try:
+        resolve(name)
+    except UnknownEngine as error:
+        pytest.skip(str(error))
+
+
 @pytest.mark.parametrize(("path", "engine", "expected"), cases())
 def test_a_scenario_is_as_it_says(
     path: Path, engine: str, expected: str | tuple[str, ...], laboratory: Laboratory
 ) -> None:
     if engine.startswith("prefect") and find_spec("prefect_redis") is None:
         pytest.skip("needs the prefect extra")
+    if engine.startswith(QUEUE):
+        load_queue(engine)
     scenario = load(path)
     wanted = {expected} if isinstance(expected, str) else set(expected)
     if "@" in engine:

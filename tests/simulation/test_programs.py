@@ -59,7 +59,7 @@ def test_a_stream_is_read_in_virtual_time(laboratory: Laboratory) -> None:
     assert run(laboratory, "stream", STREAM).digest == result.digest
 
 
-@pytest.mark.parametrize("store", ["lean", "embedded"])
+@pytest.mark.parametrize("store", ["server", "embedded"])
 def test_a_list_is_read_on_every_store(store: str) -> None:
     with Laboratory(store) as laboratory:
         assert run(laboratory, "list_reader", LIST).verdict == "holds"

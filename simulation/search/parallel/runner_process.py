@@ -27,6 +27,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from simulation.stores.watcher import Watcher
+
 if TYPE_CHECKING:
     from simulation.search.explore.strategies import Runner
     from simulation.search.parallel.seeds import Plan
@@ -177,10 +179,12 @@ class _Shop:
 
     def __enter__(self) -> _Shop:
         self._folder = TemporaryDirectory(prefix="causim-trace-")
+        self._watcher = Watcher([Path(self._folder.name)])
         return self
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
+        self._watcher.dismiss()
         if self._laboratory is not None:
             self._laboratory.store.close()
 
