@@ -285,6 +285,7 @@ def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> No
 
 def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Outcome:
     from reports.ci.outcome import Outcome as Told
+    from simulation.engines import is_shipped
 
     job, tally = outcome.job, outcome.tally
     seed = job.seeds[0] if tally.first_violating is None else tally.first_violating
@@ -299,6 +300,8 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
     if outcome.verdict == "unknown":
         missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.exercise)]
         because = "; ".join([*missing, *tally.reasons]) or "not every order was tried"
+    if outcome.verdict != "holds" and not is_shipped(job.engine):
+        because += "".join(f"; raised {error}" for error, _ in list(tally.errors.values())[:1])
     return Told(
         scenario=job.scenario.name,
         engine=job.engine,

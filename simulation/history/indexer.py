@@ -87,6 +87,7 @@ class IndexBuilder:
             "crashed": self._gone,
             "paused": self._lived,
             "resumed": self._lived,
+            "blocked": self._lived,
             "unreachable": self._lived,
             "reachable": self._lived,
             "fault": self._lost,
