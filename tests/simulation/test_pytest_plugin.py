@@ -113,9 +113,9 @@ def test_scenarios_have_a_mark(pytester: pytest.Pytester) -> None:
 
 def test_a_failure_names_every_violated_invariant_and_the_report(pytester: pytest.Pytester) -> None:
     write(pytester)
-    result = run(
-        pytester, "--causim-engine", "null", "--causim-results", "kept", "--causim-jobs", "2", "--causim-seeds", "3"
-    )
+    options = ["--causim-results", "kept", "--causim-jobs", "2", "--causim-seeds", "3"]
+    # In a process of its own: pytester restores modules, and a pool's processes must find the same ones.
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--causim-engine", "null", *options)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["violated  causal-order", "report    kept/late/null-1/report.html"])
     assert (pytester.path / "kept" / "late" / "null-1" / "report.html").is_file()
