@@ -19,7 +19,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from causim.shipped import MUTANTS as BESIDE
@@ -86,21 +86,40 @@ class Target:
     wanted: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Cell:
+    """How many schedules were run, and whether the last of them convicted."""
+
+    schedules: int
+    convicted: bool
+
+    @property
+    def told(self) -> str:
+        """The number of schedules, or in how many there was no conviction."""
+        return f"{self.schedules:,}" if self.convicted else f"not in {self.schedules:,}"
+
+    def cost(self, most: int) -> int:
+        """Return the schedules that it took; `most` if it was not convicted."""
+        return self.schedules if self.convicted else most
+
+
 class Rows:
-    """The rows that are done: for each target and strategy, the schedules that it took, or None if it gave up."""
+    """The cells that are done, by engine, scenario and strategy, in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.cells: dict[str, int | None] = {}
+        self._cells: dict[str, Cell] = {}
         if path.exists():
-            self.cells = json.loads(path.read_text(encoding="utf-8"))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            self._cells = {key: Cell(**cell) for key, cell in record.items()}
 
-    def cell(self, key: str, measure: Callable[[], int | None]) -> int | None:
+    def cell(self, key: str, measure: Callable[[], Cell]) -> Cell:
         """Return a cell that is known, or measure and keep it."""
-        if key not in self.cells:
-            self.cells[key] = measure()
-            self._path.write_text(json.dumps(self.cells, indent=0), encoding="utf-8")
-        return self.cells[key]
+        if key not in self._cells:
+            self._cells[key] = measure()
+            record = {name: asdict(cell) for name, cell in self._cells.items()}
+            self._path.write_text(json.dumps(record, indent=0), encoding="utf-8")
+        return self._cells[key]
 
 
 def targets() -> Iterator[Target]:
@@ -124,22 +143,22 @@ def drawn(laboratory: Laboratory, target: Target, strategy: Strategy, most: int)
     return (runner.run(seed) for seed in seeds)
 
 
-def hunt(runs: Iterator[Run], wanted: frozenset[str], seconds: float) -> int | None:
-    """Return the number of schedules until the conviction, or None if they were in vain."""
+def hunt(runs: Iterator[Run], wanted: frozenset[str], seconds: float) -> Cell:
+    """Run schedules until the conviction, or until there are no more or the time is over."""
+    number = 0
     started = time.perf_counter()
     for number, run in enumerate(runs, start=1):
         found = {violation.invariant for violation in run.judgement.violations}
         if found & wanted or (found and not wanted):
-            return number
+            return Cell(number, convicted=True)
         if time.perf_counter() - started > seconds:
-            return None
-    return None
+            break
+    return Cell(number, convicted=False)
 
 
-def line(target: Target, found: Sequence[int | None], most: Sequence[int]) -> str:
-    """Return a row of the table; where nobody convicts it, that is said."""
-    shown = [f"not in {limit}" if cell is None else str(cell) for cell, limit in zip(found, most, strict=True)]
-    return f"| {target.engine} | {target.scenario.name} | {' | '.join(shown)} |"
+def line(target: Target, cells: Sequence[Cell]) -> str:
+    """Return a row of the table."""
+    return f"| {target.engine} | {target.scenario.name} | {' | '.join(cell.told for cell in cells)} |"
 
 
 def head() -> list[str]:
@@ -147,32 +166,31 @@ def head() -> list[str]:
     return [f"| engine | scenario | {' | '.join(STRATEGIES)} |", f"|---|---|{'---:|' * len(STRATEGIES)}"]
 
 
-def sums(rows: Sequence[Sequence[int | None]], most: int) -> str:
-    """Return the row of sums: what gave up counts as `most`."""
-    totals = [sum(most if cell is None else min(cell, most) for cell in column) for column in zip(*rows, strict=True)]
+def sums(rows: Sequence[Sequence[Cell]], most: int) -> str:
+    """Return the row of sums: what was not convicted counts as `most`."""
+    totals = [sum(cell.cost(most) for cell in column) for column in zip(*rows, strict=True)]
     return f"| **sum** | | {' | '.join(f'**{total:,}**' for total in totals)} |"
 
 
-def ranking(rows: Sequence[Sequence[int | None]], most: int) -> Iterator[str]:
-    """Yield the strategies that choose, by their sums, and whether the guided one keeps its promise."""
-    names = list(STRATEGIES)
+def ranking(rows: Sequence[Sequence[Cell]], most: int) -> Iterator[str]:
+    """Yield the strategies that choose, by their sums, and which goals are met."""
     totals = {
-        name: sum(most if row[place] is None else int(row[place] or 0) for row in rows)
-        for place, name in enumerate(names)
-        if name != SEEDS
+        name: sum(row[place].cost(most) for row in rows) for place, name in enumerate(STRATEGIES) if name != SEEDS
     }
-    best = min((total, name) for name, total in totals.items() if name != "guided")
+    ranked = sorted((total, name) for name, total in totals.items())
+    best, second = next((total, name) for total, name in ranked if name != "guided")
+    share = totals["guided"] / best
+    by_none = sum(not any(cell.convicted for cell in row[1:]) for row in rows)
     yield ""
-    yield "By their sums: " + ", ".join(
-        f"{name} {total:,}" for total, name in sorted((t, n) for n, t in totals.items())
-    )
-    share = totals["guided"] / max(1, best[0])
+    yield "By their sums: " + ", ".join(f"{name} {total:,}" for total, name in ranked) + "."
     yield (
-        f"`guided` needs {share:.2f} of the schedules of {best[1]}, the best of the others; the goal of 0.67 is "
+        f"`guided` needs {share:.2f} of the schedules of {second}, the best of the others; the goal of 0.67 is "
         f"{'met' if share <= 2 / 3 else '**not met**'}."
     )
-    by_none = sum(all(cell is None for cell in row[1:]) for row in rows)
-    yield f"Rows that no strategy other than seeds convicts within {most} schedules: {by_none} of {len(rows)}."
+    yield (
+        f"Rows that no strategy other than seeds convicts within {most} schedules: {by_none} of {len(rows)}; the goal "
+        f"of none is {'**not met**' if by_none else 'met'}."
+    )
 
 
 class Bench:
@@ -191,7 +209,7 @@ class Bench:
         for target in targets():
             cells = [self._cell(target, name, strategy, most, "") for name, strategy in STRATEGIES.items()]
             found.append(cells)
-            yield line(target, cells, [most] * len(cells))
+            yield line(target, cells)
         yield sums(found, most)
         yield from ranking(found, most)
 
@@ -209,15 +227,15 @@ class Bench:
                 )
                 for (label, plain), limit in zip(STRATEGIES.items(), limits, strict=True)
             ]
-            yield line(target, cells, limits)
+            yield line(target, cells)
             if engine.startswith(MUTANT):  # the others are there to be acquitted
                 found.append(cells)
         yield sums(found, 3 * most)
         yield from ranking(found, 3 * most)
-        easy = sum(cells[0] is not None for cells in found)
+        easy = sum(cells[0].convicted for cells in found)
         yield f"Rows that drawn delays convict within {HARD_SEEDS:,} seeds, so that they are not hard: {easy}."
 
-    def _cell(self, target: Target, label: str, strategy: Strategy, most: int, table: str) -> int | None:
+    def _cell(self, target: Target, label: str, strategy: Strategy, most: int, table: str) -> Cell:
         key = f"{table}{target.engine} {target.scenario.name} {label}"
         seconds = self._given.seconds * (10 if most >= HARD_SEEDS else 1)
         return self._rows.cell(
