@@ -22,7 +22,8 @@ async def main(redis_url: str, effect: Any) -> None:
         await effect(body)
 
     queue = RedisQueue(Redis.from_url(redis_url, socket_timeout=None), name=NAME)
-    worker: Any = Worker(queue, functions=[("perform", perform)], concurrency=2, timers={"sweep": _SWEEP_SECONDS})
+    timers: Any = {"sweep": _SWEEP_SECONDS}
+    worker: Any = Worker(queue, functions=[("perform", perform)], concurrency=2, timers=timers)
     await worker.start()
 
 
