@@ -36,7 +36,7 @@ HARD_SCENARIO = Path(__file__).parent / "hard" / "two-generations.toml"
 SEEDS = "seeds"
 STRATEGIES = {
     SEEDS: Strategy(),
-    "walk": Strategy("walk"),
+    "walk": Strategy("random-walk"),
     "pct, depth 2": Strategy("pct", 2),
     "pct, depth 3": Strategy("pct", 3),
     "pos": Strategy("pos"),

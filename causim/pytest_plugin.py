@@ -8,6 +8,7 @@ asks for a fixture. If the project has packages with the names of causim's own, 
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,10 +49,12 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".toml" or not _is_scenario(file_path, parent.config.args):
         return None
     if own_packages.missing() or own_packages.what_clashes(parent.config.rootpath):
+        # installed causim must not slow down the tests of others
         from causim.separate_scenarios import SeparateFile
 
         separate: pytest.Collector = SeparateFile.from_parent(parent, path=file_path)
         return separate
+    # installed causim must not slow down the tests of others
     from simulation.pytest_plugin import ScenarioFile
 
     collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
@@ -59,7 +62,6 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def _is_scenario(path: Path, named: Iterable[str]) -> bool:
-    import tomllib
 
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -81,6 +83,7 @@ def laboratory(config: pytest.Config) -> Laboratory:
     if _LABORATORY not in config.stash:
         if sentence := own_packages.what_is_missing() or own_packages.what_hides():
             pytest.fail(f"causim: {sentence}", pytrace=False)
+        # installed causim must not slow down the tests of others
         from simulation.world.laboratory import Laboratory
 
         config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
@@ -104,6 +107,7 @@ def causim_verify(request: pytest.FixtureRequest, causim_store: Laboratory) -> V
 @pytest.fixture
 def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
     """A function that runs a scenario on the store of the session and returns the judged run."""
+    # installed causim must not slow down the tests of others
     from simulation.pytest_plugin import world_runner
 
     return world_runner(causim_store, request.config.getoption("--causim-engine"))

@@ -26,12 +26,18 @@ from causim.pytest_plugin import (
     pytest_configure,
     pytest_unconfigure,
 )
+from simulation.engines import UnknownEngine
+from simulation.kernel.escapes import Escaped
+from simulation.scenario.errors import BadScenario
+from simulation.search.budget_check import check
+from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.replay import Replay, load_replay
+from simulation.search.summary import Tally, summarise
+from simulation.stores.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
     from simulation.engines import Engine
     from simulation.scenario.model import Scenario
-    from simulation.search.replay import Replay
-    from simulation.search.summary import Tally
     from simulation.world.laboratory import Laboratory
     from simulation.world.run import Run
 
@@ -58,8 +64,6 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield the tests."""
-        from simulation.search.replay import load_replay
-
         replay = load_replay(self.path)
         name, first = replay.scenario.name, replay.scenario.seed
         seeds = range(first, first + (1 if replay.choices is not None else self.config.getoption("--causim-seeds")))
@@ -75,8 +79,6 @@ class ScenarioFile(pytest.File):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
-        from simulation.scenario.errors import BadScenario
-
         if isinstance(excinfo.value, BadScenario):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
@@ -104,8 +106,6 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
-        from simulation.search.summary import Tally
-
         tally, store = Tally(), laboratory(self.config)
         wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
         with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is told
@@ -113,14 +113,14 @@ class ScenarioItem(pytest.Item):
                 tally.add(summary)
                 if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
                     break
-        verdict = tally.verdict(self._scenario.judge.exercise)
+        verdict = tally.verdict(self._scenario.judge.require_coverage)
         if verdict in wanted or wanted & set(tally.violations):
             self._check_budgets(tally)
             return
         if verdict == "violated":
             raise Failed(self._story(tally, store))
         raised = [f"raised    {error}" for error, _ in list(tally.errors.values())[:3]]
-        missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.exercise)]
+        missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.require_coverage)]
         if self.part and not tally.reasons:
             pytest.skip(f"nothing was proved by these seeds: {', '.join(missing) or f'{verdict}, as others may not'}")
         raise Failed(
@@ -129,17 +129,12 @@ class ScenarioItem(pytest.Item):
         )
 
     def _check_budgets(self, tally: Tally) -> None:
-        from simulation.search.budget_check import check
-
         budgets = check(self._scenario.budgets(self._engine), tally)
         over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
         if over:
             raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
     def _summaries(self, laboratory: Laboratory) -> Generator[Any, None, None]:
-        from simulation.search.parallel.seeds import Plan, jobs_from, search
-        from simulation.search.summary import summarise
-
         if self.replay.choices is not None:
             yield summarise(self.replay.perform(laboratory, self._engine))
             return
@@ -147,8 +142,6 @@ class ScenarioItem(pytest.Item):
         yield from search(Plan(self._scenario, self._engine, store), self.seeds, jobs, laboratory)
 
     def _story(self, tally: Tally, laboratory: Laboratory) -> str:
-        from simulation.search.replay import Replay
-
         seed = tally.first_violating
         scenario = self._scenario.model_copy(update={"seed": seed})
         again = Replay(scenario, self.replay.choices, self.replay.bounds)
@@ -160,11 +153,6 @@ class ScenarioItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as its story, without a traceback."""
-        from simulation.engines import UnknownEngine
-        from simulation.kernel.escapes import Escaped
-        from simulation.scenario.errors import BadScenario
-        from simulation.stores.protocol import StoreUnavailable
-
         if isinstance(excinfo.value, Failed | UnknownEngine | BadScenario | StoreUnavailable | Escaped):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
@@ -176,6 +164,7 @@ class ScenarioItem(pytest.Item):
 
 def told(run: Run, replay: str, results: str | None) -> str:
     """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
+    # only a failure needs it
     from reports.text.run_text import choices, facts, story, violation_of
 
     violation = violation_of(run)

@@ -3,7 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import Any, Protocol
+
+
+class Options(Protocol):
+    """A parser, or a group of its options."""
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """Add an option."""
+        ...
+
+
+class _OldName(argparse.Action):
+    """An option under its old name: says the new one, and does what that does."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, given: argparse.Namespace, value: Any, option: str | None = None
+    ) -> None:
+        sys.stderr.write(f"causim: {option} is called {self.metavar} now; the old name works for one release\n")
+        setattr(given, self.dest, True if self.nargs == 0 else value)
+
+
+def add_renamed(parser: Options, new: str, old: str, **options: Any) -> None:
+    """Add an option that had another name, which works for one release."""
+    dest = options.pop("dest", new.lstrip("-").replace("-", "_"))
+    parser.add_argument(new, dest=dest, **options)
+    flag = options.get("action") == "store_true"
+    same: dict[str, Any] = (
+        {"nargs": 0} if flag else {key: options[key] for key in ("type", "choices") if key in options}
+    )
+    parser.add_argument(
+        old, dest=dest, action=_OldName, metavar=new, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **same
+    )
 
 
 def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:

@@ -15,8 +15,11 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
+from simulation.cli.jobs import drawn, replay, write_json
 from simulation.cli.terminal import Terminal
 from simulation.cli.trust import imports_code
+from simulation.engines import is_shipped
+from simulation.scenario.swarm import draw
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -75,8 +78,6 @@ class Output:
 
     def show(self, outcome: Outcome) -> None:
         """Say what came of one scenario."""
-        from simulation.cli.jobs import write_json
-
         if self._given.json:
             write_json(outcome, self._given)
         elif self._given.quiet:
@@ -108,7 +109,7 @@ class Output:
             write(f"  {told} {escape(checked.told)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
-        for word in tally.missing(outcome.job.scenario.judge.exercise):
+        for word in tally.missing(outcome.job.scenario.judge.require_coverage):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
         self._raised(outcome)
         for reason, seed in tally.reasons.items():
@@ -126,8 +127,6 @@ class Output:
 
     def _raised(self, outcome: Outcome) -> None:
         """Say what the user's own engine raised. What the shipped engines raise under faults is known."""
-        from simulation.engines import is_shipped
-
         errors = list(outcome.tally.errors.values())
         if is_shipped(outcome.job.engine):
             return
@@ -191,8 +190,6 @@ class Output:
             yield "          [yellow]not complete[/]: nothing is proved about the orders that were not tried"
 
     def _violations(self, outcome: Outcome) -> None:
-        from simulation.cli.jobs import replay
-
         tally, write = outcome.tally, self._console.print
         for invariant, (count, seed, violation) in sorted(tally.violations.items(), key=lambda item: item[1][1]):
             runs = "orders" if outcome.explored else "seeds"
@@ -203,8 +200,6 @@ class Output:
             self._drawn(outcome.job, seed)
 
     def _drawn(self, job: Job, seed: int) -> None:
-        from simulation.cli.jobs import drawn
-
         for path, value in drawn(job, seed).items():
             for each in value if path == "faults" else [value]:
                 self._console.print(f"  [dim]drawn     {escape(f'{path} = {_shown(each)}')}[/]")
@@ -232,8 +227,6 @@ class Output:
 
 def _consumers(job: Job) -> str:
     """Return how many consumers the runs of a job have; a swarm draws their number for each seed."""
-    from simulation.scenario.swarm import draw
-
     swarm = job.scenario.swarm
     if swarm is not None and "consumers.count" in swarm.choose and len(job.seeds) > 1:
         return "consumers drawn for each seed"

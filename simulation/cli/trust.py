@@ -10,14 +10,13 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from simulation.cli import BadUsage
 from simulation.cli.text import visible
 from simulation.scenario.model import Scenario
 
 
 def check_trust(scenario: Scenario, file: Path, given: argparse.Namespace) -> None:
     """Refuse a scenario that would import code or read files elsewhere. Raises BadUsage that says what allows it."""
-    from simulation.cli import BadUsage
-
     if getattr(given, "trust", False):
         return
     named = getattr(given, "engine", None)

@@ -178,6 +178,7 @@ def is_shipped(name: str) -> bool:
 
 
 def _program(name: str, main: Any, publish: Any) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.program import program
 
     try:
@@ -187,7 +188,7 @@ def _program(name: str, main: Any, publish: Any) -> type[Engine]:
 
 
 def _queue(name: str) -> type[Engine]:
-    from simulation.engines.queues import QUEUES
+    from simulation.engines.queues import QUEUES  # only who asks for it waits for it
 
     if name not in QUEUES:
         raise UnknownEngine(f"engine '{QUEUE}{name}' is not known; known queues are {', '.join(QUEUES)}")
@@ -208,6 +209,7 @@ def _remedy(name: str, module: str) -> str:
 
 
 def _mutant(name: str) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.mutants import StaleMutant, UnknownMutant, engine
 
     try:
@@ -217,6 +219,7 @@ def _mutant(name: str) -> type[Engine]:
 
 
 def _release(version: str) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.prefect_releases import ReleaseUnavailable, adapter
 
     try:
@@ -237,6 +240,7 @@ def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:
     own: Callable[[bytes], Any] | None = getattr(engine, "decode", None)
     if own is not None:
         return own
+    # an engine is imported when it is named
     from ordering import ReceivedEvent
 
     return ReceivedEvent.model_validate_json

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from simulation.history.entries import Entry, Header, digest_of
+from simulation.history.history_file import GrowingFile, open_entries
 from simulation.history.reader import Reader
 from simulation.history.untrusted import PlainFile, bounded_lines
 
@@ -87,8 +88,6 @@ class History:
 
         Raises OSError if it cannot be written.
         """
-        from simulation.history.history_file import GrowingFile
-
         self.entries = GrowingFile(self.header, self.entries, folder)
 
     def handed_over(self) -> History:
@@ -124,8 +123,6 @@ class History:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open a history file as `read` does, but leave its entries there: they may prove malformed when read."""
-        from simulation.history.history_file import open_entries
-
         header, entries, cut = open_entries(path)
         history = cls(header, (), cut)
         history.entries = entries

@@ -68,7 +68,30 @@ class IndexBuilder:
         `times` are those of all entries, if the others have been read before, and `left_out` says how many of each
         kind those were.
         """
-        kinds: dict[str, _Take] = {
+        kinds = self._kinds()
+        consumers, meet, events = self.lives.consumers, self.lives.meet, self.told.events
+        counts = dict.fromkeys(KINDS, 0)
+        if times is not None:
+            self.told.times = times
+        counts.update(left_out or {})
+        for index, entry in numbered:
+            _, kind, event, name, _ = entry
+            counts[kind] += 1
+            story = events.get(event)
+            if name:
+                consumer = consumers.get(name) or meet(name, kind)
+                if event:
+                    consumer.work.append(index)
+                    consumer.worked_on.append(event if story is None else story.name)
+            take = kinds.get(kind)
+            if take is not None:
+                take(index, entry, story)
+        self.told.counts = Counter(counts)
+        self._settle()
+        return self.told
+
+    def _kinds(self) -> dict[str, _Take]:
+        return {
             "published": self._published,
             "duplicated": self._duplicated,
             "dropped": self._lost,
@@ -95,26 +118,6 @@ class IndexBuilder:
             "phase": self._phase,
             "census": self._census,
         }
-        consumers, meet, events = self.lives.consumers, self.lives.meet, self.told.events
-        counts = dict.fromkeys(KINDS, 0)
-        if times is not None:
-            self.told.times = times
-        counts.update(left_out or {})
-        for index, entry in numbered:
-            _, kind, event, name, _ = entry
-            counts[kind] += 1
-            story = events.get(event)
-            if name:
-                consumer = consumers.get(name) or meet(name, kind)
-                if event:
-                    consumer.work.append(index)
-                    consumer.worked_on.append(event if story is None else story.name)
-            take = kinds.get(kind)
-            if take is not None:
-                take(index, entry, story)
-        self.told.counts = Counter(counts)
-        self._settle()
-        return self.told
 
     # the broker
 

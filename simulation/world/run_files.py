@@ -63,6 +63,7 @@ def write_run(
         searched: what the search covered that the run is kept of, a line each.
         illustrator: draws the pictures in another process; without one they are drawn here.
     """
+    # only results need it
     from reports import write_report
 
     scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))

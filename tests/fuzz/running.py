@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from simulation.cli import is_bad_input
+from simulation.cli.errors import is_bad_input
 from tests.fuzz.kinds import KINDS
 
 CODES = (0, 1, 4, 5)

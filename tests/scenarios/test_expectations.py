@@ -79,14 +79,18 @@ def test_a_scenario_is_as_it_says(
     most = 1 if scenario.name in LARGE else 20 if wanted == {"holds"} else SEEDS_TO_CONVICT
     if wanted == {"unknown"}:
         tally.add(summarise(laboratory.run(scenario, engine=engine)))
-        assert tally.verdict(scenario.judge.exercise) == "unknown"
+        assert tally.verdict(scenario.judge.require_coverage) == "unknown"
         return
     for seed in range(1, most + 1):
         tally.add(summarise(laboratory.run(scenario, seed, engine)))
         if wanted != {"holds"} and wanted <= set(tally.violations):
             break
     if wanted == {"holds"}:
-        assert tally.verdict(scenario.judge.exercise) == "holds", (tally.violations, tally.reasons, tally.missing)
+        assert tally.verdict(scenario.judge.require_coverage) == "holds", (
+            tally.violations,
+            tally.reasons,
+            tally.missing,
+        )
     else:
         assert wanted <= set(tally.violations), f"not convicted within {most} seeds: {tally.violations}"
 

@@ -25,7 +25,7 @@ kind = "chains"
 order = "reversed"
 interval = "1ms"
 [judge]
-exercise = ["parked"]
+require_coverage = ["parked"]
 """
 
 

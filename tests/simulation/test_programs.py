@@ -27,7 +27,7 @@ handler_time = "20ms"
 {consumers}
 [judge]
 preset = "queue"
-exercise = ["handled"]
+require_coverage = ["handled"]
 horizon = "2h"
 [policy]
 lookback = "30s"

@@ -11,7 +11,7 @@ engine = "{engine}"
 [workload]
 events = [{{ name = "b", follows = "a" }}, {{ name = "a", at = "50ms" }}]
 [judge]
-exercise = ["{word}"]
+require_coverage = ["{word}"]
 """
 
 

@@ -172,7 +172,7 @@ def test_a_swarm_is_shrunk_to_the_world_that_it_drew(server: Laboratory, tmp_pat
     assert best.replay.perform(server).digest == best.run.digest
     file = tmp_path / "swarm.toml"
     file.write_text(text, encoding="utf-8")
-    assert main(["shrink", str(file), "--seed", str(seed), "--most", "40", "--out", str(tmp_path / "s.toml")]) == 1
+    assert main(["shrink", str(file), "--seed", str(seed), "--max-runs", "40", "--out", str(tmp_path / "s.toml")]) == 1
     assert main(["replay", str(tmp_path / "s.toml"), "--quiet"]) == 1
 
 
