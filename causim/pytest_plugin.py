@@ -18,7 +18,7 @@ import pytest
 from causim import own_packages
 
 if TYPE_CHECKING:
-    from simulation.pytest_plugin import WorldRunner
+    from simulation.pytest_plugin import Verify, WorldRunner
     from simulation.world.laboratory import Laboratory
 
 _LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
@@ -28,8 +28,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("causim", "causal ordering on Redis, simulated")
     group.addoption("--causim-seeds", type=int, default=1, metavar="N", help="seeds to run each scenario file with")
+    group.addoption(
+        "--causim-batch", type=int, metavar="K", help="one test for each K of the seeds (default: one for all of them)"
+    )
+    group.addoption("--causim-jobs", default="1", metavar="J", help="runs at a time in a test: a count, or auto")
+    group.addoption(
+        "--causim-results", metavar="FOLDER", help="write the report of each failed scenario into a folder below this"
+    )
     group.addoption("--causim-engine", metavar="E", help="the engine under test (default: the scenario's)")
     group.addoption("--causim-store", default="auto", metavar="S", help="server, embedded or redis://… (default: auto)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark that every scenario has: `-m causim` runs scenarios only, `-m "not causim"` the others."""
+    config.addinivalue_line("markers", "causim: a scenario of causim, or a test that runs one")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -82,6 +94,14 @@ def laboratory(config: pytest.Config) -> Laboratory:
 def causim_store(request: pytest.FixtureRequest) -> Laboratory:
     """The store of the session: a private redis-server in virtual time where one can run."""
     return laboratory(request.config)
+
+
+@pytest.fixture
+def causim_verify(request: pytest.FixtureRequest, causim_store: Laboratory) -> Verify:
+    """A function that runs a scenario, and fails with the story of the first violation unless it holds."""
+    from simulation.pytest_plugin import verifier
+
+    return verifier(causim_store, request.config)
 
 
 @pytest.fixture
