@@ -102,18 +102,27 @@ async def _begin(
         if grant is not None:
             grants.append((i, grant))
             continue
-        word, *rest = answer.split()
-        if word == "alone":
-            if one.given:  # it is asked about once more, under the same claim
-                ordering._state.claims[one.identity] = one.claim
-            continue
-        if word == "exhausted":
-            await ordering._give_up_exhausted(events[i])
-            word = "dead"
-        outcomes[i] = word if word in ("seen", "dead", "held") else "parked"  # type: ignore[assignment]
-        if word == "drain":
-            drains.append((leader_of(events[i]), rest[0]))
+        outcome = await _refusal(ordering, events[i], one, answer, drains)
+        if outcome is not None:
+            outcomes[i] = outcome
     return grants
+
+
+async def _refusal(
+    ordering: Requests[Any], event: Any, one: Asked, answer: str, drains: list[tuple[str, str]]
+) -> Outcome | None:
+    """Return what comes of an event that was not granted; None if it is to be handled alone."""
+    word, *rest = answer.split()
+    if word == "alone":
+        if one.given:  # it is asked about once more, under the same claim
+            ordering._state.claims[one.identity] = one.claim
+        return None
+    if word == "exhausted":
+        await ordering._give_up_exhausted(event)
+        return "dead"
+    if word == "drain":
+        drains.append((leader_of(event), rest[0]))
+    return word if word in ("seen", "dead", "held") else "parked"  # type: ignore[return-value]
 
 
 async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
