@@ -93,7 +93,7 @@ async def _begin(
         return []
     sent = ordering._now()
     slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together(asked)]
-    ask = partial(ordering._call_sliced, "begin_many", ordering._rules, slices)
+    ask = partial(ordering._call_sliced, "begin_many", (ordering._rules,), slices)
 
     async def give_back(replies: Any) -> None:
         answers = zip(places, asked, replies, strict=True)
@@ -208,7 +208,7 @@ class _Work:
         ordering = self._ordering
         asked = ordering._asked(grant.event, grant.token)
         asked = asked._replace(claim=dict(self.queues).get(asked.leader, ""))
-        reply = words(await ordering._call("wait", *ordering._rules, *asked, 0, 1))
+        reply = words(await ordering._call("wait", ordering._rules, *asked, 0, 1))
         return None if reply[0] == "ready" else "seen" if reply[0] == "seen" else "parked"
 
     async def _record(self) -> None:
@@ -220,7 +220,7 @@ class _Work:
         grants = [grant for _, grant in pairs]
         fields = [(grant.identity, grant.token, digest_of(grant.identity)) for grant in grants]
         slices = [tuple(chain.from_iterable(fields[i : i + MAX_SLICE])) for i in range(0, len(fields), MAX_SLICE)]
-        complete = partial(ordering._call_sliced, "complete_many", ordering._rules, slices, once=True)
+        complete = partial(ordering._call_sliced, "complete_many", (ordering._rules,), slices, once=True)
         replies = await brought_to_its_end(partial(ordering._record, grants, complete), ordering._lease_s)
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)

@@ -188,7 +188,7 @@ class CausalOrdering(Requests[E]):
         policy = self.policy
         found = []
         how = (self._token(), policy.batch, int(chains), milliseconds(policy.retry_delay))
-        rows = await self._call("sweep", *self._rules, *how)
+        rows = await self._call("sweep", self._rules, *how)
         for row in rows:
             (identity, leader, why, claim), payload = words([row[0], *row[2:]]), row[1]
             if why == "missing":
@@ -229,7 +229,7 @@ class CausalOrdering(Requests[E]):
         asked = self._asked(event, own.token if own else self._token(), keeps_claim=True)
 
         async def ask(patient: bool) -> list[str]:
-            return words(await self._call("wait", *self._rules, *asked, int(patient), int(own is not None)))
+            return words(await self._call("wait", self._rules, *asked, int(patient), int(own is not None)))
 
         patience = self.policy.lease.total_seconds() / 2
         answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)

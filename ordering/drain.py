@@ -115,7 +115,7 @@ class Drain:
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            ask = partial(ordering._call, "advance", *ordering._rules, leader, token, following)
+            ask = partial(ordering._call, "advance", ordering._rules, leader, token, following)
             reply = await self._answer(ask, following, "", level)
             if reply[0] == "lost":  # somebody took the queue over: it is his now
                 self._stack.pop()

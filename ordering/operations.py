@@ -82,7 +82,7 @@ class Operations:
     _key: Callable[[str], str]
 
     @cached_property
-    def _rules(self) -> tuple[int, ...]:
+    def _rules(self) -> bytes:
         """The policy's numbers, as the scripts read them."""
         return rules_of(self.policy)
 
@@ -120,7 +120,7 @@ class Operations:
 
     async def _give_up(self, event: Any, reason: str, *, tell: bool) -> bool:
         about = (id_of(event), leader_of(event), occurred_at(event), reason, "", event.model_dump_json(), int(tell))
-        answer = words(await self._call("give_up", *self._rules, *about))
+        answer = words(await self._call("give_up", self._rules, *about))
         return answer[0] == "dead"
 
     async def _give_up_exhausted(self, event: Any) -> None:
@@ -172,7 +172,7 @@ class Operations:
         """Leave an event to others that this process cannot read; at the last attempt, it is a dead letter."""
         policy, said = self.policy, describe(error)
         delay = milliseconds(policy.retry_delay)
-        reply = words(await self._call("fail", *self._rules, identity, token, "unread", delay, said))
+        reply = words(await self._call("fail", self._rules, identity, token, "unread", delay, said))
         if reply[0] == "retry":
             logger.error(
                 "Event %s of scope %r cannot be read from Redis (%s), at attempt %s of %s; it stays there, under %s, "

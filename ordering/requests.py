@@ -190,7 +190,7 @@ class Requests(Operations, Generic[E]):
         if active and id_of(event) in active:
             return "held", None
         asked, sent = self._asked(event, self._token()), self._now()
-        ask = partial(self._call, "begin", *self._rules, *asked, "causal" if causal else "alone")
+        ask = partial(self._call, "begin", self._rules, *asked, "causal" if causal else "alone")
 
         async def give_back(reply: Any) -> None:
             grant = self._answered(event, asked, words(reply), sent)[1]
@@ -317,7 +317,7 @@ class Requests(Operations, Generic[E]):
         how, said = "failed" if counts else "stopped", describe(error) if error else ""
         try:
             about = (grant.identity, grant.token, how, delay, said)
-            reply = words(await self._call("fail", *self._rules, *about))
+            reply = words(await self._call("fail", self._rules, *about))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
@@ -351,7 +351,7 @@ class Requests(Operations, Generic[E]):
         event = (identity, grant.token, digest_of(identity), leader, drain, following)
         name = "complete" if offered is None else "complete_and_begin"
         more = chain.from_iterable(offered or ())
-        ask = partial(self._call, name, *self._rules, *event, *more, once=True)
+        ask = partial(self._call, name, self._rules, *event, *more, once=True)
         try:
             return await self._record((grant,), ask, queues)
         finally:

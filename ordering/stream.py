@@ -211,7 +211,7 @@ class _Stream(Drain):
             return
         nothing = ("",) * 6
         events = chain.from_iterable(offered)
-        ask = partial(ordering._call, "complete_and_begin", *ordering._rules, *nothing, *events)
+        ask = partial(ordering._call, "complete_and_begin", ordering._rules, *nothing, *events)
 
         async def give_back(answer: Any) -> None:
             await self._return(offered, answer[1])

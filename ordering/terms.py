@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from datetime import UTC, datetime, timedelta
@@ -40,11 +41,10 @@ def leader_of(event: Any) -> str:
     return "" if event.follows is None else names_of(event)[1]
 
 
-@lru_cache(maxsize=16)
-def rules_of(policy: Policy) -> tuple[int, ...]:
-    """Return a policy's numbers, as the scripts read them: in milliseconds, but for the attempts."""
+def rules_of(policy: Policy) -> bytes:
+    """Return a policy's numbers as one word, as the scripts read them: in milliseconds, but for the attempts."""
     lease = milliseconds(policy.lease)
-    return (
+    numbers = (
         milliseconds(policy.lookback),
         lease,
         milliseconds(policy.retention),
@@ -53,6 +53,7 @@ def rules_of(policy: Policy) -> tuple[int, ...]:
         policy.max_attempts,
         milliseconds(policy.dead_retention),
     )
+    return json.dumps(numbers).encode()
 
 
 @lru_cache(maxsize=4096)  # a leader's is asked for again by its followers

@@ -30,9 +30,9 @@ local function text(value) return value and value ~= "" end
 -- four, or nil if nobody holds it.
 local function parse_lease(value)
   if not value then return nil end
-  local token, fence, lease, redelivery = string.match(value, "^(.*)|(%d+)|(%d+)|(%d+)$")
-  if not token then return value, "0" end
-  return token, fence, tonumber(lease), tonumber(redelivery)
+  local bar, _, fence, lease, redelivery = string.find(value, "|(%d+)|(%d+)|(%d+)$")
+  if not bar then return value, "0" end
+  return string.sub(value, 1, bar - 1), fence, tonumber(lease), tonumber(redelivery)
 end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
@@ -372,14 +372,13 @@ local function claimant_of(e)
   return claimant
 end
 
--- The policy's numbers with which a request begins, in milliseconds but for the attempts: lookback, lease, retention, memory,
--- redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
+-- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
+-- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
 local function read_rules(causal, shared)
-  local retention = tonumber(ARGV[3])
+  local numbers = cjson.decode(ARGV[1])
   return {
-    lookback = tonumber(ARGV[1]), lease = tonumber(ARGV[2]), retention = retention, keep = retention,
-    memory = tonumber(ARGV[4]), redelivery = tonumber(ARGV[5]), attempts = tonumber(ARGV[6]), dead = tonumber(ARGV[7]),
-    causal = causal, shared = shared,
+    lookback = numbers[1], lease = numbers[2], retention = numbers[3], keep = numbers[3], memory = numbers[4],
+    redelivery = numbers[5], attempts = numbers[6], dead = numbers[7], causal = causal, shared = shared,
   }
 end
 
