@@ -31,7 +31,7 @@ class Drain:
 
     @property
     def _queues(self) -> tuple[tuple[str, str], ...]:
-        return tuple((leader, token) for leader, token, _ in self._stack)
+        return tuple((leader, token) for leader, token, _ in self._stack) if self._stack else ()
 
     async def run(self, first: Grant | None) -> None:
         """Complete the first event, if there is one, and handle what is released until nothing is left."""

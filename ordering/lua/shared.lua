@@ -41,11 +41,14 @@ local function holder(id) return parse_lease(redis.call("GET", key("processing:"
 -- is greater. The last one counts when two are granted at once and when the clock was set back; the clock counts when the
 -- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
 -- last one is lost, and the clock of whoever takes over is behind by more than the time that has passed since.
+local last_fence  -- of those that this script has granted
 local function next_fence(keep)
   local fence = string.format("%.0f", now_us)
-  local last = tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
+  local last = last_fence or tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
+  last_fence = now_us
   if last < now_us then return fence end
-  fence = string.format("%.0f", last + 1)
+  last_fence = last + 1
+  fence = string.format("%.0f", last_fence)
   redis.call("SET", key("fence"), fence, "PX", keep)
   return fence
 end
