@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from simulation.history.history import Entry, Header, Terms
+from simulation.history.entries import Entry, Header, Terms
 
 CHAIN, CONSUMERS, GAP = 5, 500, 1_000
 TRAVEL, LATENCY, WORK = 20_000, 500, 10_000

@@ -1,11 +1,9 @@
-"""What a run leaves for people to see: frames, pictures, the page, and what a build server reads.
+"""What a run leaves for people to see: tables, pictures, the page, and what a build server reads.
 
-Read first `lives.py`, which turns a history into the lives of its events. `rows.py` and `tables.py` make tables of them
-(`frames.py` the same for pandas, `parquet.py` a file), `series.py` makes series over time of the tables, `figures.py`
-draws those as pictures, and `illustrator.py` has that done by another process. The page is computed in `story.py` (a
-violation in sentences), `marks.py` and `spacetime.py` (the diagram) and `charts.py`, and put together in `page.py`; how
-it looks is in `templates/`. `sweeps.py` draws what many runs come to.
-`exports/` writes histories in the formats of other programs.
+Everything here is read from the index of a history (`simulation.history.index`), as the judge does. `tables/` makes
+rows, tables, pandas frames and Parquet files; `figures/` makes series over time and pictures, and has them drawn by
+another process; `text/` tells a violation in sentences; `page/` computes the diagram and the charts and writes the
+page; `exports/` writes histories in the formats of other programs; `ci/` writes what a build server reads.
 
 A report shows what a history says and what the judge made of it; it neither runs nor judges anything. Importing this
 package costs nothing: pandas and matplotlib come with the modules that use them.
@@ -13,15 +11,22 @@ package costs nothing: pandas and matplotlib come with the modules that use them
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from simulation.kernel.gc_pause import no_search
+from simulation.kernel.gc_pause import paused_gc
 
 if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
     from reports.run import RunLike
     from simulation.history.history import History
+
+
+def view(place: str) -> Any:
+    """Return what shows a run, named as "module:function" below this package: it is imported only now."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"reports.{module}"), name)
 
 
 def write_report(
@@ -34,13 +39,15 @@ def write_report(
 
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
-    with no_search():  # what is imported stays, and of the rest only two small pictures hold circles
+    with paused_gc():  # what is imported stays, and of the rest only two small pictures hold circles
+        # importing this package costs nothing
         from reports.figures.render_process import NAMES, Illustrator
         from reports.tables.rows import event_rows
 
         rows = event_rows(run.history)
         events, page = folder / "events.parquet", folder / "report.html"
         with (illustrator or Illustrator()).drawing(rows, folder):
+            # importing this package costs nothing
             from reports.page.page import write_page
             from reports.tables.parquet import write_events
             from reports.tables.tables import Table, events_tables

@@ -61,8 +61,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    from causim.own_packages import what_hides
+    from causim.own_packages import what_hides  # in every process that imports it
 
     if sentence := what_hides():
         raise ImportError(f"causim: {sentence}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulation.engines import resolve
+from simulation.engines import Engine, engine_name, resolve
+from simulation.scenario.load import scenario_of
 from simulation.scenario.model import Scenario
 from simulation.search.parallel.seeds import Plan, search
 from simulation.search.replay import Replay, replay_of
@@ -39,11 +40,12 @@ class Hunt:
     @property
     def verdict(self) -> str:
         """The verdict on all runs together."""
-        return self.tally.verdict(self.scenario.judge.exercise)
+        return self.tally.verdict(self.scenario.judge.require_coverage)
 
     @property
     def frame(self) -> pd.DataFrame:
         """A row for each invariant that was violated: in how many runs, the first seed, and why."""
+        # only who looks at a picture or a table waits for what draws it
         import pandas as pd
 
         rows = [
@@ -60,8 +62,8 @@ class Hunt:
 
 
 def hunt(
-    scenario: Scenario,
-    engine: str | None = None,
+    scenario: Scenario | str | Path,
+    engine: str | type[Engine] | None = None,
     seeds: int | Iterable[int] = 100,
     *,
     jobs: int = 1,
@@ -80,7 +82,8 @@ def hunt(
 
     Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
     """
-    chosen = engine or scenario.engine
+    scenario = scenario_of(scenario)
+    chosen = engine_name(engine or scenario.engine)
     resolve(chosen)
     tally = Tally()
     with Laboratory(store) as laboratory:
@@ -108,6 +111,7 @@ class Shrunk:
     @property
     def story(self) -> str:
         """What was chosen and what happened, step by step."""
+        # only who looks at a picture or a table waits for what draws it
         from reports.text.run_text import choices, story, violation_of
 
         violation = violation_of(self.run, self.replay.invariant)
@@ -116,6 +120,7 @@ class Shrunk:
 
     def write(self, file: str | Path) -> Path:
         """Write the run to a file for `causim replay`, and return its path. Raises OSError."""
+        # only who looks at a picture or a table waits for what draws it
         import tomli_w
 
         path = Path(file)
@@ -155,6 +160,7 @@ class Sweep:
 
     def picture(self, measure: str) -> Any:
         """Draw a column of the table over the values that were varied. Raises ValueError if it cannot be drawn."""
+        # only who looks at a picture or a table waits for what draws it
         from reports.figures.sweep_figures import MEASURES, figure
 
         for known in MEASURES:
@@ -168,11 +174,11 @@ class Sweep:
 
 
 def sweep(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     vary: Mapping[str, Iterable[Any] | str],
     seeds: int | Iterable[int] = 20,
     *,
-    engine: str | None = None,
+    engine: str | type[Engine] | None = None,
     jobs: int = 1,
     store: str = "auto",
 ) -> Sweep:
@@ -188,9 +194,11 @@ def sweep(
 
     Raises BadAxis, StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
     """
+    # only who looks at a picture or a table waits for what draws it
     import pandas as pd
 
-    chosen = engine or scenario.engine
+    scenario = scenario_of(scenario)
+    chosen = engine_name(engine or scenario.engine)
     resolve(chosen)
     grid = cells(scenario, [Axis.of(path, values) for path, values in vary.items()])
     which = list(_numbers(seeds))
@@ -205,4 +213,6 @@ def _summaries(plan: Plan, seeds: int | Iterable[int], jobs: int, laboratory: La
 
 
 def _numbers(seeds: int | Iterable[int]) -> Iterable[int]:
+    if isinstance(seeds, str) or not isinstance(seeds, int | Iterable):
+        raise TypeError(f"seeds were expected: how many, or which, such as range(1, 101); not {seeds!r}")
     return range(1, seeds + 1) if isinstance(seeds, int) else seeds

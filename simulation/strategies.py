@@ -23,7 +23,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from simulation.history.generator import Storyteller
+from simulation.history.generator import HistoryGenerator
 from simulation.history.history import History
 from simulation.kernel.durations import format_duration
 from simulation.scenario.faults import FAULTS, AnyFault, Fault
@@ -251,7 +251,7 @@ def histories(draw: st.DrawFn, orderly: bool | None = None) -> History:
     events = draw(st.lists(st.tuples(_number, st.integers(0, 3)), min_size=1, max_size=len(NAMES)))
     names = NAMES[: len(events)]
     leaders = {name: _named(number, names) for name, (number, _) in zip(names, events, strict=True)}
-    return Storyteller(
+    return HistoryGenerator(
         {name: "" if leader == name else leader for name, leader in leaders.items()},
         occurred=[occurred for _, occurred in events],
         absent=_named(draw(_number), names),

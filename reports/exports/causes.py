@@ -25,11 +25,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.lives import Lives
+from simulation.history.indexer import index_of
+from simulation.history.records import NEVER
 
 if TYPE_CHECKING:
-    from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
+    from simulation.history.index import HistoryIndex
+    from simulation.history.records import Delivery, EventStory, Handling
 
 BROKERS = frozenset({"published", "duplicated", "dropped", "acknowledged", "rejected"})
 """The kinds of entries that happen in the broker, although some name a consumer."""
@@ -84,15 +87,15 @@ def _wire(entry: Entry) -> tuple[str, str]:
     return entry.consumer, str(entry.details.get("connection", ""))
 
 
-def deliveries_of(life: Life) -> Iterator[tuple[Handling, Delivery | None]]:
+def deliveries_of(event: EventStory) -> Iterator[tuple[Handling, Delivery | None]]:
     """Yield each handling of an event with the delivery that led to it: the latest one to the same consumer.
 
     A follower that was released or rescued came to its handling without one.
     """
     latest: dict[str, Delivery] = {}
-    coming = deque(life.deliveries)
-    for handling in life.handlings:
-        while coming and coming[0].index < handling.index:
+    coming = deque(event.deliveries)
+    for handling in event.handlings:
+        while coming and coming[0].index < handling.start:
             delivery = coming.popleft()
             latest[delivery.consumer] = delivery
         by_itself = handling.via in ("released", "rescued")
@@ -102,22 +105,23 @@ def deliveries_of(life: Life) -> Iterator[tuple[Handling, Delivery | None]]:
 class Effects:
     """The effects of each event, in the order in which the history tells of them."""
 
-    def __init__(self, lives: Lives) -> None:
-        self._lives = lives
-        self._ends: dict[str, list[int]] = {}
+    def __init__(self, index: HistoryIndex) -> None:
+        self._index = index
         self._effects: dict[str, list[Handling]] = {}
-        effects = (handling for handling in lives.handlings if handling.is_effect and handling.end_index >= 0)
-        for handling in sorted(effects, key=lambda handling: handling.end_index):
-            self._effects.setdefault(handling.event, []).append(handling)
-            self._ends.setdefault(handling.event, []).append(handling.end_index)
+        self._ends: dict[str, list[int]] = {}
+        for event in index:
+            known = [effect for effect in event.effects if effect.end != NEVER]
+            if known:
+                self._effects[event.name] = known
+                self._ends[event.name] = [effect.end for effect in known]
 
     def before(self, handling: Handling) -> Handling | None:
         """Return the latest effect of the leader before a handling began."""
-        leader = self._lives.leader(self._lives.events[handling.event])
-        if leader is None or leader.event not in self._effects:
+        leader = self._index.leader_of(self._index.events[handling.event])
+        if leader is None or leader.name not in self._effects:
             return None
-        earlier = bisect_left(self._ends[leader.event], handling.index)
-        return self._effects[leader.event][earlier - 1] if earlier else None
+        earlier = bisect_left(self._ends[leader.name], handling.start)
+        return self._effects[leader.name][earlier - 1] if earlier else None
 
 
 def causes_of(history: History) -> list[tuple[int, ...]]:
@@ -136,10 +140,10 @@ class _Reading:
         """Each consumer's latest entry about each event."""
         self._parked: dict[str, int] = {}
         self._replied: dict[tuple[str, str], int] = {}
-        lives = Lives(history)
-        effects = Effects(lives)
-        released = ((h, effects.before(h)) for h in lives.handlings if h.via == "released")
-        self._released_by = {h.index: effect.end_index for h, effect in released if effect is not None}
+        index = index_of(history)
+        effects = Effects(index)
+        released = ((h, effects.before(h)) for h in index.handlings() if h.via == "released")
+        self._released_by = {h.start: effect.end for h, effect in released if effect is not None}
         self._asked = {e.reply: e.command for e in exchanges(history) if e.reply is not None}
 
     def next(self, index: int, entry: Entry) -> tuple[int, ...]:

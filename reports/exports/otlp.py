@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING, Any
 from reports.exports.causes import BROKER, WORLD, Effects, Place, deliveries_of, exchanges
 from reports.exports.text import compact, whole
 from reports.exports.unexportable import Unexportable
-from reports.lives import Lives
 from reports.page.marks import natural
 from reports.text.sentences import sentence
+from simulation.history.indexer import index_of
+from simulation.history.records import NEVER
 
 if TYPE_CHECKING:
-    from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, Header, History
+    from simulation.history.entries import Entry, Header
+    from simulation.history.history import History
+    from simulation.history.records import Delivery, EventStory, Handling
     from simulation.invariants import Violation
 
 INTERNAL, CLIENT, PRODUCER, CONSUMER = 1, 3, 4, 5
@@ -70,9 +72,9 @@ class Tracing:
     def __init__(self, history: History, violations: Sequence[Violation]) -> None:
         self._history = history
         self._violations = violations
-        self._lives = Lives(history)
-        self._effects = Effects(self._lives)
-        self._epoch = epoch_of(history.header, self._lives.end)
+        self._index = index_of(history)
+        self._effects = Effects(self._index)
+        self._epoch = epoch_of(history.header, self._index.end_at)
         self._run = blake2b(compact(asdict(history.header)).encode(), digest_size=32).digest()
         self._spans: dict[Place, list[Record]] = {WORLD: [], BROKER: []}
         self._publications: dict[str, Record] = {}
@@ -111,13 +113,13 @@ class Tracing:
 
     def _gather(self) -> None:
         run = self._run_span()
-        for life in self._lives.events.values():
-            self._publish(life)
-        for delivery in self._lives.deliveries:
+        for event in self._index:
+            self._publish(event)
+        for delivery in self._index.deliveries():
             self._deliver(delivery)
-        for life in self._lives.events.values():
-            for handling, cause in deliveries_of(life):
-                self._handle(life, handling, cause)
+        for event in self._index:
+            for handling, cause in deliveries_of(event):
+                self._handle(event, handling, cause)
         for exchange in exchanges(self._history):
             self._ask(run, exchange.command, exchange.reply)
         for index, entry in enumerate(self._history):
@@ -137,21 +139,21 @@ class Tracing:
         if self._history.truncated:
             values["causim.truncated"] = self._history.truncated
         name, trace, span = f"run of {self._history.header.scenario}", self._trace(), self._id("run")
-        return self._span(WORLD, INTERNAL, name, values, trace=trace, span=span, start=0, end=self._lives.end)
+        return self._span(WORLD, INTERNAL, name, values, trace=trace, span=span, start=0, end=self._index.end_at)
 
-    def _publish(self, life: Life) -> None:
-        if life.published is None:
+    def _publish(self, event: EventStory) -> None:
+        if event.published == NEVER:
             return
-        values = {**_message(life.event, "send"), "causim.follows": life.follows}
-        self._publications[life.event] = self._span(
+        values = {**_message(event.name, "send"), "causim.follows": event.leader}
+        self._publications[event.name] = self._span(
             BROKER,
             PRODUCER,
-            f"publish {life.event}",
+            f"publish {event.name}",
             values,
-            trace=self._trace(life.event),
-            span=self._id("publication", life.event),
-            start=life.published,
-            end=life.published,
+            trace=self._trace(event.name),
+            span=self._id("publication", event.name),
+            start=event.published_at,
+            end=event.published_at,
         )
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -159,7 +161,7 @@ class Tracing:
             **_message(delivery.event, "receive"),
             "causim.attempt": delivery.attempt,
             "causim.outcome": delivery.outcome,
-            "causim.unfinished": delivery.done is None,
+            "causim.unfinished": delivery.closed == NEVER,
         }
         span = self._span(
             Place("consumer", delivery.consumer),
@@ -169,22 +171,22 @@ class Tracing:
             trace=self._trace(delivery.event),
             span=self._id("delivery", delivery.index),
             start=delivery.at,
-            end=delivery.done,
+            end=None if delivery.closed == NEVER else delivery.closed_at,
             parent=self._publications.get(delivery.event),
         )
         if delivery.outcome == "rejected":
             span["status"] = {"code": ERROR, "message": whole(delivery.because)}
         self._deliveries[delivery.index] = span
 
-    def _handle(self, life: Life, handling: Handling, delivery: Delivery | None) -> None:
+    def _handle(self, event: EventStory, handling: Handling, delivery: Delivery | None) -> None:
         values: dict[str, object] = {
             **_message(handling.event, "process"),
             "causim.handling": handling.number,
             "causim.via": handling.via,
-            "causim.outcome": handling.outcome,
+            "causim.outcome": handling.told_outcome,
             "causim.write": handling.write,
-            "causim.effect": handling.is_effect,
-            "causim.unfinished": handling.ended is None,
+            "causim.effect": handling.took_effect,
+            "causim.unfinished": handling.end == NEVER,
         }
         span = self._span(
             Place("consumer", handling.consumer),
@@ -192,20 +194,20 @@ class Tracing:
             f"handle {handling.event}",
             values,
             trace=self._trace(handling.event),
-            span=self._id("handling", handling.index),
-            start=handling.started,
-            end=handling.ended,
+            span=self._id("handling", handling.start),
+            start=handling.start_at,
+            end=None if handling.end == NEVER else handling.end_at,
             parent=self._deliveries[delivery.index] if delivery else self._publications.get(handling.event),
         )
         span["status"] = _status(handling)
-        leader = self._leading(life, handling)
+        leader = self._leading(event, handling)
         if leader is not None:
-            link = {"traceId": self._trace(leader.event), "spanId": self._id("handling", leader.index)}
+            link = {"traceId": self._trace(leader.event), "spanId": self._id("handling", leader.start)}
             span["links"] = [{**link, "attributes": _attributes({"causim.link": "leader"})}]
 
-    def _leading(self, life: Life, handling: Handling) -> Handling | None:
+    def _leading(self, event: EventStory, handling: Handling) -> Handling | None:
         """Return the handling of the leader that a follower's came after or, if there is none, should have."""
-        leader = self._lives.leader(life)
+        leader = self._index.leader_of(event)
         return self._effects.before(handling) or (leader.telling if leader else None)
 
     def _ask(self, run: Record, command: int, reply: int | None) -> None:
@@ -267,7 +269,7 @@ class Tracing:
             "name": whole(name),
             "kind": kind,
             "startTimeUnixNano": self._time(start),
-            "endTimeUnixNano": self._time(self._lives.end if end is None else end),
+            "endTimeUnixNano": self._time(self._index.end_at if end is None else end),
             "attributes": _attributes(values),
         }
         if place == WORLD:
@@ -300,13 +302,13 @@ def _message(event: str, operation: str) -> dict[str, object]:
 
 
 def _status(handling: Handling) -> Record:
-    match handling.outcome:
+    match handling.told_outcome:
         case "ok":
             return {"code": OK}
         case "open":
             return {}
         case "unknown":
-            return {"code": ERROR, "message": "its consumer died, or nobody knows how it ended"}
+            return {"code": ERROR, "message": "its consumer was gone first, or how it ended is not told"}
         case outcome:
             return {"code": ERROR, "message": whole(f"the handling {outcome}")}
 

@@ -9,7 +9,6 @@ on to, and publications of the same microsecond lie side by side within it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,13 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reports.exports.causes import BROKER, REDIS, WORLD, Effects, Place, deliveries_of, exchanges, place_of
 from reports.exports.text import compact, whole
 from reports.exports.threads import Lanes
-from reports.lives import Lives
-from reports.page.marks import natural
+from reports.page.marks import natural, settled_at
 from reports.text.sentences import sentence
+from simulation.history.indexer import index_of
+from simulation.history.records import NEVER
 
 if TYPE_CHECKING:
-    from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
+    from simulation.history.records import Handling
     from simulation.invariants import Violation
 
 _US = 1000
@@ -77,7 +78,7 @@ class Trace:
     def __init__(self, history: History, violations: Sequence[Violation]) -> None:
         self._history = history
         self._violations = violations
-        self._lives = Lives(history)
+        self._index = index_of(history)
         self._processes = {place: number for number, place in enumerate(_places(history), start=1)}
         self._tracks: dict[tuple[Place, str, int], Track] = {}
         self._lanes: dict[tuple[Place, str], Lanes] = {}
@@ -117,10 +118,9 @@ class Trace:
             self._published.setdefault(entry.event, (index, drawn))
 
     def _deliver(self) -> None:
-        gone = self._departures()
-        for delivery in self._lives.deliveries:
+        for delivery in self._index.deliveries():
             place = self._place(delivery.consumer)
-            until = self._until(delivery, gone)
+            until = self._index.end_at if delivery.closed == NEVER else delivery.closed_at
             drawn = self._in_lane(place, "deliveries", delivery.at, until)
             name = delivery.event if delivery.outcome == "acknowledged" else f"{delivery.event} ({delivery.outcome})"
             args = {"entry": delivery.index, "attempt": delivery.attempt, "outcome": delivery.outcome}
@@ -130,31 +130,14 @@ class Trace:
             if published and published[0] < delivery.index:
                 self._arrow("publication", published[1], published[1].begin, drawn)
 
-    def _departures(self) -> dict[str, tuple[list[int], list[int]]]:
-        """Return for each consumer where in the history it went, and when."""
-        gone: dict[str, tuple[list[int], list[int]]] = {}
-        for index, entry in enumerate(self._history):
-            if entry.kind in ("crashed", "stopped"):
-                indices, times = gone.setdefault(entry.consumer, ([], []))
-                indices.append(index)
-                times.append(entry.at)
-        return gone
-
-    def _until(self, delivery: Delivery, gone: Mapping[str, tuple[list[int], list[int]]]) -> int:
-        """Return when a delivery ended: with its answer, with its consumer or with the history."""
-        if delivery.done is not None:
-            return delivery.done
-        indices, times = gone.get(delivery.consumer, ([], []))
-        place = bisect_right(indices, delivery.index)
-        return times[place] if place < len(times) else self._lives.end
-
     def _handle(self) -> None:
-        for handling in self._lives.handlings:
-            until = self._lives.end if handling.ended is None else handling.ended
-            drawn = self._in_lane(self._place(handling.consumer), "handlings", handling.started, until)
-            name = handling.event if handling.outcome == "ok" else f"{handling.event} ({handling.outcome})"
+        for handling in self._index.handlings():
+            until = self._index.end_at if handling.end == NEVER else handling.end_at
+            drawn = self._in_lane(self._place(handling.consumer), "handlings", handling.start_at, until)
+            outcome = handling.told_outcome
+            name = handling.event if outcome == "ok" else f"{handling.event} ({outcome})"
             self._slice(drawn, name, "handling", _of_handling(handling))
-            self._handled[handling.index] = drawn
+            self._handled[handling.start] = drawn
 
     def _ask(self) -> None:
         entries = self._history.entries
@@ -170,21 +153,21 @@ class Trace:
 
     def _lead(self) -> None:
         """Draw the arrows that lead to handlings: from their deliveries and from their leaders' effects."""
-        effects = Effects(self._lives)
-        for life in self._lives.events.values():
-            for handling, delivery in deliveries_of(life):
-                drawn = self._handled[handling.index]
+        effects = Effects(self._index)
+        for event in self._index:
+            for handling, delivery in deliveries_of(event):
+                drawn = self._handled[handling.start]
                 if delivery is not None:
                     self._arrow("delivery", self._delivered[delivery.index], drawn.begin, drawn)
                 effect = effects.before(handling) if handling.via == "released" else None
                 if effect is not None:
-                    source = self._handled[effect.index]
+                    source = self._handled[effect.start]
                     self._arrow("release", source, source.end, drawn)
 
     # -- moments and counters --------------------------------------------------------------------------------
 
     def _note(self) -> None:
-        ends = {handling.end_index for handling in self._lives.handlings}
+        ends = {handling.end for handling in self._index.handlings()}
         ends |= {exchange.reply for exchange in exchanges(self._history) if exchange.reply is not None}
         for index, entry in enumerate(self._history):
             if entry.kind in _SLICES or (entry.kind in ("ended", "reply") and index in ends):
@@ -201,12 +184,11 @@ class Trace:
 
     def _count_parked(self) -> None:
         steps: Counter[int] = Counter()
-        for life in self._lives.events.values():
-            if life.parked is not None:
-                steps[life.parked] += 1
-                settled = _settled(life)
-                if settled is not None:
-                    steps[max(settled, life.parked)] -= 1
+        for event in self._index:
+            if event.parked != NEVER:
+                steps[event.parked_at] += 1
+                if (until := settled_at(event)) != NEVER:
+                    steps[max(until, event.parked_at)] -= 1
         parked, track = 0, self._track(WORLD, "moments")
         for at in sorted({0, *steps}):
             parked += steps[at]
@@ -285,11 +267,5 @@ def _told(index: int, entry: Entry) -> Record:
 
 
 def _of_handling(handling: Handling) -> Record:
-    told = {"entry": handling.index, "handling": handling.number, "via": handling.via, "outcome": handling.outcome}
-    return {**told, "write": handling.write, "effect": handling.is_effect}
-
-
-def _settled(life: Life) -> int | None:
-    """Return when a follower that was parked no longer waited, as the pictures of the report have it."""
-    told = life.telling
-    return life.dead_lettered if told is None or life.is_lost else told.started
+    told = {"entry": handling.start, "handling": handling.number, "via": handling.via, "outcome": handling.told_outcome}
+    return {**told, "write": handling.write, "effect": handling.took_effect}

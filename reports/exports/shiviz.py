@@ -17,7 +17,8 @@ from reports.exports.text import compact, one_line, whole
 from reports.text.sentences import moment, sentence
 
 if TYPE_CHECKING:
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
     from simulation.invariants import Violation
 
 PARSER = r"^(?<host>\S+) (?<clock>\{\S*\}) (?<event>.*)$"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from reports.exports.text import compact, whole
 
 if TYPE_CHECKING:
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
     from simulation.invariants import Violation
 
 DETAILS = (

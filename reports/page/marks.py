@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from reports.lives import Lives
 from reports.text.sentences import sentence
+from simulation.history.indexer import index_of
+from simulation.history.records import NEVER
 
 if TYPE_CHECKING:
-    from reports.lives import Delivery, Handling, Life
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
+    from simulation.history.records import Delivery, EventStory, Handling
 
 BROKER, AXIS = 0, -1
 """The broker is always the first lane; what stands on the axis belongs to none."""
@@ -33,6 +35,9 @@ STATES = {
     "reachable": (("unreachable", False),),
 }
 """The kinds of entry that begin a state of a lane (true) or end it."""
+
+ANSWERS = ("acknowledged", "rejected")
+"""What the broker hears of a delivery."""
 
 MOST_ROWS = 64
 """How many rows a lane may have; beyond, things lie over each other."""
@@ -59,9 +64,10 @@ class Marks:
     """All marks of one history, its lanes and its events."""
 
     def __init__(self, history: History) -> None:
-        self.lives = Lives(history)
+        self.index = index_of(history)
         self.all: list[Mark] = []
-        self.events: dict[str, int] = {name: place for place, name in enumerate(self.lives.events)}
+        mentioned = [event.name for event in self.index if event.is_mentioned]
+        self.events: dict[str, int] = {name: place for place, name in enumerate(mentioned)}
         self.consumers: list[str] = sorted({e.consumer for e in history.entries if e.consumer}, key=natural)
         self.redis: int = len(self.consumers) + 1
         self.rows: list[int] = [1] * (self.redis + 1)
@@ -70,7 +76,7 @@ class Marks:
         self._lanes = {name: lane for lane, name in enumerate(self.consumers, start=1)}
         self._states: dict[tuple[str, int], tuple[int, tuple[int, ...]]] = {}
         self._faults: dict[tuple[str, object, str], list[tuple[int, int, str]]] = {}
-        self._draw_lives()
+        self._draw_events()
         self._draw_entries(history)
 
     def _put(
@@ -92,51 +98,51 @@ class Marks:
         about_redis = entry.kind in ("store-lost", "unreachable", "reachable")
         return self._lanes.get(entry.consumer, self.redis if about_redis else BROKER)
 
-    # -- lives: deliveries, handlings, waits -----------------------------------------------------------------
+    # -- deliveries, handlings, waits ------------------------------------------------------------------------
 
-    def _draw_lives(self) -> None:
-        for life in self.lives.events.values():
+    def _draw_events(self) -> None:
+        for event in self.index:
             before: Delivery | None = None
-            for delivery in life.deliveries:
-                self._delivery(life, before, delivery)
+            for delivery in event.deliveries:
+                self._delivery(event, before, delivery)
                 before = delivery
         rows: dict[str, list[int]] = {}
-        for handling in self.lives.handlings:
+        for handling in self.index.handlings():
             self._handling(handling, rows.setdefault(handling.consumer, []))
         waiting: list[int] = []
-        for life in sorted(self.lives.events.values(), key=lambda life: life.parked or 0):
-            if life.parked is not None:
-                self._wait(life, life.parked, waiting)
+        parked = (event for event in self.index if event.parked != NEVER)
+        for event in sorted(parked, key=lambda event: event.parked_at):
+            self._wait(event, waiting)
 
-    def _delivery(self, life: Life, before: Delivery | None, delivery: Delivery) -> None:
-        lane, sent = self._lanes.get(delivery.consumer, BROKER), _sent(life, before, delivery)
-        words = f"attempt {delivery.attempt}" + (f"; rejected: {delivery.because}" if delivery.because else "")
-        self._put("delivery", sent, delivery.at, BROKER, lane, delivery.index, event=life.event, words=words)
-        if delivery.done is not None:
-            self._put(delivery.outcome, delivery.done, delivery.done, lane, BROKER, event=life.event)
+    def _delivery(self, event: EventStory, before: Delivery | None, delivery: Delivery) -> None:
+        lane, sent = self._lanes.get(delivery.consumer, BROKER), _sent(event, before, delivery)
+        answered = delivery.closing in ANSWERS
+        because = f"; rejected: {delivery.because}" if delivery.closing == "rejected" and delivery.because else ""
+        words = f"attempt {delivery.attempt}{because}"
+        self._put("delivery", sent, delivery.at, BROKER, lane, delivery.index, event=event.name, words=words)
+        if answered:
+            self._put(delivery.closing, delivery.closed_at, delivery.closed_at, lane, BROKER, event=event.name)
 
     def _handling(self, handling: Handling, rows: list[int]) -> None:
-        lane = self._lanes.get(handling.consumer, BROKER)
-        until = self.lives.end if handling.ended is None else handling.ended
-        row = free_row(rows, handling.started, until)
+        lane, began = self._lanes.get(handling.consumer, BROKER), handling.start_at
+        until = self.index.end_at if handling.end == NEVER else handling.end_at
+        row = free_row(rows, began, until)
         self.rows[lane] = max(self.rows[lane], row + 1)
-        entries = [index for index in (handling.index, handling.end_index) if index >= 0]
-        kind, event = f"handling {handling.outcome}", handling.event
-        self._put(kind, handling.started, until, lane, lane, *entries, event=event, row=row, words=handling.via)
+        entries = [index for index in (handling.start, handling.end) if index != NEVER]
+        kind, event = f"handling {handling.told_outcome}", handling.event
+        self._put(kind, began, until, lane, lane, *entries, event=event, row=row, words=handling.via)
         if handling.via in ("released", "rescued"):
-            at = handling.started
-            self._put(handling.via, at, at, self.redis, lane, handling.index, event=event)
-        if handling.outcome == "unknown":
-            ends = min(until + self._lease_time, self.lives.end)
+            self._put(handling.via, began, began, self.redis, lane, handling.start, event=event)
+        if handling.cut:
+            ends = min(until + self._lease_time, self.index.end_at)
             self._put("lease", until, ends, lane, lane, event=event, row=row, words="at most until here")
 
-    def _wait(self, life: Life, parked: int, rows: list[int]) -> None:
-        told = life.telling
-        settled = life.dead_lettered if told is None or life.is_lost else told.started
-        until = self.lives.end if settled is None else max(settled, parked)
-        row = free_row(rows, parked, until)
+    def _wait(self, event: EventStory, rows: list[int]) -> None:
+        until = settled_at(event)
+        until = self.index.end_at if until == NEVER else max(until, event.parked_at)
+        row = free_row(rows, event.parked_at, until)
         self.rows[self.redis] = max(self.rows[self.redis], row + 1)
-        self._put("waiting", parked, until, self.redis, self.redis, event=life.event, row=row)
+        self._put("waiting", event.parked_at, until, self.redis, self.redis, event=event.name, row=row)
 
     # -- entries: signs, states, faults, the wire ------------------------------------------------------------
 
@@ -146,7 +152,7 @@ class Marks:
         for index, entry in enumerate(history.entries):
             self._entry(index, entry)
         for kind, lane in list(self._states):
-            self._end_state(kind, lane, self.lives.end)
+            self._end_state(kind, lane, self.index.end_at)
         for struck in self._faults.values():
             for at, first, words in struck:
                 self._put("fault", at, at, AXIS, AXIS, first, event="", words=words)
@@ -213,8 +219,14 @@ def free_row(rows: list[int], at: int, until: int) -> int:
     return row
 
 
-def _sent(life: Life, before: Delivery | None, delivery: Delivery) -> int:
+def _sent(event: EventStory, before: Delivery | None, delivery: Delivery) -> int:
     """Return from when on the broker meant to make a delivery: the rejection of the one before, or publication."""
-    if before is not None and before.outcome == "rejected" and before.done is not None and before.done <= delivery.at:
-        return before.done
-    return delivery.at if life.published is None else min(life.published, delivery.at)
+    if before is not None and before.closing == "rejected" and before.closed_at <= delivery.at:
+        return before.closed_at
+    return delivery.at if event.published == NEVER else min(event.published_at, delivery.at)
+
+
+def settled_at(event: EventStory) -> int:
+    """Return when an event that was parked was handled or given up; NEVER if neither happened."""
+    told = event.telling
+    return event.dead_at if told is None or event.is_lost else told.start_at

@@ -72,13 +72,13 @@ def layout(history: History, violations: Sequence[Violation] = (), cap: int = CA
     found.all.sort(key=lambda mark: (mark.at, mark.until))
     about = {found.events[event] for v in violations for event in v.events if event in found.events}
     witness = {index for v in violations for index in v.witness}
-    marks, cut = _under_the_cap(found.all, about, witness, cap, found.lives.end)
+    marks, cut = _under_the_cap(found.all, about, witness, cap, found.index.end_at)
     return Diagram(
         lanes=_lanes(found),
         events=_events(found),
         marks=tuple(marks),
         foci=_foci(history, violations, marks, found.events),
-        end=found.lives.end,
+        end=found.index.end_at,
         cut=cut,
     )
 
@@ -120,8 +120,8 @@ def _lanes(found: Marks) -> tuple[Lane, ...]:
 
 
 def _events(found: Marks) -> tuple[tuple[str, int], ...]:
-    leaders = [found.lives.leader(life) for life in found.lives.events.values()]
-    places = [found.events[leader.event] if leader else -1 for leader in leaders]
+    leaders = [found.index.leader_of(event) for event in found.index if event.is_mentioned]
+    places = [found.events.get(leader.name, -1) if leader else -1 for leader in leaders]
     return tuple(zip(found.events, places, strict=True))
 
 

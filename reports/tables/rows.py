@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reports.lives import Lives
+from simulation.history.indexer import index_of
+from simulation.history.records import NEVER
 
 if TYPE_CHECKING:
-    from reports.lives import Life
     from simulation.history.history import History
+    from simulation.history.index import HistoryIndex
+    from simulation.history.records import EventStory
 
 
 class EventRows(NamedTuple):
@@ -21,56 +23,55 @@ class EventRows(NamedTuple):
 
 def event_rows(history: History) -> EventRows:
     """Return one row an event, in the order in which the events first appear."""
-    lives = Lives(history)
-    return rows_of(lives, history, lives.events.values())
+    index = index_of(history)
+    return rows_of(index, (event for event in index if event.is_mentioned))
 
 
-def rows_of(lives: Lives, history: History, some: Iterable[Life]) -> EventRows:
-    """Return the rows of some of the events of lives that were gathered already."""
-    header = history.header
-    attrs = {"scenario": header.scenario, "engine": header.engine, "seed": header.seed, "end_s": lives.end / 1e6}
-    return EventRows([_event_row(lives, life) for life in some], attrs)
+def rows_of(index: HistoryIndex, some: Iterable[EventStory]) -> EventRows:
+    """Return the rows of some of the events of an index."""
+    header = index.header
+    attrs = {"scenario": header.scenario, "engine": header.engine, "seed": header.seed, "end_s": index.end_at / 1e6}
+    return EventRows([_event_row(index, event) for event in some], attrs)
 
 
-def seconds(at: int | None) -> float:
+def seconds(at: int) -> float:
     """Return a moment in seconds; `NaN` for one that never came."""
-    return float("nan") if at is None else at / 1e6
+    return float("nan") if at == NEVER else at / 1e6
 
 
-def _span(start: int | None, end: int | None) -> float:
-    return float("nan") if start is None or end is None else (end - start) / 1e6
+def _span(start: int, end: int) -> float:
+    return float("nan") if NEVER in (start, end) else (end - start) / 1e6
 
 
-def _event_row(lives: Lives, life: Life) -> tuple[Any, ...]:
-    told, effects = life.telling, life.effects
-    effect = effects[0].ended if effects else None
+def _event_row(index: HistoryIndex, event: EventStory) -> tuple[Any, ...]:
+    told, effects, deliveries = event.telling, event.effects, event.deliveries
+    effect = effects[0].end_at if effects else NEVER
     return (
-        life.event,
-        life.follows,
-        seconds(life.published),
-        seconds(life.first_delivered),
-        len(life.deliveries),
-        seconds(life.parked),
-        seconds(told.started if told else None),
+        event.name,
+        event.leader,
+        seconds(event.published_at),
+        seconds(deliveries[0].at if deliveries else NEVER),
+        len(deliveries),
+        seconds(event.parked_at),
+        seconds(told.start_at if told else NEVER),
         seconds(effect),
-        len(life.handlings),
+        len(event.handlings),
         len(effects),
         told.via if told else "",
         told.consumer if told else "",
-        seconds(life.dead_lettered),
-        life.dead_lettered is not None,
-        _span(life.published, effect),
-        _wait(lives, life),
-        life.is_lost,
+        seconds(event.dead_at),
+        event.dead != NEVER,
+        _span(event.published_at, effect),
+        _wait(index, event),
+        event.is_lost,
     )
 
 
-def _wait(lives: Lives, life: Life) -> float:
+def _wait(index: HistoryIndex, event: EventStory) -> float:
     """Return how long a follower that was handled had waited for its release, in seconds; `NaN` for others."""
-    told = life.telling
-    if not life.follows or told is None:
+    told, leader = event.telling, index.leader_of(event)
+    if leader is None or told is None:
         return float("nan")
-    leader = lives.leader(life)
-    ready = [life.first_delivered, *(h.ended for h in (leader.effects[:1] if leader else ()))]
-    known = [at for at in ready if at is not None and at <= told.started]
-    return _span(max(known), told.started) if known else float("nan")
+    ready = [delivery.at for delivery in event.deliveries[:1]] + [effect.end_at for effect in leader.effects[:1]]
+    known = [at for at in ready if at <= told.start_at]
+    return _span(max(known), told.start_at) if known else float("nan")

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from reports.lives import Lives
 from reports.tables.rows import event_rows, rows_of, seconds
-from reports.tables.slices import slices
+from simulation.history.indexer import index_of
+from simulation.history.slices import slices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,9 +59,12 @@ DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
     "consumer": ("string", "to whom"),
     "attempt": ("int64", "counted from 1"),
     "delivered_s": ("float64", "when"),
-    "done_s": ("float64", "when the consumer answered for it"),
-    "outcome": ("string", "acknowledged, rejected, or open if the broker never heard of it again"),
-    "because": ("string", "why it was rejected"),
+    "done_s": ("float64", "when the consumer answered for it, or was gone"),
+    "outcome": (
+        "string",
+        "acknowledged, rejected, refused, dead-lettered; crashed or stopped, if its consumer was gone first; else open",
+    ),
+    "because": ("string", "why it was rejected or refused"),
 }
 """The columns of a table of deliveries: dtype, and what they say."""
 
@@ -71,8 +74,11 @@ HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "handling": ("string", "the handling's number in the history"),
     "via": ("string", "delivered, released or rescued"),
     "started_s": ("float64", "when the handler began"),
-    "ended_s": ("float64", "when it ended, or its consumer died"),
-    "outcome": ("string", "ok, failed, unknown (the consumer died in it), or open if the history ends first"),
+    "ended_s": ("float64", "when it ended, or its consumer was gone"),
+    "outcome": (
+        "string",
+        "ok, failed, unknown (the consumer was gone first, or it is not told), or open if the history ends first",
+    ),
     "write": ("string", "accepted or refused, where the effect sink said so"),
     "effect": ("bool", "whether it took effect"),
 }
@@ -133,14 +139,14 @@ def events_table(history: History) -> Table:
 
 def events_tables(history: History, most: int = BATCH) -> Iterator[Table]:
     """Yield the table of events in pieces of so many rows: of a history that is too long for one."""
-    return (Table.of_events(rows_of(lives, history, some)) for lives, some in slices(history, most))
+    return (Table.of_events(rows_of(index, some)) for index, some in slices(history, most))
 
 
 def deliveries_table(history: History) -> Table:
     """Return one row a delivery, in the order in which they were made; columns as in DELIVERY_COLUMNS."""
     rows = (
-        (d.event, d.consumer, d.attempt, seconds(d.at), seconds(d.done), d.outcome, d.because)
-        for d in Lives(history).deliveries
+        (d.event, d.consumer, d.attempt, seconds(d.at), seconds(d.closed_at), d.outcome, d.because)
+        for d in index_of(history).deliveries()
     )
     return Table.of_rows(rows, DELIVERY_COLUMNS)
 
@@ -148,8 +154,11 @@ def deliveries_table(history: History) -> Table:
 def handlings_table(history: History) -> Table:
     """Return one row a handling, in the order in which they began; columns as in HANDLING_COLUMNS."""
     rows = (
-        (h.event, h.consumer, h.number, h.via, seconds(h.started), seconds(h.ended), h.outcome, h.write, h.is_effect)
-        for h in Lives(history).handlings
+        (
+            *(h.event, h.consumer, h.number, h.via, seconds(h.start_at), seconds(h.end_at)),
+            *(h.told_outcome, h.write, h.took_effect),
+        )
+        for h in index_of(history).handlings()
     )
     return Table.of_rows(rows, HANDLING_COLUMNS)
 

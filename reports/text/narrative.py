@@ -21,7 +21,8 @@ from reports.text.sentences import moment, sentence
 from simulation.scenario.workload import IDENTITY
 
 if TYPE_CHECKING:
-    from simulation.history.history import Entry, History
+    from simulation.history.entries import Entry
+    from simulation.history.history import History
     from simulation.invariants import Violation
 
 UNTOLD = frozenset({"phase", "census", "joined", "acknowledged", "swept"})

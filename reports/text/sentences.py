@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simulation.history.history import Entry
+    from simulation.history.entries import Entry
 
 Details = Mapping[str, object]
 Tell = Callable[[str, Details], str]

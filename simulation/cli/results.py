@@ -5,27 +5,23 @@ A folder appears under its name only when it is complete, so whoever looks finds
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from simulation.history.history import History
-from simulation.invariants import Judgement
-from simulation.scenario.model import Scenario
 from simulation.search.replay import replay_of
 from simulation.world.run import Run
+from simulation.world.run_files import runnable, verdict_record, write_run
+
+__all__ = ["Shelf", "runnable", "verdict_record"]
 
 if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
-
-REPORTED = 250_000
-"""How many entries of a history are shown; the history, the table of its events and the verdict are kept whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,77 +57,13 @@ class Shelf:
         return folder
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """A run, as the reports ask for it."""
-
-    run: Run
-    history: History
-    """What happened, as far as it is shown."""
-    scenario_text: str
-    replay: str
-    searched: Sequence[str] = ()
-
-    @property
-    def judgement(self) -> Judgement:
-        """What the judge makes of it."""
-        return self.run.judgement
-
-    @property
-    def commands(self) -> int:
-        """How many commands consumers sent, without those of sweeps that found nothing."""
-        return self.run.counts.commands - self.run.counts.idle_commands
-
-
 def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], shelf: Shelf) -> None:
-    from reports import write_report
-
-    tables = runnable(run.scenario, run.history.header.engine, run.seed, folder)
-    scenario = tomli_w.dumps(tables)
-    (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
     if run.steps is not None:
         invariant = next((violation.invariant for violation in run.judgement.violations), "")
+        tables = runnable(run.scenario, run.history.header.engine, run.seed, folder)
         chosen = {**tables, "replay": replay_of(run, invariant).written()["replay"]}
         (folder / "replay.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
-    run.history.write(folder / "history.jsonl")
-    (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
-    shown = run.history.beginning(REPORTED)
-    whole = None if shown is run.history else run.history
-    write_report(folder, Reported(run, shown, scenario, replay, shelf.searched), whole, shelf.illustrator)
-
-
-def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Return the scenario as it was run, so that it can be run again from the folder where it is kept."""
-    record = scenario.written()
-    workload = record["workload"]
-    if workload["kind"] == "trace":
-        file = (Path(scenario.folder) / workload["file"]).resolve()
-        workload["file"] = os.path.relpath(file, folder.resolve())
-    return {**record, "seed": seed, "engine": engine}
-
-
-def verdict_record(run: Run, replay: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `verdict.json` says of a run."""
-    judgement, header = run.judgement, run.history.header
-    return {
-        "scenario": header.scenario,
-        "engine": header.engine,
-        "seed": header.seed,
-        "store": header.store,
-        "version": header.version,
-        "verdict": judgement.verdict,
-        "violations": [asdict(violation) for violation in judgement.violations],
-        "coverage": dict(judgement.coverage),
-        "missing": list(judgement.missing),
-        "reasons": list(judgement.reasons),
-        "judged": list(judgement.judged),
-        "not_judged": dict(judgement.unjudged),
-        "silent_faults": list(run.silent_faults),
-        "digest": run.digest,
-        "counts": asdict(run.counts),
-        "replay": replay,
-        **extra,
-    }
+    write_run(run, folder, replay, extra, searched=shelf.searched, illustrator=shelf.illustrator)
 
 
 def _free(path: Path) -> Path:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from simulation.engines import EngineContext, Outcome
+from simulation.engines import EngineContext, Interrupted, Outcome
+from simulation.engines.interruption import CancelledIn
 from simulation.engines.native import NativeEngine
 
 MOMENT = 0.002
 """How long the first event of a batch waits for others, in seconds."""
+INTERRUPTED = "interrupted"
+"""What a cancelled batch says of the events whose own handler was not cancelled."""
 OUTCOMES: dict[str, Outcome] = {
     "handled": "handled",
     "parked": "parked",
@@ -29,6 +32,7 @@ class BatchEngine(NativeEngine):
     def __init__(self, context: EngineContext) -> None:
         super().__init__(context)
         self._batch: list[tuple[Any, asyncio.Future[Outcome]]] = []
+        self._effect = self._cancelled_in = CancelledIn(context.effect)
 
     async def handle(self, event: Any) -> Outcome:
         """Handle one delivery together with others that come within a moment."""
@@ -48,14 +52,18 @@ class BatchEngine(NativeEngine):
         return len(lost)
 
     async def _handle_all(self, batch: list[tuple[Any, asyncio.Future[Outcome]]]) -> None:
-        words = ["cancelled"] * len(batch)  # nobody may wait for ever, however it ends
+        words: list[str] = []  # nobody may wait for ever, however it ends
         try:
             words = await self._ordering.handle_batch(self._handler, [event for event, _ in batch])
         except Exception as error:
             words = [repr(error)] * len(batch)
         finally:
+            words = words or [self._end_of_cancelled(event) for event, _ in batch]
             for word, (_, done) in zip(words, batch, strict=True):
                 _settle(done, word)
+
+    def _end_of_cancelled(self, event: Any) -> str:
+        return "cancelled" if self._cancelled_in.failed(event) else INTERRUPTED
 
 
 def _settle(done: asyncio.Future[Outcome], word: str) -> None:
@@ -64,5 +72,5 @@ def _settle(done: asyncio.Future[Outcome], word: str) -> None:
     if word in OUTCOMES:
         done.set_result(OUTCOMES[word])
     else:
-        done.set_exception(BatchFailed(word))
+        done.set_exception(Interrupted() if word == INTERRUPTED else BatchFailed(word))
         done.exception()  # whoever has handed over the batch does not look at it if he was cancelled himself

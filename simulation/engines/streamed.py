@@ -11,10 +11,13 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
-from simulation.engines import EngineContext, Outcome
+from simulation.engines import EngineContext, Interrupted, Outcome
+from simulation.engines.interruption import CancelledIn
 from simulation.engines.native import NativeEngine
 
 OUTCOMES: dict[str, Outcome] = {"handled": "handled", "parked": "parked", "seen": "seen", "held": "busy"}
+INTERRUPTED = "interrupted"
+"""What a cancelled stream says of the events whose own handler was not cancelled."""
 
 
 class StreamFailed(Exception):
@@ -26,16 +29,17 @@ class StreamEngine(NativeEngine):
 
     def __init__(self, context: EngineContext) -> None:
         super().__init__(context)
+        self._effect = self._cancelled_in = CancelledIn(context.effect)
         self._arrived: deque[Any] = deque()
-        self._outcomes: dict[int, asyncio.Future[Outcome]] = {}
-        """Of each event object that has no outcome yet, who waits for it."""
+        self._outcomes: dict[int, tuple[Any, asyncio.Future[Outcome]]] = {}
+        """Of each event object that has no outcome yet, by its address: the event, and the future of its outcome."""
         self._changed = asyncio.Event()
         self._driven = False
 
     async def handle(self, event: Any) -> Outcome:
         """Handle one delivery as a part of the consumer's stream."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._outcomes[id(event)] = outcome
+        self._outcomes[id(event)] = event, outcome
         self._arrived.append(event)
         self._changed.set()
         if not self._driven:
@@ -54,7 +58,7 @@ class StreamEngine(NativeEngine):
 
     async def _drive(self) -> None:
         self._driven = True
-        ended = "the stream was cancelled"
+        ended = ""
         try:
             while self._arrived:  # some may have come when the stream had ended, and its driver had not
                 await self._ordering.handle_stream(self._handler, self._events(), self._report)
@@ -63,9 +67,12 @@ class StreamEngine(NativeEngine):
         finally:
             self._driven = False
             self._arrived.clear()
-            for outcome in self._outcomes.values():
-                _settle(outcome, ended)
+            for event, outcome in self._outcomes.values():
+                _settle(outcome, ended or self._end_of_cancelled(event))
             self._outcomes.clear()
+
+    def _end_of_cancelled(self, event: Any) -> str:
+        return "cancelled" if self._cancelled_in.failed(event) else INTERRUPTED
 
     async def _events(self) -> AsyncIterator[Any]:
         while self._outcomes:
@@ -75,7 +82,8 @@ class StreamEngine(NativeEngine):
             await self._changed.wait()
 
     async def _report(self, event: Any, word: str) -> None:
-        _settle(self._outcomes.pop(id(event)), word)
+        _, outcome = self._outcomes.pop(id(event))
+        _settle(outcome, word)
         self._changed.set()
 
 
@@ -85,5 +93,5 @@ def _settle(outcome: asyncio.Future[Outcome], word: str) -> None:
     if word in OUTCOMES:
         outcome.set_result(OUTCOMES[word])
     else:
-        outcome.set_exception(StreamFailed(word))
+        outcome.set_exception(Interrupted() if word == INTERRUPTED else StreamFailed(word))
         outcome.exception()  # a worker that drives the stream does not look at it if it was cancelled itself

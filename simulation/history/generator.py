@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 Option = tuple[str, str]
 """What may happen next, and to which consumer or event."""
@@ -28,7 +29,7 @@ class _Job:
     """The slips that were chosen for it."""
 
 
-class Storyteller:
+class HistoryGenerator:
     """One story.
 
     Args:

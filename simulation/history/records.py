@@ -1,4 +1,4 @@
-"""What the chronicle writes down about each event and each consumer.
+"""What an index writes down about each event and each consumer.
 
 These records are filled in one pass over a history and are only read afterwards. An `index` is an entry's place in the
 history: two things that bear the same microsecond still have an order, and it is the order of the entries. An index of
@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from operator import add
 from struct import Struct
 from typing import TypeVar
 
 from simulation.history.intervals import Span
 
 NEVER = -1
+_LAST = 1 << 62
+"""An index behind every entry."""
 
 _T = TypeVar("_T")
 _SIXTY_FOUR_BITS = range(-(1 << 63), 1 << 63)
@@ -34,8 +37,16 @@ class Delivery:
     attempt: int
     parked: bool = False
     closed: int = NEVER
+    closed_at: int = NEVER
     closing: str = ""
     """What closed it: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
+    because: str = ""
+    """Why it was rejected or refused, if that is told."""
+
+    @property
+    def outcome(self) -> str:
+        """What closed it; `open` if nothing did."""
+        return self.closing or "open"
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +61,8 @@ class Handling:
     fence: object
     fingerprint: str
     delivery: Delivery | None = None
+    number: str = ""
+    """What the history calls it."""
     end: int = NEVER
     end_at: int = NEVER
     outcome: str = ""
@@ -63,6 +76,11 @@ class Handling:
     def took_effect(self) -> bool:
         """Whether this handling is an effect: it ended ok and was not refused, or the sink accepted its write."""
         return self.write == "accepted" or (self.outcome == "ok" and self.write != "refused")
+
+    @property
+    def told_outcome(self) -> str:
+        """`ok`, `failed`, `unknown` (its consumer was gone, or the history does not say), or `open`: it never ended."""
+        return "open" if self.end == NEVER else self.outcome or "unknown"
 
     def open_at(self, index: int) -> bool:
         """Whether the handler was at work when the entry at `index` was written."""
@@ -85,6 +103,7 @@ class EventStory:
     leader: str = ""
     """The name of the event that it follows, if that is not the event itself."""
     published: int = NEVER
+    published_at: int = NEVER
     occurred: int = NEVER
     fingerprints: Sequence[str] = ()
     parked: int = NEVER
@@ -100,10 +119,11 @@ class EventStory:
     untold: bool = False
     """Whether the history tells of a handling without its start, or without how it ended."""
     plain: bool = False
-    """Whether its life was such that no invariant has anything to say about it; see `plain.py`."""
+    """Whether its life was such that no invariant has anything to say about it; see `invariants/prefilter`."""
     _seen: list[int] | None = None
     _held: list[int] | None = None
     _followers: list[str] | None = None
+    _parkings: list[int] | None = None
     _deliveries: list[Delivery] | None = None
     _handlings: list[Handling] | None = None
     _effects: Sequence[Handling] = ()
@@ -152,7 +172,7 @@ class EventStory:
         """The indices of the delivery, of the start and the end of the handling, and of the answer, if that was all."""
         if not self._row:
             return None
-        delivered, started, ended, answered, *_ = _ROW.unpack(self._row)
+        delivered, started, ended, answered, *_ = _ROW.unpack_from(self._row)
         return delivered, started, ended, answered
 
     def add_seen(self, index: int) -> None:
@@ -162,6 +182,10 @@ class EventStory:
     def add_held(self, index: int) -> None:
         """Take note of a refusal because somebody held the event."""
         self._held = _with(self._held, index)
+
+    def add_parking(self, index: int) -> None:
+        """Take note that the event was parked, maybe once more."""
+        self._parkings = _with(self._parkings, index)
 
     def add_follower(self, name: str) -> None:
         """Take note of an event that follows this one."""
@@ -204,17 +228,21 @@ class EventStory:
             and (fence is None or (fence.__class__ is int and fence in _SIXTY_FOUR_BITS))
         ):
             indices = delivery.index, handling.start, handling.end, delivery.closed
-            self._row = _ROW.pack(*indices, fence or 0, fence is not None, handling.write == "accepted")
+            row = _ROW.pack(*indices, fence or 0, fence is not None, handling.write == "accepted")
+            self._row = row + handling.number.encode("utf-8", "surrogatepass")
             self._holder, self._times = handling.consumer, times
             self._deliveries = self._handlings = None
 
     def _unpack(self) -> None:
-        delivered, started, ended, answered, fence, fenced, accepted = _ROW.unpack(self._row)
+        delivered, started, ended, answered, fence, fenced, accepted = _ROW.unpack_from(self._row)
+        number = self._row[_ROW.size :].decode("utf-8", "surrogatepass")
         times, self._row = self._times, b""
         delivery = Delivery(self.name, self._holder, delivered, times[delivered], 1)
-        delivery.closed, delivery.closing = answered, "acknowledged"
+        delivery.closed, delivery.closed_at, delivery.closing = answered, times[answered], "acknowledged"
         token, said = fence if fenced else None, self.fingerprints[0]
-        handling = Handling(self.name, self._holder, "delivered", started, times[started], token, said, delivery)
+        handling = Handling(
+            self.name, self._holder, "delivered", started, times[started], token, said, delivery, number
+        )
         handling.end, handling.end_at, handling.outcome = ended, times[ended], "ok"
         handling.write = "accepted" if accepted else ""
         self._deliveries, self._handlings = [delivery], [handling]
@@ -225,6 +253,36 @@ class EventStory:
         """The index of the first entry that shows it to have been handed to a consumer, or NEVER."""
         shown = [self.parked, *(d.index for d in self.deliveries[:1]), *(h.start for h in self.handlings[:1])]
         return min((index for index in shown if index != NEVER), default=NEVER)
+
+    @property
+    def telling(self) -> Handling | None:
+        """The handling that tells the event's story: its first effect or, without one, its first handling."""
+        return next(iter(self.effects), None) or self.first_start
+
+    @property
+    def is_mentioned(self) -> bool:
+        """Whether the history tells of the event itself, and not only of others that follow it."""
+        begun = self.published != NEVER or self.parked != NEVER or self.dead != NEVER
+        return begun or bool(self._row or self._deliveries or self._handlings)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether an engine had the event, and the history ends with neither an effect nor a dead letter for it.
+
+        An event of which the history does not say how its handling ended counts as neither lost nor handled.
+        """
+        came = self.parked != NEVER or self.deliveries or self.handlings
+        return bool(came) and self.dead == NEVER and not self.untold and not self.effects
+
+    @property
+    def waits(self) -> Sequence[tuple[int, int]]:
+        """The spans in which it was parked, as indices: to its next handling or dead letter, or to the last entry."""
+        ends = sorted([*(handling.start for handling in self.handlings), *((self.dead,) if self.dead != NEVER else ())])
+        spans: list[tuple[int, int]] = []
+        for begin in self._parkings or ():
+            if not spans or begin > spans[-1][1]:
+                spans.append((begin, next((end for end in ends if end > begin), _LAST)))
+        return spans
 
     @property
     def first_start(self) -> Handling | None:
@@ -294,3 +352,27 @@ class Phase:
     at: int
     name: str
     in_flight: str
+
+
+@dataclass(slots=True)
+class TrivialCounts:
+    """How many events have led a plain life."""
+
+    events: int = 0
+    deliveries: int = 0
+    """How often they were delivered."""
+    followers: int = 0
+    """Those of them that have a leader."""
+    apart: int = 0
+    """Those of the followers whose leader is plain, as are all its followers."""
+    reordered: int = 0
+    """Those of the followers that were delivered before their leader was."""
+    released: int = 0
+    """Those of them that were parked, and handled once their leader had been."""
+    early: int = 0
+    """Those of the released whose leader was delivered only after they had been parked."""
+    beside: int = 0
+    """Those of the released that were parked when their leader ended, and have siblings."""
+
+    def __add__(self, other: TrivialCounts) -> TrivialCounts:
+        return TrivialCounts(*map(add, astuple(self), astuple(other)))

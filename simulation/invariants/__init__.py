@@ -1,6 +1,6 @@
 """The judge: a pure function of a history, which knows nothing of engines and cannot be argued with.
 
-Read first `verdict.py` (the shape of a judgement), then `chronicle.py` (a history, arranged by event), then any
+Read first `verdict.py` (the shape of a judgement), then `history/index.py` (a history, arranged by event), then any
 invariant: each is a file of its own that says in its docstring when it holds and what excuses a breach.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from simulation.history.history import History
-from simulation.history.index import Chronicle, chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER
 from simulation.invariants import (
     causal_order,
@@ -27,9 +27,10 @@ from simulation.invariants import (
     sibling_order,
 )
 from simulation.invariants.coverage import COVERAGE, coverage
+from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.untold import untold
 from simulation.invariants.verdict import Finding, Invariant, Judgement, Verdict, Violation
-from simulation.kernel.gc_pause import no_search
+from simulation.kernel.gc_pause import paused_gc
 
 INVARIANTS: Mapping[str, Invariant] = {
     module.INVARIANT.name: module.INVARIANT
@@ -58,12 +59,13 @@ class UnknownInvariant(Exception):
     """You asked for an invariant that does not exist. The message lists those that do: look for a typing error."""
 
 
-def judge(history: History, names: Sequence[str] = ()) -> Judgement:
+def judge(history: History, names: Sequence[str] = (), index: HistoryIndex | None = None) -> Judgement:
     """Judge a history.
 
     Args:
         history: what happened.
         names: the invariants to judge; none named means those of the header, and if it names none, all.
+        index: that of the whole history, if there is one; it is made otherwise.
 
     Raises UnknownInvariant for a name that is none of INVARIANTS.
 
@@ -71,12 +73,12 @@ def judge(history: History, names: Sequence[str] = ()) -> Judgement:
     is whole and the run went quiet (a history without phases is taken to tell all there is), something was handled, and
     everything that the header's `exercise` lists has happened.
     """
-    with no_search():  # a judgement makes millions of records, which are in no circle with each other
-        return _judged(history, _chosen(names or history.header.invariants))
+    with paused_gc():  # a judgement makes millions of records, which are in no circle with each other
+        return _judged(history, _chosen(names or history.header.invariants), index)
 
 
-def _judged(history: History, invariants: Sequence[Invariant]) -> Judgement:
-    told = chronicle(history)
+def _judged(history: History, invariants: Sequence[Invariant], index: HistoryIndex | None) -> Judgement:
+    told = index_to_judge(history, index)
     gaps = untold(told)
     violations: list[Violation] = []
     verdicts: dict[str, Finding] = {}
@@ -107,7 +109,7 @@ def _finding(examined: int, violations: int, gap: str) -> Finding:
     return Finding("holds", examined, 0)
 
 
-def _reasons(history: History, told: Chronicle) -> Iterator[str]:
+def _reasons(history: History, told: HistoryIndex) -> Iterator[str]:
     """Say why a history proves nothing, whatever the invariants found in it."""
     if history.truncated:
         yield f"the history is cut off: {history.truncated}"
@@ -119,7 +121,7 @@ def _reasons(history: History, told: Chronicle) -> Iterator[str]:
         yield "nothing was handled"
 
 
-def _in_flight(told: Chronicle) -> str:
+def _in_flight(told: HistoryIndex) -> str:
     waiting = [event.name for event in told.odd if event.deliveries and not event.effects and event.dead == NEVER]
     more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
     return ", ".join(waiting[:_SHOWN]) + more or "nothing that was delivered"

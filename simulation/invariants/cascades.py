@@ -10,12 +10,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import chain
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Span, everywhere, merge, within
 from simulation.history.records import NEVER, EventStory, Handling
 
 
-def owner_of(told: Chronicle, handling: Handling) -> Handling:
+def owner_of(told: HistoryIndex, handling: Handling) -> Handling:
     """Return the handling that began the cascade in which a handling took place: itself, unless it was released."""
     path: list[Handling] = []
     while handling not in told.owners and (releaser := _releaser(told, handling)):
@@ -26,7 +26,7 @@ def owner_of(told: Chronicle, handling: Handling) -> Handling:
     return owner
 
 
-def _releaser(told: Chronicle, handling: Handling) -> Handling | None:
+def _releaser(told: HistoryIndex, handling: Handling) -> Handling | None:
     leader = told.leader_of(told.events[handling.event])
     if handling.via != "released" or leader is None:
         return None
@@ -34,7 +34,7 @@ def _releaser(told: Chronicle, handling: Handling) -> Handling | None:
     return next(earlier, None)
 
 
-def begun_by_finding(told: Chronicle, handling: Handling) -> bool:
+def begun_by_finding(told: HistoryIndex, handling: Handling) -> bool:
     """Say whether a handling is in a cascade that its consumer did not release itself, but found: lost, or left behind.
 
     A sweep finds the followers of lost leaders, and those whose releaser died; a leader delivered again finds its own.
@@ -42,7 +42,7 @@ def begun_by_finding(told: Chronicle, handling: Handling) -> bool:
     return owner_of(told, handling).via != "delivered"
 
 
-def found_last(told: Chronicle, consumer: str, before: int) -> list[Span]:
+def found_last(told: HistoryIndex, consumer: str, before: int) -> list[Span]:
     """Return the time in which a consumer was handling what its last sweep before an index had found.
 
     A sweep's list ends where the consumer writes down that the sweep has ended.
@@ -55,7 +55,7 @@ def found_last(told: Chronicle, consumer: str, before: int) -> list[Span]:
     return [(max(begin, since), end) for begin, end in found_work(told, consumer) if end > since]
 
 
-def lists_in_hand(told: Chronicle, due_at: int, before: int) -> list[Span]:
+def lists_in_hand(told: HistoryIndex, due_at: int, before: int) -> list[Span]:
     """Return the time in which an event that is due can have been on a list that a consumer goes through.
 
     Sweeps share what they find, so the list need not be that of the consumer that handles the event in the end. It is
@@ -65,7 +65,7 @@ def lists_in_hand(told: Chronicle, due_at: int, before: int) -> list[Span]:
     return merge(chain.from_iterable(spans for spans in lists if spans and spans[0][0] >= due_at))
 
 
-def nobody_free(told: Chronicle) -> list[Span]:
+def nobody_free(told: HistoryIndex) -> list[Span]:
     """Return the time in which each consumer was handling what it had found, or could not work at all.
 
     Nobody could sweep, or take over from others.
@@ -77,7 +77,7 @@ def nobody_free(told: Chronicle) -> list[Span]:
     return everywhere(lanes) if all(lanes) else []
 
 
-def found_work(told: Chronicle, consumer: str) -> list[Span]:
+def found_work(told: HistoryIndex, consumer: str) -> list[Span]:
     """Return the time in which a consumer was handling what it had found."""
     if not told.found_work:
         found: dict[str, list[Span]] = {"": []}
@@ -89,7 +89,7 @@ def found_work(told: Chronicle, consumer: str) -> list[Span]:
     return told.found_work.get(consumer, [])
 
 
-def closure(told: Chronicle, leader: EventStory, before: int) -> tuple[list[Span], dict[str, int]]:
+def closure(told: HistoryIndex, leader: EventStory, before: int) -> tuple[list[Span], dict[str, int]]:
     """Return the time in which what a leader released was being handled, if it began before an index.
 
     And return, for each event of which a handling failed, the moment at which that happened first: whoever was to go on
@@ -115,7 +115,7 @@ def closure(told: Chronicle, leader: EventStory, before: int) -> tuple[list[Span
     return merge(busy), failures
 
 
-def attended(told: Chronicle, handling: Handling) -> list[Span]:
+def attended(told: HistoryIndex, handling: Handling) -> list[Span]:
     """Return the time in which a handling holds up those who wait for their turn.
 
     A holder that falls silent holds them up for one lease, once; after that somebody else is to take over.
@@ -132,6 +132,6 @@ def attended(told: Chronicle, handling: Handling) -> list[Span]:
     return [*spans, (begin, end)]
 
 
-def span_of(told: Chronicle, handling: Handling) -> Span:
+def span_of(told: HistoryIndex, handling: Handling) -> Span:
     """Return the time of a handling; one that never ended lasts to the end of the history."""
     return handling.start_at, told.end_at if handling.end == NEVER else handling.end_at

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, Delivery, EventStory, Handling
 from simulation.invariants.recorded_effects import UNDERWAY
 from simulation.invariants.time_format import moment, moments
@@ -33,19 +33,19 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "causal-order"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the effects of events that have a leader."""
     return told.plain.followers + sum(len(event.effects) for event in told.odd if event.leader)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each effect that came before its leader's."""
     for event in told.odd:
         for effect in _early(told, event):
             yield _violation(told, event, effect)
 
 
-def _early(told: Chronicle, event: EventStory) -> Iterator[Handling]:
+def _early(told: HistoryIndex, event: EventStory) -> Iterator[Handling]:
     """Yield the effects of an event that came before its leader's and are not excused."""
     leader = told.leader_of(event)
     if leader is None or leader.untold or (told.window and _unheard(leader)):
@@ -56,7 +56,7 @@ def _early(told: Chronicle, event: EventStory) -> Iterator[Handling]:
             yield effect
 
 
-def _excused(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:
+def _excused(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     if leader.dead != NEVER and leader.dead < effect.start:
         return True
     if effect.start_at < _earliest(told, event) + told.terms.lookback:
@@ -64,7 +64,7 @@ def _excused(told: Chronicle, event: EventStory, leader: EventStory, effect: Han
     return not _came(told, event, leader, effect) or _first_of_cycle(told, event, effect)
 
 
-def _first_of_cycle(told: Chronicle, event: EventStory, effect: Handling) -> bool:
+def _first_of_cycle(told: HistoryIndex, event: EventStory, effect: Handling) -> bool:
     others = [told.events[name] for name in told.cycles.get(event.name, ()) if name != event.name]
     return bool(others) and all(effect.start < other.start for member in others for other in member.effects)
 
@@ -74,7 +74,7 @@ def _unheard(leader: EventStory) -> bool:
     return leader.published == leader.first_known == leader.dead == NEVER
 
 
-def _earliest(told: Chronicle, event: EventStory) -> int:
+def _earliest(told: HistoryIndex, event: EventStory) -> int:
     """Return the earliest moment at which an event can have been delivered first."""
     if event.deliveries:
         return event.deliveries[0].at
@@ -86,7 +86,7 @@ def _latest(event: EventStory) -> int:
     return event.deliveries[0].index if event.deliveries else event.first_known
 
 
-def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling) -> bool:
+def _came(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     """Say whether the leader was with somebody in the lookback after the event's first delivery."""
     until_at = _earliest(told, event) + told.terms.lookback
     return (
@@ -99,7 +99,7 @@ def _came(told: Chronicle, event: EventStory, leader: EventStory, effect: Handli
     )
 
 
-def _delivered(told: Chronicle, event: EventStory, leader: EventStory, effect: Handling, until_at: int) -> bool:
+def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling, until_at: int) -> bool:
     """Say whether a delivery shows that the leader had come: in time, not answered, or to be offered again."""
     first = _latest(event)
     in_time = [one for one in leader.deliveries if one.at < until_at and one.index < effect.start]
@@ -140,7 +140,7 @@ def _kept(leader: EventStory, effect: Handling) -> Iterator[tuple[int, int]]:
         yield leader.parked, leader.parked_at
 
 
-def _violation(told: Chronicle, event: EventStory, effect: Handling) -> Violation:
+def _violation(told: HistoryIndex, event: EventStory, effect: Handling) -> Violation:
     leader = told.events[event.leader]
     witness = [event.published, effect.start]
     if leader.effects:

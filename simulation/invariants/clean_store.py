@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.invariants.time_format import moment
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -27,12 +27,12 @@ SECOND = 1_000_000
 _SHOWN = 5
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the censuses that were taken when the world was quiet."""
     return sum(1 for _ in _censuses(told))
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each census that found keys which should not be there, and why they should not."""
     for index in _censuses(told):
         keys = told.censuses[index].details.get("keys") or {}
@@ -40,12 +40,12 @@ def check(told: Chronicle) -> Iterator[Violation]:
             yield from _violations(told, index, keys)
 
 
-def _censuses(told: Chronicle) -> Iterator[int]:
+def _censuses(told: HistoryIndex) -> Iterator[int]:
     if told.quiet or not told.phases:
         yield from told.censuses
 
 
-def _violations(told: Chronicle, index: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
+def _violations(told: HistoryIndex, index: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
     leaked = _those(told, keys, lambda key: key.get("ttl") in (None, -1) and key.get("role") not in HELD)
     held = _those(told, keys, lambda key: key.get("role") in HELD)
     most = told.terms.longest_life // SECOND
@@ -66,7 +66,7 @@ def _lasts(ttl: object, most: int) -> bool:
     return isinstance(ttl, (int, float)) and ttl > most
 
 
-def _those(told: Chronicle, keys: Mapping[str, Any], flawed: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+def _those(told: HistoryIndex, keys: Mapping[str, Any], flawed: Callable[[Mapping[str, Any]], bool]) -> list[str]:
     documented = told.header.documented_keys
     return sorted(
         name

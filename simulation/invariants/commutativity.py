@@ -1,7 +1,7 @@
 """Which entries of a history may change places without any invariant noticing: what a search of every order rests on.
 
 Each entry is given the names of what it is about. Two entries of one moment may change places if neither changes what
-the other sees. The judge reads the chronicle, event by event and consumer by consumer, so what matters is:
+the other sees. The judge reads the index, event by event and consumer by consumer, so what matters is:
 
 - the order of the entries of one event, and of one consumer;
 - whether a leader's handling ended before a follower's began (causal-order, prompt-release), or before it was parked,

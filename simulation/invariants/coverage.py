@@ -1,7 +1,7 @@
 """Coverage: what a run exercised, each word counted from the history alone.
 
-A run that broke no invariant proves nothing about what never happened in it. A scenario lists under `exercise` the
-words that must have counted at least once.
+A run that broke no invariant proves nothing about what never happened in it. A scenario lists under `require_coverage`
+the words that must have counted at least once.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.intervals import within
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import span_of
 
-Count = Callable[[Chronicle], int]
+Count = Callable[[HistoryIndex], int]
 
 
-def coverage(told: Chronicle) -> dict[str, int]:
+def coverage(told: HistoryIndex) -> dict[str, int]:
     """Return how often each thing happened, by the words of COVERAGE."""
     return {word: count(told) for word, (count, _) in _WORDS.items()}
 
@@ -34,53 +34,53 @@ def _handlings(meets: Callable[[Handling], bool]) -> Count:
     return lambda told: sum(1 for handling in _all_handlings(told) if meets(handling))
 
 
-def _followers(meets: Callable[[Chronicle, EventStory, EventStory], bool]) -> Count:
+def _followers(meets: Callable[[HistoryIndex, EventStory, EventStory], bool]) -> Count:
     return lambda told: sum(1 for event in told.odd if (leader := told.leader_of(event)) and meets(told, event, leader))
 
 
-def _all_handlings(told: Chronicle) -> Iterator[Handling]:
+def _all_handlings(told: HistoryIndex) -> Iterator[Handling]:
     return (handling for event in told.odd for handling in event.handlings)
 
 
-def _handled(told: Chronicle) -> int:
+def _handled(told: HistoryIndex) -> int:
     return told.plain.events + sum(1 for event in told.odd if event.effects)
 
 
-def _reordered(told: Chronicle) -> int:
+def _reordered(told: HistoryIndex) -> int:
     return told.plain.reordered + _followers(_overtook)(told)
 
 
-def _released(told: Chronicle) -> int:
+def _released(told: HistoryIndex) -> int:
     return told.plain.released + sum(1 for handling in _all_handlings(told) if handling.via == "released")
 
 
-def _parked(told: Chronicle) -> int:
+def _parked(told: HistoryIndex) -> int:
     return told.plain.released + sum(1 for event in told.odd if event.parked != NEVER)
 
 
-def _redelivered(told: Chronicle) -> int:
+def _redelivered(told: HistoryIndex) -> int:
     return sum(1 for event in told.odd for delivery in event.deliveries if delivery.attempt > 1)
 
 
-def _overtook(_: Chronicle, event: EventStory, leader: EventStory) -> bool:
+def _overtook(_: HistoryIndex, event: EventStory, leader: EventStory) -> bool:
     return bool(event.deliveries and leader.deliveries) and event.deliveries[0].index < leader.deliveries[0].index
 
 
-def _leaderless(_: Chronicle, event: EventStory, leader: EventStory) -> bool:
+def _leaderless(_: HistoryIndex, event: EventStory, leader: EventStory) -> bool:
     return bool(event.deliveries) and not leader.deliveries and not leader.handlings
 
 
-def _in_cycle(told: Chronicle, event: EventStory, _: EventStory) -> bool:
+def _in_cycle(told: HistoryIndex, event: EventStory, _: EventStory) -> bool:
     return event.name in told.cycles
 
 
-def _waited_for_leader(told: Chronicle) -> int:
+def _waited_for_leader(told: HistoryIndex) -> int:
     return sum(
         1 for event in told.odd if event.leader for handling in event.handlings if _waited(told, event, handling)
     )
 
 
-def _waited(told: Chronicle, event: EventStory, handling: Handling) -> bool:
+def _waited(told: HistoryIndex, event: EventStory, handling: Handling) -> bool:
     delivery = handling.delivery
     if delivery is None or delivery.parked:
         return False
@@ -88,12 +88,12 @@ def _waited(told: Chronicle, event: EventStory, handling: Handling) -> bool:
     return any(other.open_at(delivery.index) and NEVER < other.end < handling.start for other in leading)
 
 
-def _outlasted_lease(told: Chronicle) -> int:
+def _outlasted_lease(told: HistoryIndex) -> int:
     spans = (span_of(told, handling) for handling in _all_handlings(told))
     return sum(1 for begin_at, end_at in spans if end_at - begin_at > told.terms.lease)
 
 
-def _lease_expired(told: Chronicle) -> int:
+def _lease_expired(told: HistoryIndex) -> int:
     expired = {h for event in told.odd for h in event.handlings if _silenced(told, h)}
     for event in told.odd:
         pairs = pairwise(event.handlings)
@@ -105,7 +105,7 @@ def _lease_expired(told: Chronicle) -> int:
     return len(expired)
 
 
-def _silenced(told: Chronicle, handling: Handling) -> bool:
+def _silenced(told: HistoryIndex, handling: Handling) -> bool:
     begin_at, end_at = span_of(told, handling)
     lease = told.terms.lease
     if end_at - begin_at <= lease:
@@ -118,7 +118,7 @@ def _replaced(handling: Handling, later: Handling) -> bool:
     return handling.open_at(later.start) or handling.crashed
 
 
-def _returned_late(told: Chronicle) -> int:
+def _returned_late(told: HistoryIndex) -> int:
     return sum(
         1
         for event in told.odd
@@ -127,11 +127,11 @@ def _returned_late(told: Chronicle) -> int:
     )
 
 
-def _duplicate_effects(told: Chronicle) -> int:
+def _duplicate_effects(told: HistoryIndex) -> int:
     return sum(max(0, len(event.effects) - 1) for event in told.odd)
 
 
-def _restarted(told: Chronicle) -> int:
+def _restarted(told: HistoryIndex) -> int:
     return sum(consumer.restarts for consumer in told.consumers.values())
 
 
@@ -182,4 +182,4 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
 }
 
 COVERAGE: Mapping[str, str] = {word: meaning for word, (_, meaning) in _WORDS.items()}
-"""Every word that a scenario may list under `exercise`, with its definition."""
+"""Every word that a scenario may list under `require_coverage`, with its definition."""

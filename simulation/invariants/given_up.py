@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.time_format import moment
 from simulation.invariants.verdict import Invariant, Violation
@@ -22,12 +22,12 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "given-up-with-reason"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the events that were given up."""
     return sum(1 for event in told.odd if event.dead != NEVER)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that was given up without a reason, or in silence."""
     for event in told.odd:
         if event.dead != NEVER and not event.untold and not event.refusal:
@@ -37,7 +37,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
                 yield _violation(event, tries)
 
 
-def _needed_by_broker(told: Chronicle, event: EventStory) -> int:
+def _needed_by_broker(told: HistoryIndex, event: EventStory) -> int:
     """Return how many handlings must go before a dead letter of the broker: one, if only the engine can be to blame."""
     rejected = any(delivery.closing == "rejected" for delivery in event.deliveries)
     return 1 if rejected and not told.faults and not told.window else 0

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.recorded_effects import UNDERWAY, unrecorded
 from simulation.invariants.time_format import moments
@@ -29,12 +29,12 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "handled-once"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the events that took effect."""
     return told.plain.events + sum(1 for event in told.odd if event.effects)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each effect too many, and for each dead letter beside an effect."""
     for event in told.odd:
         for first, second in _repeats(told, event):
@@ -43,14 +43,14 @@ def check(told: Chronicle) -> Iterator[Violation]:
             yield _both(event, effect)
 
 
-def _repeats(told: Chronicle, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
+def _repeats(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
     """Yield each pair of consecutive effects of an event whose second is not excused."""
     for first, second in pairwise(event.effects):
         if not _excused(told, event, first, second):
             yield first, second
 
 
-def _excused(told: Chronicle, event: EventStory, first: Handling, second: Handling) -> bool:
+def _excused(told: HistoryIndex, event: EventStory, first: Handling, second: Handling) -> bool:
     if second.start_at >= first.end_at + told.terms.retention:
         return True
     if told.store_lost(event.name, _held_since(event, first), second.start):
@@ -66,14 +66,14 @@ def _held_since(event: EventStory, handling: Handling) -> int:
     return max(mine, default=handling.start)
 
 
-def _beside(told: Chronicle, event: EventStory) -> Handling | None:
+def _beside(told: HistoryIndex, event: EventStory) -> Handling | None:
     """Return the effect beside which a dead letter must not be, or None if each is excused."""
     if event.dead_by == "broker" and (event.duplicated or any(h.open_at(event.dead) for h in event.handlings)):
         return None
     return next((effect for effect in event.effects if not _may_be_both(told, event, effect)), None)
 
 
-def _may_be_both(told: Chronicle, event: EventStory, effect: Handling) -> bool:
+def _may_be_both(told: HistoryIndex, event: EventStory, effect: Handling) -> bool:
     since, until = sorted((effect.end, event.dead))
     if told.times[until] - told.times[since] >= told.terms.retention:
         return True
@@ -100,7 +100,7 @@ def _both(event: EventStory, effect: Handling) -> Violation:
     )
 
 
-def _taken_over(told: Chronicle, first: Handling, second: Handling) -> bool:
+def _taken_over(told: HistoryIndex, first: Handling, second: Handling) -> bool:
     """Say whether a lease had lapsed and was taken by another holder, who began just after the first had ended."""
     if first.consumer == second.consumer or second.start_at - first.end_at > UNDERWAY:
         return False

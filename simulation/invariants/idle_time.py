@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock, Span, within
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import begun_by_finding
@@ -32,14 +32,14 @@ class Wait:
     stop: int
     stop_at: int
 
-    def finder(self, told: Chronicle) -> str:
+    def finder(self, told: HistoryIndex) -> str:
         """Return the consumer that ended the wait because it had found the event, if that is how it ended."""
         first = self.event.first_start
         ended = first is not None and first.start == self.stop and begun_by_finding(told, first)
         return first.consumer if first and ended else ""
 
 
-def until_handled(told: Chronicle, event: EventStory, begin: int, begin_at: int) -> Wait | None:
+def until_handled(told: HistoryIndex, event: EventStory, begin: int, begin_at: int) -> Wait | None:
     """Return the wait from an entry until the event was first handled or given up; none if that was before."""
     stop, stop_at = told.end, told.end_at
     if event.handlings:
@@ -49,7 +49,7 @@ def until_handled(told: Chronicle, event: EventStory, begin: int, begin_at: int)
     return Wait(event, begin, begin_at, stop, stop_at) if stop > begin else None
 
 
-def patience(told: Chronicle, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
+def patience(told: HistoryIndex, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
     """Return the clock that tells how long somebody waited idle, at some time between two others.
 
     It stands still while nobody could do anything, and in the `busy` spans, in which others were served.
@@ -58,7 +58,7 @@ def patience(told: Chronicle, begin_at: int, stop_at: int, *busy: Sequence[Span]
     return Clock(chain.from_iterable(spans))
 
 
-def takeovers(told: Chronicle, begin_at: int, stop_at: int) -> int:
+def takeovers(told: HistoryIndex, begin_at: int, stop_at: int) -> int:
     """Return how much longer a wait between two times may last because holders died or fell silent.
 
     What a holder had when it died is found one lease later, so deaths up to a lease before the wait count, too.
@@ -70,7 +70,7 @@ def takeovers(told: Chronicle, begin_at: int, stop_at: int) -> int:
     return (departures + len(silences)) * (told.terms.lease + told.terms.sweep_interval)
 
 
-def retries(told: Chronicle, failures: Iterable[int], begin_at: int, stop_at: int) -> int:
+def retries(told: HistoryIndex, failures: Iterable[int], begin_at: int, stop_at: int) -> int:
     """Return how much longer a wait between two times may last because of events that first failed at `failures`."""
     failing = sum(1 for at in failures if begin_at <= at <= stop_at)
     return failing * told.terms.max_attempts * (told.terms.retry_delay + told.terms.sweep_interval)

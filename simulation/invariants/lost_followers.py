@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import lists_in_hand, nobody_free
 from simulation.invariants.idle_time import Wait, patience, takeovers, until_handled
@@ -30,12 +30,12 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "lost-followers-surface"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the events that waited for a lost leader; a cycle counts once."""
     return told.plain.early + sum(1 for _ in _waits(told))
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each lost follower that did not surface in time."""
     terms = told.terms
     bound = terms.sweep_interval + terms.release_bound
@@ -50,7 +50,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
             yield _violation(told, wait)
 
 
-def _waits(told: Chronicle) -> Iterator[Wait]:
+def _waits(told: HistoryIndex) -> Iterator[Wait]:
     if not told.counts["delivered"]:
         return  # whether a leader had come is not told
     for event in told.odd:
@@ -67,7 +67,7 @@ def _waits(told: Chronicle) -> Iterator[Wait]:
             yield wait
 
 
-def _wait(told: Chronicle, event: EventStory, leader: EventStory) -> Wait | None:
+def _wait(told: HistoryIndex, event: EventStory, leader: EventStory) -> Wait | None:
     """Return how long an event waited for a leader that was lost at the time; none if the leader had come."""
     begin, begin_at = _held_since(told, event)
     came = leader.first_known if leader.first_known != NEVER else told.end
@@ -82,7 +82,7 @@ def _wait(told: Chronicle, event: EventStory, leader: EventStory) -> Wait | None
     return wait
 
 
-def _wait_of_cycle(told: Chronicle, members: list[EventStory]) -> Wait | None:
+def _wait_of_cycle(told: HistoryIndex, members: list[EventStory]) -> Wait | None:
     """Return how long a whole cycle waited for its first member to start, named after the member parked last."""
     last = max(members, key=lambda member: _held_since(told, member))
     since = _held_since(told, last)
@@ -92,12 +92,12 @@ def _wait_of_cycle(told: Chronicle, members: list[EventStory]) -> Wait | None:
     return Wait(last, *since, stop, stop_at) if stop != NEVER else None
 
 
-def _held_since(told: Chronicle, event: EventStory) -> tuple[int, int]:
+def _held_since(told: HistoryIndex, event: EventStory) -> tuple[int, int]:
     index = event.parked if event.parked != NEVER else event.first_known
     return index, told.times[index]
 
 
-def _violation(told: Chronicle, wait: Wait) -> Violation:
+def _violation(told: HistoryIndex, wait: Wait) -> Violation:
     event, leader = wait.event, told.events[wait.event.leader]
     verb = "parked" if event.parked != NEVER else "delivered"
     held, until = moments(_held_since(told, event)[1], wait.stop_at)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.time_format import moment, moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -28,12 +28,12 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "mutual-exclusion"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the events that were handled."""
     return told.plain.events + sum(1 for event in told.odd if event.handlings)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each handling that began while another of the same event was open."""
     for event in told.odd:
         still_open: list[Handling] = []
@@ -46,7 +46,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
             still_open.append(handling)
 
 
-def _excused(told: Chronicle, event: EventStory, earlier: Handling, later: Handling) -> bool:
+def _excused(told: HistoryIndex, event: EventStory, earlier: Handling, later: Handling) -> bool:
     first, second = (later, earlier) if _fence(later) < _fence(earlier) else (earlier, later)
     held = first.delivery.index if first.delivery else event.deliveries[0].index if event.deliveries else first.start
     if any(held < loss.index < later.start and loss.touches(event.name) for loss in told.allowed_losses):
@@ -54,7 +54,7 @@ def _excused(told: Chronicle, event: EventStory, earlier: Handling, later: Handl
     return not first.took_effect and _silenced(told, first, told.times[held], second.start_at)
 
 
-def _silenced(told: Chronicle, first: Handling, since: int, until: int) -> bool:
+def _silenced(told: HistoryIndex, first: Handling, since: int, until: int) -> bool:
     """Say whether the first holder had been silent for half a lease when the second started."""
     silences = told.lapses(first.consumer, since, until + 1)
     return any(2 * (min(end, until) - max(begin, since)) >= told.terms.lease for begin, end in silences)
@@ -68,7 +68,7 @@ def _fence(handling: Handling) -> float:
     return int(token) if isinstance(token, str) and token.isdecimal() else 0
 
 
-def _violation(told: Chronicle, earlier: Handling, later: Handling) -> Violation:
+def _violation(told: HistoryIndex, earlier: Handling, later: Handling) -> Violation:
     began, again = moments(earlier.start_at, later.start_at)
     open_until = "and had not ended" if earlier.end == NEVER else f"and went on until {moment(earlier.end_at)}"
     return Violation(

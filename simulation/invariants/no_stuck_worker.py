@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, ConsumerStory, EventStory
 from simulation.invariants.cascades import found_work
@@ -45,13 +45,13 @@ class _Silence(NamedTuple):
     until: int
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the deliveries and the handlings."""
     plain = told.plain.deliveries + told.plain.events
     return plain + sum(len(event.deliveries) + len(event.handlings) for event in told.odd)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each piece of work that stood still, each sweep that did, and each poison event."""
     yield from _stuck_work(told)
     for consumer in told.consumers.values():
@@ -61,7 +61,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
         yield from _poison(told, event)
 
 
-def _stuck_work(told: Chronicle) -> Iterator[Violation]:
+def _stuck_work(told: HistoryIndex) -> Iterator[Violation]:
     clocks: dict[str, Clock] = {}
     reported: set[tuple[str, str, int]] = set()
     for work in _works(told):
@@ -75,7 +75,7 @@ def _stuck_work(told: Chronicle) -> Iterator[Violation]:
             yield _standstill(told, work, silence)
 
 
-def _works(told: Chronicle) -> Iterator[_Work]:
+def _works(told: HistoryIndex) -> Iterator[_Work]:
     acknowledges = told.counts["acknowledged"] > 0
     for event in told.odd:
         for handling in event.handlings:
@@ -86,7 +86,7 @@ def _works(told: Chronicle) -> Iterator[_Work]:
                 yield _Work(event.name, delivery.consumer, delivery.index, delivery.closed, False)
 
 
-def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
+def _silence(told: HistoryIndex, work: _Work, clock: Clock) -> _Silence | None:
     """Return the first stretch without progress that is longer than the bound."""
     since, root = work.begin, told.roots[work.event]
     if work.consumer not in told.consumers:
@@ -108,11 +108,11 @@ def _silence(told: Chronicle, work: _Work, clock: Clock) -> _Silence | None:
     return None
 
 
-def _at(told: Chronicle, index: int) -> int:
+def _at(told: HistoryIndex, index: int) -> int:
     return told.end_at if index == NEVER else told.times[index]
 
 
-def _standstill(told: Chronicle, work: _Work, silence: _Silence) -> Violation:
+def _standstill(told: HistoryIndex, work: _Work, silence: _Silence) -> Violation:
     since_at, until_at = told.times[silence.since], told.times[silence.until]
     doing = "handle" if work.handles else "work on"
     began, last, now = moments(told.times[work.begin], since_at, until_at)
@@ -127,7 +127,7 @@ def _standstill(told: Chronicle, work: _Work, silence: _Silence) -> Violation:
     )
 
 
-def _stuck_sweeps(told: Chronicle, consumer: ConsumerStory) -> Iterator[Violation]:
+def _stuck_sweeps(told: HistoryIndex, consumer: ConsumerStory) -> Iterator[Violation]:
     clock = Clock([*told.silences(consumer.name), *consumer.down, *found_work(told, consumer.name)])
     bound = told.terms.sweep_interval + told.terms.stuck_bound
     sweeps = [*consumer.sweeps, (told.end - 1, told.end_at)]
@@ -138,7 +138,7 @@ def _stuck_sweeps(told: Chronicle, consumer: ConsumerStory) -> Iterator[Violatio
             yield Violation(NAME, until, (), (consumer.name,), because, (index, after))
 
 
-def _poison(told: Chronicle, event: EventStory) -> Iterator[Violation]:
+def _poison(told: HistoryIndex, event: EventStory) -> Iterator[Violation]:
     rejected = [delivery for delivery in event.deliveries if delivery.closing == "rejected"]
     if not rejected or event.untold or event.effects or event.dead != NEVER or told.loss_allowed(event, told.end):
         return

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -23,14 +23,14 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "nothing-lost"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the events that were delivered, if the world went quiet."""
     if not told.complete:
         return 0
     return told.plain.events + sum(1 for event in told.odd if event.first_known != NEVER)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each delivered event that has neither an effect nor a dead letter at the end."""
     if not told.complete:
         return
@@ -55,7 +55,7 @@ def _let_go(event: EventStory) -> bool:
     )
 
 
-def _violation(told: Chronicle, event: EventStory) -> Violation:
+def _violation(told: HistoryIndex, event: EventStory) -> Violation:
     known, end = event.first_known, told.phases[-1].index if told.phases else told.end - 1
     delivered, ended = moments(told.times[known], told.times[end])
     consumer = (event.deliveries or event.handlings)[0].consumer if event.deliveries or event.handlings else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.time_format import moment
 from simulation.invariants.verdict import Invariant, Violation
@@ -16,19 +16,19 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "payload-intact"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the handlings whose event can be compared with what was published."""
     return told.plain.events + sum(1 for _ in _comparable(told))
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each handling whose event differs from every publication of it."""
     for event, handling in _comparable(told):
         if handling.fingerprint not in event.fingerprints:
             yield _violation(event, handling)
 
 
-def _comparable(told: Chronicle) -> Iterator[tuple[EventStory, Handling]]:
+def _comparable(told: HistoryIndex) -> Iterator[tuple[EventStory, Handling]]:
     for event in told.odd:
         if event.fingerprints:
             for handling in event.handlings:

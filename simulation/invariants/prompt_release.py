@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last
@@ -33,12 +33,12 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "prompt-release"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the followers that waited for their turn after their leader was done."""
     return told.plain.apart + sum(1 for leader in told.leaders for _ in _waits(told, leader, completion(told, leader)))
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each follower that waited too long."""
     for leader in told.leaders:
         done = completion(told, leader)
@@ -47,12 +47,12 @@ def check(told: Chronicle) -> Iterator[Violation]:
             yield from _idle(told, leader, done, late)
 
 
-def _given_up(told: Chronicle, leader: EventStory, done: Handling) -> bool:
+def _given_up(told: HistoryIndex, leader: EventStory, done: Handling) -> bool:
     """Say whether the leader was dead-lettered before its effect can have been recorded."""
     return done.end < leader.dead and unrecorded(told, done, leader.dead)
 
 
-def _idle(told: Chronicle, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:
+def _idle(told: HistoryIndex, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:
     """Yield a violation for each of some late followers that was not just waiting for its turn."""
     stop_at = max(wait.stop_at for wait in late)
     turns, failures = closure(told, leader, max(wait.stop for wait in late))
@@ -72,7 +72,7 @@ def _elapsed(clock: Clock, wait: Wait) -> int:
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
-def _waits(told: Chronicle, leader: EventStory, done: Handling | None) -> Iterator[Wait]:
+def _waits(told: HistoryIndex, leader: EventStory, done: Handling | None) -> Iterator[Wait]:
     """Yield the wait of each follower that had not been handled when its leader was done."""
     if done is None or leader.untold:
         return
@@ -85,7 +85,7 @@ def _waits(told: Chronicle, leader: EventStory, done: Handling | None) -> Iterat
             yield wait
 
 
-def _violation(told: Chronicle, leader: EventStory, done: Handling, wait: Wait) -> Violation:
+def _violation(told: HistoryIndex, leader: EventStory, done: Handling, wait: Wait) -> Violation:
     event = wait.event
     index, verb = (event.parked, "parked") if event.parked != NEVER else (event.first_known, "delivered")
     first = (event.deliveries or event.handlings or [done])[0].consumer

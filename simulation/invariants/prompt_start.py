@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import closure, found_last, span_of
 from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
@@ -27,12 +27,12 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "prompt-start"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the events that were delivered."""
     return told.plain.events + sum(1 for event in told.odd if event.deliveries)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that waited for nobody, and too long."""
     bound = told.terms.release_bound
     work: dict[str, list[tuple[int, int]]] = {}
@@ -49,7 +49,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
                 break
 
 
-def _waits(told: Chronicle, event: EventStory) -> Iterator[tuple[Wait, str]]:
+def _waits(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Wait, str]]:
     """Yield the stretches in which an event was in somebody's keeping before its first handling, and whose."""
     for delivery in event.deliveries:
         wait = until_handled(told, event, delivery.index, delivery.at)
@@ -61,7 +61,7 @@ def _waits(told: Chronicle, event: EventStory) -> Iterator[tuple[Wait, str]]:
         yield wait, delivery.consumer
 
 
-def _waits_for_nobody(told: Chronicle, event: EventStory) -> bool:
+def _waits_for_nobody(told: HistoryIndex, event: EventStory) -> bool:
     leader = told.leader_of(event)
     if leader is None:
         return True
@@ -69,7 +69,7 @@ def _waits_for_nobody(told: Chronicle, event: EventStory) -> bool:
     return done is not None and done.end < event.first_known and leader.dead == NEVER
 
 
-def _work(told: Chronicle) -> dict[str, list[tuple[int, int]]]:
+def _work(told: HistoryIndex) -> dict[str, list[tuple[int, int]]]:
     """Return the times in which each consumer was handling something."""
     work: dict[str, list[tuple[int, int]]] = {}
     for event in told.odd:
@@ -78,7 +78,7 @@ def _work(told: Chronicle) -> dict[str, list[tuple[int, int]]]:
     return work
 
 
-def _idle(told: Chronicle, wait: Wait, work: list[tuple[int, int]]) -> int:
+def _idle(told: HistoryIndex, wait: Wait, work: list[tuple[int, int]]) -> int:
     leader = told.leader_of(wait.event)
     turns = closure(told, leader, wait.stop)[0] if leader else []
     finder = wait.finder(told)
@@ -87,7 +87,7 @@ def _idle(told: Chronicle, wait: Wait, work: list[tuple[int, int]]) -> int:
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
-def _spared(told: Chronicle, wait: Wait) -> int:
+def _spared(told: HistoryIndex, wait: Wait) -> int:
     leader = told.leader_of(wait.event)
     failures = closure(told, leader, wait.stop)[1].values() if leader else ()
     spared = takeovers(told, wait.begin_at, wait.stop_at)

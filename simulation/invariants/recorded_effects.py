@@ -25,7 +25,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.intervals import within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
 from simulation.invariants.cascades import owner_of
@@ -34,7 +34,7 @@ UNDERWAY = 1_000_000
 """How long a step may be on its way through the network, in microseconds, until others are to blame for not knowing."""
 
 
-def completion(told: Chronicle, event: EventStory) -> Handling | None:
+def completion(told: HistoryIndex, event: EventStory) -> Handling | None:
     """Return the effect that completed an event: the first that can have been recorded, else the last one."""
     effects = event.effects
     for effect, later in pairwise(effects):
@@ -43,7 +43,7 @@ def completion(told: Chronicle, event: EventStory) -> Handling | None:
     return effects[-1] if effects else None
 
 
-def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
+def unrecorded(told: HistoryIndex, effect: Handling, before: int) -> bool:
     """Say whether the holder died or was cut off between the effect and its recording, before the entry at an index."""
     if any(effect.end < index < before for index in told.events[effect.event].seen):
         return False
@@ -65,7 +65,7 @@ def unrecorded(told: Chronicle, effect: Handling, before: int) -> bool:
     return any(2 * (min(end, before_at) - begin) >= told.terms.lease or end == told.end_at for begin, end in silences)
 
 
-def _sign(told: Chronicle, effect: Handling, holder: ConsumerStory) -> int:
+def _sign(told: HistoryIndex, effect: Handling, holder: ConsumerStory) -> int:
     """Return the index of the holder's first step after the recording of its effect, or NEVER."""
     event, owner = told.events[effect.event], owner_of(told, effect)
     signs = [_acknowledged(event.deliveries, effect)]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last, nobody_free
 from simulation.invariants.idle_time import patience, retries, takeovers
@@ -26,12 +26,12 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "recovery"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the handlings whose holder died, left, or fell silent until its lease may have ended."""
     return sum(1 for event in told.odd for handling in event.handlings if _lost_at(told, handling) is not None)
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that was not taken over in time."""
     for event in told.odd:
         if event.untold:
@@ -50,7 +50,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
                 break
 
 
-def _lost_at(told: Chronicle, handling: Handling) -> int | None:
+def _lost_at(told: HistoryIndex, handling: Handling) -> int | None:
     """Return the moment from which on a handling's holder was dead or silent, or None if it never was."""
     if handling.cut:
         return handling.end_at
@@ -59,7 +59,7 @@ def _lost_at(told: Chronicle, handling: Handling) -> int | None:
     return max(handling.start_at, silences[0][0]) if silences else None
 
 
-def _until(told: Chronicle, event: EventStory, handling: Handling) -> int:
+def _until(told: HistoryIndex, event: EventStory, handling: Handling) -> int:
     """Return the index at which an event was begun again, ended after all, or was given up; else that of the end."""
     stops = [other.start for other in event.handlings if other.start > handling.start]
     stops += [event.dead] if event.dead > handling.start else []
@@ -68,7 +68,7 @@ def _until(told: Chronicle, event: EventStory, handling: Handling) -> int:
     return min(stops, default=told.end)
 
 
-def _left(told: Chronicle, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
+def _left(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
     """Judge an event of which no queue knows any more: the engine has to find it."""
     stop = _until(told, event, handling)
     stop_at = told.times[stop] if stop < told.end else told.end_at
@@ -98,7 +98,7 @@ def _left(told: Chronicle, event: EventStory, handling: Handling, lost_at: int) 
     return Violation(NAME, stop_at, (event.name,), (handling.consumer,), because, tuple(sorted(set(witness))))
 
 
-def _refused(told: Chronicle, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
+def _refused(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
     """Judge an event that the queue offers again: the engine must not refuse it for ever."""
     terms = told.terms
     stop = _until(told, event, handling)
@@ -122,7 +122,7 @@ def _refused(told: Chronicle, event: EventStory, handling: Handling, lost_at: in
     return None
 
 
-def _held(told: Chronicle, event: EventStory, lost: Handling, index: int) -> bool:
+def _held(told: HistoryIndex, event: EventStory, lost: Handling, index: int) -> bool:
     """Say whether somebody can hold an event at an index: who handles it, or has another delivery of it."""
     at = told.times[index]
     silences = told.silences(lost.consumer)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.recorded_effects import completion
 from simulation.invariants.time_format import moment, moments
@@ -22,14 +22,14 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "sibling-order"
 
 
-def subjects(told: Chronicle) -> int:
+def subjects(told: HistoryIndex) -> int:
     """Count the followers that were parked beside a sibling when their leader completed."""
     return told.plain.beside + sum(
         sum(1 for follower in told.followers_of(leader) if _waited(follower, done)) for leader, done in _leaders(told)
     )
 
 
-def check(told: Chronicle) -> Iterator[Violation]:
+def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each parked follower that a later sibling overtook."""
     for leader, done in _leaders(told):
         ahead: Handling | None = None
@@ -42,7 +42,7 @@ def check(told: Chronicle) -> Iterator[Violation]:
                 ahead = first
 
 
-def _leaders(told: Chronicle) -> Iterator[tuple[EventStory, Handling]]:
+def _leaders(told: HistoryIndex) -> Iterator[tuple[EventStory, Handling]]:
     for leader in told.leaders:
         if len(leader.followers) > 1 and not leader.untold and (done := completion(told, leader)):
             yield leader, done
@@ -59,12 +59,14 @@ def _waited(follower: EventStory, done: Handling) -> bool:
     )
 
 
-def _excused(told: Chronicle, follower: EventStory, ahead: Handling) -> bool:
+def _excused(told: HistoryIndex, follower: EventStory, ahead: Handling) -> bool:
     given_up = follower.first_start is None and follower.dead != NEVER
     return given_up or told.loss_allowed(follower, ahead.start)
 
 
-def _violation(told: Chronicle, leader: EventStory, done: Handling, follower: EventStory, ahead: Handling) -> Violation:
+def _violation(
+    told: HistoryIndex, leader: EventStory, done: Handling, follower: EventStory, ahead: Handling
+) -> Violation:
     first = follower.first_start
     done_at, ahead_at = moments(done.end_at, ahead.start_at)
     turn = f"started only at {moment(first.start_at)}" if first else "never started"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER
 
 _OUTCOMES = frozenset(
@@ -35,7 +35,7 @@ _ENDS = frozenset({"nothing-lost", "clean-store"})
 """The invariants that are about the end of a run."""
 
 
-def untold(told: Chronicle) -> Mapping[str, str]:
+def untold(told: HistoryIndex) -> Mapping[str, str]:
     """Return, for each invariant that cannot be judged in full, what the history does not tell."""
     why: dict[str, list[str]] = {}
     for names, reason in _reasons(told):
@@ -44,7 +44,7 @@ def untold(told: Chronicle) -> Mapping[str, str]:
     return {name: "; ".join(reasons) for name, reasons in why.items()}
 
 
-def _reasons(told: Chronicle) -> Iterator[tuple[frozenset[str], str]]:
+def _reasons(told: HistoryIndex) -> Iterator[tuple[frozenset[str], str]]:
     handled = told.plain.events or any(event.handlings for event in told.odd)
     partly = sum(1 for event in told.odd if event.untold)
     if partly:
@@ -70,7 +70,7 @@ def _reasons(told: Chronicle) -> Iterator[tuple[frozenset[str], str]]:
         yield frozenset({"payload-intact"}), f"what was published is not told of {_events(unpublished)}"
 
 
-def _was_early(told: Chronicle, name: str) -> bool:
+def _was_early(told: HistoryIndex, name: str) -> bool:
     event = told.events[name]
     leader = told.leader_of(event)
     if leader is None or not event.effects:
@@ -78,7 +78,7 @@ def _was_early(told: Chronicle, name: str) -> bool:
     return not leader.effects or event.effects[0].start < leader.effects[0].end
 
 
-def _unheard(told: Chronicle, name: str) -> bool:
+def _unheard(told: HistoryIndex, name: str) -> bool:
     leader = told.events[name]
     return leader.published == leader.first_known == leader.dead == NEVER
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from simulation.history.index import Chronicle
+from simulation.history.index import HistoryIndex
 
 Verdict = Literal["holds", "violated", "unknown"]
 """`unknown` is never a pass: it says that the history proves nothing either way."""
@@ -89,11 +89,11 @@ class Invariant:
     """A rule that every history must keep.
 
     `summary` says when it holds and `excuses` when a breach is excused, as prose; `subjects` counts what the rule is
-    about in a chronicle, and `check` yields what broke it.
+    about in an index, and `check` yields what broke it.
     """
 
     name: str
     summary: str
     excuses: str
-    subjects: Callable[[Chronicle], int]
-    check: Callable[[Chronicle], Iterator[Violation]]
+    subjects: Callable[[HistoryIndex], int]
+    check: Callable[[HistoryIndex], Iterator[Violation]]

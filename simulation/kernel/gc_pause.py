@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def no_search() -> Iterator[None]:
+def paused_gc() -> Iterator[None]:
     """Look for no garbage meanwhile."""
     searches = gc.isenabled()
     gc.disable()

@@ -6,7 +6,7 @@ import inspect
 from dataclasses import fields
 from typing import Any
 
-from simulation.history.history import FORMAT, KINDS, Entry, Header, Terms
+from simulation.history.entries import FORMAT, KINDS, MISSING, Entry, Header, Terms
 from simulation.kernel.durations import format_duration
 from simulation.reference.tables import prose, table, toml
 
@@ -25,6 +25,9 @@ def history_page() -> str:
         table(("kind", "says"), [(f"`{kind}`", text) for kind, text in KINDS.items()]),
         "A reader ignores details that it does not know, but not kinds. Small histories, accepted and rejected, are on"
         " [the page of the invariants](invariants.md).",
+        "## What is left out",
+        "The judge, the report, the tables and the summary read a history in the same way, also one that tells little:",
+        table(("missing", "means"), list(MISSING.items())),
         "## The header",
         f"`causim-history` is the version of the format: {FORMAT}. The other fields:",
         _defaults(Header, skip=("terms",)),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simulation.history.history import Entry, History
+from simulation.history.entries import Entry
+from simulation.history.history import History
 from simulation.invariants import COVERAGE, INVARIANTS, Invariant, judge
 from simulation.kernel.durations import format_duration
 from simulation.reference.tables import prose, table

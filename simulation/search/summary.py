@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import NamedTuple
 
-from simulation.history.history import History
+from simulation.history.records import NEVER
+from simulation.history.slices import slices
 from simulation.invariants import Violation
 from simulation.invariants.verdict import rests_on
 from simulation.kernel.quantiles import quantile, rounded
 from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
 from simulation.world.error_log import MAX_ERRORS, RaisedError
 from simulation.world.run import Counts, Run
+
+SLICE = 100_000
+"""How many events of a very long history are indexed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Summary:
     """The first violation of each invariant that was violated."""
     coverage: Mapping[str, int]
     missing: tuple[str, ...]
-    """The words of the scenario's `exercise` that did not happen."""
+    """The words of the scenario's `require_coverage` that did not happen."""
     reasons: tuple[str, ...]
     """Why the verdict is unknown, apart from what is missing."""
     counts: Counts
@@ -187,7 +192,7 @@ def summarise(run: Run) -> Summary:
     first: dict[str, Violation] = {}
     for violation in judgement.violations:
         first.setdefault(violation.invariant, violation)
-    told = _told(run.history)
+    told = _told(run)
     return Summary(
         seed=run.seed,
         verdict=judgement.verdict,
@@ -221,34 +226,21 @@ class _Told(NamedTuple):
     unfinished: int
 
 
-def _told(history: History) -> _Told:
-    """Return the latencies of a history, and how many of its events waited, were lost or never finished."""
-    published: dict[str, int] = {}
-    following: set[str] = set()
-    delivered: set[str] = set()
+def _told(run: Run) -> _Told:
+    """Return the latencies of a run, and how many of its events waited, were lost or never finished."""
     latencies: Counter[int] = Counter()
-    handled: set[str] = set()
-    dead: set[str] = set()
-    waiting: set[str] = set()
-    longest = 0
-    for at, kind, event, _, details in history:
-        if kind == "published":
-            published.setdefault(event, at)
-            if details.get("follows"):
-                following.add(event)
-        elif kind == "delivered":
-            delivered.add(event)
-        elif kind == "ended" and details.get("outcome") == "ok" and event not in handled:
-            handled.add(event)
-            if event in published:
-                latencies[rounded(at - published[event])] += 1
-        elif kind == "parked":
-            waiting.add(event)
-            longest = max(longest, len(waiting))
-        elif kind in ("started", "dead-lettered"):
-            waiting.discard(event)
-            if kind == "dead-lettered":
-                dead.add(event)
-    followers = following & delivered
-    lost = followers - handled - dead
-    return _Told(latencies, len(followers), len(lost), longest, len(published.keys() - handled))
+    followers = lost = unfinished = 0
+    steps: Counter[int] = Counter()
+    for index, events in [(run.index, list(run.index))] if run.index else slices(run.history, SLICE):
+        for event in events:
+            if event.effects and event.published != NEVER:
+                latencies[rounded(event.effects[0].end_at - event.published_at)] += 1
+            unfinished += event.published != NEVER and not event.effects
+            if index.leader_of(event) is not None and event.deliveries:
+                followers += 1
+                lost += event.is_lost
+            for begin, end in event.waits:
+                steps[begin] += 1
+                steps[end] -= 1
+    longest = max(accumulate(steps[at] for at in sorted(steps)), default=0)
+    return _Told(latencies, followers, lost, longest, unfinished)

@@ -239,15 +239,18 @@ class Broker:
         self._history.append(self._loop.now, "acknowledged", delivery.name, consumer, delivery=delivery.number)
         self._settle(delivery.message)
 
-    def reject(self, delivery: Delivery, consumer: str, because: str) -> None:
-        """The consumer failed: offer the event again once it was idle for long enough, or give it up."""
+    def reject(self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True) -> None:
+        """The consumer failed: offer the event again once it was idle for long enough, or give it up.
+
+        A rejection that does not count is none of the event's failures, whose number decides when it is given up.
+        """
         self._history.append(
             self._loop.now, "rejected", delivery.name, consumer, delivery=delivery.number, because=because
         )
         message = delivery.message
         self._touch(f"copies of {delivery.name}")
-        message.failures += 1
-        if message.failures >= self._settings.max_failures and not message.settled:
+        message.failures += counts
+        if counts and message.failures >= self._settings.max_failures and not message.settled:
             self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
             self._watcher.given_up(delivery.name)
             self._settle(message)

@@ -12,11 +12,11 @@ from typing import Any
 
 import redis.asyncio
 
-from simulation.engines import Effect, Engine, EngineContext, decoder
+from simulation.engines import Effect, Engine, EngineContext, Interrupted, decoder
 from simulation.kernel.environment import SECOND
 from simulation.kernel.process import Process
 from simulation.world.broker import Delivery
-from simulation.world.handler import HANDLER_CANCELLED, Cause, Handler, HandlerFailed, WriteRefused, cause
+from simulation.world.handler import Cause, Handler, HandlerCancelled, HandlerFailed, WriteRefused, cause
 from simulation.world.ports import World
 from simulation.world.redis_client import connect
 from simulation.world.sweep_cost import begin_sweep
@@ -184,13 +184,14 @@ class Consumer:
             world.ledger.entrusted(delivery.name)
             outcome = await self._engine.handle(event) or "handled"
         except Exception as error:
-            if not isinstance(error, HandlerFailed | WriteRefused):  # those are the scenario's own
+            if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
                 world.errors.add(error, self.name, "handle", delivery.name)
-            broker.reject(delivery, self.name, type(error).__name__)
+            broker.reject(delivery, self.name, type(error).__name__, counts=not isinstance(error, Interrupted))
             return
         except asyncio.CancelledError as error:
-            self._uncancel(error)
-            broker.reject(delivery, self.name, "CancelledError")
+            # The delivered event may have been handled: a cancelled handler of a follower is no failure of its leader.
+            counts = self._uncancel(error) == delivery.name
+            broker.reject(delivery, self.name, "CancelledError", counts=counts)
             return
         match outcome:
             case "parked":
@@ -211,11 +212,13 @@ class Consumer:
             raise Unreadable(delivery.name) from error
 
     @staticmethod
-    def _uncancel(error: asyncio.CancelledError) -> None:
-        """Go on after a cancellation that was meant for a handler; raise any other again."""
+    def _uncancel(error: asyncio.CancelledError) -> str:
+        """Go on after a cancellation that was meant for a handler, and return its event; raise any other again."""
         task = asyncio.current_task()
-        if task is None or error.args != (HANDLER_CANCELLED,) or task.uncancel():
-            raise error
+        match error.args:
+            case (HandlerCancelled(event=event),) if task is not None and not task.uncancel():
+                return event
+        raise error
 
     async def _sweep(self) -> None:
         world = self._world

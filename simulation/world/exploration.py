@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.scenario.faults import Crash

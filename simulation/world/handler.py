@@ -26,8 +26,12 @@ class Cause:
 cause: ContextVar[Cause] = ContextVar("cause")
 
 
-HANDLER_CANCELLED = "the handler was cancelled"
-"""What a cancellation of a handler, and not of its consumer, says."""
+@dataclass(frozen=True, slots=True)
+class HandlerCancelled:
+    """What a cancellation of a handler, and not of its consumer, carries."""
+
+    event: str
+    """The event whose handler it was."""
 
 
 class HandlerFailed(Exception):

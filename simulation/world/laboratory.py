@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
+from simulation.engines import Engine, engine_name
 from simulation.kernel.random_streams import Reseed
+from simulation.scenario.load import scenario_of
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.stores.open_store import open_store
@@ -27,9 +29,9 @@ class Laboratory:
 
     def run(
         self,
-        scenario: Scenario,
+        scenario: Scenario | str | Path,
         seed: int | None = None,
-        engine: str | None = None,
+        engine: str | type[Engine] | None = None,
         trace: bool = False,
         *,
         exploration: Exploration | None = None,
@@ -40,9 +42,12 @@ class Laboratory:
         With an exploration, its oracle chooses the order of steps; without, drawn delays do. With a `reseed`, the run
         goes on under another seed from some moment on.
         """
+        scenario = scenario_of(scenario)
         chosen = scenario.seed if seed is None else seed
+        if not isinstance(chosen, int) or isinstance(chosen, bool) or chosen < 0:
+            raise TypeError(f"a seed was expected: a whole number from 0 on; not {seed!r}")
         world = draw(scenario, chosen).scenario
-        named = engine or scenario.engine
+        named = engine_name(engine or scenario.engine)
         built = World(
             world,
             chosen,
@@ -64,22 +69,22 @@ class Laboratory:
 
 
 def run(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     seed: int | None = None,
-    engine: str | None = None,
+    engine: str | type[Engine] | None = None,
     store: str = "auto",
     trace: bool = False,
 ) -> Run:
     """Run a scenario once, on a store of its own, and return the judged run.
 
     Args:
-        scenario: what to run, from `load`.
+        scenario: what to run: from `load`, the path of a file, TOML text, or the name of a shipped scenario.
         seed: the scenario's own if not given.
-        engine: a built-in engine's name or `module:Class`; the scenario's own if not given.
-        store: `server`, `lean`, `embedded`, `redis://…`, or `auto`: the server where it can run.
+        engine: a built-in engine's name, `module:Class` or a class; the scenario's own if not given.
+        store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
         trace: keep every Redis command and reply in the history too.
 
-    Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
+    Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed, TypeError.
     """
     with Laboratory(store) as laboratory:
         return laboratory.run(scenario, seed, engine, trace)

@@ -17,7 +17,7 @@ import redis.asyncio
 
 from simulation import History, Scenario
 from simulation.engines import Engine, EngineContext, decoder, resolve
-from simulation.history.history import Header, Terms
+from simulation.history.entries import Header, Terms
 from simulation.scenario.distributions import Constant
 from simulation.scenario.workload import Plan, Publication, publications
 from simulation.world.handler import fingerprint
@@ -41,7 +41,7 @@ class RealWorld:
         self.decode = decoder(self.kind)
         self.connect = connect
         policy = scenario.policy
-        sweeps, stuck = scenario.consumers.sweep_interval, scenario.judge.stuck_bound
+        sweeps, stuck = scenario.consumers.sweep_interval, scenario.judge.progress_bound
         terms = Terms(policy.lookback, policy.retention, policy.lease, scenario.release_bound, sweeps, stuck)
         self.history = History(Header(scenario.name, engine=engine, store="server", terms=terms))
         self.queue: asyncio.Queue[tuple[Publication, int]] = asyncio.Queue()

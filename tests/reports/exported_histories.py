@@ -4,7 +4,8 @@ import random
 
 from toy_history import MS, toy
 
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 NASTY = [
     "=1+1",

@@ -13,7 +13,8 @@ from toy_history import MS, toy
 from reports.tables.frames import deliveries_frame, events_frame, handlings_frame
 from reports.tables.parquet import arrow, write_events
 from reports.tables.tables import DELIVERY_COLUMNS, EVENT_COLUMNS, HANDLING_COLUMNS, events_table, events_tables
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 from simulation.strategies import histories
 
 
@@ -212,7 +213,7 @@ def test_writing_a_table_does_not_wait_for_pandas(tmp_path):
 def test_a_table_in_pieces_is_the_same_table(tmp_path, most):
     history = toy(200, forget=0.1)
     long = History(history.header, history.entries)
-    long.unroll(tmp_path)
+    long.spill_to_file(tmp_path)
     for told in (history, long):
         pieces = list(events_tables(told, most))
         assert [len(piece) for piece in pieces] == [min(most, 200 - done) for done in range(0, 200, most)]

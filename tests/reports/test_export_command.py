@@ -9,7 +9,8 @@ from toy_history import toy_run
 from reports.exports import FORMATS
 from simulation.cli import main
 from simulation.cli.export import _NAMES
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 

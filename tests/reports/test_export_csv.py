@@ -8,7 +8,8 @@ from exported_histories import NASTY
 
 from reports.exports import table
 from reports.exports.text import compact, whole
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 
 def text(history):

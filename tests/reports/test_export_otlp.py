@@ -6,7 +6,8 @@ from exported_histories import led, unfinished
 from toy_history import MS, toy, toy_run
 
 from reports.exports import Unexportable, otlp
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 EPOCH = 1_700_000_000 * 10**9
 INTERNAL, CLIENT, PRODUCER, CONSUMER = 1, 3, 4, 5

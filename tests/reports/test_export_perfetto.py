@@ -8,7 +8,8 @@ from toy_history import MS, S, toy, toy_run
 from trace_importer import Rejected, import_trace
 
 from reports.exports import perfetto
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 SLICES = {"published": "published", "delivered": "delivery", "started": "handling", "command": "request"}
 RANKS = {"i": 0, "C": 0, "X": 1, "s": 2, "f": 3}

@@ -7,7 +7,8 @@ from toy_history import toy
 
 from reports.exports import shiviz
 from reports.exports.causes import Place
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 BROKER = ("published", "duplicated", "dropped", "acknowledged", "rejected")
 WORLD = ("fault", "healed", "phase", "census", "store-lost")

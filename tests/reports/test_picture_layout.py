@@ -13,7 +13,8 @@ from reports.figures.fault_point_figure import crashes_figure
 from reports.figures.run_figures import followers_figure, latency_figure
 from reports.figures.spacetime_figure import spacetime_figure
 from reports.figures.sweep_figures import MEASURES, Measure, figure
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 from simulation.invariants import judge
 
 NAME = "a-scenario-with-a-long-name · prefect@0.2.8 · 20,000 seeds each"

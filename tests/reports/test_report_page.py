@@ -11,7 +11,8 @@ from toy_history import MS, ToyRun, judgement, toy_run
 
 from reports import write_report
 from reports.page.page import embedded, page
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 from simulation.invariants import Violation
 
 HOSTILE = "</script><script>window.owned=1</script><img src=x onerror='window.owned=2'>{{7*7}}\"'&amp;<!--"

@@ -11,7 +11,8 @@ from reports.figures.series import edges, follower_times, marks, quantile_by_bin
 from reports.figures.units import duration, share, unit_for
 from reports.tables.frames import events_frame
 from reports.tables.tables import events_table
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 
 
 def all_lost():

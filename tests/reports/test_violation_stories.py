@@ -8,7 +8,8 @@ from reports.page.spacetime import layout, plain
 from reports.text.narrative import narrate, numbered, story_text
 from reports.text.sentences import WORDS, moment, sentence
 from reports.text.violation_story import Storyteller
-from simulation.history.history import KINDS, Entry, Header, History
+from simulation.history.entries import KINDS, Entry, Header
+from simulation.history.history import History
 from simulation.invariants import Violation
 
 

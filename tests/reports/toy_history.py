@@ -4,7 +4,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simulation.history.history import Entry, Header, History
+from simulation.history.entries import Entry, Header
+from simulation.history.history import History
 from simulation.invariants import Judgement, Violation
 
 MS, S = 1_000, 1_000_000

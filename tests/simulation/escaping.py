@@ -11,13 +11,14 @@ import threading
 import time
 from typing import Any
 
+import anyio.to_thread
 import redis
 
 from simulation.engines import EngineContext
-from tests.simulation.engines import Plain
+from tests.simulation.engines import TrivialCounts
 
 
-class Marking(Plain):
+class Marking(TrivialCounts):
     """Leaves a mark in the store for each event."""
 
     in_memory = False
@@ -35,7 +36,7 @@ class Marking(Plain):
         """Do what the engine is about."""
 
 
-class Elsewhere(Plain):
+class Elsewhere(TrivialCounts):
     """Says nothing about the store and does not use it."""
 
     in_memory = False
@@ -152,3 +153,12 @@ class Overlapping(Marking):
 
     async def leave(self) -> None:
         time.sleep(1 if self.context.consumer == "c1" else 5)
+
+
+class AnyioThread(Marking):
+    """Runs a function in a thread of AnyIO's, as many frameworks do."""
+
+    async def leave(self) -> None:
+        before = time.monotonic()
+        assert await anyio.to_thread.run_sync(sum, [1, 2]) == 3
+        assert time.monotonic() == before

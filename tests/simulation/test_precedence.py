@@ -7,7 +7,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from simulation.history.history import Entry, Header, History, Terms
+from simulation.history.entries import Entry, Header, Terms
+from simulation.history.history import History
 from simulation.invariants import judge
 from simulation.invariants.commutativity import Precedence
 from simulation.search.explore.footprints import conflict

@@ -6,7 +6,7 @@ import pytest
 
 from simulation import Laboratory, loads
 from simulation.cli.output import trips, unfinished
-from simulation.history.history import Entry
+from simulation.history.entries import Entry
 from simulation.scenario.model import Scenario
 from simulation.search.summary import Tally, summarise
 from simulation.world.run import Run

@@ -13,8 +13,10 @@ import simulation.cli.results
 import simulation.world.world
 from simulation import Laboratory, load
 from simulation.cli import main
-from simulation.history.history import Entry, Header, History, MalformedHistory
-from simulation.history.history_file import STRIDE, Growing
+from simulation.history.entries import Entry, Header
+from simulation.history.history import History
+from simulation.history.history_file import STRIDE, GrowingFile
+from simulation.history.untrusted import MalformedHistory
 from simulation.invariants import judge
 from simulation.strategies import histories
 
@@ -33,7 +35,7 @@ def test_a_history_is_the_same_in_memory_and_in_a_file(history: History) -> None
         history.write(folder / "memory.jsonl")
         opened = History.open(folder / "memory.jsonl")
         long = History(history.header, history.entries)
-        long.unroll(folder)
+        long.spill_to_file(folder)
         long.write(folder / "scroll.jsonl")
         assert (folder / "scroll.jsonl").read_bytes() == (folder / "memory.jsonl").read_bytes()
         for other in (opened, long):
@@ -47,7 +49,7 @@ def test_a_history_is_the_same_in_memory_and_in_a_file(history: History) -> None
 @pytest.mark.parametrize("count", [1, STRIDE, 2 * STRIDE + 7])
 def test_any_entry_can_be_asked_for_and_more_may_be_added_after_that(tmp_path: Path, count: int):
     entries = numbered(count)
-    scroll = Growing(Header(), entries[:1], tmp_path)
+    scroll = GrowingFile(Header(), entries[:1], tmp_path)
     for entry in entries[1:]:
         assert scroll[-1] == entries[len(scroll) - 1]
         scroll.append(entry)
@@ -62,7 +64,7 @@ def test_any_entry_can_be_asked_for_and_more_may_be_added_after_that(tmp_path: P
 
 def test_the_file_of_a_scroll_goes_with_it_and_what_was_kept_stays(tmp_path: Path):
     history = History(Header(), numbered(3))
-    history.unroll(tmp_path)
+    history.spill_to_file(tmp_path)
     history.write(tmp_path / "kept.jsonl")
     assert len(list(tmp_path.iterdir())) == 2
     del history
@@ -105,7 +107,7 @@ def test_a_long_run_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(simulation.world.world, "SPILL_AFTER_ENTRIES", 40)
         laboratory.folder = tmp_path
         long = laboratory.run(scenario, 3)
-    assert isinstance(long.history.entries, Growing)
+    assert isinstance(long.history.entries, GrowingFile)
     assert long.digest == short.digest
     assert long.judgement == short.judgement
     assert list(long.history) == short.history.entries

@@ -1,1 +1,26 @@
-"""The prefilter: skips event families that no invariant can reject."""
+"""The prefilter: skips event families that no invariant can reject, before and after a history is indexed."""
+
+from __future__ import annotations
+
+from simulation.history.history import History
+from simulation.history.index import HistoryIndex
+from simulation.history.indexer import IndexBuilder, index_of
+from simulation.invariants.prefilter.automaton import sift
+from simulation.invariants.prefilter.trivial import sort_out
+
+
+def index_to_judge(history: History, index: HistoryIndex | None = None) -> HistoryIndex:
+    """Return the index of a history in which trivial events are counted and set apart.
+
+    Of a history in a file only the families that must be examined are indexed at all. `index` is that of the whole
+    history, if there is one. Raises MalformedHistory as reading the history does.
+    """
+    terms, left_out = history.header.terms, None
+    if index is None and not isinstance(history.entries, list) and (left_out := sift(history.entries, terms)):
+        builder = IndexBuilder(history.header, truncated=bool(history.truncated))
+        index = builder.build(history.some(left_out.told), left_out.times, left_out.counts)
+    index = index or index_of(history)
+    index.plain, index.odd, index.leaders = sort_out(index.events, index.times, terms)
+    if left_out:
+        index.plain += left_out.plain
+    return index

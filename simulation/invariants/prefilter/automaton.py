@@ -8,7 +8,7 @@ published first, and handled once, to good effect, by a consumer that lived thro
 
 After either it may be delivered again, refused as seen and acknowledged; and that the broker duplicates it may be said
 at any time but amid a delivery or a handling. Any other line about an event, any line about none, and all lines of a
-family of which one member left its course, are told to the chronicle. What is left out is plain; `plain.py` says why.
+family of which one member left its course, are indexed. What is left out is trivial; `trivial.py` says why.
 
 Whatever the sieve is unsure of is told: that costs time and changes no judgement. If it does not understand a line, it
 gives up, everything is told, and the reader of the history says what is wrong with the line.
@@ -16,20 +16,18 @@ gives up, everything is told, and the reader of the history says what is wrong w
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from simulation.history.history import Entry, Terms
-from simulation.invariants.prefilter.columns import EARLY, MOST, REORDERED, Roll
-from simulation.invariants.prefilter.trivial import Plain, bound_of
+from simulation.history.entries import Entry, Terms
+from simulation.history.indexer import WORDS
+from simulation.history.records import TrivialCounts
+from simulation.invariants.prefilter.columns import EARLY, MOST, REORDERED, Columns
+from simulation.invariants.prefilter.trivial import bound_of
 
 if TYPE_CHECKING:
-    from simulation.history.history_file import Scroll
-
-WORDS = re.compile(r"[A-Za-z0-9_.-]+")
-"""What can be the name or the id of an event in the name of a key."""
+    from simulation.history.history_file import FileEntries
 
 _BEGINNINGS = frozenset({"published", "delivered", "parked", "started", "dead-lettered"})
 """The kinds of entries that always make an event known to the chronicle."""
@@ -51,13 +49,13 @@ class Sifted(NamedTuple):
     """The time of each entry."""
     told: Sequence[int]
     """For each entry, whether the chronicle must be told of it."""
-    plain: Plain
+    plain: TrivialCounts
     """The events that are left out."""
     counts: Mapping[str, int]
     """How many entries of each kind are left out."""
 
 
-class Sieve:
+class Prefilter:
     """Follows all events of one history along the courses."""
 
     def __init__(self, terms: Terms) -> None:
@@ -70,7 +68,7 @@ class Sieve:
         """For each family, whether it must be told of."""
         self._lives: dict[str | None, Callable[[_Record], int]] = {}
         """The events that are amid a course, or left it."""
-        self._roll = Roll()
+        self._roll = Columns()
         self._crew: dict[str, int] = {}
         """The number of every consumer that was mentioned, from 0 on."""
         self._gone = array("q")
@@ -230,15 +228,7 @@ class Sieve:
             if not _parked(record, delivered):
                 return
         consumer, handling, begun = record["consumer"], record["handling"], len(times) - 1
-        if (
-            record["kind"] != "started"
-            or not roll.ended[leads]
-            or self._crew[consumer] != roll.holder[leads]
-            or record["fingerprint"] != said
-            or record["via"] != "released"
-            or handling.__class__ in _UNHASHABLE
-            or not self._in_time(number, leads)
-        ):
+        if not self._was_released(record, number, leads, said):
             return
         roll.started[number], roll.holder[number] = begun, self._crew[consumer]
         record = yield family
@@ -249,6 +239,18 @@ class Sieve:
         roll.ended[number] = len(times) - 1
         del self._lives[event]
         yield family
+
+    def _was_released(self, record: _Record, number: int, leads: int, said: str) -> bool:
+        """Say whether an entry begins the handling of an event that was parked, by its leader's holder, in time."""
+        return bool(
+            record["kind"] == "started"
+            and self._roll.ended[leads]
+            and self._crew[record["consumer"]] == self._roll.holder[leads]
+            and record["fingerprint"] == said
+            and record["via"] == "released"
+            and record["handling"].__class__ not in _UNHASHABLE
+            and self._in_time(number, leads)
+        )
 
     def _in_time(self, number: int, leads: int) -> bool:
         """Say whether an event that starts now has waited neither for its leader to come, nor after it, too long."""
@@ -276,7 +278,7 @@ class Sieve:
         _, kind, event, consumer, details = Entry.from_record(record)
         if event:
             if event not in self._roll.numbers and kind not in _BEGINNINGS:
-                self.nameless.add(event)  # to the chronicle it is no event yet
+                self.nameless.add(event)  # for the index it is no event yet
             self._leave(event)
         if consumer:
             number = self._crew.setdefault(consumer, len(self._gone))
@@ -340,13 +342,13 @@ def _good_end(record: _Record, consumer: str, handling: object) -> bool:
     )
 
 
-def sift(scroll: Scroll, terms: Terms) -> Sifted | None:
+def sift(entries: FileEntries, terms: Terms) -> Sifted | None:
     """Sift a history that is kept in a file; return nothing if one of its lines is not understood."""
-    sieve = Sieve(terms)
+    prefilter = Prefilter(terms)
     try:
-        sieve.follow(scroll.records())
-        if sieve.nameless:
-            sieve.identify(scroll.records())
+        prefilter.follow(entries.records())
+        if prefilter.nameless:
+            prefilter.identify(entries.records())
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return sieve.sifted()
+    return prefilter.sifted()

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import compress, pairwise
 
-from simulation.invariants.prefilter.trivial import Plain
+from simulation.history.records import TrivialCounts
 
 REORDERED, EARLY = 1, 2
 """Marks: it was delivered before its leader was; it was parked before its leader was delivered."""
@@ -22,7 +22,7 @@ MOST = 255
 _STEP = 4096
 
 
-class Roll:
+class Columns:
     """The columns, one row an event."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Roll:
         order = sorted((self.occurred[number], self.started[number]) for number in self.siblings[leader])
         return all(occurred < later and start < after for (occurred, start), (later, after) in pairwise(order))
 
-    def plain(self, odd: Sequence[int]) -> tuple[Plain, Counter[str]]:
+    def plain(self, odd: Sequence[int]) -> tuple[TrivialCounts, Counter[str]]:
         """Count the events whose families are not odd, and the entries about them by their kinds."""
         chosen = [not odd[family] for family in self.family[1 : len(self)]]
 
@@ -111,7 +111,7 @@ class Roll:
                 "duplicated": total(self.doubles[1:]),
             }
         )
-        found = Plain(
+        found = TrivialCounts(
             events=events,
             deliveries=deliveries,
             followers=followers,

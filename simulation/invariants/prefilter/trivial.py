@@ -1,4 +1,5 @@
-"""Plain lives: those of events about which no invariant has anything to say. In a long history most lives are plain.
+"""TrivialCounts lives: those of events about which no invariant has anything to say. In a long history most lives are
+plain.
 
 An event has led a plain life if it was published, delivered once, handled once because of that, to good effect, and
 acknowledged; if all of that was over sooner than any bound; and if its leader, where it has one, had done the same
@@ -10,42 +11,17 @@ Every invariant holds for such an event and knows how often it examined one, so 
 and at the leaders that are odd or have an odd follower. This file knows which events are plain once they are arranged,
 `sieve.py` which families are as their lines are read; what either calls odd without need costs time and changes no
 judgement. The sieve goes further, since it sees whole families: it calls a life plain, too, in which the event was
-parked and handled in its turn, or delivered again and refused. What the invariants count of those is in `Plain`.
+parked and handled in its turn, or delivered again and refused. What the invariants count of those is in
+`TrivialCounts`.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
-from operator import add
 
-from simulation.history.history import Terms
-from simulation.history.records import NEVER, EventStory
-
-
-@dataclass(slots=True)
-class Plain:
-    """How many events have led a plain life."""
-
-    events: int = 0
-    deliveries: int = 0
-    """How often they were delivered."""
-    followers: int = 0
-    """Those of them that have a leader."""
-    apart: int = 0
-    """Those of the followers whose leader is plain, as are all its followers."""
-    reordered: int = 0
-    """Those of the followers that were delivered before their leader was."""
-    released: int = 0
-    """Those of them that were parked, and handled once their leader had been."""
-    early: int = 0
-    """Those of the released whose leader was delivered only after they had been parked."""
-    beside: int = 0
-    """Those of the released that were parked when their leader ended, and have siblings."""
-
-    def __add__(self, other: Plain) -> Plain:
-        return Plain(*map(add, astuple(self), astuple(other)))
+from simulation.history.entries import Terms
+from simulation.history.records import NEVER, EventStory, TrivialCounts
 
 
 def bound_of(terms: Terms) -> int:
@@ -55,10 +31,10 @@ def bound_of(terms: Terms) -> int:
 
 def sort_out(
     events: Mapping[str, EventStory], times: Sequence[int], terms: Terms
-) -> tuple[Plain, list[EventStory], list[EventStory]]:
+) -> tuple[TrivialCounts, list[EventStory], list[EventStory]]:
     """Mark the plain events, and return their numbers, the odd events, and the leaders in whose families one is odd."""
     bound = bound_of(terms)
-    plain = Plain()
+    plain = TrivialCounts()
     odd: list[EventStory] = []
     ends = array("q", [NEVER]) * len(events)
     """When each plain event had ended, by its number."""

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
+from simulation.scenario.fault_modules import fault_modules
 from simulation.scenario.faults.broker import (
     Delay,
     DeliveryFault,
@@ -53,14 +53,10 @@ from simulation.scenario.faults.workload import (
     Unreadable,
 )
 
-FAMILIES = ("consumers", "handlers", "packets", "store", "broker", "workload")
-"""The modules of the families, in the order in which they are listed; others follow by their names."""
-
 
 def _kinds() -> Iterator[type[AnyFault]]:
     """Yield every class with a `kind` in the modules of this package, in the order in which each module has them."""
-    others = sorted(module.name for module in iter_modules(__path__) if module.name not in FAMILIES)
-    for name in (*FAMILIES, *others):
+    for name in fault_modules():
         module = f"{__name__}.{name}"
         for value in vars(import_module(module)).values():
             own = isinstance(value, type) and issubclass(value, AnyFault) and value.__module__ == module

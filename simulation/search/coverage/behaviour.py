@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any
 
-from simulation.history.history import Entry
+from simulation.history.entries import Entry
 from simulation.search.coverage.event_model import EventModel
 from simulation.world.request_log import RequestLog
 

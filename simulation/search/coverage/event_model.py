@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from simulation.history.history import Entry
+from simulation.history.entries import Entry
 
 UNPUBLISHED, QUEUED, IN_HAND, PARKED = "unpublished", "queued", "in hand", "parked"
 HANDLING, FAILED, ABANDONED, HANDLED, DEAD = "in handling", "failed", "abandoned", "handled", "dead"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tests.simulation.engines import Plain
+from tests.simulation.engines import TrivialCounts
 
 
-class Watch(Plain):
+class Watch(TrivialCounts):
     shown = 0.0
 
     async def handle(self, event: Any) -> None:

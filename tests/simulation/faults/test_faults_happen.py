@@ -121,6 +121,26 @@ def test_handlers_fail(laboratory: Laboratory, kind: str, keys: dict[str, Any], 
     assert result.verdict == "holds"
 
 
+@pytest.mark.parametrize("engine", ["native", "native-batches", "native-stream"])
+def test_a_cancelled_follower_is_no_failure_of_its_leader(laboratory: Laboratory, engine: str) -> None:
+    events = '{ name = "b", follows = "a" }, { name = "a", at = "50ms" }'
+    text = f"[workload]\nevents = [{events}]\n[broker]\nmax_failures = 1\n" + ALONE
+    result = run(laboratory, text + fault("handler-cancelled", event="b", call=1), engine)
+    assert ends(result) == {("a", "ok"): 1, ("b", "failed"): 1, ("b", "ok"): 1}
+    assert ("a", "CancelledError") in [(e.event, e.details["because"]) for e in result.history.of("rejected")]
+    assert not told(result, "dead-lettered")
+    assert result.verdict == "holds"
+
+
+@pytest.mark.parametrize("engine", ["native", "native-batches", "native-stream", "native-partitions"])
+def test_a_handler_that_is_always_cancelled_is_given_up(laboratory: Laboratory, engine: str) -> None:
+    text = '[workload]\nevents = [{ name = "x" }, { name = "a" }, { name = "b" }]\n' + STEADY
+    result = run(laboratory, text + "[consumers]\ncount = 1\n" + fault("handler-cancelled", event="a"), engine)
+    assert [e.event for e in result.history.of("dead-lettered")] == ["a"]
+    assert {e.event for e in result.history.of("ended") if e.details["outcome"] == "ok"} == {"b", "x"}
+    assert result.verdict == "holds"
+
+
 def test_a_handler_is_slow(laboratory: Laboratory) -> None:
     result = run(laboratory, TWO + ALONE + STEADY + fault("handler-slow", event="a", by="2s"))
     took = {e.event: e.at for e in result.history.of("started")}, {e.event: e.at for e in result.history.of("ended")}
@@ -328,3 +348,23 @@ def test_nothing_strikes_after_healing(laboratory: Laboratory) -> None:
 def test_what_cannot_be_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(BadScenario, match=complaint):
         loads('name = "x"\n' + ONE + text)
+
+
+def test_a_handler_takes_its_process_with_it(laboratory: Laboratory) -> None:
+    result = run(laboratory, ONE + STEADY + "[consumers]\ncount = 1\n" + fault("handler-kills-process", call=1))
+    [crashed] = result.history.of("crashed")
+    assert crashed.details["holding"] == ["a"]
+    assert [entry.at - crashed.at for entry in result.history.of("joined") if entry.at] == [1_000_000]
+    assert ends(result) == {("a", "ok"): 1}
+    assert result.verdict == "holds"
+
+
+def test_a_handler_blocks_its_process_and_no_other(laboratory: Laboratory) -> None:
+    events = '{ name = "a" }, { name = "b", at = "1s" }'
+    text = f"[workload]\nevents = [{events}]\n" + STEADY + "[consumers]\ncount = 2\n"
+    result = run(laboratory, text + fault("handler-blocks", event="a", call=1, by="8s"))
+    [blocked] = result.history.of("blocked")
+    assert blocked.details["duration"] == 8_000_000
+    end = {entry.event: entry.at for entry in result.history.of("ended")}
+    assert end["b"] < 2_000_000 < 8_000_000 < end["a"]
+    assert result.verdict == "holds"

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from random import Random
 
-from simulation.history.history import Header, History, Terms
+from simulation.history.entries import Header, Terms
+from simulation.history.history import History
 
 Steps = Generator[None, None, None]
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulation.history.history import Entry, Header, History, Terms
+from simulation.history.entries import Entry, Header, Terms
+from simulation.history.history import History
 from simulation.invariants import Violation, judge
 from simulation.kernel.durations import parse_duration
 

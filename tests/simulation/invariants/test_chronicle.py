@@ -1,12 +1,13 @@
 """Which entry belongs to what: the one thing that every invariant relies on."""
 
-from simulation.history.index import Chronicle, chronicle
+from simulation.history.index import HistoryIndex
+from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.recorded_effects import completion, unrecorded
 from tests.simulation.invariants.telling import tell
 
 
-def read(story: str) -> Chronicle:
-    return chronicle(tell(story))
+def read(story: str) -> HistoryIndex:
+    return index_to_judge(tell(story))
 
 
 def test_an_entry_belongs_to_the_delivery_that_it_names():
@@ -29,7 +30,7 @@ def test_an_entry_that_names_no_delivery_belongs_to_the_latest_one_of_its_consum
 
 
 def test_each_of_two_deliveries_is_closed_by_a_refusal_of_its_own():
-    told = chronicle(
+    told = index_to_judge(
         tell("""
         0s   delivered     a  @c1
         1s   delivered     a  @c1
@@ -167,7 +168,7 @@ def test_a_loss_touches_the_events_that_its_keys_name_or_else_any():
     def touched(keys: object) -> frozenset[str] | None:
         history = tell("0s published a id=1d-a\n0s published b id=1d-b\n1s store-lost")
         history.entries[2].details["keys"] = keys
-        return chronicle(history).store_losses[0].events
+        return index_to_judge(history).store_losses[0].events
 
     assert touched(["causim:{x}:seen:1d-a"]) == {"a"}
     assert touched(["seen/1d-a", "lease/b"]) == {"a", "b"}

@@ -1,6 +1,7 @@
 import pytest
 
-from simulation.history.history import Header, History
+from simulation.history.entries import Header
+from simulation.history.history import History
 from simulation.invariants import COVERAGE, INVARIANTS, UnknownInvariant, judge
 from tests.simulation.invariants.telling import tell
 

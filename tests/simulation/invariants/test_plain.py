@@ -1,6 +1,5 @@
-"""Plain lives save time: whoever took none for plain would judge the same."""
+"""TrivialCounts lives save time: whoever took none for plain would judge the same."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from unittest.mock import patch
 
@@ -8,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulation.history.history import History, Terms
-from simulation.history.index import Chronicle, chronicle
-from simulation.history.records import EventStory
-from simulation.invariants import judge
-from simulation.invariants.prefilter.trivial import Plain
+from simulation.history.entries import Terms
+from simulation.history.history import History
+from simulation.history.index import HistoryIndex
+from simulation.history.records import EventStory, TrivialCounts
+from simulation.invariants import judge, prefilter
+from simulation.invariants.prefilter import index_to_judge
 from simulation.strategies import histories
 from tests.simulation.invariants.telling import tell
 from tests.simulation.test_strategies import mutilated
@@ -33,26 +33,26 @@ PAIR = """
 
 def nothing_plain(
     events: Mapping[str, EventStory], times: Sequence[int], terms: Terms
-) -> tuple[Plain, list[EventStory], list[EventStory]]:
+) -> tuple[TrivialCounts, list[EventStory], list[EventStory]]:
     every = list(events.values())
-    return Plain(), every, every
+    return TrivialCounts(), every, every
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.one_of(histories(orderly=True), histories(orderly=False), mutilated()))
 def test_plain_lives_change_no_judgement(history: History) -> None:
     judged = judge(history)
-    with patch.object(sys.modules[Chronicle.__module__], "sort_out", nothing_plain):
+    with patch.object(prefilter, "sort_out", nothing_plain):
         assert judge(history) == judged
 
 
-def read(story: str) -> Chronicle:
-    return chronicle(tell(story, at_most=11))
+def read(story: str) -> HistoryIndex:
+    return index_to_judge(tell(story, at_most=11))
 
 
 def test_an_ordinary_pair_is_plain():
     told = read(PAIR)
-    assert (told.plain, told.odd, told.leaders) == (Plain(events=2, deliveries=2, followers=1, apart=1), [], [])
+    assert (told.plain, told.odd, told.leaders) == (TrivialCounts(events=2, deliveries=2, followers=1, apart=1), [], [])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from itertools import combinations
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from simulation.history.history import Entry, History
+from simulation.history.entries import Entry
+from simulation.history.history import History
 from simulation.invariants import judge
 from tests.simulation.invariants.reference_model import execute
 

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulation.history.history import Entry, Header, History, Terms
-from simulation.history.history_file import Scroll
-from simulation.history.index import chronicle
+from simulation.history.entries import Entry, Header, Terms
+from simulation.history.history import History
+from simulation.history.history_file import FileEntries
+from simulation.history.records import TrivialCounts
 from simulation.invariants import judge
+from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.prefilter.automaton import Sifted, sift
-from simulation.invariants.prefilter.trivial import Plain
 from simulation.strategies import histories
 from tests.simulation.invariants.telling import tell
 from tests.simulation.test_strategies import mutilated
@@ -95,7 +96,7 @@ def opened(history: History, folder: Path) -> History:
 
 def sifted(story: str, folder: Path) -> Sifted | None:
     history = opened(tell(story, at_most=35), folder)
-    assert isinstance(history.entries, Scroll)
+    assert isinstance(history.entries, FileEntries)
     return sift(history.entries, history.header.terms)
 
 
@@ -196,16 +197,18 @@ def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
 
 def test_an_ordinary_family_is_left_out(tmp_path: Path):
     assert left_out(FAMILY, tmp_path) == 2
-    told = chronicle(opened(tell(FAMILY, at_most=35), tmp_path))
-    assert (told.plain, told.odd, list(told)) == (Plain(events=2, deliveries=2, followers=1, apart=1), [], [])
+    told = index_to_judge(opened(tell(FAMILY, at_most=35), tmp_path))
+    assert (told.plain, told.odd, list(told)) == (TrivialCounts(events=2, deliveries=2, followers=1, apart=1), [], [])
     assert (told.end, told.end_at, told.counts["ended"], told.counts["joined"]) == (12, 6_000_000, 2, 2)
     assert list(told.consumers) == ["c1", "c2"]
 
 
 def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: Path):
     assert left_out(WAITING, tmp_path) == 4
-    told = chronicle(opened(tell(WAITING, at_most=35), tmp_path))
-    assert told.plain == Plain(events=4, deliveries=6, followers=3, apart=3, reordered=2, released=2, early=2, beside=2)
+    told = index_to_judge(opened(tell(WAITING, at_most=35), tmp_path))
+    assert told.plain == TrivialCounts(
+        events=4, deliveries=6, followers=3, apart=3, reordered=2, released=2, early=2, beside=2
+    )
     assert (told.odd, told.counts["parked"], told.counts["refused"], told.counts["duplicated"]) == ([], 3, 1, 2)
 
 
@@ -266,7 +269,7 @@ def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
     line = "    4s   delivered     b  @c2  delivery=2  attempt=1\n"
     story = FAMILY.replace(line, "").replace("    3s   ended", "    3" + line.lstrip(" 4") + "    3s   ended")
     assert left_out(story, tmp_path) == 0
-    told = chronicle(opened(tell(story, at_most=35), tmp_path))
+    told = index_to_judge(opened(tell(story, at_most=35), tmp_path))
     assert [event.name for event in told.odd] == ["b"]
 
 
@@ -280,7 +283,7 @@ def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Pa
         history.entries[index] = published._replace(details=soon, at=1_000_000 + index)
     history.entries[6] = history.entries[6]._replace(at=1_000_006)
     scroll = opened(history, tmp_path).entries
-    assert isinstance(scroll, Scroll)
+    assert isinstance(scroll, FileEntries)
     found = sift(scroll, Terms())
     assert found
     assert found.plain.beside == 2
@@ -316,7 +319,7 @@ def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new:
 def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
     story = FAMILY + "6s  published  c  follows=id-of-b\n"
     assert left_out(story, tmp_path) == 0
-    told = chronicle(opened(tell(story, at_most=35), tmp_path))
+    told = index_to_judge(opened(tell(story, at_most=35), tmp_path))
     assert told.events["c"].leader == "b"
 
 
@@ -341,5 +344,5 @@ def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_pa
     tell(FAMILY, at_most=35).write(file)
     file.write_bytes(file.read_bytes() + line + b"\n" + b'{"at":9000000000,"kind":"joined"}\n')
     scroll = History.open(file).entries
-    assert isinstance(scroll, Scroll)
+    assert isinstance(scroll, FileEntries)
     assert sift(scroll, Header().terms) is None

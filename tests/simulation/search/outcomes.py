@@ -11,7 +11,7 @@ from typing import Any
 
 import hiredis
 
-from simulation.history.history import Entry
+from simulation.history.entries import Entry
 from simulation.stores.resp import command
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from simulation.history.history import Entry, History
+from simulation.history.entries import Entry
+from simulation.history.history import History
 
 Span = tuple[int, int]
 

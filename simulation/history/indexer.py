@@ -1,0 +1,395 @@
+"""Builds the index of a history: reads its entries once, and finds out which belong to which delivery and handling."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from simulation.history.availability import Lives
+from simulation.history.entries import KINDS, Entry, Header
+from simulation.history.history import History
+from simulation.history.index import REFUSALS, HistoryIndex
+from simulation.history.intervals import Clock
+from simulation.history.records import NEVER, Delivery, EventStory, Handling, Loss, Phase
+
+_Take = Callable[[int, Entry, EventStory | None], None]
+
+
+_UNHASHABLE = frozenset({list, dict})
+
+
+WORDS = re.compile(r"[A-Za-z0-9_.-]+")
+"""What can be the name or the id of an event in the name of a key."""
+
+
+def index_of(history: History) -> HistoryIndex:
+    """Return the index of a history, in time linear in its entries. Raises MalformedHistory as reading it does."""
+    builder = IndexBuilder(history.header, truncated=bool(history.truncated))
+    return builder.build(builder.timed(history))
+
+
+class IndexBuilder:
+    """Builds an index. One method a kind of entry; a kind without one changes nothing.
+
+    Each is told the story of the entry's event, if there is one yet. Names and other words that come again and again
+    are kept once, whoever read the entries.
+    """
+
+    def __init__(self, header: Header, *, truncated: bool = False) -> None:
+        self.told = HistoryIndex(header)
+        self.told.truncated = truncated
+        self.lives = Lives()
+        self.open_deliveries: dict[str, dict[str, dict[object, Delivery]]] = {}
+        self.handlings: dict[tuple[str, str, object], Handling] = {}
+        self.open_handlings: dict[str, dict[Handling, None]] = {}
+        self.losses: list[tuple[int, Entry, str]] = []
+        self.last_fault = ""
+        self.said: dict[str, str] = {}
+
+    def timed(self, entries: Iterable[Entry]) -> Iterator[tuple[int, Entry]]:
+        """Yield all entries with their indices, and write down their times."""
+        tick = self.told.times.append
+        for numbered in enumerate(entries):
+            tick(numbered[1][0])
+            yield numbered
+
+    def build(
+        self,
+        numbered: Iterable[tuple[int, Entry]],
+        times: array[int] | None = None,
+        left_out: Mapping[str, int] | None = None,
+    ) -> HistoryIndex:
+        """Return the index of some entries with their indices.
+
+        `times` are those of all entries, if the others have been read before, and `left_out` says how many of each
+        kind those were.
+        """
+        kinds = self._kinds()
+        consumers, meet, events = self.lives.consumers, self.lives.meet, self.told.events
+        counts = dict.fromkeys(KINDS, 0)
+        if times is not None:
+            self.told.times = times
+        counts.update(left_out or {})
+        for index, entry in numbered:
+            _, kind, event, name, _ = entry
+            counts[kind] += 1
+            story = events.get(event)
+            if name:
+                consumer = consumers.get(name) or meet(name, kind)
+                if event:
+                    consumer.work.append(index)
+                    consumer.worked_on.append(event if story is None else story.name)
+            take = kinds.get(kind)
+            if take is not None:
+                take(index, entry, story)
+        self.told.counts = Counter(counts)
+        self._settle()
+        return self.told
+
+    def _kinds(self) -> dict[str, _Take]:
+        return {
+            "published": self._published,
+            "duplicated": self._duplicated,
+            "dropped": self._lost,
+            "delivered": self._delivered,
+            "acknowledged": self._closed,
+            "rejected": self._closed,
+            "dead-lettered": self._dead_lettered,
+            "parked": self._parked,
+            "refused": self._refused,
+            "lease-lost": self._lease_lost,
+            "started": self._started,
+            "ended": self._ended,
+            "swept": self._swept,
+            "joined": self._lived,
+            "stopped": self._gone,
+            "crashed": self._gone,
+            "paused": self._lived,
+            "resumed": self._lived,
+            "blocked": self._lived,
+            "unreachable": self._lived,
+            "reachable": self._lived,
+            "fault": self._lost,
+            "store-lost": self._lost,
+            "phase": self._phase,
+            "census": self._census,
+        }
+
+    # the broker
+
+    def _meet(self, name: str) -> EventStory:
+        """Return the story of an event, begun now."""
+        events = self.told.events
+        story = events[name] = EventStory(name, len(events), id=name)
+        return story
+
+    def _word(self, said: object) -> str:
+        """Return a word as it was said the first time."""
+        word = str(said)
+        return self.said.setdefault(word, word)
+
+    def _published(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        story, details = story or self._meet(entry.event), entry.details
+        if fingerprint := details.get("fingerprint"):
+            story.fingerprints = (*story.fingerprints, str(fingerprint))
+        if story.published == NEVER:
+            story.published, story.published_at = index, entry.at
+            story.id = str(details.get("id") or story.name)
+            if follows := str(details.get("follows") or ""):
+                leader = self.told.events.get(follows)
+                story.follows = leader.name if leader else follows
+            occurred = details.get("occurred")
+            story.occurred = occurred if isinstance(occurred, int) else entry.at
+
+    def _delivered(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        at, _, name, consumer, details = entry
+        story = story or self._meet(name)
+        if consumer:
+            consumer = self.lives.consumers[consumer].name
+        attempt = details.get("attempt")
+        if not isinstance(attempt, int):
+            attempt = len(story.deliveries) + 1
+        if attempt > 1 and not story.deliveries:
+            self.told.window = True
+        delivery = Delivery(story.name, consumer, index, at, attempt)
+        story.add_delivery(delivery)
+        number = _named(details.get("delivery", index))
+        opened = self.open_deliveries.setdefault(consumer, {})
+        others = opened.get(story.name)
+        if others is None:
+            opened[story.name] = {number: delivery}
+        else:
+            if number in others:  # a delivery that is told twice: each of the two is open
+                earlier = others.pop(number)
+                others["told again", earlier.index] = earlier
+            others[number] = delivery
+
+    def _delivery_of(self, entry: Entry) -> Delivery | None:
+        """Find the open delivery that an entry is about: the one it names, else the latest that was not answered."""
+        _, _, name, consumer, details = entry
+        mine = self.open_deliveries.get(consumer)
+        opened = mine.get(name) if mine else None
+        if not opened:
+            return None
+        if "delivery" in details:
+            return opened.get(_named(details["delivery"]))
+        latest_first = list(reversed(opened.values()))
+        return next((delivery for delivery in latest_first if delivery.closed == NEVER), latest_first[0])
+
+    def _closed(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        delivery = self._delivery_of(entry)
+        if delivery is None:
+            self.told.window = True
+            return
+        self._close(delivery, index, entry)
+        _, _, name, consumer, details = entry
+        mine = self.open_deliveries[consumer]
+        opened = mine[name]
+        if len(opened) == 1:
+            del mine[name]
+        elif "delivery" in details:
+            del opened[_named(details["delivery"])]
+        else:
+            opened.popitem()
+        if story is not None:
+            story.pack(self.told.times)
+
+    def _close(self, delivery: Delivery, index: int, entry: Entry) -> None:
+        delivery.closed, delivery.closed_at, delivery.closing = index, entry.at, self._word(entry.kind)
+        delivery.because = self._word(entry.details.get("because") or "")
+
+    def _dead_lettered(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        story = story or self._meet(entry.event)
+        if story.dead == NEVER:
+            story.dead, story.dead_at = index, entry.at
+            story.dead_by = self._word(entry.details.get("by") or "engine")
+            story.refusal = entry.details.get("because") in REFUSALS
+        for delivery in reversed(story.deliveries):
+            if delivery.closed == NEVER and entry.consumer in ("", delivery.consumer):
+                self._close(delivery, index, entry)
+
+    # the engine
+
+    def _parked(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        story = story or self._meet(entry.event)
+        story.add_parking(index)
+        if story.parked == NEVER:
+            story.parked, story.parked_at = index, entry.at
+        if delivery := self._delivery_of(entry):
+            delivery.parked = True
+
+    def _refused(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        """Close a delivery that the engine would not handle; a consumer need not answer it at all if it is held."""
+        if entry.details.get("because") == "seen":
+            story = story or self._meet(entry.event)
+            story.add_seen(index)
+        elif entry.details.get("because") == "held" and story is not None:
+            story.add_held(index)
+        delivery = self._delivery_of(entry)
+        if delivery and delivery.closed == NEVER:
+            self._close(delivery, index, entry)
+
+    def _lease_lost(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        self.told.leases_lost.append((index, entry.event, entry.consumer))
+
+    def _started(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        at, _, name, consumer, details = entry
+        story = story or self._meet(name)
+        if consumer:
+            consumer = self.lives.consumers[consumer].name
+        via = self._word(details.get("via", "delivered"))
+        given = str(details.get("fingerprint") or "")
+        prints = story.fingerprints
+        handling = Handling(
+            story.name,
+            consumer,
+            via,
+            index,
+            at,
+            details.get("fence"),
+            prints[0] if prints and prints[0] == given else given,
+            self._delivery_of(entry) if via == "delivered" else None,
+            str(details.get("handling", "")),
+        )
+        story.add_handling(handling)
+        self.handlings[name, consumer, _named(details.get("handling"))] = handling
+        self.open_handlings.setdefault(consumer, {})[handling] = None
+
+    def _ended(self, index: int, entry: Entry, story: EventStory | None) -> None:
+        at, _, name, consumer, details = entry
+        handling = self.handlings.pop((name, consumer, _named(details.get("handling"))), None)
+        if handling is None:
+            self.told.window = True
+            if story is not None:
+                story.untold = True
+            return
+        handling.write = self._word(details.get("write") or "")
+        if not handling.cut:
+            handling.end, handling.end_at = index, at
+            handling.outcome = self._word(details.get("outcome") or "")
+            if not handling.outcome and not handling.write and story is not None:
+                story.untold = True
+            self.open_handlings[consumer].pop(handling, None)
+
+    def _duplicated(self, _index: int, _entry: Entry, story: EventStory | None) -> None:
+        if story is not None:
+            story.duplicated = True
+
+    def _swept(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        consumer = self.lives.consumers.get(entry.consumer)
+        if consumer is not None:
+            consumer.sweeps.append((index, entry.at))
+            consumer.tells_all_sweeps |= entry.details.get("found") in (0, [], ())
+
+    # the world
+
+    def _lived(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        self.lives.tell(index, entry)
+
+    def _gone(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        """End what a consumer was doing when it died or left."""
+        self.lives.tell(index, entry)
+        for opened in self.open_deliveries.pop(entry.consumer, {}).values():
+            for delivery in opened.values():
+                if delivery.closed == NEVER:
+                    self._close(delivery, index, entry)
+        cut = self.open_handlings.pop(entry.consumer, {})
+        crashed = entry.kind == "crashed"
+        if crashed and (cut or entry.details.get("holding")):
+            self.told.crashed_holding.append(index)
+        for handling in cut:
+            handling.end, handling.end_at, handling.outcome, handling.cut = index, entry.at, "unknown", True
+            handling.crashed = crashed
+
+    def _lost(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        if entry.kind == "fault":
+            self.last_fault = str(entry.details.get("fault", ""))
+            self.told.faults[self.last_fault] += 1
+        if entry.kind == "store-lost" or entry.event:
+            default = "drop" if entry.kind == "dropped" else self.last_fault
+            self.losses.append((index, entry, str(entry.details.get("fault") or default)))
+
+    def _phase(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        self.lives.tell(index, entry)
+        in_flight = _listed(entry.details.get("in_flight"))
+        self.told.phases.append(Phase(index, entry.at, str(entry.details.get("phase", "")), in_flight))
+
+    def _census(self, index: int, entry: Entry, _: EventStory | None) -> None:
+        self.told.censuses[index] = entry
+
+    # when all is read
+
+    def _settle(self) -> None:
+        told = self.told
+        self.lives.finish(told.end_at)
+        told.consumers, told.blackouts, told.dark = self.lives.consumers, self.lives.blackouts, self.lives.dark
+        told.clock = Clock(self.lives.helpless())
+        for story in list(told.events.values()):
+            self._settle_event(story)
+        for index, entry, fault in self.losses:
+            self._settle_loss(index, entry, fault)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """For each id, the name of the event that bears it."""
+        return {story.id: story.name for story in self.told.events.values()}
+
+    def _settle_event(self, story: EventStory) -> None:
+        story.settle()
+        if not story.follows:
+            return
+        leader = story.follows if story.follows in self.told.events else self._names.get(story.follows, story.follows)
+        if leader != story.name:
+            found = self.told.events.get(leader) or self._meet(leader)
+            story.leader = found.name
+            found.add_follower(story.name)
+
+    def _settle_loss(self, index: int, entry: Entry, fault: str) -> None:
+        if entry.kind == "store-lost":
+            loss = Loss(index, entry.at, fault, _touched(entry.details.get("keys"), self.told.events, self._names))
+            self.told.store_losses.append(loss)
+        else:
+            loss = Loss(index, entry.at, fault, frozenset((entry.event,)))
+        if fault in self.told.header.allowed_loss:
+            self.told.allowed_losses.append(loss)
+
+
+def _named(number: object) -> object:
+    """Return what a delivery or a handling is told apart by, whatever a foreign program numbers them with."""
+    return repr(number) if number.__class__ in _UNHASHABLE else number
+
+
+def _touched(keys: Any, events: dict[str, EventStory], names: dict[str, str]) -> frozenset[str] | None:
+    """Return the events that the lost keys can have been about: those they name, or any if one names none.
+
+    The judge does not know how an engine names its keys. A key that bears an event's id or name is about that event; a
+    key that bears none may hold anything.
+    """
+    if not isinstance(keys, (list, tuple, dict)) or not keys:
+        return None
+    touched: set[str] = set()
+    for key in keys:
+        words = WORDS.findall(str(key))
+        found = {word for word in words if word in events} | {names[word] for word in words if word in names}
+        if not found:
+            return None
+        touched |= found
+    return frozenset(touched)
+
+
+def _listed(in_flight: Any) -> str:
+    match in_flight:
+        case None:
+            return ""
+        case str():
+            return in_flight
+        case list() | tuple():
+            return ", ".join(str(one) for one in in_flight)
+        case dict():
+            return ", ".join(f"{name} {count}" for name, count in in_flight.items())
+        case _:
+            return str(in_flight)

@@ -1,0 +1,113 @@
+"""The files that a run leaves in a folder: the scenario as it was run, the history, the verdict and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from simulation.history.history import History
+from simulation.history.untrusted import copy_file
+from simulation.invariants import Judgement
+from simulation.scenario.model import Scenario
+
+if TYPE_CHECKING:
+    from reports.figures.render_process import Illustrator
+    from simulation.world.run import Run
+
+REPORTED = 250_000
+"""How many entries of a history are shown; the history, the table of its events and the verdict are kept whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A run, as the reports ask for it."""
+
+    run: Run
+    history: History
+    """What happened, as far as it is shown."""
+    scenario_text: str
+    replay: str
+    searched: Sequence[str] = ()
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the judge makes of it."""
+        return self.run.judgement
+
+    @property
+    def commands(self) -> int:
+        """How many commands consumers sent, without those of sweeps that found nothing."""
+        return self.run.counts.commands - self.run.counts.idle_commands
+
+
+def write_run(
+    run: Run,
+    folder: Path,
+    replay: str,
+    extra: Mapping[str, Any],
+    *,
+    searched: Sequence[str] = (),
+    illustrator: Illustrator | None = None,
+) -> None:
+    """Write everything about a run into a folder that is there. Raises OSError.
+
+    Args:
+        replay: the command that runs it again.
+        extra: goes into `verdict.json`.
+        searched: what the search covered that the run is kept of, a line each.
+        illustrator: draws the pictures in another process; without one they are drawn here.
+    """
+    # only results need it
+    from reports import write_report
+
+    scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))
+    (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
+    run.history.write(folder / "history.jsonl")
+    (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
+    shown = run.history.beginning(REPORTED)
+    whole = None if shown is run.history else run.history
+    write_report(folder, Reported(run, shown, scenario, replay, searched), whole, illustrator)
+
+
+def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Return the scenario as it was run, so that it can be run again from the folder where it is kept."""
+    record = scenario.written()
+    workload = record["workload"]
+    if workload["kind"] == "trace":
+        file, home = (Path(scenario.folder) / workload["file"]).resolve(), folder.resolve()
+        if not file.is_relative_to(home):  # what is run from there reads nothing outside of it
+            copy = home / f"trace-{file.name}"
+            copy_file(file, copy)
+            file = copy
+        workload["file"] = os.path.relpath(file, home)
+    return {**record, "seed": seed, "engine": engine}
+
+
+def verdict_record(run: Run, replay: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `verdict.json` says of a run."""
+    judgement, header = run.judgement, run.history.header
+    return {
+        "scenario": header.scenario,
+        "engine": header.engine,
+        "seed": header.seed,
+        "store": header.store,
+        "version": header.version,
+        "verdict": judgement.verdict,
+        "violations": [asdict(violation) for violation in judgement.violations],
+        "coverage": dict(judgement.coverage),
+        "missing": list(judgement.missing),
+        "reasons": list(judgement.reasons),
+        "judged": list(judgement.judged),
+        "not_judged": dict(judgement.unjudged),
+        "silent_faults": list(run.silent_faults),
+        "digest": run.digest,
+        "counts": asdict(run.counts),
+        "replay": replay,
+        **extra,
+    }
