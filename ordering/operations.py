@@ -86,6 +86,11 @@ class Operations:
         """The policy's numbers, as the scripts read them."""
         return rules_of(self.policy)
 
+    @cached_property
+    def _lease_s(self) -> float:
+        """The lease, in seconds: after a cancellation, nothing takes longer."""
+        return self.policy.lease.total_seconds()
+
     async def stats(self) -> Stats:
         """Return the scope's numbers; one round trip, whatever waits."""
         times = (milliseconds(self.policy.lookback), milliseconds(self.policy.dead_retention))

@@ -142,26 +142,16 @@ class Requests(Operations, Generic[E]):
             answers += reply
         return answers
 
-    @cached_property
-    def _lease_s(self) -> float:
-        """The lease, in seconds: after a cancellation, nothing takes longer."""
-        return self.policy.lease.total_seconds()
-
-    @cached_property
-    def _waitlist(self) -> str:
-        """The key by which a script knows the scope."""
-        return self._key("waitlist")
-
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
-        verb = self.scripts(name)
+        verb, waitlist = self.scripts(name), self._key("waitlist")
         try:
-            return await call(self._ask, verb, self._waitlist, *args)
+            return await call(self._ask, verb, waitlist, *args)
         except REFUSALS as refusal:
             if once or not is_moving(refusal):
                 raise
         # Nothing was written: a script looks at every key that it may write before it writes any.
-        ask = partial(call, self._ask, verb, self._waitlist, *args)
+        ask = partial(call, self._ask, verb, waitlist, *args)
         return await asked_until_answered(ask, self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
