@@ -48,12 +48,11 @@ async def handle_batch(ordering: Requests[Any], handler: Handler[Any], events: S
 
 
 async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
-    names = named(ordering, events)
-    outcomes: dict[int, Outcome] = {i: "failed" for i, one in enumerate(names) if one is None}
+    outcomes: dict[int, Outcome] = {}
     drains: list[tuple[str, str]] = []
     work = _Work(ordering, handler, outcomes)
     try:
-        await work.run(await _begin(ordering, events, names, outcomes, drains))
+        await work.run(await _begin(ordering, events, outcomes, drains))
     except BaseException as error:
         await ordering._release_queues((leader for leader, _ in drains + work.queues), error)
         raise
@@ -65,44 +64,46 @@ async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: S
     return [outcomes[i] for i in range(len(events))]
 
 
+def _choose(ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome]) -> list[tuple[int, Asked]]:
+    """Return which events of a batch are asked about, and what, leaders first; note the others in `outcomes`."""
+    active = ordering._state.active
+    names = named(ordering, events)
+    outcomes.update((i, "failed") for i, one in enumerate(names) if one is None)
+    chosen: list[tuple[int, Asked]] = []
+    for i, name in _leaders_first(names):
+        ordering._forget_claim_group(events[i])
+        if name.identity in active:  # this process still works on it, whatever has become of its lease
+            outcomes[i] = "held"
+        elif (one := asked_of(ordering, events[i], name)) is None:
+            outcomes[i] = "failed"
+        else:
+            chosen.append((i, one))
+    return chosen
+
+
 async def _begin(
-    ordering: Requests[Any],
-    events: Sequence[Any],
-    names: Sequence[Named | None],
-    outcomes: dict[int, Outcome],
-    drains: list[tuple[str, str]],
+    ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome], drains: list[tuple[str, str]]
 ) -> list[tuple[int, Grant]]:
     """Ask for the leases of a batch; return what was granted, with its place in the batch, leaders first.
 
     What was not granted is noted in `outcomes`, and the queues that the caller is to go through in `drains`. An event
     of which nothing is noted is to be handled alone.
     """
-    active = ordering._state.active
-    places: list[int] = []
-    asked: list[Asked] = []
-    for i, one_named in _leaders_first(names):
-        ordering._forget_claim_group(events[i])
-        if one_named.identity in active:  # this process still works on it, whatever has become of its lease
-            outcomes[i] = "held"
-        elif (one := asked_of(ordering, events[i], one_named)) is None:
-            outcomes[i] = "failed"
-        else:
-            places.append(i)
-            asked.append(one)
-    if not places:
+    chosen = _choose(ordering, events, outcomes)
+    if not chosen:
         return []
     sent = ordering._now()
-    slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together(asked)]
+    slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together([one for _, one in chosen])]
     ask = partial(ordering._call_sliced, "begin_many", (ordering._rules,), slices)
 
     async def give_back(replies: Any) -> None:
-        answers = zip(places, asked, replies, strict=True)
-        granted = (ordering._answered(events[i], one, words(reply), sent)[1] for i, one, reply in answers)
+        answers = zip(chosen, replies, strict=True)
+        granted = (ordering._answered(events[i], one, words(reply), sent)[1] for (i, one), reply in answers)
         await _give_back(ordering, [grant for grant in granted if grant is not None])
 
     replies = await brought_to_its_end(ask, ordering._lease_s, give_back)
     grants: list[tuple[int, Grant]] = []
-    for i, one, reply in zip(places, asked, replies, strict=True):
+    for (i, one), reply in zip(chosen, replies, strict=True):
         answer, grant = ordering._answered(events[i], one, words(reply), sent)
         if grant is not None:
             grants.append((i, grant))
