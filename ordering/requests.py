@@ -87,6 +87,9 @@ class Requests(Operations, Generic[E]):
     scripts = staticmethod(script)
     """Finds a script by its name. Who wants to see the engine fail puts another in its place, in a class of his own."""
 
+    _waitlist = "waitlist"
+    """The name of the key that the scripts begin with: "parked" where the engine runs beside the original."""
+
     def __init__(
         self,
         scope: str,
@@ -140,7 +143,7 @@ class Requests(Operations, Generic[E]):
 
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
-        ask = partial(call, self._ask, self.scripts(name), self._key("waitlist"), *args)
+        ask = partial(call, self._ask, self.scripts(name), self._key(self._waitlist), *args)
         try:
             return await ask()
         except REFUSALS as refusal:
