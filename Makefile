@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check notebooks clean
+# The part of the tests that a version of a dependency can break.
+CORE := tests/fundamentals tests/ordering/test_attempts.py tests/ordering/test_closure.py tests/packaging/test_bounds.py tests/packaging/test_servers.py \
+	tests/simulation/test_ambient.py tests/simulation/test_loop.py tests/simulation/test_stores.py tests/simulation/test_world.py
+
+.PHONY: demo test check nightly test-minimum test-newest notebooks clean
 
 demo: $(STAMP)  ## run real events through the engine and show the verdict
 	$(BIN)/causim run scenarios/prefect-etl.toml scenarios/late-leader.toml scenarios/lost-leader.toml
@@ -19,6 +23,20 @@ test: $(STAMP)  ## everything that CI runs
 check: $(STAMP)  ## the quick part of `make test`
 	$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+nightly: $(STAMP)  ## what takes long: resumable, its results are under results/nightly
+	.ci/nightly
+
+test-minimum:  ## the core with every dependency at the least version that is declared
+	$(PYTHON) -m venv --clear .venv-minimum
+	$(PYTHON) .ci/minimum.py > .venv-minimum/least.txt
+	.venv-minimum/bin/python -m pip install --quiet --editable '.[dev]' --constraint .venv-minimum/least.txt
+	.venv-minimum/bin/python -m pytest -n 2 $(CORE)
+
+test-newest:  ## the core with the newest version of everything
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+	.venv-newest/bin/python -m pytest -n 2 $(CORE)
+
 notebooks: $(STAMP)  ## open the notebooks in Jupyter
 	$(BIN)/pip install --quiet --editable '.[notebooks]'
 	$(BIN)/jupyter lab notebooks
@@ -32,4 +50,4 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 clean:  ## remove what was installed and what was cached
-	rm -rf $(VENV) .causim .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-minimum .venv-newest .causim .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

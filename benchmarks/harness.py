@@ -73,7 +73,7 @@ def main() -> None:
     given = parser.parse_args()
     pair, many = load("scenarios/leader-follower.toml"), load("scenarios/many-consumers.toml")
     print("| what | store | engine | figure |\n|---|---|---|---:|")
-    for store in ("server", "lean", "embedded"):
+    for store in ("server", "embedded"):
         with Laboratory(store) as laboratory:
             for engine in ("native", "null"):
                 runs = rate(lambda seed, lab=laboratory, e=engine: lab.run(pair, seed + 1, e), given.seconds)

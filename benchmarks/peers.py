@@ -232,7 +232,7 @@ class Causim:
 
     way = "seeds"
 
-    def __init__(self, stack: ExitStack, store: Literal["server", "lean", "embedded"]) -> None:
+    def __init__(self, stack: ExitStack, store: Literal["server", "embedded"]) -> None:
         self.name, self.store = "causim", store
         self._laboratory = stack.enter_context(Laboratory(store))
         scenario = load(SCENARIO)
@@ -357,7 +357,6 @@ async def follow(race: Race) -> None:
 
 CONTESTANTS: Sequence[tuple[str, Callable[[ExitStack], Contestant]]] = (
     ("causim", partial(Causim, store="embedded")),
-    ("causim", partial(Causim, store="lean")),
     ("causim", partial(Causim, store="server")),
     ("simloop", Simloop),
     ("simloom", Simloom),

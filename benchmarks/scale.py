@@ -54,7 +54,7 @@ handler_time = {{ lognormal = {{ median = "10ms", sigma = 0.7 }} }}
 start = {{ uniform = ["0s", "5s"] }}
 [judge]
 horizon = "12h"
-exercise = ["handled"]
+require_coverage = ["handled"]
 """
 
 

@@ -8,7 +8,7 @@ always of the engine with the fewest seeds so far. A batch that is done is a lin
 at any time and goes on where it was. A few seeds of each batch are run once more in two processes with different hash
 seeds: no history may differ.
 
-A violation is replayed on a real server if it was found on the lean store, is shrunk for at most a minute, and its file
+A violation is shrunk on a real server for at most a minute, and its file
 is kept beside the log. What became of it is written by hand into `swarm-explained.toml`: `"native/2026113000017" =
 "mended by …"`; what is not there counts as open.
 """
@@ -32,7 +32,6 @@ import tomli_w
 
 from simulation import Scenario, load
 from simulation.engines import UnknownEngine, resolve
-from simulation.search.confirmation import NotReproduced, called, is_needed
 from simulation.search.parallel.determinism import compare_twice
 from simulation.search.parallel.seeds import Plan, search
 from simulation.search.replay import Replay
@@ -128,7 +127,7 @@ def batch(plan: Plan, seeds: range, replays: int, jobs: int, folder: Path) -> Ba
         if summary.verdict == "violated":
             violated.append(summary)
     different = [done.seed for done in compare_twice(plan, seeds[:replays]) if done.difference is not None]
-    violations = [reduced(plan, plan.scenario, summary, folder) for summary in violated if _is_confirmed(plan, summary)]
+    violations = [reduced(plan, plan.scenario, summary, folder) for summary in violated]
     return Batch(
         date=datetime.now(UTC).date().isoformat(),
         commit=commit(),
@@ -142,16 +141,6 @@ def batch(plan: Plan, seeds: range, replays: int, jobs: int, folder: Path) -> Ba
         different=len(different),
         violations=tuple(violations),
     )
-
-
-def _is_confirmed(plan: Plan, summary: Summary) -> bool:
-    """Whether a real server sees a violation too that was found on the lean store. Raises NotReproduced."""
-    with Laboratory(plan.store, plan.executable) as laboratory:
-        if not is_needed(laboratory.store):
-            return True
-    found = Replay(plan.scenario.model_copy(update={"seed": summary.seed}), None)
-    with called(plan.executable) as witness:
-        return witness.sees(found, plan.engine, [v.invariant for v in summary.violations]) is not None
 
 
 def available(names: Sequence[str]) -> Iterator[str]:
@@ -218,10 +207,7 @@ def swarm(given: argparse.Namespace, log: Log) -> None:
         engine = min(engines, key=log.runs)
         first = log.fresh(datetime.now(UTC).date().isoformat(), engine)
         plan = Plan(scenario, engine, given.store)
-        try:
-            done = batch(plan, range(first, first + given.batch), given.replays, given.jobs, given.log.parent / "found")
-        except NotReproduced as error:
-            raise SystemExit(str(error)) from None
+        done = batch(plan, range(first, first + given.batch), given.replays, given.jobs, given.log.parent / "found")
         log.add(done)
         print(
             f"{engine}: {done.runs} seeds from {first}, {len(done.violations)} violated, {done.different} different",

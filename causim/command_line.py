@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"causim {__version__}\nPython {sys.version.split()[0]}\n{sys.platform}\n")
         sys.stderr.write(f"causim: {sentence}\n")
         return USAGE
+    # the harness may not be installed
     from simulation.cli import main as run
 
     return run(arguments)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 """The folder that holds them."""
 
 HARNESS = (
-    *("fakeredis", "hiredis", "jinja2", "lupa", "matplotlib", "orjson", "pandas", "pyarrow"),
+    *("fakeredis", "greenlet", "hiredis", "jinja2", "lupa", "matplotlib", "orjson", "pandas", "pyarrow"),
     *("pydantic", "redis", "rich", "simpy", "time_machine", "tomli_w"),
 )
 """The modules that the harness imports; the engine alone needs redis and pydantic."""

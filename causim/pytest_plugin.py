@@ -8,6 +8,7 @@ asks for a fixture. If the project has packages with the names of causim's own, 
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import pytest
 from causim import own_packages
 
 if TYPE_CHECKING:
-    from simulation.pytest_plugin import WorldRunner
+    from simulation.pytest_plugin import Verify, WorldRunner
     from simulation.world.laboratory import Laboratory
 
 _LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
@@ -27,8 +28,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("causim", "causal ordering on Redis, simulated")
     group.addoption("--causim-seeds", type=int, default=1, metavar="N", help="seeds to run each scenario file with")
+    group.addoption(
+        "--causim-batch", type=int, metavar="K", help="one test for each K of the seeds (default: one for all of them)"
+    )
+    group.addoption("--causim-jobs", default="1", metavar="J", help="runs at a time in a test: a count, or auto")
+    group.addoption(
+        "--causim-results", metavar="FOLDER", help="write the report of each failed scenario into a folder below this"
+    )
     group.addoption("--causim-engine", metavar="E", help="the engine under test (default: the scenario's)")
     group.addoption("--causim-store", default="auto", metavar="S", help="server, embedded or redis://… (default: auto)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark that every scenario has: `-m causim` runs scenarios only, `-m "not causim"` the others."""
+    config.addinivalue_line("markers", "causim: a scenario of causim, or a test that runs one")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -36,10 +49,12 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix != ".toml" or not _is_scenario(file_path, parent.config.args):
         return None
     if own_packages.missing() or own_packages.what_clashes(parent.config.rootpath):
+        # installed causim must not slow down the tests of others
         from causim.separate_scenarios import SeparateFile
 
         separate: pytest.Collector = SeparateFile.from_parent(parent, path=file_path)
         return separate
+    # installed causim must not slow down the tests of others
     from simulation.pytest_plugin import ScenarioFile
 
     collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
@@ -47,7 +62,6 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def _is_scenario(path: Path, named: Iterable[str]) -> bool:
-    import tomllib
 
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -69,6 +83,7 @@ def laboratory(config: pytest.Config) -> Laboratory:
     if _LABORATORY not in config.stash:
         if sentence := own_packages.what_is_missing() or own_packages.what_hides():
             pytest.fail(f"causim: {sentence}", pytrace=False)
+        # installed causim must not slow down the tests of others
         from simulation.world.laboratory import Laboratory
 
         config.stash[_LABORATORY] = Laboratory(config.getoption("--causim-store"))
@@ -82,8 +97,17 @@ def causim_store(request: pytest.FixtureRequest) -> Laboratory:
 
 
 @pytest.fixture
+def causim_verify(request: pytest.FixtureRequest, causim_store: Laboratory) -> Verify:
+    """A function that runs a scenario, and fails with the story of the first violation unless it holds."""
+    from simulation.pytest_plugin import verifier
+
+    return verifier(causim_store, request.config)
+
+
+@pytest.fixture
 def causim_world(request: pytest.FixtureRequest, causim_store: Laboratory) -> WorldRunner:
     """A function that runs a scenario on the store of the session and returns the judged run."""
+    # installed causim must not slow down the tests of others
     from simulation.pytest_plugin import world_runner
 
     return world_runner(causim_store, request.config.getoption("--causim-engine"))

@@ -11,8 +11,9 @@ package costs nothing: pandas and matplotlib come with the modules that use them
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulation.kernel.gc_pause import paused_gc
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
     from reports.run import RunLike
     from simulation.history.history import History
+
+
+def view(place: str) -> Any:
+    """Return what shows a run, named as "module:function" below this package: it is imported only now."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"reports.{module}"), name)
 
 
 def write_report(
@@ -33,12 +40,14 @@ def write_report(
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
     with paused_gc():  # what is imported stays, and of the rest only two small pictures hold circles
+        # importing this package costs nothing
         from reports.figures.render_process import NAMES, Illustrator
         from reports.tables.rows import event_rows
 
         rows = event_rows(run.history)
         events, page = folder / "events.parquet", folder / "report.html"
         with (illustrator or Illustrator()).drawing(rows, folder):
+            # importing this package costs nothing
             from reports.page.page import write_page
             from reports.tables.parquet import write_events
             from reports.tables.tables import Table, events_tables

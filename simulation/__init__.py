@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    from causim.own_packages import what_hides
+    from causim.own_packages import what_hides  # in every process that imports it
 
     if sentence := what_hides():
         raise ImportError(f"causim: {sentence}")

@@ -40,11 +40,12 @@ class Hunt:
     @property
     def verdict(self) -> str:
         """The verdict on all runs together."""
-        return self.tally.verdict(self.scenario.judge.exercise)
+        return self.tally.verdict(self.scenario.judge.require_coverage)
 
     @property
     def frame(self) -> pd.DataFrame:
         """A row for each invariant that was violated: in how many runs, the first seed, and why."""
+        # only who looks at a picture or a table waits for what draws it
         import pandas as pd
 
         rows = [
@@ -110,6 +111,7 @@ class Shrunk:
     @property
     def story(self) -> str:
         """What was chosen and what happened, step by step."""
+        # only who looks at a picture or a table waits for what draws it
         from reports.text.run_text import choices, story, violation_of
 
         violation = violation_of(self.run, self.replay.invariant)
@@ -118,6 +120,7 @@ class Shrunk:
 
     def write(self, file: str | Path) -> Path:
         """Write the run to a file for `causim replay`, and return its path. Raises OSError."""
+        # only who looks at a picture or a table waits for what draws it
         import tomli_w
 
         path = Path(file)
@@ -157,6 +160,7 @@ class Sweep:
 
     def picture(self, measure: str) -> Any:
         """Draw a column of the table over the values that were varied. Raises ValueError if it cannot be drawn."""
+        # only who looks at a picture or a table waits for what draws it
         from reports.figures.sweep_figures import MEASURES, figure
 
         for known in MEASURES:
@@ -190,6 +194,7 @@ def sweep(
 
     Raises BadAxis, StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
     """
+    # only who looks at a picture or a table waits for what draws it
     import pandas as pd
 
     scenario = scenario_of(scenario)

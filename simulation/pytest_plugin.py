@@ -6,8 +6,10 @@ a seed violates it. A failure tells the story of the violation and ends with the
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,17 +18,26 @@ import pytest
 # An installation from before `causim.pytest_plugin` names this module as its plugin.
 from causim.pytest_plugin import (
     causim_store,
+    causim_verify,
     causim_world,
     laboratory,
     pytest_addoption,
     pytest_collect_file,
+    pytest_configure,
     pytest_unconfigure,
 )
+from simulation.engines import UnknownEngine
+from simulation.kernel.escapes import Escaped
+from simulation.scenario.errors import BadScenario
+from simulation.search.budget_check import check
+from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.replay import Replay, load_replay
+from simulation.search.summary import Tally, summarise
+from simulation.stores.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
+    from simulation.engines import Engine
     from simulation.scenario.model import Scenario
-    from simulation.search.replay import Replay
-    from simulation.search.summary import Tally
     from simulation.world.laboratory import Laboratory
     from simulation.world.run import Run
 
@@ -34,32 +45,40 @@ __all__ = [
     "Failed",
     "ScenarioFile",
     "ScenarioItem",
+    "Verify",
     "WorldRunner",
     "causim_store",
+    "causim_verify",
     "causim_world",
     "pytest_addoption",
     "pytest_collect_file",
+    "pytest_configure",
     "pytest_unconfigure",
+    "verifier",
     "world_runner",
 ]
 
 
 class ScenarioFile(pytest.File):
-    """A scenario file, which is one test."""
+    """A scenario file: one test for all its seeds, or one for each batch of them."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Yield the test."""
-        from simulation.search.replay import load_replay
-
+        """Yield the tests."""
         replay = load_replay(self.path)
-        item: ScenarioItem = ScenarioItem.from_parent(self, name=replay.scenario.name)
-        item.replay = replay
-        yield item
+        name, first = replay.scenario.name, replay.scenario.seed
+        seeds = range(first, first + (1 if replay.choices is not None else self.config.getoption("--causim-seeds")))
+        size = self.config.getoption("--causim-batch") or len(seeds) or 1
+        batches = [seeds[place : place + size] for place in range(0, len(seeds), size)]
+        for batch in batches:
+            words = f"{batch[0]}" if len(batch) == 1 else f"{batch[0]}-{batch[-1]}"
+            named = name if len(batches) == 1 else f"{name}[{words}]"
+            item: ScenarioItem = ScenarioItem.from_parent(self, name=named)
+            item.replay, item.seeds, item.part = replay, batch, len(batches) > 1
+            item.add_marker("causim")
+            yield item
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what is wrong with a file as its sentence, without a traceback."""
-        from simulation.scenario.errors import BadScenario
-
         if isinstance(excinfo.value, BadScenario):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
@@ -73,6 +92,9 @@ class ScenarioItem(pytest.Item):
     """One scenario, run with some seeds."""
 
     replay: Replay
+    seeds: range
+    part: bool
+    """Whether other tests run other seeds of the scenario: then these need not show all that is expected."""
 
     @property
     def _scenario(self) -> Scenario:
@@ -84,66 +106,54 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
-        from simulation.search.summary import Tally
-
         tally, store = Tally(), laboratory(self.config)
         wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
-        for summary in self._summaries(store):
-            tally.add(summary)
-            if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
-                break
-        verdict = tally.verdict(self._scenario.judge.exercise)
+        with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is told
+            for summary in summaries:
+                tally.add(summary)
+                if tally.violating and (wanted == {"holds"} or wanted & set(tally.violations)):
+                    break
+        verdict = tally.verdict(self._scenario.judge.require_coverage)
         if verdict in wanted or wanted & set(tally.violations):
             self._check_budgets(tally)
             return
         if verdict == "violated":
             raise Failed(self._story(tally, store))
         raised = [f"raised    {error}" for error, _ in list(tally.errors.values())[:3]]
-        missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.exercise)]
+        missing = [f"'{word}' did not happen" for word in tally.missing(self._scenario.judge.require_coverage)]
+        if self.part and not tally.reasons:
+            pytest.skip(f"nothing was proved by these seeds: {', '.join(missing) or f'{verdict}, as others may not'}")
         raise Failed(
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons, *raised])
         )
 
     def _check_budgets(self, tally: Tally) -> None:
-        from simulation.search.budget_check import check
-
         budgets = check(self._scenario.budgets(self._engine), tally)
         over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
         if over:
             raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
-    def _summaries(self, laboratory: Laboratory) -> Iterator[Any]:
-        from simulation.search.summary import summarise
-
+    def _summaries(self, laboratory: Laboratory) -> Generator[Any, None, None]:
         if self.replay.choices is not None:
             yield summarise(self.replay.perform(laboratory, self._engine))
             return
-        first = self._scenario.seed
-        for seed in range(first, first + self.config.getoption("--causim-seeds")):
-            yield summarise(laboratory.run(self._scenario, seed, self._engine))
+        store, jobs = self.config.getoption("--causim-store"), jobs_from(self.config.getoption("--causim-jobs"))
+        yield from search(Plan(self._scenario, self._engine, store), self.seeds, jobs, laboratory)
 
     def _story(self, tally: Tally, laboratory: Laboratory) -> str:
-        from reports.text.run_text import choices, facts, story, violation_of
-        from simulation.search.replay import Replay
-
         seed = tally.first_violating
         scenario = self._scenario.model_copy(update={"seed": seed})
         again = Replay(scenario, self.replay.choices, self.replay.bounds)
         run = again.perform(laboratory, self._engine, trace=True)
-        violation = violation_of(run)
-        assert violation is not None, "a run that was violated holds when it is run again: please report this"
-        lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]
-        lines += [f"raised    {error}" for error in run.errors[:3]]
-        lines += [f"violated  {violation.invariant}", f"because   {violation.because.removeprefix('because ')}"]
         words = ["causim", "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
-        return "\n".join([*lines, f"replay    {shlex.join(words)}"])
+        return told(run, shlex.join(words), self.config.getoption("--causim-results"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as its story, without a traceback."""
-        if isinstance(excinfo.value, Failed):
+        if isinstance(excinfo.value, Failed | UnknownEngine | BadScenario | StoreUnavailable | Escaped):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
 
@@ -152,23 +162,77 @@ class ScenarioItem(pytest.Item):
         return self.path, None, f"{self._scenario.name} on {self._engine}"
 
 
+def told(run: Run, replay: str, results: str | None) -> str:
+    """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
+    # only a failure needs it
+    from reports.text.run_text import choices, facts, story, violation_of
+
+    violation = violation_of(run)
+    assert violation is not None, "a run that was violated holds when it is run again: please report this"
+    lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]
+    lines += [f"raised    {error}" for error in run.errors[:3]]
+    firsts = {each.invariant: each for each in reversed(run.violations)}
+    for each in sorted(firsts.values(), key=lambda one: one is not violation):
+        lines += [f"violated  {each.invariant}", f"because   {each.because.removeprefix('because ')}"]
+    lines.append(f"replay    {replay}")
+    if results:
+        engine = re.sub(r"[^\w.@-]", "-", run.history.header.engine)
+        lines.append(
+            f"report    {run.save(Path(results) / run.scenario.name / f'{engine}-{run.seed}') / 'report.html'}"
+        )
+    return "\n".join(lines)
+
+
+class Verify(Protocol):
+    """Runs a world, and fails unless it holds."""
+
+    def __call__(
+        self, scenario: Scenario | Path | str, seed: int | None = None, engine: str | type[Engine] | None = None
+    ) -> Run:
+        """Run a scenario and return the judged run. Fails the test with the story of the first violation."""
+        ...
+
+
+def verifier(store: Laboratory, config: pytest.Config) -> Verify:
+    """Return a function that runs scenarios on a store, and fails a test unless they hold."""
+
+    def verify(
+        scenario: Scenario | Path | str, seed: int | None = None, engine: str | type[Engine] | None = None
+    ) -> Run:
+        run = store.run(scenario, seed, engine or config.getoption("--causim-engine"))
+        if run.verdict == "violated":
+            again = store.run(scenario, run.seed, run.history.header.engine, trace=True)
+            engine_words = ["--engine", run.history.header.engine, "--seed", str(run.seed)]
+            command = shlex.join(["causim", "run", *_named(scenario), *engine_words])
+            pytest.fail(told(again, command, config.getoption("--causim-results")), pytrace=False)
+        if run.verdict != "holds":
+            why = [*run.judgement.reasons, *(f"'{word}' did not happen" for word in run.judgement.missing)]
+            pytest.fail(f"{run!r}: {'; '.join(why)}", pytrace=False)
+        return run
+
+    return verify
+
+
+def _named(scenario: Scenario | Path | str) -> list[str]:
+    """Return what the command line calls a scenario; of one that is no file, nothing but its place."""
+    is_file = isinstance(scenario, Path) or (isinstance(scenario, str) and "\n" not in scenario and "=" not in scenario)
+    return [str(scenario)] if is_file else ["SCENARIO.toml"]
+
+
 class WorldRunner(Protocol):
     """Runs a world and returns its judged run."""
 
-    def __call__(self, scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
+    def __call__(
+        self, scenario: Scenario | Path | str, seed: int | None = None, engine: str | type[Engine] | None = None
+    ) -> Run:
         """Run a scenario: an object, the path of a file, or the text of one."""
         ...
 
 
 def world_runner(store: Laboratory, chosen: str | None) -> WorldRunner:
     """Return a function that runs scenarios on a store, with the engine that was chosen for all of them, if any."""
-    from simulation.scenario.load import load, loads
 
-    def run(scenario: Scenario | Path | str, seed: int | None = None, engine: str | None = None) -> Run:
-        if isinstance(scenario, str):
-            scenario = loads(scenario)
-        elif isinstance(scenario, Path):
-            scenario = load(scenario)
+    def run(scenario: Scenario | Path | str, seed: int | None = None, engine: str | type[Engine] | None = None) -> Run:
         return store.run(scenario, seed, engine or chosen)
 
     return run

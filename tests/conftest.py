@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from simulation import Laboratory
 from simulation.stores.bundled import running_server
 from simulation.stores.protocol import Store
+
+# How long an example takes says more about the machine than about the code: a busy one must not fail a test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

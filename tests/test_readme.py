@@ -1,9 +1,12 @@
 """The README's Python examples run as they stand."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from simulation.cli import main
 
 EXAMPLES = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
 
@@ -15,3 +18,24 @@ def test_an_example_runs(example: str) -> None:
 
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) == 2
+
+
+README = Path("README.md").read_text(encoding="utf-8")
+COMMANDS = {
+    "prefect-etl ·": ["run", "scenarios/prefect-etl.toml", "--no-results"],
+    "late-leader ·": ["run", "scenarios/late-leader.toml", "--engine", "prefect", "--seeds", "300", "--jobs", "2"],
+}
+
+
+@pytest.mark.parametrize("begin", COMMANDS)
+def test_what_a_command_prints_is_what_the_readme_says(begin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if "prefect" in COMMANDS[begin] and find_spec("prefect_redis") is None:
+        pytest.skip("needs the prefect extra")
+    told = README[README.index(f"\n{begin}") + 1 :].split("\n```")[0].splitlines()
+    main([*COMMANDS[begin], *([] if "--no-results" in COMMANDS[begin] else ["--no-results"])])
+    printed = capsys.readouterr().out.splitlines()
+    numbers = [line for line in told[1:] if not line.startswith("  results")]  # the first line names the server
+    assert len(numbers) >= 2
+    for line in numbers:
+        known = line.removesuffix("…").rstrip(" ·+")
+        assert any(each.startswith(known) for each in printed), f"README.md says: {line}"

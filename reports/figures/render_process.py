@@ -85,6 +85,7 @@ def illustrator() -> Iterator[Illustrator]:
 
 def draw(told: EventRows, folder: Path) -> None:
     """Draw the pictures of a run into a folder, here and now. Raises OSError."""
+    # the process that draws has matplotlib, and no other
     from reports.figures.run_figures import followers_figure, latency_figure
     from reports.tables.tables import Table
 

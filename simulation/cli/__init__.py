@@ -12,8 +12,13 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import NoReturn
+
+from simulation.cli.text import visible
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
@@ -33,14 +38,15 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    from simulation.cli import (
+    # The options of all commands are small, but `import simulation.cli` comes before `main` has anything to do.
+    from simulation.cli import listing
+    from simulation.cli.arguments import (
         check,
         compare,
         crashes,
         export,
         importing,
         init,
-        listing,
         mutants,
         replay,
         run,
@@ -65,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        # `causim --help` waits for nothing else
         from simulation.cli import versions
 
         for line in versions.lines():
@@ -78,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
         logging.lastResort = logging.NullHandler()
     try:
-        code: int = given.execute(given)
+        code = _execute(given)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -88,36 +95,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         return CLOSED_PIPE
     except Exception as error:
-        if _is_users(error):
+        from simulation.cli.errors import is_bad_input, is_complete  # they come from all over the house
+
+        if is_bad_input(error):
             _say(f"error: {error}")
             return USAGE
-        if _tells_all(error):
+        if is_complete(error):
             _say(f"error: {error}")
             return INTERNAL
         return _internal(error)
 
 
-def _is_users(error: Exception) -> bool:
-    from simulation.engines import UnknownEngine
-    from simulation.history.entries import MalformedHistory
-    from simulation.scenario.errors import BadScenario
-    from simulation.search.parallel.runner_process import ClusterUnavailable
-    from simulation.stores.protocol import StoreUnavailable
-
-    ours = BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | ClusterUnavailable
-    return isinstance(error, ours | OSError)
-
-
-def _tells_all(error: Exception) -> bool:
-    from simulation.kernel.escapes import Escaped
-    from simulation.search.confirmation import NotReproduced
-
-    return isinstance(error, NotReproduced | Escaped)
+def _execute(given: argparse.Namespace) -> int:
+    """Run the command, which is a function or where to find it: "module:function"."""
+    if not isinstance(given.execute, str):
+        code: int = given.execute(given)
+        return code
+    module, _, name = given.execute.partition(":")
+    execute: Callable[[argparse.Namespace], int] = getattr(import_module(module), name)
+    return execute(given)
 
 
 def _internal(error: Exception) -> int:
-    import traceback
-
     traceback.print_exception(error)
     _say(
         "this is a bug in causim or in the engine under test; if it is causim's, please report it "
@@ -126,12 +125,17 @@ def _internal(error: Exception) -> int:
     return INTERNAL
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _say(f"warning: {message}")
+
+
 def _say(text: str) -> None:
-    sys.stderr.write(f"causim: {text}\n")
+    sys.stderr.write(f"causim: {visible(text)}\n")
 
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
+    warnings.showwarning = _show_warning  # the rest of a warning is not for users
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # while the parser was being made

@@ -11,38 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causim.shipped import path_of
+from rich.markup import escape
+from rich.table import Table
+
+from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
+from simulation.cli.output import STYLES
+from simulation.cli.terminal import Terminal
+from simulation.cli.trust import check_trust
+from simulation.engines import UnknownEngine
+from simulation.scenario.load import load
+from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.summary import Tally
+from simulation.world.world import EngineFailed
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.search.summary import Tally
-
-
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    from simulation.cli.options import add_store_options, count
-
-    parser = commands.add_parser(
-        "compare",
-        help="run a scenario on several engines, side by side",
-        description="Run the same seeds of a scenario on several engines, each in processes of its own, and print "
-        "which invariants each violates in how many seeds, its latencies, and what it costs in Redis.",
-        epilog="example: causim compare scenarios/late-leader.toml --engine native --engine prefect "
-        "--engine prefect@0.2.8 --seeds 200 --jobs auto",
-    )
-    parser.add_argument(
-        "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
-    )
-    parser.add_argument(
-        "--engine", action="append", required=True, metavar="E", help="an engine to compare (give it at least twice)"
-    )
-    parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
-    parser.add_argument("--seeds", type=count, default=50, metavar="N", help="seeds for each engine (default: 50)")
-    parser.add_argument("--jobs", default="auto", metavar="J", help="runs at a time: a count, or auto (default: auto)")
-    add_store_options(parser)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV too")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON for each engine")
-    parser.set_defaults(execute=execute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +64,10 @@ def _share(part: int, whole: int) -> float | None:
 
 def execute(given: argparse.Namespace) -> int:
     """Run every engine, print the table and return the exit code."""
-    from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
-    from simulation.scenario.load import load
-
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     rows: list[Row] = []
     interrupted = False
     for engine in dict.fromkeys(given.engine):
@@ -107,11 +89,6 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _run(scenario: Scenario, engine: str, given: argparse.Namespace) -> tuple[Row, bool]:
-    from simulation.engines import UnknownEngine
-    from simulation.search.parallel.seeds import Plan, jobs_from, search
-    from simulation.search.summary import Tally
-    from simulation.world.world import EngineFailed
-
     tally, failure, interrupted = Tally(), "", False
     first = scenario.seed if given.seed is None else given.seed
     plan = Plan(scenario, engine, given.store, given.redis_server)
@@ -124,7 +101,7 @@ def _run(scenario: Scenario, engine: str, given: argparse.Namespace) -> tuple[Ro
         failure = str(error)
     except KeyboardInterrupt:
         interrupted = True
-    verdict = "failed" if failure else tally.verdict(scenario.judge.exercise)
+    verdict = "failed" if failure else tally.verdict(scenario.judge.require_coverage)
     return Row(engine, tally, verdict, failure), interrupted
 
 
@@ -136,10 +113,6 @@ def _write_csv(file: Path, records: Sequence[dict[str, Any]]) -> None:
 
 
 def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from simulation.cli.terminal import Terminal
 
     console = Terminal()
     title = f"{scenario.name} · invariants: share of seeds that violate them"
@@ -157,14 +130,13 @@ def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> N
 
 
 def _in_words(microseconds: int) -> str:
+    # only results need it
     from reports.figures.units import duration
 
     return duration(microseconds / 1e6)
 
 
 def _cells(row: Row, violated: Sequence[str]) -> Iterator[tuple[str, str]]:
-    from simulation.cli.output import STYLES
-
     def told(key: str, how: Callable[[Any], str]) -> str:
         return "" if record[key] is None else how(record[key])
 

@@ -8,46 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causim.shipped import path_of
+import tomli_w
+
+from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.jobs import replay_file
+from simulation.cli.output import counting
+from simulation.cli.results import runnable
+from simulation.cli.run import stamp
+from simulation.cli.trust import check_trust
+from simulation.engines import resolve
+from simulation.kernel.durations import format_duration, parse_duration
+from simulation.scenario.load import load
+from simulation.search.parallel.seeds import jobs_from
+from simulation.search.sweep.fault_points import strike_everywhere, survey
+from simulation.world.laboratory import Laboratory
 
 if TYPE_CHECKING:
     from simulation.search.sweep.fault_points import Attack, Trial
     from simulation.world.laboratory import Laboratory
 
 _SHOWN = 20
-
-
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    from simulation.cli.options import add_world_options
-
-    parser = commands.add_parser(
-        "crashes",
-        help="crash a consumer at every moment of a run",
-        description="Run a scenario once, then once for every Redis command and every handler step in it, with the "
-        "consumer crashing just before it and just after.",
-        epilog="example: causim crashes scenarios/leader-follower.toml --fault reply-lost --jobs auto",
-    )
-    parser.add_argument(
-        "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
-    )
-    parser.add_argument(
-        "--fault",
-        choices=("crash", "stop", "pause", "reply-lost", "request-lost"),
-        default="crash",
-        help="what goes wrong at each moment (default: crash)",
-    )
-    parser.add_argument(
-        "--for",
-        dest="duration",
-        metavar="DURATION",
-        help="how long a crash, a stop or a pause lasts (default: 1s; a pause lasts longer than a lease)",
-    )
-    parser.add_argument("--seed", type=int, metavar="S", help="the seed (default: the scenario's own)")
-    parser.add_argument("--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores")
-    add_world_options(parser)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
-    parser.set_defaults(execute=execute)
 
 
 @dataclass(slots=True)
@@ -67,12 +47,8 @@ class _Found:
 
 def execute(given: argparse.Namespace) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
-    from simulation.engines import resolve
-    from simulation.scenario.load import load
-    from simulation.search.sweep.fault_points import survey
-    from simulation.world.laboratory import Laboratory
-
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)
     duration = _duration(given)
@@ -87,9 +63,6 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _duration(given: argparse.Namespace) -> int | None:
-    from simulation.cli import BadUsage
-    from simulation.kernel.durations import parse_duration
-
     if given.duration is None:
         return None
     if given.fault in ("reply-lost", "request-lost"):
@@ -104,10 +77,6 @@ def _duration(given: argparse.Namespace) -> int | None:
 
 
 def _try_all(attack: Attack, given: argparse.Namespace, laboratory: Laboratory) -> _Found:
-    from simulation.cli.output import counting
-    from simulation.search.parallel.seeds import jobs_from
-    from simulation.search.sweep.fault_points import strike_everywhere
-
     found = _Found(attack)
     title = f"{attack.scenario.name} · {attack.engine} · {attack.kind}"
     try:
@@ -124,8 +93,6 @@ def _try_all(attack: Attack, given: argparse.Namespace, laboratory: Laboratory) 
 def _begin(attack: Attack) -> None:
     lasting = ""
     if attack.duration:
-        from simulation.kernel.durations import format_duration
-
         lasting = f" for {format_duration(attack.duration)}"
     sys.stdout.write(
         f"{attack.scenario.name} · engine {attack.engine} · seed {attack.seed} · "
@@ -143,10 +110,10 @@ def _begin(attack: Attack) -> None:
 
 def _leave(found: _Found, given: argparse.Namespace) -> Path:
     """Write the picture, the table, and a scenario for each point that did not survive. Return the folder."""
+    # only --pictures needs them
     import pandas as pd
 
     from reports.figures.fault_point_figure import crashes_figure
-    from simulation.cli.run import stamp
 
     attack = found.attack
     folder: Path = given.out / attack.scenario.name / "crashes" / f"{stamp()}-{attack.kind}-{attack.seed}"
@@ -178,9 +145,6 @@ def _row(trial: Trial, kind: str) -> dict[str, Any]:
 
 
 def _write_variant(attack: Attack, trial: Trial, folder: Path) -> None:
-    import tomli_w
-
-    from simulation.cli.results import runnable
 
     record = runnable(attack.variant(trial.point), attack.engine, attack.seed, folder)
     _variant(trial, folder).write_text(tomli_w.dumps(record), encoding="utf-8")
@@ -208,8 +172,6 @@ def _say(found: _Found, folder: Path, given: argparse.Namespace) -> None:
 
 
 def _say_fallen(trial: Trial, attack: Attack, folder: Path, given: argparse.Namespace) -> None:
-    from simulation.cli.jobs import replay_file
-
     write = sys.stdout.write
     write(f"\n  {trial.outcome:<9} {trial.point.words(attack.kind)}\n")
     if trial.violations:
@@ -222,8 +184,6 @@ def _say_fallen(trial: Trial, attack: Attack, folder: Path, given: argparse.Name
 
 
 def _code(found: _Found) -> int:
-    from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED
-
     if found.interrupted:
         return INTERRUPTED
     outcomes = {trial.outcome for trial in found.trials}

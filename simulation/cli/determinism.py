@@ -7,6 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from simulation.cli import HOLDS, INTERRUPTED, VIOLATED, BadUsage
+from simulation.search.parallel.determinism import compare_twice
+from simulation.search.parallel.seeds import Plan
+
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job
     from simulation.search.parallel.determinism import Difference
@@ -17,8 +21,6 @@ LONGEST = 400
 
 def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
     """Check each job, say what came of it, and return the exit code: 1 if any two histories differ."""
-    from simulation.cli import HOLDS, INTERRUPTED, VIOLATED, BadUsage
-
     if given.strategy == "exhaustive":
         raise BadUsage("--check-determinism and --strategy exhaustive: an exhaustive search checks it by itself")
     differing = False
@@ -31,9 +33,6 @@ def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
 
 
 def _check(job: Job, given: argparse.Namespace) -> bool:
-    from simulation.search.parallel.determinism import compare_twice
-    from simulation.search.parallel.seeds import Plan
-
     plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
     done = 0
     for compared in compare_twice(plan, job.seeds):

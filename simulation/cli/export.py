@@ -10,45 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from simulation.cli import HOLDS, BadUsage
+from simulation.history.history import History
+from simulation.invariants import Violation
+
 if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import Violation
 
-_NAMES = ("perfetto", "shiviz", "otlp-json", "csv")
 _HISTORY, _VERDICT, _LATEST = "history.jsonl", "verdict.json", "latest"
-_ABOUT = """\
-formats:
-  perfetto   a timeline for https://ui.perfetto.dev (Chrome trace events): a process a consumer, arrows from
-             publications over deliveries to handlings and from leaders to the followers that they released
-  shiviz     a log with vector clocks for ShiViz; its first line is the parser that reads it
-  otlp-json  OpenTelemetry traces (an OTLP request as JSON): a trace an event, with links from followers to leaders
-  csv        a row an entry of the history, details in columns. Names are written as they are: tell a spreadsheet
-             to import them as text, or it takes one that begins with = + - @ for a formula
-
-perfetto and otlp-json show the violations too, if the verdict lies beside the history and belongs to it.
-"""
-
-
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "export",
-        help="write a history for other tools",
-        description="Write the history of a run in the format of another tool.",
-        epilog=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("result", type=Path, metavar="RESULT", help="a folder of results, or a history (JSON Lines)")
-    parser.add_argument("--format", required=True, choices=_NAMES, help="what to write")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: standard output)")
-    parser.set_defaults(execute=execute)
 
 
 def execute(given: argparse.Namespace) -> int:
     """Write the export and return the exit code."""
+    # each format imports its own
     from reports.exports import FORMATS, Unexportable
-    from simulation.cli import HOLDS, BadUsage
-    from simulation.history.history import History
 
     file = history_file(given.result)
     history = History.read(file)
@@ -67,8 +43,6 @@ def execute(given: argparse.Namespace) -> int:
 
 def history_file(result: Path) -> Path:
     """Return the history that a result means: itself, that of the folder, or that of its latest run."""
-    from simulation.cli import BadUsage
-
     if result.name == _LATEST and result.is_file():
         return history_file(_named_by(result))
     if not result.is_dir():
@@ -87,8 +61,6 @@ def history_file(result: Path) -> Path:
 
 def _named_by(latest: Path) -> Path:
     """Return the folder that a file names where links cannot be made. Raises BadUsage if it is not there."""
-    from simulation.cli import BadUsage
-
     folder = latest.parent / latest.read_text(encoding="utf-8").strip()
     if not (folder / _HISTORY).is_file():
         raise BadUsage(f"{latest}: names {folder.name!r}, where there is no {_HISTORY}; name a folder of results")
@@ -97,8 +69,6 @@ def _named_by(latest: Path) -> Path:
 
 def _violations(file: Path, history: History) -> tuple[Violation, ...]:
     """Return the violations of the verdict beside a history, if there is one and it is about this history."""
-    from simulation.cli import BadUsage
-
     verdict = file.with_name(_VERDICT)
     if not verdict.is_file():
         return ()
@@ -115,8 +85,6 @@ def _violations(file: Path, history: History) -> tuple[Violation, ...]:
 
 
 def _violation(record: dict[str, Any]) -> Violation:
-    from simulation.invariants import Violation
-
     return Violation(
         str(record["invariant"]),
         int(record["at"]),
@@ -130,8 +98,6 @@ def _violation(record: dict[str, Any]) -> Violation:
 @contextmanager
 def _sink(out: Path | None, history: Path) -> Iterator[IO[bytes]]:
     """Open what is written to: standard output, or a file that appears only when it is whole."""
-    from simulation.cli import BadUsage
-
     if out is None:
         yield sys.stdout.buffer
         return

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-from typing import Any
+
+from simulation.cli import HOLDS, USAGE, BadUsage
+from simulation.kernel.durations import format_duration
+from simulation.scenario.import_log import parse_map, read_log, write_scenario
+from simulation.scenario.log_rows import BadLog
 
 _SHOWN = 10
 
 
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "import",
-        help="turn a log of your own events into a scenario",
-        description="Read events from JSON Lines, CSV or Parquet (Prefect's event export by default) "
-        "and write a scenario that replays them.",
-    )
-    parser.add_argument("log", type=Path, metavar="LOG", help="the log: .jsonl, .csv or .parquet")
-    parser.add_argument(
-        "--map",
-        default="",
-        metavar="FIELD=COLUMN,…",
-        help="columns of the log: id=…,follows=…,occurred=…,received=…,acknowledged=…; "
-        "headers.cause is `cause` in the column `headers`",
-    )
-    parser.add_argument("--name", help="the scenario's name (default: the log's)")
-    parser.add_argument("--out", type=Path, default=Path("scenarios"), help="folder to write to (default: scenarios)")
-    parser.add_argument("--skip-bad", action="store_true", help="go on without the rows that cannot be used")
-    parser.add_argument("--allow-unknown-leaders", action="store_true", help="go on if most leaders are not in the log")
-    parser.add_argument("--force", action="store_true", help="replace a scenario of the same name")
-    parser.set_defaults(execute=execute)
-
-
 def execute(given: argparse.Namespace) -> int:
     """Import the log, say what was found and return the exit code."""
-    from simulation.cli import HOLDS, USAGE, BadUsage
-    from simulation.scenario.import_log import parse_map, read_log, write_scenario
-    from simulation.scenario.log_rows import BadLog
-
     try:
-        found = read_log(given.log, parse_map(given.map))
+        found = read_log(given.log, parse_map(given.columns))
     except BadLog as error:
         raise BadUsage(str(error)) from None
     name = given.name or given.log.stem
@@ -82,8 +57,6 @@ def _complain(rejected: list[str], used: int) -> None:
 
 def _handled(durations: list[int]) -> str:
     """Say what the log told of how long handlers work, if anything."""
-    from simulation.kernel.durations import format_duration
-
     if not any(durations):
         return ""
     ordered = sorted(durations)

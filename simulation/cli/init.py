@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+
+import causim
+from simulation.cli import HOLDS, BadUsage
 
 FILES = {
     "orders.toml": Path("scenarios/orders.toml"),
@@ -16,22 +18,8 @@ FILES = {
 """The files of `causim/starter`, and where they go."""
 
 
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "init",
-        help="write a scenario, an engine with a planted bug, a test and a CI step",
-        description="Write four small files to start from. No file is overwritten.",
-    )
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="where (default: here)")
-    parser.set_defaults(execute=execute)
-
-
 def execute(given: argparse.Namespace) -> int:
     """Write the files, and say what to do with them."""
-    import causim
-    from simulation.cli import HOLDS, BadUsage
-
     starter = Path(causim.__file__).parent / "starter"
     there = [str(given.folder / place) for place in FILES.values() if (given.folder / place).exists()]
     if there:

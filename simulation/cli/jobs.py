@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from causim.shipped import word_for
 from simulation.cli.coverage_lines import is_independent
-from simulation.cli.strategy_options import strategy_words
+from simulation.cli.strategy import strategy_words
+from simulation.scenario.swarm import draw
+from simulation.search.budget_check import check
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -65,14 +67,10 @@ class Outcome:
     """How far an exhaustive search has come."""
     guarantee: str = ""
     """What the strategy promises, in words."""
-    witness: str = ""
-    """What a real server says to what was found on the lean store."""
 
     @property
     def budgets(self) -> list[Checked]:
         """The scenario's budgets for the engine, and what the runs came to."""
-        from simulation.search.budget_check import check
-
         return check(self.job.scenario.budgets(self.job.engine), self.tally) if self.tally.runs else []
 
     @property
@@ -81,7 +79,7 @@ class Outcome:
 
         A budget that is not kept counts as a violation: whoever sets one wants to fail by it.
         """
-        verdict = self.tally.verdict(self.job.scenario.judge.exercise)
+        verdict = self.tally.verdict(self.job.scenario.judge.require_coverage)
         if any(not checked.kept for checked in self.budgets):
             return "violated"
         incomplete = self.explored is not None and not self.explored.complete
@@ -122,8 +120,6 @@ def _store_words(given: argparse.Namespace) -> list[str]:
 
 def drawn(job: Job, seed: int) -> dict[str, Any]:
     """Return what a swarm draws from a seed; of any other scenario, nothing."""
-    from simulation.scenario.swarm import draw
-
     return dict(draw(job.scenario, seed).options)
 
 
@@ -149,10 +145,25 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
             for invariant, (count, seed, violation) in tally.violations.items()
         ],
         "coverage": dict(sorted(tally.coverage.items())),
-        "missing": tally.missing(job.scenario.judge.exercise),
+        "missing": tally.missing(job.scenario.judge.require_coverage),
         "reasons": list(tally.reasons),
         "judged": dict(tally.judged),
         "not_judged": tally.never_judged,
+        **_numbers(tally),
+        "results": str(outcome.folder) if outcome.folder else None,
+        "results_error": outcome.unkept or None,
+        "interrupted": outcome.interrupted,
+        "strategy": job.strategy.name,
+        "guarantee": outcome.guarantee,
+        "budgets": [checked.record() for checked in outcome.budgets],
+        "covered": tally.covered.record(independent=is_independent(job)),
+        "saturated": outcome.saturated,
+        "explored": asdict(outcome.explored) if outcome.explored else None,
+    }
+
+
+def _numbers(tally: Tally) -> dict[str, Any]:
+    return {
         "latency_us": {"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
         "followers": tally.followers,
         "lost_followers": tally.lost,
@@ -162,16 +173,6 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "redis_commands": tally.commands,
         "idle_round_trips": tally.idle_round_trips,
         "idle_commands": tally.idle_commands,
-        "results": str(outcome.folder) if outcome.folder else None,
-        "results_error": outcome.unkept or None,
-        "interrupted": outcome.interrupted,
-        "strategy": job.strategy.name,
-        "guarantee": outcome.guarantee,
-        "witness": outcome.witness or None,
-        "budgets": [checked.record() for checked in outcome.budgets],
-        "covered": tally.covered.record(independent=is_independent(job)),
-        "saturated": outcome.saturated,
-        "explored": asdict(outcome.explored) if outcome.explored else None,
     }
 
 

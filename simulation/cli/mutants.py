@@ -8,6 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+from rich.table import Table
+
+from simulation.cli import HOLDS, VIOLATED, BadUsage
+from simulation.cli.terminal import Terminal
+from simulation.engines.mutants import MUTANTS, UnknownMutant, find
+from simulation.search.sweep.mutation import Court
+from simulation.world.laboratory import Laboratory
+
 if TYPE_CHECKING:
     from simulation.engines.mutants import Mutant
     from simulation.search.sweep.mutation import Trial
@@ -16,30 +25,8 @@ NARROWEST = 160
 """The width of the table where nobody looks at it through a window, in characters."""
 
 
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    from simulation.cli.options import add_store_options, count
-
-    parser = commands.add_parser(
-        "mutants",
-        help="run engines with a planted fault, which the judge must convict",
-        description="Run engines that differ from ours by one planted fault each. Every one must be convicted by a "
-        "right invariant within its budget of seeds, and the engine without the fault must not. "
-        "Exit code 1 if a mutant survived. One mutant alone: causim run SCENARIO --engine mutant:NAME.",
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="the mutants to run (default: all)")
-    parser.add_argument("--seeds", type=count, metavar="N", help="the budget of each (default: its own)")
-    add_store_options(parser)
-    parser.set_defaults(execute=execute)
-
-
 def execute(given: argparse.Namespace) -> int:
     """Run the mutants, print the table and return the exit code."""
-    from simulation.cli import HOLDS, VIOLATED
-    from simulation.cli.terminal import Terminal
-    from simulation.search.sweep.mutation import Court
-    from simulation.world.laboratory import Laboratory
-
     mutants = _chosen(given.names)
     console = Terminal()
     if not console.is_terminal:
@@ -56,9 +43,6 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _chosen(names: Sequence[str]) -> list[Mutant]:
-    from simulation.cli import BadUsage
-    from simulation.engines.mutants import MUTANTS, UnknownMutant, find
-
     try:
         return [find(name) for name in dict.fromkeys(names)] if names else list(MUTANTS.values())
     except UnknownMutant as error:
@@ -66,9 +50,6 @@ def _chosen(names: Sequence[str]) -> list[Mutant]:
 
 
 def _table(trials: Sequence[Trial]) -> Any:
-    from rich.markup import escape
-    from rich.table import Table
-
     table = Table("mutant", "planted", "scenario", "convicted by", box=None, pad_edge=False)
     for title in ("at seed", "schedules"):
         table.add_column(title, justify="right")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def tell_run(run: Run, invariant: str = "") -> None:
     """Print how a run came to violate an invariant; by default, its first violation."""
+    # only a story needs it
     from reports.text.run_text import choices, facts, story, violation_of
 
     write = Terminal().print

@@ -3,7 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import Any, Protocol
+
+
+class Options(Protocol):
+    """A parser, or a group of its options."""
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        """Add an option."""
+        ...
+
+
+class _OldName(argparse.Action):
+    """An option under its old name: says the new one, and does what that does."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, given: argparse.Namespace, value: Any, option: str | None = None
+    ) -> None:
+        sys.stderr.write(f"causim: {option} is called {self.metavar} now; the old name works for one release\n")
+        setattr(given, self.dest, True if self.nargs == 0 else value)
+
+
+def add_renamed(parser: Options, new: str, old: str, **options: Any) -> None:
+    """Add an option that had another name, which works for one release."""
+    dest = options.pop("dest", new.lstrip("-").replace("-", "_"))
+    parser.add_argument(new, dest=dest, **options)
+    flag = options.get("action") == "store_true"
+    same: dict[str, Any] = (
+        {"nargs": 0} if flag else {key: options[key] for key in ("type", "choices") if key in options}
+    )
+    parser.add_argument(
+        old, dest=dest, action=_OldName, metavar=new, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **same
+    )
 
 
 def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
@@ -18,36 +51,34 @@ def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
     )
 
 
-def add_world_options(parser: argparse.ArgumentParser, *, lean: bool = False) -> None:
-    """Add the options that say which engine runs on which store; `lean`, if what is found is replayed on a server."""
+def add_world_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which engine runs on which store."""
     parser.add_argument(
         "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
     )
-    add_store_options(parser, lean=lean)
+    add_trust_option(parser)
+    add_store_options(parser)
 
 
-_LEAN = "lean: a small Redis in this process, for searches, whose finds are replayed on a server before they are told; "
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets scenarios import code and read files elsewhere."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="let the scenario import an engine that it names itself, and read a trace outside of its folder",
+    )
 
 
-def add_store_options(parser: argparse.ArgumentParser, *, lean: bool = False) -> None:
+def add_store_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which Redis the runs are on."""
     parser.add_argument(
         "--store",
         default="auto",
-        type=str if lean else _no_lean_store,
-        help=f"server; {_LEAN if lean else ''}embedded; redis://host:port/db (default: server where it can run)",
+        help="server; embedded; redis://host:port/db (default: server where it can run)",
     )
     parser.add_argument(
         "--redis-server", type=Path, metavar="FILE", help="use this redis-server for the store `server`"
     )
-
-
-def _no_lean_store(text: str) -> str:
-    if text == "lean":
-        raise argparse.ArgumentTypeError(
-            "the lean store is for `causim run` and `causim shrink`, which replay what they find on a server"
-        )
-    return text
 
 
 def count(text: str) -> int:

@@ -15,7 +15,11 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
+from simulation.cli.jobs import drawn, replay, write_json
 from simulation.cli.terminal import Terminal
+from simulation.cli.trust import imports_code
+from simulation.engines import is_shipped
+from simulation.scenario.swarm import draw
 
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job, Outcome
@@ -74,8 +78,6 @@ class Output:
 
     def show(self, outcome: Outcome) -> None:
         """Say what came of one scenario."""
-        from simulation.cli.jobs import write_json
-
         if self._given.json:
             write_json(outcome, self._given)
         elif self._given.quiet:
@@ -105,11 +107,9 @@ class Output:
         for checked in outcome.budgets:
             told = "budget   " if checked.kept else "[bold red]over budget[/]"
             write(f"  {told} {escape(checked.told)}")
-        if outcome.witness:
-            write(f"  witness   {escape(outcome.witness)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
-        for word in tally.missing(outcome.job.scenario.judge.exercise):
+        for word in tally.missing(outcome.job.scenario.judge.require_coverage):
             write(f"  [yellow]unknown[/]   nothing was proved about '{word}': it did not happen")
         self._raised(outcome)
         for reason, seed in tally.reasons.items():
@@ -118,7 +118,8 @@ class Output:
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
-            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}")
+            own = f" --engine {outcome.job.engine}" if imports_code(outcome.job.engine) else ""
+            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}{escape(own)}")
         if outcome.folder is not None:
             self._console.copyable(f"  results   {escape(str(outcome.folder))}")
         if outcome.unkept:
@@ -126,8 +127,6 @@ class Output:
 
     def _raised(self, outcome: Outcome) -> None:
         """Say what the user's own engine raised. What the shipped engines raise under faults is known."""
-        from simulation.engines import is_shipped
-
         errors = list(outcome.tally.errors.values())
         if is_shipped(outcome.job.engine):
             return
@@ -191,8 +190,6 @@ class Output:
             yield "          [yellow]not complete[/]: nothing is proved about the orders that were not tried"
 
     def _violations(self, outcome: Outcome) -> None:
-        from simulation.cli.jobs import replay
-
         tally, write = outcome.tally, self._console.print
         for invariant, (count, seed, violation) in sorted(tally.violations.items(), key=lambda item: item[1][1]):
             runs = "orders" if outcome.explored else "seeds"
@@ -203,8 +200,6 @@ class Output:
             self._drawn(outcome.job, seed)
 
     def _drawn(self, job: Job, seed: int) -> None:
-        from simulation.cli.jobs import drawn
-
         for path, value in drawn(job, seed).items():
             for each in value if path == "faults" else [value]:
                 self._console.print(f"  [dim]drawn     {escape(f'{path} = {_shown(each)}')}[/]")
@@ -232,8 +227,6 @@ class Output:
 
 def _consumers(job: Job) -> str:
     """Return how many consumers the runs of a job have; a swarm draws their number for each seed."""
-    from simulation.scenario.swarm import draw
-
     swarm = job.scenario.swarm
     if swarm is not None and "consumers.count" in swarm.choose and len(job.seeds) > 1:
         return "consumers drawn for each seed"
@@ -299,8 +292,6 @@ def _described(store: Store) -> str:
     match store.name:
         case "server":
             return f"{store.version} ({store.origin})"
-        case "lean":
-            return f"lean store, as Redis {store.version}"
         case "embedded":
             return store.version
         case address:

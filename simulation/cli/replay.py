@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    from simulation.cli.options import add_world_options
-
-    parser = commands.add_parser(
-        "replay",
-        help="run a run again from a file, and tell its story",
-        description="Run a file that `causim shrink` or an explored `causim run` has written, step by step in the same "
-        "order. The exit code is the verdict's; 5 if the same history did not come out.",
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file to replay")
-    add_world_options(parser)
-    parser.add_argument("--history", type=Path, metavar="FILE", help="write the history, with every command and reply")
-    parser.add_argument("--quiet", action="store_true", help="print only the verdict")
-    parser.set_defaults(execute=execute)
+from simulation.cli import EXIT_CODES, UNKNOWN
+from simulation.cli.narration import tell_run
+from simulation.cli.trust import check_trust
+from simulation.search.replay import difference, load_replay
+from simulation.world.laboratory import Laboratory
 
 
 def execute(given: argparse.Namespace) -> int:
     """Replay the file and return the exit code."""
-    from simulation.cli import EXIT_CODES, UNKNOWN
-    from simulation.cli.narration import tell_run
-    from simulation.search.replay import difference, load_replay
-    from simulation.world.laboratory import Laboratory
-
     replay = load_replay(given.file)
+    check_trust(replay.scenario, given.file, given)
     with Laboratory(given.store, given.redis_server) as laboratory:
         run = replay.perform(laboratory, given.engine or "", trace=True)
         same_engine = given.engine in (None, replay.scenario.engine)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from simulation.cli import BadUsage
+from simulation.cli.trust import check_trust
+from simulation.search.replay import load_replay
 
 if TYPE_CHECKING:
     from simulation.search.replay import Replay
@@ -12,11 +17,10 @@ if TYPE_CHECKING:
 
 def replay_of_result(given: argparse.Namespace) -> Replay:
     """Return the run that a command is about, with the seed and engine of the command line. Raises BadUsage."""
-    from dataclasses import replace
 
-    from simulation.search.replay import load_replay
-
-    start = load_replay(run_file(given.result))
+    file = run_file(given.result)
+    start = load_replay(file)
+    check_trust(start.scenario, file, given)
     changes = {"seed": given.seed, "engine": given.engine}
     changed = {key: value for key, value in changes.items() if value is not None}
     return replace(start, scenario=start.scenario.model_copy(update=changed)) if changed else start
@@ -24,8 +28,6 @@ def replay_of_result(given: argparse.Namespace) -> Replay:
 
 def run_file(result: Path) -> Path:
     """Return the file of the run that a folder of results holds, or the file itself. Raises BadUsage."""
-    from simulation.cli import BadUsage
-
     if not result.is_dir():
         return result
     folder = result if (result / "scenario.toml").exists() else result / "latest"

@@ -7,16 +7,30 @@ import gc
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from causim.shipped import path_of
+from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
+from simulation.cli.files import scenario_files
 from simulation.cli.jobs import Job, Outcome, drawn, replay
-from simulation.cli.options import add_where_options, add_world_options, count
-from simulation.cli.strategy_options import add_strategy_options, strategy_from
+from simulation.cli.output import Output
+from simulation.cli.results import Shelf
+from simulation.cli.strategy import strategy_from
+from simulation.cli.trust import check_trust
+from simulation.engines import resolve
 from simulation.kernel.gc_pause import paused_gc
+from simulation.scenario.swarm import check
+from simulation.search.explore.exhaustive import Exhaustive
+from simulation.search.explore.guided import Guided
+from simulation.search.explore.strategies import Runner, Strategy
+from simulation.search.failure_database import Failures
+from simulation.search.parallel import dask_cluster
+from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.replay import Replay, load_replay
+from simulation.search.summary import Tally, summarise
+from simulation.world.laboratory import Laboratory
 
 if TYPE_CHECKING:
     import reports.ci.outcome
@@ -32,57 +46,13 @@ UNTIL_SATURATED = 100_000
 """How many seeds are run at most until a search is saturated, if the command line does not say."""
 
 
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "run",
-        help="run scenarios and judge them",
-        description="Run scenario files, or all below a folder, against an engine on a Redis in virtual time.",
-    )
-    parser.add_argument(
-        "paths",
-        nargs="+",
-        type=path_of,
-        metavar="PATH",
-        help="scenario files, folders of them, or names of shipped ones",
-    )
-    parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
-    parser.add_argument(
-        "--seeds", type=count, metavar="N", help="run N seeds from the first on (default: 1; 100000 until saturated)"
-    )
-    parser.add_argument(
-        "--until-saturated",
-        nargs="?",
-        type=_share,
-        const=0.01,
-        metavar="P",
-        help="stop a scenario when the next run shows a new behaviour with a probability below P, with 97.5%% "
-        "confidence (default: 0.01)",
-    )
-    add_where_options(parser, "1")
-    parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
-    add_world_options(parser, lean=True)
-    add_strategy_options(parser)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
-    parser.add_argument("--no-results", action="store_true", help="leave nothing behind")
-    parser.add_argument(
-        "--check-determinism",
-        action="store_true",
-        help="run everything in two processes with different hash seeds, and show the first entry that differs",
-    )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="append the verdicts as Markdown, for a CI host")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")
-    parser.add_argument("--quiet", action="store_true", help="print only the verdicts")
-    parser.set_defaults(execute=execute)
-
-
 def execute(given: argparse.Namespace) -> int:
     """Run everything, print what came of it and return the exit code."""
     if given.seeds is None:
         given.seeds = UNTIL_SATURATED if given.until_saturated else 1
     if given.no_results or given.check_determinism:
         return _execute(given, None)
+    # a run without results needs no reports
     from reports.figures.render_process import illustrator
 
     with illustrator() as draws:  # it gets ready while the worlds run
@@ -90,12 +60,7 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
-    from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
-
     with paused_gc():  # what is imported stays
-        from simulation.cli.output import Output
-        from simulation.world.laboratory import Laboratory
-
         jobs = _jobs(given)
     if given.check_determinism:
         return check_determinism(jobs, given)
@@ -122,18 +87,13 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
 
 def _jobs(given: argparse.Namespace) -> list[Job]:
-    from simulation.cli.files import scenario_files
-    from simulation.engines import resolve
-    from simulation.scenario.swarm import check
-    from simulation.search.explore.strategies import Strategy
-    from simulation.search.replay import load_replay
-
     strategy = strategy_from(given)
     jobs = []
     for path in scenario_files(given.paths):
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
+        check_trust(scenario, path, given)
         engine = given.engine or scenario.engine
         resolve(engine)
         if replay.choices is not None:  # one run of one seed, whatever the others are asked for
@@ -147,9 +107,6 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
 def _run(
     job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output, illustrator: Illustrator | None
 ) -> Outcome:
-    from simulation.search.confirmation import is_needed
-    from simulation.search.summary import Tally
-
     outcome = Outcome(job, Tally())
     try:
         # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
@@ -165,8 +122,6 @@ def _run(
                     break
     except KeyboardInterrupt:
         outcome.interrupted = True
-    if outcome.tally.violating and is_needed(laboratory.store):
-        _call_witness(outcome, given)
     if outcome.tally.runs and not given.no_results:
         try:
             _keep(outcome, given, laboratory, illustrator)
@@ -176,10 +131,6 @@ def _run(
 
 
 def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Generator[Summary, None, None]:
-    from simulation.search.failure_database import Failures
-    from simulation.search.parallel.seeds import Plan
-    from simulation.search.summary import summarise
-
     job = outcome.job
     if job.replay is not None:
         yield summarise(job.replay.perform(laboratory, job.engine))
@@ -188,7 +139,7 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
     elif job.strategy.name == "guided":
         yield from _guided(job, laboratory)
     elif (
-        len(job.seeds) == 1 and job.strategy.name == "seeds" and not given.scheduler
+        len(job.seeds) == 1 and job.strategy.name == "random-delays" and not given.scheduler
     ):  # the run itself is what will be kept
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
         yield summarise(outcome.run)
@@ -208,18 +159,12 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
 
 
 def _searched(plan: Plan, seeds: Sequence[int], given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
-    from simulation.search.parallel import dask_cluster
-    from simulation.search.parallel.seeds import jobs_from, search
-
     if given.scheduler:
         return dask_cluster.search(given.scheduler, plan, seeds)
     return search(plan, seeds, jobs_from(given.jobs or "1"), laboratory)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
-    from simulation.search.explore.exhaustive import Exhaustive
-    from simulation.search.summary import summarise
-
     job = outcome.job
     search = Exhaustive(laboratory, job.scenario, job.seeds[0], job.engine, bounds=job.strategy.bounds)
     outcome.explored = search.progress
@@ -228,48 +173,23 @@ def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:
 
 
 def _guided(job: Job, laboratory: Laboratory) -> Iterator[Summary]:
-    from simulation.search.explore.guided import Guided
-    from simulation.search.summary import summarise
-
     search = Guided(laboratory, job.scenario, job.engine, job.strategy)
     return (summarise(run) for run in search.runs(job.seeds))
 
 
-def _call_witness(outcome: Outcome, given: argparse.Namespace) -> None:
-    """Have a real server run again whatever is to be told of. Its run is kept, if it is the one to be kept."""
-    from simulation.search.confirmation import called
-
-    tally = outcome.tally
-    with called(given.redis_server) as witness:
-        for example in dict.fromkeys(tally.examples.values()):
-            invariants = [name for name, other in tally.examples.items() if other == example]
-            run = witness.sees(_found(outcome.job, *example), outcome.job.engine, invariants)
-            if example == (tally.first_violating, tally.choices):
-                outcome.run = run
-        outcome.witness = witness.statement
-
-
 def _found(job: Job, seed: int | None, choices: tuple[int, ...] | None) -> Replay:
-    from simulation.search.replay import Replay
-
     scouted = job.scenario.seed if job.scenario.swarm is None else None
     return Replay(job.scenario.model_copy(update={"seed": seed}), choices, job.bounds, scouted=scouted)
 
 
 def _guarantee(job: Job, laboratory: Laboratory) -> str:
-    from simulation.search.explore.strategies import Runner
-
     return Runner(laboratory, job.scenario, job.engine, job.strategy).guarantee
 
 
 def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, illustrator: Illustrator | None) -> None:
     """Write down the run that tells most: the first that was violated, else the first of all."""
-    from simulation.cli.results import Shelf
-
     job, tally = outcome.job, outcome.tally
-    if outcome.witness and outcome.run is not None:
-        pass  # the real server's run
-    elif job.replay is not None:
+    if job.replay is not None:
         outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)
     elif tally.first_violating is not None:
         # The same run once more, with every command and reply: the story of a violation is told in them.
@@ -290,6 +210,7 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
     if not (given.junit or given.summary):
         return
+    # a run without results needs no reports
     from reports.ci.junit import write_junit
     from reports.ci.markdown import append_summary
 
@@ -301,7 +222,9 @@ def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> No
 
 
 def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Outcome:
+    # a run without results needs no reports
     from reports.ci.outcome import Outcome as Told
+    from simulation.engines import is_shipped
 
     job, tally = outcome.job, outcome.tally
     seed = job.seeds[0] if tally.first_violating is None else tally.first_violating
@@ -314,8 +237,10 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
     if over and not invariant:
         because, invariant = "over budget: " + "; ".join(over), "budget"
     if outcome.verdict == "unknown":
-        missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.exercise)]
+        missing = [f"nothing was proved about '{word}'" for word in tally.missing(job.scenario.judge.require_coverage)]
         because = "; ".join([*missing, *tally.reasons]) or "not every order was tried"
+    if outcome.verdict != "holds" and not is_shipped(job.engine):
+        because += "".join(f"; raised {error}" for error, _ in list(tally.errors.values())[:1])
     return Told(
         scenario=job.scenario.name,
         engine=job.engine,
@@ -331,15 +256,6 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
     )
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a probability above 0 and below 1, not {text}")
-    return value
-
-
 def stamp() -> str:
     """Return this moment for the name of a folder. Only the command line knows what time it is outside."""
-    from datetime import datetime
-
     return datetime.now().strftime("%Y%m%dT%H%M%S")

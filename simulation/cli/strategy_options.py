@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+import sys
 
-from simulation.cli.options import count, natural
+from simulation.cli.options import add_renamed, count, natural
 
-if TYPE_CHECKING:
-    from simulation.search.explore.strategies import Strategy
-
-NAMES = ("seeds", "pct", "walk", "pos", "surw", "guided", "exhaustive")
+NAMES = ("random-delays", "pct", "random-walk", "pos", "surw", "guided", "exhaustive")
 FAULTS = ("crash", "reply-lost")
+
+
+OLD_NAMES = {"seeds": "random-delays", "walk": "random-walk"}
+"""Strategies that have another name now; the old one works for one release."""
+
+
+def _named(name: str) -> str:
+    if name in OLD_NAMES:
+        sys.stderr.write(
+            f"causim: the strategy {name} is called {OLD_NAMES[name]} now; the old name works for one release\n"
+        )
+    return OLD_NAMES.get(name, name)
 
 
 def add_strategy_options(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +32,20 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--strategy",
+        type=_named,
         choices=NAMES,
-        default="seeds",
-        help="seeds: drawn delays; pct: random priorities, with a bound on what is missed; walk: any step, each as "
-        "likely; pos: random priorities of steps, drawn again where steps race; surw: near-uniform over the orders of "
-        "one kind of step; guided: all of these, and variations of runs that showed a new behaviour; exhaustive: every "
-        "order of a small scenario (default: seeds)",
+        default="random-delays",
+        help="random-delays: drawn delays; pct: random priorities, with a bound on what is missed; random-walk: any "
+        "step, each as likely; pos: random priorities of steps, drawn again where steps race; surw: near-uniform over "
+        "the orders of one kind of step; guided: all of these, and variations of runs that showed a new behaviour; "
+        "exhaustive: every order of a small scenario (default: random-delays)",
     )
     group.add_argument(
         "--depth", type=natural, default=3, metavar="D", help="pct: how many ordered events a bug needs (default: 3)"
     )
-    group.add_argument(
+    add_renamed(
+        group,
+        "--early-timers",
         "--early",
         type=natural,
         default=0,
@@ -49,39 +61,6 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help=f"which faults --max-faults means (default: {','.join(FAULTS)})",
     )
-    group.add_argument("--most", type=count, metavar="N", help="exhaustive: stop after N runs, incomplete")
-
-
-def strategy_from(given: argparse.Namespace) -> Strategy:
-    """Return the strategy that the command line asks for. Raises BadUsage."""
-    from simulation.cli import BadUsage
-    from simulation.search.explore.strategies import Strategy
-    from simulation.world.scheduling import Bounds
-
-    kinds: Any = tuple(kind for kind in FAULTS if kind in given.fault_kinds.split(","))
-    if set(given.fault_kinds.split(",")) - set(FAULTS):
-        raise BadUsage(f"--fault-kinds {given.fault_kinds}: accepted are {' and '.join(FAULTS)}, separated by a comma")
-    if given.strategy == "seeds" and (given.early or given.max_faults):
-        accepted = ", ".join(name for name in NAMES if name != "seeds")
-        raise BadUsage(f"--early and --max-faults need a --strategy that chooses the order: {accepted}")
-    if given.strategy == "exhaustive" and given.seeds > 1:
-        raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
-    if given.strategy in ("exhaustive", "guided") and given.scheduler:
-        raise BadUsage(f"--strategy {given.strategy} learns from each run for the next: leave --scheduler out")
-    if given.strategy == "guided" and (given.jobs or "1") != "1":
-        raise BadUsage("--strategy guided learns from each run for the next: leave --jobs out")
-    return Strategy(given.strategy, given.depth, Bounds(given.early, given.max_faults, kinds), given.most)
-
-
-def strategy_words(strategy: Strategy) -> list[str]:
-    """Return the options that ask for a strategy, for a command to copy."""
-    if strategy.name == "seeds":
-        return []
-    words = ["--strategy", strategy.name]
-    if strategy.name == "pct":
-        words += ["--depth", str(strategy.depth)]
-    if strategy.bounds.early:
-        words += ["--early", str(strategy.bounds.early)]
-    if strategy.bounds.faults:
-        words += ["--max-faults", str(strategy.bounds.faults), "--fault-kinds", ",".join(strategy.bounds.kinds)]
-    return words
+    add_renamed(
+        group, "--max-runs", "--most", type=count, metavar="N", help="exhaustive: stop after N runs, incomplete"
+    )

@@ -6,56 +6,27 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causim.shipped import path_of
+from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.trust import check_trust
+from simulation.engines import resolve
+from simulation.scenario.load import load
+from simulation.search.parallel.dask_cluster import measure_all
+from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.sweep.grid import BadAxis, Ledger, cells, key, measure, parse_axis
 
 if TYPE_CHECKING:
     from simulation.search.sweep.grid import Cell
 
 
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    from simulation.cli.options import add_where_options, add_world_options, count
-
-    parser = commands.add_parser(
-        "sweep",
-        help="run a scenario over a grid of its values",
-        description="Run a scenario for every combination of some of its values, and leave a table and pictures.",
-        epilog="example: causim sweep scenarios/lost-leader.toml --vary broker.drop=0:0.2:0.02 "
-        "--vary policy.lookback=1m,5m,15m --seeds 20 --jobs auto",
-    )
-    parser.add_argument(
-        "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
-    )
-    parser.add_argument(
-        "--vary",
-        action="append",
-        required=True,
-        metavar="PATH=VALUES",
-        help="a value of the scenario and what it takes: FIRST:LAST:STEP or a list (repeatable)",
-    )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first seed (default: 1)")
-    parser.add_argument("--seeds", type=count, default=20, metavar="N", help="seeds for each combination (default: 20)")
-    add_where_options(parser, "auto")
-    add_world_options(parser)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
-    parser.add_argument("--fresh", action="store_true", help="do not go on where an earlier sweep stopped")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON for each combination")
-    parser.set_defaults(execute=execute)
-
-
 def execute(given: argparse.Namespace) -> int:
     """Run the grid, print and draw what came of it and return the exit code."""
-    from importlib.metadata import version
-
-    from simulation.cli import BadUsage
-    from simulation.engines import resolve
-    from simulation.scenario.load import load
-    from simulation.search.sweep.grid import BadAxis, Ledger, cells, key, parse_axis
 
     scenario = load(given.path)
+    check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)
     try:
@@ -66,7 +37,7 @@ def execute(given: argparse.Namespace) -> int:
     seeds = range(given.seed, given.seed + given.seeds)
     folder = given.out / scenario.name / "sweep"
     ledger_file = folder / "cells.jsonl"
-    if given.fresh:
+    if given.no_resume:
         ledger_file.unlink(missing_ok=True)
     ledger = Ledger(ledger_file)
     names = [key(cell, engine, seeds, version("causim")) for cell in grid]
@@ -76,10 +47,9 @@ def execute(given: argparse.Namespace) -> int:
             done[place] = known
             _say(known, place, grid, given, resumed=True)
     interrupted = False
+    left = [place for place in range(len(grid)) if place not in done]
     try:
-        for place, found in _measured(
-            grid, [place for place in range(len(grid)) if place not in done], engine, seeds, given
-        ):
+        for place, found in _measured(grid, left, engine, seeds, given):
             ledger.put(names[place], found)
             done[place] = found
             _say(found, place, grid, given, resumed=False)
@@ -89,21 +59,19 @@ def execute(given: argparse.Namespace) -> int:
     if rows:
         title = f"{scenario.name} · {engine} · {given.seeds} seeds each"
         _leave(rows, [axis.path for axis in axes], folder, title, given)
+    return _ended(rows, len(grid), interrupted)
+
+
+def _ended(rows: Sequence[dict[str, Any]], cells: int, interrupted: bool) -> int:
     if interrupted:
-        sys.stderr.write(
-            f"causim: stopped; {len(rows)} of {len(grid)} cells are done, the same command does the rest\n"
-        )
-    return _code(rows, interrupted)
+        sys.stderr.write(f"causim: stopped; {len(rows)} of {cells} cells are done, the same command does the rest\n")
+    return _code(list(rows), interrupted)
 
 
 def _measured(
     grid: Sequence[Cell], places: Sequence[int], engine: str, seeds: range, given: argparse.Namespace
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of the cells at these places of the grid, each as it is done."""
-    from simulation.search.parallel.dask_cluster import measure_all
-    from simulation.search.parallel.seeds import Plan, jobs_from, search
-    from simulation.search.sweep.grid import measure
-
     plans = {place: Plan(grid[place].scenario, engine, given.store, given.redis_server) for place in places}
     if given.scheduler:
         yield from measure_all(given.scheduler, grid, plans, seeds)
@@ -126,6 +94,7 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.
 
 
 def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: argparse.Namespace) -> None:
+    # only results need them
     import pandas as pd
 
     from reports.figures.sweep_figures import write_sweep
@@ -140,8 +109,6 @@ def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str
 
 
 def _code(rows: list[dict[str, Any]], interrupted: bool) -> int:
-    from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED
-
     if interrupted:
         return INTERRUPTED
     verdicts = {row["verdict"] for row in rows}

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from causim import __version__
+from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.redis_server import ServerStore
 
 
 def lines() -> Iterator[str]:
@@ -28,9 +30,6 @@ def _version(package: str) -> str:
 
 def _server() -> str:
     """Return what the server says of itself once it runs; its program alone may not know."""
-    from simulation.stores.protocol import StoreUnavailable
-    from simulation.stores.redis_server import ServerStore
-
     try:
         store = ServerStore()
     except StoreUnavailable as error:

@@ -5,48 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.result_files import replay_of_result, run_file
+from simulation.search.why import NothingToExplain, Why, bars
+from simulation.world.laboratory import Laboratory
 
 if TYPE_CHECKING:
     from simulation.search.why import Why
 
 
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    from simulation.cli.options import add_world_options, count
-
-    parser = commands.add_parser(
-        "why",
-        help="show where a violating run became doomed",
-        description="Replay a run that violates an invariant, re-seed it from place after place, and show how likely "
-        "the violation was from there on. With a folder of results, the places are kept in its why.json.",
-    )
-    parser.add_argument(
-        "result", type=Path, metavar="RESULT", help="a folder of results, or a scenario or replay file that is violated"
-    )
-    parser.add_argument("--seed", type=int, metavar="S", help="which seed of a scenario file (default: its own)")
-    parser.add_argument("--invariant", default="", metavar="NAME", help="which violation (default: the run's first)")
-    parser.add_argument(
-        "--samples", type=count, default=20, metavar="N", help="continuations from each place (default: 20)"
-    )
-    parser.add_argument("--most", type=count, default=400, metavar="N", help="make at most N runs (default: 400)")
-    add_world_options(parser)
-    parser.add_argument("--json", action="store_true", help="print the places as one line of JSON")
-    parser.set_defaults(execute=execute)
-
-
 def execute(given: argparse.Namespace) -> int:
     """Look at place after place, and say where the odds turned."""
-    from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
-    from simulation.cli.result_files import replay_of_result, run_file
-    from simulation.search.why import NothingToExplain, Why
-    from simulation.world.laboratory import Laboratory
-
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.most)
+        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs)
         try:
             for _ in why.look():
                 pass
@@ -85,8 +60,6 @@ def _record(why: Why, scenario: str) -> dict[str, Any]:
 
 
 def _told(why: Why) -> str:
-    from simulation.search.why import bars
-
     lines = [
         f"how likely {why.invariant} was violated, if everything from then on had been drawn anew",
         *bars(why.places),

@@ -124,6 +124,8 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
 }
 """The engines with a name: where they are and what they are."""
+QUEUE = "queue:"
+"""What the names of shipped task queues begin with."""
 MUTANT = "mutant:"
 """What the names of engines with a planted fault begin with."""
 
@@ -146,6 +148,8 @@ def resolve(name: str) -> type[Engine]:
         return _mutant(name.removeprefix(MUTANT))
     if name.startswith("prefect@"):
         return _release(name.removeprefix("prefect@"))
+    if name.startswith(QUEUE):
+        return _queue(name.removeprefix(QUEUE))
     target = BUILT_IN[name][0] if name in BUILT_IN else name
     module_name, colon, class_name = target.partition(":")
     if not colon:
@@ -178,12 +182,26 @@ def is_shipped(name: str) -> bool:
 
 
 def _program(name: str, main: Any, publish: Any) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.program import program
 
     try:
         return program(main, publish)
     except ValueError as error:
         raise UnknownEngine(f"engine {name!r}: {error}") from None
+
+
+def _queue(name: str) -> type[Engine]:
+    from simulation.engines.queues import QUEUES  # only who asks for it waits for it
+
+    if name not in QUEUES:
+        raise UnknownEngine(f"engine '{QUEUE}{name}' is not known; known queues are {', '.join(QUEUES)}")
+    try:
+        module = importlib.import_module(f"simulation.engines.queues.{name}")
+    except ImportError as error:
+        package = QUEUES[name][0]
+        raise UnknownEngine(f"engine '{QUEUE}{name}' needs {package}: {error} (pip install {package})") from error
+    return _program(f"{QUEUE}{name}", module.main, module.publish)
 
 
 def _remedy(name: str, module: str) -> str:
@@ -195,6 +213,7 @@ def _remedy(name: str, module: str) -> str:
 
 
 def _mutant(name: str) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.mutants import StaleMutant, UnknownMutant, engine
 
     try:
@@ -204,6 +223,7 @@ def _mutant(name: str) -> type[Engine]:
 
 
 def _release(version: str) -> type[Engine]:
+    # an engine is imported when it is named
     from simulation.engines.prefect_releases import ReleaseUnavailable, adapter
 
     try:
@@ -224,6 +244,7 @@ def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:
     own: Callable[[bytes], Any] | None = getattr(engine, "decode", None)
     if own is not None:
         return own
+    # an engine is imported when it is named
     from ordering import ReceivedEvent
 
     return ReceivedEvent.model_validate_json

@@ -41,7 +41,7 @@ class NativeEngine:
                 # A world knows no operator: a dead letter lasts as long as the longest time of the scenario's policy.
                 dead_retention=timedelta(microseconds=policy.retention),
                 lease=timedelta(microseconds=policy.lease),
-                max_depth=policy.depth,
+                max_depth=policy.max_depth,
             ),
             token=context.token,
             on_dead_letter=context.given_up,

@@ -86,7 +86,7 @@ def _configure(policy: PolicyTable) -> None:
         "PRECEDING_EVENT_LOOKBACK": timedelta(microseconds=policy.lookback),
         "SEEN_EXPIRATION": timedelta(microseconds=policy.retention),
         "IN_FLIGHT_EVENT_TIMEOUT": timedelta(microseconds=policy.lease // 2),
-        "MAX_DEPTH_OF_PRECEDING_EVENT": policy.depth,
+        "MAX_DEPTH_OF_PRECEDING_EVENT": policy.max_depth,
     }
     for name, value in values.items():
         setattr(original, name, value)

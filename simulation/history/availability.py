@@ -56,6 +56,8 @@ class Lives:
                     self.consumers[name].crashes.append((index, at))
             case "paused" if name:
                 self._open.setdefault(("paused", name), at)
+            case "blocked" if name and isinstance(duration := entry.details.get("duration"), int):
+                self.consumers[name].paused.append((at, at + duration))  # it cannot renew a lease either
             case "resumed" if name:
                 self._close("paused", name, at)
             case "unreachable":

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
+from simulation.history.untrusted import MAX_AT, check_header, check_name, check_terms
+
 FORMAT = 1
 """The version of the file format; a reader refuses any other."""
 
@@ -95,10 +97,6 @@ UNTOLD = WIRE | {"raised"}
 """The kinds of entries that make no difference to whether two histories are the same: paths differ between machines."""
 
 
-class MalformedHistory(Exception):
-    """A history file cannot be read. The message names the file, the line and what is wrong with it."""
-
-
 class Entry(NamedTuple):
     """One thing that happened.
 
@@ -135,13 +133,16 @@ class Entry(NamedTuple):
         """Build an entry from a parsed line, whose rest becomes its details. Raises ValueError for a wrong field."""
         take = record.pop
         at, kind, event, consumer = take("at", None), take("kind", None), take("event", ""), take("consumer", "")
-        if at.__class__ is not int or at < 0:
-            raise ValueError(f"'at' must be a count of microseconds, not {at!r}")
+        if at.__class__ is not int or not 0 <= at <= MAX_AT:
+            raise ValueError(f"'at' must be a count of microseconds up to 2**62, not {ascii(at)[:60]}")
         same = _SAME.get(kind) if kind.__class__ is str else None
         if same is None:
-            raise ValueError(f"'kind' is {kind!r}; known are {', '.join(KINDS)}")
+            raise ValueError(f"'kind' is {ascii(kind)[:60]}; known are {', '.join(KINDS)}")
         if event.__class__ is not str or consumer.__class__ is not str:
             raise ValueError("'event' and 'consumer' must be names")
+        if not (event.isprintable() and consumer.isprintable()):
+            check_name("'event'", event)
+            check_name("'consumer'", consumer)
         return tuple.__new__(cls, (at, same, event, consumer, record))
 
 
@@ -200,9 +201,11 @@ class Header:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Build a header from a parsed line. Raises ValueError that says which field is wrong."""
         if record.get("causim-history") != FORMAT:
-            raise ValueError(f"format version {record.get('causim-history')!r}; this program reads version {FORMAT}")
+            given = ascii(record.get("causim-history"))[:60]
+            raise ValueError(f"format version {given}; this program reads version {FORMAT}")
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in record.items() if k in known}
+        check_header(values)
         for name in ("exercise", "invariants", "allowed_loss", "documented_keys"):
             if name in values:
                 values[name] = tuple(values[name])
@@ -215,11 +218,10 @@ def _terms(record: object) -> Terms:
     if not isinstance(record, dict):
         raise ValueError("'terms' must be a table of durations in microseconds")
     known = {f.name for f in fields(Terms)}
-    for name, value in record.items():
+    for name in record:
         if name not in known:
-            raise ValueError(f"'terms.{name}' is not known; known are {', '.join(sorted(known))}")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"'terms.{name}' must be a count of microseconds, not {value!r}")
+            raise ValueError(f"'terms.{ascii(name)[1:-1][:60]}' is not known; known are {', '.join(sorted(known))}")
+    check_terms(record)
     return Terms(**record)
 
 

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from simulation.history.entries import Entry, Header, digest_of
+from simulation.history.history_file import GrowingFile, open_entries
 from simulation.history.reader import Reader
+from simulation.history.untrusted import PlainFile, bounded_lines
 
 if TYPE_CHECKING:
     from simulation.history.history_file import FileEntries
@@ -86,8 +88,6 @@ class History:
 
         Raises OSError if it cannot be written.
         """
-        from simulation.history.history_file import GrowingFile
-
         self.entries = GrowingFile(self.header, self.entries, folder)
 
     def handed_over(self) -> History:
@@ -115,16 +115,14 @@ class History:
         is noted in `truncated`. Raises MalformedHistory for anything else that is not right, OSError if the file
         cannot be opened.
         """
-        reader = Reader(path)
-        with path.open("rb") as file:
-            entries = list(reader.entries(file))
+        plain, reader = PlainFile(path), Reader(path)
+        with plain.path.open("rb") as file:
+            entries = list(reader.entries(bounded_lines(file, path)))
         return cls(reader.header, entries, reader.truncated)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open a history file as `read` does, but leave its entries there: they may prove malformed when read."""
-        from simulation.history.history_file import open_entries
-
         header, entries, cut = open_entries(path)
         history = cls(header, (), cut)
         history.entries = entries

@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from io import UnsupportedOperation
-from itertools import chain, compress, count
+from itertools import chain, compress, count, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +22,7 @@ import orjson
 
 from simulation.history.entries import UNTOLD, Entry, Header, digest_of
 from simulation.history.reader import Reader
+from simulation.history.untrusted import PlainFile, bounded_lines, copy_file, parse_leniently
 
 STRIDE = 256
 """From one entry to the next whose place in the file is known."""
@@ -37,8 +37,11 @@ _CHUNK = 1 << 14
 class FileEntries:
     """Entries in a file: read in order, or one by one from the place that is known before it."""
 
-    def __init__(self, path: Path, end: int = 0) -> None:
+    def __init__(self, path: Path, end: int = 0, plain: PlainFile | None = None) -> None:
         self.path = path
+        self._plain = plain
+        """The file that holds a copy of what was packed, as long as somebody reads it."""
+        self._shown = plain.shown if plain else path
         self._end = end
         """The size of the file, as far as it holds whole lines."""
         self._places: array[int] = array("q")
@@ -49,7 +52,7 @@ class FileEntries:
         self._lately: tuple[int, list[Entry]] = (-1, [])
 
     def __iter__(self) -> Iterator[Entry]:
-        return Reader(self.path).entries(self._lines(0))
+        return Reader(self._shown).entries(self._lines(0))
 
     def __len__(self) -> int:
         if not self._surveyed:
@@ -65,7 +68,7 @@ class FileEntries:
         if self._lately[0] != block:
             last = self._places[block + 1] if block + 1 < len(self._places) else self._end
             lines = self._lines(self._places[block], last)
-            self._lately = (block, list(Reader(self.path).entries(lines)))
+            self._lately = (block, list(Reader(self._shown).entries(lines)))
         return self._lately[1][offset]
 
     def records(self) -> Iterator[Any]:
@@ -88,7 +91,10 @@ class FileEntries:
             if not _is_header(file.readline()):
                 file.seek(0)
             while (left := self._end - file.tell()) > 0:
-                yield file.read(min(left, _CHUNK)) + (file.readline() if left > _CHUNK else b"")
+                yield file.read(min(left, _CHUNK)) + (self._rest(file) if left > _CHUNK else b"")
+
+    def _rest(self, file: BinaryIO) -> bytes:
+        return next(bounded_lines(file, self._shown), b"")
 
     def append(self, entry: Entry) -> None:
         """Refuse: what was read is not written on."""
@@ -101,22 +107,20 @@ class FileEntries:
 
     def copy(self, path: Path) -> None:
         """Give the file another name as well, or copy it where a file cannot have two."""
-        path.unlink(missing_ok=True)
-        try:
-            path.hardlink_to(self.path)
-        except OSError:
-            shutil.copyfile(self.path, path)
+        copy_file(self.path, path)
 
     def _lines(self, begin: int, end: int | None = None) -> Iterator[bytes]:
         stop = self._end if end is None else end
         with self.path.open("rb") as file:
-            if begin == 0 and stop == os.fstat(file.fileno()).st_size:
-                yield from file
-                return
             file.seek(begin)
-            while begin < stop and (line := file.readline()):
+            if begin == 0 and stop == os.fstat(file.fileno()).st_size:
+                yield from bounded_lines(file, self._shown)
+                return
+            for line in bounded_lines(file, self._shown):
                 begin += len(line)
                 yield line
+                if begin >= stop:
+                    return
 
     def _survey(self) -> None:
         """Count the entries, and note where they are."""
@@ -206,17 +210,18 @@ def open_entries(path: Path) -> tuple[Header, FileEntries, str]:
     Entries are looked at only when they are read, and may raise MalformedHistory then. Raises it for the header, and
     OSError if the file cannot be opened.
     """
-    reader = Reader(path)
-    with path.open("rb") as file:
-        for _ in reader.entries(file.readlines(1)):
+    plain, reader = PlainFile(path), Reader(path)
+    with plain.path.open("rb") as file:
+        for _ in reader.entries(islice(bounded_lines(file, path), 1)):
             pass  # a header stands in the first line
         size = file.seek(0, os.SEEK_END)
         begin = _last_line(file, size)
         file.seek(begin)
-        if _is_whole(file.read()):
-            return reader.header, FileEntries(path, size), ""
+        if _is_whole(next(bounded_lines(file, path), b"")):
+            return reader.header, FileEntries(plain.path, size, plain), ""
         file.seek(0)
-        return reader.header, FileEntries(path, begin), f"line {sum(1 for _ in file)} is cut off"
+        cut = f"line {sum(1 for _ in bounded_lines(file, path))} is cut off"
+        return reader.header, FileEntries(plain.path, begin, plain), cut
 
 
 def _last_line(file: BinaryIO, size: int) -> int:
@@ -252,12 +257,14 @@ def _count(chunk: bytes) -> int:
 
 
 def _is_header(line: bytes) -> bool:
-    return b"causim-history" in line and "causim-history" in json.loads(line)
+    return b"causim-history" in line and "causim-history" in parse_leniently(line)
 
 
 def _is_whole(line: bytes) -> bool:
     try:
-        json.loads(line or b"{}")
-    except ValueError:
+        parse_leniently(line or b"{}")
+    except (json.JSONDecodeError, UnicodeDecodeError):
         return False
+    except ValueError:
+        pass  # it is whole, and wrong
     return True

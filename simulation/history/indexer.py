@@ -68,32 +68,7 @@ class IndexBuilder:
         `times` are those of all entries, if the others have been read before, and `left_out` says how many of each
         kind those were.
         """
-        kinds: dict[str, _Take] = {
-            "published": self._published,
-            "duplicated": self._duplicated,
-            "dropped": self._lost,
-            "delivered": self._delivered,
-            "acknowledged": self._closed,
-            "rejected": self._closed,
-            "dead-lettered": self._dead_lettered,
-            "parked": self._parked,
-            "refused": self._refused,
-            "lease-lost": self._lease_lost,
-            "started": self._started,
-            "ended": self._ended,
-            "swept": self._swept,
-            "joined": self._lived,
-            "stopped": self._gone,
-            "crashed": self._gone,
-            "paused": self._lived,
-            "resumed": self._lived,
-            "unreachable": self._lived,
-            "reachable": self._lived,
-            "fault": self._lost,
-            "store-lost": self._lost,
-            "phase": self._phase,
-            "census": self._census,
-        }
+        kinds = self._kinds()
         consumers, meet, events = self.lives.consumers, self.lives.meet, self.told.events
         counts = dict.fromkeys(KINDS, 0)
         if times is not None:
@@ -114,6 +89,35 @@ class IndexBuilder:
         self.told.counts = Counter(counts)
         self._settle()
         return self.told
+
+    def _kinds(self) -> dict[str, _Take]:
+        return {
+            "published": self._published,
+            "duplicated": self._duplicated,
+            "dropped": self._lost,
+            "delivered": self._delivered,
+            "acknowledged": self._closed,
+            "rejected": self._closed,
+            "dead-lettered": self._dead_lettered,
+            "parked": self._parked,
+            "refused": self._refused,
+            "lease-lost": self._lease_lost,
+            "started": self._started,
+            "ended": self._ended,
+            "swept": self._swept,
+            "joined": self._lived,
+            "stopped": self._gone,
+            "crashed": self._gone,
+            "paused": self._lived,
+            "resumed": self._lived,
+            "blocked": self._lived,
+            "unreachable": self._lived,
+            "reachable": self._lived,
+            "fault": self._lost,
+            "store-lost": self._lost,
+            "phase": self._phase,
+            "census": self._census,
+        }
 
     # the broker
 

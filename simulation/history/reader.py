@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from simulation.history.entries import Entry, Header, MalformedHistory
+from simulation.history.entries import Entry, Header
+from simulation.history.untrusted import MalformedHistory, parse_leniently
 
 
 class Reader:
@@ -38,7 +39,7 @@ class Reader:
                     return
             try:
                 if record.__class__ is not dict:
-                    raise ValueError("each line must be a JSON object")
+                    raise ValueError('each line must be a JSON object, such as {"at": 0, "kind": "published"}')
                 if before < 0 and "causim-history" in record:
                     self.header = Header.from_record(record)
                     continue
@@ -56,11 +57,17 @@ class Reader:
     def _leniently(self, line: bytes, number: int) -> Any:
         """Parse what only Python takes for JSON, such as NaN; else note that the line is cut off, or refuse it."""
         try:
-            return json.loads(line.decode())
-        except UnicodeDecodeError as error:
-            raise MalformedHistory(f"{self._path}: not UTF-8 text ({error.reason})") from None
-        except json.JSONDecodeError as error:
+            return parse_leniently(line)
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
             if line.endswith(b"\n"):
-                raise MalformedHistory(f"{self._path}:{number}: not JSON: {error.msg}") from None
-            self.truncated = f"line {number} is cut off"
+                raise MalformedHistory(f"{self._path}:{number}: {_because(error)}") from None
+            self.truncated = f"line {number} is cut off"  # perhaps in the middle of a character
             return None
+        except ValueError as error:
+            raise MalformedHistory(f"{self._path}:{number}: {error}") from None
+
+
+def _because(error: UnicodeDecodeError | json.JSONDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text ({error.reason}); if it is Latin-1, convert it with iconv"
+    return f"not JSON: {error.msg}"

@@ -1,7 +1,7 @@
 """Coverage: what a run exercised, each word counted from the history alone.
 
-A run that broke no invariant proves nothing about what never happened in it. A scenario lists under `exercise` the
-words that must have counted at least once.
+A run that broke no invariant proves nothing about what never happened in it. A scenario lists under `require_coverage`
+the words that must have counted at least once.
 """
 
 from __future__ import annotations
@@ -182,4 +182,4 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
 }
 
 COVERAGE: Mapping[str, str] = {word: meaning for word, (_, meaning) in _WORDS.items()}
-"""Every word that a scenario may list under `exercise`, with its definition."""
+"""Every word that a scenario may list under `require_coverage`, with its definition."""

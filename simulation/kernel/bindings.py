@@ -28,6 +28,17 @@ class Bindings:
         self._searched: dict[str, ModuleType] = {}
         self._places: list[Place] = []
 
+    def add(self, original: Function, replacement: Function) -> None:
+        """Replace one more function, wherever it is bound. To be called outside of a run."""
+        self._replacements[id(original)] = replacement
+        self._kept.append(original)
+        self._searched.clear()
+        self._places.clear()
+
+    def knows(self, original: Function) -> bool:
+        """Whether a function is replaced."""
+        return id(original) in self._replacements
+
     def replace(self) -> None:
         """Bind each place to its replacement; modules that were imported since are searched first."""
         for name, module in list(sys.modules.items()):

@@ -8,11 +8,13 @@ threads, and everything outside of a run get the original. So the stand-ins may 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import random
 import signal
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -70,6 +72,9 @@ def activate(owner: Owner) -> None:
     if _Active.owner is not None:
         raise RuntimeError("two runs cannot take place in one Python process at the same time")
     _Active.owner, _Active.thread = owner, threading.get_ident()
+    threads = sys.modules.get("anyio.to_thread")
+    if threads is not None and not _bindings.knows(threads.run_sync):
+        _bindings.add(threads.run_sync, _in_place(threads.run_sync))
     _bindings.replace()
 
 
@@ -157,6 +162,18 @@ def _start(self: threading.Thread) -> None:
     if owner is not None:
         owner.thread_started(self)
     _originals.start(self)
+
+
+def _in_place(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a stand-in for AnyIO's way to run a function in a thread, which is not an executor of the loop."""
+
+    @functools.wraps(original)
+    async def run_sync(func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if owner_here() is None:
+            return await original(func, *args, **options)
+        return await asyncio.get_running_loop().run_in_executor(None, func, *args)
+
+    return run_sync
 
 
 class _Originals:

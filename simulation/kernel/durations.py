@@ -9,6 +9,10 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|m|h|d)")
 ACCEPTED = 'a duration such as "250ms", "1.5s", "15m" or "1h30m" (units: us, ms, s, m, h, d)'
 
 
+MAX_DURATION = 1_000 * 366 * 86_400_000_000
+"""A thousand years, in microseconds: what is longer is a slip, and sums of such must stay within 64 bits."""
+
+
 def parse_duration(text: object) -> int:
     """Return the microseconds of a duration in text. Raises ValueError that says what is accepted."""
     if isinstance(text, bool) or not isinstance(text, str | int) or (isinstance(text, int) and text != 0):
@@ -21,7 +25,10 @@ def parse_duration(text: object) -> int:
         if part.start() != position:
             break
         position = part.end()
-        total += round(float(part[1]) * _UNITS[part[2]])
+        value = float(part[1]) * _UNITS[part[2]]
+        if value > MAX_DURATION or total > MAX_DURATION:
+            raise ValueError(f"{str(text)[:60]!r} is longer than a thousand years")
+        total += round(value)
     if not compact or position != len(compact):
         raise ValueError(f"{text!r} is not {ACCEPTED}")
     return total

@@ -24,6 +24,7 @@ _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")
 _OWN = tuple(str(Path(__file__).parents[2] / package) for package in ("simulation", "reports"))
 _CALLBACK = str(Path(__file__).with_name("event_loop.py")), "_take_turn"
 """The file and the function from which the loop calls everything."""
+_PROGRAM = str(Path(__file__).parents[1] / "engines" / "program.py")
 _ENGINES = str(Path(__file__).parents[1] / "engines")
 
 
@@ -92,7 +93,9 @@ def _makers(task: Any) -> Iterator[FrameType]:
 
 def is_users(path: str) -> bool:
     """Whether a source file is neither the standard library's, nor an installed package's, nor the harness's."""
-    if path.startswith(_INSTALLED) or (path.startswith(_OWN) and not path.startswith(_ENGINES)):
+    if path.startswith(_INSTALLED) or "-packages/" in path:  # another environment's site-packages or dist-packages
+        return False
+    if path.startswith(_OWN) and (not path.startswith(_ENGINES) or path == _PROGRAM):
         return False
     return not path.startswith(_LIBRARY) and not path.startswith("<")
 

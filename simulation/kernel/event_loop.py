@@ -29,6 +29,7 @@ from simulation.kernel.environment import SECOND, Handle, Timer, VirtualTime
 from simulation.kernel.escapes import Escaped, place
 from simulation.kernel.loop_surface import LoopSurface
 from simulation.kernel.process import Process, current_process
+from simulation.kernel.tasks import NumberedFuture, NumberedTask
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -46,34 +47,6 @@ class Dialler(Protocol):
 
 class Deadlock(Exception):
     """The code under test waits for something that nothing in the world will ever do."""
-
-
-class _Task(asyncio.Task[T]):
-    """A task whose hash is its number in the run, and not its address.
-
-    Sets of tasks are walked through by hash: a TaskGroup cancels its members in that order, and `asyncio.wait` returns
-    such a set. By address, that order would be another one in another process.
-    """
-
-    __slots__ = ("_number", "parent")
-    _number: int
-    parent: ref[asyncio.Task[Any]] | None
-    """The task that made it, if it is alive: its code may be what is to blame for what this one does."""
-
-    def __hash__(self) -> int:
-        try:
-            return self._number
-        except AttributeError:
-            self._number = next(self.get_loop().numbers)  # type: ignore[attr-defined]
-            return self._number
-
-
-class _Future(asyncio.Future[T]):
-    """A future whose hash is its number in the run, as that of a task is."""
-
-    __slots__ = ("_number",)
-
-    __hash__ = _Task.__hash__
 
 
 _Base: Any = asyncio.AbstractEventLoop  # most of it is never needed in here, and is refused when called
@@ -257,7 +230,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a new future of this loop."""
-        return _Future(loop=self)
+        return NumberedFuture(loop=self)
 
     def create_task(
         self,
@@ -268,7 +241,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         **_: Any,
     ) -> asyncio.Task[T]:
         """Return a new task that runs the coroutine on this loop."""
-        task = _Task(coro, loop=self, name=name, context=context)
+        task = NumberedTask(coro, loop=self, name=name, context=context)
         current = asyncio.current_task(self)
         task.parent = None if current is None else ref(current)
         self._tasks.add(task)

@@ -102,6 +102,6 @@ def _rest() -> list[str]:
         "A duration that is drawn anew each time. What is drawn depends on the seed alone.",
         f"```text\n{forms[1]}\n```",
         "## Coverage words",
-        "`judge.exercise` lists words from this table. A run in which one of them counted nothing is `unknown`.",
+        "`judge.require_coverage` lists words from this table. A run in which one of them counted 0 is `unknown`.",
         table(("word", "counts"), [(f"`{word}`", meaning) for word, meaning in COVERAGE.items()]),
     ]

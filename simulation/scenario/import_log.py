@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+import tomli_w
+
 from simulation.kernel.durations import format_duration
+from simulation.scenario.load import load
 from simulation.scenario.log_rows import BadLog, has_column, rows, value_of
 from simulation.scenario.workload import OWN_NAMES
 
@@ -80,7 +83,7 @@ def parse_map(text: str) -> dict[str, str]:
     pairs = [pair.partition("=") for pair in filter(None, text.split(","))]
     for field_name, equals, column in pairs:
         if not equals:
-            raise BadLog(f"--map {field_name + column!r}: give FIELD=COLUMN, with a field of {', '.join(FIELDS)}")
+            raise BadLog(f"--columns {field_name + column!r}: give FIELD=COLUMN, with a field of {', '.join(FIELDS)}")
     return mapped({name: column for name, _, column in pairs})
 
 
@@ -98,9 +101,9 @@ def _check_columns(path: Path, there: Collection[str], found: Collection[str], m
         needed = name in (*REQUIRED, "follows") or column != name
         if needed and column and name not in found:
             columns = ", ".join(sorted(there)) or "none"
-            none = "; `--map follows=` says that no event follows another" if name == "follows" else ""
+            none = "; `--columns follows=` says that no event follows another" if name == "follows" else ""
             raise BadLog(
-                f"{path}: there is no column {column!r} (field {name}); --map {name}=COLUMN names another{none}."
+                f"{path}: there is no column {column!r} (field {name}); --columns {name}=COLUMN names another{none}."
                 f" The columns are {columns}"
             )
 
@@ -117,6 +120,7 @@ def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
             fields.update(name for name in mapping.keys() - fields if has_column(row, mapping[name]))
         try:
             event, times = _event(row, mapping, whole)
+            _check_characters(event)
             if event["id"] in seen:
                 raise ValueError(f"the id {event['name'] or event['id']!r} was there before, {seen[event['id']]}")
         except (ValueError, TypeError, OverflowError) as error:
@@ -129,6 +133,14 @@ def read_log(path: Path, mapping: Mapping[str, str]) -> Import:
         _check_columns(path, there, fields, mapping)
     found.events.sort(key=lambda event: event["occurred"])
     return found
+
+
+def _check_characters(event: Mapping[str, Any]) -> None:
+    """Raise ValueError if an event holds half of a character, which no file can."""
+    try:
+        json.dumps(event, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a character (a lone surrogate)") from None
 
 
 def _ids_are_whole(read: Sequence[tuple[str, object]], column: str) -> bool:
@@ -150,7 +162,7 @@ def _event(row: object, mapping: Mapping[str, str], whole: bool) -> tuple[dict[s
     values = {name: value_of(row, column) for name, column in mapping.items()}
     for name in REQUIRED:
         if values[name] is None:
-            raise ValueError(f"no {mapping[name]!r} (field {name}; --map {name}=COLUMN names another)")
+            raise ValueError(f"no {mapping[name]!r} (field {name}; --columns {name}=COLUMN names another)")
     times = _times(values, mapping)
     resource = values["resource"]
     name, leader = (_own_id(values[field_name], whole) for field_name in ("id", "follows"))
@@ -263,8 +275,6 @@ def measured(durations: Sequence[int]) -> dict[str, Any] | None:
 
 def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
     """Write imported events and the scenario that replays them into a folder, and return both files. Raises OSError."""
-    import tomli_w
-
     file, events = out / f"{name}.toml", out / "data" / f"{name}.jsonl"
     events.parent.mkdir(parents=True, exist_ok=True)
     told = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
@@ -292,8 +302,6 @@ def import_log(
 
     Raises BadLog, OSError.
     """
-    from simulation.scenario.load import load
-
     path = Path(log)
     found = read_log(path, mapped(columns or {}))
     if found.rejected and not skip_bad:

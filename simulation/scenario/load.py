@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from causim.shipped import path_of
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario, parse
 
+MAX_TEXT = 16 << 20
+"""Characters of a scenario; beyond that reading it takes a gigabyte."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters but for those of line breaks and tabs, and halves of characters."""
+
 
 def load(path: str | Path) -> Scenario:
     """Read a scenario from a file. Raises BadScenario that says what is wrong and where."""
     file = Path(path)
+    return loads(read_text(file), source=str(file), folder=str(file.parent))
+
+
+def read_text(file: Path) -> str:
+    """Return what a file says. Raises BadScenario if it cannot be read, or is not in UTF-8."""
     try:
-        text = file.read_text(encoding="utf-8")
+        if file.stat().st_size > 4 * MAX_TEXT:
+            raise BadScenario(f"{file}: is longer than {4 * MAX_TEXT >> 20} MiB; put many events into a trace file")
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise BadScenario(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise BadScenario(f"{file}: not UTF-8 text") from None
-    return loads(text, source=str(file), folder=str(file.parent))
+        raise BadScenario(f"{file}: not UTF-8 text; convert it with iconv") from None
 
 
 def scenario_of(given: Scenario | str | Path) -> Scenario:
@@ -41,8 +55,36 @@ def scenario_of(given: Scenario | str | Path) -> Scenario:
 
 def loads(text: str, source: str = "scenario", folder: str = ".") -> Scenario:
     """Read a scenario from TOML text. Raises BadScenario that says what is wrong and where."""
+    return parse(parse_toml(text, source), source, folder)
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """Parse TOML text of a stranger. Raises BadScenario that says what is wrong and where."""
+    if len(text) > MAX_TEXT:
+        raise BadScenario(f"{source}: is longer than {MAX_TEXT >> 20} Mi characters; put many events into a trace file")
     try:
         record = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadScenario(f"{source}: not TOML: {error}") from None
-    return parse(record, source, folder)
+    except ValueError:
+        raise BadScenario(f"{source}: holds a number of thousands of digits; write a smaller one") from None
+    except RecursionError:
+        raise BadScenario(f"{source}: is nested too deep; a scenario has tables in tables, and no more") from None
+    if where := _unprintable(record):
+        raise BadScenario(f"{source}: {where}; what a scenario says is printed, so it must be text that can be")
+    return record
+
+
+def _unprintable(record: dict[str, Any]) -> str:
+    """Return where a record holds a control character, and which; empty if it holds none."""
+    todo: list[tuple[str, Any]] = [("", record)]
+    while todo:
+        where, value = todo.pop()
+        if isinstance(value, dict):
+            todo += [(f"{where}.{ascii(key)[1:-1]}", key) for key in value]
+            todo += [(f"{where}.{ascii(key)[1:-1]}", inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            todo += [(f"{where}[{place}]", inner) for place, inner in enumerate(value)]
+        elif isinstance(value, str) and (found := _CONTROL.search(value)):
+            return f"'{where[1:][:80]}' holds a control character ({found[0]!a})"
+    return ""

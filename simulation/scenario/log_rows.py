@@ -12,6 +12,9 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
+
 NO_VALUE = frozenset({"", "null", "none", "nan", "nat", "nil", "n/a", "\\n", "<na>"})
 """How programs write in text that there is no value, in lower case."""
 
@@ -86,9 +89,6 @@ def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, object]]:
-    import pyarrow
-    import pyarrow.parquet
-
     try:
         table = pyarrow.parquet.read_table(path)
     except pyarrow.ArrowInvalid:

@@ -24,8 +24,19 @@ from simulation.scenario.consistency import contradictions
 from simulation.scenario.errors import BadScenario, known_names
 from simulation.scenario.faults import Fault, describe
 from simulation.scenario.messages import sentence
-from simulation.scenario.types import Count, Delay, Duration, Expectation, Name, Probability, Table
-from simulation.scenario.workloads import Workload
+from simulation.scenario.renamed import renamed, renamed_path
+from simulation.scenario.types import (
+    MAX_EVENTS,
+    Count,
+    Delay,
+    Duration,
+    Expectation,
+    Few,
+    Name,
+    Probability,
+    Table,
+)
+from simulation.scenario.workloads import Workload, size_of
 
 
 class Broker(Table):
@@ -46,8 +57,8 @@ class Broker(Table):
 class Consumers(Table):
     """The consumers of the group."""
 
-    count: Count = Field(2, description="how many")
-    concurrency: Count = Field(1, description="deliveries that one consumer works on at a time")
+    count: Few = Field(2, description="how many")
+    concurrency: Few = Field(1, description="deliveries that one consumer works on at a time")
     handler: Literal["reentrant", "plain"] = Field(
         "reentrant", description="whether the handler enters the engine again for an event that the engine hands it"
     )
@@ -96,7 +107,7 @@ class PolicyTable(Table):
     retention: Duration = Field(1_800_000_000, gt=0, description="how long it is remembered that an event was handled")
     lease: Duration = Field(16_000_000, gt=0, description="how long an event is held before others may take it over")
     in_flight_wait: Duration = Field(8_000_000, gt=0, description="how long a follower waits for a leader in flight")
-    depth: Count = Field(20, description="how deep handlers may call each other")
+    max_depth: Count = Field(20, description="how deep handlers may call each other")
 
     @model_validator(mode="after")
     def _remembers_longer_than_followers_wait(self) -> Self:
@@ -120,12 +131,16 @@ class Judge(Table):
         description='"queue": judge what a task queue promises, which is no order; `invariants` overrides it',
     )
     invariants: tuple[str, ...] = Field((), description="the invariants to judge; none named means all that apply")
-    exercise: tuple[str, ...] = Field((), description="what must have happened at least once for a run to count")
+    require_coverage: tuple[str, ...] = Field(
+        (), description="what must have happened at least once for a run to count"
+    )
     release_bound: Duration | None = Field(
         None, description="how long a follower may idle once its leader was handled; by default from the policy"
     )
-    stuck_bound: Duration = Field(600_000_000, description="how long a consumer may work without a sign of life")
-    settle: Duration = Field(1_000_000, description="quiet time to wait for at the end, before the store is inspected")
+    progress_bound: Duration = Field(600_000_000, description="how long a consumer may work without a sign of life")
+    settle_time: Duration = Field(
+        1_000_000, description="quiet time to wait for at the end, before the store is inspected"
+    )
     heal_after: Duration = Field(
         60_000_000, description="time from the last publication or fault to the healing of all faults"
     )
@@ -146,10 +161,10 @@ class Judge(Table):
     def _invariants_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return known_names("invariant", names, INVARIANTS)
 
-    @field_validator("exercise")
+    @field_validator("require_coverage")
     @classmethod
     def _words_are_known(cls, words: tuple[str, ...]) -> tuple[str, ...]:
-        return known_names("exercise word", words, COVERAGE)
+        return known_names("coverage word", words, COVERAGE)
 
 
 class SwarmTable(Table):
@@ -219,6 +234,12 @@ class Scenario(Table):
             raise ValueError(f"expect: {error}") from None
         return self
 
+    @model_validator(mode="after")
+    def _workload_is_not_too_large(self) -> Self:
+        if (events := size_of(self.workload)) > MAX_EVENTS:
+            raise ValueError(f"workload: {events:,} events or more are too many; at most {MAX_EVENTS:,} are run")
+        return self
+
     @property
     def expected(self) -> Mapping[str, tuple[str, ...]]:
         """What the runs of each named engine are expected to come to: `holds`, `unknown` or invariants."""
@@ -273,7 +294,7 @@ class Scenario(Table):
 
 def parse(record: Mapping[str, Any], source: str = "scenario", folder: str = ".") -> Scenario:
     """Build a scenario from tables. Raises BadScenario with one line for each thing that is wrong."""
-    tables = dict(record)
+    tables = renamed(record, source)
     workload = tables.get("workload")
     if isinstance(workload, dict) and "kind" not in workload and "events" in workload:
         tables["workload"] = {"kind": "events", **workload}
@@ -287,7 +308,7 @@ def parse(record: Mapping[str, Any], source: str = "scenario", folder: str = "."
 
 def assign(record: dict[str, Any], path: str, value: Any) -> None:
     """Set a value of a scenario's tables by its path. Raises BadScenario if there is no such place."""
-    *tables, key = path.split(".")
+    *tables, key = renamed_path(path).split(".")
     for name in tables:
         inner = record.setdefault(name, {})
         if not isinstance(inner, dict):

@@ -28,6 +28,7 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.faults import FAULTS
 from simulation.scenario.model import Scenario, SwarmTable, assign, parse
+from simulation.scenario.renamed import first_path
 
 CHANCE = 0.5
 """How likely a fault is whose `chance` is not given."""
@@ -49,7 +50,9 @@ def draw(scenario: Scenario, seed: int) -> Drawn:
     if scenario.swarm is None:
         return Drawn(scenario, {})
     streams = Streams(seed)
-    chosen = {path: streams[f"swarm/{path}"].choose(options) for path, options in scenario.swarm.choose.items()}
+    chosen = {
+        path: streams[f"swarm/{first_path(path)}"].choose(options) for path, options in scenario.swarm.choose.items()
+    }
     faults = list(_faults(scenario.swarm, streams))
     return _world(scenario, chosen, faults, f"{scenario.name}, as drawn from seed {seed}")
 
@@ -80,7 +83,7 @@ def _world(scenario: Scenario, chosen: Mapping[str, Any], faults: list[dict[str,
         faults = [fault for fault in faults if not _loses(fault)]
     record["faults"] = [*record.get("faults", []), *faults]
     judge = dict(record.get("judge", {}))
-    judge.pop("exercise", None)  # it is asked of all seeds together
+    judge.pop("require_coverage", None)  # it is asked of all seeds together
     lost = sorted({str(fault["kind"]) for fault in faults if _loses(fault)} - set(judge.get("allowed_loss", ())))
     record["judge"] = {**judge, "allowed_loss": [*judge.get("allowed_loss", ()), *lost]}
     options = {**chosen, **adjusted, "faults": faults}

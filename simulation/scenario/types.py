@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
 
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.scenario.distributions import Distribution, parse_distribution
@@ -33,10 +33,23 @@ Delay = Annotated[
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-Count = Annotated[int, Field(ge=1)]
+MAX_EVENTS = 10_000_000
+"""Events of one scenario: a run of so many takes an hour, and several gigabytes."""
+
+Count = Annotated[int, Field(ge=1, le=MAX_EVENTS)]
+
+Few = Annotated[int, Field(ge=1, le=100_000)]
+"""How many consumers there are, and tasks in each: each takes some ten kilobytes, and a connection or a task."""
 
 
-Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=120)]
+def _plain_name(name: str) -> str:
+    """Refuse a name that is a place in a file system, or reads like an option, or cannot be printed."""
+    if name in (".", "..") or name.startswith("-") or "\\" in name or not name.isprintable():
+        raise ValueError(f"{name!a} cannot be a name: no '.', '..', backslash or leading '-', and all printable")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=120), AfterValidator(_plain_name)]
 
 
 Expectation = Annotated[Any, BeforeValidator(_expectation)]

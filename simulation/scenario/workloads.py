@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -98,3 +98,20 @@ WORKLOADS: dict[str, type[Table]] = {
     str(table.model_fields["kind"].default): table for table in get_args(get_args(Workload)[0])
 }
 """The table of each kind of workload."""
+
+
+def size_of(table: Any) -> int:
+    """Return how many events a generated workload has; for very many, a number that is large enough to say so."""
+    match table.kind:
+        case "chains" | "cycles":
+            return int(table.count * table.length)
+        case "fan-out":
+            return int(table.count * (1 + table.followers))
+        case "trees":
+            level = total = int(table.count)
+            for _ in range(min(table.depth, 64) - 1):
+                level *= table.branching
+                total += level
+            return total if table.branching > 1 else int(table.count * table.depth)
+        case _:
+            return 0

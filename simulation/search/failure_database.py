@@ -57,7 +57,7 @@ class Failures:
         if not isinstance(record, dict):
             return {}
         return {
-            str(key): [seed for seed in seeds if isinstance(seed, int)]
+            str(key): list(dict.fromkeys(seed for seed in seeds if type(seed) is int))
             for key, seeds in record.items()
             if isinstance(seeds, list)
         }

@@ -16,7 +16,6 @@ A file of another format is refused, and one of a version whose choices may mean
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -27,6 +26,7 @@ from typing import Any
 from simulation.history.entries import WIRE
 from simulation.history.history import History
 from simulation.scenario.errors import BadScenario
+from simulation.scenario.load import parse_toml, read_text
 from simulation.scenario.model import Scenario, parse
 from simulation.search.explore.probe import scout
 from simulation.search.explore.schedulers import Listed
@@ -120,14 +120,7 @@ def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
 
 def load_replay(path: Path) -> Replay:
     """Read a run from a file. Raises BadReplay, BadScenario."""
-    try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadReplay(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadReplay(f"{path}: not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadReplay(f"{path}: not TOML: {error}") from None
+    record = parse_toml(read_text(path), str(path))
     table = record.pop("replay", None)
     scenario = parse(record, source=str(path), folder=str(path.parent))
     if table is None:

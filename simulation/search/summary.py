@@ -31,7 +31,7 @@ class Summary:
     """The first violation of each invariant that was violated."""
     coverage: Mapping[str, int]
     missing: tuple[str, ...]
-    """The words of the scenario's `exercise` that did not happen."""
+    """The words of the scenario's `require_coverage` that did not happen."""
     reasons: tuple[str, ...]
     """Why the verdict is unknown, apart from what is missing."""
     counts: Counts

@@ -13,6 +13,7 @@ from pathlib import Path
 from simulation.stores.faketime import FakeClock
 from simulation.stores.programs import faketime_library, server_programs
 from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.watcher import Watcher
 
 
 def open_clock(server: Path, name: str) -> FakeClock:
@@ -44,7 +45,8 @@ def running_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="causim-") as folder:
         address = Path(folder) / "redis"
         arguments = [str(bundled_server()), "--port", "0", "--unixsocket", str(address), "--save", "", "--dir", folder]
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603  # ours
+        watcher, nowhere = Watcher([Path(folder)]), subprocess.DEVNULL
+        process = subprocess.Popen(arguments, stdout=nowhere, stderr=nowhere, process_group=watcher.group)  # noqa: S603
         try:
             while not answers(address) and process.poll() is None:
                 time.sleep(0.005)
@@ -52,3 +54,4 @@ def running_server() -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
+            watcher.dismiss()

@@ -12,7 +12,7 @@ from simulation.stores.remote import RemoteStore
 def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[Store, str]:
     """Open a store and return it with a note: empty, or one line that says why it is not what one might expect.
 
-    `choice` is `server`, `lean`, `embedded`, an address `redis://…`, or `auto`: the server where it can run. Raises
+    `choice` is `server`, `embedded`, an address `redis://…`, or `auto`: the server where it can run. Raises
     StoreUnavailable if what was asked for cannot be had.
     """
     if choice.startswith(("redis://", "rediss://")):
@@ -22,10 +22,6 @@ def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[St
             return _embedded(), ""
         case "server":
             return ServerStore(executable), ""
-        case "lean":
-            from simulation.stores.lean import LeanStore  # needed only by searches
-
-            return LeanStore(), ""
         case "auto":
             try:
                 return ServerStore(executable), ""
@@ -34,9 +30,7 @@ def open_store(choice: str = "auto", executable: Path | None = None) -> tuple[St
                     raise
                 return _embedded(), f"no redis-server in virtual time here ({error}); running in fakeredis instead"
         case _:
-            raise StoreUnavailable(
-                f"store {choice!r} is not known; known are server, lean, embedded, redis://host:port/db"
-            )
+            raise StoreUnavailable(f"store {choice!r} is not known; known are server, embedded, redis://host:port/db")
 
 
 def _embedded() -> Store:

@@ -44,7 +44,7 @@ class Store(Protocol):
     """A Redis to run a world against."""
 
     name: str
-    """`server`, `lean`, `embedded` or the address of a user's server."""
+    """`server`, `embedded` or the address of a user's server."""
     version: str
     """What it is and which version, as it says itself: `valkey 9.1.2`, `redis-server 8.2.3`, `fakeredis 2.41.0`."""
     origin: str

@@ -173,8 +173,6 @@ _REFUSED: dict[bytes, str] = {
     b"MODULE LOAD": _FOR_THE_HARNESS,
     b"ACL SETUSER": _FOR_THE_HARNESS,
     b"ACL DELUSER": _FOR_THE_HARNESS,
-    b"FUNCTION LOAD": _FOR_THE_HARNESS,
-    b"FUNCTION RESTORE": _FOR_THE_HARNESS,
     b"MIGRATE": "there is no other server",
 }
 REFUSED_VERBS = frozenset(name.split()[0] for name in _REFUSED)

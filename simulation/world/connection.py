@@ -84,8 +84,7 @@ class Wire(asyncio.Transport):
             if words[0].upper() in REFUSED_VERBS and (why := why_refused(words)):
                 told = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
                 self._network.loop.escape(f"the command {told} was sent to Redis, but {why}")
-            if words[0].upper() == b"CONFIG" and words[1].upper() == b"SET":
-                self._network.configured = True
+            self._network.notes_settings(words)
         return commands
 
     def writelines(self, list_of_data: Any) -> None:

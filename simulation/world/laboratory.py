@@ -81,7 +81,7 @@ def run(
         scenario: what to run: from `load`, the path of a file, TOML text, or the name of a shipped scenario.
         seed: the scenario's own if not given.
         engine: a built-in engine's name, `module:Class` or a class; the scenario's own if not given.
-        store: `server`, `lean`, `embedded`, `redis://…`, or `auto`: the server where it can run.
+        store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
         trace: keep every Redis command and reply in the history too.
 
     Raises StoreUnavailable, UnknownEngine, BadScenario, EngineFailed, TypeError.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.stores.protocol import Link, Store, StoreUnavailable
+from simulation.stores.redis_commands import NOTIFY
 from simulation.stores.script_cache import Scripts
 from simulation.world.blocking import BlockingCalls
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
@@ -43,8 +44,8 @@ class Medium:
         """Whether the order of packets is chosen, so that no latency is drawn."""
         self.watches_keys = False
         """Whether a client is told of changes of keys: any command may then have something to push."""
-        self.configured = False
-        """Whether a client may have changed the server's settings."""
+        self.undo: dict[bytes, Sequence[bytes]] = {}
+        """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
         self.scripts = Scripts()
         self.requests = RequestLog()
         self.packets = 0
@@ -92,6 +93,14 @@ class Medium:
         """Forget a connection that is closed on both ends."""
         if connection in self._listening:
             self._listening.remove(connection)
+
+    def notes_settings(self, words: Sequence[bytes]) -> None:
+        """Take note of a command that changes the server itself."""
+        verb, sub = words[0].upper(), words[1].upper() if len(words) > 1 else b""
+        if verb == b"CONFIG" and sub == b"SET":
+            self.undo[verb] = [b"CONFIG", b"SET", NOTIFY, b""]
+        elif verb == b"FUNCTION" and sub in (b"LOAD", b"RESTORE"):
+            self.undo[verb] = [b"FUNCTION", b"FLUSH"]
 
     def ended(self, connection: object) -> None:
         """Take note that a connection is closed on both ends."""

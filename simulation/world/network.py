@@ -22,7 +22,6 @@ from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution
 from simulation.stores.protocol import Store
-from simulation.stores.redis_commands import NOTIFY
 from simulation.world.carriers import Carrier, Ends, SteppedCarrier, TimedCarrier
 from simulation.world.connection import Wire
 from simulation.world.medium import Medium
@@ -112,8 +111,9 @@ class Network(Medium):
         for wire in self._of(""):
             wire.close_link()
         self._wires.clear()
-        if self.configured:
+        if self.undo:
             link = self.store.link()
-            link.run([[b"CONFIG", b"SET", NOTIFY, b""]])
+            link.run(list(self.undo.values()))
             link.close()
+            self.undo.clear()
         super().close()

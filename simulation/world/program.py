@@ -15,8 +15,11 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from simulation.engines.program import arguments
+from ordering import ReceivedEvent
+from simulation.engines import UnknownEngine
+from simulation.engines.program import ProgramEngine, arguments
 from simulation.kernel.environment import SECOND
+from simulation.scenario.model import Scenario
 from simulation.world.consumer import Consumer
 from simulation.world.ports import World
 
@@ -56,8 +59,6 @@ class ProgramConsumer(Consumer):
         if isinstance(message, bytes | bytearray):
             return self._decode(bytes(message))
         if isinstance(message, Mapping):
-            from ordering import ReceivedEvent
-
             return ReceivedEvent.model_validate(dict(message))
         return message
 
@@ -123,3 +124,21 @@ async def _call(handler: Any) -> None:
 
 def _text(key: Any) -> str:
     return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else str(key)
+
+
+def is_program(kind: Any, name: str, scenario: Scenario) -> bool:
+    """Whether an engine is a function: then a producer of the world puts the events where it reads them.
+
+    Raises UnknownEngine if nobody says where, or if the scenario mixes it with other engines.
+    """
+    if not isinstance(kind, type) or not issubclass(kind, ProgramEngine):
+        return False
+    if kind.publish is None and scenario.producer is None:
+        module = name.partition(":")[0]
+        raise UnknownEngine(
+            f"engine {name!r} reads a queue, and nobody says which: add a table [producer] to the scenario"
+            f' (to = "stream" or "list", key = "…"), or an `async def publish(client, body)` to {module}'
+        )
+    if scenario.consumers.engines:
+        raise UnknownEngine(f"engine {name!r}: consumers that are functions cannot be mixed with other engines yet")
+    return True

@@ -104,8 +104,8 @@ class Quiescence:
         if self._injector.healed and self._injector.struck:
             # A consumer that was interrupted between an effect and its completion has left a lease behind: the engine
             # is done with that event only when the lease is over and a sweep has found it.
-            return scenario.release_bound + scenario.judge.settle
-        return scenario.judge.settle
+            return scenario.release_bound + scenario.judge.settle_time
+        return scenario.judge.settle_time
 
     def _still_quiet(self, progresses: int) -> None:
         if progresses != self._progresses or self.ended:

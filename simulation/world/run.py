@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from reports import view
 from simulation.history.history import History
 from simulation.history.indexer import index_of
 from simulation.invariants import Judgement, Violation, judge
@@ -83,37 +84,28 @@ class Run:
     @property
     def events(self) -> Any:
         """A DataFrame with one row for each event."""
-        from reports.tables.frames import events_frame
-
-        return events_frame(self.history)
+        return view("tables.frames:events_frame")(self.history)
 
     @property
     def latency(self) -> Any:
         """A picture of how long events took."""
-        from reports.figures.run_figures import latency_figure
-
-        return latency_figure(self.history)
+        return view("figures.run_figures:latency_figure")(self.history)
 
     @property
     def followers(self) -> Any:
         """A picture of what became of followers."""
-        from reports.figures.run_figures import followers_figure
-
-        return followers_figure(self.history)
+        return view("figures.run_figures:followers_figure")(self.history)
 
     @property
     def spacetime(self) -> Any:
         """A picture of who did what when: of the first violation, or of how the run begins."""
-        from reports.figures.spacetime_figure import spacetime_figure
-
-        return spacetime_figure(self.history, self.judgement.violations)
+        return view("figures.spacetime_figure:spacetime_figure")(self.history, self.judgement.violations)
 
     @property
     def story(self) -> str:
         """The first violation, told line by line; what proves it is marked. Empty if there is none."""
-        from reports.text.narrative import story_text
-
-        return story_text(self.history, self.judgement.violations)
+        story: str = view("text.narrative:story_text")(self.history, self.judgement.violations)
+        return story
 
     @property
     def violations(self) -> tuple[Violation, ...]:
@@ -122,11 +114,12 @@ class Run:
 
     def report(self) -> str:
         """Return the report of the run: one page of HTML that works offline."""
-        from reports.page.page import page
-        from simulation.world.run_files import REPORTED, Reported
+        from simulation.world.run_files import REPORTED, Reported  # it writes runs
 
         text = tomli_w.dumps({**self.scenario.written(), "seed": self.seed, "engine": self.history.header.engine})
-        return page(Reported(self, self.history.beginning(REPORTED), text, self._command(self.scenario.name + ".toml")))
+        shown = Reported(self, self.history.beginning(REPORTED), text, self._command(self.scenario.name + ".toml"))
+        page: str = view("page.page:page")(shown)
+        return page
 
     def save(self, folder: str | Path) -> Path:
         """Write the run into a folder, which is made: its scenario, history, verdict, table, pictures and report.
@@ -134,7 +127,7 @@ class Run:
         Of a run whose order was chosen, the scenario alone gives another order: `shrink(run).write` keeps the choices.
         Raises OSError.
         """
-        from simulation.world.run_files import write_run
+        from simulation.world.run_files import write_run  # it writes runs
 
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
@@ -145,9 +138,8 @@ class Run:
         return shlex.join(["causim", "run", file, "--engine", self.history.header.engine, "--seed", str(self.seed)])
 
     def _repr_html_(self) -> str:
-        from reports.page.notebook_card import card
-
-        return card(self.history, self.judgement)
+        card: str = view("page.notebook_card:card")(self.history, self.judgement)
+        return card
 
     def __repr__(self) -> str:
         return f"<Run of {self.scenario.name} seed {self.seed}: {self.verdict}>"

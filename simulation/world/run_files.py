@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from simulation.history.history import History
+from simulation.history.untrusted import copy_file
 from simulation.invariants import Judgement
 from simulation.scenario.model import Scenario
 
@@ -62,6 +63,7 @@ def write_run(
         searched: what the search covered that the run is kept of, a line each.
         illustrator: draws the pictures in another process; without one they are drawn here.
     """
+    # only results need it
     from reports import write_report
 
     scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))
@@ -78,8 +80,12 @@ def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[s
     record = scenario.written()
     workload = record["workload"]
     if workload["kind"] == "trace":
-        file = (Path(scenario.folder) / workload["file"]).resolve()
-        workload["file"] = os.path.relpath(file, folder.resolve())
+        file, home = (Path(scenario.folder) / workload["file"]).resolve(), folder.resolve()
+        if not file.is_relative_to(home):  # what is run from there reads nothing outside of it
+            copy = home / f"trace-{file.name}"
+            copy_file(file, copy)
+            file = copy
+        workload["file"] = os.path.relpath(file, home)
     return {**record, "seed": seed, "engine": engine}
 
 

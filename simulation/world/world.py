@@ -18,8 +18,7 @@ from typing import Any
 
 import simpy
 
-from simulation.engines import Engine, UnknownEngine, decoder, resolve, scripts_of
-from simulation.engines.program import ProgramEngine
+from simulation.engines import Engine, decoder, is_shipped, resolve, scripts_of
 from simulation.history.entries import Header, Terms
 from simulation.history.history import History
 from simulation.invariants.commutativity import Precedence
@@ -49,10 +48,11 @@ from simulation.world.interrupts import deferred_sigint
 from simulation.world.ledger import Ledger
 from simulation.world.network import Network
 from simulation.world.ports import HandlerHook, Startable
-from simulation.world.program import ProgramConsumer
+from simulation.world.program import ProgramConsumer, is_program
 from simulation.world.quiescence import Quiescence
 from simulation.world.run import Counts, Run
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
+from simulation.world.store_use import check_store_was_used
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -112,27 +112,33 @@ class World:
         self.network.refused = self._refused
         self.ambient = Ambient(self.loop, self.epoch, self.streams)
         self.errors = ErrorLog(lambda: self.loop.now, self._raised)
-        member = ProgramConsumer if self._is_program(engine) else Consumer
-        self.consumers: dict[str, Consumer] = {
-            name: member(self, name) for name in (f"c{i}" for i in range(1, scenario.consumers.count + 1))
-        }
-        self._producer = Consumer(self, PRODUCER) if member is ProgramConsumer else None
-        for name in scenario.consumers.engines:
-            self.consumers[name].equip(resolve(scenario.consumers.engine_of(name, engine)))
+        program = is_program(self.engine, engine, scenario)
+        self.consumers = self._new_consumers(ProgramConsumer if program else Consumer, engine)
+        self._producer = Consumer(self, PRODUCER) if program else None
         self.injector = Injector(self)
         self.handler_hook: HandlerHook | None = self.injector.handlers
         self.broker = self._new_broker()
         self._delivery_hook = self.broker.hook = self.injector.deliveries(self.broker)
         self.quiescence = self._new_quiescence()
-        if self.steps is not None:
-            chosen = ChosenCrashes(self.loop, self.steps, self.broker, self.quiescence)
-            self.steps.crashes = lambda: chosen.of(self.consumers.values(), self.ledger.names)
-            self.steps.strike = self._struck
+        self._offer_crashes()
         self._published = 0
         self._spill_after = SPILL_AFTER_ENTRIES
         self._failure: BaseException | None = None
         self._refusal: StoreUnavailable | Escaped | None = None
         self.loop.on_escape, self.loop.on_block, self.loop.on_exit = self._refused, self._blocked, self._exited
+
+    def _new_consumers(self, member: type[Consumer], engine: str) -> dict[str, Consumer]:
+        settings = self.scenario.consumers
+        consumers = {name: member(self, name) for name in (f"c{i}" for i in range(1, settings.count + 1))}
+        for name in settings.engines:
+            consumers[name].equip(resolve(settings.engine_of(name, engine)))
+        return consumers
+
+    def _offer_crashes(self) -> None:
+        if self.steps is not None:
+            chosen = ChosenCrashes(self.loop, self.steps, self.broker, self.quiescence)
+            self.steps.crashes = lambda: chosen.of(self.consumers.values(), self.ledger.names)
+            self.steps.strike = self._struck
 
     def _new_broker(self) -> Broker:
         return Broker(
@@ -172,9 +178,9 @@ class World:
                 lease=scenario.policy.lease,
                 release_bound=scenario.release_bound,
                 sweep_interval=scenario.consumers.sweep_interval,
-                stuck_bound=scenario.judge.stuck_bound,
+                stuck_bound=scenario.judge.progress_bound,
             ),
-            exercise=scenario.judge.exercise,
+            exercise=scenario.judge.require_coverage,
             invariants=scenario.judge.invariants,
             allowed_loss=scenario.judge.allowed_loss,
         )
@@ -183,7 +189,7 @@ class World:
         header = self._header(engine)
         if self.steps is None:
             return History(header)
-        strict = bool(self.scenario.faults or self.scenario.judge.exercise)
+        strict = bool(self.scenario.faults or self.scenario.judge.require_coverage)
         precedence = Precedence(self.workload.leaders, self.scenario.policy.lookback, strict=strict)
         return SteppedHistory(header, self.steps, precedence)
 
@@ -224,7 +230,7 @@ class World:
             self._clean_up()
         if self._refusal is not None:
             raise self._refusal
-        self._check_store_was_used()
+        check_store_was_used(self.consumers.values(), self.ledger, self.network)
         if self._failure is not None:
             raise EngineFailed(f"{type(self._failure).__name__}: {self._failure}") from self._failure
         commands, packets, *idle = self.quiescence.spent
@@ -345,21 +351,6 @@ class World:
         self.steps.add(f"{consumer}:{name}:", "handler", consumer, f"{consumer} has handled {name}", run=end)
         return done
 
-    def _is_program(self, name: str) -> bool:
-        """Whether the engine is a function: then a producer of the world puts the events where it reads them."""
-        kind: Any = self.engine
-        if not isinstance(kind, type) or not issubclass(kind, ProgramEngine):
-            return False
-        if kind.publish is None and self.scenario.producer is None:
-            module = name.partition(":")[0]
-            raise UnknownEngine(
-                f"engine {name!r} reads a queue, and nobody says which: add a table [producer] to the scenario"
-                f' (to = "stream" or "list", key = "…"), or an `async def publish(client, body)` to {module}'
-            )
-        if self.scenario.consumers.engines:
-            raise UnknownEngine(f"engine {name!r}: consumers that are functions cannot be mixed with other engines yet")
-        return True
-
     def restart(self, consumer: Startable, delay: int) -> None:
         """Start a consumer again in `delay` microseconds. The world is not quiet before."""
         self.quiescence.wait_until(self.loop.now + delay)
@@ -376,6 +367,8 @@ class World:
         self.consumers[name].exited(error)
 
     def _raised(self, error: RaisedError) -> None:
+        if is_shipped(self.history.header.engine):
+            return  # what those raise under faults is known, and the entries of its deliveries tell it
         details = {"error": error.type, "message": error.message, "frames": list(error.frames), "where": error.where}
         self.history.append(error.at, "raised", error.event, error.consumer, **details)
 
@@ -383,21 +376,6 @@ class World:
         """End the run: an engine broke down."""
         self._failure = error
         self.quiescence.end("collapse")
-
-    def _check_store_was_used(self) -> None:
-        """Refuse a run whose engine was given events and never spoke to the store. Raises Escaped.
-
-        Such an engine keeps its state elsewhere, where no fault and no virtual time reaches it.
-        """
-        engines = {consumer.kind for consumer in self.consumers.values()}
-        declared = any(getattr(engine, "in_memory", False) for engine in engines)
-        if self.ledger.deliveries and not declared and not self.network.commands and not self.network.refusals:
-            raise Escaped(
-                f"the engine was given {self.ledger.deliveries} deliveries and sent no command to the simulated Redis:"
-                " it keeps its state elsewhere, so no verdict about it would be true. It should connect by way of"
-                " context.connect(), or to any redis:// address with an asyncio client. An engine that needs no store"
-                " says so with the class attribute `in_memory = True`"
-            )
 
     def _blocked(self, process: Process, delay: int, where: str) -> None:
         if delay:

@@ -18,6 +18,7 @@ from tests.docs.blocks import Block, blocks, check, follow
 DOCS = Path("docs").resolve()
 PAGES = sorted(DOCS.rglob("*.md"))
 NEEDS_PREFECT = pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
+NEEDS_DOCKET = pytest.mark.skipif(find_spec("docket") is None, reason="needs pydocket")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TRIVIAL = 2
 """A page with fewer commands and examples than this has lost them to a slip of its fences."""
@@ -39,7 +40,14 @@ def said(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return read
 
 
-@pytest.mark.parametrize("name", ["ci", pytest.param("tutorial", marks=[pytest.mark.prefect, NEEDS_PREFECT])])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ci",
+        pytest.param("consumers", marks=NEEDS_DOCKET),
+        pytest.param("tutorial", marks=[pytest.mark.prefect, NEEDS_PREFECT]),
+    ],
+)
 def test_a_page_does_what_it_says(name: str, said: Any) -> None:
     assert follow(blocks(DOCS / f"{name}.md"), said) >= TRIVIAL
 
@@ -62,7 +70,7 @@ def test_the_operators_page_works_on_a_redis_server(said: Any, socket: str, monk
 
 
 def test_the_pages_agree_on_who_is_executed() -> None:
-    executed = {"ci.md", "tutorial.md", "engine.md", "operating.md"}
+    executed = {"ci.md", "consumers.md", "tutorial.md", "engine.md", "operating.md"}
     for page in PAGES:
         if any(block.language in ("console", "python") for block in blocks(page)):
             assert page.name in executed, f"nobody executes the examples of {page}"

@@ -41,7 +41,7 @@ class RealWorld:
         self.decode = decoder(self.kind)
         self.connect = connect
         policy = scenario.policy
-        sweeps, stuck = scenario.consumers.sweep_interval, scenario.judge.stuck_bound
+        sweeps, stuck = scenario.consumers.sweep_interval, scenario.judge.progress_bound
         terms = Terms(policy.lookback, policy.retention, policy.lease, scenario.release_bound, sweeps, stuck)
         self.history = History(Header(scenario.name, engine=engine, store="server", terms=terms))
         self.queue: asyncio.Queue[tuple[Publication, int]] = asyncio.Queue()

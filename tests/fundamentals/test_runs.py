@@ -14,7 +14,7 @@ length = 4
 order = "reversed"
 interval = "1ms"
 [judge]
-exercise = ["parked", "released"]
+require_coverage = ["parked", "released"]
 """
 
 

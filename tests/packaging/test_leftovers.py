@@ -90,3 +90,41 @@ def test_twenty_kills_while_a_server_runs(tmp_path: Path) -> None:
         process.communicate()
         nothing_is_left(told)
     assert not list(tmp_path.iterdir())
+
+
+def processes_that_mention(word: str) -> list[int]:
+    """Return the processes whose command line or environment has this word."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if word.encode() in told and not gone(int(folder.name)):
+            found.append(int(folder.name))
+    return found
+
+
+def nothing_mentions(folder: Path) -> None:
+    wait_for(lambda: not processes_that_mention(str(folder)))
+    assert not [path for path in folder.iterdir() if path.name.startswith("causim-")]
+
+
+def test_a_killed_command_and_its_workers(tmp_path: Path) -> None:
+    words = ["run", "scenarios/duplicates.toml", "--seeds", "100000", "--jobs", "2", "--no-results"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-m", "causim", *words], env=environment, stdout=subprocess.DEVNULL)
+    wait_for(lambda: len(list(tmp_path.glob("causim-*/redis"))) >= 3)  # its own server, and one of each worker
+    process.kill()
+    process.wait()
+    nothing_mentions(tmp_path)
+
+
+def test_workers_of_xdist_that_end(tmp_path: Path) -> None:
+    test = tmp_path / "test_it.py"
+    test.write_text("def test_it(causim_store):\n    assert causim_store.store.name == 'server'\n")
+    (tmp_path / "test_more.py").write_text(test.read_text())
+    words = ["-q", "-n", "2", "--rootdir", tmp_path, "-c", os.devnull, "-p", "no:cacheprovider", tmp_path]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-m", "pytest", *words], env=environment, check=True, capture_output=True)
+    nothing_mentions(tmp_path)

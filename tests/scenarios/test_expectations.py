@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulation import Laboratory, load
-from simulation.engines import UnknownEngine, resolve
+from simulation.engines import QUEUE, UnknownEngine, resolve
 from simulation.search.summary import Tally, summarise
 
 SCENARIOS = sorted(Path("scenarios").rglob("*.toml"))
@@ -53,12 +53,22 @@ def load_engine(name: str) -> None:
         pytest.skip(str(error))
 
 
+def load_queue(name: str) -> None:
+    """Load a task queue; skip the test if it is not installed."""
+    try:
+        resolve(name)
+    except UnknownEngine as error:
+        pytest.skip(str(error))
+
+
 @pytest.mark.parametrize(("path", "engine", "expected"), cases())
 def test_a_scenario_is_as_it_says(
     path: Path, engine: str, expected: str | tuple[str, ...], laboratory: Laboratory
 ) -> None:
     if engine.startswith(NEEDING_PREFECT) and find_spec("prefect_redis") is None:
         pytest.skip("needs the prefect extra")
+    if engine.startswith(QUEUE):
+        load_queue(engine)
     scenario = load(path)
     wanted = {expected} if isinstance(expected, str) else set(expected)
     if "@" in engine:
@@ -70,14 +80,18 @@ def test_a_scenario_is_as_it_says(
     most = 1 if scenario.name in LARGE else 20 if wanted == {"holds"} else SEEDS_TO_CONVICT
     if wanted == {"unknown"}:
         tally.add(summarise(laboratory.run(scenario, engine=engine)))
-        assert tally.verdict(scenario.judge.exercise) == "unknown"
+        assert tally.verdict(scenario.judge.require_coverage) == "unknown"
         return
     for seed in range(1, most + 1):
         tally.add(summarise(laboratory.run(scenario, seed, engine)))
         if wanted != {"holds"} and wanted <= set(tally.violations):
             break
     if wanted == {"holds"}:
-        assert tally.verdict(scenario.judge.exercise) == "holds", (tally.violations, tally.reasons, tally.missing)
+        assert tally.verdict(scenario.judge.require_coverage) == "holds", (
+            tally.violations,
+            tally.reasons,
+            tally.missing,
+        )
     else:
         assert wanted <= set(tally.violations), f"not convicted within {most} seeds: {tally.violations}"
 

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any
 
+import anyio.to_thread
 import redis
 
 from simulation.engines import EngineContext
@@ -152,3 +153,12 @@ class Overlapping(Marking):
 
     async def leave(self) -> None:
         time.sleep(1 if self.context.consumer == "c1" else 5)
+
+
+class AnyioThread(Marking):
+    """Runs a function in a thread of AnyIO's, as many frameworks do."""
+
+    async def leave(self) -> None:
+        before = time.monotonic()
+        assert await anyio.to_thread.run_sync(sum, [1, 2]) == 3
+        assert time.monotonic() == before

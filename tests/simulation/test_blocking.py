@@ -19,9 +19,7 @@ from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.stores import links
-from simulation.stores.lean import LeanStore
 from simulation.stores.protocol import Store, StoreUnavailable
-from simulation.world.blocking import attempt
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
 
@@ -29,11 +27,9 @@ Client = redis.asyncio.Redis
 Story = Callable[[SimulatedLoop], Coroutine[Any, Any, Any]]
 
 
-@pytest.fixture(params=["server", "embedded", "lean"])
+@pytest.fixture(params=["server", "embedded"])
 def any_store(request: pytest.FixtureRequest) -> Store:
     """A store that knows the blocking commands of lists."""
-    if request.param == "lean":
-        return LeanStore()
     laboratory: Laboratory = request.getfixturevalue("laboratory" if request.param == "server" else "embedded")
     return laboratory.store
 
@@ -338,23 +334,6 @@ def test_wait_returns_the_replicas_that_there_are_at_its_deadline(server: Store)
         return at_once, await client().execute_command("WAIT", 1, 700), loop.now - before
 
     assert tell(server, story) == (0, 0, 702_000)
-
-
-@pytest.mark.parametrize("protocol", [2, 3])
-def test_a_try_is_answered_as_by_a_server(server: Store, protocol: int) -> None:
-    tries = ["BLPOP q 1", "BRPOP p q 0", "BRPOPLPUSH q t 1", "BLMOVE q q LEFT RIGHT 1", "BLMOVE q s UP LEFT 1"]
-    errors = ["BLPOP s 1", "BLPOP q y", "BLPOP q -1", "BLPOP q", "BRPOPLPUSH q s 1", "BLMOVE e q LEFT LEFT y"]
-    lean = LeanStore()
-    server.begin(EPOCH)
-    lean.begin(EPOCH)
-    one, other = server.link(), lean.link()
-    setting = [[b"SET", b"s", b"1"], *([[b"HELLO", b"3"]] if protocol == 3 else [])]
-    assert one.run(setting)[:5] == other.run(setting)[:5]
-    for items in ([], [b"x"], [b"x", b"y", b"z"]):
-        for words in [line.encode().split() for line in tries + errors]:
-            for link in (one, other):
-                link.run([[b"DEL", b"q", b"t"], *([[b"RPUSH", b"q", *items]] if items else [])])
-            assert attempt(one, words) == attempt(other, words), words
 
 
 REFUSED: list[tuple[tuple[Any, ...], str]] = [

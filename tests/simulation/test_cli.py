@@ -25,7 +25,7 @@ kind = "chains"
 order = "reversed"
 interval = "1ms"
 [judge]
-exercise = ["parked"]
+require_coverage = ["parked"]
 """
 
 
@@ -80,7 +80,7 @@ def test_a_run_that_exercised_nothing_of_what_it_is_about_exits_with_5(files: Pa
         (["run", "nowhere.toml"], "no such file or folder"),
         (["run", "empty"], "no scenario files"),
         (["run", "fine.toml", "--engine", "nativ"], "did you mean 'native'"),
-        (["run", "fine.toml", "--store", "postgres"], "known are server, lean, embedded"),
+        (["run", "fine.toml", "--store", "postgres"], "known are server, embedded"),
         (["run", "fine.toml", "--redis-server", "/bin/false", "--store", "server"], "does not start under libfaketime"),
         (["check", "nowhere.jsonl"], "nowhere.jsonl"),
         (["check", "bad.jsonl"], "bad.jsonl:2: 'kind' is 'exploded'"),

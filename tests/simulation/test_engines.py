@@ -35,7 +35,7 @@ def test_a_handler_that_is_cancelled_leaves_no_worker_waiting(laboratory: Labora
         workload = { kind = "chains", count = 6, length = 1, interval = "0s" }
         broker = { delay = "1ms", redeliver_after = "5s" }
         consumers = { count = 1, concurrency = 6 }
-        judge.exercise = ["handled"]
+        judge.require_coverage = ["handled"]
         [[faults]]
         kind = "handler-cancelled"
         probability = 0.5

@@ -65,6 +65,7 @@ def test_the_command_line_says_so_in_one_sentence(
 
 def test_executors_run_their_functions_while_the_clock_stands_still(laboratory: Laboratory) -> None:
     assert run(laboratory, "Pooled").verdict == "holds"
+    assert run(laboratory, "AnyioThread").verdict == "holds"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_log_becomes_events_that_keep_who_follows_whom(log: Path) -> None:
 
 
 def test_an_imported_log_is_a_scenario_that_runs(log: Path, tmp_path: Path, laboratory, capsys) -> None:
-    assert main(["import", str(log), "--map", MAP, "--out", str(tmp_path / "out")]) == 0
+    assert main(["import", str(log), "--columns", MAP, "--out", str(tmp_path / "out")]) == 0
     assert "3 events, 2 of them follow another (1 an event that is not in the log)" in capsys.readouterr().out
     run = laboratory.run(load(tmp_path / "out" / "orders.toml"))
     assert run.counts.events == 3
@@ -92,7 +92,7 @@ def test_of_many_durations_a_few_are_kept_from_the_shortest_to_the_longest() -> 
 def test_a_bad_row_is_shown_and_skipped_only_on_request(line: str, reason: str, tmp_path: Path, capsys) -> None:
     path = tmp_path / "orders.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS) + line + "\n")
-    arguments = ["import", str(path), "--map", MAP, "--out", str(tmp_path / "out")]
+    arguments = ["import", str(path), "--columns", MAP, "--out", str(tmp_path / "out")]
     assert main(arguments) == 4
     said = capsys.readouterr().err
     assert reason in said
@@ -107,7 +107,7 @@ def test_a_map_that_names_no_field_is_refused() -> None:
 
 
 def test_an_existing_scenario_is_not_replaced_unless_asked(log: Path, tmp_path: Path, capsys) -> None:
-    arguments = ["import", str(log), "--map", MAP, "--out", str(tmp_path / "out")]
+    arguments = ["import", str(log), "--columns", MAP, "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     assert main(arguments) == 4
     assert "--force replaces it" in capsys.readouterr().err

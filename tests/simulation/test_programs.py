@@ -11,6 +11,7 @@ from simulation import Laboratory, Run, loads
 from simulation.cli import main
 from simulation.engines import UnknownEngine
 from simulation.scenario.errors import BadScenario
+from simulation.search.explore.strategies import Runner, Strategy
 
 HERE = "tests.simulation.programs"
 SCENARIO = """
@@ -26,7 +27,7 @@ handler_time = "20ms"
 {consumers}
 [judge]
 preset = "queue"
-exercise = ["handled"]
+require_coverage = ["handled"]
 horizon = "2h"
 [policy]
 lookback = "30s"
@@ -59,7 +60,7 @@ def test_a_stream_is_read_in_virtual_time(laboratory: Laboratory) -> None:
     assert run(laboratory, "stream", STREAM).digest == result.digest
 
 
-@pytest.mark.parametrize("store", ["lean", "embedded"])
+@pytest.mark.parametrize("store", ["server", "embedded"])
 def test_a_list_is_read_on_every_store(store: str) -> None:
     with Laboratory(store) as laboratory:
         assert run(laboratory, "list_reader", LIST).verdict == "holds"
@@ -140,3 +141,34 @@ def test_what_a_program_raises_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().out
     assert "raised    LookupError: no settings in main of c" in said
     assert "tests/simulation/programs.py:" in said
+
+
+def test_the_build_server_is_told_what_a_program_raises(tmp_path: Path) -> None:
+    file, report = tmp_path / "orders.toml", tmp_path / "junit.xml"
+    file.write_text(SCENARIO.format(rest=LIST, consumers='restart = "never"').replace("count = 2", "count = 1"))
+    words = ["run", str(file), "--engine", f"{HERE}:failing", "--out", str(tmp_path), "--junit", str(report)]
+    assert main(words) == 1
+    assert "raised LookupError: no settings" in report.read_text()
+
+
+def test_a_sweep_that_raises_is_told(laboratory: Laboratory) -> None:
+    text = SCENARIO.format(rest="", consumers='sweep_interval = "100ms"')
+    result = laboratory.run(loads(text), 1, "tests.simulation.engines:Sweeping")
+    [raised] = result.errors
+    assert (raised.type, raised.message, raised.where) == ("RuntimeError", "swept too hard", "sweep")
+    assert raised.count == len(list(result.history.of("swept")))
+    assert len(list(result.history.of("raised"))) == 1
+
+
+@pytest.mark.parametrize("strategy", ["walk", "pct"])
+def test_who_is_served_is_a_choice_of_an_exploration(laboratory: Laboratory, strategy: Any) -> None:
+    scenario = loads(SCENARIO.format(rest=LIST, consumers=""))
+    first = {_first_served(laboratory, scenario, strategy, seed) for seed in range(1, 12)}
+    assert first == {"c1", "c2"}
+
+
+def _first_served(laboratory: Laboratory, scenario: Any, strategy: Any, seed: int) -> str:
+    runner = Runner(laboratory, scenario, f"{HERE}:list_reader", Strategy(strategy))
+    result = runner.run(seed)
+    assert result.verdict == "holds"
+    return next(iter(result.history.of("started"))).consumer

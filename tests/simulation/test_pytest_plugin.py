@@ -11,7 +11,7 @@ engine = "{engine}"
 [workload]
 events = [{{ name = "b", follows = "a" }}, {{ name = "a", at = "50ms" }}]
 [judge]
-exercise = ["{word}"]
+require_coverage = ["{word}"]
 """
 
 
@@ -88,3 +88,78 @@ def test_the_fixtures_run_worlds(pytester: pytest.Pytester) -> None:
         '''
     )
     run(pytester, "--causim-store", "embedded").assert_outcomes(passed=1)
+
+
+def test_seeds_are_tests_of_their_own_in_batches(pytester: pytest.Pytester) -> None:
+    write(pytester)
+    result = run(pytester, "--causim-seeds", "5", "--causim-batch", "2", "-v")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*late[[]1-2]*", "*late[[]3-4]*", "*late[[]5]*"])
+
+
+def test_a_batch_that_proves_nothing_is_skipped_with_its_reason(pytester: pytest.Pytester) -> None:
+    write(pytester, word="rescued")
+    result = run(pytester, "--causim-seeds", "2", "--causim-batch", "1", "-rs")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(["*nothing was proved by these seeds: 'rescued' did not happen*"])
+
+
+def test_scenarios_have_a_mark(pytester: pytest.Pytester) -> None:
+    write(pytester)
+    pytester.makepyfile(test_other="def test_other(): pass")
+    run(pytester, "-m", "causim", "--strict-markers").assert_outcomes(passed=1, deselected=1)
+    run(pytester, "-m", "not causim", "--strict-markers").assert_outcomes(passed=1, deselected=1)
+
+
+def test_a_failure_names_every_violated_invariant_and_the_report(pytester: pytest.Pytester) -> None:
+    write(pytester)
+    options = ["--causim-results", "kept", "--causim-jobs", "2", "--causim-seeds", "3"]
+    # In a process of its own: pytester restores modules, and a pool's processes must find the same ones.
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--causim-engine", "null", *options)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["violated  causal-order", "report    kept/late/null-1/report.html"])
+    assert (pytester.path / "kept" / "late" / "null-1" / "report.html").is_file()
+
+
+def test_an_unknown_engine_is_a_sentence(pytester: pytest.Pytester) -> None:
+    write(pytester)
+    result = run(pytester, "--causim-engine", "nativ")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["engine 'nativ' is not known; did you mean 'native'?*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*Error*")
+
+
+def test_an_engine_of_ones_own_is_tested_by_a_decorator_and_a_fixture(pytester: pytest.Pytester) -> None:
+    write(pytester)
+    pytester.makepyfile(
+        mine="""
+        class Hasty:
+            in_memory = True
+            def __init__(self, context): self.effect = context.effect
+            async def handle(self, event): await self.effect(event)
+            async def sweep(self): return 0
+        """,
+        test_mine="""
+        from causim.testing import scenarios
+        from mine import Hasty
+
+        @scenarios("late.toml", seeds=2)
+        def test_mine(causim_verify, scenario, seed):
+            causim_verify(scenario, seed, engine=Hasty)
+
+        @scenarios("late.toml", "three-events", seeds=[3])
+        def test_native(causim_verify, scenario, seed):
+            assert causim_verify(scenario, seed).seed == 3
+        """,
+    )
+    pytester.syspathinsert()
+    result = run(pytester, "test_mine.py", "-m", "causim")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_mine[[]late-1]*",
+            "violated  causal-order",
+            "replay    causim run late.toml --engine mine:Hasty --seed 1",
+        ]
+    )

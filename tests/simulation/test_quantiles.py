@@ -60,7 +60,7 @@ def test_of_nothing_there_is_no_quantile():
 def test_the_command_line_the_page_and_the_picture_tell_the_same(tmp_path: Path, capsys: Any, count: int):
     file = tmp_path / "chains.toml"
     file.write_text(CHAINS.format(count=count))
-    asked = ["run", str(file), "--store", "lean", "--seed", "7"]
+    asked = ["run", str(file), "--store", "embedded", "--seed", "7"]
     assert main([*asked, "--out", str(tmp_path)]) == 0
     said = re.search(r"p50 (\S+ \S+)  p99 (\S+ \S+)", capsys.readouterr().out)
     folder = tmp_path / "chains" / "latest"

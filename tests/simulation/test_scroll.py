@@ -13,9 +13,10 @@ import simulation.cli.results
 import simulation.world.world
 from simulation import Laboratory, load
 from simulation.cli import main
-from simulation.history.entries import Entry, Header, MalformedHistory
+from simulation.history.entries import Entry, Header
 from simulation.history.history import History
 from simulation.history.history_file import STRIDE, GrowingFile
+from simulation.history.untrusted import MalformedHistory
 from simulation.invariants import judge
 from simulation.strategies import histories
 

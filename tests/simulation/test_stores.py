@@ -170,7 +170,7 @@ def test_a_server_leaves_nothing_behind() -> None:
 
 
 def test_an_unknown_store_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(StoreUnavailable, match="known are server, lean, embedded"):
+    with pytest.raises(StoreUnavailable, match="known are server, embedded"):
         open_store("postgres")
 
 

@@ -70,6 +70,7 @@ class Mutant:
 
 def plant(mutant: Mutant) -> type[NativeEngine]:
     """Return the engine of a mutant. Raises StaleMutant."""
+    # the engine is imported when a mutant of it runs
     from simulation.engines import resolve
     from simulation.engines.mutants import orderings
     from simulation.engines.native import NativeEngine
@@ -83,6 +84,7 @@ def plant(mutant: Mutant) -> type[NativeEngine]:
 
 
 def _finder(mutant: Mutant) -> Callable[[str], Script]:
+    # the engine is imported when a mutant of it runs
     from ordering.scripts import assemble, script, source
 
     if not mutant.edits:

@@ -228,15 +228,7 @@ class Prefilter:
             if not _parked(record, delivered):
                 return
         consumer, handling, begun = record["consumer"], record["handling"], len(times) - 1
-        if (
-            record["kind"] != "started"
-            or not roll.ended[leads]
-            or self._crew[consumer] != roll.holder[leads]
-            or record["fingerprint"] != said
-            or record["via"] != "released"
-            or handling.__class__ in _UNHASHABLE
-            or not self._in_time(number, leads)
-        ):
+        if not self._was_released(record, number, leads, said):
             return
         roll.started[number], roll.holder[number] = begun, self._crew[consumer]
         record = yield family
@@ -247,6 +239,18 @@ class Prefilter:
         roll.ended[number] = len(times) - 1
         del self._lives[event]
         yield family
+
+    def _was_released(self, record: _Record, number: int, leads: int, said: str) -> bool:
+        """Say whether an entry begins the handling of an event that was parked, by its leader's holder, in time."""
+        return bool(
+            record["kind"] == "started"
+            and self._roll.ended[leads]
+            and self._crew[record["consumer"]] == self._roll.holder[leads]
+            and record["fingerprint"] == said
+            and record["via"] == "released"
+            and record["handling"].__class__ not in _UNHASHABLE
+            and self._in_time(number, leads)
+        )
 
     def _in_time(self, number: int, leads: int) -> bool:
         """Say whether an event that starts now has waited neither for its leader to come, nor after it, too long."""

@@ -126,6 +126,14 @@ class Handler(Protocol):
         """Raise the exception of a handler that failed."""
         ...
 
+    def block(self, duration: int) -> None:
+        """Block the whole process for so many microseconds."""
+        ...
+
+    async def end_process(self) -> None:
+        """End the whole process at once; it starts again later."""
+        ...
+
 
 class Queue(Protocol):
     """The broker, as its faults see it."""

@@ -1,9 +1,9 @@
 """Footprints: which keys the commands of a request have read and changed, so that a search knows what commutes.
 
 What a script touches depends on what it finds, so it is not guessed from its arguments: a private redis-server is
-asked to MONITOR, which shows each command that a script ran, and the lean store keeps a list of them. Where there is
-neither (fakeredis), a script counts as touching everything. So does every command that this file does not know: to be
-wrong in that direction costs time, never a run.
+asked to MONITOR, which shows each command that a script ran. Where there is none (fakeredis), a script counts as
+touching everything. So does every command that this file does not know: to be wrong in that direction costs time,
+never a run.
 
 Most commands on a sorted set or a hash are about some of its members. Two that change different members commute, and
 both conflict with whoever looks at the whole. There are two exceptions. A key with a time to live loses that when its
@@ -21,7 +21,6 @@ from typing import Any
 import hiredis
 
 from simulation.kernel.dependence import BLIND, CHANGED, EVERYTHING, SEEN, Touched
-from simulation.stores.lean import LeanStore
 from simulation.stores.protocol import Link, Store
 from simulation.stores.redis_commands import (
     EVALSHA,
@@ -54,7 +53,6 @@ class Footprints:
 
     def __init__(self, store: Store) -> None:
         self._store = store if isinstance(store, ServerStore) else None
-        self._lean = store if isinstance(store, LeanStore) else None
         self._watch: Link | None = None
         self._marks = 0
         self._known: set[str] = set()
@@ -85,8 +83,6 @@ class Footprints:
 
     def watch(self) -> None:
         """Begin to watch what scripts do, from now on."""
-        if self._lean is not None:
-            self._lean.inside = []
         if self._store is not None and self._watch is None:
             self._watch = self._store.link()
             self._watch.execute(command("MONITOR"), 1)
@@ -94,8 +90,6 @@ class Footprints:
 
     def close(self) -> None:
         """Watch no longer."""
-        if self._lean is not None:
-            self._lean.inside = None
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -116,11 +110,6 @@ class Footprints:
             touched[EVERYTHING] = CHANGED
 
     def _inside(self, touched: dict[str, int]) -> None:
-        if self._lean is not None and self._lean.inside is not None:
-            for words, answer in self._lean.inside:
-                self._add(touched, words[0].upper(), words[1:], answer)
-            self._lean.inside.clear()
-            return
         if self._watch is None or self._store is None:
             touched[EVERYTHING] = CHANGED
             return

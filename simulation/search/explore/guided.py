@@ -71,7 +71,7 @@ class Guided:
             Arm("pct", deeper),
             Arm("surw", replace(strategy, name="surw")),
             Arm("pct, depth 2", replace(deeper, depth=2)),
-            Arm("walk", replace(strategy, name="walk")),
+            Arm("walk", replace(strategy, name="random-walk")),
             Arm(VARIATION),
         ]
         self._seen: set[int | None] = {None}

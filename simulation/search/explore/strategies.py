@@ -25,7 +25,7 @@ from simulation.world.scheduling import Bounds, Exploration, Oracle
 class Strategy:
     """Which strategy, and what it may do."""
 
-    name: Literal["seeds", "pct", "walk", "pos", "surw", "guided", "exhaustive"] = "seeds"
+    name: Literal["random-delays", "pct", "random-walk", "pos", "surw", "guided", "exhaustive"] = "random-delays"
     depth: int = 3
     """How many ordered events a bug needs that `pct` is to find."""
     bounds: Bounds = field(default_factory=Bounds)
@@ -45,7 +45,7 @@ class Runner:
 
     def run(self, seed: int, trace: bool = False) -> Run:
         """Run one seed."""
-        exploration = None if self._strategy.name == "seeds" else self._exploration(seed)
+        exploration = None if self._strategy.name == "random-delays" else self._exploration(seed)
         return self._laboratory.run(self._scenario, seed, self._engine, trace, exploration=exploration)
 
     @cached_property
@@ -79,7 +79,7 @@ class Runner:
 def oracle_of(strategy: Strategy, luck: Stream, known: Scout) -> Oracle:
     """Return the oracle of a strategy that draws its choices, given a first look at the scenario."""
     match strategy.name:
-        case "walk":
+        case "random-walk":
             return Walk(luck)
         case "pct":
             return Priorities(luck, strategy.depth, known.steps)

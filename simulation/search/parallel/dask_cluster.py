@@ -74,7 +74,7 @@ def measure_all(
             tally.add(summary)
             if tally.runs == len(seeds):
                 cell = grid[places[number]]
-                yield places[number], row(cell, tallies.pop(number), cell.scenario.judge.exercise)
+                yield places[number], row(cell, tallies.pop(number), cell.scenario.judge.require_coverage)
 
 
 class Cluster:
@@ -127,6 +127,7 @@ class Cluster:
 
         Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
         """
+        # Dask is an extra of its own
         from distributed.comm.core import CommClosedError
 
         waiting: dict[Any, tuple[int, int]] = {}
@@ -152,6 +153,7 @@ class Cluster:
 
     def _finished(self, futures: list[Any]) -> set[Any]:
         """Wait until some are done and return them. Raises ClusterUnavailable if nobody is there to do them."""
+        # Dask is an extra of its own
         from distributed import wait
 
         while True:
@@ -178,6 +180,7 @@ class Cluster:
         return self._stores[asked]
 
     def _result(self, future: Any, seed: int) -> Summary:
+        # Dask is an extra of its own
         from distributed import KilledWorker
 
         try:
@@ -199,6 +202,7 @@ def _nowhere(where: str, version: str) -> str:
 
 def _connect(address: str) -> Any:
     try:
+        # Dask is an extra of its own
         from distributed import Client
     except ImportError:
         raise ClusterUnavailable("a scheduler needs Dask: pip install 'causim[dask]'") from None

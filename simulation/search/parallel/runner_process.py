@@ -27,6 +27,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from simulation.engines import UnknownEngine
+from simulation.search.explore.strategies import Runner
+from simulation.search.summary import summarise
+from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.watcher import Watcher
+from simulation.world.laboratory import Laboratory
+from simulation.world.world import EngineFailed
+
 if TYPE_CHECKING:
     from simulation.search.explore.strategies import Runner
     from simulation.search.parallel.seeds import Plan
@@ -177,10 +185,12 @@ class _Shop:
 
     def __enter__(self) -> _Shop:
         self._folder = TemporaryDirectory(prefix="causim-trace-")
+        self._watcher = Watcher([Path(self._folder.name)])
         return self
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
+        self._watcher.dismiss()
         if self._laboratory is not None:
             self._laboratory.store.close()
 
@@ -192,17 +202,12 @@ class _Shop:
             return _portable(error)
 
     def _run(self, content: bytes, seed: int) -> Summary:
-        from simulation.search.summary import summarise
-
         if self._runner is None or content != self._content:
             self._runner = self._unpack(content)
             self._content = content
         return summarise(self._runner.run(seed))
 
     def _unpack(self, content: bytes) -> Runner:
-        from simulation.search.explore.strategies import Runner
-        from simulation.world.laboratory import Laboratory
-
         plan: Plan
         plan, expected, trace = pickle.loads(zlib.decompress(content))  # noqa: S301  # the user's own plan
         if self._laboratory is None:
@@ -232,10 +237,6 @@ def described(laboratory: Laboratory) -> str:
 
 def _portable(error: Exception) -> bytes:
     """Pickle an exception with what a traceback would say of it."""
-    from simulation.engines import UnknownEngine
-    from simulation.stores.protocol import StoreUnavailable
-    from simulation.world.world import EngineFailed
-
     told = "".join(traceback.format_exception(error))
     if isinstance(error, StoreUnavailable | UnknownEngine):  # it is about this machine: say which
         error = type(error)(f"on worker {socket.gethostname()}: {error}")

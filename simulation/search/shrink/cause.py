@@ -52,7 +52,10 @@ ANOMALIES = frozenset(
 _OF_EVENTS = frozenset({"duplicated", "dropped", "rejected", "dead-lettered", "lease-lost"})
 _OF_CONSUMERS = frozenset({"crashed", "stopped", "paused", "unreachable"})
 _NUMBER = re.compile(r"\d[\d,.]*(?:\s?(?:µs|us|ms|s|min|h|%)\b)?")
-_LIST = re.compile(r"NAME(?:(?:, | and )NAME)+")
+_KEY = re.compile(r"\{?causim\b[^\s,]*:[^\s,]+")
+"""A key of the store: it holds the id of an event, which differs from run to run."""
+_LIST = re.compile(r"NAME(?:(?:, | and )NAME)*(?: and # more)?")
+_PLURAL = re.compile(r"# (\w+?)s\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def reason(history: History, violation: Violation) -> str:
     told = violation.because
     if words:
         told = re.sub(rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})(?![\w-])", "NAME", told)
-    return _LIST.sub("NAME", _NUMBER.sub("#", told))
+    told = _PLURAL.sub(r"# \1", _NUMBER.sub("#", _KEY.sub("NAME", told)))
+    return _LIST.sub("NAME", told)
 
 
 def leaders_of(history: History) -> Mapping[str, str]:

@@ -44,7 +44,7 @@ def focused(scenario: Scenario, invariant: str, lasted: int) -> Scenario:
     A run that lasted so long, in microseconds, has shown the violation: none needs to last more than twice as long.
     """
     horizon = min(scenario.judge.horizon, rounder(2 * lasted) + rounder(lasted))
-    judge = scenario.judge.model_copy(update={"invariants": (invariant,), "exercise": (), "horizon": horizon})
+    judge = scenario.judge.model_copy(update={"invariants": (invariant,), "require_coverage": (), "horizon": horizon})
     return scenario.model_copy(update={"judge": judge, "expect": {}, "description": ""})
 
 

@@ -66,7 +66,9 @@ class Attack:
     def variant(self, point: Point) -> Scenario:
         """Return the scenario that has the fault strike at a point, ready to be written down."""
         scenario = self.scenario
-        judge = {"exercise": ()}  # what the scenario is about was exercised by the first run; a crash may prevent it
+        judge = {
+            "require_coverage": ()
+        }  # what the scenario is about was exercised by the first run; a crash may prevent it
         if not scenario.faults:
             # The first run had nothing to heal from. This one must not heal before the fault has struck, and ended.
             late = self.virtual + self.duration

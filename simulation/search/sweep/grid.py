@@ -113,7 +113,7 @@ def measure(cell: Cell, summaries: Iterable[Summary]) -> dict[str, Any]:
     tally = Tally()
     for summary in summaries:
         tally.add(summary)
-    return row(cell, tally, cell.scenario.judge.exercise)
+    return row(cell, tally, cell.scenario.judge.require_coverage)
 
 
 def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:

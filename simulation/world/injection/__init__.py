@@ -100,7 +100,8 @@ class Injector:
     def handlers(self) -> HandlerInjector | None:
         """What every handler must tell its steps to, if any fault is about them."""
         if self.log.of(HandlerFault) or self._timetable.watches_steps:
-            return HandlerInjector(self.log, self._timetable, self._roles)
+            world = self._world
+            return HandlerInjector(self.log, self._timetable, self._roles, loop=world.loop, consumers=world.consumers)
         return None
 
     def deliveries(self, broker: Broker) -> DeliveryInjector | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from simulation.kernel.environment import SECOND
+from simulation.kernel.event_loop import SimulatedLoop
 from simulation.scenario.faults import HandlerFault
+from simulation.world.consumer import Consumer
 from simulation.world.handler import HandlerCancelled, HandlerFailed
 from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.timetable import Timetable
@@ -15,7 +17,17 @@ from simulation.world.injection.timetable import Timetable
 class HandlerInjector:
     """Sits in every handler and lets things go wrong there."""
 
-    def __init__(self, log: FaultLog, timetable: Timetable, roles: Callable[[str], dict[str, bool]]) -> None:
+    def __init__(
+        self,
+        log: FaultLog,
+        timetable: Timetable,
+        roles: Callable[[str], dict[str, bool]],
+        *,
+        loop: SimulatedLoop,
+        consumers: Mapping[str, Consumer],
+    ) -> None:
+        self._loop = loop
+        self._consumers = consumers
         self._log = log
         self._timetable = timetable
         self._faults = log.of(HandlerFault)
@@ -36,14 +48,16 @@ class HandlerInjector:
             if not (fault.concerns(event, **self._roles(event)) and struck.draws(event)):
                 continue
             struck.note(event=event, consumer=consumer)
-            await fault.strike(_RunningHandler(event))
+            await fault.strike(_RunningHandler(event, self._loop, self._consumers[consumer]))
 
 
 class _RunningHandler:
     """A handler that runs in the current task."""
 
-    def __init__(self, event: str) -> None:
+    def __init__(self, event: str, loop: SimulatedLoop, consumer: Consumer) -> None:
         self._event = event
+        self._loop = loop
+        self._consumer = consumer
 
     async def work_longer(self, duration: int) -> None:
         """Work for so many microseconds more."""
@@ -59,3 +73,12 @@ class _RunningHandler:
     def fail(self) -> None:
         """Raise HandlerFailed."""
         raise HandlerFailed(self._event)
+
+    def block(self, duration: int) -> None:
+        """Block the whole process for so many microseconds."""
+        self._loop.block(self._consumer.process, duration)
+
+    async def end_process(self) -> None:
+        """End the whole process at once; it starts again later."""
+        self._consumer.exited(SystemExit(1))
+        await asyncio.sleep(0)  # nothing of a dead process runs again

@@ -348,3 +348,23 @@ def test_nothing_strikes_after_healing(laboratory: Laboratory) -> None:
 def test_what_cannot_be_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(BadScenario, match=complaint):
         loads('name = "x"\n' + ONE + text)
+
+
+def test_a_handler_takes_its_process_with_it(laboratory: Laboratory) -> None:
+    result = run(laboratory, ONE + STEADY + "[consumers]\ncount = 1\n" + fault("handler-kills-process", call=1))
+    [crashed] = result.history.of("crashed")
+    assert crashed.details["holding"] == ["a"]
+    assert [entry.at - crashed.at for entry in result.history.of("joined") if entry.at] == [1_000_000]
+    assert ends(result) == {("a", "ok"): 1}
+    assert result.verdict == "holds"
+
+
+def test_a_handler_blocks_its_process_and_no_other(laboratory: Laboratory) -> None:
+    events = '{ name = "a" }, { name = "b", at = "1s" }'
+    text = f"[workload]\nevents = [{events}]\n" + STEADY + "[consumers]\ncount = 2\n"
+    result = run(laboratory, text + fault("handler-blocks", event="a", call=1, by="8s"))
+    [blocked] = result.history.of("blocked")
+    assert blocked.details["duration"] == 8_000_000
+    end = {entry.event: entry.at for entry in result.history.of("ended")}
+    assert end["b"] < 2_000_000 < 8_000_000 < end["a"]
+    assert result.verdict == "holds"

@@ -64,7 +64,7 @@ def by_seed(summaries: Any) -> dict[int, Any]:
 
 
 def test_a_cluster_says_bit_for_bit_what_one_machine_says(scheduler: str) -> None:
-    walk = replace(PLAN, strategy=Strategy("walk", bounds=Bounds(faults=1, kinds=("crash",))))
+    walk = replace(PLAN, strategy=Strategy("random-walk", bounds=Bounds(faults=1, kinds=("crash",))))
     with Cluster(scheduler) as cluster:
         found = list(cluster.runs([(PLAN, range(1, 9)), (walk, range(3, 7))]))
     there = by_seed(summary for place, summary in found if place == 0)

@@ -125,7 +125,7 @@ def test_crashes_and_lost_replies_strike_within_the_bounds(server: Laboratory) -
 def test_a_run_of_a_swarm_is_replayed_with_the_scripts_that_redis_knew(server: Laboratory, tmp_path: Path) -> None:
     swarm = load(SCENARIOS / "swarm.toml")
     guided = Guided(server, swarm, "native", Strategy("guided"))
-    for run in [Runner(server, swarm, "native", Strategy("walk")).run(12), *guided.runs(range(1, 5))]:
+    for run in [Runner(server, swarm, "native", Strategy("random-walk")).run(12), *guided.runs(range(1, 5))]:
         file = tmp_path / "replay.toml"
         file.write_text(tomli_w.dumps(replay_of(run).written()), encoding="utf-8")
         assert load_replay(file).perform(server).digest == run.digest

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from causim.shipped import MUTANTS as BESIDE
 from reports.text.narrative import chosen
 from simulation import Run, Scenario, load, loads
 from simulation.cli import main
 from simulation.engines import MUTANT, UnknownEngine, resolve
 from simulation.engines.mutants import MUTANTS
+from simulation.history.entries import Header
+from simulation.history.history import History
 from simulation.invariants import Violation
 from simulation.search.replay import Replay
 from simulation.search.shrink.cause import Cause, reason
 from simulation.search.shrink.shrinker import NotDeterministic, Shrinker
-from simulation.search.sweep.mutation import BESIDE
 from simulation.world.laboratory import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
@@ -138,6 +140,14 @@ def test_a_reason_loses_names_numbers_and_times(server: Laboratory) -> None:
     assert "one-a" not in sentences.pop()
 
 
+def test_a_reason_loses_how_many_keys_were_left_and_which() -> None:
+    def told(because: str) -> str:
+        return reason(History(Header()), Violation("clean-store", 0, (), (), because, ()))
+
+    many = told("at 61.006 s Redis still had 6 keys: {causim}:a, {causim}:event:5b8b-61a9, {causim}:c and 3 more")
+    assert told("at 9 s Redis still had 1 key: {causim}:event:77") == many
+
+
 def test_a_run_in_which_something_else_went_wrong_is_another_cause(server: Laboratory) -> None:
     quiet = violated(server, loads(CRASHING))
     text = CRASHING + '[[faults]]\nkind = "duplicate"\nprobability = 1.0\n'
@@ -162,7 +172,7 @@ def test_a_swarm_is_shrunk_to_the_world_that_it_drew(server: Laboratory, tmp_pat
     assert best.replay.perform(server).digest == best.run.digest
     file = tmp_path / "swarm.toml"
     file.write_text(text, encoding="utf-8")
-    assert main(["shrink", str(file), "--seed", str(seed), "--most", "40", "--out", str(tmp_path / "s.toml")]) == 1
+    assert main(["shrink", str(file), "--seed", str(seed), "--max-runs", "40", "--out", str(tmp_path / "s.toml")]) == 1
     assert main(["replay", str(tmp_path / "s.toml"), "--quiet"]) == 1
 
 

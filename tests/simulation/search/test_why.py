@@ -98,7 +98,7 @@ def test_the_same_run_is_explained_in_the_same_way(server: Laboratory) -> None:
 
 
 def test_the_choices_of_an_explored_run_are_its_places(server: Laboratory) -> None:
-    runner = Runner(server, loads(RACE), "null", Strategy("walk"))
+    runner = Runner(server, loads(RACE), "null", Strategy("random-walk"))
     run = next(run for seed in range(1, 100) if (run := runner.run(seed)).judgement.violations)
     assert run.steps is not None
     why = Why(server, replay_of(run), samples=10, most=200)
@@ -133,7 +133,7 @@ def test_the_command_tells_the_turn_and_keeps_the_places(tmp_path: Path, capsys:
     file.write_text(RACE, encoding="utf-8")
     assert main(["run", str(file), "--seeds", "50", "--stop-after", "1", "--out", str(tmp_path), "--quiet"]) == 1
     capsys.readouterr()
-    assert main(["why", str(tmp_path / "race"), "--samples", "5", "--most", "60"]) == 1
+    assert main(["why", str(tmp_path / "race"), "--samples", "5", "--max-runs", "60"]) == 1
     told = capsys.readouterr().out
     assert "the turn" in told
     assert "doomed     from" in told

@@ -7,7 +7,7 @@ from random import Random
 
 from simulation import Laboratory
 from simulation.history.entries import Entry, Header, Terms
-from simulation.history.generator import Option, Storyteller
+from simulation.history.generator import HistoryGenerator, Option
 from simulation.history.history import History
 from simulation.scenario.load import loads
 from tests.simulation.invariants.reference_model import execute
@@ -118,7 +118,7 @@ def story(luck: Random) -> History:
     def choose(options: list[Option]) -> Option:
         return options[0] if luck.random() < 0.6 else luck.choice(options)
 
-    history = Storyteller(
+    history = HistoryGenerator(
         leaders,
         occurred=[luck.randint(0, 3) for _ in leaders],
         absent=luck.choice(["", *leaders]),

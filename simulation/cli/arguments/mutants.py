@@ -1,0 +1,22 @@
+"""The options of `causim mutants`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulation.cli.options import add_store_options, count
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "mutants",
+        help="run engines with a planted fault, which the judge must convict",
+        description="Run engines that differ from ours by one planted fault each. Every one must be convicted by a "
+        "right invariant within its budget of seeds, and the engine without the fault must not. "
+        "Exit code 1 if a mutant survived. One mutant alone: causim run SCENARIO --engine mutant:NAME.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the mutants to run (default: all)")
+    parser.add_argument("--seeds", type=count, metavar="N", help="the budget of each (default: its own)")
+    add_store_options(parser)
+    parser.set_defaults(execute="simulation.cli.mutants:execute")

@@ -1,0 +1,32 @@
+"""The options of `causim why`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simulation.cli.options import add_renamed, add_world_options, count
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "why",
+        help="show where a violating run became doomed",
+        description="Replay a run that violates an invariant, re-seed it from place after place, and show how likely "
+        "the violation was from there on. With a folder of results, the places are kept in its why.json.",
+    )
+    parser.add_argument(
+        "result", type=Path, metavar="RESULT", help="a folder of results, or a scenario or replay file that is violated"
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="which seed of a scenario file (default: its own)")
+    parser.add_argument("--invariant", default="", metavar="NAME", help="which violation (default: the run's first)")
+    parser.add_argument(
+        "--samples", type=count, default=20, metavar="N", help="continuations from each place (default: 20)"
+    )
+    add_renamed(
+        parser, "--max-runs", "--most", type=count, default=400, metavar="N", help="make at most N runs (default: 400)"
+    )
+    add_world_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the places as one line of JSON")
+    parser.set_defaults(execute="simulation.cli.why:execute")

@@ -1,0 +1,50 @@
+"""What a scenario may do of its own accord: import no code, and read no file outside of its folder.
+
+Code is imported only for an engine that was named on the command line, or if `--trust` was given. So it is with the
+engines of single consumers, and with traces that lie elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from simulation.cli import BadUsage
+from simulation.cli.text import visible
+from simulation.scenario.model import Scenario
+
+
+def check_trust(scenario: Scenario, file: Path, given: argparse.Namespace) -> None:
+    """Refuse a scenario that would import code or read files elsewhere. Raises BadUsage that says what allows it."""
+    if getattr(given, "trust", False):
+        return
+    named = getattr(given, "engine", None)
+    allowed = set(named if isinstance(named, list) else [named])
+    for key, engine in _engines(scenario, overridden=bool(named)):
+        if imports_code(engine) and engine not in allowed:
+            raise BadUsage(
+                f"{visible(str(file))}: key {key!r} would import code, {visible(repr(engine))}; if you know the file,"
+                " name the engine yourself with --engine, or give --trust"
+            )
+    if scenario.workload.kind == "trace":
+        folder = Path(scenario.folder).resolve()
+        trace = (folder / scenario.workload.file).resolve()
+        if not trace.is_relative_to(folder):
+            raise BadUsage(
+                f"{visible(str(file))}: table [workload], key 'file' leads out of the scenario's folder, to"
+                f" {visible(str(trace))}; copy the trace beside the scenario, or give --trust"
+            )
+
+
+def imports_code(engine: str) -> bool:
+    """Say whether an engine's name is that of a class of somebody else's, which is imported to run it."""
+    return ":" in engine and not engine.startswith("mutant:")
+
+
+def _engines(scenario: Scenario, *, overridden: bool) -> Iterator[tuple[str, str]]:
+    if not overridden:
+        yield "engine", scenario.engine
+    for consumer, chosen in scenario.consumers.engines.items():
+        names = [chosen] if isinstance(chosen, str) else chosen.values()
+        yield from ((f"consumers.engines.{consumer}", name) for name in names)

@@ -1,0 +1,237 @@
+"""Mutants by edits of the script `begin`."""
+
+from __future__ import annotations
+
+from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
+from simulation.engines.mutants.scripts_sweep import NO_SECOND_LOOK
+
+BEGIN = (
+    Mutant(
+        name="skip-seen",
+        planted="begin does not ask whether the event was handled before",
+        scenario="duplicates.toml",
+        convicted_by=("handled-once",),
+        edits=(
+            Edit(SHARED, "if state[1] then\n    forget_if_parked(e.id)", "if false then\n    forget_if_parked(e.id)"),
+        ),
+    ),
+    Mutant(
+        name="ghost-lease",
+        planted="begin does not know its own token again: a repeated request is held up by itself",
+        scenario="begin-repeated.toml",
+        convicted_by=("prompt-release",),
+        edits=(Edit(SHARED, "if owner == e.token then", "if false then"),),
+    ),
+    Mutant(
+        name="skip-held",
+        planted="begin grants a lease that somebody else holds",
+        scenario="ladder/n07-slow-handler.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(Edit(SHARED, "  if owner then\n    lease_left(e.id)", "  if false then\n    lease_left(e.id)"),),
+    ),
+    Mutant(
+        name="ignore-leader",
+        planted="begin does not wait for the leader",
+        scenario="late-leader.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit(SHARED, "answer = before_leader(e, rules, mine)", "answer = nil"),),
+    ),
+    Mutant(
+        name="say-parked",
+        planted="begin says that an early event is parked, and does not park it",
+        scenario="late-leader.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                SHARED,
+                "park(e.id, e.leader, e.occurred, e.payload, e.received)\n  local left",
+                "local left",
+            ),
+        ),
+    ),
+    Mutant(
+        name="overtake",
+        planted="begin does not ask whether earlier siblings still wait",
+        scenario="ladder/n16-fresh-sibling.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit(SHARED, "answer = not mine and after_leader(e, rules, parked_behind)", "answer = nil"),),
+    ),
+    Mutant(
+        name="overdue-is-enough",
+        planted="begin grants a follower that has waited for the lookback, though its leader is parked itself",
+        scenario="parked-leader.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit(SHARED, "if overdue and not is_expected(e.leader, rules.redelivery) then", "if overdue then"),),
+    ),
+    Mutant(
+        name="drop-nx",
+        planted="parking an event once more begins its wait anew: both ZADDs have lost their NX",
+        scenario="parked-again.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("ZADD", waitlist, "NX", received or from_now, id)',
+                'redis.call("ZADD", waitlist, now, id)',
+            ),
+            Edit(
+                SHARED,
+                '    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, id), id)',
+                '    redis.call("ZADD", key("heads"), redis.call("ZSCORE", waitlist, id), id)',
+            ),
+        ),
+    ),
+    Mutant(
+        name="seen-at-start",
+        planted="the seen marker is set when the lease is granted, not when the event was handled",
+        scenario="ladder/r1-leader-in-flight.toml",
+        convicted_by=("causal-order",),
+        edits=(
+            Edit(
+                SHARED,
+                'value, "PX", lease)\n',
+                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.keep)\n',
+            ),
+        ),
+    ),
+    Mutant(
+        name="forget-to-claim",
+        planted="no claim with a deadline remembers a parked event once it has started",
+        scenario="crash-while-draining.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit(
+                SHARED,
+                '    redis.call("ZADD", key("claims"), now + lease, id)\n'
+                '    redis.call("HSET", key("claimants"), id, token .. (mark or ""))\n',
+                "",
+            ),
+            NO_SECOND_LOOK,
+        ),
+    ),
+    Mutant(
+        name="lease-without-ttl",
+        planted="a lease has no TTL, so whoever dies holds it for ever",
+        scenario="crash-while-draining.toml",
+        convicted_by=("nothing-lost", "clean-store", "prompt-release"),
+        edits=(
+            Edit(SHARED, 'value, "PX", lease)', "value)"),
+            NO_SECOND_LOOK,
+        ),
+    ),
+    Mutant(
+        name="short-lease",
+        planted="a lease lasts a tenth of what its holder believes",
+        scenario="ladder/n07-slow-handler.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", math.floor(lease / 10))'),),
+    ),
+    Mutant(
+        name="give-up-early",
+        planted="a released event is given up at its first failure",
+        scenario="failing-follower.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
+    ),
+    Mutant(
+        name="failures-counted-twice",
+        planted="a failure counts when it is reported, too, and once more if its reply was lost",
+        scenario="ladder/p3-reply-lost-failing.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(
+            Edit("fail", "if told then", "if false then"),
+            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
+        ),
+    ),
+    Mutant(
+        name="long-lease",
+        planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
+        scenario="crash-while-draining.toml",
+        convicted_by=("recovery",),
+        edits=(Edit(SHARED, "next_fence(rules.keep), rules.lease", "next_fence(rules.keep), 100 * rules.lease"),),
+    ),
+    Mutant(
+        name="constant-fence",
+        planted="fencing tokens do not grow: every holder gets the first one",
+        scenario="paused-holder.toml",
+        convicted_by=("mutual-exclusion",),
+        edits=(Edit(SHARED, 'local fence = string.format("%.0f", now_us)', 'local fence = "2"'),),
+    ),
+    Mutant(
+        name="order-of-arrival",
+        planted="siblings are queued in the order in which they were parked, not in which they occurred",
+        scenario="siblings.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("ZADD", key("queue:" .. leader), occurred, id)',
+                'redis.call("ZADD", key("queue:" .. leader), now, id)',
+            ),
+        ),
+    ),
+    Mutant(
+        name="one-payload-a-leader",
+        planted="what parked events say is kept by leader: siblings overwrite each other",
+        scenario="ladder/n16-fresh-sibling.toml",
+        convicted_by=("nothing-lost", "handled-once", "payload-intact", "mutual-exclusion"),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("SET", key("event:" .. id), payload)',
+                'redis.call("SET", key("event:" .. leader), payload)',
+            ),
+            Edit(
+                SHARED,
+                'key("processing:" .. id), key("event:" .. id), key("tried:" .. id)\n',
+                'key("processing:" .. id), key("event:" .. leader), key("tried:" .. id)\n',
+            ),
+        ),
+    ),
+    Mutant(
+        name="altered-payload",
+        planted="what an event says is altered when it is parked",
+        scenario="late-leader.toml",
+        convicted_by=("payload-intact",),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("SET", key("event:" .. id), payload)',
+                """redis.call("SET", key("event:" .. id), (string.gsub(payload, '"event":"', '"event":"x-')))""",
+            ),
+        ),
+    ),
+    Mutant(
+        name="moved-by-a-duplicate",
+        planted="a duplicate that names another leader is parked behind that one, and stays in its first queue",
+        scenario="production/q12-duplicate-with-another-leader.toml",
+        convicted_by=("clean-store", "causal-order"),
+        edits=(
+            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return {"parked"} end\n', ""),
+            Edit(SHARED, "  if before and before ~= leader and is_parked(id) then return end\n", ""),
+        ),
+    ),
+    Mutant(
+        name="expected-for-two-leases",
+        planted="a leader that was tried is expected for two leases, however late the queue may offer it again",
+        scenario="production/q11-leader-offered-again-late.toml",
+        convicted_by=("causal-order",),
+        edits=(
+            Edit(
+                SHARED,
+                '"SET", key("tried:" .. id), attempts, "PX", lasts)',
+                '"SET", key("tried:" .. id), attempts, "PX", 32000)',
+            ),
+        ),
+    ),
+    Mutant(
+        name="no-heads",
+        planted="nobody notes which parked events wait for a leader that is not expected",
+        scenario="ladder/n02-lost-chain-twice.toml",
+        convicted_by=("lost-followers-surface",),
+        edits=(
+            Edit(SHARED, "  if not is_coming(leader) then\n    redis", "  if false then\n    redis"),
+            NO_SECOND_LOOK,
+        ),
+    ),
+)

@@ -1,0 +1,104 @@
+"""Mutants by edits of the scripts of the stepwise and of the batched engine."""
+
+from __future__ import annotations
+
+from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
+from simulation.engines.mutants.scripts_sweep import NO_SECOND_LOOK
+
+STEPS = (
+    Mutant(
+        name="unpark-too-much",
+        planted="unpark forgets what waits for the event, too",
+        scenario="steps.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(Edit("unpark", "forget_lost(id)\n", 'redis.call("DEL", key("queue:" .. id))\nforget_lost(id)\n'),),
+        host="native-steps",
+        seeds=10,
+    ),
+    Mutant(
+        name="park-behind-itself",
+        planted="park queues an event behind itself instead of its leader",
+        scenario="steps.toml",
+        convicted_by=("prompt-release",),
+        edits=(Edit("park", "park(ARGV[1], ARGV[2],", "park(ARGV[1], ARGV[1],"),),
+        host="native-steps",
+    ),
+    Mutant(
+        name="read-after-delete",
+        planted="claim has two commands swapped: it deletes the queue before it reads it",
+        scenario="steps.toml",
+        convicted_by=("nothing-lost", "prompt-release"),
+        edits=(
+            Edit("claim", 'redis.call("DEL", key("queue:" .. leader))\n', ""),
+            Edit("claim", "local ids = ", 'redis.call("DEL", key("queue:" .. leader))\nlocal ids = '),
+        ),
+        host="native-steps",
+    ),
+    Mutant(
+        name="rescue-the-middle",
+        planted="the sweep rescues an event though its leader is parked and will be rescued itself",
+        scenario="steps-lost.toml",
+        convicted_by=("causal-order",),
+        edits=(
+            Edit("sweep", "elseif is_coming(leader) then", "elseif false then"),
+            Edit("sweep", "elseif is_expected(leader, rules.redelivery) then", "elseif false then"),
+        ),
+        host="native-steps",
+    ),
+    Mutant(
+        name="claim-without-deadline",
+        planted="claim takes events out of their queue and notes no deadline for whoever has them",
+        scenario="steps-crashing.toml",
+        convicted_by=("nothing-lost",),
+        edits=(
+            Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),
+            NO_SECOND_LOOK,
+        ),
+        host="native-steps",
+        seeds=10,
+    ),
+)
+
+
+BATCHES = (
+    Mutant(
+        name="batch-of-strangers",
+        planted="begin_many takes every event of a batch for granted as soon as its leader is in the batch too",
+        scenario="batches.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("begin_many", 'if answer[1] == "granted" then together', "if true then together"),),
+        host="native-batches",
+        seeds=10,
+    ),
+    Mutant(
+        name="batch-overtakes",
+        planted="a follower is granted along with its leader, and begins, though earlier siblings are parked",
+        scenario="batches.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit(SHARED, 'together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0', "together[leader]"),
+        ),
+        ordering="LooksBehindNobody",
+        host="native-batches",
+        seeds=10,
+    ),
+    Mutant(
+        name="batch-releases-nobody",
+        planted="complete_many does not say which of the events others wait for",
+        scenario="batches.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(Edit("complete_many", 'waiting and "1" or "0"', '"0"'),),
+        host="native-batches",
+    ),
+    Mutant(
+        name="batch-renews-nothing",
+        planted="the renewal of a batch says that the leases were prolonged, and does not prolong them",
+        scenario="slow-batch.toml",
+        convicted_by=("handled-once", "mutual-exclusion"),
+        edits=(
+            Edit("renew_many", 'redis.call("PEXPIRE", key("processing:" .. id), lease)\n', ""),
+            Edit("renew_many", 'mine and "1" or "0"', '"1"'),
+        ),
+        host="native-batches",
+    ),
+)

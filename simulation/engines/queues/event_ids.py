@@ -1,0 +1,10 @@
+"""The id of an event in a message, by which queues tell jobs apart."""
+
+from __future__ import annotations
+
+import json
+
+
+def event_id(body: bytes) -> str:
+    """Return the id of the event that a message holds."""
+    return str(json.loads(body)["id"])

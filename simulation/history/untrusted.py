@@ -1,0 +1,152 @@
+"""What a history file of a stranger may hold, and what is refused before anything is made of it.
+
+Limits, and what lies beyond them: a moment of more than 62 bits is after the year 140,000; a line of more than 32 MiB
+would take a gigabyte to read; a packed file that unpacks to more than 2 GiB is unpacked by whoever has it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import tempfile
+import unicodedata
+import weakref
+import zlib
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_AT = 1 << 62
+"""Microseconds; also of a term."""
+MAX_LINE_BYTES = 32 << 20
+MAX_UNPACKED_BYTES = 2 << 30
+_BLOCK = 1 << 20
+_GZIP, _BOM = b"\x1f\x8b", b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class MalformedHistory(Exception):
+    """A history file cannot be read. The message names the file, the line and what is wrong with it."""
+
+
+class PlainFile:
+    """A history file as plain lines: itself, or a copy that was unpacked or rid of a byte order mark.
+
+    A copy is gone when nobody holds it any more. Raises MalformedHistory for a file that is no text in UTF-8, OSError
+    if it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.shown = self.path = path
+        with path.open("rb") as file:
+            first = file.read(64)
+        if first.startswith(_UTF_16) or (b"\0" in first and not first.startswith(_GZIP)):
+            raise MalformedHistory(
+                f"{path}: looks like UTF-16, and not like UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {path.name}"
+            )
+        if first.startswith(_GZIP):
+            self._copy(partial(_unpacked, path))
+        elif first.startswith(_BOM):
+            self._copy(partial(_without_mark, path))
+
+    def _copy(self, blocks: partial[Iterator[bytes]]) -> None:
+        with tempfile.NamedTemporaryFile("wb", prefix="causim-", suffix=".jsonl", delete=False) as file:
+            self.path = Path(file.name)
+            weakref.finalize(self, self.path.unlink, missing_ok=True)
+            for block in blocks():
+                file.write(block)
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    total = 0
+    try:
+        with gzip.open(path, "rb") as packed:
+            while block := packed.read(_BLOCK):
+                total += len(block)
+                if total > MAX_UNPACKED_BYTES:
+                    size = MAX_UNPACKED_BYTES >> 30
+                    raise MalformedHistory(f"{path}: unpacks to more than {size} GiB; unpack it: gunzip {path.name}")
+                yield block
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise MalformedHistory(f"{path}: is not a whole gzip file ({error}); pack it anew") from None
+
+
+def _without_mark(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(len(_BOM))
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file. Raises MalformedHistory for one that is too long to be read."""
+    for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES + 1), b""), start=1):
+        if len(line) > MAX_LINE_BYTES:
+            raise MalformedHistory(f"{path}:{number}: is longer than {MAX_LINE_BYTES >> 20} MiB; one entry is one line")
+        yield line
+
+
+def check_name(what: str, name: str) -> None:
+    """Refuse a name that cannot be printed as it is. Raises ValueError that shows it."""
+    bad = next((letter for letter in name if unicodedata.category(letter) in ("Cc", "Cs")), None)
+    if bad is not None:
+        kind = "half of a character" if unicodedata.category(bad) == "Cs" else "a control character"
+        raise ValueError(f"{what} holds {kind} ({bad!a}) in {name[:80]!a}; names are text that can be printed")
+
+
+def parse_leniently(line: bytes) -> Any:
+    """Parse what only Python takes for JSON, such as NaN. Raises ValueError or UnicodeDecodeError."""
+    try:
+        record = json.loads(line.decode())
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a character (a lone surrogate); write it whole, or leave it out") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:
+        raise ValueError("holds a number of thousands of digits; at most 62 bits are understood") from None
+    except RecursionError:
+        raise ValueError("is nested too deep; an entry is a flat object") from None
+    return record
+
+
+def check_header(values: Mapping[str, Any]) -> None:
+    """Check the types of a header's fields. Raises ValueError that says which field is wrong."""
+    for name in ("scenario", "engine", "store", "version", "epoch"):
+        if name in values:
+            if not isinstance(values[name], str):
+                raise ValueError(f"{name!r} must be text, not {_short(values[name])}")
+            check_name(f"{name!r}", values[name])
+    if "seed" in values and (not isinstance(values["seed"], int) or isinstance(values["seed"], bool)):
+        raise ValueError(f"'seed' must be a whole number, not {_short(values['seed'])}")
+    for name in ("exercise", "invariants", "allowed_loss", "documented_keys"):
+        words = values.get(name, [])
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{name!r} must be a list of texts, not {_short(words)}")
+        for word in words:
+            check_name(f"{name!r}", word)
+
+
+def check_terms(record: Mapping[str, Any]) -> None:
+    """Check the sizes of terms. Raises ValueError."""
+    for name, value in record.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_AT:
+            raise ValueError(f"'terms.{name}' must be a count of microseconds up to 2**62, not {_short(value)}")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, int) and abs(value) > MAX_AT:
+        return "a number of more than 62 bits"
+    told = ascii(value)
+    return told if len(told) <= 60 else told[:57] + "..."
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Give a file another name as well, or copy it where a file cannot have two."""
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

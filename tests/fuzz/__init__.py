@@ -1,0 +1,1 @@
+"""Files of strangers: mutated scenarios, histories, replays, traces, results folders and failure databases."""

@@ -1,0 +1,158 @@
+"""The kinds of files that strangers may send: how a good one is made and mutated, and what reads it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import tomli_w
+
+from simulation.cli import main
+from simulation.scenario.load import load, loads
+from simulation.search.explore.strategies import Strategy
+from simulation.search.failure_database import Failures
+from simulation.search.replay import load_replay
+from tests.fuzz.mutation import mutated_bytes, mutated_record
+
+Read = Callable[[], object]
+Make = Callable[[Path, Random], Read]
+"""Writes one mutated file into a folder, and returns what reads it: an exit code, or any value or error of a reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of file."""
+
+    name: str
+    make: Make
+
+
+SCENARIOS = sorted([*Path("scenarios").glob("*.toml"), *Path("scenarios/ladder").glob("*.toml")])
+HISTORIES = sorted(Path("docs/reference/invariants").glob("*.jsonl"))
+EVENTS = Path("scenarios/data/prefect-etl-events.jsonl")
+
+
+def _toml(record: Any) -> bytes:
+    try:
+        return tomli_w.dumps(record).encode("utf-8", "surrogatepass")
+    except (TypeError, AttributeError, ValueError):  # such as None, which TOML does not have
+        return json.dumps(record).encode()
+
+
+def _mutated_toml(source: Path, luck: Random) -> bytes:
+    data = source.read_bytes()
+    if luck.random() < 0.6:
+        return _toml(mutated_record(tomllib.loads(data.decode()), luck))
+    return mutated_bytes(data, luck)
+
+
+def _scenario(folder: Path, luck: Random) -> Read:
+    file = folder / "scenario.toml"
+    file.write_bytes(_mutated_toml(luck.choice(SCENARIOS), luck))
+    return partial(load, file)
+
+
+def _replay(folder: Path, luck: Random) -> Read:
+    record = {**tomllib.loads(luck.choice(SCENARIOS).read_text()), "seed": 1, "engine": "native"}
+    record["replay"] = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": {"4": 1}, "faults": 1}
+    good = folder / "good.toml"
+    good.write_bytes(_toml(record))
+    file = folder / "replay.toml"
+    file.write_bytes(_mutated_toml(good, luck))
+    return partial(load_replay, file)
+
+
+def _lines(source: Path, luck: Random) -> bytes:
+    lines = source.read_bytes().splitlines()[:40]
+    if luck.random() < 0.4:
+        return mutated_bytes(b"\n".join(lines) + b"\n", luck)
+    for _ in range(luck.randint(1, 3)):
+        place = luck.randrange(len(lines))
+        lines[place] = json.dumps(mutated_record(json.loads(lines[place]), luck)).encode()
+    return b"\n".join(lines) + b"\n"
+
+
+def _history(folder: Path, luck: Random) -> Read:
+    file = folder / "history.jsonl"
+    file.write_bytes(_lines(luck.choice(HISTORIES), luck))
+    return partial(main, ["check", str(file), *luck.choice([[], ["--json"]])])
+
+
+def _results(folder: Path, luck: Random) -> Read:
+    """A results folder; the history in it may be packed, missing, or a folder."""
+    data = _lines(luck.choice(HISTORIES), luck)
+    match luck.randrange(4):
+        case 0:
+            (folder / "history.jsonl.gz").write_bytes(gzip.compress(data, mtime=0))
+        case 1:
+            (folder / "latest").write_text("elsewhere\n")
+        case 2:
+            (folder / "history.jsonl").mkdir()
+        case _:
+            (folder / "history.jsonl").write_bytes(data)
+    return partial(main, ["check", str(folder)])
+
+
+def _trace(folder: Path, luck: Random) -> Read:
+    form = luck.choice(["jsonl", "csv", "parquet"])
+    file = folder / f"log.{form}"
+    rows = b"id,follows,occurred\na,,2026-01-01T00:00:00Z\nb,a,2026-01-01T00:00:01Z\nc,b,3\n"
+    match form:
+        case "jsonl":
+            file.write_bytes(_lines(EVENTS, luck))
+        case "csv":
+            file.write_bytes(mutated_bytes(rows, luck))
+        case _:
+            file.write_bytes(mutated_bytes(_parquet(), luck))
+    return partial(main, ["import", str(file), "--out", str(folder / "out"), "--allow-unknown-leaders"])
+
+
+def _parquet() -> bytes:
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    pq.write_table(pa.table({"id": ["a", "b"], "follows": [None, "a"], "occurred": [1.0, 2.0]}), file)
+    return file.getvalue()
+
+
+def _failures(folder: Path, luck: Random) -> Read:
+    file = folder / "failures.json"
+    scenario = loads('name = "s"\n[workload]\nevents = [{ name = "a" }]\n')
+    known = Failures(scenario, "native", Strategy(), file)
+    known.remember([1, 5], range(10))
+    if luck.random() < 0.5:
+        file.write_bytes(mutated_bytes(file.read_bytes(), luck))
+    else:
+        file.write_text(json.dumps(mutated_record(json.loads(file.read_text()), luck)))
+
+    def read() -> object:
+        assert sorted(known.first(range(10))) == list(range(10))
+        known.remember([2], range(10))
+        return None
+
+    return read
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("scenario", _scenario),
+        Kind("history", _history),
+        Kind("replay", _replay),
+        Kind("trace", _trace),
+        Kind("results", _results),
+        Kind("failures", _failures),
+    )
+}
+"""By name."""

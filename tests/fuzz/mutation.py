@@ -1,0 +1,133 @@
+"""Mutates files: by their structure, and byte by byte. The same seed gives the same mutation."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    1 << 31,
+    1 << 63,
+    10**40,
+    1.5,
+    float("nan"),
+    float("inf"),
+    "",
+    "..",
+    "../../escaped",
+    "/etc/passwd",
+    "-rf",
+    "a\0b",
+    "\x1b[2J\x1b[31mevil",
+    "\ud800",
+    "\u202egnp",
+    "nan",
+    "1e999",
+    "x" * 5_000,
+    "é" * 50,
+    [],
+    {},
+    [[[[]]]],
+    {"a": {"b": [1, {"c": None}]}},
+    [1, "two", None],
+)
+"""What no reader expects, in any place."""
+
+
+def mutated_record(record: Any, luck: Random) -> Any:
+    """Return a copy of a record with one to three of its values, keys or entries changed."""
+    copy = json.loads(json.dumps(record))
+    for _ in range(luck.randint(1, 3)):
+        places = list(_places(copy))
+        if not places:
+            return luck.choice(ODD)
+        holder, key = luck.choice(places)
+        _change(holder, key, luck)
+    return copy
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    found: list[tuple[Any, Any]] = []
+    todo = [value]
+    while todo:
+        holder = todo.pop()
+        keys = list(holder) if isinstance(holder, dict) else range(len(holder)) if isinstance(holder, list) else []
+        for key in keys:
+            found.append((holder, key))
+            todo.append(holder[key])
+    return found
+
+
+def _change(holder: Any, key: Any, luck: Random) -> None:
+    match luck.randrange(6):
+        case 0:
+            del holder[key]
+        case 1 if isinstance(holder, dict):
+            holder[str(luck.choice(ODD))] = holder.pop(key)
+        case 2 if isinstance(holder, list):
+            holder.insert(key, json.loads(json.dumps(holder[key])))
+        case 3:
+            holder[key] = {"a": holder[key]}
+        case 4:
+            holder[key] = [holder[key]]
+        case _:
+            holder[key] = luck.choice(ODD)
+
+
+def mutated_bytes(data: bytes, luck: Random) -> bytes:
+    """Return some bytes with one to four of them, or stretches of them, changed."""
+    for _ in range(luck.randint(1, 4)):
+        data = luck.choice(BYTEWISE)(data, luck)
+    return data
+
+
+def _flip(data: bytes, luck: Random) -> bytes:
+    if not data:
+        return b"\0"
+    place = luck.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ (1 << luck.randrange(8))]) + data[place + 1 :]
+
+
+def _cut(data: bytes, luck: Random) -> bytes:
+    return data[: luck.randint(0, len(data))]
+
+
+def _drop(data: bytes, luck: Random) -> bytes:
+    place = luck.randint(0, len(data))
+    return data[:place] + data[place + luck.randint(1, 40) :]
+
+
+def _repeat(data: bytes, luck: Random) -> bytes:
+    place = luck.randint(0, len(data))
+    return data[:place] + data[place : place + luck.randint(1, 200)] * luck.randint(1, 20) + data[place:]
+
+
+def _insert(data: bytes, luck: Random) -> bytes:
+    place = luck.randint(0, len(data))
+    short = [b"\0", b"\xff", b"\x1b[2J", b"\n", b'"', b"{", b"\r", b"\xed\xa0\x80"]
+    odd = luck.choice([*short, b"[" * 2_000, b"9" * 6_000])
+    return data[:place] + odd + data[place:]
+
+
+def _recode(data: bytes, luck: Random) -> bytes:
+    text = data.decode("utf-8", "replace")
+    return luck.choice(
+        [
+            lambda: text.encode("utf-16"),
+            lambda: b"\xef\xbb\xbf" + data,
+            lambda: text.encode("latin-1", "replace"),
+            lambda: gzip.compress(data, mtime=0),
+            lambda: gzip.compress(data, mtime=0)[: max(3, len(data) // 3)],
+            lambda: text.replace("\n", "\r\n").encode("utf-8", "replace"),
+        ]
+    )()
+
+
+BYTEWISE: tuple[Callable[[bytes, Random], bytes], ...] = (_flip, _flip, _cut, _drop, _repeat, _insert, _recode)

@@ -1,0 +1,59 @@
+"""Reads one mutated file, and says what was wrong with how that ended."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import resource
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from simulation.cli.errors import is_bad_input
+from tests.fuzz.kinds import KINDS
+
+CODES = (0, 1, 4, 5)
+"""The documented exit codes that a bad file may have: it may be good, or good enough."""
+
+LONGEST = 10.0
+"""Seconds."""
+
+MOST_MEMORY_KIB = 1 << 20
+
+
+def flaw(kind: str, seed: int) -> str:
+    """Return what is wrong with how a mutated file was read; empty if nothing is."""
+    luck = Random(f"{kind}/{seed}")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    out, errors = io.StringIO(), io.StringIO()
+    with tempfile.TemporaryDirectory(prefix="causim-fuzz-") as name:
+        read = KINDS[kind].make(Path(name), luck)
+        began = time.perf_counter()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+            said = _told(read, name)
+        took = time.perf_counter() - began
+        left = [str(path) for path in Path(name).parent.glob("escaped*")]
+    text = out.getvalue() + errors.getvalue()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    flaws = [
+        said,
+        "a traceback" if "Traceback" in text else "",
+        "a control character was sent" if any(c in text for c in "\x1b\0\x07\x9b") else "",
+        f"it took {took:.1f} s" if took > LONGEST else "",
+        f"it took {grown} KiB" if grown > MOST_MEMORY_KIB else "",
+        f"it wrote {left}" if left else "",
+    ]
+    told = "; ".join(filter(None, flaws))
+    return f"{told}\n{text[-2000:]}" if told else ""
+
+
+def _told(read: object, folder: str) -> str:
+    assert callable(read)
+    try:
+        code = read()
+    except Exception as error:
+        if not is_bad_input(error):
+            return f"{type(error).__name__}: {error}"
+        return "" if folder in str(error) else f"an error that does not name its file: {error}"
+    return "" if not isinstance(code, int) or code in CODES else f"exit code {code}"

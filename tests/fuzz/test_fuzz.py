@@ -1,0 +1,16 @@
+"""No file of a stranger ends in a traceback, takes for ever, or gets out; `python -m tests.fuzz` reads many more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz.kinds import KINDS
+from tests.fuzz.running import flaw
+
+FEW = 60
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mutated_file_ends_with_a_sentence(kind: str) -> None:
+    for seed in range(1, FEW + 1):
+        assert not (told := flaw(kind, seed)), f"{kind} {seed}: {told}"

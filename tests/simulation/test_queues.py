@@ -1,0 +1,41 @@
+"""The shipped task queues run in virtual time; each that is not installed is skipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulation import Laboratory, load
+from simulation.engines import QUEUE, UnknownEngine, resolve
+from simulation.engines.queues import QUEUES
+
+SCENARIOS = sorted(Path("scenarios/queues").glob("*.toml"))
+
+
+def engine(name: str) -> str:
+    try:
+        resolve(QUEUE + name)
+    except UnknownEngine as error:
+        pytest.skip(str(error))
+    return QUEUE + name
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_a_queue_gives_the_same_history_twice(laboratory: Laboratory, name: str) -> None:
+    scenario = load(SCENARIOS[0])
+    one, other = (laboratory.run(scenario, 3, engine(name)) for _ in range(2))
+    assert one.digest == other.digest
+    assert one.judgement.coverage["handled"] == 8
+
+
+def test_each_queue_has_an_expectation_and_a_row_on_its_page() -> None:
+    page = Path("docs/queues.md").read_text(encoding="utf-8")
+    for name in QUEUES:
+        assert f"| `queue:{name}` |" in page
+        assert all(f"queue:{name}" in load(path).expected for path in SCENARIOS)
+
+
+def test_a_queue_that_is_not_known_is_refused() -> None:
+    with pytest.raises(UnknownEngine, match="known queues are docket, saq"):
+        resolve("queue:celery")

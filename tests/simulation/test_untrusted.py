@@ -1,0 +1,139 @@
+"""Files of strangers: what is refused, and what the sentence says."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from simulation.cli import main
+
+GOOD = (
+    '{"at":0,"kind":"started","event":"a","consumer":"c","handling":1}\n'
+    '{"at":2,"kind":"ended","event":"a","consumer":"c","handling":1,"outcome":"ok"}\n'
+)
+SCENARIO = 'name = "s"\n[workload]\nevents = [{ name = "a" }]\n'
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(words) == 4
+    said = capsys.readouterr()
+    assert not any(control in said.out + said.err for control in "\x1b\x07\0")
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("line", "because"),
+    [
+        ('{"at":9223372036854775808,"kind":"published","event":"a"}', ":1: 'at' must be a count of microseconds up to"),
+        ('{"at":0,"kind":"published","occurred":' + "9" * 5000 + "}", ":1: holds a number of thousands of digits"),
+        ('{"causim-history":1,"documented_keys":[1]}', ":1: 'documented_keys' must be a list of texts, not [1]"),
+        ('{"causim-history":1,"exercise":[["x"]]}', ":1: 'exercise' must be a list of texts"),
+        ('{"causim-history":1,"invariants":"causal-order"}', ":1: 'invariants' must be a list of texts"),
+        ('{"causim-history":1,"invariants":["nonsense"]}', "names an invariant 'nonsense'; known are causal-order"),
+        ('{"at":0,"kind":"published","event":"\\u001b[2J"}', ":1: 'event' holds a control character ('\\x1b')"),
+        ('{"at":0,"kind":"published","event":"\\ud800"}', ":1: holds half of a character"),
+        ('{"at":0,"kind":"' + "x" * 200 + '"}', ":1: 'kind' is 'xxx"),
+        ("[" * 100_000, ":1: "),
+        ("[]", ":1: each line must be a JSON object"),
+    ],
+    ids=range(11),
+)
+def test_a_bad_history_is_refused_with_its_line(
+    line: str, because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_text(line + "\n" + GOOD)
+    said = refused(["check", str(file)], capsys)
+    assert str(file) in said
+    assert because in said
+
+
+def test_a_history_in_utf_16_is_named_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "wide.jsonl"
+    file.write_text(GOOD, encoding="utf-16")
+    assert "looks like UTF-16, and not like UTF-8; convert it: iconv" in refused(["check", str(file)], capsys)
+
+
+def test_a_line_has_a_longest_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_bytes(GOOD.encode() + b'{"at":3,"kind":"census","keys":"' + b"x" * (33 << 20) + b'"}\n')
+    assert "longer than 32 MiB" in refused(["check", str(file)], capsys)
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "mark"])
+def test_a_history_may_be_packed_or_marked(form: str, tmp_path: Path) -> None:
+    data = GOOD.encode()
+    made = {"plain": data, "gzip": gzip.compress(data), "mark": b"\xef\xbb\xbf" + data}[form]
+    file = tmp_path / "history.jsonl"
+    file.write_bytes(made)
+    assert main(["check", str(file)]) == 0
+
+
+def test_half_of_a_packed_history_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "half.jsonl.gz"
+    file.write_bytes(gzip.compress(GOOD.encode() * 1000)[:60])
+    assert "is not a whole gzip file" in refused(["check", str(file)], capsys)
+
+
+def test_a_results_folder_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no history.jsonl in it" in refused(["check", str(tmp_path)], capsys)
+    (tmp_path / "history.jsonl.gz").write_bytes(gzip.compress(GOOD.encode()))
+    assert main(["check", str(tmp_path)]) == 0
+
+
+def test_what_is_printed_of_a_history_is_shown_and_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "keys.jsonl"
+    file.write_text(GOOD + '{"at":3,"kind":"census","keys":{"\\u001b[2Jevil":{"ttl":null}}}\n')
+    assert main(["check", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert "\\x1b[2Jevil" in said
+    assert "\x1b" not in said
+
+
+# -- scenarios
+
+
+@pytest.mark.parametrize(
+    ("change", "because"),
+    [
+        (("", "\n[consumers]\ncount = 9223372036854775808\n"), "'count'"),
+        (("", "\n[consumers]\ncount = 100001\n"), "100000"),
+        (('name = "s"', 'name = ".."'), "cannot be a name"),
+        (('name = "s"', 'name = "-rf"'), "cannot be a name"),
+        (('name = "s"', 'name = "\\u001b[2J"'), "'name' holds a control character"),
+        (("events = [{ name", "x = " + "[" * 5000), "TOML"),
+        (('events = [{ name = "a" }]', 'kind = "trees"\ndepth = 60'), "are too many"),
+        (("", '\n[broker]\ndelay = "' + "9" * 400 + 's"\n'), "a thousand years"),
+    ],
+    ids=range(8),
+)
+def test_a_bad_scenario_is_refused_with_its_key(
+    change: tuple[str, str], because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(SCENARIO.replace(*change, 1) if change[0] else SCENARIO + change[1])
+    said = refused(["run", str(file), "--no-results"], capsys)
+    assert str(file) in said
+    assert because in said or because == "TOML"
+
+
+def test_a_scenario_imports_no_code_unless_it_is_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "evil_engine_of_a_test.py").write_text("raise SystemExit('imported')\n")
+    file = tmp_path / "evil.toml"
+    file.write_text('engine = "evil_engine_of_a_test:E"\n' + SCENARIO)
+    assert "would import code, 'evil_engine_of_a_test:E'" in refused(["run", str(file), "--no-results"], capsys)
+    file.write_text(SCENARIO + '\n[consumers]\nengines = { c1 = "evil_engine_of_a_test:E" }\n')
+    assert "consumers.engines.c1" in refused(["run", str(file), "--engine", "native", "--no-results"], capsys)
+    with pytest.raises(SystemExit, match="imported"):
+        main(["run", str(file), "--no-results", "--trust"])
+
+
+def test_a_trace_stays_below_the_folder_of_its_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "events.jsonl").write_text('{"id": "a", "occurred": "2026-01-01T00:00:00Z"}\n')
+    file = tmp_path / "inner" / "s.toml"
+    file.write_text('name = "s"\n[workload]\nkind = "trace"\nfile = "../events.jsonl"\n')
+    assert "leads out of the scenario's folder" in refused(["run", str(file), "--no-results"], capsys)

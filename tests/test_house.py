@@ -1,0 +1,130 @@
+"""The house: how long a file and a function may be, which room may know which, and that the design draws it as it
+is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("causim", "ordering", "reports", "simulation")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_LATE_IMPORTS = 400, 40, 60
+FACES = {
+    *("simulation", "simulation.__main__", "simulation.api", "simulation.pytest_plugin", "simulation.strategies"),
+    *("causim.__main__", "causim.command_line", "causim.pytest_plugin", "causim.separate_scenarios"),
+}
+"""The modules that stand in no room: what users import and run."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def length(function: Function) -> int:
+    """Return the lines of a function's body, without its docstring."""
+    body = function.body[ast.get_docstring(function) is not None :]
+    return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
+    """Yield every import of one of our modules, with the module's name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from ((node, name if name in TREES else node.module) for name in inner)
+
+
+def room_of(module: str) -> str:
+    """Return the room of a module; a face is a room of its own."""
+    parts = module.split(".")
+    return parts[0] if parts[0] in ("ordering", "reports") else ".".join(parts[:2])
+
+
+def arrows() -> dict[str, set[str]]:
+    """Return for each room the rooms that it imports."""
+    found: dict[str, set[str]] = {room_of(module): set() for module in TREES}
+    for module, tree in TREES.items():
+        targets = {room_of(name) for _, name in imports(tree) if name.split(".")[0] in PACKAGES}
+        found[room_of(module)] |= targets - {room_of(module)}
+    return found
+
+
+def late_imports(tree: ast.AST) -> set[int]:
+    """Return the lines of the imports that are made when a function runs."""
+    inside = (node for function in functions(tree) for node in ast.walk(function))
+    return {node.lineno for node in inside if isinstance(node, ast.Import | ast.ImportFrom)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_size(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+    long = {function.name: length(function) for function in functions(TREES[name_of(path)])}
+    assert {name: lines for name, lines in long.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+def test_late_imports() -> None:
+    """Each says why it is late, on its line or just above it."""
+    count, silent = 0, []
+    for path in FILES:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number in late_imports(TREES[name_of(path)]):
+            count += 1
+            above = [line.strip() for line in lines[max(0, number - 4) : number - 1]]
+            if "#" not in lines[number - 1] and not any(line.startswith("#") for line in above):
+                silent.append(f"{name_of(path)}:{number}")
+    assert silent == []
+    assert count <= MAX_LATE_IMPORTS
+
+
+def test_every_module_is_in_a_layer() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
+    named = {name.strip() for layer in layers for name in re.split("[|:]", layer)}
+    outside = {room for room in arrows() if room not in named and not room.startswith("causim")}
+    assert outside <= {"ordering", *FACES}
+    assert not any("ignore_imports" in contract for contract in contracts)
+
+
+def test_only_faces_stand_outside_of_the_rooms() -> None:
+    assert {
+        f"simulation.{path.stem}" for path in (ROOT / "simulation").glob("*.py") if path.stem != "__init__"
+    } <= FACES
+
+
+def test_no_circle() -> None:
+    left = {room: set(targets) for room, targets in arrows().items() if room not in FACES}
+    while free := [room for room, targets in left.items() if not targets & left.keys()]:
+        for room in free:
+            del left[room]
+    assert left == {}
+
+
+def test_the_design_draws_the_house() -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    drawn = dict(re.findall(r"^(\S+) +← (.*)$", text, re.MULTILINE))
+    users: dict[str, set[str]] = {room: set() for room in arrows() if room not in FACES}
+    for room, targets in arrows().items():
+        for target in targets & users.keys():
+            if room not in FACES:
+                users[target].add(room.removeprefix("simulation."))
+    expected = {room.removeprefix("simulation."): " ".join(sorted(names)) or "-" for room, names in users.items()}
+    assert drawn == expected
