@@ -70,4 +70,4 @@ def _configure(policy: PolicyTable) -> None:
     drop_in.PRECEDING_EVENT_LOOKBACK = timedelta(microseconds=policy.lookback)
     drop_in.SEEN_EXPIRATION = timedelta(microseconds=policy.retention)
     drop_in.IN_FLIGHT_EVENT_TIMEOUT = timedelta(microseconds=policy.lease // 2)
-    drop_in.MAX_DEPTH_OF_PRECEDING_EVENT = policy.depth
+    drop_in.MAX_DEPTH_OF_PRECEDING_EVENT = policy.max_depth

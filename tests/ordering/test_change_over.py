@@ -1,4 +1,4 @@
-"""One fleet of prefect_redis and `ordering.prefect`: what either engine parks, both release, and one of them handles."""
+"""One fleet of prefect_redis and `ordering.prefect`: either may release or rescue what the other has parked."""
 
 from __future__ import annotations
 
