@@ -104,6 +104,8 @@ async def _begin(
             continue
         word, *rest = answer.split()
         if word == "alone":
+            if one.given:  # it is asked about once more, under the same claim
+                ordering._state.claims[one.identity] = one.claim
             continue
         if word == "exhausted":
             await ordering._give_up_exhausted(events[i])
