@@ -33,9 +33,9 @@ local function text(value) return value and value ~= "" end
 -- four, or nil if nobody holds it.
 local function parse_lease(value)
   if not value then return nil end
-  local token, fence, lease, redelivery = string.match(value, "^(.*)|(%d+)|(%d+)|(%d+)$")
-  if not token then return value, "0" end
-  return token, fence, tonumber(lease), tonumber(redelivery)
+  local bar, _, fence, lease, redelivery = string.find(value, "|(%d+)|(%d+)|(%d+)$")
+  if not bar then return value, "0" end
+  return string.sub(value, 1, bar - 1), fence, tonumber(lease), tonumber(redelivery)
 end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
@@ -44,11 +44,14 @@ local function holder(id) return parse_lease(redis.call("GET", key("processing:"
 -- is greater. The last one counts when two are granted at once and when the clock was set back; the clock counts when the
 -- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
 -- last one is lost, and the clock of whoever takes over is behind by more than the time that has passed since.
+local last_fence  -- of those that this script has granted
 local function next_fence(keep)
   local fence = string.format("%.0f", now_us)
-  local last = tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
+  local last = last_fence or tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
+  last_fence = now_us
   if last < now_us then return fence end
-  fence = string.format("%.0f", last + 1)
+  last_fence = last + 1
+  fence = string.format("%.0f", last_fence)
   redis.call("SET", key("fence"), fence, "PX", keep)
   return fence
 end
@@ -470,14 +473,13 @@ local function claimant_of(e)
   return claimant
 end
 
--- The policy's numbers with which a request begins, in milliseconds but for the attempts: lookback, lease, retention, memory,
--- redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
+-- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
+-- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
 local function read_rules(causal, shared)
-  local retention = tonumber(ARGV[3])
+  local numbers = cjson.decode(ARGV[1])
   return {
-    lookback = tonumber(ARGV[1]), lease = tonumber(ARGV[2]), retention = retention, keep = retention,
-    memory = tonumber(ARGV[4]), redelivery = tonumber(ARGV[5]), attempts = tonumber(ARGV[6]), dead = tonumber(ARGV[7]),
-    causal = causal, shared = shared,
+    lookback = numbers[1], lease = numbers[2], retention = numbers[3], keep = numbers[3], memory = numbers[4],
+    redelivery = numbers[5], attempts = numbers[6], dead = numbers[7], causal = causal, shared = shared,
   }
 end
 

@@ -1,12 +1,12 @@
 -- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And
 -- share what others have claimed before: who goes through it is not alone with it, however long each event takes.
 -- keys: waitlist
--- args: lookback lease retention memory redelivery attempts dead token batch chains delay
+-- args: rules token batch chains delay
 -- returns: {id, payload, leader, why, claim}...
 -- `claim` is the token of the sweep that has claimed it. The same token asking again gets what it has claimed again.
 local rules = read_rules(true)
 local lookback, lease = rules.lookback, rules.lease
-local token, batch, chains, delay = ARGV[8], tonumber(ARGV[9]), ARGV[10] == "1", tonumber(ARGV[11])
+local token, batch, chains, delay = ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5])
 local found, told = {}, 0
 
 -- What a sweep returns is bounded by its size, too: after that many bytes, it takes no more.

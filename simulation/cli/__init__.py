@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         run,
         shrink,
         sweep,
+        validate,
         why,
     )
 
@@ -64,7 +65,10 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="show what runs here, with versions, and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for module in (run, replay, shrink, why, compare, crashes, mutants, check, sweep, importing, export, listing, init):
+    for module in (
+        *(run, replay, shrink, why, compare, crashes, mutants, check, sweep),
+        *(importing, export, validate, listing, init),
+    ):
         module.register(commands)
     return top
 

@@ -1,1 +1,1 @@
-"""Scenarios: the model of a file, its workload, its faults. TrivialCounts data; nothing runs in here."""
+"""Scenarios: the model of a file, its workload, its faults. Plain data; nothing runs in here."""

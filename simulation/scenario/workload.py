@@ -1,4 +1,4 @@
-"""Workloads: which events are published, when, and which of them follow which. TrivialCounts data and pure functions.
+"""Workloads: which events are published, when, and which of them follow which. Plain data and pure functions.
 
 A workload gives publications in the order of their time. The generators are lazy where that costs nothing; all
 randomness comes from the stream that is passed in. Events are named ("a", "c3.2"); an event's UUID is derived from
