@@ -96,6 +96,9 @@ class Requests(Operations, Generic[E]):
     scripts = staticmethod(script)
     """Finds a script by its name. Who wants to see the engine fail puts another in its place, in a class of his own."""
 
+    _waitlist = "waitlist"
+    """The name of the key that the scripts begin with: "parked" where the engine runs beside the original."""
+
     def __init__(
         self,
         scope: str,
@@ -144,7 +147,7 @@ class Requests(Operations, Generic[E]):
 
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
-        verb, waitlist = self.scripts(name), self._key("waitlist")
+        verb, waitlist = self.scripts(name), self._key(self._waitlist)
         try:
             return await call(self._ask, verb, waitlist, *args)
         except REFUSALS as refusal:
