@@ -24,7 +24,16 @@ from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
 from ordering.sending import Word, send
 from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_moving, passes
-from ordering.terms import digest_of, id_of, leader_of, microseconds, milliseconds, occurred_at, order_of, rules_of
+from ordering.terms import (
+    digest_of,
+    id_of,
+    leader_of,
+    microseconds,
+    milliseconds,
+    names_of,
+    occurred_at,
+    order_of,
+)
 from ordering.tokens import unique_token
 
 logger = logging.getLogger(__name__)
@@ -87,6 +96,9 @@ class Requests(Operations, Generic[E]):
     scripts = staticmethod(script)
     """Finds a script by its name. Who wants to see the engine fail puts another in its place, in a class of his own."""
 
+    _waitlist = "waitlist"
+    """The name of the key that the scripts begin with: "parked" where the engine runs beside the original."""
+
     def __init__(
         self,
         scope: str,
@@ -114,9 +126,9 @@ class Requests(Operations, Generic[E]):
     def _key(self, name: str) -> str:
         return f"{{{self.scope}}}:{name}"
 
-    async def _ask(self, *words: Word) -> Any:
-        """Return the reply to one command of the user's client, its text as bytes."""
-        return await send(self.redis, str(words[0]), *words[1:])
+    def _ask(self, name: str, *words: Word) -> Awaitable[Any]:
+        """Return, when awaited, the reply to one command of the user's client, its text as bytes."""
+        return send(self.redis, name, *words)
 
     async def _call_sliced(
         self, name: str, head: Sequence[Word], slices: Sequence[Iterable[Word]], *, once: bool = False
@@ -133,20 +145,16 @@ class Requests(Operations, Generic[E]):
             answers += reply
         return answers
 
-    @property
-    def _lease_s(self) -> float:
-        """The lease, in seconds: after a cancellation, nothing takes longer."""
-        return self.policy.lease.total_seconds()
-
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
-        ask = partial(call, self._ask, self.scripts(name), self._key("waitlist"), *args)
+        verb, waitlist = self.scripts(name), self._key(self._waitlist)
         try:
-            return await ask()
+            return await call(self._ask, verb, waitlist, *args)
         except REFUSALS as refusal:
             if once or not is_moving(refusal):
                 raise
         # Nothing was written: a script looks at every key that it may write before it writes any.
+        ask = partial(call, self._ask, verb, waitlist, *args)
         return await asked_until_answered(ask, self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
@@ -175,7 +183,7 @@ class Requests(Operations, Generic[E]):
         if active and id_of(event) in active:
             return "held", None
         asked, sent = self._asked(event, self._token()), self._now()
-        ask = partial(self._call, "begin", *rules_of(self.policy), *asked, "causal" if causal else "alone")
+        ask = partial(self._call, "begin", self._rules, *asked, "causal" if causal else "alone")
 
         async def give_back(reply: Any) -> None:
             grant = self._answered(event, asked, words(reply), sent)[1]
@@ -192,8 +200,10 @@ class Requests(Operations, Generic[E]):
             answer = "dead"
         return answer, grant
 
-    def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> Asked:
-        identity, leader, state = id_of(event), leader_of(event), self._state
+    def _asked(
+        self, event: Any, token: str, *, keeps_claim: bool = False, names: tuple[str, str] | None = None
+    ) -> Asked:
+        (identity, leader), state = names or names_of(event), self._state
         claim = state.claims.get(identity, "") if keeps_claim else state.claims.pop(identity, "")
         return Asked(
             identity,
@@ -217,7 +227,9 @@ class Requests(Operations, Generic[E]):
         if len(reply) == 3:
             self._state.queues[asked.leader] = reply[2]
         fence, until = int(reply[1]), sent + self._lease_s
-        return "granted", Grant(event, asked.identity, asked.token, fence, self._state, asked.claim, until)
+        return "granted", Grant(
+            event, asked.identity, asked.token, fence, self._state, asked.leader, asked.claim, until
+        )
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -298,7 +310,7 @@ class Requests(Operations, Generic[E]):
         how, said = "failed" if counts else "stopped", describe(error) if error else ""
         try:
             about = (grant.identity, grant.token, how, delay, said)
-            reply = words(await self._call("fail", *rules_of(policy), *about))
+            reply = words(await self._call("fail", self._rules, *about))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
@@ -332,7 +344,7 @@ class Requests(Operations, Generic[E]):
         event = (identity, grant.token, digest_of(identity), leader, drain, following)
         name = "complete" if offered is None else "complete_and_begin"
         more = chain.from_iterable(offered or ())
-        ask = partial(self._call, name, *rules_of(self.policy), *event, *more, once=True)
+        ask = partial(self._call, name, self._rules, *event, *more, once=True)
         try:
             return await self._record((grant,), ask, queues)
         finally:

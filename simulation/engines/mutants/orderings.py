@@ -50,8 +50,8 @@ class LooksThenTakes(CausalOrdering[Any]):
 class LooksBehindNobody(CausalOrdering[Any]):
     """Is told that no queue has anybody in it."""
 
-    async def _ask(self, *words: str | int | bytes) -> Any:
-        return 0 if words[0] == "EXISTS" else await super()._ask(*words)
+    async def _ask(self, name: str, *words: str | int | bytes) -> Any:
+        return 0 if name == "EXISTS" else await super()._ask(name, *words)
 
 
 class Rests(CausalOrdering[Any]):
