@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         mutants,
         replay,
         run,
+        schema,
         shrink,
         sweep,
         validate,
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for module in (
         *(run, replay, shrink, why, compare, crashes, mutants, check, sweep),
-        *(importing, export, validate, listing, init),
+        *(importing, export, validate, schema, listing, init),
     ):
         module.register(commands)
     return top
