@@ -41,6 +41,7 @@ def leader_of(event: Any) -> str:
     return "" if event.follows is None else names_of(event)[1]
 
 
+@lru_cache(maxsize=16)
 def rules_of(policy: Policy) -> bytes:
     """Return a policy's numbers as one word, as the scripts read them: in milliseconds, but for the attempts."""
     lease = milliseconds(policy.lease)
