@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from ordering.describing import describe
 from ordering.drain import Drain
-from ordering.requests import Asked, Handler, Outcome, Requests
-from ordering.terms import leader_of, microseconds, names_of
+from ordering.requests import Handler, Outcome, Requests
+from ordering.terms import Asked, leader_of, microseconds, names_of
 
 
 class Named(NamedTuple):

@@ -8,12 +8,29 @@ import struct
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ordering.policy import Policy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Asked(NamedTuple):
+    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
+
+    identity: str
+    token: str
+    claim: str
+    given: str
+    """"1" if the claim is one on the event itself, by a sweep or a completion, and not on its leader's queue."""
+    leader: str
+    occurred: str
+    received: str
+    digest: str
+    """That of the leader."""
+    payload: str
+    """What the event says, if it may have to be kept."""
 
 
 def id_of(event: UUID | str | Any) -> str:
