@@ -52,7 +52,7 @@ class Row:
 def _because(record: Mapping[str, Any]) -> str:
     match record:
         case {"violations": [{"invariant": invariant, "because": because}, *_]}:
-            return f"{invariant}: {because}"
+            return f"{invariant}: {str(because).removeprefix('because ')}"
         case {"verdict": "unknown", "missing": [str() as word, *_]}:
             return f"nothing was proved about '{word}'"
         case {"verdict": "unknown", "reasons": [str() as reason, *_]}:
