@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import datetime
@@ -15,6 +16,7 @@ from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.files import scenario_files
 from simulation.cli.jobs import Job, Outcome, drawn, replay
+from simulation.cli.kept import INDEX, write_index
 from simulation.cli.output import Output
 from simulation.cli.results import Shelf
 from simulation.cli.strategy import strategy_from
@@ -79,6 +81,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
             if outcome.interrupted:
                 break
     output.end(outcomes)
+    _list(given, outcomes)
     _tell_build_server(outcomes, given)
     if any(outcome.interrupted for outcome in outcomes):
         return INTERRUPTED
@@ -205,6 +208,15 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
     searched = tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
     shelf = Shelf(given.out, job.scenario.name, illustrator, searched)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
+
+
+def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
+    """Bring the page up to date that lists all runs, if there is a new one."""
+    if any(outcome.folder is not None for outcome in outcomes):
+        try:
+            write_index(given.out)
+        except OSError as error:  # the results are there, and so is the verdict
+            warnings.warn(f"the list of runs, {given.out / INDEX}, is as it was: {error}", stacklevel=1)
 
 
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
