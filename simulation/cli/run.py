@@ -8,10 +8,11 @@ import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
+from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.files import scenario_files
@@ -90,6 +91,8 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
 
 def _jobs(given: argparse.Namespace) -> list[Job]:
+    if given.last_failed and given.until_saturated:
+        raise BadUsage("--until-saturated estimates from a sample of all seeds; those of --last-failed are none")
     strategy = strategy_from(given)
     jobs = []
     for path in scenario_files(given.paths):
@@ -103,7 +106,9 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
             jobs.append(Job(path, scenario, engine, range(scenario.seed, scenario.seed + 1), Strategy(), replay))
             continue
         first = scenario.seed if given.seed is None else given.seed
-        jobs.append(Job(path, scenario, engine, range(first, first + given.seeds), strategy))
+        job = Job(path, scenario, engine, range(first, first + given.seeds), strategy)
+        failed = Failures(scenario, engine, strategy).failed() if given.last_failed else []
+        jobs.append(replace(job, seeds=failed, failed_before=True) if failed else job)
     return jobs
 
 
@@ -142,7 +147,7 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
     elif job.strategy.name == "guided":
         yield from _guided(job, laboratory)
     elif (
-        len(job.seeds) == 1 and job.strategy.name == "random-delays" and not given.scheduler
+        len(job.seeds) == 1 and job.strategy.name == "random-delays" and not (given.scheduler or job.failed_before)
     ):  # the run itself is what will be kept
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
         yield summarise(outcome.run)
