@@ -1,6 +1,6 @@
 """The engine beside the original, on the same redis-server in the same run: events a second, round trips, commands.
 
-    python benchmarks/engine.py [--events 5000] [--consumers 1] [--turns 3]
+    python benchmarks/engine.py [--events 5000] [--consumers 1] [--turns 3] [--json benchmarks/engine.json]
 
 Real time, a real server on a socket, handlers that do nothing: the ordering alone is measured. Quote the ratios.
 """
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from statistics import median
 from typing import Any
 from uuid import uuid4
@@ -35,6 +37,8 @@ class Measured:
     """What one engine did with one workload."""
 
     rate: float
+    cpu: float
+    """Microseconds of the client's processor and the server's, an event: others on the machine hardly change it."""
     round_trips: float
     commands: float
 
@@ -167,16 +171,18 @@ async def measure(make: Any, address: str, shape: str, count: int, consumers: in
     shares = [[event for chain in chains[i::consumers] for event in chain] for i in range(consumers)]
     control = client_of(address)
     before = await control.info("everything")
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     await asyncio.gather(*(consume(share) for (consume, _), share in zip(made, shares, strict=True)))
-    elapsed = time.perf_counter() - started
+    elapsed, own = time.perf_counter() - started, time.process_time() - worked
     after = await control.info("everything")
     for client in clients:
         await client.aclose()
     await control.flushall()
     await control.aclose()
     reads = after["total_reads_processed"] - before["total_reads_processed"]
-    return Measured(len(events) / elapsed, reads / len(events), (calls(after) - calls(before)) / len(events))
+    cpu = own + sum(after[kind] - before[kind] for kind in ("used_cpu_user", "used_cpu_sys"))
+    costs = (1e6 * cpu, reads, calls(after) - calls(before))
+    return Measured(len(events) / elapsed, *(cost / len(events) for cost in costs))
 
 
 def client_of(address: str) -> Any:
@@ -190,46 +196,92 @@ def calls(info: dict[str, Any]) -> int:
     return sum(told["calls"] for told in kinds.values())
 
 
-async def compare(address: str, count: int, consumers: int, turns: int) -> None:
-    """Print the table: of each engine the median of its turns, which the engines take one after the other."""
-    engines = {
-        "prefect 0.3.0": prefect,
-        "ordering": native,
-        "ordering, stream": streamed,
-        "ordering, batches": batched,
-        "prefect 0.3.0, 50 tasks": prefect_crowded,
-        "ordering, 50 tasks": crowded,
-    }
-    print(f"{count:,} events, {consumers} consumer(s); handlers that do nothing; Python {sys.version.split()[0]}\n")
-    print(
-        "| workload | engine | events a second | ratio | from – to | round trips an event | server commands an event |"
-    )
-    print("|---|---|---:|---:|---:|---:|---:|")
-    for shape in ("in-order", "reversed", "independent"):
-        runs: dict[str, list[Measured]] = {name: [] for name in engines}
+ENGINES: dict[str, tuple[Any, str]] = {
+    "prefect_redis 0.3.0": (prefect, ""),
+    "one by one": (native, "prefect_redis 0.3.0"),
+    "a stream": (streamed, "prefect_redis 0.3.0"),
+    "batches of 100": (batched, "prefect_redis 0.3.0"),
+    "prefect_redis 0.3.0, fifty tasks": (prefect_crowded, ""),
+    "one by one, fifty tasks": (crowded, "prefect_redis 0.3.0, fifty tasks"),
+}
+"""What is measured, each with what it is compared with, like with like."""
+SHAPES = ("in-order", "reversed", "independent")
+Results = dict[str, dict[str, dict[str, Any]]]
+"""By workload and engine: rates and processor times of the turns, and round trips and commands an event of the last."""
+
+
+async def compare(address: str, count: int, consumers: int, turns: int) -> Results:
+    """Measure each engine some times; the engines take turns."""
+    results: Results = {}
+    for shape in SHAPES:
+        told = results[shape] = {name: {"rates": [], "cpu": []} for name in ENGINES}
         for _ in range(turns):
-            for name, make in engines.items():
-                runs[name].append(await measure(make, address, shape, count, consumers))
-        for name, measured in runs.items():
-            base = [run.rate for run in runs["prefect 0.3.0"]]
-            ratios = sorted(run.rate / rate for run, rate in zip(measured, base, strict=True))
-            last = measured[-1]
-            print(
-                f"| {shape} | {name} | {median(run.rate for run in measured):,.0f} | {median(ratios):.1f} "
-                f"| {ratios[0]:.1f} – {ratios[-1]:.1f} | {last.round_trips:.2f} | {last.commands:.1f} |",
-                flush=True,
+            for name, (make, _) in ENGINES.items():
+                run = await measure(make, address, shape, count, consumers)
+                told[name]["rates"].append(round(run.rate))
+                told[name]["cpu"].append(round(run.cpu))
+                told[name] |= {"round_trips": round(run.round_trips, 2), "commands": round(run.commands, 1)}
+    return results
+
+
+def ratios(told: dict[str, dict[str, Any]], name: str) -> list[float]:
+    """Return an engine's rates as ratios to those of the same turns of what it is compared with, the least first."""
+    base = told[ENGINES[name][1] or name]["rates"]
+    return sorted(own / other for own, other in zip(told[name]["rates"], base, strict=True))
+
+
+def table(results: Results) -> str:
+    """Return what was measured, in full."""
+    lines = [
+        "| workload | engine | events a second | ratio | from – to | CPU, µs an event | round trips an event "
+        "| server commands an event |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for shape, told in results.items():
+        for name, one in told.items():
+            found = ratios(told, name)
+            lines.append(
+                f"| {shape} | {name} | {median(one['rates']):,.0f} | {median(found):.1f} "
+                f"| {found[0]:.1f} – {found[-1]:.1f} | {min(one['cpu'])} "
+                f"| {one['round_trips']:.2f} | {one['commands']:.1f} |"
             )
+    return "\n".join(lines)
+
+
+def summary(results: Results) -> str:
+    """Return the ratios alone, as the README shows them: rate, round trips, processor time."""
+    lines = ["| | in order, chains of five | reversed | events that follow nothing |", "|---|---|---|---|"]
+    for name, (_, beside) in ENGINES.items():
+        if beside:
+            cells = (_cell(results[shape], name, beside) for shape in SHAPES)
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(told: dict[str, dict[str, Any]], name: str, beside: str) -> str:
+    found = ratios(told, name)
+    trips, others = (f"{told[one]['round_trips']:.2g}" for one in (name, beside))
+    work = min(told[name]["cpu"]) / min(told[beside]["cpu"])
+    return f"{median(found):.1f} × · {trips}, not {others} · {work:.2f}"
 
 
 def main() -> None:
-    """Start a server, compare, stop it."""
+    """Start a server, compare, stop it; print the table, and keep what was measured if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=5_000)
     parser.add_argument("--consumers", type=int, default=1)
     parser.add_argument("--turns", type=int, default=3, help="how often each engine is measured")
+    parser.add_argument("--json", type=Path, help="write what was measured to this file: the README's is engine.json")
     given = parser.parse_args()
     with running_server() as address:
-        asyncio.run(compare(address, given.events, given.consumers, given.turns))
+        results = asyncio.run(compare(address, given.events, given.consumers, given.turns))
+    python = sys.version.split()[0]
+    print(f"{given.events:,} events, {given.consumers} consumer(s); handlers that do nothing; Python {python}\n")
+    print(table(results))
+    if given.json:
+        how = {"events": given.events, "consumers": given.consumers, "python": python}
+        given.json.write_text(json.dumps(how | {"results": results}, indent=1) + "\n", encoding="utf-8")
+        print(f"\n{summary(results)}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ asks for a fixture. If the project has packages with the names of causim's own, 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +61,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def _is_scenario(path: Path, named: Iterable[str]) -> bool:
+    import tomllib  # needed only where a .toml file is collected
 
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -99,7 +99,7 @@ def causim_store(request: pytest.FixtureRequest) -> Laboratory:
 @pytest.fixture
 def causim_verify(request: pytest.FixtureRequest, causim_store: Laboratory) -> Verify:
     """A function that runs a scenario, and fails with the story of the first violation unless it holds."""
-    from simulation.pytest_plugin import verifier
+    from simulation.pytest_plugin import verifier  # only who asks for it waits for it
 
     return verifier(causim_store, request.config)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -20,11 +20,11 @@ from redis.exceptions import RedisError
 from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.leases import Grant, LeaseRenewer, current_grant
-from ordering.requests import MAX_SLICE, Asked, Handler, Outcome, Requests
+from ordering.requests import MAX_SLICE, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import bounded, brought_to_its_end
-from ordering.suspects import asked_of, handle_alone, impossible
-from ordering.terms import digest_of, id_of, leader_of, order_of, rules_of
+from ordering.suspects import Named, asked_of, handle_alone, named
+from ordering.terms import Asked, digest_of
 
 MAX_BATCH_EVENTS = 10_000
 """Events that are decided about and held together; what is beyond them is begun when they are done."""
@@ -48,7 +48,7 @@ async def handle_batch(ordering: Requests[Any], handler: Handler[Any], events: S
 
 
 async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = dict.fromkeys(impossible(ordering, events), "failed")
+    outcomes: dict[int, Outcome] = {}
     drains: list[tuple[str, str]] = []
     work = _Work(ordering, handler, outcomes)
     try:
@@ -64,6 +64,23 @@ async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: S
     return [outcomes[i] for i in range(len(events))]
 
 
+def _choose(ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome]) -> list[tuple[int, Asked]]:
+    """Return which events of a batch are asked about, and what, leaders first; note the others in `outcomes`."""
+    active = ordering._state.active
+    names = named(ordering, events)
+    outcomes.update((i, "failed") for i, one in enumerate(names) if one is None)
+    chosen: list[tuple[int, Asked]] = []
+    for i, name in _leaders_first(names):
+        ordering._forget_claim_group(events[i])
+        if name.identity in active:  # this process still works on it, whatever has become of its lease
+            outcomes[i] = "held"
+        elif (one := asked_of(ordering, events[i], name)) is None:
+            outcomes[i] = "failed"
+        else:
+            chosen.append((i, one))
+    return chosen
+
+
 async def _begin(
     ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome], drains: list[tuple[str, str]]
 ) -> list[tuple[int, Grant]]:
@@ -72,32 +89,21 @@ async def _begin(
     What was not granted is noted in `outcomes`, and the queues that the caller is to go through in `drains`. An event
     of which nothing is noted is to be handled alone.
     """
-    active = ordering._state.active
-    places: list[int] = []
-    asked: list[Asked] = []
-    for i in _leaders_first(events, outcomes):
-        ordering._forget_claim_group(events[i])
-        if id_of(events[i]) in active:  # this process still works on it, whatever has become of its lease
-            outcomes[i] = "held"
-        elif (one := asked_of(ordering, events[i])) is None:
-            outcomes[i] = "failed"
-        else:
-            places.append(i)
-            asked.append(one)
-    if not places:
+    chosen = _choose(ordering, events, outcomes)
+    if not chosen:
         return []
     sent = ordering._now()
-    slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together(asked)]
-    ask = partial(ordering._call_sliced, "begin_many", rules_of(ordering.policy), slices)
+    slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together([one for _, one in chosen])]
+    ask = partial(ordering._call_sliced, "begin_many", (ordering._rules,), slices)
 
     async def give_back(replies: Any) -> None:
-        answers = zip(places, asked, replies, strict=True)
-        granted = (ordering._answered(events[i], one, words(reply), sent)[1] for i, one, reply in answers)
+        answers = zip(chosen, replies, strict=True)
+        granted = (ordering._answered(events[i], one, words(reply), sent)[1] for (i, one), reply in answers)
         await _give_back(ordering, [grant for grant in granted if grant is not None])
 
     replies = await brought_to_its_end(ask, ordering._lease_s, give_back)
     grants: list[tuple[int, Grant]] = []
-    for i, one, reply in zip(places, asked, replies, strict=True):
+    for (i, one), reply in zip(chosen, replies, strict=True):
         answer, grant = ordering._answered(events[i], one, words(reply), sent)
         if grant is not None:
             grants.append((i, grant))
@@ -112,7 +118,7 @@ async def _begin(
             word = "dead"
         outcomes[i] = word if word in ("seen", "dead", "held") else "parked"  # type: ignore[assignment]
         if word == "drain":
-            drains.append((leader_of(events[i]), rest[0]))
+            drains.append((one.leader, rest[0]))
     return grants
 
 
@@ -171,14 +177,14 @@ class _Work:
                 active.pop(identity, None)
 
     async def _others_wait(self, level: Sequence[tuple[int, Grant]]) -> bool:
-        queues = dict.fromkeys(self._ordering._key(f"queue:{leader_of(grant.event)}") for _, grant in level)
+        queues = dict.fromkeys(self._ordering._key(f"queue:{grant.leader}") for _, grant in level)
         try:
             return bool(await self._ordering._ask("EXISTS", *queues))
         except RedisError:  # recording asks more insistently
             return True
 
     async def _handle(self, i: int, grant: Grant, renewer: LeaseRenewer) -> None:
-        leader = leader_of(grant.event)
+        leader = grant.leader
         outcome: Outcome = "failed"
         if not await self._ordering._may_begin(grant, renewer.renew):
             outcome = "lost"
@@ -205,7 +211,7 @@ class _Work:
         ordering = self._ordering
         asked = ordering._asked(grant.event, grant.token)
         asked = asked._replace(claim=dict(self.queues).get(asked.leader, ""))
-        reply = words(await ordering._call("wait", *rules_of(ordering.policy), *asked, 0, 1))
+        reply = words(await ordering._call("wait", ordering._rules, *asked, 0, 1))
         return None if reply[0] == "ready" else "seen" if reply[0] == "seen" else "parked"
 
     async def _record(self) -> None:
@@ -217,7 +223,7 @@ class _Work:
         grants = [grant for _, grant in pairs]
         fields = [(grant.identity, grant.token, digest_of(grant.identity)) for grant in grants]
         slices = [tuple(chain.from_iterable(fields[i : i + MAX_SLICE])) for i in range(0, len(fields), MAX_SLICE)]
-        complete = partial(ordering._call_sliced, "complete_many", rules_of(ordering.policy), slices, once=True)
+        complete = partial(ordering._call_sliced, "complete_many", (ordering._rules,), slices, once=True)
         replies = await brought_to_its_end(partial(ordering._record, grants, complete), ordering._lease_s)
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)
@@ -253,8 +259,8 @@ def _levels(grants: Sequence[tuple[int, Grant]]) -> list[list[tuple[int, Grant]]
     depths: dict[str, int] = {}
     levels: list[list[tuple[int, Grant]]] = []
     for one in grants:
-        event = one[1].event
-        depth = depths[id_of(event)] = depths.get(leader_of(event), -1) + 1
+        grant = one[1]
+        depth = depths[grant.identity] = depths.get(grant.leader, -1) + 1
         if depth == len(levels):
             levels.append([])
         levels[depth].append(one)
@@ -277,19 +283,17 @@ def _subtrees_together(asked: Sequence[Asked]) -> list[list[Asked]]:
     return [part for part in slices if part]
 
 
-def _leaders_first(events: Sequence[Any], without: Collection[int]) -> list[int]:
-    """Return a batch's places, but for some, in an order: leaders before followers, siblings as they occurred."""
-    places: dict[str, list[int]] = {}
-    for i, event in enumerate(events):
-        if i in without:
-            continue
-        places.setdefault(id_of(event), []).append(i)
+def _leaders_first(names: Sequence[Named | None]) -> list[tuple[int, Named]]:
+    """Return a batch's places, and who is there, in an order: leaders before followers, siblings as they occurred."""
+    places: dict[str, list[tuple[int, Named]]] = {}
+    for i, one in enumerate(names):
+        if one is not None:
+            places.setdefault(one.identity, []).append((i, one))
     below: dict[str, list[str]] = {}
-    for identity, (first, *_) in places.items():
-        leader = leader_of(events[first])
-        below.setdefault(leader if leader in places else "", []).append(identity)
+    for identity, [(_, first), *_] in places.items():
+        below.setdefault(first.leader if first.leader in places else "", []).append(identity)
     for siblings in below.values():
-        siblings.sort(key=lambda identity: order_of(events[places[identity][0]]), reverse=True)
+        siblings.sort(key=lambda identity: places[identity][0][1].order, reverse=True)
     order: list[str] = []
     stack = list(below.get("", []))
     while stack:

@@ -32,7 +32,6 @@ from ordering.terms import (
     milliseconds,
     occurred_at,
     order_of,
-    rules_of,
 )
 from ordering.tokens import unique_token
 from ordering.waiting import answer_in_time
@@ -157,7 +156,7 @@ class CausalOrdering(Requests[E]):
         the first sweep after a lease.
         """
         own = self._state.held.pop(id_of(event), None)
-        grant = own or Grant(event, id_of(event), self._token(), 0, self._state)
+        grant = own or Grant(event, id_of(event), self._token(), 0, self._state, leader_of(event))
         claim_group = self._leave_claim_group(event)
         queues = (
             ((claim_group.leader, claim_group.claim),)
@@ -189,7 +188,7 @@ class CausalOrdering(Requests[E]):
         policy = self.policy
         found = []
         how = (self._token(), policy.batch, int(chains), milliseconds(policy.retry_delay))
-        rows = await self._call("sweep", *rules_of(policy), *how)
+        rows = await self._call("sweep", self._rules, *how)
         for row in rows:
             (identity, leader, why, claim), payload = words([row[0], *row[2:]]), row[1]
             if why == "missing":
@@ -230,7 +229,7 @@ class CausalOrdering(Requests[E]):
         asked = self._asked(event, own.token if own else self._token(), keeps_claim=True)
 
         async def ask(patient: bool) -> list[str]:
-            return words(await self._call("wait", *rules_of(self.policy), *asked, int(patient), int(own is not None)))
+            return words(await self._call("wait", self._rules, *asked, int(patient), int(own is not None)))
 
         patience = self.policy.lease.total_seconds() / 2
         answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)

@@ -12,7 +12,7 @@ from ordering.leases import Grant, LeaseRenewer
 from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import bounded, brought_to_its_end
-from ordering.terms import rules_of
+from ordering.terms import leader_of
 
 
 class Drain:
@@ -31,7 +31,7 @@ class Drain:
 
     @property
     def _queues(self) -> tuple[tuple[str, str], ...]:
-        return tuple((leader, token) for leader, token, _ in self._stack)
+        return tuple((leader, token) for leader, token, _ in self._stack) if self._stack else ()
 
     async def run(self, first: Grant | None) -> None:
         """Complete the first event, if there is one, and handle what is released until nothing is left."""
@@ -115,7 +115,7 @@ class Drain:
         while self._stack:
             leader, token, level = self._stack[-1]
             following = ordering._token()
-            ask = partial(ordering._call, "advance", *rules_of(ordering.policy), leader, token, following)
+            ask = partial(ordering._call, "advance", ordering._rules, leader, token, following)
             reply = await self._answer(ask, following, "", level)
             if reply[0] == "lost":  # somebody took the queue over: it is his now
                 self._stack.pop()
@@ -158,5 +158,7 @@ class Drain:
         ordering._notify("released", identity)
         ordering._notify("granted", identity)
         until = self._asked_at + ordering._lease_s
-        grant = Grant(event, identity, token, int(rest[1]), ordering._state, proven_until=until, handed=True)
+        grant = Grant(
+            event, identity, token, int(rest[1]), ordering._state, leader_of(event), proven_until=until, handed=True
+        )
         return grant, self._stack[-1][2]

@@ -57,6 +57,8 @@ class Grant:
     token: str
     fence: int
     state: ProcessState
+    leader: str
+    """The id of the event that it follows, empty if that is none."""
     claim: str = ""
     """The token of the claim under which the lease was taken, if there was one."""
     proven_until: float = math.inf

@@ -80,6 +80,16 @@ class Operations:
     _ask: Callable[..., Awaitable[Any]]
     _key: Callable[[str], str]
 
+    @property
+    def _rules(self) -> bytes:
+        """The policy's numbers, as the scripts read them: those of now, as the drop-in's policy may change."""
+        return rules_of(self.policy)
+
+    @property
+    def _lease_s(self) -> float:
+        """The lease, in seconds: after a cancellation, nothing takes longer."""
+        return self.policy.lease.total_seconds()
+
     async def stats(self) -> Stats:
         """Return the scope's numbers; one round trip, whatever waits."""
         times = (milliseconds(self.policy.lookback), milliseconds(self.policy.dead_retention))
@@ -114,7 +124,7 @@ class Operations:
 
     async def _give_up(self, event: Any, reason: str, *, tell: bool) -> bool:
         about = (id_of(event), leader_of(event), occurred_at(event), reason, "", event.model_dump_json(), int(tell))
-        answer = words(await self._call("give_up", *rules_of(self.policy), *about))
+        answer = words(await self._call("give_up", self._rules, *about))
         return answer[0] == "dead"
 
     async def _give_up_exhausted(self, event: Any) -> None:
@@ -166,7 +176,7 @@ class Operations:
         """Leave an event to others that this process cannot read; at the last attempt, it is a dead letter."""
         policy, said = self.policy, describe(error)
         delay = milliseconds(policy.retry_delay)
-        reply = words(await self._call("fail", *rules_of(policy), identity, token, "unread", delay, said))
+        reply = words(await self._call("fail", self._rules, identity, token, "unread", delay, said))
         if reply[0] == "retry":
             logger.error(
                 "Event %s of scope %r cannot be read from Redis (%s), at attempt %s of %s; it stays there, under %s, "

@@ -1,11 +1,13 @@
 """The engine in Prefect: name this module in `PREFECT_SERVER_EVENTS_CAUSAL_ORDERING`, and nothing else changes.
 
 It takes Prefect's Redis settings, event classes and exceptions, and the key names of the original where they mean the
-same. As in the original, the constants below are read when they are used, and an event is old by its `received`.
+same. So consumers of both may run in one fleet: an event that one engine has parked is released or rescued by whichever
+comes first. As in the original, the constants below are read when they are used, and an event is old by its `received`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +26,11 @@ from prefect_redis.client import cluster_key_prefix, get_async_redis_client
 from ordering import causal
 from ordering.causal import EventProcessingCompletion
 from ordering.errors import Errors
+from ordering.observing import Observer
+from ordering.operations import OnDeadLetter
 from ordering.policy import IN_FLIGHT_EVENT_TIMEOUT, Policy
+from ordering.terms import rules_of
+from ordering.tokens import unique_token
 
 __all__ = [
     "IN_FLIGHT_EVENT_TIMEOUT",
@@ -74,9 +80,26 @@ class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
         lost=LeaseLost,
     )
 
-    def __init__(self, scope: str) -> None:
+    _waitlist = "parked"
+
+    def __init__(
+        self,
+        scope: str,
+        *,
+        redis: Any = None,
+        token: Callable[[], str] = unique_token,
+        observer: Observer | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
+    ) -> None:
         self._prefix = cluster_key_prefix(scope or "prefect:events:ordering")
-        super().__init__(scope, redis=get_async_redis_client(), event_type=ReceivedEvent)
+        super().__init__(
+            scope,
+            redis=redis or get_async_redis_client(),
+            event_type=ReceivedEvent,
+            token=token,
+            observer=observer,
+            on_dead_letter=on_dead_letter,
+        )
 
     @property
     def policy(self) -> Policy:
@@ -93,6 +116,14 @@ class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
     @policy.setter
     def policy(self, _: Policy) -> None:
         """Ignore the default: the constants decide."""
+
+    @property
+    def _rules(self) -> bytes:  # the constants may change while an ordering lives
+        return rules_of(self.policy)
+
+    @property
+    def _lease_s(self) -> float:
+        return self.policy.lease.total_seconds()
 
     def _key(self, key: str) -> str:
         if not self.scope and not self._prefix.startswith("{"):

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ordering.describing import describe
 from ordering.errors import Errors
@@ -24,7 +24,17 @@ from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
 from ordering.sending import Word, send
 from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_moving, passes
-from ordering.terms import digest_of, id_of, leader_of, microseconds, milliseconds, occurred_at, order_of, rules_of
+from ordering.terms import (
+    Asked,
+    digest_of,
+    id_of,
+    leader_of,
+    microseconds,
+    milliseconds,
+    names_of,
+    occurred_at,
+    order_of,
+)
 from ordering.tokens import unique_token
 
 logger = logging.getLogger(__name__)
@@ -32,7 +42,6 @@ logger = logging.getLogger(__name__)
 E = TypeVar("E")
 """The class of a scope's events."""
 E_contra = TypeVar("E_contra", contravariant=True)
-
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
 Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
@@ -43,23 +52,6 @@ _UNRECORDED = (
     "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
     "See to it that Redis takes writes, and that the effect is one that may be repeated"
 )
-
-
-class Asked(NamedTuple):
-    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
-
-    identity: str
-    token: str
-    claim: str
-    given: str
-    """"1" if the claim is one on the event itself, by a sweep or a completion, and not on its leader's queue."""
-    leader: str
-    occurred: str
-    received: str
-    digest: str
-    """That of the leader."""
-    payload: str
-    """What the event says, if it may have to be kept."""
 
 
 class Handler(Protocol[E_contra]):
@@ -86,6 +78,9 @@ class Requests(Operations, Generic[E]):
     errors = Errors()
     scripts = staticmethod(script)
     """Finds a script by its name. Who wants to see the engine fail puts another in its place, in a class of his own."""
+
+    _waitlist = "waitlist"
+    """The name of the key that the scripts begin with: "parked" where the engine runs beside the original."""
 
     def __init__(
         self,
@@ -114,9 +109,9 @@ class Requests(Operations, Generic[E]):
     def _key(self, name: str) -> str:
         return f"{{{self.scope}}}:{name}"
 
-    async def _ask(self, *words: Word) -> Any:
-        """Return the reply to one command of the user's client, its text as bytes."""
-        return await send(self.redis, str(words[0]), *words[1:])
+    def _ask(self, name: str, *words: Word) -> Awaitable[Any]:
+        """Return, when awaited, the reply to one command of the user's client, its text as bytes."""
+        return send(self.redis, name, *words)
 
     async def _call_sliced(
         self, name: str, head: Sequence[Word], slices: Sequence[Iterable[Word]], *, once: bool = False
@@ -133,20 +128,16 @@ class Requests(Operations, Generic[E]):
             answers += reply
         return answers
 
-    @property
-    def _lease_s(self) -> float:
-        """The lease, in seconds: after a cancellation, nothing takes longer."""
-        return self.policy.lease.total_seconds()
-
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
-        ask = partial(call, self._ask, self.scripts(name), self._key("waitlist"), *args)
+        verb, waitlist = self.scripts(name), self._key(self._waitlist)
         try:
-            return await ask()
+            return await call(self._ask, verb, waitlist, *args)
         except REFUSALS as refusal:
             if once or not is_moving(refusal):
                 raise
         # Nothing was written: a script looks at every key that it may write before it writes any.
+        ask = partial(call, self._ask, verb, waitlist, *args)
         return await asked_until_answered(ask, self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
@@ -175,25 +166,44 @@ class Requests(Operations, Generic[E]):
         if active and id_of(event) in active:
             return "held", None
         asked, sent = self._asked(event, self._token()), self._now()
-        ask = partial(self._call, "begin", *rules_of(self.policy), *asked, "causal" if causal else "alone")
+        ask = partial(self._call, "begin", self._rules, *asked, "causal" if causal else "alone")
 
         async def give_back(reply: Any) -> None:
-            grant = self._answered(event, asked, words(reply), sent)[1]
-            queues = self._came_along(event)
-            if grant is not None:
-                await self._fail(grant, counts=False)
-            for leader, _ in queues:
-                await self._release_queue(leader)
+            await self._give_back(event, self._answered(event, asked, words(reply), sent)[1])
 
         reply = words(await brought_to_its_end(ask, self._lease_s, give_back))
         answer, grant = self._answered(event, asked, reply, sent)
         if answer.startswith("exhausted"):
             await self._give_up_exhausted(event)
             answer = "dead"
-        return answer, grant
+        known = grant is None or self._now() < grant.proven_until - self._lease_s / RENEWALS
+        return (answer, grant) if known or grant is None else await self._proven(grant)
 
-    def _asked(self, event: Any, token: str, *, keeps_claim: bool = False) -> Asked:
-        identity, leader, state = id_of(event), leader_of(event), self._state
+    async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
+        """Return a grant whose reply was under way for most of its lease, if the lease lasts; else give it back."""
+        try:
+            await self._renew((grant,), ())
+        except BaseException as error:
+            async with bounded(error, self._lease_s):
+                await self._give_back(grant.event, grant)
+            raise
+        if not grant.lost and self._now() < grant.proven_until:
+            return "granted", grant
+        await self._give_back(grant.event, grant)
+        return "held", None
+
+    async def _give_back(self, event: Any, grant: Grant | None) -> None:
+        """Give a lease back with which nothing was begun, and the queue that came along with it."""
+        queues = self._came_along(event)
+        if grant is not None:
+            await self._fail(grant, counts=False)
+        for leader, _ in queues:
+            await self._release_queue(leader)
+
+    def _asked(
+        self, event: Any, token: str, *, keeps_claim: bool = False, names: tuple[str, str] | None = None
+    ) -> Asked:
+        (identity, leader), state = names or names_of(event), self._state
         claim = state.claims.get(identity, "") if keeps_claim else state.claims.pop(identity, "")
         return Asked(
             identity,
@@ -217,7 +227,9 @@ class Requests(Operations, Generic[E]):
         if len(reply) == 3:
             self._state.queues[asked.leader] = reply[2]
         fence, until = int(reply[1]), sent + self._lease_s
-        return "granted", Grant(event, asked.identity, asked.token, fence, self._state, asked.claim, until)
+        return "granted", Grant(
+            event, asked.identity, asked.token, fence, self._state, asked.leader, asked.claim, until
+        )
 
     def _received(self, event: Any) -> str | int:
         """Return since when an event is to be old, in milliseconds, empty if that is for the engine to know."""
@@ -298,7 +310,7 @@ class Requests(Operations, Generic[E]):
         how, said = "failed" if counts else "stopped", describe(error) if error else ""
         try:
             about = (grant.identity, grant.token, how, delay, said)
-            reply = words(await self._call("fail", *rules_of(policy), *about))
+            reply = words(await self._call("fail", self._rules, *about))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
@@ -332,7 +344,7 @@ class Requests(Operations, Generic[E]):
         event = (identity, grant.token, digest_of(identity), leader, drain, following)
         name = "complete" if offered is None else "complete_and_begin"
         more = chain.from_iterable(offered or ())
-        ask = partial(self._call, name, *rules_of(self.policy), *event, *more, once=True)
+        ask = partial(self._call, name, self._rules, *event, *more, once=True)
         try:
             return await self._record((grant,), ask, queues)
         finally:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -33,23 +34,23 @@ MAX_CALLS = 32
 MAX_PIPELINED = 128
 """Requests in one pipeline: a longer one keeps the replies of its first requests waiting."""
 _DEFAULT_POOL = 100
+_UNDECODED: Final[dict[str, Any]] = {NEVER_DECODE: True}
 _TURN: Final = object()
 """Instead of a reply: the request is to be sent by its caller."""
 
 
-def encoded(word: Word) -> int | bytes:
-    """Return a word as UTF-8, whatever the client's own encoding; any text can be an id, also half a surrogate pair."""
-    if not isinstance(word, str):
-        return word
+def encoded(words: Sequence[Word]) -> list[int | bytes]:
+    """Return words as UTF-8, whatever the client's own encoding; any text can be an id, also half a surrogate pair."""
     try:
-        return word.encode()  # several times faster than with an error handler named
+        # Several times faster than with an error handler named.
+        return [word.encode() if isinstance(word, str) else word for word in words]
     except UnicodeEncodeError:
-        return word.encode("utf-8", "surrogatepass")
+        return [word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word for word in words]
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    words: tuple[Any, ...]
+    words: Sequence[Any]
     reply: asyncio.Future[Any]
     alone: bool
     batch: _Batch | None = None
@@ -76,23 +77,19 @@ class Sender:
 
     async def send(self, client: Any, name: str, *words: Word) -> Any:
         """Return the reply to one command, its text as bytes. Raises what `client.execute_command` raises."""
-        command = (name, *map(encoded, words))
+        command = [name, *encoded(words)]
         if not (self._in_flight or self._queue or self._crowded):
             self._in_flight += 1
-            return await self._call(client, command)
+            try:
+                return await client.execute_command(*command, **_UNDECODED)
+            finally:
+                self._leave(client)
         reply = await self._queued(client, command, alone=False)
         if isinstance(reply, Exception):
             reply = await self._queued(client, command, alone=True)
         return reply
 
-    async def _call(self, client: Any, command: tuple[Any, ...]) -> Any:
-        """Send one command in the caller's own task; it has been counted as in flight."""
-        try:
-            return await client.execute_command(*command, **{NEVER_DECODE: True})
-        finally:
-            self._leave(client)
-
-    async def _queued(self, client: Any, command: tuple[Any, ...], *, alone: bool) -> Any:
+    async def _queued(self, client: Any, command: Sequence[Any], *, alone: bool) -> Any:
         request = _Request(command, self.loop.create_future(), alone)
         self._queue.append(request)
         self._plan_flush(client)
@@ -101,7 +98,12 @@ class Sender:
         except asyncio.CancelledError:
             self._abandon(client, request)
             raise
-        return await self._call(client, command) if reply is _TURN else reply
+        if reply is not _TURN:
+            return reply
+        try:
+            return await client.execute_command(*command, **_UNDECODED)
+        finally:
+            self._leave(client)
 
     def _abandon(self, client: Any, request: _Request) -> None:
         """Let go of a request whose caller was cancelled: its companions go on, if there are any."""
@@ -115,7 +117,8 @@ class Sender:
 
     def _leave(self, client: Any) -> None:
         self._in_flight -= 1
-        self._plan_flush(client)
+        if self._queue:
+            self._plan_flush(client)
 
     def _plan_flush(self, client: Any) -> None:
         """Send what is queued at the end of this turn of the loop, if anything may be sent now."""
@@ -157,7 +160,7 @@ class Sender:
         try:
             async with client.pipeline(transaction=False) as pipeline:
                 for request in requests:
-                    pipeline.execute_command(*request.words, **{NEVER_DECODE: True})
+                    pipeline.execute_command(*request.words, **_UNDECODED)
                 replies = await pipeline.execute(raise_on_error=False)
         except Exception as error:
             _fail(requests, error)
@@ -209,9 +212,9 @@ def _limit_of(client: Any) -> int:
 _senders: WeakKeyDictionary[Any, Sender] = WeakKeyDictionary()
 
 
-async def send(client: Any, name: str, *words: Word) -> Any:
-    """Return the reply to one command. Raises what `client.execute_command` raises."""
+def send(client: Any, name: str, *words: Word) -> Awaitable[Any]:
+    """Return, when awaited, the reply to one command. Raises what `client.execute_command` raises."""
     sender, loop = _senders.get(client), asyncio.get_running_loop()
     if sender is None or sender.loop is not loop:  # what is in flight on a loop that has ended is nobody's
         sender = _senders[client] = Sender(loop)
-    return await sender.send(client, name, *words)
+    return sender.send(client, name, *words)

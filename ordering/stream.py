@@ -23,10 +23,10 @@ from typing import Any
 
 from ordering.drain import Drain
 from ordering.leases import Grant
-from ordering.requests import Asked, E, Handler, Outcome, Requests
+from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
-from ordering.terms import id_of, rules_of
+from ordering.terms import Asked, id_of
 
 READ_AHEAD = 64
 """Events that are read ahead of the one that is being handled, unless the caller says otherwise."""
@@ -211,7 +211,7 @@ class _Stream(Drain):
             return
         nothing = ("",) * 6
         events = chain.from_iterable(offered)
-        ask = partial(ordering._call, "complete_and_begin", *rules_of(ordering.policy), *nothing, *events)
+        ask = partial(ordering._call, "complete_and_begin", ordering._rules, *nothing, *events)
 
         async def give_back(answer: Any) -> None:
             await self._return(offered, answer[1])

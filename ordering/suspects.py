@@ -8,31 +8,41 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ordering.describing import describe
 from ordering.drain import Drain
-from ordering.requests import Asked, Handler, Outcome, Requests
-from ordering.terms import leader_of, order_of
+from ordering.requests import Handler, Outcome, Requests
+from ordering.terms import Asked, leader_of, microseconds, names_of
 
 
-def impossible(ordering: Requests[Any], events: Sequence[Any]) -> list[int]:
-    """Return the places of events that have no place among others: they must not stop the rest of their batch."""
-    found = []
-    for i, event in enumerate(events):
+class Named(NamedTuple):
+    """What decides about the order of an event within its batch."""
+
+    identity: str
+    leader: str
+    """Empty if it follows nothing."""
+    order: tuple[int, bytes]
+    """Its place among its siblings."""
+
+
+def named(ordering: Requests[Any], events: Sequence[Any]) -> list[Named | None]:
+    """Name the events of a batch; None for one that has no place among others: it must not stop the rest."""
+    found: list[Named | None] = []
+    for event in events:
         try:
-            order_of(event)
-            leader_of(event)
+            identity, leader = names_of(event)
+            found.append(Named(identity, leader, (microseconds(event.occurred), identity.encode())))
         except Exception as error:
             ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
-            found.append(i)
+            found.append(None)
     return found
 
 
-def asked_of(ordering: Requests[Any], event: Any) -> Asked | None:
+def asked_of(ordering: Requests[Any], event: Any, named: Named) -> Asked | None:
     """Return what the scripts are asked about an event of a batch, None if it cannot be written down."""
     try:
-        return ordering._asked(event, ordering._token())
+        return ordering._asked(event, ordering._token(), names=named[:2])
     except Exception as error:
         ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ordering.policy import Policy
@@ -15,31 +16,53 @@ from ordering.policy import Policy
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Asked(NamedTuple):
+    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
+
+    identity: str
+    token: str
+    claim: str
+    given: str
+    """"1" if the claim is one on the event itself, by a sweep or a completion, and not on its leader's queue."""
+    leader: str
+    occurred: str
+    received: str
+    digest: str
+    """That of the leader."""
+    payload: str
+    """What the event says, if it may have to be kept."""
+
+
 def id_of(event: UUID | str | Any) -> str:
     """Return the id of an event, or of an id itself, as text. Raises ValueError if it is empty."""
-    identity = str(getattr(event, "id", event))
+    identity = str(event if isinstance(event, (UUID, str)) else getattr(event, "id", event))
     if not identity:
         raise ValueError("the id of an event must not be empty")
     return identity
 
 
-def is_follower(event: Any) -> bool:
-    """Return whether an event follows another than itself. Raises ValueError if the id of that is empty."""
+def names_of(event: Any) -> tuple[str, str]:
+    """Return the id of an event, and that of the one that it follows, as text; empty if that is none but itself.
+
+    Raises ValueError if one of them is empty. Writing an id as text takes longer than most that is done with it.
+    """
+    identity = id_of(event)
     if event.follows is None:
-        return False
-    return id_of(event.follows) != id_of(event)
+        return identity, ""
+    leader = id_of(event.follows)
+    return identity, "" if leader == identity else leader
 
 
 def leader_of(event: Any) -> str:
-    """Return the id of the event that this one follows, empty if that is none but itself."""
-    return str(event.follows) if is_follower(event) else ""
+    """Return the id of the event that this one follows, empty if that is none but itself. Raises ValueError."""
+    return "" if event.follows is None else names_of(event)[1]
 
 
 @lru_cache(maxsize=16)
-def rules_of(policy: Policy) -> tuple[int, ...]:
-    """Return a policy's numbers, as the scripts read them: in milliseconds, but for the attempts."""
+def rules_of(policy: Policy) -> bytes:
+    """Return a policy's numbers as one word, as the scripts read them: in milliseconds, but for the attempts."""
     lease = milliseconds(policy.lease)
-    return (
+    numbers = (
         milliseconds(policy.lookback),
         lease,
         milliseconds(policy.retention),
@@ -48,6 +71,7 @@ def rules_of(policy: Policy) -> tuple[int, ...]:
         policy.max_attempts,
         milliseconds(policy.dead_retention),
     )
+    return json.dumps(numbers).encode()
 
 
 @lru_cache(maxsize=4096)  # a leader's is asked for again by its followers

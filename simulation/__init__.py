@@ -2,6 +2,7 @@
 
 The public facade: `load` a scenario, or make one of your own log with `import_log`; `run` it and look at the `Run`;
 `hunt` for a seed that violates something and `shrink` what you found; `sweep` over a grid of its values.
+`docs/glossary.md` has the words of the project.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 -- Hand out the next follower of a leader whose queue the caller drains.
 -- keys: waitlist
--- args: lookback lease retention memory redelivery attempts dead leader drain next
+-- args: rules leader drain next
 -- returns: lost | done left | next left id fence payload leader | missing left id leader
 local rules = read_rules(true)
-local leader, drain, next_token = ARGV[8], ARGV[9], ARGV[10]
+local leader, drain, next_token = ARGV[2], ARGV[3], ARGV[4]
 
 local before = handed_before(next_token)
 if before then return before end

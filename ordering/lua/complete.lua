@@ -1,11 +1,11 @@
 -- Mark an event as handled, release what waits for it, and hand out the next event of the closure.
 -- keys: waitlist
--- args: lookback lease retention memory redelivery attempts dead id token digest leader drain next
+-- args: rules id token digest leader drain next
 -- returns: lost | done left | next left id fence payload leader | missing left id leader
 -- `leader` and `drain` name a queue that the caller already drains, to go on with if nothing waits for this event;
 -- `left` is "1" if something is left in it, "0" if that drain is over.
 local rules = read_rules(true)
-local id, token, digest, leader, drain, next_token = ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local id, token, digest, leader, drain, next_token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
 local word = mark_seen(id, token, digest, rules.retention, rules.memory)
 if word == "lost" then return {"lost"} end

@@ -1,12 +1,12 @@
 -- Mark many events as handled, and claim the queues of those that others wait for: the caller drains them.
 -- keys: waitlist
--- args: lookback lease retention memory redelivery attempts dead events...
+-- args: rules events...
 -- returns: {word, waiting}...
 -- Each of the `events` is three words: id, token, digest. A token becomes the claim on its event's queue; `waiting` is
 -- "1" if there is one.
 local rules = read_rules(true)
 local answers = {}
-for first = 8, #ARGV, 3 do
+for first = 2, #ARGV, 3 do
   local id, token, digest = ARGV[first], ARGV[first + 1], ARGV[first + 2]
   local word = mark_seen(id, token, digest, rules.retention, rules.memory)
   local waiting = word ~= "lost" and redis.call("EXISTS", key("queue:" .. id)) == 1

@@ -1,11 +1,11 @@
 -- Give an event back: its handler has failed, or did not begin or was stopped, or it could not be read.
 -- keys: waitlist
--- args: lookback lease retention memory redelivery attempts dead id token how delay error
+-- args: rules id token how delay error
 -- returns: freed | retry attempts | dead attempts | lost
 -- `how` is "failed", "stopped", or "unread". An attempt was counted when it was granted; one that was stopped is taken off
 -- again, and one that failed too if the event is the queue's: that offers it again, and counts by itself.
 local rules = read_rules(true)
-local id, token, how, delay, message = ARGV[8], ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
+local id, token, how, delay, message = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
 -- The reply to this request may be lost: asked again under the same token, it counts no second failure.
 local told = redis.call("GET", key("failed:" .. token))

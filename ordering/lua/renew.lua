@@ -11,6 +11,7 @@ if mine then
   redis.call("PEXPIRE", key("processing:" .. id), lease)
   redis.call("PEXPIRE", key("tried:" .. id), redelivery or 2 * lease)
   redis.call("ZADD", key("hands"), "XX", now + lease, id)
+  keep_from_original(id)
   redis.call("ZADD", key("claims"), "XX", now + lease, id)
   if claim ~= "" then go_through(claim, lease) end
 end

@@ -16,6 +16,7 @@ for i = last + 1, #ARGV, 3 do
     redis.call("PEXPIRE", key("processing:" .. id), lease)
     redis.call("PEXPIRE", key("tried:" .. id), redelivery or 2 * lease)
     redis.call("ZADD", key("hands"), "XX", now + lease, id)
+    keep_from_original(id)
     redis.call("ZADD", key("claims"), "XX", now + lease, id)
     if claim ~= "" then claims[#claims + 1] = claim end
   end

@@ -13,7 +13,7 @@ local leader, place = about[2], about[3]
 redis.call("SET", key("event:" .. id), string.sub(letter, line + 1))
 if leader ~= "" then redis.call("HSET", key("leaders"), id, leader) end
 redis.call("HSET", key("places"), id, place)
-redis.call("ZADD", key("waitlist"), "NX", from_now, id)
+redis.call("ZADD", waitlist, "NX", from_now, id)
 redis.call("ZADD", key("claims"), now, id)
 redis.call("DEL", key("dead:" .. id), key("tried:" .. id))
 return {"revived"}

@@ -1,7 +1,10 @@
 -- What all verbs share: the names of the keys, the clock, and the small steps that keep them consistent.
 -- Every verb's first key names the scope by way of its waitlist, so that a cluster knows where to send it.
 
-local prefix = string.sub(KEYS[1], 1, -#"waitlist" - 1)
+local waitlist = KEYS[1]
+-- Beside the original, in one fleet (`ordering.prefect`), our waitlist has a name of its own: "waitlist" is the original's.
+local beside = string.sub(waitlist, -#"parked") == "parked"
+local prefix = string.sub(waitlist, 1, beside and -#"parked" - 1 or -#"waitlist" - 1)
 local function key(name) return prefix .. name end
 
 -- All keys of a scope lie in one slot. While that moves to another node, each of the two has some of the keys, and takes
@@ -30,9 +33,9 @@ local function text(value) return value and value ~= "" end
 -- four, or nil if nobody holds it.
 local function parse_lease(value)
   if not value then return nil end
-  local token, fence, lease, redelivery = string.match(value, "^(.*)|(%d+)|(%d+)|(%d+)$")
-  if not token then return value, "0" end
-  return token, fence, tonumber(lease), tonumber(redelivery)
+  local bar, _, fence, lease, redelivery = string.find(value, "|(%d+)|(%d+)|(%d+)$")
+  if not bar then return value, "0" end
+  return string.sub(value, 1, bar - 1), fence, tonumber(lease), tonumber(redelivery)
 end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
@@ -41,11 +44,14 @@ local function holder(id) return parse_lease(redis.call("GET", key("processing:"
 -- is greater. The last one counts when two are granted at once and when the clock was set back; the clock counts when the
 -- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
 -- last one is lost, and the clock of whoever takes over is behind by more than the time that has passed since.
+local last_fence  -- of those that this script has granted
 local function next_fence(keep)
   local fence = string.format("%.0f", now_us)
-  local last = tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
+  local last = last_fence or tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
+  last_fence = now_us
   if last < now_us then return fence end
-  fence = string.format("%.0f", last + 1)
+  last_fence = last + 1
+  fence = string.format("%.0f", last_fence)
   redis.call("SET", key("fence"), fence, "PX", keep)
   return fence
 end
@@ -67,7 +73,7 @@ local function free(id)
   redis.call("ZREM", key("hands"), id)
 end
 
-local function is_parked(id) return redis.call("ZSCORE", key("waitlist"), id) end
+local function is_parked(id) return redis.call("ZSCORE", waitlist, id) end
 
 -- Whether an event is parked that a consumer could not read. It is offered to others, but its followers do not rely on it.
 local function is_unread(id) return redis.call("HEXISTS", key("unread"), id) == 1 end
@@ -87,12 +93,64 @@ local function tell_ended(id)
   if redis.call("DEL", key("watched:" .. id)) == 1 then publish_end(id) end
 end
 
+-- Beside the original, what we park is parked for both engines. Completing a leader takes its followers out of
+-- `followers:`, and a sweep takes what is overdue out of the original's waitlist: whichever engine does so has the event.
+local function share(id, leader, since)
+  if redis.call("EXISTS", key("seen:" .. leader), key("dead:" .. leader)) == 0 then
+    redis.call("SADD", key("followers:" .. leader), id)
+  end
+  redis.call("ZADD", key("waitlist"), "NX", string.format("%.3f", since / 1000), id)
+end
+
+-- Our own keys about what is parked lapse beside the original, if no consumer of ours parks or sweeps for a day: what a
+-- fleet has gone back from us with is parked for the original, too.
+local DAY = 24 * 60 * 60 * 1000
+local function let_lapse()
+  for _, name in ipairs({"heads", "leaders", "places", "claims", "claimants", "releases", "drainers", "unread"}) do
+    redis.call("PEXPIRE", key(name), DAY)
+  end
+  redis.call("PEXPIRE", waitlist, DAY)
+end
+
+-- Keep an event that is ours now from the original's sweeps, for a lookback.
+local function keep_from_original(id)
+  if beside then redis.call("ZADD", key("waitlist"), "XX", string.format("%.3f", now / 1000), id) end
+end
+
+-- Take a parked event for this engine. Returns whether that was possible: the original's sweep may have been first.
+local function take_from_original(id)
+  if not beside then return true end
+  if not redis.call("ZSCORE", key("waitlist"), id) then return false end
+  keep_from_original(id)
+  return true
+end
+
+-- Leave an event that the original has taken to it, for a lookback: it may have died with it.
+local function leave(id, lookback)
+  local leader = redis.call("HGET", key("leaders"), id)
+  if leader then redis.call("ZREM", key("queue:" .. leader), id) end
+  redis.call("ZREM", key("heads"), id)
+  redis.call("ZADD", key("claims"), now + lookback, id)
+  redis.call("HDEL", key("claimants"), id)
+end
+
+-- When to look at an event again that somebody holds. The original frees its locks without a word, and may be about to.
+local function look_again_at(id)
+  local value = redis.call("GET", key("processing:" .. id))
+  local original = beside and value and not string.find(value, "|", 1, true)
+  return now + (original and 100 or lease_left(id))
+end
+
 -- Forget everything about a parked event but its mark.
 local function forget(id)
   local leader = redis.call("HGET", key("leaders"), id)
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
+  if beside then
+    redis.call("ZREM", key("waitlist"), id)
+    if leader then redis.call("SREM", key("followers:" .. leader), id) end
+  end
   redis.call("DEL", key("event:" .. id))
-  redis.call("ZREM", key("waitlist"), id)
+  redis.call("ZREM", waitlist, id)
   redis.call("ZREM", key("heads"), id)
   redis.call("ZREM", key("claims"), id)
   redis.call("HDEL", key("leaders"), id)
@@ -109,7 +167,7 @@ end
 -- Let those that wait for an event that is not expected any more be looked at by the sweep.
 local function make_heads(id)
   for _, follower in ipairs(redis.call("ZRANGE", key("queue:" .. id), 0, -1)) do
-    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), follower) or from_now, follower)
+    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, follower) or from_now, follower)
   end
 end
 
@@ -158,6 +216,7 @@ end
 local function is_expected(id, redelivery)
   if is_unread(id) then return redis.call("EXISTS", key("processing:" .. id)) == 1 end
   if is_parked(id) or redis.call("EXISTS", key("processing:" .. id)) == 1 then return true end
+  if beside and redis.call("ZSCORE", key("waitlist"), id) then return true end
   local left = redis.call("PTTL", key("tried:" .. id))
   if left > redelivery then redis.call("PEXPIRE", key("tried:" .. id), redelivery) end  -- the clock was set back
   return left > 0
@@ -172,12 +231,50 @@ local function park(id, leader, occurred, payload, received)
   redis.call("HSET", key("leaders"), id, leader)
   redis.call("ZADD", key("queue:" .. leader), occurred, id)
   redis.call("HSET", key("places"), id, occurred)
-  redis.call("ZADD", key("waitlist"), "NX", received or from_now, id)
+  redis.call("ZADD", waitlist, "NX", received or from_now, id)
+  if beside then share(id, leader, received or from_now) end
   redis.call("ZREM", key("claims"), id)
   redis.call("HDEL", key("claimants"), id)
   if not is_coming(leader) then
-    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), id), id)
+    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, id), id)
   end
+  if beside then
+    redis.call("PEXPIRE", key("queue:" .. leader), DAY)
+    let_lapse()
+  end
+end
+
+-- The place of an event among its siblings, from when it occurred as its payload says that: microseconds since 1970.
+local function place_of(occurred)
+  local year, month, day, hour, minute, second, fraction, zone =
+    string.match(occurred, "^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.?(%d*)(.*)$")
+  if not year then return nil end
+  year, month = tonumber(year), tonumber(month)
+  if month < 3 then year, month = year - 1, month + 12 end  -- a year that begins in March ends with its leap day
+  local leap_days = math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
+  local days = 365 * year + leap_days + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
+  local sign, hours, minutes = string.match(zone, "^([+-])(%d+):(%d+)$")
+  local ahead = sign and tonumber(sign .. hours * 3600 + minutes * 60) or 0
+  local seconds = days * 86400 + hour * 3600 + minute * 60 + second - ahead
+  return string.format("%.0f", seconds * 1000000 + string.sub(fraction .. "000000", 1, 6))
+end
+
+-- Park an event with us that the original has parked, unless it has taken it since.
+local function adopt(id)
+  local since = redis.call("ZSCORE", key("waitlist"), id)
+  if not since or is_parked(id) or redis.call("EXISTS", key("seen:" .. id)) == 1 then return end
+  local payload = redis.call("GET", key("event:" .. id))
+  local read, event = pcall(cjson.decode, payload or "")
+  if not (read and type(event) == "table" and type(event.follows) == "string") then return end
+  local place = type(event.occurred) == "string" and place_of(event.occurred)
+  if place then park(id, event.follows, place, payload, math.floor(since * 1000)) end
+end
+
+-- Release what the original has parked behind a leader that is done, with our own: it is told so by the empty set.
+local function adopt_followers(leader)
+  if not beside then return end
+  for _, id in ipairs(redis.call("SMEMBERS", key("followers:" .. leader))) do adopt(id) end
+  redis.call("DEL", key("followers:" .. leader))
 end
 
 -- A drain is the claim on a leader's queue. It lasts until the last that it handed out is done, so that a sibling which
@@ -272,6 +369,7 @@ local function bury(id, rules, attempts, why, payload, told_by)
   redis.call("DEL", key("tried:" .. id))
   tell_ended(id)
   forget(id)
+  adopt_followers(id)
   if redis.call("ZCARD", key("queue:" .. id)) > 0 then
     redis.call("ZADD", key("releases"), now, id)
     redis.call("HDEL", key("drainers"), id)
@@ -300,10 +398,12 @@ local function next_of(leader, drain, token, rules)
     elseif state[2] then
       -- Somebody has it, by a delivery of his own: he will complete it, or his claim runs out.
       redis.call("ZREM", key("queue:" .. leader), id)
-      redis.call("ZADD", key("claims"), now + lease_left(id), id)
+      redis.call("ZADD", key("claims"), look_again_at(id), id)
     elseif attempts >= rules.attempts then
       redis.call("ZREM", key("queue:" .. leader), id)
       bury_exhausted(id, rules, attempts)
+    elseif not take_from_original(id) then
+      leave(id, rules.lookback)
     else
       local payload = state[3]
       if not payload then
@@ -332,6 +432,7 @@ local function mark_seen(id, token, digest, retention, memory)
   local payloads = redis.call("DEL", processing, tried, watched, key("event:" .. id)) - known
   redis.call("ZREM", key("hands"), id)
   if payloads > 0 or is_parked(id) then forget(id) end
+  adopt_followers(id)
   if state[4] then publish_end(id) end
   return "done"
 end
@@ -372,14 +473,13 @@ local function claimant_of(e)
   return claimant
 end
 
--- The policy's numbers with which a request begins, in milliseconds but for the attempts: lookback, lease, retention, memory,
--- redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
+-- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
+-- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
 local function read_rules(causal, shared)
-  local retention = tonumber(ARGV[3])
+  local numbers = cjson.decode(ARGV[1])
   return {
-    lookback = tonumber(ARGV[1]), lease = tonumber(ARGV[2]), retention = retention, keep = retention,
-    memory = tonumber(ARGV[4]), redelivery = tonumber(ARGV[5]), attempts = tonumber(ARGV[6]), dead = tonumber(ARGV[7]),
-    causal = causal, shared = shared,
+    lookback = numbers[1], lease = numbers[2], retention = numbers[3], keep = numbers[3], memory = numbers[4],
+    redelivery = numbers[5], attempts = numbers[6], dead = numbers[7], causal = causal, shared = shared,
   }
 end
 
@@ -432,7 +532,7 @@ end
 
 -- Whether an event has waited long enough for a leader that may not come. Whose claim it is, has waited.
 local function is_overdue(e, rules, mine)
-  local since = e.received or tonumber(redis.call("ZSCORE", key("waitlist"), e.id) or now)
+  local since = e.received or tonumber(redis.call("ZSCORE", waitlist, e.id) or now)
   return mine or now - since >= rules.lookback
 end
 
@@ -502,6 +602,10 @@ local function decide(e, rules, together)
     mine = text(e.claim) and (claimant == e.claim or forced)
     if text(e.claim) then go_through(e.claim, rules.lease) end
     if is_live("claims", e.id) and not mine then return {"parked"} end
+    if not mine and is_parked(e.id) and not take_from_original(e.id) then
+      leave(e.id, rules.lookback)
+      return {"parked"}
+    end
   end
   local answer = nil
   if rules.causal and not forced and not goes_along(e.leader, together) then

@@ -5,9 +5,9 @@
 -- The numbers: parked, claimed, overdue, unreadable, in hand, released queues, dead letters, and since when the one has
 -- waited that waits for the longest, in milliseconds, -1 if none does.
 local overdue, kept = now - tonumber(ARGV[1]), now - tonumber(ARGV[2])
-local oldest = redis.call("ZRANGE", key("waitlist"), 0, 0, "WITHSCORES")
+local oldest = redis.call("ZRANGE", waitlist, 0, 0, "WITHSCORES")
 return {
-  redis.call("ZCARD", key("waitlist")),
+  redis.call("ZCARD", waitlist),
   redis.call("ZCARD", key("claims")),
   redis.call("ZCOUNT", key("heads"), "-inf", overdue),
   redis.call("HLEN", key("unread")),

@@ -1,12 +1,12 @@
 -- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And
 -- share what others have claimed before: who goes through it is not alone with it, however long each event takes.
 -- keys: waitlist
--- args: lookback lease retention memory redelivery attempts dead token batch chains delay
+-- args: rules token batch chains delay
 -- returns: {id, payload, leader, why, claim}...
 -- `claim` is the token of the sweep that has claimed it. The same token asking again gets what it has claimed again.
 local rules = read_rules(true)
 local lookback, lease = rules.lookback, rules.lease
-local token, batch, chains, delay = ARGV[8], tonumber(ARGV[9]), ARGV[10] == "1", tonumber(ARGV[11])
+local token, batch, chains, delay = ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5])
 local found, told = {}, 0
 
 -- What a sweep returns is bounded by its size, too: after that many bytes, it takes no more.
@@ -66,11 +66,11 @@ local function mend(id)
   local read, event = pcall(cjson.decode, payload or "")
   if not (read and type(event) == "table" and type(event.follows) == "string") then return false end
   redis.call("HSETNX", key("leaders"), id, event.follows)
-  redis.call("ZADD", key("waitlist"), "NX", redis.call("ZSCORE", key("heads"), id) or from_now, id)
+  redis.call("ZADD", waitlist, "NX", redis.call("ZSCORE", key("heads"), id) or from_now, id)
   return true
 end
 
-if redis.call("HLEN", key("places")) > redis.call("ZCARD", key("waitlist")) then
+if redis.call("HLEN", key("places")) > redis.call("ZCARD", waitlist) then
   local page = redis.call("HSCAN", key("places"), redis.call("GET", key("mending")) or "0", "COUNT", batch)
   redis.call("SET", key("mending"), page[1], "PX", 2 * lookback)
   for i = 1, #page[2], 2 do
@@ -94,6 +94,27 @@ pull_back("heads", from_now, from_now)
 redis.call("ZREMRANGEBYSCORE", key("hands"), "-inf", now)
 redis.call("ZREMRANGEBYSCORE", key("dead-letters"), "-inf", now - rules.dead)
 
+-- Beside the original: what it has handled is not ours any more, and what of its own is overdue is ours if we are first.
+local function look_at_original()
+  for _, id in ipairs(redis.call("ZRANGE", waitlist, 0, batch - 1)) do
+    if redis.call("EXISTS", key("seen:" .. id)) == 1 then forget(id) end
+  end
+  -- What others have in hand, or what we have parked, is among these, too.
+  local overdue = (now - lookback) / 1000
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("waitlist"), "-inf", overdue, "LIMIT", 0, 10 * batch)) do
+    if redis.call("EXISTS", key("event:" .. id)) == 0 then
+      redis.call("ZREM", key("waitlist"), id)
+    elseif redis.call("EXISTS", key("processing:" .. id)) == 0 then
+      adopt(id)
+    end
+  end
+end
+
+if beside then
+  look_at_original()
+  let_lapse()
+end
+
 -- 1. Queues of leaders that were handled, whose drainer gave no sign of life: take the queue over, from its first on, after
 -- what the drainer had in hand was returned to its place.
 local function is_due(set, id)
@@ -112,11 +133,14 @@ local function first_in_queue(leader)
   while true do
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     local attempts = first and tonumber(redis.call("GET", key("tried:" .. first)) or 0)
-    if not first or attempts < rules.attempts or redis.call("EXISTS", key("processing:" .. first)) == 1 then
+    if first and not take_from_original(first) then
+      leave(first, lookback)
+    elseif not first or attempts < rules.attempts or redis.call("EXISTS", key("processing:" .. first)) == 1 then
       return first
+    else
+      redis.call("ZREM", key("queue:" .. leader), first)
+      bury_exhausted(first, rules, attempts)
     end
-    redis.call("ZREM", key("queue:" .. leader), first)
-    bury_exhausted(first, rules, attempts)
   end
 end
 
@@ -146,10 +170,12 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
   if not is_parked(id) then
     forget(id)
   elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
-    redis.call("ZADD", key("claims"), now + lease_left(id), id)
+    redis.call("ZADD", key("claims"), look_again_at(id), id)
   elseif attempts >= rules.attempts then
     bury_exhausted(id, rules, attempts)
   elseif #found < batch then
+    -- What was left to the original, and was not handled, is offered to both again.
+    if beside then redis.call("ZADD", key("waitlist"), string.format("%.3f", now / 1000), id) end
     -- Who has broken a cycle and failed breaks it again.
     keep(id, claim(id, is_on_cycle(id) and "!" or ""), "retried")
   end
@@ -227,18 +253,18 @@ end
 
 -- Whoever has waited for longer than the lookback may have been a head in a list that was evicted, and begun anew since.
 local function somebody_waits_too_long()
-  local oldest = redis.call("ZRANGE", key("waitlist"), 0, 0, "WITHSCORES")
+  local oldest = redis.call("ZRANGE", waitlist, 0, 0, "WITHSCORES")
   return oldest[2] and tonumber(oldest[2]) <= now - lookback - lease
 end
 
 if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then
   -- Nobody is the first of those who wait: either all are in somebody's hands, or the list was evicted.
-  for _, id in ipairs(redis.call("ZRANGE", key("waitlist"), 0, batch - 1)) do
+  for _, id in ipairs(redis.call("ZRANGE", waitlist, 0, batch - 1)) do
     if redis.call("EXISTS", key("event:" .. id)) == 0 then
       keep(id, redis.call("HGET", key("leaders"), id), "missing")
     elseif redis.call("HEXISTS", key("leaders"), id) == 1 or mend(id) then
       local head = find_head(id)
-      if head then redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), head), head) end
+      if head then redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, head), head) end
     end
   end
 end
@@ -259,9 +285,13 @@ local function claim_below(id)
     local below = {}
     for _, leader in ipairs(level) do
       for _, follower in ipairs(redis.call("ZRANGE", key("queue:" .. leader), 0, -1)) do
-        claim(follower, "")
-        keep(follower, leader, "below")
-        table.insert(below, follower)
+        if take_from_original(follower) then
+          claim(follower, "")
+          keep(follower, leader, "below")
+          table.insert(below, follower)
+        else
+          leave(follower, lookback)
+        end
       end
     end
     level = below
@@ -269,7 +299,7 @@ local function claim_below(id)
 end
 
 local function has_waited(id)
-  local since = redis.call("ZSCORE", key("waitlist"), id)
+  local since = redis.call("ZSCORE", waitlist, id)
   return since and tonumber(since) <= now - lookback
 end
 
@@ -278,6 +308,7 @@ local function claim_family(first, leader)
   local last = nil
   local function take(id)
     if in_hand[id] or #found >= batch then return end
+    if not take_from_original(id) then return leave(id, lookback) end
     claim(id, "")
     keep(id, leader, "lost")
     in_hand[id], last = true, id
@@ -296,7 +327,7 @@ local function look_at(id)
     if not mend(id) then redis.call("ZREM", key("heads"), id) end
   elseif is_coming(leader) then
     redis.call("ZREM", key("heads"), id)
-    if is_on_cycle(id, true) then
+    if is_on_cycle(id, true) and take_from_original(id) then
       claim(id, "!")
       keep(id, leader, "cycle")
     end

@@ -1,10 +1,10 @@
 -- Say whether what an event follows lets it be handled now. If not, it is parked; unless somebody is handling its leader,
 -- and whoever asks has time: then the end of that is published. An event that is parked is in nobody's hands.
 -- keys: waitlist
--- args: lookback lease retention memory redelivery attempts dead id token claim given leader occurred received digest payload patient leased
+-- args: rules id token claim given leader occurred received digest payload patient leased
 -- returns: ready | seen | dead | waiting ms | parked
 -- The token is that of the caller's own lease on the event; `leased` says whether there is one.
-local e, rules = read_event(ARGV, 8), read_rules(true)
+local e, rules = read_event(ARGV, 2), read_rules(true)
 -- A claim is the caller's if it still stands, or if the caller's lease came of it.
 local claimant = claimant_of(e)
 local forced = claimant == e.claim .. "!" or claimant == e.token .. "!"
@@ -27,7 +27,7 @@ end
 if redis.call("EXISTS", key("seen:" .. e.id)) == 1 then return {"seen"} end
 if redis.call("EXISTS", key("dead:" .. e.id)) == 1 then return {"dead"} end
 -- Asked again because the reply was lost: the event was parked then, and the caller's lease is gone.
-if ARGV[18] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
+if ARGV[12] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
 if forced then return {"ready"} end
 if is_live("claims", e.id) and not mine and claimant ~= e.token then return {"parked"} end
 if redis.call("EXISTS", key("seen:" .. e.leader), key("dead:" .. e.leader)) > 0
@@ -47,7 +47,7 @@ local function until_silent()
 end
 
 local left = until_silent()
-if left > 0 and ARGV[17] == "1" then
+if left > 0 and ARGV[11] == "1" then
   redis.call("SET", key("watched:" .. e.leader), "1", "PX", 2 * rules.lease)
   return {"waiting", left}
 end

@@ -116,6 +116,10 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
     "native-batches": ("simulation.engines.batched:BatchEngine", "the same, given many events at a time"),
     "native-stream": ("simulation.engines.streamed:StreamEngine", "the same, given a stream: one round trip an event"),
     "native-partitions": ("simulation.engines.partitioned:PartitionEngine", "the same, its events divided by chain"),
+    "drop-in": (
+        "simulation.engines.drop_in:DropInEngine",
+        "`ordering.prefect`: the same in Prefect's place, on the original's keys",
+    ),
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
 }

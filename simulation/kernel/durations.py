@@ -6,6 +6,8 @@ import re
 
 _UNITS = {"us": 1, "µs": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|m|h|d)")
+PATTERN = rf"(0|({_PART.pattern})+)"
+"""What a duration looks like, but for blanks around it."""
 ACCEPTED = 'a duration such as "250ms", "1.5s", "15m" or "1h30m" (units: us, ms, s, m, h, d)'
 
 

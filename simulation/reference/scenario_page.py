@@ -47,6 +47,12 @@ def scenario_page(example: str) -> str:
         " not known is an error, and the message names the file, the table, the key and what is accepted.",
         f"An example, [`{EXAMPLE}`](../../{EXAMPLE}):",
         f"```toml\n{example.rstrip()}\n```",
+        "## In an editor",
+        "[`scenario.schema.json`](scenario.schema.json) is the JSON schema of these files; `causim schema` prints it."
+        " An editor with [taplo](https://taplo.tamasfe.dev), such as VS Code with Even Better TOML, completes keys and"
+        " underlines mistakes if the first line of a file names it:",
+        "```toml\n#:schema ./scenario.schema.json\n```",
+        "What only the parser can know, such as which consumers there are, `causim validate FILE` says.",
         "## At the top of the file",
         key_table(top),
         *_workloads(),

@@ -130,9 +130,15 @@ class Judge(Table):
         "",
         description='"queue": judge what a task queue promises, which is no order; `invariants` overrides it',
     )
-    invariants: tuple[str, ...] = Field((), description="the invariants to judge; none named means all that apply")
+    invariants: tuple[str, ...] = Field(
+        (),
+        description="the invariants to judge; none named means all that apply",
+        json_schema_extra={"items": {"enum": [*INVARIANTS]}},
+    )
     require_coverage: tuple[str, ...] = Field(
-        (), description="what must have happened at least once for a run to count"
+        (),
+        description="what must have happened at least once for a run to count",
+        json_schema_extra={"items": {"enum": [*COVERAGE]}},
     )
     release_bound: Duration | None = Field(
         None, description="how long a follower may idle once its leader was handled; by default from the policy"

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.scenario.distributions import Distribution, parse_distribution
+from simulation.scenario.json_forms import DISTRIBUTION, DURATION, EXPECTATION
 
 
 def _expectation(given: object) -> object:
@@ -18,7 +19,7 @@ def _expectation(given: object) -> object:
     raise ValueError(f'{given!r} is no limit and no verdict; give a text such as "holds" or "<= 3", or a table')
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration), DURATION]
 """Microseconds, written as "250ms" or "15m"."""
 
 
@@ -26,6 +27,7 @@ Delay = Annotated[
     InstanceOf[Distribution],
     BeforeValidator(lambda given: given if hasattr(given, "draw") else parse_distribution(given)),
     PlainSerializer(lambda distribution: distribution.written()),
+    DISTRIBUTION,
 ]
 """A distribution of durations."""
 
@@ -52,7 +54,7 @@ def _plain_name(name: str) -> str:
 Name = Annotated[str, Field(pattern=r"^[^\s/]+$", max_length=120), AfterValidator(_plain_name)]
 
 
-Expectation = Annotated[Any, BeforeValidator(_expectation)]
+Expectation = Annotated[Any, BeforeValidator(_expectation), EXPECTATION]
 """A verdict, invariants, a budget, or a table of those."""
 
 

@@ -21,7 +21,7 @@ NAMES = sorted(
     file.name.removesuffix(".lua") for file in (files("ordering") / "lua").iterdir() if file.name != "shared.lua"
 )
 POLICY = Policy()
-RULES = rules_of(POLICY)
+RULES = (rules_of(POLICY),)
 LEADER, FIRST, SECOND, FRESH, DEAD = (str(event(n).id) for n in (1, 2, 3, 4, 5))
 
 

@@ -210,7 +210,7 @@ async def test_a_wait_whose_answer_was_lost_is_answered_alike_though_the_leader_
     one, two = fleet.engine(), fleet.engine()
     await one.record_event_as_processing(event(2, 1))
     asked = one._asked(event(2, 1), one._state.held[str(event(2).id)].token)
-    ask = partial(one._call, "wait", *rules_of(one.policy), *asked, 0, 1)
+    ask = partial(one._call, "wait", rules_of(one.policy), *asked, 0, 1)
     assert words(await ask()) == ["parked"]
     await two.record_event_as_seen(event(1))
     assert words(await ask()) == ["parked"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -42,6 +43,6 @@ def test_the_shortest_of_everything_can_work() -> None:
 
 def test_a_leader_is_expected_for_as_long_as_the_lookback_unless_said_otherwise() -> None:
     lookback, longer = timedelta(minutes=5), timedelta(hours=2)
-    assert rules_of(Policy(lookback=lookback))[4] == 300_000
-    assert rules_of(Policy(lookback=lookback, redelivery=longer))[4] == 7_200_000
-    assert rules_of(Policy(lookback=timedelta(seconds=1)))[4] == 32_000, "two leases at least"
+    assert json.loads(rules_of(Policy(lookback=lookback)))[4] == 300_000
+    assert json.loads(rules_of(Policy(lookback=lookback, redelivery=longer)))[4] == 7_200_000
+    assert json.loads(rules_of(Policy(lookback=timedelta(seconds=1))))[4] == 32_000, "two leases at least"

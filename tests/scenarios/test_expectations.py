@@ -20,13 +20,14 @@ LARGE = {"many-consumers", "prefect-etl", "production"}
 ONLY_ON_THE_SERVER = {"many-consumers", "production"}
 """One is too large for fakeredis, the other has a failover, of which fakeredis knows nothing."""
 SEEDS_TO_CONVICT = 300
+NEEDING_PREFECT = ("prefect", "drop-in")
 
 
 def cases() -> list[object]:
     found: list[object] = []
     for path in SCENARIOS:
         for engine, expected in load(path).expected.items():
-            marks = [pytest.mark.prefect] if engine.startswith("prefect") else []
+            marks = [pytest.mark.prefect] if engine.startswith(NEEDING_PREFECT) else []
             found.append(pytest.param(path, engine, expected, id=f"{path.stem}-{engine}", marks=marks))
     return found
 
@@ -64,7 +65,7 @@ def load_queue(name: str) -> None:
 def test_a_scenario_is_as_it_says(
     path: Path, engine: str, expected: str | tuple[str, ...], laboratory: Laboratory
 ) -> None:
-    if engine.startswith("prefect") and find_spec("prefect_redis") is None:
+    if engine.startswith(NEEDING_PREFECT) and find_spec("prefect_redis") is None:
         pytest.skip("needs the prefect extra")
     if engine.startswith(QUEUE):
         load_queue(engine)

@@ -42,6 +42,12 @@ def register(commands: Any) -> None:
 
 
 def _add_more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--last-failed",
+        action="store_true",
+        help="run the seeds that failed when they were last run, as .causim/failures.json has them, and all that are "
+        "asked for if none did; seeds that failed before come first anyhow",
+    )
     add_where_options(parser, "1")
     parser.add_argument("--stop-after", type=count, metavar="K", help="stop a scenario after K violated runs")
     add_world_options(parser)

@@ -13,8 +13,8 @@ MUTANTS = (
         edits=(
             Edit(
                 SHARED,
-                '    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), id), id)',
-                '    redis.call("ZADD", key("heads"), redis.call("ZSCORE", key("waitlist"), id), id)',
+                '    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, id), id)',
+                '    redis.call("ZADD", key("heads"), redis.call("ZSCORE", waitlist, id), id)',
             ),
         ),
         equivalent="a head's score is copied from the waitlist, where NX keeps it as it is for as long as the event is"

@@ -50,8 +50,15 @@ class LooksThenTakes(CausalOrdering[Any]):
 class LooksBehindNobody(CausalOrdering[Any]):
     """Is told that no queue has anybody in it."""
 
-    async def _ask(self, *words: str | int | bytes) -> Any:
-        return 0 if words[0] == "EXISTS" else await super()._ask(*words)
+    async def _ask(self, name: str, *words: str | int | bytes) -> Any:
+        return 0 if name == "EXISTS" else await super()._ask(name, *words)
+
+
+class TrustsLateGrants(CausalOrdering[Any]):
+    """Begins with an event however long the reply that granted it was under way."""
+
+    async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
+        return "granted", grant
 
 
 class Rests(CausalOrdering[Any]):

@@ -71,13 +71,13 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                'redis.call("ZADD", key("waitlist"), "NX", received or from_now, id)',
-                'redis.call("ZADD", key("waitlist"), now, id)',
+                'redis.call("ZADD", waitlist, "NX", received or from_now, id)',
+                'redis.call("ZADD", waitlist, now, id)',
             ),
             Edit(
                 SHARED,
-                '    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", key("waitlist"), id), id)',
-                '    redis.call("ZADD", key("heads"), redis.call("ZSCORE", key("waitlist"), id), id)',
+                '    redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, id), id)',
+                '    redis.call("ZADD", key("heads"), redis.call("ZSCORE", waitlist, id), id)',
             ),
         ),
     ),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from simulation.kernel.durations import format_duration, parse_duration
+from simulation.scenario.json_forms import DURATION, OFFSET
 
 
 def _parse_offset(given: object) -> int:
@@ -20,13 +21,14 @@ def _format_offset(microseconds: int) -> str:
     return f"-{format_duration(-microseconds)}" if microseconds < 0 else format_duration(microseconds)
 
 
-Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
+Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration), DURATION]
 """Microseconds, written as "250ms"."""
 
 Offset = Annotated[
     int,
     BeforeValidator(lambda given: given if type(given) is int else _parse_offset(given)),
     PlainSerializer(_format_offset),
+    OFFSET,
 ]
 """Microseconds in either direction, written as "250ms" or "-250ms"."""
 
