@@ -229,7 +229,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/swarm.md"))
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args(arguments)
-    logging.disable(logging.CRITICAL)
     log = Log(given.log)
     if not given.table:
         try:
@@ -242,4 +241,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)  # a broken engine complains of every event
     main()

@@ -8,7 +8,6 @@ asks for a fixture. If the project has packages with the names of causim's own, 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,6 +61,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def _is_scenario(path: Path, named: Iterable[str]) -> bool:
+    import tomllib  # needed only where a .toml file is collected
 
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -81,12 +80,12 @@ class Operations:
     _ask: Callable[..., Awaitable[Any]]
     _key: Callable[[str], str]
 
-    @cached_property
+    @property
     def _rules(self) -> bytes:
-        """The policy's numbers, as the scripts read them."""
+        """The policy's numbers, as the scripts read them: those of now, as the drop-in's policy may change."""
         return rules_of(self.policy)
 
-    @cached_property
+    @property
     def _lease_s(self) -> float:
         """The lease, in seconds: after a cancellation, nothing takes longer."""
         return self.policy.lease.total_seconds()

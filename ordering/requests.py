@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property, partial
 from itertools import chain
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ordering.describing import describe
 from ordering.errors import Errors
@@ -25,6 +25,7 @@ from ordering.scripts import call, script, text, words
 from ordering.sending import Word, send
 from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_moving, passes
 from ordering.terms import (
+    Asked,
     digest_of,
     id_of,
     leader_of,
@@ -41,7 +42,6 @@ logger = logging.getLogger(__name__)
 E = TypeVar("E")
 """The class of a scope's events."""
 E_contra = TypeVar("E_contra", contravariant=True)
-
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
 Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
@@ -52,23 +52,6 @@ _UNRECORDED = (
     "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
     "See to it that Redis takes writes, and that the effect is one that may be repeated"
 )
-
-
-class Asked(NamedTuple):
-    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
-
-    identity: str
-    token: str
-    claim: str
-    given: str
-    """"1" if the claim is one on the event itself, by a sweep or a completion, and not on its leader's queue."""
-    leader: str
-    occurred: str
-    received: str
-    digest: str
-    """That of the leader."""
-    payload: str
-    """What the event says, if it may have to be kept."""
 
 
 class Handler(Protocol[E_contra]):
@@ -186,19 +169,36 @@ class Requests(Operations, Generic[E]):
         ask = partial(self._call, "begin", self._rules, *asked, "causal" if causal else "alone")
 
         async def give_back(reply: Any) -> None:
-            grant = self._answered(event, asked, words(reply), sent)[1]
-            queues = self._came_along(event)
-            if grant is not None:
-                await self._fail(grant, counts=False)
-            for leader, _ in queues:
-                await self._release_queue(leader)
+            await self._give_back(event, self._answered(event, asked, words(reply), sent)[1])
 
         reply = words(await brought_to_its_end(ask, self._lease_s, give_back))
         answer, grant = self._answered(event, asked, reply, sent)
         if answer.startswith("exhausted"):
             await self._give_up_exhausted(event)
             answer = "dead"
-        return answer, grant
+        known = grant is None or self._now() < grant.proven_until - self._lease_s / RENEWALS
+        return (answer, grant) if known or grant is None else await self._proven(grant)
+
+    async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
+        """Return a grant whose reply was under way for most of its lease, if the lease lasts; else give it back."""
+        try:
+            await self._renew((grant,), ())
+        except BaseException as error:
+            async with bounded(error, self._lease_s):
+                await self._give_back(grant.event, grant)
+            raise
+        if not grant.lost and self._now() < grant.proven_until:
+            return "granted", grant
+        await self._give_back(grant.event, grant)
+        return "held", None
+
+    async def _give_back(self, event: Any, grant: Grant | None) -> None:
+        """Give a lease back with which nothing was begun, and the queue that came along with it."""
+        queues = self._came_along(event)
+        if grant is not None:
+            await self._fail(grant, counts=False)
+        for leader, _ in queues:
+            await self._release_queue(leader)
 
     def _asked(
         self, event: Any, token: str, *, keeps_claim: bool = False, names: tuple[str, str] | None = None

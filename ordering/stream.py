@@ -23,11 +23,11 @@ from typing import Any
 
 from ordering.drain import Drain
 from ordering.leases import Grant, is_own_failure
-from ordering.requests import Asked, E, Handler, Outcome, Requests
+from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
 from ordering.suspects import asked_of
-from ordering.terms import id_of
+from ordering.terms import Asked, id_of
 
 READ_AHEAD = 64
 """Events that are read ahead of the one that is being handled, unless the caller says otherwise."""

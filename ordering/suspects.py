@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.leases import is_own_failure
-from ordering.requests import Asked, Handler, Outcome, Requests
-from ordering.terms import as_bytes, leader_of, microseconds, names_of
+from ordering.requests import Handler, Outcome, Requests
+from ordering.terms import Asked, as_bytes, leader_of, microseconds, names_of
 
 
 class Named(NamedTuple):

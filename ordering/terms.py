@@ -8,12 +8,29 @@ import struct
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ordering.policy import Policy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Asked(NamedTuple):
+    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
+
+    identity: str
+    token: str
+    claim: str
+    given: str
+    """"1" if the claim is one on the event itself, by a sweep or a completion, and not on its leader's queue."""
+    leader: str
+    occurred: str
+    received: str
+    digest: str
+    """That of the leader."""
+    payload: str
+    """What the event says, if it may have to be kept."""
 
 
 def id_of(event: UUID | str | Any) -> str:
@@ -41,6 +58,7 @@ def leader_of(event: Any) -> str:
     return "" if event.follows is None else names_of(event)[1]
 
 
+@lru_cache(maxsize=16)
 def rules_of(policy: Policy) -> bytes:
     """Return a policy's numbers as one word, as the scripts read them: in milliseconds, but for the attempts."""
     lease = milliseconds(policy.lease)

@@ -44,10 +44,12 @@ def parser() -> argparse.ArgumentParser:
         check,
         compare,
         crashes,
+        diff,
         export,
         importing,
         init,
         mutants,
+        opening,
         replay,
         run,
         schema,
@@ -67,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for module in (
-        *(run, replay, shrink, why, compare, crashes, mutants, check, sweep),
+        *(run, opening, replay, shrink, why, compare, diff, crashes, mutants, check, sweep),
         *(importing, export, validate, schema, listing, init),
     ):
         module.register(commands)

@@ -6,23 +6,12 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from simulation.cli import EXIT_CODES, USAGE, BadUsage
+from simulation.cli.result_files import history_file
 from simulation.cli.text import visible
 from simulation.history.history import History
 from simulation.invariants import INVARIANTS, judge
-
-
-def _history_in(path: Path) -> Path:
-    """Return the history in a results folder; any other path is a history itself. Raises BadUsage."""
-    if not path.is_dir():
-        return path
-    for folder in (path, path / "latest"):
-        for name in ("history.jsonl", "history.jsonl.gz"):
-            if (folder / name).is_file():
-                return folder / name
-    raise BadUsage(f"{visible(str(path))}: there is no history.jsonl in it; name a history, or the folder of one run")
 
 
 def execute(given: argparse.Namespace) -> int:
@@ -30,7 +19,7 @@ def execute(given: argparse.Namespace) -> int:
     unknown = [name for name in given.invariant if name not in INVARIANTS]
     if unknown:
         raise BadUsage(f"invariant {unknown[0]!r} is not known; known are {', '.join(INVARIANTS)}")
-    file = _history_in(given.history)
+    file = history_file(given.history)
     history = History.open(file)
     unknown = [name for name in history.header.invariants if name not in INVARIANTS]
     if unknown:

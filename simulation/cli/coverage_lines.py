@@ -18,7 +18,7 @@ _SHOWN = 3
 
 def is_independent(job: Job) -> bool:
     """Whether a job's runs are drawn independently, so that what is unseen can be estimated from them."""
-    return job.replay is None and job.strategy.name not in DEPENDENT
+    return job.replay is None and not job.failed_before and job.strategy.name not in DEPENDENT
 
 
 def headline(covered: SearchCoverage, *, independent: bool) -> str:

@@ -8,15 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from simulation.cli import HOLDS, BadUsage
 from simulation.history.history import History
 from simulation.invariants import Violation
-
-if TYPE_CHECKING:
-    from simulation.history.history import History
-    from simulation.invariants import Violation
 
 _HISTORY, _VERDICT, _LATEST = "history.jsonl", "verdict.json", "latest"
 

@@ -38,10 +38,12 @@ class Job:
     path: Path
     scenario: Scenario
     engine: str
-    seeds: range
+    seeds: Sequence[int]
     strategy: Strategy
     replay: Replay | None = None
     """The one run that the file holds, if it lists its choices; then there is nothing to search."""
+    failed_before: bool = False
+    """Whether the seeds are those that failed when they were last run, and no sample of all."""
 
     @property
     def bounds(self) -> Bounds:

@@ -17,7 +17,10 @@ Row = tuple[str, str]
 def register(commands: Any) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
-        "list", help="list scenarios, engines, mutants, invariants or faults", description=__doc__
+        "list",
+        help="list scenarios, engines, mutants, invariants or faults",
+        description=__doc__,
+        epilog="example: causim list scenarios",
     )
     parser.add_argument("what", choices=sorted(LISTS), help="what to list")
     parser.add_argument(

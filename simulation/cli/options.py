@@ -41,7 +41,7 @@ def add_renamed(parser: Options, new: str, old: str, **options: Any) -> None:
 
 def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
     """Add the options that say where the runs are made: on this machine or on a cluster, not both."""
-    where = parser.add_mutually_exclusive_group()
+    where = parser.add_argument_group("where the runs are made").add_mutually_exclusive_group()
     where.add_argument("--jobs", metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})")
     where.add_argument(
         "--scheduler",
@@ -53,14 +53,15 @@ def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
 
 def add_world_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which engine runs on which store."""
-    parser.add_argument(
+    group = parser.add_argument_group("engine and Redis")
+    group.add_argument(
         "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
     )
-    add_trust_option(parser)
-    add_store_options(parser)
+    add_trust_option(group)
+    add_store_options(group)
 
 
-def add_trust_option(parser: argparse.ArgumentParser) -> None:
+def add_trust_option(parser: Options) -> None:
     """Add the option that lets scenarios import code and read files elsewhere."""
     parser.add_argument(
         "--trust",
@@ -69,7 +70,7 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_store_options(parser: argparse.ArgumentParser) -> None:
+def add_store_options(parser: Options) -> None:
     """Add the options that say which Redis the runs are on."""
     parser.add_argument(
         "--store",

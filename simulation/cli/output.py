@@ -157,6 +157,8 @@ class Output:
         seeds = f"seed {job.seeds[0]}" if len(job.seeds) == 1 else f"{tally.runs:,} seeds from {job.seeds[0]}"
         if job.strategy.name == "exhaustive":
             seeds = f"every order of seed {job.seeds[0]}"
+        if job.failed_before:
+            seeds = f"the {tally.runs:,} of its seeds that failed before"
         consumers = _consumers(job)
         each = tally.events // tally.runs if tally.runs else 0
         events = f"{each:,} event{'s' * (each != 1)}" if each else "no events"

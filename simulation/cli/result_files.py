@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulation.cli import BadUsage
+from simulation.cli.text import visible
 from simulation.cli.trust import check_trust
 from simulation.search.replay import load_replay
 
@@ -35,3 +36,14 @@ def run_file(result: Path) -> Path:
         if (folder / name).exists():
             return folder / name
     raise BadUsage(f"{result}: holds no results; give a folder that `causim run` has printed, or a scenario file")
+
+
+def history_file(path: Path) -> Path:
+    """Return the history in a results folder; any other path is a history itself. Raises BadUsage."""
+    if not path.is_dir():
+        return path
+    for folder in (path, path / "latest"):
+        for name in ("history.jsonl", "history.jsonl.gz"):
+            if (folder / name).is_file():
+                return folder / name
+    raise BadUsage(f"{visible(str(path))}: there is no history.jsonl in it; name a history, or the folder of one run")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED
+from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.files import scenario_files
 from simulation.cli.jobs import Job, Outcome, drawn, replay
+from simulation.cli.kept import INDEX, write_index
 from simulation.cli.output import Output
 from simulation.cli.results import Shelf
 from simulation.cli.strategy import strategy_from
@@ -79,6 +82,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
             if outcome.interrupted:
                 break
     output.end(outcomes)
+    _list(given, outcomes)
     _tell_build_server(outcomes, given)
     if any(outcome.interrupted for outcome in outcomes):
         return INTERRUPTED
@@ -87,6 +91,8 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
 
 
 def _jobs(given: argparse.Namespace) -> list[Job]:
+    if given.last_failed and given.until_saturated:
+        raise BadUsage("--until-saturated estimates from a sample of all seeds; those of --last-failed are none")
     strategy = strategy_from(given)
     jobs = []
     for path in scenario_files(given.paths):
@@ -100,7 +106,9 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
             jobs.append(Job(path, scenario, engine, range(scenario.seed, scenario.seed + 1), Strategy(), replay))
             continue
         first = scenario.seed if given.seed is None else given.seed
-        jobs.append(Job(path, scenario, engine, range(first, first + given.seeds), strategy))
+        job = Job(path, scenario, engine, range(first, first + given.seeds), strategy)
+        failed = Failures(scenario, engine, strategy).failed() if given.last_failed else []
+        jobs.append(replace(job, seeds=failed, failed_before=True) if failed else job)
     return jobs
 
 
@@ -139,7 +147,7 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
     elif job.strategy.name == "guided":
         yield from _guided(job, laboratory)
     elif (
-        len(job.seeds) == 1 and job.strategy.name == "random-delays" and not given.scheduler
+        len(job.seeds) == 1 and job.strategy.name == "random-delays" and not (given.scheduler or job.failed_before)
     ):  # the run itself is what will be kept
         outcome.run = laboratory.run(job.scenario, job.seeds[0], job.engine)
         yield summarise(outcome.run)
@@ -205,6 +213,15 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
     searched = tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
     shelf = Shelf(given.out, job.scenario.name, illustrator, searched)
     outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
+
+
+def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
+    """Bring the page up to date that lists all runs, if there is a new one."""
+    if any(outcome.folder is not None for outcome in outcomes):
+        try:
+            write_index(given.out)
+        except OSError as error:  # the results are there, and so is the verdict
+            warnings.warn(f"the list of runs, {given.out / INDEX}, is as it was: {error}", stacklevel=1)
 
 
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:

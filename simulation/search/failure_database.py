@@ -7,7 +7,7 @@ run. Nothing depends on it but the order in which seeds are run; a file that can
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
@@ -28,11 +28,15 @@ class Failures:
         said = json.dumps([scenario.written(), engine, asdict(strategy)], sort_keys=True)
         self._key = f"{scenario.name} {engine} {blake2b(said.encode(), digest_size=8).hexdigest()}"
 
-    def first(self, seeds: range) -> list[int]:
+    def first(self, seeds: Sequence[int]) -> list[int]:
         """Return all the seeds, those that failed before in front."""
         before = [seed for seed in self._read().get(self._key, ()) if seed in seeds]
         known = set(before)
         return [*before, *(seed for seed in seeds if seed not in known)]
+
+    def failed(self) -> list[int]:
+        """Return the seeds that failed when they were last run, in order."""
+        return sorted(self._read().get(self._key, ()))
 
     def remember(self, failed: Iterable[int], ran: Iterable[int]) -> None:
         """Take note of the seeds that failed among those that ran; what did not run is remembered as it was."""

@@ -23,7 +23,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from simulation.history.entries import WIRE
+from simulation.history.entries import WIRE, Entry
 from simulation.history.history import History
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.load import parse_toml, read_text
@@ -98,16 +98,33 @@ def replay_of(run: Run, invariant: str = "") -> Replay:
     return Replay(scenario, trimmed(steps.choices), exploration.bounds, run.digest, invariant, scouted)
 
 
-def difference(first: History, second: History) -> int | None:
-    """Return the number of the first entry, from 1 on, in which two histories differ; None if they are the same.
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Where two histories part."""
+
+    number: int
+    """The number of the first entry that differs, from 1 on; entries of the wire are not counted."""
+    first: Entry | None
+    """The entry of the first history; None if it has ended."""
+    second: Entry | None
+
+
+def parting(first: History, second: History) -> Parting | None:
+    """Return where two histories differ first; None if they are the same.
 
     Entries of the wire are skipped: only traced runs have them.
     """
     told = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
     for number, (one, other) in enumerate(zip_longest(*told), start=1):
         if one != other:
-            return number
+            return Parting(number, one, other)
     return None
+
+
+def difference(first: History, second: History) -> int | None:
+    """Return the number of the first entry in which two histories differ, as `parting`; None if they are the same."""
+    found = parting(first, second)
+    return found.number if found else None
 
 
 def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import NamedTuple
 
+from simulation.history.history import History
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER
 from simulation.history.slices import slices
 from simulation.invariants import Violation
@@ -192,7 +194,7 @@ def summarise(run: Run) -> Summary:
     first: dict[str, Violation] = {}
     for violation in judgement.violations:
         first.setdefault(violation.invariant, violation)
-    told = _told(run)
+    told = told_of(run.history, run.index)
     return Summary(
         seed=run.seed,
         verdict=judgement.verdict,
@@ -216,7 +218,7 @@ def summarise(run: Run) -> Summary:
     )
 
 
-class _Told(NamedTuple):
+class Told(NamedTuple):
     """What a summary takes from a history."""
 
     latencies: Counter[int]
@@ -226,21 +228,21 @@ class _Told(NamedTuple):
     unfinished: int
 
 
-def _told(run: Run) -> _Told:
+def told_of(history: History, index: HistoryIndex | None = None) -> Told:
     """Return the latencies of a run, and how many of its events waited, were lost or never finished."""
     latencies: Counter[int] = Counter()
     followers = lost = unfinished = 0
     steps: Counter[int] = Counter()
-    for index, events in [(run.index, list(run.index))] if run.index else slices(run.history, SLICE):
+    for part, events in [(index, list(index))] if index else slices(history, SLICE):
         for event in events:
             if event.effects and event.published != NEVER:
                 latencies[rounded(event.effects[0].end_at - event.published_at)] += 1
             unfinished += event.published != NEVER and not event.effects
-            if index.leader_of(event) is not None and event.deliveries:
+            if part.leader_of(event) is not None and event.deliveries:
                 followers += 1
                 lost += event.is_lost
             for begin, end in event.waits:
                 steps[begin] += 1
                 steps[end] -= 1
     longest = max(accumulate(steps[at] for at in sorted(steps)), default=0)
-    return _Told(latencies, followers, lost, longest, unfinished)
+    return Told(latencies, followers, lost, longest, unfinished)

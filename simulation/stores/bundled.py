@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import tempfile
@@ -14,6 +15,9 @@ from simulation.stores.faketime import FakeClock
 from simulation.stores.programs import faketime_library, server_programs
 from simulation.stores.protocol import StoreUnavailable
 from simulation.stores.watcher import Watcher
+
+SERVER_VARIABLE = "CAUSIM_REDIS_SERVER"
+"""The environment variable that names the server of tests and benchmarks in real time: a path."""
 
 
 def open_clock(server: Path, name: str) -> FakeClock:
@@ -35,8 +39,9 @@ def answers(address: Path) -> bool:
 
 
 def bundled_server() -> Path:
-    """Return the server that is found first. Raises StoreUnavailable if there is none."""
-    return server_programs()[0].path
+    """Return the server that CAUSIM_REDIS_SERVER names, or else the one found first. Raises StoreUnavailable."""
+    named = os.environ.get(SERVER_VARIABLE)
+    return server_programs(Path(named) if named else None)[0].path
 
 
 @contextmanager

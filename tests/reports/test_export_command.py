@@ -8,7 +8,7 @@ from toy_history import toy_run
 
 from reports.exports import FORMATS
 from simulation.cli import main
-from simulation.cli.export import _NAMES
+from simulation.cli.arguments.export import _NAMES
 from simulation.history.entries import Header
 from simulation.history.history import History
 

@@ -215,7 +215,7 @@ def test_what_a_crash_cut_off_ends_with_the_crash_and_what_is_open_with_the_hist
     spans = [(e["name"], e["ts"], e["ts"] + e["dur"]) for e in of(events, "X", "handling")]
     assert spans == [("a (unknown)", 1, 5), ("b (unknown)", 2, 5), ("a (open)", 7, 8)]
     deliveries = [(e["name"], e["ts"], e["ts"] + e["dur"]) for e in of(events, "X", "delivery")]
-    assert deliveries == [("a (open)", 0, 5), ("b (open)", 0, 5), ("a (open)", 7, 8)]
+    assert deliveries == [("a (crashed)", 0, 5), ("b (crashed)", 0, 5), ("a (open)", 7, 8)]
 
 
 def test_publications_of_one_moment_share_a_few_threads():

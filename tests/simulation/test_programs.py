@@ -160,7 +160,7 @@ def test_a_sweep_that_raises_is_told(laboratory: Laboratory) -> None:
     assert len(list(result.history.of("raised"))) == 1
 
 
-@pytest.mark.parametrize("strategy", ["walk", "pct"])
+@pytest.mark.parametrize("strategy", ["random-walk", "pct"])
 def test_who_is_served_is_a_choice_of_an_exploration(laboratory: Laboratory, strategy: Any) -> None:
     scenario = loads(SCENARIO.format(rest=LIST, consumers=""))
     first = {_first_served(laboratory, scenario, strategy, seed) for seed in range(1, 12)}

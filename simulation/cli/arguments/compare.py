@@ -28,7 +28,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
     parser.add_argument("--seeds", type=count, default=50, metavar="N", help="seeds for each engine (default: 50)")
     parser.add_argument("--jobs", default="auto", metavar="J", help="runs at a time: a count, or auto (default: auto)")
-    add_store_options(parser)
+    add_store_options(parser.add_argument_group("Redis"))
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV too")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each engine")
     parser.set_defaults(execute="simulation.cli.compare:execute")

@@ -19,6 +19,8 @@ formats:
              to import them as text, or it takes one that begins with = + - @ for a formula
 
 perfetto and otlp-json show the violations too, if the verdict lies beside the history and belongs to it.
+
+example: causim export results/late-leader --format perfetto --out trace.json
 """
 
 

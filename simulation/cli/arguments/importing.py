@@ -15,6 +15,7 @@ def register(commands: Any) -> None:
         help="turn a log of your own events into a scenario",
         description="Read events from JSON Lines, CSV or Parquet (Prefect's event export by default) "
         "and write a scenario that replays them.",
+        epilog="example: causim import orders.csv --columns id=order_id,follows=after,occurred=created_at",
     )
     parser.add_argument("log", type=Path, metavar="LOG", help="the log: .jsonl, .csv or .parquet")
     add_renamed(

@@ -15,8 +15,9 @@ def register(commands: Any) -> None:
         description="Run engines that differ from ours by one planted fault each. Every one must be convicted by a "
         "right invariant within its budget of seeds, and the engine without the fault must not. "
         "Exit code 1 if a mutant survived. One mutant alone: causim run SCENARIO --engine mutant:NAME.",
+        epilog="example: causim mutants --seeds 50",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="the mutants to run (default: all)")
     parser.add_argument("--seeds", type=count, metavar="N", help="the budget of each (default: its own)")
-    add_store_options(parser)
+    add_store_options(parser.add_argument_group("Redis"))
     parser.set_defaults(execute="simulation.cli.mutants:execute")

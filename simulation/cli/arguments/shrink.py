@@ -16,6 +16,7 @@ def register(commands: Any) -> None:
         help="make a violating run as small as it can be",
         description="Shrink a run that violates an invariant to the smallest that violates the same one, and write it "
         "to a file for `causim replay`. Ctrl-C keeps the smallest so far.",
+        epilog="example: causim shrink results/late-leader --seconds 60",
     )
     parser.add_argument(
         "result",

@@ -15,6 +15,7 @@ def register(commands: Any) -> None:
         help="show where a violating run became doomed",
         description="Replay a run that violates an invariant, re-seed it from place after place, and show how likely "
         "the violation was from there on. With a folder of results, the places are kept in its why.json.",
+        epilog="example: causim why results/late-leader --samples 50",
     )
     parser.add_argument(
         "result", type=Path, metavar="RESULT", help="a folder of results, or a scenario or replay file that is violated"

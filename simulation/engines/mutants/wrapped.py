@@ -33,6 +33,14 @@ MUTANTS = (
         ordering="LooksThenTakes",
     ),
     Mutant(
+        name="trust-late-grants",
+        planted="a handler begins however long the reply that granted its lease was under way",
+        scenario="production/q2-grant-later-than-its-lease.toml",
+        convicted_by=("mutual-exclusion", "handled-once"),
+        ordering="TrustsLateGrants",
+        seeds=20,
+    ),
+    Mutant(
         name="rest-roots",
         planted="an event that follows nothing rests for five minutes before it is handled",
         scenario="leader-follower.toml",

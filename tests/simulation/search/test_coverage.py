@@ -59,7 +59,7 @@ def test_orders_that_nobody_can_tell_apart_are_one_behaviour(server: Laboratory)
 def test_every_behaviour_that_draws_show_is_among_those_of_every_order(server: Laboratory) -> None:
     pair = load(PAIR)
     every = {coverage_of(run).behaviour for run in Exhaustive(server, pair, 1, "native").runs()}
-    drawn = covered(server, "leader-follower", "native", "walk", 60)
+    drawn = covered(server, "leader-follower", "native", "random-walk", 60)
     assert set(drawn.times) <= every
 
 
@@ -134,7 +134,7 @@ def test_two_runs_are_needed_to_say_anything() -> None:
 
 
 def test_a_search_tells_which_transitions_it_never_hit(server: Laboratory) -> None:
-    found = covered(server, "leader-follower", "native", "walk", 40)
+    found = covered(server, "leader-follower", "native", "random-walk", 40)
     assert "in hand, leader waits · parked" in found.transitions
     assert "in handling · crashed" in found.never
     assert not set(found.never) & set(found.transitions)
@@ -142,7 +142,7 @@ def test_a_search_tells_which_transitions_it_never_hit(server: Laboratory) -> No
 
 
 def test_crashing_consumers_hit_what_quiet_ones_do_not(server: Laboratory) -> None:
-    found = covered(server, "crashing-consumers", "native", "seeds", 15)
+    found = covered(server, "crashing-consumers", "native", "random-delays", 15)
     assert "in handling · crashed" in found.transitions
     assert any(what.startswith("crash · in hand") for what in found.struck)
 
@@ -153,7 +153,7 @@ def test_crashing_consumers_hit_what_quiet_ones_do_not(server: Laboratory) -> No
 def test_a_search_ends_when_it_is_saturated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     words = ["run", str(PAIR), "--until-saturated", "0.05", "--no-results", "--json", "--summary", str(summary)]
-    assert main([*words, "--strategy", "walk"]) == 0
+    assert main([*words, "--strategy", "random-walk"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["saturated"]
     assert told["seeds"] < 2_000

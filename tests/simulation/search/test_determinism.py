@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from simulation.cli import main
-from simulation.scenario.load import loads
+from simulation.scenario.load import load, loads
 from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import MOST, Failures
 
@@ -57,3 +57,31 @@ def test_a_search_remembers_what_failed(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / ".causim").exists()
     assert main(arguments) == 1
     assert list(json.loads((tmp_path / ".causim" / "failures.json").read_text()).values()) == [[1, 2]]
+
+
+def test_last_failed_runs_the_seeds_that_failed_until_they_are_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scenario, file = SCENARIOS / "reversed-chain.toml", tmp_path / ".causim" / "failures.json"
+    arguments = ["run", str(scenario), "--engine", "null", "--seeds", "4", "--json", "--last-failed"]
+
+    def seeds_run() -> int:
+        main(arguments)
+        found: int = json.loads(capsys.readouterr().out)["seeds"]
+        return found
+
+    assert seeds_run() == 4  # none has failed so far
+    file.write_text(json.dumps({key: [3] for key in json.loads(file.read_text())}))
+    assert seeds_run() == 1
+    key = next(iter(json.loads(file.read_text())))
+    mended = load(scenario)
+    Failures(mended, "native", Strategy()).remember([2, 3], [2, 3])
+    assert main(["run", str(scenario), "--last-failed"]) == 0
+    assert "the 2 of its seeds that failed before" in capsys.readouterr().out
+    assert list(json.loads(file.read_text())) == [key]  # the engine that holds has none any more
+
+
+def test_what_failed_before_is_no_sample_of_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(SCENARIOS / "reversed-chain.toml"), "--last-failed", "--until-saturated"]) == 4

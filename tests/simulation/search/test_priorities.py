@@ -84,9 +84,9 @@ def test_the_bound_grows_weaker_with_all_that_a_moment_may_be(server: Laboratory
     assert odds[1] == odds[0] * 4**2  # a change, time, or a crash of one of two consumers
 
 
-@pytest.mark.parametrize("name", ["pct", "walk"])
+@pytest.mark.parametrize("name", ["pct", "random-walk"])
 def test_the_same_seed_gives_the_same_order_and_seeds_give_several(
-    server: Laboratory, name: Literal["pct", "walk"]
+    server: Laboratory, name: Literal["pct", "random-walk"]
 ) -> None:
     runner = Runner(server, load(PAIR), "native", Strategy(name))
     first = [runner.run(seed).digest for seed in range(1, 21)]
