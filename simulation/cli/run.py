@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from reports.ci.outcome import Outcome as Told
+from reports.text.run_text import story
 from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
@@ -22,7 +24,7 @@ from simulation.cli.output import Output
 from simulation.cli.results import Shelf
 from simulation.cli.strategy import strategy_from
 from simulation.cli.trust import check_trust
-from simulation.engines import resolve
+from simulation.engines import is_shipped, resolve
 from simulation.kernel.gc_pause import paused_gc
 from simulation.scenario.swarm import check
 from simulation.search.explore.exhaustive import Exhaustive
@@ -36,7 +38,6 @@ from simulation.search.summary import Tally, summarise
 from simulation.world.laboratory import Laboratory
 
 if TYPE_CHECKING:
-    import reports.ci.outcome
     from reports.figures.render_process import Illustrator
     from simulation.cli.output import Output
     from simulation.search.parallel.seeds import Plan
@@ -238,11 +239,7 @@ def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> No
         append_summary(given.summary, told)
 
 
-def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Outcome:
-    # a run without results needs no reports
-    from reports.ci.outcome import Outcome as Told
-    from simulation.engines import is_shipped
-
+def _told(outcome: Outcome, given: argparse.Namespace) -> Told:
     job, tally = outcome.job, outcome.tally
     seed = job.seeds[0] if tally.first_violating is None else tally.first_violating
     because, invariant = "", ""
@@ -267,10 +264,19 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> reports.ci.outcome.Out
         replay=replay(outcome, seed, given),
         seconds=outcome.seconds,
         invariant=invariant,
+        story=_story(outcome, invariant),
         seeds=tally.runs,
         rests=tally.rests,
         covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
     )
+
+
+def _story(outcome: Outcome, invariant: str) -> tuple[str, ...]:
+    """Return how the run that is kept came to violate an invariant; nothing if there is no such run."""
+    if outcome.run is None:
+        return ()
+    violation = next((v for v in outcome.run.judgement.violations if v.invariant == invariant), None)
+    return tuple(line.text for line in story(outcome.run, violation)) if violation else ()
 
 
 def stamp() -> str:

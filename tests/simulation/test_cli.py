@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -268,3 +269,16 @@ def test_what_engines_log_is_shown_on_demand(files: Path) -> None:
     assert "failed in its handler" in telling.stderr
     assert silent.stderr == ""
     assert silent.stdout == telling.stdout
+
+
+def test_a_build_server_gets_the_story(files: Path) -> None:
+    junit, summary = files / "causim.xml", files / "summary.md"
+    options = ["--engine", "null", "--seeds", "3", "--junit", str(junit), "--summary", str(summary)]
+    assert run(files, str(files / "race.toml"), *options) == 1
+    failure = ElementTree.parse(junit).find(".//failure")
+    assert failure is not None
+    told = (failure.text or "").splitlines()
+    steps = [line for line in told if re.match(r" *\d+ +\d", line)]
+    assert len(steps) > 3
+    assert all(step in summary.read_text() for step in steps)
+    assert told[-1].startswith("replay: causim run")
