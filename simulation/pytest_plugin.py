@@ -15,17 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-# An installation from before `causim.pytest_plugin` names this module as its plugin.
-from causim.pytest_plugin import (
-    causim_store,
-    causim_verify,
-    causim_world,
-    laboratory,
-    pytest_addoption,
-    pytest_collect_file,
-    pytest_configure,
-    pytest_unconfigure,
-)
+from causim.pytest_plugin import laboratory
 from simulation.engines import UnknownEngine
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
@@ -47,13 +37,6 @@ __all__ = [
     "ScenarioItem",
     "Verify",
     "WorldRunner",
-    "causim_store",
-    "causim_verify",
-    "causim_world",
-    "pytest_addoption",
-    "pytest_collect_file",
-    "pytest_configure",
-    "pytest_unconfigure",
     "verifier",
     "world_runner",
 ]

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.text import visible
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.scenario.load import load
 from simulation.search.parallel.dask_cluster import measure_all
 from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.sweep.answer import answers
 from simulation.search.sweep.grid import BadAxis, Ledger, cells, key, measure, parse_axis
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str
     pictures = write_sweep(frame, axes, folder, title)
     if not given.json:
         sys.stdout.write(f"\ntable     {table}\n" + "".join(f"picture   {picture}\n" for picture in pictures))
+        sys.stdout.writelines(f"answer    {visible(sentence)}\n" for sentence in answers(rows, axes))
 
 
 def _code(rows: list[dict[str, Any]], interrupted: bool) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -47,7 +47,10 @@ class RealWorld:
         self.queue: asyncio.Queue[tuple[Publication, int]] = asyncio.Queue()
         self.unhandled: set[str] = set()
         self.unsettled = 0
-        self.quiet = asyncio.Event()
+        self.in_hand = 0
+        """Deliveries that a consumer has, or that wait for one."""
+        self.at_rest, self.begun, self.quiet = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.at_rest.set()
         self.names: dict[str, str] = {}
         self.leaders: dict[str, str] = {}
         self.numbers = itertools.count(1)
@@ -59,18 +62,9 @@ class RealWorld:
         self.write("phase", phase="safety")
         assert self.scenario.workload.kind == "events"
         plans = [Plan(**dict(event)) for event in self.scenario.workload.events]
-        twice = constant(self.scenario.broker.duplicate_delay) if self.scenario.broker.duplicate else None
-        for publication in publications(plans, 1, datetime.now(UTC)):
-            self.unhandled.add(publication.name)
-            self.names[str(publication.id)] = publication.name
-            self.leaders[publication.name] = publication.follows
-            moment = self.began + publication.at / 1_000_000
-            self.loop.call_at(moment, self.publish, publication)
-            visible = moment + constant(self.scenario.broker.delay)
-            for at in [visible] if twice is None else [visible, visible + twice]:
-                self.unsettled += 1
-                self.loop.call_at(at, self.queue.put_nowait, (publication, 1))
+        feeding = asyncio.create_task(self.feed(publications(plans, 1, datetime.now(UTC))))
         tasks = [asyncio.create_task(work) for name in self.consumers() for work in self.lives(name)]
+        await feeding
         await self.quiet.wait()
         for task in tasks:
             task.cancel()
@@ -78,6 +72,34 @@ class RealWorld:
         self.write("census", keys=await self.census())
         self.write("phase", phase="quiet", in_flight=[])
         return self.history
+
+    async def feed(self, coming: Iterable[Publication]) -> None:
+        """Publish and deliver: not before its moment, and not before all that was delivered has come to rest."""
+        twice = constant(self.scenario.broker.duplicate_delay) if self.scenario.broker.duplicate else None
+        coming = list(coming)
+        for publication in coming:
+            self.unhandled.add(publication.name)
+            self.names[str(publication.id)] = publication.name
+            self.leaders[publication.name] = publication.follows
+        self.unsettled = len(coming) * (1 if twice is None else 2)
+        for publication in sorted(coming, key=lambda one: one.at):
+            await self.until(publication.at / 1_000_000)
+            await self.at_rest.wait()
+            self.publish(publication)
+            await asyncio.sleep(constant(self.scenario.broker.delay))
+            self.deliver(publication)
+            if twice is not None:
+                await self.begun.wait()
+                await asyncio.sleep(twice)
+                self.deliver(publication)
+
+    async def until(self, seconds: float) -> None:
+        await asyncio.sleep(self.began + seconds - self.loop.time())
+
+    def deliver(self, publication: Publication, attempt: int = 1) -> None:
+        self.in_hand += 1
+        self.at_rest.clear()
+        self.queue.put_nowait((publication, attempt))
 
     def consumers(self) -> list[str]:
         return [f"c{number}" for number in range(1, self.scenario.consumers.count + 1)]
@@ -128,6 +150,9 @@ class RealWorld:
                 publication, attempt = await self.queue.get()
                 _delivered.set(publication.name)
                 await self.handle(name, engine, publication, attempt)
+                self.in_hand -= 1
+                if not self.in_hand:
+                    self.at_rest.set()
         finally:
             for client in clients:
                 await client.aclose()
@@ -144,7 +169,7 @@ class RealWorld:
                 self.write("refused", publication.name, name, because=because, delivery=delivery)
         if outcome == "busy":
             idle = self.scenario.broker.redeliver_after / 1_000_000
-            self.loop.call_later(idle, self.queue.put_nowait, (publication, attempt + 1))
+            self.loop.call_later(idle, self.deliver, publication, attempt + 1)
             return
         self.write("acknowledged", publication.name, name, delivery=delivery)
         self.unsettled -= 1
@@ -163,6 +188,7 @@ class RealWorld:
         token = {} if fence is None else {"fence": fence}
         said = {"via": self.via(name), "fingerprint": fingerprint(event), **token}
         self.write("started", name, consumer, handling=handling, **said)
+        self.begun.set()
         await asyncio.sleep(constant(self.scenario.consumers.handler_time))
         self.write("ended", name, consumer, handling=handling, outcome="ok")
         self.unhandled.discard(name)

@@ -16,7 +16,7 @@ from tests.ordering.conftest import event, number
 
 DEADLY = 3
 KILLED = 9
-POLICY = Policy(lease=timedelta(milliseconds=300), retry_delay=timedelta(milliseconds=10), max_attempts=2)
+POLICY = Policy(lease=timedelta(seconds=1), retry_delay=timedelta(milliseconds=10), max_attempts=2)
 LEADER, SIBLINGS = event(1), [event(n, 1) for n in range(2, 6)]
 
 

@@ -17,14 +17,11 @@ from ordering import (
 )
 from ordering.scripts import words
 from ordering.terms import rules_of
-from tests.ordering.conftest import Fleet, Recorder, event, number
+from tests.ordering.conftest import Fleet, Recorder, event, expire, number, wait_out
 
-SHORT = Policy(
-    lookback=timedelta(milliseconds=300),
-    retention=timedelta(seconds=60),
-    lease=timedelta(milliseconds=150),
-    retry_delay=timedelta(milliseconds=20),
-)
+# Lookbacks and leases are long, and are ended by `wait_out` and `expire`: a busy machine ends none of them too soon.
+EAGER = Policy(retry_delay=timedelta(milliseconds=20))
+SHORT = Policy(lease=timedelta(seconds=4))
 
 
 async def park(handler: Recorder, *events: Any) -> None:
@@ -69,27 +66,39 @@ async def test_a_duplicate_of_a_handled_event_is_refused_in_the_step_that_would_
 
 
 async def test_a_lease_is_renewed_while_the_handler_works(fleet: Fleet) -> None:
-    one, two = fleet.engine(SHORT), Recorder(fleet.engine(SHORT))
+    one, two, renewed = fleet.engine(SHORT), Recorder(fleet.engine(SHORT)), asyncio.Event()
+    call = one._call
+
+    async def noted(name: str, *args: Any, **options: Any) -> Any:
+        reply = await call(name, *args, **options)
+        if name == "renew":
+            renewed.set()
+        return reply
+
+    one._call = noted  # type: ignore[method-assign]
     async with one.preceding_event_confirmed(two, event(1)):
-        for _ in range(8):
-            await asyncio.sleep(0.06)  # in all, more than three leases
-            with pytest.raises(EventBeingProcessed):
-                await two(event(1))
+        lease = one._key(f"processing:{event(1).id}")
+        ends = await one.redis.pexpiretime(lease)
+        await asyncio.wait_for(renewed.wait(), 60)
+        assert await one.redis.pexpiretime(lease) > ends
+        with pytest.raises(EventBeingProcessed):
+            await two(event(1))
 
 
 async def test_a_holder_that_lost_its_lease_learns_it_and_completes_nothing(fleet: Fleet) -> None:
-    one, two = fleet.engine(SHORT), fleet.engine(SHORT)
-    held = asyncio.Event()
+    one, two = fleet.engine(), fleet.engine()
+    held, taken = asyncio.Event(), asyncio.Event()
 
     async def late() -> None:
         async with one.event_is_processing(event(1)):
             await one.redis.delete(one._key(f"processing:{event(1).id}"))  # the lease ran out
             held.set()
-            await asyncio.sleep(0.05)
+            await taken.wait()
 
     task = asyncio.create_task(late())
     await held.wait()
     assert await two.record_event_as_processing(event(1))
+    taken.set()
     with pytest.raises(LeaseLost):
         await task
     assert await two.event_has_started_processing(event(1)), "the successor's lease must survive"
@@ -119,12 +128,12 @@ async def test_a_failing_handler_gives_its_event_back_at_once(fleet: Fleet) -> N
 
 
 async def test_one_failing_follower_delays_no_sibling_and_is_tried_again(fleet: Fleet) -> None:
-    handler = Recorder(fleet.engine(SHORT))
+    handler = Recorder(fleet.engine(EAGER))
     await park(handler, event(2, 1), event(3, 1), event(4, 2))
     handler.failing = {2: 1}
     await handler(event(1))
     assert handler.handled == [1, 3]
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(0.03)  # at least the rest of a failed event
     assert await sweep(handler) == [2]
     assert handler.handled == [1, 3, 2, 4]
 
@@ -132,12 +141,12 @@ async def test_one_failing_follower_delays_no_sibling_and_is_tried_again(fleet: 
 async def test_a_follower_that_always_fails_is_dead_lettered_and_its_followers_go_on(
     fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
-    handler = Recorder(fleet.engine(SHORT))
+    handler = Recorder(fleet.engine(EAGER))
     await park(handler, event(2, 1), event(3, 2))
     handler.failing = {2: 99}
     await handler(event(1))
     for _ in range(5):
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.03)  # at least the rest of a failed event
         try:
             await sweep(handler)
         except RuntimeError:
@@ -150,12 +159,12 @@ async def test_a_follower_that_always_fails_is_dead_lettered_and_its_followers_g
 async def test_followers_of_a_leader_whose_consumer_died_after_completing_it_are_offered_within_a_lease(
     fleet: Fleet,
 ) -> None:
-    dying, other = fleet.engine(SHORT), Recorder(fleet.engine(SHORT))
+    dying, other = fleet.engine(EAGER), Recorder(fleet.engine(EAGER))
     await park(other, event(3, 1), event(2, 1))
     await dying.record_event_as_processing(event(1))
     await dying.complete_event_and_get_followers(event(1))  # …and dies here
     assert await sweep(other) == []
-    await asyncio.sleep(0.17)
+    await expire(other.engine)
     assert await sweep(other) == [2, 3]
     assert other.handled == [2, 3]
 
@@ -209,37 +218,37 @@ async def test_a_wait_whose_answer_was_lost_is_answered_alike_though_the_leader_
 
 
 async def test_lost_followers_surface_after_the_lookback_in_causal_order(fleet: Fleet) -> None:
-    handler = Recorder(fleet.engine(SHORT))
+    handler = Recorder(fleet.engine(EAGER))
     await park(handler, event(4, 3), event(3, 2), event(2, 1))
     assert await sweep(handler) == []
-    await asyncio.sleep(0.32)
+    await wait_out(handler.engine)
     assert await sweep(handler) == [2]
     assert handler.handled == [2, 3, 4]
 
 
 async def test_many_sweeps_at_once_share_the_work(fleet: Fleet) -> None:
-    handlers = [Recorder(fleet.engine(SHORT)) for _ in range(4)]
+    handlers = [Recorder(fleet.engine(EAGER)) for _ in range(4)]
     await park(handlers[0], *(event(n, 1) for n in range(10, 30)))
-    await asyncio.sleep(0.32)
+    await wait_out(handlers[0].engine)
     found = await asyncio.gather(*(handler.engine.get_lost_followers() for handler in handlers))
     assert sorted(number(one) for lost in found for one in lost) == list(range(10, 30))
 
 
 async def test_what_a_dead_sweeper_had_claimed_is_offered_again(fleet: Fleet) -> None:
-    dying, other = Recorder(fleet.engine(SHORT)), Recorder(fleet.engine(SHORT))
+    dying, other = Recorder(fleet.engine(EAGER)), Recorder(fleet.engine(EAGER))
     await park(dying, event(2, 1), event(3, 1))
-    await asyncio.sleep(0.32)
+    await wait_out(other.engine)
     assert len(await dying.engine.get_lost_followers()) == 2  # …and dies before it handles them
     assert await sweep(other) == []
-    await asyncio.sleep(0.17)
+    await expire(other.engine)
     assert await sweep(other) == [2, 3]
     assert other.handled == [2, 3]
 
 
 async def test_a_circle_ends_each_member_once_loudly(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
-    handler = Recorder(fleet.engine(SHORT))
+    handler = Recorder(fleet.engine(EAGER))
     await park(handler, event(1, 3), event(2, 1), event(3, 2))
-    await asyncio.sleep(0.32)
+    await wait_out(handler.engine)
     for _ in range(3):
         await sweep(handler)
     assert sorted(handler.handled) == [1, 2, 3]
@@ -247,9 +256,9 @@ async def test_a_circle_ends_each_member_once_loudly(fleet: Fleet, caplog: pytes
 
 
 async def test_a_late_leader_and_the_sweep_do_not_both_handle_a_follower(fleet: Fleet) -> None:
-    sweeper, late = Recorder(fleet.engine(SHORT)), Recorder(fleet.engine(SHORT))
+    sweeper, late = Recorder(fleet.engine(EAGER)), Recorder(fleet.engine(EAGER))
     await park(sweeper, event(2, 1))
-    await asyncio.sleep(0.32)
+    await wait_out(sweeper.engine)
     [held] = await sweeper.engine.get_lost_followers()
     await late(event(1))
     await sweeper(held)

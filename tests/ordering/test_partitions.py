@@ -207,7 +207,8 @@ async def test_who_waits_for_a_leader_on_a_cluster_learns_of_its_end(nodes: Redi
     leading = asyncio.ensure_future(lead())
     await begun.wait()
     waiting = asyncio.ensure_future(ordering.wait_for_leader(event(2, 1)))
-    await asyncio.sleep(0.3)
+    while not await nodes.exists(ordering._key(f"watched:{event(1).id}")):  # noqa: ASYNC110  # it is Redis'
+        await asyncio.sleep(0.01)
     assert not waiting.done()
     may_end.set()
     # Nobody tells but by publishing: without that, the waiting ends in half a lease, by parking.

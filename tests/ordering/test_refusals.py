@@ -13,7 +13,7 @@ from ordering import EventArrivedEarly, Policy
 from simulation import Laboratory, loads
 from tests.ordering.conftest import Fleet, Recorder, event
 
-SHORT = Policy(lease=timedelta(milliseconds=400))
+SHORT = Policy(lease=timedelta(seconds=2))
 
 
 def refuse(engine: Any, verb: str, *errors: Exception) -> list[str]:

@@ -135,7 +135,7 @@ async def test_a_stopped_stream_gives_the_next_event_back(fleet: Fleet) -> None:
 
 
 async def test_an_event_that_is_leased_ahead_is_kept_alive_while_the_last_one_is_reported(fleet: Fleet) -> None:
-    policy = Policy(lease=timedelta(milliseconds=300))
+    policy = Policy(lease=timedelta(seconds=2))
     engine, other, renewed = fleet.engine(policy), fleet.engine(policy), asyncio.Event()
     call, renewals = engine._call, []
 

@@ -70,6 +70,19 @@ def test_a_library_for_another_processor_is_not_preloaded(tmp_path: Path, monkey
         ServerStore()
 
 
+@pytest.mark.parametrize("library", list(programs._libraries()), ids=lambda path: path.parts[-2])
+@pytest.mark.parametrize("wheel", WITH_WHEELS)
+def test_a_server_follows_the_clock_of_every_libfaketime(
+    library: Path, wheel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the wheel, and Debian's where it is installed: each moment of the simulation is the server's."""
+    monkeypatch.setattr(programs, "_libraries", lambda: iter([library]))
+    scenario = load("scenarios/late-leader.toml")
+    with Laboratory("server", FOUND[wheel]) as laboratory, Laboratory("embedded") as embedded:
+        assert laboratory.run(scenario, 1).digest == laboratory.run(scenario, 1).digest
+        assert laboratory.run(scenario, 1).verdict == embedded.run(scenario, 1).verdict == "holds"
+
+
 @pytest.mark.parametrize("wheel", WITH_WHEELS)
 def test_a_server_says_what_it_is(wheel: str) -> None:
     store = ServerStore(FOUND[wheel])

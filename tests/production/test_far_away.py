@@ -13,7 +13,7 @@ from tests.production.servers import Recorder, Server, event, proxy
 
 
 async def test_a_large_batch_keeps_its_leases_while_its_first_handler_works(own: Server, connect: Any) -> None:
-    policy = Policy(lease=timedelta(seconds=1))
+    policy = Policy(lease=timedelta(seconds=2))
     async with proxy(own, delay=0.01) as far:
         batch = CausalOrdering("test", redis=connect(far.port), policy=policy)
         other = Recorder(CausalOrdering("test", redis=connect(own.port), policy=policy))
@@ -48,7 +48,7 @@ async def test_a_large_batch_keeps_its_leases_while_its_first_handler_works(own:
 
 
 async def test_a_batch_begins_no_handler_whose_lease_was_lost(own: Server, connect: Any) -> None:
-    policy = Policy(lease=timedelta(milliseconds=300))
+    policy = Policy(lease=timedelta(seconds=2))
     batch = CausalOrdering("test", redis=connect(own.port), policy=policy)
     events, handled = [event() for _ in range(3)], []
 

@@ -14,6 +14,7 @@ import pytest
 from simulation import loads
 from simulation.cli import main
 from simulation.search.summary import Tally
+from simulation.search.sweep.answer import answers
 from simulation.search.sweep.grid import BadAxis, Ledger, cells, parse_axis, row, student, wilson
 
 SCENARIO = 'name = "x"\n[workload]\nkind = "chains"\nlength = 2\n'
@@ -127,3 +128,32 @@ def test_ctrl_c_while_workers_start_leaves_a_table_and_no_traceback(tmp_path: Pa
     assert "Traceback" not in said
     assert re.search(r"stopped; \d+ of 50 cells are done, the same command does the rest", said)
     assert (tmp_path / "x" / "sweep" / "sweep.parquet").exists()
+
+
+def told(*violating: int, runs: int = 40) -> list[str]:
+    """Return what a sweep over consumers.count=1,2,… answers in which so many runs of each cell were violated."""
+    axis = parse_axis(f"consumers.count=1:{len(violating)}:1")
+    grid = cells(loads(SCENARIO), [axis])
+    rows = [row(cell, Tally(runs=runs, violating=count), ()) for cell, count in zip(grid, violating, strict=True)]
+    return list(answers(rows, [axis.path]))
+
+
+def test_a_difference_is_told_from_chance() -> None:
+    assert told(0, 10, 20)[0] == (
+        "violated runs: from 0.0% at consumers.count=1 to 50.0% at consumers.count=3; "
+        "their 95 % intervals do not overlap"
+    )
+    assert "from 0.0% at consumers.count=1 to 2.5% at consumers.count=2; that may be chance" in told(0, 1)[0]
+    assert "do not overlap" in told(0, 100, runs=4_000)[0]  # the same share of more runs
+    assert told(0, 0)[0] == "violated runs: 0.0% in all 2 combinations"
+    assert told(3) == []
+
+
+def test_a_sweep_ends_with_its_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.toml").write_text(SCENARIO.replace("length = 2", 'order = "reversed"\ninterval = "1ms"'))
+    vary = ["--vary", "consumers.handler_time=0s,5ms", "--seeds", "3", "--jobs", "1", "--engine", "null"]
+    main(["sweep", str(tmp_path / "x.toml"), *vary, "--out", str(tmp_path)])
+    last = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.partition(":")[0] for line in last] == [
+        "answer    violated runs", "answer    lost followers", "answer    latency p99",
+    ]  # fmt: skip

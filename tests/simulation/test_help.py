@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,8 @@ def test_the_options_of_a_run_are_in_groups(
     ]
     ungrouped = told.partition("\noptions:")[2].partition("\n\n")[0]
     assert re.findall(r"--\w+", ungrouped) == ["--help"]
+
+
+def test_the_readme_names_every_command() -> None:
+    named = re.findall(r"^causim ([a-z]+) ", Path("README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(named) == COMMANDS
