@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from reports.exports import FORMATS, Unexportable
 from simulation.cli import HOLDS, BadUsage
 from simulation.history.history import History
 from simulation.invariants import Violation
@@ -19,9 +20,6 @@ _HISTORY, _VERDICT, _LATEST = "history.jsonl", "verdict.json", "latest"
 
 def execute(given: argparse.Namespace) -> int:
     """Write the export and return the exit code."""
-    # each format imports its own
-    from reports.exports import FORMATS, Unexportable
-
     file = history_file(given.result)
     history = History.read(file)
     if history.truncated:

@@ -5,10 +5,10 @@ Every effect of `f` starts at or after the end of an effect of its leader. An ev
 A leader *came* if, from f's first delivery until the lookback had passed, it was delivered to somebody; or if it was
 still in somebody's hands when f started: being handled, not yet answered, or parked in turn; or if its last delivery
 before the lookback had passed was rejected: it failed and will be offered again. A delivery does not count that was
-answered, and whose traces the store has lost since: no engine can know of it any more. Nor does a delivery, or a
-handling that began after the lookback, that was not a second old when f started, and of which its consumer had shown no
-sign: it had not reached Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the
-lookback).
+answered, and whose traces the store has lost since: no engine can know of it any more. Nor does one that was rejected
+by a consumer which was cut off from Redis all the while. Nor does a delivery, or a handling that began after the
+lookback, that was not a second old when f started, and of which its consumer had shown no sign: it had not reached
+Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback).
 
 A history may leave out when f was first delivered. Then it was at some time between its publication and the first entry
 that shows it with a consumer, and an effect is early only if it is early for all of these times. If the history does
@@ -105,7 +105,7 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
     in_time = [one for one in leader.deliveries if one.at < until_at and one.index < effect.start]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
-        again = delivery is in_time[-1] and delivery.closing == "rejected"
+        again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(told, delivery)
         if delivery.index <= first and not unanswered and not again:
             continue
         if delivery.index > first and not _known(leader, delivery, effect):
@@ -113,6 +113,12 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
         if unanswered or not told.store_lost(leader.name, delivery.index, effect.start):
             return True
     return False
+
+
+def _cut_off(told: HistoryIndex, delivery: Delivery) -> bool:
+    """Say whether a consumer was out of reach of Redis from a delivery to its answer."""
+    closed_at = told.times[delivery.closed]
+    return any(begin <= delivery.at and closed_at <= end for begin, end in told.silences(delivery.consumer))
 
 
 def _in_hand(handling: Handling, effect: Handling, until_at: int) -> bool:

@@ -13,8 +13,9 @@ The bound does not start anew. It is longer, once, by what deaths, silences and 
 whoever was to go on from there does not, and a sweep has to find the rest.
 
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
-effect that can have been recorded. If the broker gave the leader up instead, nobody can know that it was done. Where
-the scenario allows a loss of data, followers that can have been lost with it are left to `nothing-lost`.
+effect that can have been recorded. If the broker gave the leader up instead, nobody can know that it was done; nor if
+the store lost what it knew of the leader before the follower was delivered last. Where the scenario allows a loss of
+data, followers that can have been lost with it are left to `nothing-lost`.
 """
 
 from __future__ import annotations
@@ -42,9 +43,21 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each follower that waited too long."""
     for leader in told.leaders:
         done = completion(told, leader)
-        late = [wait for wait in _waits(told, leader, done) if _elapsed(told.clock, wait) > told.terms.release_bound]
-        if late and done and not _given_up(told, leader, done):
+        if done is None or _given_up(told, leader, done):
+            continue
+        late = [
+            wait
+            for wait in _waits(told, leader, done)
+            if _elapsed(told.clock, wait) > told.terms.release_bound
+            and not told.store_lost(leader.name, done.end, _last_known(wait))
+        ]
+        if late:
             yield from _idle(told, leader, done, late)
+
+
+def _last_known(wait: Wait) -> int:
+    """Return the index of the last delivery of an event before the end of its wait, or of what shows it first."""
+    return max((d.index for d in wait.event.deliveries if d.index < wait.stop), default=wait.event.first_known)
 
 
 def _given_up(told: HistoryIndex, leader: EventStory, done: Handling) -> bool:
@@ -114,7 +127,7 @@ INVARIANT = Invariant(
         "time in which no consumer was alive or Redis was unreachable does not count, nor time in which others released"
         " by the same leader, or found before by the consumer that found the follower, were being handled by a living"
         " holder; a dead or silent holder counts for one lease and one sweep, a failing event for all its attempts,"
-        " once; losses that the scenario allows"
+        " once; a leader whose mark the store lost before the follower was delivered; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -1,6 +1,7 @@
 """prompt-start: an event that waits for nobody does not wait.
 
-An event waits for nobody if it has no leader, or a leader that was done when it was delivered first. While an engine
+An event waits for nobody if it has no leader, or a leader that was done when it was delivered first, and of which the
+store has not lost the mark in between. While an engine
 or a consumer has it (a delivery is open, or it was parked) and nobody has begun to handle it, at most the release bound
 may pass, in idle time. As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can
 have cost, and time in which no consumer could work does not count. Nor does time in which
@@ -40,7 +41,7 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
         if event.untold or not event.deliveries:
             continue
         for wait, consumer in _waits(told, event):
-            if told.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_nobody(told, event):
+            if told.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_nobody(told, wait):
                 continue
             work = work or _work(told)
             if _idle(told, wait, work.get(consumer, [])) > bound + _spared(told, wait):
@@ -61,12 +62,15 @@ def _waits(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Wait, str]]:
         yield wait, delivery.consumer
 
 
-def _waits_for_nobody(told: HistoryIndex, event: EventStory) -> bool:
+def _waits_for_nobody(told: HistoryIndex, wait: Wait) -> bool:
+    event = wait.event
     leader = told.leader_of(event)
     if leader is None:
         return True
     done = None if leader.untold else completion(told, leader)
-    return done is not None and done.end < event.first_known and leader.dead == NEVER
+    if done is None or leader.dead != NEVER:
+        return False
+    return done.end < event.first_known and not told.store_lost(leader.name, done.end, wait.begin)
 
 
 def _work(told: HistoryIndex) -> dict[str, list[tuple[int, int]]]:

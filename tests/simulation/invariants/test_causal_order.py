@@ -1,5 +1,7 @@
 from functools import partial
 
+import pytest
+
 from simulation.invariants import judge
 from tests.simulation.invariants import telling
 from tests.simulation.invariants.telling import tell
@@ -606,3 +608,20 @@ def test_rejects_it_if_the_leader_came_again_after_the_loss():
         15m2s   ended       b  @c2  outcome=ok
         """)
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "held"), [("rejected a", "reachable", True), ("reachable", "rejected a", False)]
+)
+def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first, then, held):
+    history = tell(f"""
+        0s      published    b  follows=a
+        0s      unreachable     @c2
+        0s      delivered    a  @c2
+        1s      {first}         @c2
+        2s      {then}          @c2
+        2s      delivered    b  @c1
+        15m3s   started      b  @c1  via=rescued
+        15m4s   ended        b  @c1  outcome=ok
+        """)
+    assert accepted(history) if held else rejected(history)

@@ -1,5 +1,7 @@
 from functools import partial
 
+import pytest
+
 from simulation.invariants import judge
 from tests.simulation.invariants import telling
 from tests.simulation.invariants.telling import tell
@@ -632,3 +634,17 @@ def test_rejects_it_if_the_holder_could_record_the_effect():
     """
     )
     rejected(tell(story))
+
+
+@pytest.mark.parametrize(("again", "held"), [("4s  delivered  b  @c2", True), ("4s  swept  @c2  found=0", False)])
+def test_a_mark_that_was_lost_excuses_who_was_delivered_afterwards(again, held):
+    history = tell(f"""
+        0s    published   b  follows=a
+        0s    started     a  @c1
+        1s    ended       a  @c1  outcome=ok
+        1s    delivered   b  @c1
+        2s    store-lost          fault=restart
+        {again}
+        20m   started     b  @c2
+        """)
+    assert accepted(history) if held else rejected(history)

@@ -133,3 +133,16 @@ def test_accepts_a_loss_that_the_scenario_allows():
     """
     assert accepted(tell(story, allowed_loss=("evict",)))
     rejected(tell(story))
+
+
+def test_accepts_a_follower_delivered_after_its_leaders_mark_was_lost():
+    assert accepted(
+        tell("""
+        0s    published   b  follows=a
+        0s    started     a  @c1
+        1s    ended       a  @c1  outcome=ok
+        2s    store-lost          fault=restart
+        3s    delivered   b  @c1
+        10m   started     b  @c1
+        """)
+    )

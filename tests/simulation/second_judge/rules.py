@@ -218,7 +218,10 @@ def came(told: Reading, event: str, leader: str, effect: Work, until_at: int) ->
     handed = [o for o in told.offers_of(leader) if o.at < until_at and o.index < effect.start]
     for offer in handed:
         unanswered = offer.closed is None or offer.closed > effect.start
-        again = offer is handed[-1] and offer.how == "rejected"
+        away = offer.closed is not None and any(
+            a <= offer.at and told.at(offer.closed) <= b for a, b in told.silences(offer.consumer)
+        )
+        again = offer is handed[-1] and offer.how == "rejected" and not away
         forgotten = told.store_lost(leader, offer.index, effect.start)
         if offer.index < first and not unanswered and not again:
             continue
@@ -365,6 +368,9 @@ def prompt_release(told: Reading) -> Iterator[str]:
         dead = told.dead(leader)
         if dead and done.end < dead[0] and unrecorded(told, done, dead[0]):
             continue
+        last = max((o.index for o in told.offers_of(event) if o.index < stop_of(told, event)), default=known)
+        if told.store_lost(leader, done.end, last):
+            continue
         if waited_too_long(told, event, leader, max(done.end, known), []):
             yield event
 
@@ -387,9 +393,11 @@ def waited_too_long(told: Reading, event: str, leader: str, begin: int, busy: li
 
 def prompt_start(told: Reading) -> Iterator[str]:
     for event in told.events:
-        if event in told.untold or not waits_for_nobody(told, event):
+        if event in told.untold:
             continue
         for offer in told.offers_of(event):
+            if not waits_for_nobody(told, event, offer.index):
+                continue
             stop = stop_of(told, event)
             if not offer.parked and offer.closed is not None:
                 stop = min(stop, offer.closed)
@@ -398,14 +406,14 @@ def prompt_start(told: Reading) -> Iterator[str]:
                 yield event
 
 
-def waits_for_nobody(told: Reading, event: str) -> bool:
+def waits_for_nobody(told: Reading, event: str, since: int) -> bool:
     leader, known = told.leaders[event], told.first_known(event)
     if not leader:
         return True
     done = None if leader in told.untold else completion(told, leader)
-    return (
-        done is not None and done.end is not None and known is not None and done.end < known and not told.dead(leader)
-    )
+    if done is None or done.end is None or known is None or told.dead(leader):
+        return False
+    return done.end < known and not told.store_lost(leader, done.end, since)
 
 
 def recovery(told: Reading) -> Iterator[str]:
