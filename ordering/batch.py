@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from ordering.describing import describe
 from ordering.drain import Drain
-from ordering.leases import Grant, LeaseRenewer, current_grant
+from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
 from ordering.requests import MAX_SLICE, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import bounded, brought_to_its_end
@@ -74,7 +74,7 @@ def _choose(ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, 
         ordering._forget_claim_group(events[i])
         if name.identity in active:  # this process still works on it, whatever has become of its lease
             outcomes[i] = "held"
-        elif (one := asked_of(ordering, events[i], name)) is None:
+        elif (one := asked_of(ordering, events[i], name[:2])) is None:
             outcomes[i] = "failed"
         else:
             chosen.append((i, one))
@@ -243,7 +243,12 @@ async def _one(ordering: Requests[Any], handler: Handler[Any], grant: Grant) -> 
     before = current_grant.set(grant)
     try:
         await handler(grant.event, depth=1)
-    except Exception as error:
+    except SystemExit as error:
+        await ordering._fail(grant, counts=True, error=error)
+        raise
+    except BaseException as error:
+        if not is_own_failure(error):
+            raise
         ordering._log(
             logging.ERROR, grant.event, "failed in its handler (%s); it is to be offered again", describe(error)
         )

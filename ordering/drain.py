@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ordering.describing import describe
-from ordering.leases import Grant, LeaseRenewer
+from ordering.leases import Grant, LeaseRenewer, is_own_failure
 from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import bounded, brought_to_its_end
@@ -61,7 +61,9 @@ class Drain:
         try:
             async with ordering._working(grant, queues, renewer):
                 await self._handler(grant.event, depth=level)
-        except Exception as error:
+        except BaseException as error:
+            if not is_own_failure(error):
+                raise
             ordering._log(
                 logging.ERROR, grant.event, "failed in its handler (%s); it will be tried again", describe(error)
             )

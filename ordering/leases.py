@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -35,6 +36,11 @@ class ProcessState:
     """Tokens of claims on the queues of leaders."""
     claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
     """With which others an event was claimed by a completion, by event."""
+
+    def forget(self) -> None:
+        """Remember nothing any more."""
+        for memory in (self.held, self.active, self.claims, self.queues, self.claim_groups):
+            memory.clear()
 
 
 @dataclass(slots=True)
@@ -72,6 +78,15 @@ class Grant:
 
 _states: WeakKeyDictionary[Any, dict[str, ProcessState]] = WeakKeyDictionary()
 current_grant: ContextVar[Grant | None] = ContextVar("current_grant", default=None)
+
+
+def _forget_all() -> None:
+    for states in _states.values():
+        for state in states.values():
+            state.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)  # what the parent works on, a forked process does not
 
 
 def state_of(redis: Any, scope: str) -> ProcessState:
@@ -124,6 +139,22 @@ class LeaseRenewer:
         self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
+
+
+def is_own_failure(error: BaseException) -> bool:
+    """Return whether what runs in this task has failed by itself: an error, or something that it awaits was cancelled.
+
+    Else somebody stops the task.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() == 0
+    return isinstance(error, Exception)
+
+
+def is_counted(error: BaseException) -> bool:
+    """Return whether an attempt that has ended so is one: a handler that exits ends its process with every attempt."""
+    return is_own_failure(error) or isinstance(error, SystemExit)
 
 
 class Work:

@@ -97,6 +97,8 @@ class Operations:
 
     async def dead_letters(self, *, limit: int = 100, first: int = 0) -> list[DeadLetter]:
         """Return dead letters, the oldest first: at most `limit`, after the `first` ones."""
+        if limit < 1:
+            return []
         rows = await self._call("letters", first, first + limit - 1)
         return [letter for _, raw in rows if (letter := read_letter(raw))]
 

@@ -17,7 +17,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from ordering.describing import describe
 from ordering.errors import Errors
 from ordering.events import ReceivedEvent
-from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, ProcessState, Work, state_of
+from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, ProcessState, Work, is_counted, state_of
 from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
@@ -248,7 +248,7 @@ class Requests(Operations, Generic[E]):
 
         async def give_back(error: BaseException) -> None:
             async with bounded(error, self._lease_s):
-                await self._fail(grant, counts=isinstance(error, Exception), error=error)
+                await self._fail(grant, counts=is_counted(error), error=error)
 
         return Work(grant, renewer or self._renewer((grant,), queues), give_back)
 
@@ -307,9 +307,9 @@ class Requests(Operations, Generic[E]):
         """Give an event back. If Redis refuses that, its lease runs out by itself: no reason to hide what failed."""
         policy = self.policy
         delay = milliseconds(policy.retry_delay) if counts else 0
-        how, said = "failed" if counts else "stopped", describe(error) if error else ""
+        how = "stopped" if not counts else "exited" if isinstance(error, SystemExit) else "failed"
         try:
-            about = (grant.identity, grant.token, how, delay, said)
+            about = (grant.identity, grant.token, how, delay, describe(error) if error else "")
             reply = words(await self._call("fail", self._rules, *about))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"

@@ -22,10 +22,11 @@ from itertools import chain, islice
 from typing import Any
 
 from ordering.drain import Drain
-from ordering.leases import Grant
+from ordering.leases import Grant, is_own_failure
 from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import brought_to_its_end
+from ordering.suspects import asked_of
 from ordering.terms import Asked, id_of
 
 READ_AHEAD = 64
@@ -54,9 +55,10 @@ async def handle_stream(
         report: called with each event and its outcome. The outcomes are those of a batch.
         read_ahead: how many events are read ahead, at least 1.
 
-    An exception of the handler concerns its event alone. Raises ValueError, what the client raises when Redis does not
-    answer, what the stream raises when it is read, and what `report` raises. Events that were not reported by then are
-    to be offered again.
+    An exception of the handler concerns its event alone, and so does an event that cannot be written down. What the
+    stream raises when it is read is raised when what was read before is done. Raises ValueError, what the client raises
+    when Redis does not answer, and what `report` raises, too. Events that were not reported by then are to be offered
+    again.
     """
     if read_ahead < 1:
         raise ValueError(f"read_ahead must be at least 1, not {read_ahead}")
@@ -73,6 +75,15 @@ class _Item:
 
     event: Any
     asked: Asked | None = None
+    impossible: bool = False
+    """Whether it cannot be written down."""
+
+
+def _identity_of(event: Any) -> str:
+    try:
+        return id_of(event)
+    except Exception:  # it is told of when it is to be asked about
+        return ""
 
 
 class _ReadAhead:
@@ -82,7 +93,7 @@ class _ReadAhead:
         self.items: deque[_Item] = deque()
         self._limit = limit
         self._ended = False
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._changed = asyncio.Event()
         self._iterator: Iterator[Any] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -99,6 +110,9 @@ class _ReadAhead:
                 while len(self.items) >= self._limit:
                     self._changed.clear()
                     await self._changed.wait()
+        except asyncio.CancelledError as error:
+            if is_own_failure(error):  # not by `close`: something that the stream waits for was cancelled
+                self._error = error
         except Exception as error:
             self._error = error
         finally:
@@ -110,10 +124,13 @@ class _ReadAhead:
         if self._iterator is None:
             self._changed.set()
             return
-        for event in self._iterator:
-            self.items.append(_Item(event))
-            if len(self.items) >= self._limit:
-                return
+        try:
+            for event in self._iterator:
+                self.items.append(_Item(event))
+                if len(self.items) >= self._limit:
+                    return
+        except Exception as error:  # told in its turn: an event may be waiting to be completed
+            self._error = error
         self._ended = True
 
     async def wait(self) -> bool:
@@ -208,6 +225,7 @@ class _Stream(Drain):
         ordering = self._ordering
         offered = self._offer("")
         if not offered:
+            await asyncio.sleep(0)  # a stream of nothing but events that are held would keep others from ending them
             return
         nothing = ("",) * 6
         events = chain.from_iterable(offered)
@@ -226,20 +244,27 @@ class _Stream(Drain):
         What this process still works on is `held`, and offered to nobody; the event that is being completed may come
         again behind itself.
         """
-        ordering, items, offered = self._ordering, self._source.items, list[Asked]()
-        active = ordering._state.active
+        items, offered = self._source.items, list[Asked]()
         self._source.top_up()
-        while items and not completed and id_of(items[0].event) in active:
-            self._outcomes.append((items.popleft().event, "held"))
+        while items and not completed and (outcome := self._unasked(items[0], completed)):
+            self._outcomes.append((items.popleft().event, outcome))
         for item in islice(items, self._width):
-            identity = id_of(item.event)
-            if identity in active and identity != completed:
+            if self._unasked(item, completed) or item.asked is None:
                 break
-            if item.asked is None:
-                ordering._forget_claim_group(item.event)
-                item.asked = ordering._asked(item.event, ordering._token())
             offered.append(item.asked)
         return offered
+
+    def _unasked(self, item: _Item, completed: str) -> Outcome | None:
+        """Return what becomes of an event of which no script is asked; None if one is asked, and what about."""
+        ordering = self._ordering
+        identity = _identity_of(item.event)
+        if identity != completed and identity in ordering._state.active:
+            return "held"
+        if item.asked is None and not item.impossible:
+            ordering._forget_claim_group(item.event)
+            item.asked = asked_of(ordering, item.event)
+            item.impossible = item.asked is None
+        return "failed" if item.impossible else None
 
     def _read(self) -> Grant | None:
         """Note what the script has decided about the first of those that were offered; return what it has granted."""

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from ordering.describing import describe
 from ordering.drain import Drain
+from ordering.leases import is_own_failure
 from ordering.requests import Handler, Outcome, Requests
-from ordering.terms import Asked, leader_of, microseconds, names_of
+from ordering.terms import Asked, as_bytes, leader_of, microseconds, names_of
 
 
 class Named(NamedTuple):
@@ -32,17 +33,17 @@ def named(ordering: Requests[Any], events: Sequence[Any]) -> list[Named | None]:
     for event in events:
         try:
             identity, leader = names_of(event)
-            found.append(Named(identity, leader, (microseconds(event.occurred), identity.encode())))
+            found.append(Named(identity, leader, (microseconds(event.occurred), as_bytes(identity))))
         except Exception as error:
             ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
             found.append(None)
     return found
 
 
-def asked_of(ordering: Requests[Any], event: Any, named: Named) -> Asked | None:
+def asked_of(ordering: Requests[Any], event: Any, names: tuple[str, str] | None = None) -> Asked | None:
     """Return what the scripts are asked about an event of a batch, None if it cannot be written down."""
     try:
-        return ordering._asked(event, ordering._token(), names=named[:2])
+        return ordering._asked(event, ordering._token(), names=names)
     except Exception as error:
         ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
         return None
@@ -63,7 +64,7 @@ async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: An
             await handler(event, depth=1)
     except BaseException as error:
         await ordering._release_queues((leader for leader, _ in queues), error)
-        if not isinstance(error, Exception):
+        if not is_own_failure(error):
             raise
         message = "failed in its handler (%s); it is to be offered again"
         ordering._log(logging.ERROR, event, message, describe(error))

@@ -45,7 +45,7 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
         return await ask(False)
     clock = asyncio.get_running_loop().time
     end = clock() + patience
-    async with _listening(redis, channel) as heard:
+    async with _listening(redis, channel, patience) as heard:
         while answer[0] == "waiting":
             answer = await ask(end - clock() >= INSTANT)
             if answer[0] == "waiting":
@@ -54,12 +54,13 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
 
 
 @asynccontextmanager
-async def _listening(redis: Any, channel: str) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
+async def _listening(redis: Any, channel: str, patience: float) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
     _listeners[redis] = _listeners.get(redis, 0) + 1
     try:
         async with redis.pubsub() as subscription:
             await subscription.subscribe(channel)
-            await subscription.get_message(timeout=None)  # the server has taken note: nothing is missed from here on
+            # When the server has taken note, nothing is missed from here on. No timeout of the client's ends this wait.
+            await subscription.get_message(timeout=patience)
 
             async def heard(seconds: float) -> object:
                 return await subscription.get_message(timeout=seconds)

@@ -2,8 +2,9 @@
 -- keys: waitlist
 -- args: rules id token how delay error
 -- returns: freed | retry attempts | dead attempts | lost
--- `how` is "failed", "stopped", or "unread". An attempt was counted when it was granted; one that was stopped is taken off
--- again, and one that failed too if the event is the queue's: that offers it again, and counts by itself.
+-- `how` is "failed", "exited", "stopped", or "unread". An attempt was counted when it was granted; one that was stopped is
+-- taken off again, and one that failed too if the event is the queue's: that offers it again, and counts by itself. One that
+-- exited has ended its process, of which the queue knows nothing.
 local rules = read_rules(true)
 local id, token, how, delay, message = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
@@ -19,7 +20,7 @@ local owner = holder(id)
 if owner and owner ~= token then return {"lost"} end
 free(id)
 tell_ended(id)
-if how == "stopped" or not is_parked(id) then uncount(id, rules.redelivery) end
+if how == "stopped" or how ~= "exited" and not is_parked(id) then uncount(id, rules.redelivery) end
 if not is_parked(id) then return answer({"freed"}) end
 redis.call("HDEL", key("claimants"), id)
 if how == "stopped" then

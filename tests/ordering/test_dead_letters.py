@@ -35,6 +35,7 @@ async def test_a_dead_letter_says_why_and_what(fleet: Fleet) -> None:
     assert (letter.reason, letter.attempts, letter.error) == ("failed", 1, "RuntimeError: event 2 is hard")
     assert handler.engine._parse(letter.payload) == event(2, 1, secret="hidden")
     assert await handler.engine.dead_letters() == [letter]
+    assert await handler.engine.dead_letters(limit=0) == []
     assert letter.as_dict(payload=False).keys() == {"id", "follows", "reason", "error", "attempts", "at"}
 
 

@@ -138,6 +138,14 @@ async def test_an_id_is_any_text_in_every_method(identity: str, fleet: Fleet) ->
     assert await engine.handle_batch(handler, [Odd(id=identity + "?")]) == ["handled"]
 
 
+async def test_half_a_surrogate_pair_is_an_id(fleet: Fleet) -> None:
+    handler = Names(fleet.engine(event_type=Odd))
+    one, other = Odd(id="a").model_copy(update={"id": "\ud800"}), Odd(id="b").model_copy(update={"id": "\udfff"})
+    await handler(one)
+    assert await handler.engine.event_has_been_seen(one)
+    assert await handler.engine.handle_batch(handler, [one, other]) == ["seen", "handled"]
+
+
 async def test_an_empty_id_is_refused_with_a_reason(fleet: Fleet) -> None:
     handler = Names(fleet.engine(event_type=Odd))
     with pytest.raises(ValueError, match="must not be empty"):

@@ -236,3 +236,59 @@ async def test_the_same_request_twice_gives_the_same_answer(fleet: Fleet) -> Non
         handler, [*independent(5), *reversed([event(n, n - 1) for n in range(6, 12)])], Outcomes()
     )
     assert sorted(handler.handled) == list(range(1, 12))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_was_read_before_a_stream_breaks_is_done(fleet: Fleet, asynchronous: bool) -> None:
+    def breaking() -> Iterable[Any]:
+        yield from independent(3)
+        raise LookupError("the source is gone")
+
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    events = breaking()
+    with pytest.raises(LookupError):
+        await handler.engine.handle_stream(handler, pushed(events) if asynchronous else events, outcomes, read_ahead=1)
+    assert outcomes.told == [(n, "handled") for n in (1, 2, 3)]
+    assert await handler.engine.handle_batch(handler, independent(3)) == ["seen"] * 3
+
+
+async def test_a_stream_that_is_cancelled_inside_has_not_ended(fleet: Fleet) -> None:
+    async def cancelled() -> AsyncIterator[Any]:
+        yield event(1)
+        inner = asyncio.ensure_future(asyncio.sleep(0))
+        inner.cancel()
+        await inner
+
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    with pytest.raises(asyncio.CancelledError):
+        await handler.engine.handle_stream(handler, cancelled(), outcomes)
+    assert outcomes.told == [(1, "handled")]
+
+
+async def test_an_event_that_cannot_be_written_down_fails_alone_in_its_stream(fleet: Fleet) -> None:
+    handler, outcomes = Recorder(fleet.engine()), Outcomes()
+    await handler.engine.handle_stream(handler, [event(1), event(2, 1, payload={"text": "\ud800"}), event(3)], outcomes)
+    assert outcomes.told == [(1, "handled"), (2, "failed"), (3, "handled")]
+    assert handler.handled == [1, 3]
+
+
+async def test_a_stream_of_held_events_lets_their_holder_go_on(fleet: Fleet) -> None:
+    engine, begun, done, offered = fleet.engine(), asyncio.Event(), False, 0
+
+    async def work(one: Any, depth: int = 0) -> None:
+        nonlocal done
+        begun.set()
+        await asyncio.sleep(0.05)
+        done = True
+
+    def again_and_again() -> Iterable[Any]:
+        nonlocal offered
+        while not done and offered < 1_000_000:
+            offered += 1
+            yield event(1)
+
+    holder = asyncio.create_task(engine.handle_batch(work, [event(1)]))
+    await begun.wait()
+    await engine.handle_stream(work, again_and_again(), Outcomes())
+    assert done, "the holder had its turn meanwhile"
+    assert await holder == ["handled"]

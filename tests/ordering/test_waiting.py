@@ -244,7 +244,7 @@ async def test_a_moment_too_short_for_the_clock_is_not_waited_for(monkeypatch: p
         assert seconds >= INSTANT
 
     @asynccontextmanager
-    async def listening(client: Any, channel: str) -> AsyncIterator[Any]:
+    async def listening(client: Any, channel: str, patience: float) -> AsyncIterator[Any]:
         yield heard
 
     async def ask(patient: bool) -> list[str]:

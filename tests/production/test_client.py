@@ -248,3 +248,33 @@ async def test_who_replaces_execute_command_sees_every_command(
             watch()
     await asyncio.gather(*(handler(event()) for _ in range(10)))
     assert [name for name in seen if name in ("EVALSHA", "EVAL")].count("EVALSHA") >= 20
+
+
+@pytest.mark.parametrize("way", ["one", "batch", "stream"])
+async def test_no_cancellation_is_lost_in_the_client(shared: Server, connect: Any, way: str) -> None:
+    ordering = CausalOrdering(f"busy-{way}", redis=connect(shared.port), policy=Policy(lease=LEASE))
+    handled = 0
+
+    async def handler(one: Any, depth: int = 0) -> None:
+        nonlocal handled
+        handled += 1
+        if handled % 50 == 0:  # the client is about to send the completion
+            asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)  # type: ignore[union-attr]
+
+    async def report(one: Any, outcome: str) -> None: ...
+
+    async def work() -> None:
+        if way == "stream":
+            await ordering.handle_stream(handler, (event() for _ in range(500)), report)
+        for _ in range(500):
+            if way == "one":
+                async with ordering.preceding_event_confirmed(handler, one := event()):
+                    await handler(one)
+            else:
+                await ordering.handle_batch(handler, [event()])
+
+    for _ in range(10):
+        before = handled
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(work())
+        assert handled - before == 50, "none begins after the cancellation"

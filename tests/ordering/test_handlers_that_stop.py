@@ -1,0 +1,139 @@
+"""Handlers that end in other ways than by returning or by an error: they stop nobody else, and their attempts count."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ordering import EventArrivedEarly, EventGivenUp, Policy
+from tests.ordering.conftest import Fleet, Recorder, event, number, sweep
+
+TWICE = Policy(max_attempts=2)
+
+
+async def await_something_cancelled() -> None:
+    """Raise CancelledError, though nobody has cancelled this task: some clients of other services do that."""
+    inner = asyncio.ensure_future(asyncio.sleep(0))
+    inner.cancel()
+    await inner
+
+
+class Stopping(Recorder):
+    """A recorder for which some events have an end of their own."""
+
+    ends: dict[int, Any]
+
+    async def _work(self, one: Any, depth: int) -> None:
+        await super()._work(one, depth)
+        if end := self.ends.get(number(one)):
+            await end()
+
+
+def stopping(fleet: Fleet, policy: Policy = TWICE, **ends: Any) -> Stopping:
+    handler = Stopping(fleet.engine(policy), reentrant=False)
+    handler.ends = {int(name[1:]): end for name, end in ends.items()}
+    return handler
+
+
+async def sys_exit() -> None:
+    raise SystemExit(1)
+
+
+async def due(handler: Recorder) -> None:
+    for identity in await handler.engine.redis.zrange(handler.engine._key("claims"), 0, -1):
+        await handler.engine.redis.zadd(handler.engine._key("claims"), {identity: 0})
+
+
+async def test_a_cancellation_inside_a_released_handler_is_its_failure(fleet: Fleet) -> None:
+    handler = stopping(fleet, e2=await_something_cancelled)
+    for one in (event(2, 1), event(3, 1)):
+        with pytest.raises(EventArrivedEarly):
+            await handler(one)
+    await handler(event(1))
+    assert handler.handled == [1, 2, 3], "its sibling goes on"
+    await due(handler)
+    with pytest.raises(asyncio.CancelledError):  # whoever handles one event by itself hears of it
+        await sweep(handler)
+    assert [letter.id for letter in await handler.engine.dead_letters()] == [str(event(2).id)]
+
+
+@pytest.mark.parametrize("way", ["batch", "stream"])
+async def test_a_cancellation_inside_a_handler_concerns_its_event_alone(fleet: Fleet, way: str) -> None:
+    handler, events = stopping(fleet, e2=await_something_cancelled), [event(1), event(2), event(3)]
+    outcomes: list[str] = []
+
+    async def report(one: Any, outcome: str) -> None:
+        outcomes.append(outcome)
+
+    async def plain(one: Any, depth: int = 0) -> None:
+        await handler._work(one, depth)
+
+    if way == "batch":
+        outcomes += await handler.engine.handle_batch(plain, events)
+    else:
+        await handler.engine.handle_stream(plain, events, report)
+    assert outcomes == ["handled", "failed", "handled"]
+
+
+async def test_who_is_cancelled_from_outside_ends_and_has_no_attempt(fleet: Fleet) -> None:
+    begun = asyncio.Event()
+
+    async def rest() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    handler = stopping(fleet, e1=rest)
+    task = asyncio.create_task(handler.engine.handle_batch(handler, [event(1)]))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await handler.engine.redis.get(handler.engine._key(f"tried:{event(1).id}")) == b"0"
+
+
+@pytest.mark.parametrize("way", ["one", "batch", "stream"])
+async def test_a_handler_that_exits_is_given_up(fleet: Fleet, way: str) -> None:
+    exits = 0
+
+    async def exit_once(one: Any, depth: int = 0) -> None:
+        nonlocal exits
+        exits += 1
+        raise SystemExit(1)
+
+    async def report(one: Any, outcome: str) -> None:
+        outcomes.append(outcome)
+
+    outcomes: list[str] = []
+    while not outcomes:
+        engine = fleet.engine(TWICE)
+        try:
+            if way == "one":
+                async with engine.preceding_event_confirmed(exit_once, event(1)):
+                    await exit_once(event(1))
+            elif way == "batch":
+                outcomes += await engine.handle_batch(exit_once, [event(1)])
+            else:
+                await engine.handle_stream(exit_once, [event(1)], report)
+        except SystemExit:
+            assert exits < 10
+        except EventGivenUp:
+            outcomes.append("dead")
+    assert outcomes == ["dead"]
+    assert exits == (3 if way == "batch" else 2), "a batch does not know at first which of its events it was"
+    [letter] = await fleet.engine().dead_letters()
+    assert letter.reason == "exhausted"
+
+
+async def test_a_parked_handler_that_exits_is_given_up_and_says_why(fleet: Fleet) -> None:
+    handler = stopping(fleet, e2=sys_exit)
+    with pytest.raises(EventArrivedEarly):
+        await handler(event(2, 1))
+    with pytest.raises(SystemExit):
+        await handler(event(1))
+    await due(handler)
+    with pytest.raises(SystemExit):
+        await sweep(handler)
+    [letter] = await handler.engine.dead_letters()
+    assert (letter.id, letter.attempts, letter.error) == (str(event(2).id), 2, "SystemExit: 1")
