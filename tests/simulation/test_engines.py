@@ -10,7 +10,7 @@ SCENARIOS = ["reversed-chain", "fan-out", "duplicates", "lossy-network", "in-ord
 def patient(name: str) -> Scenario:
     """Return a shipped scenario whose end leaves time for another sweep."""
     scenario = load(f"scenarios/{name}.toml")
-    return scenario.model_copy(update={"judge": scenario.judge.model_copy(update={"settle": 60_000_000})})
+    return scenario.model_copy(update={"judge": scenario.judge.model_copy(update={"settle_time": 60_000_000})})
 
 
 @pytest.mark.parametrize("engine", ["native-batches", "native-partitions", "native-stream"])

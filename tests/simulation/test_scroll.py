@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-import simulation.cli.results
+import simulation.world.run_files
 import simulation.world.world
 from simulation import Laboratory, load
 from simulation.cli import main
@@ -127,7 +127,7 @@ def test_results_of_a_long_run_are_those_of_a_short_one(tmp_path: Path, monkeypa
 
 def test_a_report_of_a_long_run_shows_its_beginning_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(simulation.world.world, "SPILL_AFTER_ENTRIES", 5)
-    monkeypatch.setattr(simulation.cli.results, "REPORTED", 12)
+    monkeypatch.setattr(simulation.world.run_files, "REPORTED", 12)
     words = ["run", str(SCENARIOS / "reversed-chain.toml"), "--engine", "null", "--store", "embedded", "--quiet"]
     assert main([*words, "--out", str(tmp_path)]) == 1
     folder = tmp_path / "reversed-chain" / "latest"

@@ -49,7 +49,7 @@ def test_the_innocent_are_acquitted(engine: str, scenario: str, laboratory: Labo
     roomy = shipped.model_copy(
         update={
             "consumers": shipped.consumers.model_copy(update={"concurrency": 1000}),
-            "judge": shipped.judge.model_copy(update={"exercise": ("handled",), "release_bound": 600_000_000}),
+            "judge": shipped.judge.model_copy(update={"require_coverage": ("handled",), "release_bound": 600_000_000}),
         }
     )
     judgement = laboratory.run(roomy, engine=engine).judgement
