@@ -3,8 +3,8 @@
 A dead letter of the engine follows at least `max_attempts` handlings of the event that failed or vanished (their
 consumer died, left, or lost its connection in them), or states that the event could not be read or that its schema is
 not known. One of the broker follows at least one handling of the event, if the history tells of a rejection of it and
-of no fault: an engine that rejects what it never tried gives it up as much. (How many rejections the broker waits for
-is its own business.)
+of no fault: an engine that rejects what it never tried gives it up as much. A rejection that says `Unreadable` states a
+refusal. (How many rejections the broker waits for is its own business.)
 
 A dead letter of which nobody is told is no entry of a history: nothing-lost convicts it, since the event then has
 neither an effect nor a dead letter.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulation.history.index import HistoryIndex
+from simulation.history.index import REFUSALS, HistoryIndex
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.time_format import moment
 from simulation.invariants.verdict import Invariant, Violation
@@ -39,7 +39,9 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
 
 def _needed_by_broker(told: HistoryIndex, event: EventStory) -> int:
     """Return how many handlings must go before a dead letter of the broker: one, if only the engine can be to blame."""
-    rejected = any(delivery.closing == "rejected" for delivery in event.deliveries)
+    rejected = any(
+        delivery.closing == "rejected" and delivery.because.lower() not in REFUSALS for delivery in event.deliveries
+    )
     return 1 if rejected and not told.faults and not told.window else 0
 
 

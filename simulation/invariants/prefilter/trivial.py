@@ -62,4 +62,4 @@ def sort_out(
 
 
 def _was_plain(event: EventStory) -> bool:
-    return event.published != NEVER and event.parked == event.dead == NEVER and not event.seen
+    return event.published != NEVER and event.parked == event.dead == NEVER and not event.seen and not event.untold

@@ -53,6 +53,9 @@ def test_an_engine_that_rejects_what_it_never_tried_gives_it_up_without_a_reason
     """
     rejected(tell(story.format("")))
     assert accepted(tell(story.format("0s fault error-reply")))
+    assert accepted(
+        tell(story.format("").replace("delivery=1\n        9s", "delivery=1 because=Unreadable\n        9s"))
+    )
     assert accepted(tell(story.format("0s started a @c1\n1s ended a @c1 outcome=failed")))
 
 

@@ -349,11 +349,16 @@ def given_up(told: Reading) -> Iterator[str]:
         tries = [w for w in told.works_of(event) if w.start < dead[0] and not w.effect]
         needed = told.terms.max_attempts
         if (dead[1].details.get("by") or "engine") == "broker":
-            rejected = any(o.how == "rejected" for o in told.offers_of(event))
+            rejected = any(o.how == "rejected" and not unreadable(told, o) for o in told.offers_of(event))
             blameless = any(True for _ in told.of("fault")) or told.window
             needed = 1 if rejected and not blameless else 0
         if len(tries) < needed and not told.store_lost(event, -1, dead[0]):
             yield event
+
+
+def unreadable(told: Reading, offer: Offer) -> bool:
+    why = "" if offer.closed is None else str(told.entries[offer.closed].details.get("because", ""))
+    return why.lower() in ("unreadable", "unknown-schema")
 
 
 def prompt_release(told: Reading) -> Iterator[str]:
