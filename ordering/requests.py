@@ -176,8 +176,9 @@ class Requests(Operations, Generic[E]):
         if answer.startswith("exhausted"):
             await self._give_up_exhausted(event)
             answer = "dead"
-        known = grant is None or self._now() < grant.proven_until - self._lease_s / RENEWALS
-        return (answer, grant) if known or grant is None else await self._proven(grant)
+        if grant is not None and self._now() >= grant.proven_until - self._lease_s / RENEWALS:
+            return await self._proven(grant)
+        return answer, grant
 
     async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
         """Return a grant whose reply was under way for most of its lease, if the lease lasts; else give it back."""
@@ -245,7 +246,6 @@ class Requests(Operations, Generic[E]):
     def _working(
         self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None
     ) -> AbstractAsyncContextManager[None]:
-
         async def give_back(error: BaseException) -> None:
             async with bounded(error, self._lease_s):
                 await self._fail(grant, counts=is_counted(error), error=error)
