@@ -144,8 +144,7 @@ class Requests(Operations, Generic[E]):
         """Claim the followers of an event that was handled, and return their ids."""
         claim = self._token()
         ids = [text(i) for i in await self._call("claim", leader, claim, milliseconds(self.policy.lease))]
-        self._state.claims.update(dict.fromkeys(ids, claim))
-        self._state.claim_groups.update(dict.fromkeys(ids, ClaimGroup(leader, claim, len(ids))))
+        self._state.remember_claim_group(ClaimGroup(leader, claim, len(ids)), ids)
         return ids
 
     def _leave_claim_group(self, event: Any) -> ClaimGroup | None:
