@@ -23,7 +23,7 @@ from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
 from ordering.sending import Word, send
-from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_between_nodes, is_moving, passes
+from ordering.shielding import REFUSALS, asked_again, bounded, brought_to_its_end, is_between_nodes, is_moving, passes
 from ordering.terms import (
     Asked,
     digest_of,
@@ -138,7 +138,7 @@ class Requests(Operations, Generic[E]):
                 raise
         # Nothing was written: a script looks at every key that it may write before it writes any.
         ask = partial(call, self._ask, verb, waitlist, *args)
-        return await asked_until_answered(ask, self._lease_s, is_moving)
+        return await asked_again(ask, self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
         """Claim the followers of an event that was handled, and return their ids."""
@@ -353,7 +353,8 @@ class Requests(Operations, Generic[E]):
     async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
         """Return the answer to a completion that asks once. While Redis refuses it, ask again for a lease's time.
 
-        A slot that moves is waited for, however long that takes: nobody else is granted anything in it meanwhile. Whatever is not recorded is done once more. Whoever loses a lease meanwhile learns it from the answer.
+        A slot that moves is waited for, however long that takes: nobody is granted anything in it meanwhile. The leases
+        are kept. Whatever is not recorded is done once more. Whoever loses a lease learns it from the answer.
         """
         try:
             return await ask()
@@ -365,7 +366,7 @@ class Requests(Operations, Generic[E]):
                 self._log(logging.WARNING, grant.event, message, refusal)
         renewer = self._renewer(grants, queues)
         try:
-            return await asked_until_answered(ask, self._lease_s, outlasts=is_between_nodes)
+            return await asked_again(ask, self._lease_s, outlasts=is_between_nodes)
         except REFUSALS as refusal:
             for grant in grants:
                 self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, refusal)

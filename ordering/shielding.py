@@ -68,7 +68,7 @@ def passes(refusal: Exception) -> bool:
     return isinstance(refusal, _PASSING) or is_moving(refusal)
 
 
-async def asked_until_answered(
+async def asked_again(
     ask: Callable[[], Awaitable[Answer]],
     patience: float,
     again_if: Callable[[Exception], bool] = passes,
