@@ -139,6 +139,8 @@ class LeaseRenewer:
         self._grants = grants
         self._renew = renew
         self._interval = interval
+        self.answered = True
+        """Whether the last request to prolong them was answered."""
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(interval, self._start)
@@ -156,7 +158,9 @@ class LeaseRenewer:
         held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
         try:
             await self._renew(held)
+            self.answered = True
         except Exception as error:
+            self.answered = False
             names = ", ".join(grant.identity for grant in held[:3])
             more = f" and {len(held) - 3} more" if len(held) > 3 else ""
             logger.warning("The lease on event %s%s could not be renewed: %r; trying again", names, more, error)
