@@ -13,7 +13,8 @@ from ordering.scripts import script
 from simulation import Laboratory, load
 from simulation.cli import main
 from simulation.engines import UnknownEngine, mutants, resolve
-from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant, plant
+from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant
+from simulation.engines.mutants.planting import plant
 from simulation.engines.native import NativeEngine
 from simulation.invariants import INVARIANTS
 from simulation.search.sweep.mutation import Court
