@@ -186,7 +186,7 @@ class _Work:
     async def _handle(self, i: int, grant: Grant, renewer: LeaseRenewer) -> None:
         leader = grant.leader
         outcome: Outcome = "failed"
-        if not await self._ordering._may_begin(grant, renewer.renew):
+        if not await self._ordering._may_begin(grant, renewer):
             outcome = "lost"
             self._doubtful.add(grant.identity)
         elif leader in self._failed:  # it was granted on the strength of its leader

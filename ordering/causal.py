@@ -186,7 +186,7 @@ class CausalOrdering(Requests[E]):
 
     async def _lost_followers(self, *, chains: bool) -> list[E]:
         policy = self.policy
-        found = []
+        found, claims = [], dict[str, str]()
         how = (self._token(), policy.batch, int(chains), milliseconds(policy.retry_delay))
         rows = await self._call("sweep", self._rules, *how)
         for row in rows:
@@ -211,9 +211,10 @@ class CausalOrdering(Requests[E]):
             if why == "cycle":
                 self._log(logging.WARNING, event, "follows itself by way of others; the circle is broken here")
             if why == "released":
-                self._state.queues[leader] = claim
-            self._state.claims[identity] = claim
+                self._state.remember_queue(leader, claim)
+            claims[identity] = claim
             found.append(event)
+        self._state.remember_claims(claims)
         return sorted(found, key=order_of)
 
     async def wait_for_leader(self, event: E) -> None:

@@ -9,14 +9,19 @@ import asyncio
 import logging
 import math
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 logger = logging.getLogger(__name__)
+Value = TypeVar("Value")
+MAX_CLAIMS = 10_000
+"""Claims that a process remembers at least, and of a longer list twice as many. Events that it was given and has
+passed on to other processes would add up for ever; a claim that is forgotten lapses after a lease."""
 RENEWALS = 4
 """How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
 
@@ -37,10 +42,32 @@ class ProcessState:
     claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
     """With which others an event was claimed by a completion, by event."""
 
+    def remember_claims(self, claims: Mapping[str, str]) -> None:
+        """Remember claims on events, by event; the oldest are forgotten if they are too many."""
+        _add_newest(self.claims, claims)
+
+    def remember_claim_group(self, group: ClaimGroup, events: Collection[str]) -> None:
+        """Remember with which others events were claimed, and by which claim."""
+        self.remember_claims(dict.fromkeys(events, group.claim))
+        _add_newest(self.claim_groups, dict.fromkeys(events, group))
+
+    def remember_queue(self, leader: str, claim: str) -> None:
+        """Remember a claim on a leader's queue that a sweep has returned."""
+        _add_newest(self.queues, {leader: claim})
+
     def forget(self) -> None:
         """Remember nothing any more."""
         for memory in (self.held, self.active, self.claims, self.queues, self.claim_groups):
             memory.clear()
+
+
+def _add_newest(memory: dict[str, Value], news: Mapping[str, Value]) -> None:
+    for key in news:
+        memory.pop(key, None)
+    memory.update(news)
+    excess = len(memory) - max(MAX_CLAIMS, 2 * len(news))
+    for key in list(islice(memory, max(0, excess))):
+        del memory[key]
 
 
 @dataclass(slots=True)
@@ -112,6 +139,8 @@ class LeaseRenewer:
         self._grants = grants
         self._renew = renew
         self._interval = interval
+        self.answered = True
+        """Whether the last request to prolong them was answered."""
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(interval, self._start)
@@ -129,7 +158,9 @@ class LeaseRenewer:
         held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
         try:
             await self._renew(held)
+            self.answered = True
         except Exception as error:
+            self.answered = False
             names = ", ".join(grant.identity for grant in held[:3])
             more = f" and {len(held) - 3} more" if len(held) > 3 else ""
             logger.warning("The lease on event %s%s could not be renewed: %r; trying again", names, more, error)

@@ -20,10 +20,12 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion
+from ordering.describing import describe
 from ordering.letters import DeadLetter
 from ordering.operations import Stats
 from ordering.requests import Handler, Outcome
-from ordering.stream import READ_AHEAD, Report
+from ordering.shielding import bounded
+from ordering.stream import READ_AHEAD, ReadAhead, Report
 from ordering.terms import leader_of, order_of
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,15 @@ class PartitionedOrdering:
         """Return the ordering that an event belongs to: the same in every process."""
         name = str(self._by(event)).encode()
         return self.partitions[int(sha1(name, usedforsecurity=False).hexdigest()[:8], 16) % len(self.partitions)]
+
+    def _partition_if_any(self, event: Any) -> CausalOrdering[Any] | None:
+        """Return the ordering that an event of many belongs to; None, and log why, if the rule cannot say."""
+        try:
+            return self.partition_of(event)
+        except Exception as error:
+            message = "Event %s of scope %r cannot be handled: the rule that divides events has failed (%s)"
+            logger.error(message, getattr(event, "id", ""), self.scope, describe(error))
+            return None
 
     # -- one step at a time ----------------------------------------------------------------------------------
 
@@ -200,14 +211,18 @@ class PartitionedOrdering:
         return self.partition_of(event).preceding_event_confirmed(handler, event, depth)
 
     async def handle_batch(self, handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
-        """Handle many events at once, those of different partitions at the same time; see `ordering.batch`."""
+        """Handle many events at once, those of different partitions at the same time; see `ordering.batch`.
+
+        An event that the rule cannot place is `failed`, and no other.
+        """
         parts: dict[CausalOrdering[Any], list[int]] = {}
         for place, event in enumerate(events):
-            parts.setdefault(self.partition_of(event), []).append(place)
+            if (partition := self._partition_if_any(event)) is not None:
+                parts.setdefault(partition, []).append(place)
         answers = await _all(
             partition.handle_batch(handler, [events[place] for place in places]) for partition, places in parts.items()
         )
-        outcomes: list[Any] = [None] * len(events)
+        outcomes: list[Outcome] = ["failed"] * len(events)
         for places, words in zip(parts.values(), answers, strict=True):
             for place, word in zip(places, words, strict=True):
                 outcomes[place] = word
@@ -224,30 +239,30 @@ class PartitionedOrdering:
         """Handle a stream: the events of a partition one by one, different partitions at the same time.
 
         So `report` may be called for several events at a time. A partition that has `read_ahead` events waiting for it
-        keeps the stream from being read. Raises what `ordering.stream` does; the first error ends all partitions.
+        keeps the stream from being read. An event that the rule cannot place is `failed`, and no other. Raises what
+        `ordering.stream` does; the first error ends all partitions.
         """
         queues = {partition: asyncio.Queue[Any](max(1, read_ahead)) for partition in self.partitions}
+        source, lease_s = ReadAhead(events, 1), self.partitions[0]._lease_s
         try:
             async with asyncio.TaskGroup() as group:
                 for partition, queue in queues.items():
                     group.create_task(
                         partition.handle_stream(handler, _until_ended(queue), report, read_ahead=read_ahead)
                     )
-                async for event in _one_by_one(events):
-                    await queues[self.partition_of(event)].put(event)
+                async for event in source:
+                    if (place := self._partition_if_any(event)) is None:
+                        await report(event, "failed")
+                    else:
+                        await queues[place].put(event)
                 for queue in queues.values():
                     await queue.put(_ENDED)
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-
-
-async def _one_by_one(events: AsyncIterable[Any] | Iterable[Any]) -> AsyncIterator[Any]:
-    if isinstance(events, AsyncIterable):
-        async for event in events:
-            yield event
-    else:
-        for event in events:
-            yield event
+        except BaseException as error:
+            async with bounded(error, lease_s):
+                await source.close(lease_s)
+            if isinstance(error, BaseExceptionGroup):
+                raise error.exceptions[0] from None
+            raise
 
 
 async def _until_ended(queue: asyncio.Queue[Any]) -> AsyncIterator[Any]:

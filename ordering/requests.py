@@ -23,7 +23,7 @@ from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
 from ordering.scripts import call, script, text, words
 from ordering.sending import Word, send
-from ordering.shielding import REFUSALS, asked_until_answered, bounded, brought_to_its_end, is_moving, passes
+from ordering.shielding import REFUSALS, asked_again, bounded, brought_to_its_end, is_between_nodes, is_moving, passes
 from ordering.terms import (
     Asked,
     digest_of,
@@ -138,14 +138,13 @@ class Requests(Operations, Generic[E]):
                 raise
         # Nothing was written: a script looks at every key that it may write before it writes any.
         ask = partial(call, self._ask, verb, waitlist, *args)
-        return await asked_until_answered(ask, self._lease_s, is_moving)
+        return await asked_again(ask, self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
         """Claim the followers of an event that was handled, and return their ids."""
         claim = self._token()
         ids = [text(i) for i in await self._call("claim", leader, claim, milliseconds(self.policy.lease))]
-        self._state.claims.update(dict.fromkeys(ids, claim))
-        self._state.claim_groups.update(dict.fromkeys(ids, ClaimGroup(leader, claim, len(ids))))
+        self._state.remember_claim_group(ClaimGroup(leader, claim, len(ids)), ids)
         return ids
 
     def _leave_claim_group(self, event: Any) -> ClaimGroup | None:
@@ -183,13 +182,12 @@ class Requests(Operations, Generic[E]):
     async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
         """Return a grant whose reply was under way for most of its lease, if the lease lasts; else give it back."""
         try:
-            await self._renew((grant,), ())
+            if await self._is_proven(grant, partial(self._renew, (grant,), ())):
+                return "granted", grant
         except BaseException as error:
             async with bounded(error, self._lease_s):
                 await self._give_back(grant.event, grant)
             raise
-        if not grant.lost and self._now() < grant.proven_until:
-            return "granted", grant
         await self._give_back(grant.event, grant)
         return "held", None
 
@@ -287,14 +285,16 @@ class Requests(Operations, Generic[E]):
         if renewed:
             grant.proven_until = sent + self._lease_s
 
-    async def _may_begin(self, grant: Grant, renew: Callable[[], Awaitable[None]]) -> bool:
-        """Return whether a handler may begin: its lease is not lost, and has not lapsed by this process's clock.
-
-        Where that is near, because the loop had no turn to prolong it, it is prolonged now.
-        """
-        if not grant.lost and grant.proven_until - self._lease_s / RENEWALS <= self._now() < grant.proven_until:
+    async def _is_proven(self, grant: Grant, renew: Callable[[], Awaitable[None]], if_lapsed: bool = True) -> bool:
+        """Return whether a lease lasts, by this process's clock too; one that may be over soon, or is, is renewed."""
+        now, near = self._now(), grant.proven_until - self._lease_s / RENEWALS
+        if not grant.lost and near <= now and (if_lapsed or now < grant.proven_until):
             await renew()
-        if not grant.lost and self._now() < grant.proven_until:
+        return not grant.lost and self._now() < grant.proven_until
+
+    async def _may_begin(self, grant: Grant, renewer: LeaseRenewer) -> bool:
+        """Return whether a handler may begin; if Redis is silent, a large batch asks no more for each of its events."""
+        if await self._is_proven(grant, renewer.renew, renewer.answered):
             return True
         self._log(logging.ERROR, grant.event, "was not begun: its lease was lost before its turn came")
         return False
@@ -353,8 +353,8 @@ class Requests(Operations, Generic[E]):
     async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
         """Return the answer to a completion that asks once. While Redis refuses it, ask again for a lease's time.
 
-        The leases are kept meanwhile.
-        Whatever is not recorded is done once more. Whoever loses a lease meanwhile learns it from the answer.
+        A slot that moves is waited for, however long that takes: nobody is granted anything in it meanwhile. The leases
+        are kept. Whatever is not recorded is done once more. Whoever loses a lease learns it from the answer.
         """
         try:
             return await ask()
@@ -366,7 +366,7 @@ class Requests(Operations, Generic[E]):
                 self._log(logging.WARNING, grant.event, message, refusal)
         renewer = self._renewer(grants, queues)
         try:
-            return await asked_until_answered(ask, self._lease_s)
+            return await asked_again(ask, self._lease_s, outlasts=is_between_nodes)
         except REFUSALS as refusal:
             for grant in grants:
                 self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, refusal)

@@ -55,6 +55,12 @@ def is_moving(refusal: Exception) -> bool:
     return isinstance(refusal, _MOVING) or any(said in str(refusal) for said in _MOVING_TEXTS)
 
 
+def is_between_nodes(refusal: Exception) -> bool:
+    """Return whether a node refused a request because it has some of the slot's keys, and another node the rest."""
+    ends_with_the_move = isinstance(refusal, TryAgainError) or "TTL exhausted" in str(refusal)
+    return ends_with_the_move or any(said in str(refusal) for said in _MOVING_TEXTS[:2])
+
+
 def passes(refusal: Exception) -> bool:
     """Return whether Redis may say otherwise in a moment; an error of a script, or of a permission, stays."""
     if isinstance(refusal, ResponseError) and str(refusal).startswith(_PASSING_CODES):
@@ -62,10 +68,16 @@ def passes(refusal: Exception) -> bool:
     return isinstance(refusal, _PASSING) or is_moving(refusal)
 
 
-async def asked_until_answered(
-    ask: Callable[[], Awaitable[Answer]], patience: float, again_if: Callable[[Exception], bool] = passes
+async def asked_again(
+    ask: Callable[[], Awaitable[Answer]],
+    patience: float,
+    again_if: Callable[[Exception], bool] = passes,
+    outlasts: Callable[[Exception], bool] = lambda _: False,
 ) -> Answer:
-    """Return the answer to a request that was refused before: ask again for so many seconds, then raise the refusal."""
+    """Return the answer to a request that was refused before: ask again for so many seconds, then raise the refusal.
+
+    The seconds begin anew with each refusal that `outlasts`.
+    """
     clock = asyncio.get_running_loop().time
     end, pause = clock() + patience, _FIRST_PAUSE
     while True:
@@ -74,6 +86,8 @@ async def asked_until_answered(
         try:
             return await ask()
         except REFUSALS as refusal:
+            if outlasts(refusal):
+                end = clock() + patience
             if not again_if(refusal) or clock() >= end:
                 raise
 

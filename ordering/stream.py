@@ -14,8 +14,9 @@ alive while its turn comes, and given back when the stream is stopped.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
@@ -25,10 +26,11 @@ from ordering.drain import Drain
 from ordering.leases import Grant, is_own_failure
 from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import brought_to_its_end
+from ordering.shielding import bounded, brought_to_its_end
 from ordering.suspects import asked_of
 from ordering.terms import Asked, id_of
 
+logger = logging.getLogger(__name__)
 READ_AHEAD = 64
 """Events that are read ahead of the one that is being handled, unless the caller says otherwise."""
 MAX_OFFERED = 32
@@ -62,11 +64,13 @@ async def handle_stream(
     """
     if read_ahead < 1:
         raise ValueError(f"read_ahead must be at least 1, not {read_ahead}")
-    source = _ReadAhead(events, read_ahead)
+    source = ReadAhead(events, read_ahead)
     try:
         await _Stream(ordering, handler, source, report).run(None)
-    finally:
-        await source.close()
+    except BaseException as error:
+        async with bounded(error, ordering._lease_s):
+            await source.close(ordering._lease_s)
+        raise
 
 
 @dataclass(slots=True, eq=False)
@@ -86,13 +90,13 @@ def _identity_of(event: Any) -> str:
         return ""
 
 
-class _ReadAhead:
-    """Reads a stream ahead of its consumer, some events at most."""
+class ReadAhead:
+    """Reads a stream ahead of its consumer, some events at most: an asynchronous one in a task of its own."""
 
     def __init__(self, events: AsyncIterable[Any] | Iterable[Any], limit: int) -> None:
         self.items: deque[_Item] = deque()
         self._limit = limit
-        self._ended = False
+        self._ended = self._closed = False
         self._error: BaseException | None = None
         self._changed = asyncio.Event()
         self._iterator: Iterator[Any] | None = None
@@ -105,6 +109,8 @@ class _ReadAhead:
     async def _read(self, events: AsyncIterable[Any]) -> None:
         try:
             async for event in events:
+                if self._closed:  # the stream has swallowed the cancellation
+                    break
                 self.items.append(_Item(event))
                 self._changed.set()
                 while len(self.items) >= self._limit:
@@ -146,17 +152,25 @@ class _ReadAhead:
             await self._changed.wait()
         return True
 
-    async def close(self) -> None:
-        """Stop reading."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while await self.wait():
+            yield self.items.popleft().event
+
+    async def close(self, patience: float) -> None:
+        """Stop reading, and wait for so many seconds at most until what the stream does at its end is done."""
+        self._closed = True
+        if self._task is None:
+            return
+        self._task.cancel()
+        _, pending = await asyncio.wait([self._task], timeout=patience)
+        if pending:
+            logger.warning("A stream was cancelled, and has not ended within %s s; it is left alone", patience)
 
 
 class _Stream(Drain):
     """A drain whose lowest queue is the stream: what an event releases goes before the next one of the stream."""
 
-    def __init__(self, ordering: Requests[Any], handler: Handler[Any], source: _ReadAhead, report: Report[Any]) -> None:
+    def __init__(self, ordering: Requests[Any], handler: Handler[Any], source: ReadAhead, report: Report[Any]) -> None:
         super().__init__(ordering, handler, 0, ())
         self._source = source
         self._report = report

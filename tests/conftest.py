@@ -1,5 +1,6 @@
 """Stores for the tests: one real redis-server and one fakeredis a session, empty at the start of each run."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,10 @@ from simulation.stores.protocol import Store
 # How long an example takes says more about the machine than about the code: a busy one must not fail a test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+# A shell starts what runs in its background with interrupts ignored, and so would the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -184,4 +184,42 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("reordered", "parked"),
+    reading=(
+        "The first time is when the follower's handler began, the second when its leader's effect was complete. If "
+        "the leader never took effect, there is only the first."
+    ),
+    needs=frozenset({"outcomes", "leaders"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":2000,"kind":"parked","event":"b","consumer":"c1"}
+{"at":3000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":4000,"kind":"started","event":"a","consumer":"c2","handling":1}
+{"at":9000,"kind":"ended","event":"a","consumer":"c2","handling":1,"outcome":"ok"}
+{"at":9000,"kind":"started","event":"b","consumer":"c2","handling":2,"via":"released"}
+{"at":14000,"kind":"ended","event":"b","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+        "excused": """\
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":2000,"kind":"parked","event":"b","consumer":"c1"}
+{"at":905000000,"kind":"started","event":"b","consumer":"c1","handling":1,"via":"rescued"}
+{"at":906000000,"kind":"ended","event":"b","consumer":"c1","handling":1,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":2000,"kind":"started","event":"b","consumer":"c1","handling":1}
+{"at":3000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":4000,"kind":"started","event":"a","consumer":"c2","handling":2}
+{"at":7000,"kind":"ended","event":"b","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":9000,"kind":"ended","event":"a","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+    },
 )

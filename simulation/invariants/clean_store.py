@@ -94,4 +94,26 @@ INVARIANT = Invariant(
     excuses="keys that the policy documents",
     subjects=subjects,
     check=check,
+    exercised_by=("handled",),
+    reading=(
+        "The keys are named at the end, the first five of them. Look for the command that was to remove them or to "
+        "give them a TTL."
+    ),
+    needs=frozenset({"end", "census"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":9000000,"kind":"census","keys":{"seen/a":{"type":"string","ttl":1800}}}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":9000000,"kind":"census","keys":{"seen/a":{"type":"string","ttl":1800},"event/b":{"type":"string","ttl":null}}}
+""",
+    },
 )

@@ -5,7 +5,8 @@ the other sees. The judge reads the index, event by event and consumer by consum
 
 - the order of the entries of one event, and of one consumer;
 - whether a leader's handling ended before a follower's began (causal-order, prompt-release), or before it was parked,
-  if it has siblings (sibling-order); and which of two siblings began first (sibling-order);
+  if it has siblings (sibling-order), or delivered (prompt-start);
+- which of two siblings began first (sibling-order);
 - whether a consumer died before somebody else went on with an event that it had had to do with (handled-once).
 
 Once an event may have waited for the whole lookback, invariants ask who had what in hand at the time: then, among the
@@ -67,10 +68,13 @@ class Precedence:
         match kind:
             case "started" if leader:
                 return {f"turns behind {leader}": CHANGED}
+            case "delivered" if leader:
+                return {f"delivered behind {leader}": BLIND}
             case "parked" if self._followers[leader] > 1:
                 return {f"parked behind {leader}": BLIND}
             case "ended" if followers:
-                return {f"turns behind {event}": CHANGED, f"parked behind {event}": SEEN}
+                behind = (f"delivered behind {event}", f"parked behind {event}")
+                return {f"turns behind {event}": CHANGED, **dict.fromkeys(behind, SEEN)}
             case "crashed":
                 return {f"event {had}": CHANGED for had in self._had.get(consumer, ())}
         return {}

@@ -65,4 +65,40 @@ INVARIANT = Invariant(
     excuses="the store lost what it held of the event by an injected fault",
     subjects=subjects,
     check=check,
+    exercised_by=("dead-lettered", "handler-failed"),
+    reading=(
+        "The time is that of the dead letter. Count the handlings of the event before it: that is how often it was "
+        "tried."
+    ),
+    needs=frozenset({"outcomes"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"causim-history":1,"terms":{"max_attempts":2}}
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1,"via":"delivered"}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"failed"}
+{"at":10000000,"kind":"started","event":"a","consumer":"c1","handling":2,"via":"delivered"}
+{"at":11000000,"kind":"ended","event":"a","consumer":"c1","handling":2,"outcome":"failed"}
+{"at":11000000,"kind":"dead-lettered","event":"a","consumer":"c1","by":"engine"}
+{"at":20000000,"kind":"started","event":"z","consumer":"c1","handling":9}
+{"at":21000000,"kind":"ended","event":"z","consumer":"c1","handling":9,"outcome":"ok"}
+""",
+        "excused": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"dead-lettered","event":"a","consumer":"c1","by":"engine","because":"unreadable"}
+{"at":1000000,"kind":"acknowledged","event":"a","consumer":"c1"}
+{"at":20000000,"kind":"started","event":"z","consumer":"c1","handling":9}
+{"at":21000000,"kind":"ended","event":"z","consumer":"c1","handling":9,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"dead-lettered","event":"a","consumer":"c1","by":"engine"}
+{"at":1000000,"kind":"acknowledged","event":"a","consumer":"c1"}
+""",
+    },
 )

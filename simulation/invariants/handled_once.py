@@ -133,4 +133,45 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("duplicated", "refused"),
+    reading=(
+        "The first time is the end of the first effect; the others are the second handling. In between, the engine "
+        "had forgotten, or had never recorded, that the event was handled."
+    ),
+    needs=frozenset({"outcomes"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"failed"}
+{"at":7000000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":7000000,"kind":"started","event":"a","consumer":"c2","handling":2}
+{"at":8000000,"kind":"ended","event":"a","consumer":"c2","handling":2,"outcome":"ok"}
+{"at":9000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":9000000,"kind":"refused","event":"a","consumer":"c1","because":"seen"}
+""",
+        "excused": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":2000000,"kind":"crashed","consumer":"c1"}
+{"at":9000000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":20000000,"kind":"started","event":"a","consumer":"c2","handling":2}
+{"at":21000000,"kind":"ended","event":"a","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":2000000,"kind":"acknowledged","event":"a","consumer":"c1"}
+{"at":3000000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":3000000,"kind":"started","event":"a","consumer":"c2","handling":2}
+{"at":4000000,"kind":"ended","event":"a","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+    },
 )

@@ -130,4 +130,28 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("leader-lost", "rescued"),
+    reading=(
+        "The first time is when the follower was first kept, the last when it started or when the history ends. Take "
+        "the lookback off the difference: what is left is how long it waited too long."
+    ),
+    needs=frozenset({"outcomes", "deliveries"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"parked","event":"b","consumer":"c1"}
+{"at":903000000,"kind":"started","event":"b","consumer":"c1","handling":1,"via":"rescued"}
+{"at":904000000,"kind":"ended","event":"b","consumer":"c1","handling":1,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"parked","event":"b","consumer":"c1"}
+{"at":1800000000,"kind":"started","event":"b","consumer":"c1","handling":1,"via":"rescued"}
+{"at":1801000000,"kind":"ended","event":"b","consumer":"c1","handling":1,"outcome":"ok"}
+""",
+    },
 )

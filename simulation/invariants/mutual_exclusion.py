@@ -92,4 +92,41 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("redelivered", "lease-expired"),
+    reading=(
+        "The first consumer's handling was open for the time named first; the last time is when the second began. Ask "
+        "what the first consumer was doing: if it was paused or cut off, its late write was not refused."
+    ),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":2000000,"kind":"crashed","consumer":"c1"}
+{"at":20000000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":20000000,"kind":"started","event":"a","consumer":"c2","handling":2}
+{"at":21000000,"kind":"ended","event":"a","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+        "excused": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","fence":7,"handling":1}
+{"at":2000000,"kind":"paused","consumer":"c1"}
+{"at":20000000,"kind":"started","event":"a","consumer":"c2","fence":8,"handling":2}
+{"at":25000000,"kind":"ended","event":"a","consumer":"c2","handling":2,"outcome":"ok","write":"accepted"}
+{"at":40000000,"kind":"resumed","consumer":"c1"}
+{"at":40000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok","write":"refused"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":5000000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":5000000,"kind":"started","event":"a","consumer":"c2","handling":2}
+{"at":6000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"failed"}
+{"at":9000000,"kind":"ended","event":"a","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+    },
 )

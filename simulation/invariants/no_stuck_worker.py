@@ -167,4 +167,29 @@ INVARIANT = Invariant(
     excuses="time in which the consumer was paused or cut off does not count; losses that the scenario allows",
     subjects=subjects,
     check=check,
+    exercised_by=("handler-failed", "dead-lettered"),
+    reading=(
+        "The last two times enclose the silence: the consumer wrote nothing down about this event and its family. For "
+        "a sweep they are the ends of two sweeps, or the end of one and of the history. For a poison event they are "
+        "its first rejection, and its last or the moment when the world went quiet."
+    ),
+    needs=frozenset({"outcomes"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1","delivery":1}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":540000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":540000000,"kind":"acknowledged","event":"a","consumer":"c1","delivery":1}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1","delivery":1}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":1200000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":1200000000,"kind":"acknowledged","event":"a","consumer":"c1","delivery":1}
+""",
+    },
 )

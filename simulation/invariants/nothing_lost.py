@@ -86,4 +86,36 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("crashed-while-holding", "handler-failed"),
+    reading=(
+        "The first time is the first delivery. Then comes the last trace of the event: no handler ever saw it, or how "
+        "its last handling ended. The second time is when the world went quiet."
+    ),
+    needs=frozenset({"outcomes", "end"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":0,"kind":"published","event":"z"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":3000000,"kind":"delivered","event":"z","consumer":"c1"}
+{"at":9000000,"kind":"dead-lettered","event":"z","by":"broker"}
+{"at":99000000,"kind":"phase","phase":"healing"}
+{"at":99000000,"kind":"phase","phase":"quiet"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"parked","event":"b","consumer":"c1"}
+{"at":2000000,"kind":"delivered","event":"a","consumer":"c2"}
+{"at":2000000,"kind":"started","event":"a","consumer":"c2","handling":1}
+{"at":3000000,"kind":"ended","event":"a","consumer":"c2","handling":1,"outcome":"ok"}
+{"at":99000000,"kind":"phase","phase":"healing"}
+{"at":99000000,"kind":"phase","phase":"quiet"}
+""",
+    },
 )

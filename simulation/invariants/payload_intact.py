@@ -49,4 +49,26 @@ INVARIANT = Invariant(
     excuses="none; unknown where nothing is told of its publication",
     subjects=subjects,
     check=check,
+    exercised_by=("parked", "released"),
+    reading=(
+        "The first fingerprint is of what the handler was given, the second of what was published. What was parked "
+        "goes through Redis and is parsed anew: a field that is lost there changes the fingerprint."
+    ),
+    needs=frozenset({"publications"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a","fingerprint":"5f3a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","fingerprint":"5f3a","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a","fingerprint":"5f3a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","fingerprint":"77d0","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+""",
+    },
 )

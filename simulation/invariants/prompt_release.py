@@ -131,4 +131,35 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("parked", "released"),
+    reading=(
+        "Compare the first two times. If the follower was parked *after* its leader had completed, the engine has "
+        "lost a race between the two. The last time is when the follower started, or when the history ends. A "
+        "difference of about one lookback says that nothing but the sweep has found it."
+    ),
+    needs=frozenset({"outcomes"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"parked","event":"b","consumer":"c1"}
+{"at":2000000,"kind":"started","event":"a","consumer":"c2","handling":1}
+{"at":3000000,"kind":"ended","event":"a","consumer":"c2","handling":1,"outcome":"ok"}
+{"at":3000000,"kind":"started","event":"b","consumer":"c2","handling":2,"via":"released"}
+{"at":4000000,"kind":"ended","event":"b","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":0,"kind":"published","event":"b","follows":"a"}
+{"at":1000000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"parked","event":"b","consumer":"c1"}
+{"at":2000000,"kind":"started","event":"a","consumer":"c2","handling":1}
+{"at":3000000,"kind":"ended","event":"a","consumer":"c2","handling":1,"outcome":"ok"}
+{"at":900000000,"kind":"started","event":"b","consumer":"c2","handling":2,"via":"rescued"}
+{"at":901000000,"kind":"ended","event":"b","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+    },
 )

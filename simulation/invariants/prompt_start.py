@@ -128,4 +128,38 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("handled", "crashed"),
+    reading=(
+        "The first time is when a consumer was given the event, the second when it started, or when the history ends. "
+        "Nothing was to be waited for in between."
+    ),
+    needs=frozenset({"outcomes", "deliveries"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":2000000,"kind":"started","event":"a","consumer":"c1","handling":1,"via":"delivered"}
+{"at":3000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":3000000,"kind":"acknowledged","event":"a","consumer":"c1"}
+""",
+        "excused": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":0,"kind":"published","event":"b"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"delivered","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1,"via":"delivered"}
+{"at":301000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+{"at":301000000,"kind":"started","event":"b","consumer":"c1","handling":2,"via":"delivered"}
+{"at":302000000,"kind":"ended","event":"b","consumer":"c1","handling":2,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"a"}
+{"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
+{"at":1000000,"kind":"parked","event":"a","consumer":"c1"}
+{"at":3601000000,"kind":"started","event":"a","consumer":"c1","handling":1,"via":"rescued"}
+{"at":3602000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
+""",
+    },
 )

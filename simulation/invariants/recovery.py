@@ -149,4 +149,40 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
+    exercised_by=("crashed-while-holding", "lease-expired"),
+    reading=(
+        "The first time is when the holder died or fell silent. Take one lease and one sweep off the difference: what "
+        "is left is how long nobody looked for what it had."
+    ),
+    needs=frozenset({"outcomes"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"b"}
+{"at":0,"kind":"parked","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"b","consumer":"c1","handling":1,"via":"rescued"}
+{"at":2000000,"kind":"crashed","consumer":"c1"}
+{"at":30000000,"kind":"started","event":"b","consumer":"c2","handling":2,"via":"rescued"}
+{"at":31000000,"kind":"ended","event":"b","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+        "excused": """\
+{"at":0,"kind":"published","event":"b"}
+{"at":0,"kind":"parked","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"b","consumer":"c1","handling":1,"via":"rescued"}
+{"at":2000000,"kind":"crashed","consumer":"c1"}
+{"at":3600000000,"kind":"joined","consumer":"c1"}
+{"at":3610000000,"kind":"started","event":"b","consumer":"c1","handling":2,"via":"rescued"}
+{"at":3611000000,"kind":"ended","event":"b","consumer":"c1","handling":2,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"b"}
+{"at":0,"kind":"parked","event":"b","consumer":"c1"}
+{"at":0,"kind":"joined","consumer":"c2"}
+{"at":1000000,"kind":"started","event":"b","consumer":"c1","handling":1,"via":"rescued"}
+{"at":2000000,"kind":"crashed","consumer":"c1"}
+{"at":3600000000,"kind":"started","event":"b","consumer":"c2","handling":2,"via":"rescued"}
+{"at":3601000000,"kind":"ended","event":"b","consumer":"c2","handling":2,"outcome":"ok"}
+""",
+    },
 )

@@ -91,4 +91,36 @@ INVARIANT = Invariant(
     excuses="an event that was dead-lettered instead of handled; losses that the scenario allows",
     subjects=subjects,
     check=check,
+    exercised_by=("parked", "released"),
+    reading=(
+        "The first event is the one that was overtaken. It was parked in time, and has the earlier `occurred` or the "
+        "lower id; the sibling started first all the same."
+    ),
+    needs=frozenset({"outcomes"}),
+    holds_for_trivial=True,
+    order_is_known=True,
+    examples={
+        "accepted": """\
+{"at":0,"kind":"published","event":"b","follows":"a","occurred":1000000}
+{"at":0,"kind":"published","event":"c","follows":"a","occurred":2000000}
+{"at":0,"kind":"parked","event":"c","consumer":"c1"}
+{"at":0,"kind":"parked","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c2","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c2","handling":1,"outcome":"ok"}
+{"at":2000000,"kind":"started","event":"b","consumer":"c2","handling":2,"via":"released"}
+{"at":3000000,"kind":"ended","event":"b","consumer":"c2","handling":2,"outcome":"ok"}
+{"at":3000000,"kind":"started","event":"c","consumer":"c2","handling":3,"via":"released"}
+{"at":4000000,"kind":"ended","event":"c","consumer":"c2","handling":3,"outcome":"ok"}
+""",
+        "rejected": """\
+{"at":0,"kind":"published","event":"b","follows":"a","occurred":1000000}
+{"at":0,"kind":"published","event":"c","follows":"a","occurred":2000000}
+{"at":0,"kind":"parked","event":"c","consumer":"c1"}
+{"at":0,"kind":"parked","event":"b","consumer":"c1"}
+{"at":1000000,"kind":"started","event":"a","consumer":"c2","handling":1}
+{"at":2000000,"kind":"ended","event":"a","consumer":"c2","handling":1,"outcome":"ok"}
+{"at":2000000,"kind":"started","event":"c","consumer":"c2","handling":2,"via":"released"}
+{"at":3000000,"kind":"started","event":"b","consumer":"c2","handling":3,"via":"released"}
+""",
+    },
 )

@@ -7,67 +7,45 @@ why, unless it finds a violation in what is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER
-
-_OUTCOMES = frozenset(
-    {
-        "causal-order",
-        "handled-once",
-        "nothing-lost",
-        "given-up-with-reason",
-        "prompt-release",
-        "prompt-start",
-        "recovery",
-        "lost-followers-surface",
-        "sibling-order",
-        "no-stuck-worker",
-    }
-)
-"""The invariants that ask how handlings ended, and when they began."""
-
-_DELIVERIES = frozenset({"prompt-start", "lost-followers-surface"})
-"""The invariants that can say nothing if no delivery is told."""
-
-_ENDS = frozenset({"nothing-lost", "clean-store"})
-"""The invariants that are about the end of a run."""
+from simulation.invariants.verdict import Invariant, Need
 
 
-def untold(told: HistoryIndex) -> Mapping[str, str]:
+def untold(told: HistoryIndex, invariants: Iterable[Invariant]) -> Mapping[str, str]:
     """Return, for each invariant that cannot be judged in full, what the history does not tell."""
-    why: dict[str, list[str]] = {}
-    for names, reason in _reasons(told):
-        for name in names:
-            why.setdefault(name, []).append(reason)
-    return {name: "; ".join(reasons) for name, reasons in why.items()}
+    missing = list(_missing(told))
+    why = {one.name: [reason for need, reason in missing if need in one.needs] for one in invariants}
+    return {name: "; ".join(reasons) for name, reasons in why.items() if reasons}
 
 
-def _reasons(told: HistoryIndex) -> Iterator[tuple[frozenset[str], str]]:
+def _missing(told: HistoryIndex) -> Iterator[tuple[Need, str]]:
+    """Yield what a history does not tell, each with the need that it leaves open."""
     handled = told.plain.events or any(event.handlings for event in told.odd)
     partly = sum(1 for event in told.odd if event.untold)
     if partly:
-        yield _OUTCOMES, f"of {_events(partly)} it is not told how a handling began or ended"
+        yield "outcomes", f"of {_events(partly)} it is not told how a handling began or ended"
     if handled and not told.counts["delivered"]:
-        yield _DELIVERIES, "no deliveries are told"
+        yield "deliveries", "no deliveries are told"
         early = any(_was_early(told, event.name) for event in told.odd)
         if early:
-            yield frozenset({"causal-order"}), "no deliveries are told, so not whether a leader had come"
+            yield "leaders", "no deliveries are told, so not whether a leader had come"
     if told.window:
         unheard = sum(1 for event in told.odd if event.leader and _unheard(told, event.leader))
         if unheard:
             because = "the history begins in the middle, or parts of it are missing"
-            yield frozenset({"causal-order"}), f"{because}: nothing is told of the leaders of {_events(unheard)}"
+            yield "leaders", f"{because}: nothing is told of the leaders of {_events(unheard)}"
     if told.truncated:
-        yield _ENDS, "the history is cut off"
+        yield "end", "the history is cut off"
     elif told.phases and not told.quiet:
-        yield _ENDS, "the run did not go quiet"
+        yield "end", "the run did not go quiet"
     elif handled and not told.censuses:
-        yield frozenset({"clean-store"}), "no census is told"
+        yield "census", "no census is told"
     unpublished = sum(1 for event in told.odd if event.handlings and not event.fingerprints)
     if unpublished:
-        yield frozenset({"payload-intact"}), f"what was published is not told of {_events(unpublished)}"
+        yield "publications", f"what was published is not told of {_events(unpublished)}"
 
 
 def _was_early(told: HistoryIndex, name: str) -> bool:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from simulation.history.index import HistoryIndex
 
 Verdict = Literal["holds", "violated", "unknown"]
 """`unknown` is never a pass: it says that the history proves nothing either way."""
+
+Need = Literal["outcomes", "deliveries", "leaders", "publications", "census", "end"]
+"""What an invariant must find in a history: how handlings began and ended, the deliveries, what became of leaders,
+what was published, what the store held at the end, and the end of the run."""
+
+Case = Literal["accepted", "excused", "rejected"]
+"""What an example history shows; `excused` is an accepted one that the excuses are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +93,32 @@ def rests_on(judged: Collection[str], unjudged: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """A rule that every history must keep.
-
-    `summary` says when it holds and `excuses` when a breach is excused, as prose; `subjects` counts what the rule is
-    about in an index, and `check` yields what broke it.
-    """
+    """A rule that every history must keep, and all that the judge, the searches and the reference need of it."""
 
     name: str
     summary: str
+    """When it holds, as prose."""
     excuses: str
+    """When a breach is excused, as prose."""
     subjects: Callable[[HistoryIndex], int]
+    """Counts what the rule is about in an index; 0 makes the finding `unknown`."""
     check: Callable[[HistoryIndex], Iterator[Violation]]
+    """Yields each breach of the rule."""
+    exercised_by: tuple[str, ...]
+    """The coverage words without which a run proves little about it."""
+    reading: str
+    """How to read the sentence of its violation."""
+    examples: Mapping[Case, str]
+    """Small histories, as JSON lines: at least one that is accepted and one that is rejected."""
+    needs: frozenset[Need] = field(default_factory=frozenset)
+    """What a history must tell, or else the finding is `unknown`."""
+    holds_for_trivial: bool = False
+    """Whether it holds for every trivial life (see `prefilter/trivial.py`) and counts those by `HistoryIndex.plain`.
+
+    If not, the judge examines every event, which takes longer.
+    """
+    order_is_known: bool = False
+    """Whether `commutativity.py` names all entries whose order the rule depends on.
+
+    If not, a search of every order exchanges no entries.
+    """

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from itertools import count
-from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple, cast
 from weakref import WeakSet, ref
 
 from simpy.core import EmptySchedule
@@ -241,7 +241,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         **_: Any,
     ) -> asyncio.Task[T]:
         """Return a new task that runs the coroutine on this loop."""
-        task = NumberedTask(coro, loop=self, name=name, context=context)
+        task = NumberedTask(cast("Coroutine[Any, Any, T]", coro), loop=self, name=name, context=context)
         current = asyncio.current_task(self)
         task.parent = None if current is None else ref(current)
         self._tasks.add(task)

@@ -2,8 +2,8 @@
 
     python -m simulation.reference
 
-writes `docs/reference/*.md`, the examples of faults and the JSON schema of scenario files; a test fails while a
-committed file differs from what is generated.
+writes `docs/reference/*.md`, the examples of faults and invariants, and the JSON schema of scenario files. A test fails
+while a committed file differs from what is generated. The wheel does not have this package.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from simulation.reference.fault_page import examples, fault_page
 from simulation.reference.history_page import history_page
-from simulation.reference.invariant_page import invariant_page
+from simulation.reference.invariant_page import histories, invariant_page
 from simulation.reference.scenario_page import EXAMPLE, scenario_page
 from simulation.scenario.json_schema import json_schema
 
@@ -29,7 +29,7 @@ def pages(root: Path) -> dict[Path, str]:
     found = {
         "scenario.md": scenario_page((root / EXAMPLE).read_text(encoding="utf-8")),
         "faults.md": fault_page(),
-        "invariants.md": invariant_page(folder / "invariants"),
+        "invariants.md": invariant_page(),
         "history.md": history_page(),
     }
     schema = json.dumps(json_schema(), indent=1) + "\n"
@@ -37,4 +37,5 @@ def pages(root: Path) -> dict[Path, str]:
         folder / SCHEMA: schema,
         **{folder / name: _NOTE + text + _FOOT for name, text in found.items()},
         **{folder / "faults" / name: text for name, text in examples().items()},
+        **{folder / "invariants" / name: text for name, text in histories().items()},
     }

@@ -30,6 +30,13 @@ from simulation.stores.socket_store import SocketStore
 from simulation.stores.watcher import Watcher
 
 _START_TIMEOUT = 10.0
+_RECURSION = "to break recursion"
+"""What libfaketime writes when a program asks for the time while libfaketime is being loaded.
+
+A jemalloc that is a library of its own, as Debian's redis-server has it, does so under a lock, and waits for itself
+from then on: such a server never answers.
+"""
+_RECURSION_TIMEOUT = 1.0
 """Seconds of real time that a server has to open its socket."""
 _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
@@ -124,14 +131,25 @@ class ServerStore(SocketStore):
 
     def _await_socket(self, address: Path, executable: Path) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + _START_TIMEOUT  # real time: this waits for a real process
+        started = time.monotonic()  # real time: this waits for a real process
         while not answers(address):
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                last = (self._directory / "log").read_text(errors="replace").strip().splitlines()[-1:]
-                raise StoreUnavailable(
-                    f"{executable} does not start under libfaketime: {' '.join(last) or 'no output'}"
-                )
+            waited = time.monotonic() - started
+            ended = self._process.poll() is not None or waited > _START_TIMEOUT
+            if ended or (waited > _RECURSION_TIMEOUT and _RECURSION in self._log()):
+                raise StoreUnavailable(f"{executable} does not start under libfaketime: {self._reason()}")
             time.sleep(0.0005)
+
+    def _log(self) -> str:
+        return (self._directory / "log").read_text(errors="replace").strip()
+
+    def _reason(self) -> str:
+        said = self._log()
+        if _RECURSION in said:
+            return (
+                "it asks for the time before libfaketime is loaded, as servers do that have jemalloc from a library; "
+                "pip install 'causim[server]' brings a server that starts"
+            )
+        return " ".join(said.splitlines()[-1:]) or "no output"
 
     def _connect(self) -> SocketLink:
         return SocketLink(self._socket())

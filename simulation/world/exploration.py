@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from simulation.history.entries import Header
 from simulation.history.history import History
+from simulation.invariants import INVARIANTS
 from simulation.invariants.commutativity import Precedence
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.scenario.faults import Crash
+from simulation.scenario.model import Scenario
 from simulation.stores.protocol import Store
 from simulation.stores.resp import command
 from simulation.world.broker import Broker
@@ -18,6 +20,14 @@ from simulation.world.consumer import Consumer
 from simulation.world.network import Network
 from simulation.world.quiescence import Quiescence
 from simulation.world.scheduling import Step, Steps
+
+
+def precedence_of(scenario: Scenario, leaders: Mapping[str, str]) -> Precedence:
+    """Return which entries of a scenario's history may change places; `leaders` has the leader of each event."""
+    judge = scenario.judge
+    known = all(INVARIANTS[name].order_is_known for name in judge.invariants or INVARIANTS)
+    strict = bool(scenario.faults or judge.require_coverage or not known)
+    return Precedence(leaders, scenario.policy.lookback, strict=strict)
 
 
 class SteppedHistory(History):

@@ -21,7 +21,6 @@ import simpy
 from simulation.engines import Engine, decoder, is_shipped, resolve, scripts_of
 from simulation.history.entries import Header
 from simulation.history.history import History
-from simulation.invariants.commutativity import Precedence
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
 from simulation.kernel.escapes import Escaped
@@ -40,7 +39,7 @@ from simulation.world.broker import Broker
 from simulation.world.census import lasting_keys
 from simulation.world.consumer import Consumer
 from simulation.world.error_log import ErrorLog, RaisedError
-from simulation.world.exploration import ChosenCrashes, SteppedHistory, load_scripts
+from simulation.world.exploration import ChosenCrashes, SteppedHistory, load_scripts, precedence_of
 from simulation.world.handler import digest, fingerprint
 from simulation.world.injection import Injector
 from simulation.world.injection.command_patterns import Spelling
@@ -183,9 +182,7 @@ class World:
         header = self._header(engine)
         if self.steps is None:
             return History(header)
-        strict = bool(self.scenario.faults or self.scenario.judge.require_coverage)
-        precedence = Precedence(self.workload.leaders, self.scenario.policy.lookback, strict=strict)
-        return SteppedHistory(header, self.steps, precedence)
+        return SteppedHistory(header, self.steps, precedence_of(self.scenario, self.workload.leaders))
 
     def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
         if not trace:

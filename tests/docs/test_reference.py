@@ -11,7 +11,6 @@ from simulation.cli import main
 from simulation.history.history import History
 from simulation.invariants import COVERAGE, INVARIANTS, judge
 from simulation.reference import FOLDER, pages
-from simulation.reference.invariant_page import READINGS
 from simulation.scenario.faults import FAULTS
 
 EXAMPLES = FOLDER / "faults"
@@ -35,10 +34,10 @@ def test_the_example_of_a_fault_strikes_and_the_engine_holds(kind: str, laborato
     assert run.verdict == "holds"
 
 
-def test_every_invariant_has_an_accepted_and_a_rejected_history_and_a_reading() -> None:
+def test_every_invariant_has_an_accepted_and_a_rejected_history_and_no_other_is_there() -> None:
     names = {path.name for path in HISTORIES}
-    assert {f"{name}.{case}.jsonl" for name in INVARIANTS for case in ("accepted", "rejected")} <= names
-    assert {name.split(".")[0] for name in names} == set(INVARIANTS) == set(READINGS)
+    assert all({"accepted", "rejected"} <= set(invariant.examples) for invariant in INVARIANTS.values())
+    assert names == {f"{name}.{case}.jsonl" for name, invariant in INVARIANTS.items() for case in invariant.examples}
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
@@ -49,4 +48,4 @@ def test_an_example_history_is_judged_as_its_name_says(path: Path) -> None:
 
 
 def test_the_words_that_are_recommended_exist() -> None:
-    assert all(word in COVERAGE for reading in READINGS.values() for word in reading.words)
+    assert all(word in COVERAGE for invariant in INVARIANTS.values() for word in invariant.exercised_by)

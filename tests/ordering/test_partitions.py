@@ -129,6 +129,28 @@ async def test_a_batch_is_divided_and_answered_in_the_order_given(connect: Any) 
     assert Counter(done) == Counter(e.id for i, e in enumerate(batch) if i != 3)
 
 
+@pytest.mark.parametrize("way", ["batch", "stream"])
+async def test_an_event_that_the_rule_cannot_place_fails_alone(
+    connect: Any, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ordering = PartitionedOrdering("test", partitions=4, redis=connect())
+    events = [of("one", 1), event(2), of("two", 3), of("one", 4, 1)]
+    told: dict[int, str] = {}
+
+    async def handler(one: Any, depth: int = 0) -> None:
+        assert one.id.int != 2
+
+    async def report(one: Any, outcome: str) -> None:
+        told[one.id.int] = outcome
+
+    if way == "batch":
+        told = dict(zip((1, 2, 3, 4), await ordering.handle_batch(handler, events), strict=True))
+    else:
+        await ordering.handle_stream(handler, events, report)
+    assert told == {1: "handled", 2: "failed", 3: "handled", 4: "handled"}
+    assert f"Event {event(2).id} of scope 'test' cannot be handled: the rule that divides" in caplog.text
+
+
 async def test_a_rule_that_divides_a_chain_is_reported(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
     ordering = PartitionedOrdering(
         "test", partitions=2, redis=connect(), by=lambda e: e.id, policy=Policy(lookback=timedelta(milliseconds=30))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ordering import CausalOrdering, Policy
+from ordering import CausalOrdering, PartitionedOrdering, Policy
 from tests.ordering.conftest import Fleet, Recorder, event, number
 
 
@@ -292,3 +292,31 @@ async def test_a_stream_of_held_events_lets_their_holder_go_on(fleet: Fleet) -> 
     await engine.handle_stream(work, again_and_again(), Outcomes())
     assert done, "the holder had its turn meanwhile"
     assert await holder == ["handled"]
+
+
+@pytest.mark.parametrize("yields", [False, True])
+@pytest.mark.parametrize("partitioned", [False, True])
+async def test_a_source_that_swallows_its_cancellation_keeps_no_stream_from_ending(
+    fleet: Fleet, yields: bool, partitioned: bool
+) -> None:
+    policy, released = Policy(lease=timedelta(milliseconds=200)), asyncio.Event()
+
+    async def deaf() -> AsyncIterator[Any]:
+        yield event(1)
+        while not released.is_set():
+            with suppress(asyncio.CancelledError):
+                await released.wait()
+            if yields:
+                yield event(2)
+
+    async def broken(one: Any, outcome: str) -> None:
+        raise LookupError(outcome)
+
+    engine: Any = fleet.engine(policy)
+    if partitioned:
+        engine = PartitionedOrdering("test", partitions=2, by=lambda one: "", redis=engine.redis, policy=policy)
+    handler = Recorder(engine, reentrant=False)
+    with pytest.raises(LookupError, match="handled"):
+        await engine.handle_stream(handler, deaf(), broken)
+    released.set()
+    assert handler.handled == [1]

@@ -203,3 +203,24 @@ async def test_nothing_is_left_of_a_sweep(fleet: Fleet) -> None:
     assert "sweeps" in left
     assert all(0 < rest <= 60_000 for name, rest in left.items() if name not in {"seen", "handled", "fence"})
     assert all(left[name] > 60_000 for name in ("seen", "handled", "fence"))
+
+
+async def test_events_that_are_passed_on_do_not_add_up_in_the_process_that_sweeps(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordering.leases.MAX_CLAIMS", 5)
+    policy = replace(LONG, batch=2)
+    await overdue(fleet, *(event(n, 100 + n) for n in range(1, 13)))
+    sweeping, passed_on = fleet.engine(policy), []
+    for _ in range(6):
+        passed_on += await sweeping.get_lost_followers()
+    assert sorted(number(one) for one in passed_on) == list(range(1, 13))
+    assert list(sweeping._state.claims) == [str(one.id) for one in passed_on[-5:]]
+    leader, engine = event(50), fleet.engine(LONG)
+    parking = Recorder(engine)
+    for n in range(60, 72):
+        with pytest.raises(EventArrivedEarly):
+            await parking(event(n, 50))
+    assert await engine.record_event_as_processing(leader)
+    assert len(await engine.complete_event_and_get_followers(leader)) == 12
+    assert len(engine._state.claims) == len(engine._state.claim_groups) == 12, "a list is remembered whole"

@@ -12,7 +12,7 @@ def test_the_list_is_complete() -> None:
     assert {(path, engine) for path, engines in kept().items() for engine in engines} == set(cases())
 
 
-@pytest.mark.parametrize(("path", "engine"), cases())
+@pytest.mark.parametrize(("path", "engine"), list(cases()))
 def test_digest(path: str, engine: str, laboratory: Laboratory) -> None:
     if engine == "prefect":
         pytest.importorskip("prefect_redis")

@@ -74,6 +74,8 @@ FAMILY = {"a": "", "b": "a", "c": "a", "d": "b", "x": ""}
         (("started", "d"), ("ended", "a"), True),
         (("started", "b"), ("started", "c"), False),
         (("parked", "b"), ("ended", "a"), False),
+        (("delivered", "b"), ("ended", "a"), False),
+        (("delivered", "b"), ("delivered", "c"), True),
         (("parked", "b"), ("parked", "c"), True),
         (("parked", "d"), ("ended", "b"), True),
         (("dead-lettered", "a"), ("started", "x"), False),

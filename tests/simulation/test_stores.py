@@ -152,6 +152,19 @@ def test_a_server_that_cannot_start_is_named_with_its_reason(tmp_path: Path) -> 
         ServerStore(broken)
 
 
+def test_a_server_that_waits_for_its_own_allocator_is_given_up_with_the_reason(tmp_path: Path) -> None:
+    stuck = tmp_path / "redis-server"
+    stuck.write_text(
+        "#!/bin/sh\n"
+        "[ $1 = --version ] && exit\n"
+        "echo 'Returning -1 on clock_gettime() to break recursion now'\n"
+        "exec sleep 600\n"
+    )
+    stuck.chmod(0o755)
+    with pytest.raises(StoreUnavailable, match="jemalloc from a library"):
+        ServerStore(stuck)
+
+
 def shared_by(*processes: int) -> list[str]:
     """Return the names in shared memory that name one of these processes."""
     names = [path.name for path in Path("/dev/shm").iterdir()]

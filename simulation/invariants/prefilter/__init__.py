@@ -6,15 +6,17 @@ from simulation.history.history import History
 from simulation.history.index import HistoryIndex
 from simulation.history.indexer import IndexBuilder, index_of
 from simulation.invariants.prefilter.automaton import sift
-from simulation.invariants.prefilter.trivial import sort_out
+from simulation.invariants.prefilter.trivial import keep_all, sort_out
 
 
-def index_to_judge(history: History, index: HistoryIndex | None = None) -> HistoryIndex:
-    """Return the index of a history in which trivial events are counted and set apart.
+def index_to_judge(history: History, index: HistoryIndex | None = None, *, every_event: bool = False) -> HistoryIndex:
+    """Return the index of a history in which trivial events are counted and set apart, unless `every_event` is asked.
 
     Of a history in a file only the families that must be examined are indexed at all. `index` is that of the whole
     history, if there is one. Raises MalformedHistory as reading the history does.
     """
+    if every_event:
+        return keep_all(index or index_of(history))
     terms, left_out = history.header.terms, None
     if index is None and not isinstance(history.entries, list) and (left_out := sift(history.entries, terms)):
         builder = IndexBuilder(history.header, truncated=bool(history.truncated))

@@ -21,6 +21,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from simulation.history.entries import Terms
+from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, TrivialCounts
 
 
@@ -59,6 +60,15 @@ def sort_out(
     among_odd = sum(1 for leader in ordered for name in leader.followers if events[name].plain)
     plain.apart = plain.followers - among_odd
     return plain, odd, ordered
+
+
+def keep_all(index: HistoryIndex) -> HistoryIndex:
+    """Set no event of an index apart, whatever was before; return the index."""
+    for event in index:
+        event.plain = False
+    index.plain, index.odd = TrivialCounts(), list(index)
+    index.leaders = [event for event in index if event.followers]
+    return index
 
 
 def _was_plain(event: EventStory) -> bool:

@@ -107,8 +107,8 @@ def test_an_unknown_invariant_is_named_with_those_that_are_known():
         judge(tell(HANDLED), ["casual-order"])
 
 
-def test_there_are_thirteen_invariants_and_each_says_what_it_is_about():
-    assert len(INVARIANTS) == 13
+def test_each_invariant_says_what_it_is_about():
+    assert len(INVARIANTS) >= 13
     for name, invariant in INVARIANTS.items():
         assert name == invariant.name
         assert invariant.summary
