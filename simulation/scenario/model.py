@@ -98,6 +98,21 @@ class Producer(Table):
     field: str = Field("event", min_length=1, description="the field of a stream's entries that holds the event")
 
 
+class ClientTable(Table):
+    """The Redis client that engines are given. Without these keys it is redis-py's, with its defaults."""
+
+    max_connections: Few | None = Field(None, description="the most connections of one client's pool")
+    pool: Literal["raise", "wait"] = Field(
+        "raise", description="what a request does when all connections are in use: raise at once, or wait for one"
+    )
+    timeout: Duration | None = Field(
+        None, gt=0, description="how long the client waits for a reply before it gives the connection up"
+    )
+    retry_on: tuple[Literal["READONLY"], ...] = Field(
+        (), description="errors after which the client connects again and repeats the request (`retry_on_error`)"
+    )
+
+
 class NetworkTable(Table):
     """The network between the consumers and Redis."""
 
@@ -120,6 +135,24 @@ class PolicyTable(Table):
         _TERMS.lease // 2, gt=0, description="how long a follower waits for a leader in flight"
     )
     max_depth: Count = Field(20, description="how deep handlers may call each other")
+    memory: Duration = Field(
+        86_400_000_000,
+        description="how long a digest of each handled event is kept for late followers; 0s: not",
+    )
+    retry_delay: Duration = Field(
+        5_000_000, gt=0, description="how long a released event rests after a failed handling"
+    )
+    max_attempts: Count = Field(4, description="how often the engine tries an event that it keeps")
+    redelivery: Duration | None = Field(
+        None, gt=0, description="how long after an attempt the queue may offer an event again; by default the lookback"
+    )
+    dead_retention: Duration | None = Field(
+        None, gt=0, description="how long the engine keeps a dead letter; by default the retention"
+    )
+    batch: Count = Field(100, description="how many events a sweep returns at most")
+    age_by: Literal["known", "received"] = Field(
+        "known", description="whether an event is old by how long the engine has known it, or by its own `received`"
+    )
 
     @model_validator(mode="after")
     def _remembers_longer_than_followers_wait(self) -> Self:
@@ -229,6 +262,7 @@ class Scenario(Table):
     producer: Producer | None = Field(None, description="where events are put for consumers that read a queue")
     consumers: Consumers = Field(default_factory=Consumers)
     network: NetworkTable = Field(default_factory=NetworkTable)
+    client: ClientTable = Field(default_factory=ClientTable)
     policy: PolicyTable = Field(default_factory=PolicyTable)
     judge: Judge = Field(default_factory=Judge)
     faults: tuple[Fault, ...] = Field((), description="what goes wrong, as [[faults]] tables")
