@@ -24,7 +24,7 @@ from simulation.cli.files import scenario_files
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.kept import INDEX, write_index
 from simulation.cli.output import Output
-from simulation.cli.results import Shelf
+from simulation.cli.results import ResultsFolder
 from simulation.cli.strategy import strategy_from
 from simulation.cli.trust import check_trust
 from simulation.engines import is_shipped, resolve
@@ -207,8 +207,8 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, d
     if job.scenario.swarm is not None:
         extra["drawn"] = drawn(job, outcome.run.seed)
     searched = tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
-    shelf = Shelf(given.out, job.scenario.name, draws, searched)
-    outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
+    results = ResultsFolder(given.out, job.scenario.name, draws, searched)
+    outcome.folder = results.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 
 
 def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:

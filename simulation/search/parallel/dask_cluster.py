@@ -27,9 +27,9 @@ from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
 from simulation.search.parallel.runner_process import (
-    BenchDied,
     ClusterUnavailable,
-    Parcel,
+    Job,
+    RunnerDied,
     described,
     other_version,
     our_version,
@@ -47,7 +47,7 @@ _LONELY = 60
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
 _ATTEMPTS = 3
-"""How often a run is made anew whose process died under a worker that lives."""
+"""How often a run is tried whose process dies while its worker lives."""
 
 
 def search(address: str, plan: Plan, seeds: Iterable[int]) -> Iterator[Summary]:
@@ -124,17 +124,17 @@ class Cluster:
                 raise ClusterUnavailable(other_version(worker, theirs, ours))
         return sum(self._client.nthreads().values())
 
-    def runs(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
-        """Yield each summary with the place of its plan among the errands, as it is done.
+    def runs(self, plans: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
+        """Yield each summary with the place of its plan in `plans`, as it is done.
 
         Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
         """
         waiting: dict[Any, tuple[int, int]] = {}
-        todo = self._parcels(errands)
+        todo = self._jobs(plans)
 
         def submit(count: int) -> None:
-            for place, parcel, seed in islice(todo, count):
-                future = self._client.submit(perform, parcel, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
+            for place, job, seed in islice(todo, count):
+                future = self._client.submit(perform, job, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
                 waiting[future] = (place, seed)
 
         try:
@@ -161,11 +161,11 @@ class Cluster:
                 if not self._client.nthreads():
                     raise ClusterUnavailable(f"scheduler {self._address} has no workers left") from None
 
-    def _parcels(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Iterator[tuple[int, Parcel, int]]:
-        for place, (plan, seeds) in enumerate(errands):
-            parcel = Parcel.of(plan, self._store(plan), _trace(plan.scenario))
+    def _jobs(self, plans: Iterable[tuple[Plan, Iterable[int]]]) -> Iterator[tuple[int, Job, int]]:
+        for place, (plan, seeds) in enumerate(plans):
+            job = Job.of(plan, self._store(plan), _trace(plan.scenario))
             for seed in seeds:
-                yield place, parcel, seed
+                yield place, job, seed
 
     def _store(self, plan: Plan) -> str:
         """Return which store the runs would be on here."""
@@ -180,7 +180,7 @@ class Cluster:
             answer = pickle.loads(future.result())  # noqa: S301  # the user's own cluster
         except self._dask.KilledWorker as error:
             raise ClusterUnavailable(f"seed {seed}: one worker after the other died while it had it: {error}") from None
-        except BenchDied as error:
+        except RunnerDied as error:
             raise ClusterUnavailable(f"{error}, again and again: has the worker enough memory?") from None
         if isinstance(answer, Exception):
             raise answer
