@@ -63,7 +63,7 @@ class Mutant:
     convicted_by: tuple[str, ...] = ()
     seeds: int = 1
     edits: tuple[Edit, ...] = ()
-    ordering: str = "CausalOrdering"
+    ordering: str = ""
     host: str = "native"
     equivalent: str = ""
 
@@ -77,9 +77,8 @@ def plant(mutant: Mutant) -> type[NativeEngine]:
 
     host = resolve(mutant.host)
     assert issubclass(host, NativeEngine), f"{mutant.host} is not made of an ordering that can be exchanged"
-    ordering = type(
-        "MutantOrdering", (getattr(orderings, mutant.ordering),), {"scripts": staticmethod(_finder(mutant))}
-    )
+    original = getattr(orderings, mutant.ordering) if mutant.ordering else host.ordering
+    ordering = type("MutantOrdering", (original,), {"scripts": staticmethod(_finder(mutant))})
     return type("MutantEngine", (host,), {"ordering": ordering, "__doc__": mutant.planted})
 
 
