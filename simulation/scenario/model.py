@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from simulation.history.entries import Terms
 from simulation.invariants import COVERAGE, INVARIANTS
 from simulation.kernel.durations import format_duration
 from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
@@ -37,6 +38,9 @@ from simulation.scenario.types import (
     Table,
 )
 from simulation.scenario.workloads import Workload, size_of
+
+_TERMS = Terms()
+"""The defaults, as a history without a header has them."""
 
 
 class Broker(Table):
@@ -64,7 +68,9 @@ class Consumers(Table):
     )
     handler_time: Delay = Field("5ms", validate_default=True, description="how long a handler runs")
     handler_failure: Probability = Field(0.0, description="probability that a handler raises")
-    sweep_interval: Duration = Field(5_000_000, gt=0, description="time between two sweeps for overdue followers")
+    sweep_interval: Duration = Field(
+        _TERMS.sweep_interval, gt=0, description="time between two sweeps for overdue followers"
+    )
     start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
     restart: Literal["always", "on-failure", "never"] = Field(
         "always", description="whether a program that has ended by itself is started again"
@@ -118,10 +124,16 @@ class NetworkTable(Table):
 class PolicyTable(Table):
     """What the engine is told about time. Engines with constants of their own are given these values."""
 
-    lookback: Duration = Field(900_000_000, gt=0, description="how long a follower waits for a leader that never comes")
-    retention: Duration = Field(1_800_000_000, gt=0, description="how long it is remembered that an event was handled")
-    lease: Duration = Field(16_000_000, gt=0, description="how long an event is held before others may take it over")
-    in_flight_wait: Duration = Field(8_000_000, gt=0, description="how long a follower waits for a leader in flight")
+    lookback: Duration = Field(
+        _TERMS.lookback, gt=0, description="how long a follower waits for a leader that never comes"
+    )
+    retention: Duration = Field(
+        _TERMS.retention, gt=0, description="how long it is remembered that an event was handled"
+    )
+    lease: Duration = Field(_TERMS.lease, gt=0, description="how long an event is held before others may take it over")
+    in_flight_wait: Duration = Field(
+        _TERMS.lease // 2, gt=0, description="how long a follower waits for a leader in flight"
+    )
     max_depth: Count = Field(20, description="how deep handlers may call each other")
     memory: Duration = Field(
         86_400_000_000,
@@ -176,7 +188,9 @@ class Judge(Table):
     release_bound: Duration | None = Field(
         None, description="how long a follower may idle once its leader was handled; by default from the policy"
     )
-    progress_bound: Duration = Field(600_000_000, description="how long a consumer may work without a sign of life")
+    progress_bound: Duration = Field(
+        _TERMS.stuck_bound, description="how long a consumer may work without a sign of life"
+    )
     settle_time: Duration = Field(
         1_000_000, description="quiet time to wait for at the end, before the store is inspected"
     )

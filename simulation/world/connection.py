@@ -43,7 +43,6 @@ class Wire(asyncio.Transport):
         self._session = Session(network, self)
         self._reader = hiredis.Reader()
         self._closing = False
-        self._severed = False
         self._lost = self._closed = False
         self._demoted: Callable[[Packet], None] | None = None
         self._reading = True
@@ -130,7 +129,6 @@ class Wire(asyncio.Transport):
 
     def sever(self) -> None:
         """Cut the wire of a client that is dead: it is told nothing."""
-        self._severed = True
         self._closing = True
         self._part()
 

@@ -81,11 +81,6 @@ class Victim(Protocol):
 
     name: str
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether its process runs or is frozen."""
-        ...
-
     def start(self) -> None:
         """Bring it to life."""
         ...
