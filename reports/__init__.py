@@ -15,10 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.figures.render_process import NAMES, Illustrator
+from reports.tables.rows import event_rows
 from simulation.kernel.gc_pause import paused_gc
 
 if TYPE_CHECKING:
-    from reports.figures.render_process import Illustrator
     from reports.run import RunLike
     from simulation.history.history import History
 
@@ -40,19 +41,11 @@ def write_report(
     The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
     """
     with paused_gc():  # what is imported stays, and of the rest only two small pictures hold circles
-        # importing this package costs nothing
-        from reports.figures.render_process import NAMES, Illustrator
-        from reports.tables.rows import event_rows
-
         rows = event_rows(run.history)
         events, page = folder / "events.parquet", folder / "report.html"
         with (illustrator or Illustrator()).drawing(rows, folder):
-            # importing this package costs nothing
-            from reports.page.page import write_page
-            from reports.tables.parquet import write_events
-            from reports.tables.tables import Table, events_tables
+            # pyarrow and jinja2 are imported while the pictures are being drawn
+            from reports.page.document import write_document
 
-            table = Table.of_events(rows)
-            write_events([table] if whole is None else events_tables(whole), events)
-            write_page(page, run, table, coming=NAMES)
+            write_document(run, rows, whole, events, page)
     return [events, *(folder / name for name in NAMES), page]

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+
+from reports import view
+from reports.text.run_text import choices, story, violation_of
 from simulation.engines import Engine, engine_name, resolve
 from simulation.scenario.load import scenario_of
 from simulation.scenario.model import Scenario
@@ -45,14 +49,12 @@ class Hunt:
     @property
     def frame(self) -> pd.DataFrame:
         """A row for each invariant that was violated: in how many runs, the first seed, and why."""
-        # only who looks at a picture or a table waits for what draws it
-        import pandas as pd
-
         rows = [
             {"invariant": name, "runs": count, "first seed": seed, "because": violation.because}
             for name, (count, seed, violation) in self.tally.violations.items()
         ]
-        return pd.DataFrame(rows, columns=["invariant", "runs", "first seed", "because"])
+        frame: pd.DataFrame = view("tables.frames:frame_of")(rows, ["invariant", "runs", "first seed", "because"])
+        return frame
 
     def __repr__(self) -> str:
         tally = self.tally
@@ -111,18 +113,12 @@ class Shrunk:
     @property
     def story(self) -> str:
         """What was chosen and what happened, step by step."""
-        # only who looks at a picture or a table waits for what draws it
-        from reports.text.run_text import choices, story, violation_of
-
         violation = violation_of(self.run, self.replay.invariant)
         lines = story(self.run, violation) if violation else ()
         return "\n".join([*choices(self.run), *(line.text for line in lines)])
 
     def write(self, file: str | Path) -> Path:
         """Write the run to a file for `causim replay`, and return its path. Raises OSError."""
-        # only who looks at a picture or a table waits for what draws it
-        import tomli_w
-
         path = Path(file)
         path.write_text(tomli_w.dumps(self.replay.written()), encoding="utf-8")
         return path
@@ -194,9 +190,6 @@ def sweep(
 
     Raises BadAxis, StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.
     """
-    # only who looks at a picture or a table waits for what draws it
-    import pandas as pd
-
     scenario = scenario_of(scenario)
     chosen = engine_name(engine or scenario.engine)
     resolve(chosen)
@@ -205,7 +198,7 @@ def sweep(
     with Laboratory(store) as laboratory:
         rows = [measure(cell, _summaries(Plan(cell.scenario, chosen, store), which, jobs, laboratory)) for cell in grid]
     name = f"{scenario.name} · {chosen} · {len(which)} seeds each"
-    return Sweep(name, tuple(vary), pd.DataFrame(rows))
+    return Sweep(name, tuple(vary), view("tables.frames:frame_of")(rows))
 
 
 def _summaries(plan: Plan, seeds: int | Iterable[int], jobs: int, laboratory: Laboratory) -> Iterator[Summary]:

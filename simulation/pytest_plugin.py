@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from causim.pytest_plugin import laboratory
+from reports.text.run_text import choices, facts, story, violation_of
 from simulation.engines import UnknownEngine
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
@@ -147,9 +148,6 @@ class ScenarioItem(pytest.Item):
 
 def told(run: Run, replay: str, results: str | None) -> str:
     """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
-    # only a failure needs it
-    from reports.text.run_text import choices, facts, story, violation_of
-
     violation = violation_of(run)
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
     lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]

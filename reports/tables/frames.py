@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -37,6 +37,11 @@ def deliveries_frame(history: History) -> pd.DataFrame:
 def handlings_frame(history: History) -> pd.DataFrame:
     """Return one row a handling, in the order in which they began; columns as in HANDLING_COLUMNS."""
     return _frame(handlings_table(history), HANDLING_COLUMNS)
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return the frame of some records; `columns` names those that it has also without any record."""
+    return pd.DataFrame(rows, columns=None if columns is None else list(columns))
 
 
 def _frame(table: Table, columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 """The command line: `causim`, also `python -m causim`.
 
-Each command is a module with `register(commands)` and `execute(arguments)`; what is heavy to import is imported when
-a command runs. Exit codes are pytest's: 0 holds, 1 violated, 2 interrupted, 3 an error of ours, 4 bad usage or a bad
-file, 5 nothing was exercised or the run did not come to its end; and 141 if the output was
-closed, as by `| head`.
+The options of each command are in `arguments/`. They name its function as "module:function", so that a command is
+imported when it runs. Exit codes are pytest's: 0 holds, 1 violated, 2 interrupted, 3 an error of causim or of the
+engine, 4 bad usage or a bad file, 5 nothing was exercised or the run did not come to its end. The exit code is 141 if
+the reader of the output closed it, as `| head` does.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from simulation.cli.text import visible
 
@@ -24,6 +24,13 @@ HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
 """As the shell has it for other tools whose output nobody reads any more: 128 and SIGPIPE."""
 EXIT_CODES = {"holds": HOLDS, "violated": VIOLATED, "unknown": UNKNOWN}
+
+
+_COMMANDS = (
+    *("run", "opening", "replay", "shrink", "why", "compare", "diff", "crashes", "mutants", "check", "sweep"),
+    *("importing", "export", "validate", "schema", "listing", "init"),
+)
+"""The modules in `arguments/` with the options of the commands, in the order in which `--help` lists them."""
 
 
 class BadUsage(Exception):
@@ -38,27 +45,6 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    # The options of all commands are small, but `import simulation.cli` comes before `main` has anything to do.
-    from simulation.cli import listing
-    from simulation.cli.arguments import (
-        check,
-        compare,
-        crashes,
-        diff,
-        export,
-        importing,
-        init,
-        mutants,
-        opening,
-        replay,
-        run,
-        schema,
-        shrink,
-        sweep,
-        validate,
-        why,
-    )
-
     top = _Parser(
         prog="causim",
         description="Verify causal event ordering on Redis: run scenarios in virtual time, judge what happened.",
@@ -68,20 +54,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=_Version, nargs=0, help="show what runs here, with versions, and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for module in (
-        *(run, opening, replay, shrink, why, compare, diff, crashes, mutants, check, sweep),
-        *(importing, export, validate, schema, listing, init),
-    ):
-        module.register(commands)
+    for name in _COMMANDS:
+        import_module(f"simulation.cli.arguments.{name}").register(commands)
     return top
 
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        # `causim --help` waits for nothing else
-        from simulation.cli import versions
-
-        for line in versions.lines():
+        for line in _function("simulation.cli.versions:lines")():
             print(line)  # noqa: T201  # this is what was asked for
         parser.exit(HOLDS)
 
@@ -102,25 +82,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         return CLOSED_PIPE
     except Exception as error:
-        from simulation.cli.errors import is_bad_input, is_complete  # they come from all over the house
-
-        if is_bad_input(error):
-            _say(f"error: {error}")
-            return USAGE
-        if is_complete(error):
-            _say(f"error: {error}")
-            return INTERNAL
-        return _internal(error)
+        return _failed(error)
 
 
 def _execute(given: argparse.Namespace) -> int:
-    """Run the command, which is a function or where to find it: "module:function"."""
-    if not isinstance(given.execute, str):
-        code: int = given.execute(given)
-        return code
-    module, _, name = given.execute.partition(":")
-    execute: Callable[[argparse.Namespace], int] = getattr(import_module(module), name)
-    return execute(given)
+    code: int = _function(given.execute)(given)
+    return code
+
+
+def _function(place: str) -> Any:
+    """Import a function, named as "module:function"."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong, and return the exit code: the input, the surroundings, or causim itself."""
+    # the errors of input come from all over the house, and most commands need no other of its modules
+    from simulation.cli.errors import is_bad_input, is_complete
+
+    if is_bad_input(error):
+        _say(f"error: {error}")
+        return USAGE
+    if is_complete(error):
+        _say(f"error: {error}")
+        return INTERNAL
+    return _internal(error)
 
 
 def _internal(error: Exception) -> int:

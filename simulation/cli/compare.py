@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from reports.figures.units import duration
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
 from simulation.cli.output import STYLES
 from simulation.cli.terminal import Terminal
@@ -130,9 +131,6 @@ def _show(scenario: Scenario, rows: Sequence[Row], violated: Sequence[str]) -> N
 
 
 def _in_words(microseconds: int) -> str:
-    # only results need it
-    from reports.figures.units import duration
-
     return duration(microseconds / 1e6)
 
 

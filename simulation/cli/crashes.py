@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
 from simulation.cli.jobs import replay_file
 from simulation.cli.output import counting
@@ -110,20 +111,15 @@ def _begin(attack: Attack) -> None:
 
 def _leave(found: _Found, given: argparse.Namespace) -> Path:
     """Write the picture, the table, and a scenario for each point that did not survive. Return the folder."""
-    # only --pictures needs them
-    import pandas as pd
-
-    from reports.figures.fault_point_figure import crashes_figure
-
     attack = found.attack
     folder: Path = given.out / attack.scenario.name / "crashes" / f"{stamp()}-{attack.kind}-{attack.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["point", "at_us", "consumer", "when", "what", "words", "outcome", "invariant", "because"]
     rows = sorted((_row(trial, attack.kind) for trial in found.trials), key=lambda row: row["point"])
-    frame = pd.DataFrame(rows, columns=columns)
+    frame = view("tables.frames:frame_of")(rows, columns)
     frame.to_parquet(folder / "crashes.parquet")
     title = f"{attack.scenario.name} · {attack.engine} · {attack.kind} at every moment · seed {attack.seed}"
-    crashes_figure(frame, title).savefig(folder / "crashes.png")
+    view("figures.fault_point_figure:crashes_figure")(frame, title).savefig(folder / "crashes.png")
     for trial in found.fallen:
         _write_variant(attack, trial, folder)
     return folder

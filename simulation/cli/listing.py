@@ -7,26 +7,14 @@ import ast
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from causim import shipped
+from simulation.cli.files import scenario_files
+from simulation.engines import BUILT_IN
+from simulation.engines.mutants import MUTANTS
+from simulation.scenario.fault_modules import FOLDER, fault_modules
 
 Row = tuple[str, str]
-
-
-def register(commands: Any) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "list",
-        help="list scenarios, engines, mutants, invariants or faults",
-        description=__doc__,
-        epilog="example: causim list scenarios",
-    )
-    parser.add_argument("what", choices=sorted(LISTS), help="what to list")
-    parser.add_argument(
-        "paths", nargs="*", type=Path, help="where to look for scenarios (default: the shipped ones, and ./scenarios)"
-    )
-    parser.set_defaults(execute=execute)
 
 
 def execute(given: argparse.Namespace) -> int:
@@ -39,9 +27,6 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def _scenarios(paths: list[Path]) -> Iterable[Row]:
-    # a list imports what it lists
-    from simulation.cli.files import scenario_files
-
     own = Path("scenarios")
     if not paths:
         yield from ((name, _description(path)) for name, path in shipped.scenarios().items())
@@ -60,9 +45,6 @@ def _description(path: Path) -> str:
 
 
 def _engines(_: list[Path]) -> Iterable[Row]:
-    # a list imports what it lists
-    from simulation.engines import BUILT_IN
-
     yield from ((name, text) for name, (_, text) in BUILT_IN.items())
     yield "prefect@VERSION", "another release of prefect_redis, fetched on demand: prefect@0.2.8"
     yield "mutant:NAME", "ours with one planted fault, to test the judge: `causim list mutants` names them"
@@ -70,14 +52,11 @@ def _engines(_: list[Path]) -> Iterable[Row]:
 
 
 def _mutants(_: list[Path]) -> Iterable[Row]:
-    # a list imports what it lists
-    from simulation.engines.mutants import MUTANTS
-
     yield from ((name, mutant.planted) for name, mutant in MUTANTS.items())
 
 
 def _invariants(_: list[Path]) -> Iterable[Row]:
-    # a list imports what it lists
+    # the judge takes longer to import than all other lists
     from simulation.invariants import INVARIANTS
 
     yield from ((name, invariant.summary) for name, invariant in INVARIANTS.items())
@@ -85,9 +64,6 @@ def _invariants(_: list[Path]) -> Iterable[Row]:
 
 def _faults(_: list[Path]) -> Iterable[Row]:
     """Read the files of the faults without importing them: their pydantic would take longer than all the rest."""
-    # a list imports what it lists
-    from simulation.scenario.fault_modules import FOLDER, fault_modules
-
     for module in fault_modules():
         program = ast.parse((FOLDER / f"{module}.py").read_bytes())
         for kind in (statement for statement in program.body if isinstance(statement, ast.ClassDef)):
@@ -98,7 +74,8 @@ def _faults(_: list[Path]) -> Iterable[Row]:
 
 
 def _coverage(_: list[Path]) -> Iterable[Row]:
-    from simulation.invariants.coverage import COVERAGE  # a list imports what it lists
+    # the judge takes longer to import than all other lists
+    from simulation.invariants.coverage import COVERAGE
 
     yield from COVERAGE.items()
 

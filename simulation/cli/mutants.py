@@ -15,7 +15,7 @@ from rich.table import Table
 from simulation.cli import HOLDS, VIOLATED, BadUsage
 from simulation.cli.terminal import Terminal
 from simulation.engines.mutants import MUTANTS, UnknownMutant, find
-from simulation.search.sweep.mutation import Court
+from simulation.search.sweep.mutation import MutationTest
 from simulation.world.laboratory import Laboratory
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def execute(given: argparse.Namespace) -> int:
         console.width = max(console.width, NARROWEST)
     trials: list[Trial] = []
     with Laboratory(given.store, given.redis_server) as laboratory, console.status("") as status:
-        court = Court(laboratory)
+        mutation_test = MutationTest(laboratory)
         for mutant in mutants:
             status.update(f"{len(trials)} of {len(mutants)}: {mutant.name}")
-            trials.append(court.trial(mutant, given.seeds))
+            trials.append(mutation_test.trial(mutant, given.seeds))
     console.print(_table(trials))
     if not given.names and len(mutants) < len(MUTANTS):
         console.print(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from reports.text.run_text import choices, facts, story, violation_of
 from simulation.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
 def tell_run(run: Run, invariant: str = "") -> None:
     """Print how a run came to violate an invariant; by default, its first violation."""
-    # only a story needs it
-    from reports.text.run_text import choices, facts, story, violation_of
-
     write = Terminal().print
     write(escape(facts(run)))
     for line in choices(run):

@@ -18,14 +18,14 @@ from simulation.search.replay import replay_of
 from simulation.world.run import Run
 from simulation.world.run_files import runnable, verdict_record, write_run
 
-__all__ = ["Shelf", "runnable", "verdict_record"]
+__all__ = ["ResultsFolder", "runnable", "verdict_record"]
 
 if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ResultsFolder:
     """The folder of one scenario's results."""
 
     root: Path
@@ -41,29 +41,29 @@ class Shelf:
         OSError if the folder cannot be written.
         """
         name = f"{stamp}-{run.seed}"
-        shelf = self.root / self.scenario
-        shelf.mkdir(parents=True, exist_ok=True)
-        partial = shelf / f".{name}.part"
+        scenario_folder = self.root / self.scenario
+        scenario_folder.mkdir(parents=True, exist_ok=True)
+        partial = scenario_folder / f".{name}.part"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
             _write(run, partial, replay, extra, self)
-            folder = _free(shelf / name)
+            folder = _free(scenario_folder / name)
             partial.rename(folder)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        _link(shelf / "latest", folder.name)
+        _link(scenario_folder / "latest", folder.name)
         return folder
 
 
-def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], shelf: Shelf) -> None:
+def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], into: ResultsFolder) -> None:
     if run.steps is not None:
         invariant = next((violation.invariant for violation in run.judgement.violations), "")
         tables = runnable(run.scenario, run.history.header.engine, run.seed, folder)
         chosen = {**tables, "replay": replay_of(run, invariant).written()["replay"]}
         (folder / "replay.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
-    write_run(run, folder, replay, extra, searched=shelf.searched, illustrator=shelf.illustrator)
+    write_run(run, folder, replay, extra, searched=into.searched, illustrator=into.illustrator)
 
 
 def _free(path: Path) -> Path:

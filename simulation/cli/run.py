@@ -12,7 +12,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from reports.ci.junit import write_junit
+from reports.ci.markdown import append_summary
 from reports.ci.outcome import Outcome as Told
+from reports.figures.render_process import Illustrator, illustrator
 from reports.text.run_text import story
 from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.coverage_lines import headline, is_independent, lines
@@ -21,7 +24,7 @@ from simulation.cli.files import scenario_files
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.kept import INDEX, write_index
 from simulation.cli.output import Output
-from simulation.cli.results import Shelf
+from simulation.cli.results import ResultsFolder
 from simulation.cli.strategy import strategy_from
 from simulation.cli.trust import check_trust
 from simulation.engines import is_shipped, resolve
@@ -38,12 +41,7 @@ from simulation.search.summary import Tally, summarise
 from simulation.world.laboratory import Laboratory
 
 if TYPE_CHECKING:
-    from reports.figures.render_process import Illustrator
-    from simulation.cli.output import Output
-    from simulation.search.parallel.seeds import Plan
-    from simulation.search.replay import Replay
     from simulation.search.summary import Summary
-    from simulation.world.laboratory import Laboratory
 
 
 UNTIL_SATURATED = 100_000
@@ -56,14 +54,11 @@ def execute(given: argparse.Namespace) -> int:
         given.seeds = UNTIL_SATURATED if given.until_saturated else 1
     if given.no_results or given.check_determinism:
         return _execute(given, None)
-    # a run without results needs no reports
-    from reports.figures.render_process import illustrator
-
     with illustrator() as draws:  # it gets ready while the worlds run
         return _execute(given, draws)
 
 
-def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
+def _execute(given: argparse.Namespace, draws: Illustrator | None) -> int:
     with paused_gc():  # what is imported stays
         jobs = _jobs(given)
     if given.check_determinism:
@@ -76,7 +71,7 @@ def _execute(given: argparse.Namespace, illustrator: Illustrator | None) -> int:
         output.begin(laboratory)
         for job in jobs:
             started = time.perf_counter()  # by the clock on the wall: it is for the build server alone
-            outcome = _run(job, given, laboratory, output, illustrator)
+            outcome = _run(job, given, laboratory, output, draws)
             outcome.seconds = time.perf_counter() - started
             outcomes.append(outcome)
             output.show(outcome)
@@ -114,7 +109,7 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
 
 
 def _run(
-    job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output, illustrator: Illustrator | None
+    job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output, draws: Illustrator | None
 ) -> Outcome:
     outcome = Outcome(job, Tally())
     try:
@@ -133,7 +128,7 @@ def _run(
         outcome.interrupted = True
     if outcome.tally.runs and not given.no_results:
         try:
-            _keep(outcome, given, laboratory, illustrator)
+            _keep(outcome, given, laboratory, draws)
         except OSError as error:  # a full disk, a folder of another's: the verdict stands
             outcome.unkept = str(error)
     return outcome
@@ -195,7 +190,7 @@ def _guarantee(job: Job, laboratory: Laboratory) -> str:
     return Runner(laboratory, job.scenario, job.engine, job.strategy).guarantee
 
 
-def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, illustrator: Illustrator | None) -> None:
+def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, draws: Illustrator | None) -> None:
     """Write down the run that tells most: the first that was violated, else the first of all."""
     job, tally = outcome.job, outcome.tally
     if job.replay is not None:
@@ -212,8 +207,8 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, i
     if job.scenario.swarm is not None:
         extra["drawn"] = drawn(job, outcome.run.seed)
     searched = tuple(lines(tally.covered, independent=is_independent(job))) if tally.runs > 1 else ()
-    shelf = Shelf(given.out, job.scenario.name, illustrator, searched)
-    outcome.folder = shelf.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
+    results = ResultsFolder(given.out, job.scenario.name, draws, searched)
+    outcome.folder = results.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 
 
 def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
@@ -228,10 +223,6 @@ def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
     if not (given.junit or given.summary):
         return
-    # a run without results needs no reports
-    from reports.ci.junit import write_junit
-    from reports.ci.markdown import append_summary
-
     told = [_told(outcome, given) for outcome in outcomes]
     if given.junit:
         write_junit(given.junit, told)

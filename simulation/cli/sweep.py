@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
 from simulation.cli.text import visible
 from simulation.cli.trust import check_trust
@@ -96,16 +97,11 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.
 
 
 def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: argparse.Namespace) -> None:
-    # only results need them
-    import pandas as pd
-
-    from reports.figures.sweep_figures import write_sweep
-
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "sweep.parquet"
-    frame = pd.DataFrame(rows)
+    frame = view("tables.frames:frame_of")(rows)
     frame.to_parquet(table)
-    pictures = write_sweep(frame, axes, folder, title)
+    pictures: list[Path] = view("figures.sweep_figures:write_sweep")(frame, axes, folder, title)
     if not given.json:
         sys.stdout.write(f"\ntable     {table}\n" + "".join(f"picture   {picture}\n" for picture in pictures))
         sys.stdout.writelines(f"answer    {visible(sentence)}\n" for sentence in answers(rows, axes))

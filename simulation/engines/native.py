@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ordering import (
     CausalOrdering,
@@ -16,6 +16,28 @@ from ordering import (
     fencing_token,
 )
 from simulation.engines import EngineContext, Outcome
+
+if TYPE_CHECKING:
+    from simulation.scenario.model import PolicyTable
+
+
+def policy_of(table: PolicyTable) -> Policy:
+    """Return a scenario's policy as the engine has it. Raises ValueError if it cannot work."""
+    # A world knows no operator: a dead letter lasts as long as the longest time of the scenario's policy.
+    dead_retention = table.retention if table.dead_retention is None else table.dead_retention
+    return Policy(
+        lookback=timedelta(microseconds=table.lookback),
+        retention=timedelta(microseconds=table.retention),
+        memory=timedelta(microseconds=table.memory),
+        lease=timedelta(microseconds=table.lease),
+        retry_delay=timedelta(microseconds=table.retry_delay),
+        max_attempts=table.max_attempts,
+        redelivery=None if table.redelivery is None else timedelta(microseconds=table.redelivery),
+        dead_retention=timedelta(microseconds=dead_retention),
+        max_depth=table.max_depth,
+        batch=table.batch,
+        age_by=table.age_by,
+    )
 
 
 class NativeEngine:
@@ -31,18 +53,10 @@ class NativeEngine:
         return {cls.ordering.scripts(name).digest: name for name in names if name != "shared"}
 
     def __init__(self, context: EngineContext) -> None:
-        policy = context.policy
         self._ordering = self._open(
             context.scope,
             redis=context.connect(),
-            policy=Policy(
-                lookback=timedelta(microseconds=policy.lookback),
-                retention=timedelta(microseconds=policy.retention),
-                # A world knows no operator: a dead letter lasts as long as the longest time of the scenario's policy.
-                dead_retention=timedelta(microseconds=policy.retention),
-                lease=timedelta(microseconds=policy.lease),
-                max_depth=policy.max_depth,
-            ),
+            policy=policy_of(context.policy),
             token=context.token,
             on_dead_letter=context.given_up,
         )

@@ -150,6 +150,8 @@ class Entry(NamedTuple):
 class Terms:
     """What the engine promised and the scenario asks, as far as a judge must know it. Microseconds, but for counts."""
 
+    # The defaults are those of history format 1. Scenarios take theirs from here, and a test compares them with the
+    # engine's: they are not imported from it, since a history would then take five times as long to import.
     lookback: int = 900_000_000
     retention: int = 1_800_000_000
     lease: int = 16_000_000

@@ -178,6 +178,10 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "request-lost": (_fault("request-lost"), "a request to Redis was lost"),
     "reply-lost": (_fault("reply-lost"), "a reply of Redis was lost after the command had been executed"),
     "error-reply": (_fault("error-reply"), "Redis refused a command with an error"),
+    "server-stalled": (_fault("server-stalls"), "Redis had received a packet, and did not answer until much later"),
+    "refused-read-only": (_fault("server-demoted"), "a server that had become a replica refused what writes"),
+    "connection-closed": (_fault("close-idle-connections"), "the server closed connections in good order"),
+    "server-clock-jumped": (_fault("server-clock"), "the clock of Redis jumped"),
     "slowed": (_fault("latency"), "a request to Redis, or its reply, was held up by a fault"),
 }
 

@@ -10,7 +10,7 @@ from simulation.invariants import COVERAGE
 from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import budgets, distributions
-from simulation.scenario.model import Broker, Consumers, Judge, NetworkTable, PolicyTable, Scenario
+from simulation.scenario.model import Broker, ClientTable, Consumers, Judge, NetworkTable, PolicyTable, Scenario
 from simulation.scenario.workloads import EventsWorkload, PlannedEvent, Workload
 
 EXAMPLE = "scenarios/late-leader.toml"
@@ -28,6 +28,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("broker", Broker),
     ("consumers", Consumers),
     ("network", NetworkTable),
+    ("client", ClientTable),
     ("policy", PolicyTable),
     ("judge", Judge),
 )

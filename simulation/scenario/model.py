@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from simulation.history.entries import Terms
 from simulation.invariants import COVERAGE, INVARIANTS
 from simulation.kernel.durations import format_duration
 from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
@@ -37,6 +38,9 @@ from simulation.scenario.types import (
     Table,
 )
 from simulation.scenario.workloads import Workload, size_of
+
+_TERMS = Terms()
+"""The defaults, as a history without a header has them."""
 
 
 class Broker(Table):
@@ -64,7 +68,9 @@ class Consumers(Table):
     )
     handler_time: Delay = Field("5ms", validate_default=True, description="how long a handler runs")
     handler_failure: Probability = Field(0.0, description="probability that a handler raises")
-    sweep_interval: Duration = Field(5_000_000, gt=0, description="time between two sweeps for overdue followers")
+    sweep_interval: Duration = Field(
+        _TERMS.sweep_interval, gt=0, description="time between two sweeps for overdue followers"
+    )
     start: Delay = Field("0s", validate_default=True, description="when each consumer starts")
     restart: Literal["always", "on-failure", "never"] = Field(
         "always", description="whether a program that has ended by itself is started again"
@@ -92,6 +98,21 @@ class Producer(Table):
     field: str = Field("event", min_length=1, description="the field of a stream's entries that holds the event")
 
 
+class ClientTable(Table):
+    """The Redis client that engines are given. Without these keys it is redis-py's, with its defaults."""
+
+    max_connections: Few | None = Field(None, description="the most connections of one client's pool")
+    pool: Literal["raise", "wait"] = Field(
+        "raise", description="what a request does when all connections are in use: raise at once, or wait for one"
+    )
+    timeout: Duration | None = Field(
+        None, gt=0, description="how long the client waits for a reply before it gives the connection up"
+    )
+    retry_on: tuple[Literal["READONLY"], ...] = Field(
+        (), description="errors after which the client connects again and repeats the request (`retry_on_error`)"
+    )
+
+
 class NetworkTable(Table):
     """The network between the consumers and Redis."""
 
@@ -103,11 +124,35 @@ class NetworkTable(Table):
 class PolicyTable(Table):
     """What the engine is told about time. Engines with constants of their own are given these values."""
 
-    lookback: Duration = Field(900_000_000, gt=0, description="how long a follower waits for a leader that never comes")
-    retention: Duration = Field(1_800_000_000, gt=0, description="how long it is remembered that an event was handled")
-    lease: Duration = Field(16_000_000, gt=0, description="how long an event is held before others may take it over")
-    in_flight_wait: Duration = Field(8_000_000, gt=0, description="how long a follower waits for a leader in flight")
+    lookback: Duration = Field(
+        _TERMS.lookback, gt=0, description="how long a follower waits for a leader that never comes"
+    )
+    retention: Duration = Field(
+        _TERMS.retention, gt=0, description="how long it is remembered that an event was handled"
+    )
+    lease: Duration = Field(_TERMS.lease, gt=0, description="how long an event is held before others may take it over")
+    in_flight_wait: Duration = Field(
+        _TERMS.lease // 2, gt=0, description="how long a follower waits for a leader in flight"
+    )
     max_depth: Count = Field(20, description="how deep handlers may call each other")
+    memory: Duration = Field(
+        86_400_000_000,
+        description="how long a digest of each handled event is kept for late followers; 0s: not",
+    )
+    retry_delay: Duration = Field(
+        5_000_000, gt=0, description="how long a released event rests after a failed handling"
+    )
+    max_attempts: Count = Field(4, description="how often the engine tries an event that it keeps")
+    redelivery: Duration | None = Field(
+        None, gt=0, description="how long after an attempt the queue may offer an event again; by default the lookback"
+    )
+    dead_retention: Duration | None = Field(
+        None, gt=0, description="how long the engine keeps a dead letter; by default the retention"
+    )
+    batch: Count = Field(100, description="how many events a sweep returns at most")
+    age_by: Literal["known", "received"] = Field(
+        "known", description="whether an event is old by how long the engine has known it, or by its own `received`"
+    )
 
     @model_validator(mode="after")
     def _remembers_longer_than_followers_wait(self) -> Self:
@@ -143,7 +188,9 @@ class Judge(Table):
     release_bound: Duration | None = Field(
         None, description="how long a follower may idle once its leader was handled; by default from the policy"
     )
-    progress_bound: Duration = Field(600_000_000, description="how long a consumer may work without a sign of life")
+    progress_bound: Duration = Field(
+        _TERMS.stuck_bound, description="how long a consumer may work without a sign of life"
+    )
     settle_time: Duration = Field(
         1_000_000, description="quiet time to wait for at the end, before the store is inspected"
     )
@@ -215,6 +262,7 @@ class Scenario(Table):
     producer: Producer | None = Field(None, description="where events are put for consumers that read a queue")
     consumers: Consumers = Field(default_factory=Consumers)
     network: NetworkTable = Field(default_factory=NetworkTable)
+    client: ClientTable = Field(default_factory=ClientTable)
     policy: PolicyTable = Field(default_factory=PolicyTable)
     judge: Judge = Field(default_factory=Judge)
     faults: tuple[Fault, ...] = Field((), description="what goes wrong, as [[faults]] tables")
@@ -269,7 +317,14 @@ class Scenario(Table):
         if self.judge.release_bound is not None:
             return self.judge.release_bound
         retries = self.broker.max_failures * self.broker.redeliver_after
-        return self.policy.lease + self.policy.in_flight_wait + 2 * self.consumers.sweep_interval + retries
+        return self.policy.lease + self.policy.in_flight_wait + self._sweeps * self.consumers.sweep_interval + retries
+
+    @property
+    def _sweeps(self) -> int:
+        """How many sweeps an event may need: two, and with a smaller batch than usual those that return others."""
+        usual = PolicyTable.model_fields["batch"].default
+        events = size_of(self.workload) or len(getattr(self.workload, "events", ()))
+        return 2 + (events // self.policy.batch if self.policy.batch < usual else 0)
 
     @classmethod
     def of(cls, name: str, **tables: Any) -> Scenario:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import hiredis
@@ -26,6 +27,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.stores.protocol import Link
 from simulation.stores.redis_commands import INDIRECT, blocking_keys, timeout_of
 from simulation.stores.resp import frames
+from simulation.world.backlog import Backlog
 
 Words = Sequence[bytes]
 
@@ -58,9 +60,10 @@ class _Waiting:
 class BlockingCalls:
     """The blocking commands of a world that wait, first come, first served."""
 
-    def __init__(self, loop: SimulatedLoop, set_time: Callable[[int], None]) -> None:
+    def __init__(self, loop: SimulatedLoop, set_time: Callable[[int], None], backlog: Backlog) -> None:
         self._loop = loop
         self._set_time = set_time
+        self._backlog = backlog
         self._waiting: list[_Waiting] = []
 
     def call(self, caller: Caller, words: Words, answer: Callable[[Words, bytes], None]) -> None:
@@ -117,6 +120,8 @@ class BlockingCalls:
         return True
 
     def _expire(self, waiting: _Waiting) -> None:
+        if waiting not in self._waiting or self._backlog.keeps(partial(self._expire, waiting)):
+            return
         self._take(waiting)
         waiting.answer(waiting.words, waiting.nothing)
 

@@ -7,19 +7,22 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import hiredis
 
 from simulation.kernel.escapes import Escaped
 from simulation.stores.protocol import StoreUnavailable
-from simulation.stores.redis_commands import REFUSED_VERBS, why_refused
+from simulation.stores.redis_commands import REFUSED_VERBS, WRITING_NOTHING, why_refused
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
 from simulation.world.packets import PASS, Fate, Packet
 from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
 
+READ_ONLY = b"READONLY You can't write against a read only replica."
 NEVER_IDLE = sys.maxsize
 """Later than any moment of a run."""
 
@@ -40,8 +43,8 @@ class Wire(asyncio.Transport):
         self._session = Session(network, self)
         self._reader = hiredis.Reader()
         self._closing = False
-        self._severed = False
-        self._lost = False
+        self._lost = self._closed = False
+        self._demoted: Callable[[Packet], None] | None = None
         self._reading = True
         self._unread: list[bytes] = []
         self.opened_at = self.idle_since = network.loop.now
@@ -120,9 +123,12 @@ class Wire(asyncio.Transport):
         loop.call_soon(self._protocol.connection_lost, None, context=self.context)
         self._part()
 
+    def demote(self, told: Callable[[Packet], None]) -> None:
+        """Refuse what writes from now on: the server at the other end has become a replica."""
+        self._demoted = told
+
     def sever(self) -> None:
         """Cut the wire of a client that is dead: it is told nothing."""
-        self._severed = True
         self._closing = True
         self._part()
 
@@ -139,7 +145,10 @@ class Wire(asyncio.Transport):
         self._carrier.end()
 
     def close_link(self) -> None:
-        """Close the link to the store."""
+        """Close the link to the store, behind what was sent before."""
+        if self._closed or self._network.backlog.keeps(self.close_link):
+            return
+        self._closed = True
         self._network.ended(self)
         self._session.close()
 
@@ -148,8 +157,11 @@ class Wire(asyncio.Transport):
     def arrive(self, packet: Packet, fate: Fate) -> None:
         """Have the store execute a packet that has arrived, and send the reply on its way."""
         network = self._network
-        if self._lost:
+        if self._lost or network.backlog.keeps(partial(self.arrive, packet, fate), packet):
             return
+        if self._demoted is not None and _writes(packet):
+            self._demoted(packet)
+            fate = replace(fate, error=READ_ONLY)
         reachable = network.gate(self.consumer)
         if not fate.deliver or not reachable:
             self.reset(ConnectionResetError("the connection was lost"))
@@ -257,6 +269,10 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
+
+
+def _writes(packet: Packet) -> bool:
+    return any(words[0].upper() not in WRITING_NOTHING for words in packet.commands)
 
 
 class _NoSocket:

@@ -165,7 +165,7 @@ class Consumer:
         world.ledger.done_with(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
-        client = connect(**options)
+        client = connect(self._world.scenario.client, **options)
         self._clients.append(client)
         return client
 

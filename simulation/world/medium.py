@@ -10,6 +10,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.redis_commands import NOTIFY
 from simulation.stores.script_cache import Scripts
+from simulation.world.backlog import Backlog
 from simulation.world.blocking import BlockingCalls
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
 from simulation.world.request_log import RequestLog
@@ -39,7 +40,8 @@ class Medium:
         self.gate: Gate = _anybody
         self.refused: Callable[[StoreUnavailable | Escaped], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
-        self.blocking = BlockingCalls(loop, store.set_time)
+        self.backlog = Backlog()
+        self.blocking = BlockingCalls(loop, store.set_time, self.backlog)
         self.stepped = False
         """Whether the order of packets is chosen, so that no latency is drawn."""
         self.watches_keys = False

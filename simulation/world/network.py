@@ -25,7 +25,7 @@ from simulation.stores.protocol import Store
 from simulation.world.carriers import Carrier, Ends, SteppedCarrier, TimedCarrier
 from simulation.world.connection import Wire
 from simulation.world.medium import Medium
-from simulation.world.packets import Trace
+from simulation.world.packets import Packet, Trace
 from simulation.world.scheduling import Steps
 
 
@@ -87,6 +87,18 @@ class Network(Medium):
             wire.hang_up()
         return len(chosen)
 
+    def demote(self, told: Callable[[Packet], None]) -> Callable[[], None]:
+        """Have every wire that is open now lead to a replica; return what closes them, from the replica's side."""
+        demoted = self._of("")
+        for wire in demoted:
+            wire.demote(told)
+
+        def close() -> None:
+            for wire in demoted:
+                wire.hang_up()
+
+        return close
+
     def sever(self, consumer: str) -> None:
         """Cut every wire of a consumer: nothing reaches it any more. What it has already sent may still arrive."""
         for wire in self._of(consumer):
@@ -108,6 +120,7 @@ class Network(Medium):
 
     def close(self) -> None:
         """Close every wire, without telling anybody."""
+        self.backlog.close()
         for wire in self._of(""):
             wire.close_link()
         self._wires.clear()

@@ -100,7 +100,8 @@ class Quiescence:
         scenario = self._scenario
         if self._ledger.unsettled:
             policy, consumers = scenario.policy, scenario.consumers
-            return policy.lookback + scenario.release_bound + 2 * consumers.sweep_interval
+            longest = max(policy.lookback, policy.redelivery or 0, policy.retry_delay)
+            return longest + scenario.release_bound + 2 * consumers.sweep_interval
         if self._injector.healed and self._injector.struck:
             # A consumer that was interrupted between an effect and its completion has left a lease behind: the engine
             # is done with that event only when the lease is over and a sweep has found it.

@@ -8,11 +8,18 @@ from inspect import signature
 from typing import Any
 
 import redis.asyncio
-from redis.asyncio import ConnectionPool
+from redis.asyncio import BlockingConnectionPool, ConnectionPool
+from redis.exceptions import ReadOnlyError
+
+from simulation.kernel.environment import SECOND
+from simulation.scenario.model import ClientTable
 
 # RESP2, and no word about the driver, by its name of today or that of older clients: a connection takes no greeting.
 _NEW = "driver_info" in signature(redis.asyncio.Redis).parameters
 
+
+_ERRORS = {"READONLY": ReadOnlyError}
+"""The exceptions by which redis-py tells of errors that it does not retry by itself."""
 
 _UNGREETED = {"protocol": 2, **({"driver_info": None} if _NEW else {"lib_name": None, "lib_version": None})}
 
@@ -28,6 +35,23 @@ def _settings() -> Mapping[str, Any]:
     return _client().connection_pool.connection_kwargs
 
 
-def connect(**options: Any) -> redis.asyncio.Redis:
-    """Return a client into the simulated network, with an engine's own options if it has any."""
-    return _client(**options) if options else redis.asyncio.Redis.from_pool(ConnectionPool(**_settings()))
+def connect(table: ClientTable, **options: Any) -> redis.asyncio.Redis:
+    """Return a client into the simulated network, as the scenario has it, with an engine's own options if any."""
+    options = {**_options(table), **options}
+    if table.pool == "raise":
+        return _client(**options) if options else redis.asyncio.Redis.from_pool(ConnectionPool(**_settings()))
+    most = options.pop("max_connections", None)
+    settings = _client(**options).connection_pool.connection_kwargs if options else _settings()
+    limit = {} if most is None else {"max_connections": most}
+    return redis.asyncio.Redis.from_pool(BlockingConnectionPool(**limit, **settings))
+
+
+def _options(table: ClientTable) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if table.max_connections is not None:
+        options["max_connections"] = table.max_connections
+    if table.timeout is not None:
+        options["socket_timeout"] = table.timeout / SECOND
+    if table.retry_on:
+        options["retry_on_error"] = [_ERRORS[name] for name in table.retry_on]
+    return options

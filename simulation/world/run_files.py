@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from reports import write_report
 from simulation.history.history import History
 from simulation.history.untrusted import copy_file
 from simulation.invariants import Judgement
@@ -63,9 +64,6 @@ def write_run(
         searched: what the search covered that the run is kept of, a line each.
         illustrator: draws the pictures in another process; without one they are drawn here.
     """
-    # only results need it
-    from reports import write_report
-
     scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))
     (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
     run.history.write(folder / "history.jsonl")

@@ -19,7 +19,7 @@ from typing import Any
 import simpy
 
 from simulation.engines import Engine, decoder, is_shipped, resolve, scripts_of
-from simulation.history.entries import Header, Terms
+from simulation.history.entries import Header
 from simulation.history.history import History
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
@@ -52,6 +52,7 @@ from simulation.world.quiescence import Quiescence
 from simulation.world.run import Counts, Run
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
+from simulation.world.terms import terms_of
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -171,14 +172,7 @@ class World:
             store=f"{self.store.name} {self.store.version}",
             version=_version(),
             epoch=self.epoch.isoformat(),
-            terms=Terms(
-                lookback=scenario.policy.lookback,
-                retention=scenario.policy.retention,
-                lease=scenario.policy.lease,
-                release_bound=scenario.release_bound,
-                sweep_interval=scenario.consumers.sweep_interval,
-                stuck_bound=scenario.judge.progress_bound,
-            ),
+            terms=terms_of(scenario),
             exercise=scenario.judge.require_coverage,
             invariants=scenario.judge.invariants,
             allowed_loss=scenario.judge.allowed_loss,

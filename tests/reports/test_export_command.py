@@ -48,10 +48,10 @@ def test_a_result_goes_to_a_file_or_to_standard_output(folder, name, capfdbinary
     assert complained == b""
 
 
-def test_a_result_may_be_the_history_the_shelf_or_its_link(folder, capfdbinary):
-    shelf = folder.parent
-    (shelf / "latest").symlink_to(folder.name)
-    for result in (folder / "history.jsonl", folder, shelf, shelf / "latest"):
+def test_a_result_may_be_the_history_its_folder_or_its_link(folder, capfdbinary):
+    scenario_folder = folder.parent
+    (scenario_folder / "latest").symlink_to(folder.name)
+    for result in (folder / "history.jsonl", folder, scenario_folder, scenario_folder / "latest"):
         assert main(["export", str(result), "--format", "perfetto"]) == 0
         assert capfdbinary.readouterr().out == expected(folder, "perfetto").encode()
 

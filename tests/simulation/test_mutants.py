@@ -13,18 +13,19 @@ from ordering.scripts import script
 from simulation import Laboratory, load
 from simulation.cli import main
 from simulation.engines import UnknownEngine, mutants, resolve
-from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant, plant
+from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant
+from simulation.engines.mutants.planting import plant
 from simulation.engines.native import NativeEngine
 from simulation.invariants import INVARIANTS
-from simulation.search.sweep.mutation import Court
+from simulation.search.sweep.mutation import MutationTest
 
 OPERATORS = {"discard", "give_up", "letters", "revive", "stats"}
 LATE_LEADER = Path("scenarios/late-leader.toml")
 
 
 @pytest.fixture(scope="session")
-def court(laboratory: Laboratory) -> Court:
-    return Court(laboratory)
+def mutation_test(laboratory: Laboratory) -> MutationTest:
+    return MutationTest(laboratory)
 
 
 @pytest.fixture
@@ -43,10 +44,10 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda mutant: mutant.name)
-def test_every_mutant_is_convicted_and_its_host_is_not(mutant: Mutant, court: Court) -> None:
+def test_every_mutant_is_convicted_and_its_host_is_not(mutant: Mutant, mutation_test: MutationTest) -> None:
     if mutant.host == "drop-in":
         pytest.importorskip("prefect_redis")
-    trial = court.trial(mutant)
+    trial = mutation_test.trial(mutant)
     assert trial.ok, trial
 
 
@@ -126,27 +127,27 @@ def test_an_edit_of_one_script_leaves_the_others_as_they_are() -> None:
 # -- trials -----------------------------------------------------------------------------------------------------
 
 
-def test_a_mutant_that_nobody_convicts_has_survived(court: Court, known: Any) -> None:
+def test_a_mutant_that_nobody_convicts_has_survived(mutation_test: MutationTest, known: Any) -> None:
     harmless = replace(MUTANTS["park-swapped"], name="harmless", equivalent="", convicted_by=("causal-order",))
-    trial = court.trial(known(harmless), 2)
+    trial = mutation_test.trial(known(harmless), 2)
     assert (trial.seed, trial.schedules, trial.convicted_by, trial.ok) == (None, 2, (), False)
 
 
-def test_a_conviction_for_something_else_does_not_count(court: Court, known: Any) -> None:
+def test_a_conviction_for_something_else_does_not_count(mutation_test: MutationTest, known: Any) -> None:
     other = known(replace(MUTANTS["keep-payload"], name="other", convicted_by=("causal-order",)))
-    assert not court.trial(other, 2).ok
+    assert not mutation_test.trial(other, 2).ok
 
 
-def test_an_equivalent_mutant_that_is_convicted_is_not_equivalent(court: Court, known: Any) -> None:
+def test_an_equivalent_mutant_that_is_convicted_is_not_equivalent(mutation_test: MutationTest, known: Any) -> None:
     refuted = known(replace(MUTANTS["keep-payload"], name="refuted", convicted_by=(), equivalent="I thought so"))
-    trial = court.trial(refuted)
+    trial = mutation_test.trial(refuted)
     assert (trial.convicted_by, trial.ok) == (("clean-store",), False)
 
 
-def test_nothing_is_proved_where_the_host_is_convicted_too(court: Court, known: Any) -> None:
+def test_nothing_is_proved_where_the_host_is_convicted_too(mutation_test: MutationTest, known: Any) -> None:
     # Whoever takes each step by itself does not see siblings: they overtake each other here, with a fault and without.
     leaking = replace(MUTANTS["keep-payload"], name="unfair", host="native-steps")
-    trial = court.trial(known(replace(leaking, scenario="ladder/n16-fresh-sibling.toml")))
+    trial = mutation_test.trial(known(replace(leaking, scenario="ladder/n16-fresh-sibling.toml")))
     assert (trial.host_violates, trial.ok) == (("sibling-order",), False)
     assert "clean-store" in trial.convicted_by
 
@@ -158,7 +159,7 @@ def test_a_script_that_does_not_run_proves_nothing(
 ) -> None:
     edit = Edit("complete", "local from = id\n", nonsense)
     broken = known(Mutant("broken", "nonsense", "leader-follower.toml", tuple(INVARIANTS), edits=(edit,)))
-    trial = Court(request.getfixturevalue(store)).trial(broken)
+    trial = MutationTest(request.getfixturevalue(store)).trial(broken)
     assert trial.convicted_by
     assert trial.script_error.startswith("-ERR")
     assert not trial.ok

@@ -1,7 +1,8 @@
 """Mutants: engines that differ from ours by one planted fault each, to judge the judge by.
 
 A judge that has never convicted proves nothing. Each mutant here names the scenario in which it must be convicted, the
-invariant that must do it, and within how many seeds; `causim mutants` runs them all. Read `planting.py` first.
+invariant that must do it, and within how many seeds. `causim mutants` runs them all. Read `mutant.py` first, then
+`planting.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from simulation.engines.mutants import equivalent, scripted, wrapped
-from simulation.engines.mutants.mutant import Edit, Mutant, StaleMutant, plant
+from simulation.engines.mutants.mutant import Edit, Mutant, StaleMutant
 
 if TYPE_CHECKING:
     from simulation.engines.native import NativeEngine
@@ -39,7 +40,10 @@ def find(name: str) -> Mutant:
 @cache
 def engine(name: str) -> type[NativeEngine]:
     """Return the engine of a mutant. Raises UnknownMutant, StaleMutant."""
+    # the engine is imported when a mutant of it runs
+    from simulation.engines.mutants.planting import plant
+
     return plant(find(name))
 
 
-__all__ = ["MUTANTS", "Edit", "Mutant", "StaleMutant", "UnknownMutant", "engine", "find", "plant"]
+__all__ = ["MUTANTS", "Edit", "Mutant", "StaleMutant", "UnknownMutant", "engine", "find"]

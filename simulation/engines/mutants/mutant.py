@@ -1,19 +1,11 @@
-"""What a mutant is, and how its fault is planted: in a copy of a script's text, or in a subclass of the engine.
+"""What a mutant is: one fault, planted in a copy of a script's text or in a subclass of the engine.
 
-Nothing of the engine itself is touched. A mutant finds its scripts in a table of its own, so that it and the engine can
-run in one process, even on one store.
+The table of the mutants can be read without importing the engine; `planting.py` makes the engine of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # the table of the mutants can be read without the engine that they are planted in
-    from ordering.scripts import Script
-    from simulation.engines.native import NativeEngine
 
 SHARED = "shared"
 """What stands in front of every script: an edit of it is in all of them."""
@@ -66,38 +58,3 @@ class Mutant:
     ordering: str = ""
     host: str = "native"
     equivalent: str = ""
-
-
-def plant(mutant: Mutant) -> type[NativeEngine]:
-    """Return the engine of a mutant. Raises StaleMutant."""
-    # the engine is imported when a mutant of it runs
-    from simulation.engines import resolve
-    from simulation.engines.mutants import orderings
-    from simulation.engines.native import NativeEngine
-
-    host = resolve(mutant.host)
-    assert issubclass(host, NativeEngine), f"{mutant.host} is not made of an ordering that can be exchanged"
-    original = getattr(orderings, mutant.ordering) if mutant.ordering else host.ordering
-    ordering = type("MutantOrdering", (original,), {"scripts": staticmethod(_finder(mutant))})
-    return type("MutantEngine", (host,), {"ordering": ordering, "__doc__": mutant.planted})
-
-
-def _finder(mutant: Mutant) -> Callable[[str], Script]:
-    # the engine is imported when a mutant of it runs
-    from ordering.scripts import assemble, script, source
-
-    if not mutant.edits:
-        return script
-    sources = {SHARED: source(SHARED)}
-    for edit in mutant.edits:
-        text = sources.get(edit.script) or source(edit.script)
-        sources[edit.script] = edit.apply(text, mutant.name)
-
-    def changed(name: str) -> str:
-        return sources.get(name) or source(name)
-
-    @cache
-    def find(name: str) -> Script:
-        return assemble(name, sources[SHARED], changed(name), changed)
-
-    return find

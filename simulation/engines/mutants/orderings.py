@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004
+
 from ordering import CausalOrdering
 from ordering.leases import Grant, LeaseRenewer
 from ordering.requests import Queues
@@ -117,3 +119,37 @@ class ClaimsThenCompletes(CausalOrdering[Any]):
         if words(await self._complete(grant))[0] == "lost":
             raise self.errors.lost(event)
         return await self.followers_by_id(ids)
+
+
+class OwnConnection(CausalOrdering[Any]):
+    """Sends its scripts on one connection of its own, past the client and what that does about errors."""
+
+    deaf_to: tuple[type[Exception], ...] = ()
+    """Errors after which it waits for ever for the reply: nobody reads the connection any more."""
+
+    def __init__(self, scope: str, **options: Any) -> None:
+        super().__init__(scope, **options)
+        self._turn, self._connection = asyncio.Lock(), None
+
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
+        async with self._turn:
+            if self._connection is None:
+                self._connection = await self.redis.connection_pool.get_connection()
+            connection: Any = self._connection
+            try:
+                await connection.send_command("EVAL", self.scripts(name).text, 1, self._key("waitlist"), *args)
+                return await connection.read_response()
+            except self.deaf_to:
+                return await asyncio.Event().wait()
+
+
+class WaitsOnAClosedConnection(OwnConnection):
+    """Waits for ever for a reply on a connection that the server has closed."""
+
+    deaf_to = (ConnectionError,)
+
+
+class WaitsOnASilentServer(OwnConnection):
+    """Waits for ever for a reply that has not come within the client's timeout."""
+
+    deaf_to = (TimeoutError,)

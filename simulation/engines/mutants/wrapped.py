@@ -93,4 +93,25 @@ MUTANTS = (
         ordering="LooksBehindNobody",
         host="native-batches",
     ),
+    Mutant(
+        name="waits-on-a-closed-connection",
+        planted="a script on a connection that the server has closed waits for ever for its reply",
+        scenario="production/q1-connection-closed-while-idle.toml",
+        convicted_by=("no-stuck-worker",),
+        ordering="WaitsOnAClosedConnection",
+    ),
+    Mutant(
+        name="waits-on-a-silent-server",
+        planted="a script whose reply does not come in time waits for it for ever",
+        scenario="production/q2-server-stalls.toml",
+        convicted_by=("no-stuck-worker",),
+        ordering="WaitsOnASilentServer",
+    ),
+    Mutant(
+        name="stays-with-a-replica",
+        planted="scripts go past the client on a connection of their own, which stays with an old primary",
+        scenario="production/q3-failover-behind-one-address.toml",
+        convicted_by=("handled-once",),
+        ordering="OwnConnection",
+    ),
 )

@@ -59,6 +59,14 @@ class Redis(Protocol):
         """Know no script, as a server that was just started."""
         ...
 
+    def stall(self, active: Active) -> Undo:
+        """Accept what is sent and answer nothing; note each packet that waits. Undone: execute all of it, in order."""
+        ...
+
+    def demote(self, active: Active) -> Undo:
+        """Have open connections answer writes with READONLY; note each. Undone: they are closed."""
+        ...
+
     def close_connections(self, idle: int, age: int) -> int:
         """Close each connection that was idle for so long and is so old, in microseconds; return their number."""
         ...
@@ -72,11 +80,6 @@ class Victim(Protocol):
     """A consumer, as its faults see it."""
 
     name: str
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its process runs or is frozen."""
-        ...
 
     def start(self) -> None:
         """Bring it to life."""

@@ -16,6 +16,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
+from importlib import import_module
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -26,9 +27,9 @@ from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
 from simulation.search.parallel.runner_process import (
-    BenchDied,
     ClusterUnavailable,
-    Parcel,
+    Job,
+    RunnerDied,
     described,
     other_version,
     our_version,
@@ -46,7 +47,7 @@ _LONELY = 60
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
 _ATTEMPTS = 3
-"""How often a run is made anew whose process died under a worker that lives."""
+"""How often a run is tried whose process dies while its worker lives."""
 
 
 def search(address: str, plan: Plan, seeds: Iterable[int]) -> Iterator[Summary]:
@@ -85,7 +86,8 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._client = _connect(address)
+        self._dask = _dask()
+        self._client = _connect(self._dask, address)
         self._stores: dict[tuple[str, Path | None], str] = {}
         try:
             self._slots = self._inspect()
@@ -122,20 +124,17 @@ class Cluster:
                 raise ClusterUnavailable(other_version(worker, theirs, ours))
         return sum(self._client.nthreads().values())
 
-    def runs(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
-        """Yield each summary with the place of its plan among the errands, as it is done.
+    def runs(self, plans: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
+        """Yield each summary with the place of its plan in `plans`, as it is done.
 
         Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
         """
-        # Dask is an extra of its own
-        from distributed.comm.core import CommClosedError
-
         waiting: dict[Any, tuple[int, int]] = {}
-        todo = self._parcels(errands)
+        todo = self._jobs(plans)
 
         def submit(count: int) -> None:
-            for place, parcel, seed in islice(todo, count):
-                future = self._client.submit(perform, parcel, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
+            for place, job, seed in islice(todo, count):
+                future = self._client.submit(perform, job, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
                 waiting[future] = (place, seed)
 
         try:
@@ -146,30 +145,27 @@ class Cluster:
                     summary = self._result(future, seed)
                     submit(1)
                     yield place, summary
-        except (CancelledError, CommClosedError):
+        except (CancelledError, self._dask.comm.CommClosedError):
             raise ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had") from None
         finally:
             self._client.cancel(list(waiting), force=True)
 
     def _finished(self, futures: list[Any]) -> set[Any]:
         """Wait until some are done and return them. Raises ClusterUnavailable if nobody is there to do them."""
-        # Dask is an extra of its own
-        from distributed import wait
-
         while True:
             try:
                 with self._client.as_current():
-                    finished: set[Any] = wait(futures, timeout=_LONELY, return_when="FIRST_COMPLETED").done
+                    finished: set[Any] = self._dask.wait(futures, timeout=_LONELY, return_when="FIRST_COMPLETED").done
                 return finished
             except TimeoutError:
                 if not self._client.nthreads():
                     raise ClusterUnavailable(f"scheduler {self._address} has no workers left") from None
 
-    def _parcels(self, errands: Iterable[tuple[Plan, Iterable[int]]]) -> Iterator[tuple[int, Parcel, int]]:
-        for place, (plan, seeds) in enumerate(errands):
-            parcel = Parcel.of(plan, self._store(plan), _trace(plan.scenario))
+    def _jobs(self, plans: Iterable[tuple[Plan, Iterable[int]]]) -> Iterator[tuple[int, Job, int]]:
+        for place, (plan, seeds) in enumerate(plans):
+            job = Job.of(plan, self._store(plan), _trace(plan.scenario))
             for seed in seeds:
-                yield place, parcel, seed
+                yield place, job, seed
 
     def _store(self, plan: Plan) -> str:
         """Return which store the runs would be on here."""
@@ -180,14 +176,11 @@ class Cluster:
         return self._stores[asked]
 
     def _result(self, future: Any, seed: int) -> Summary:
-        # Dask is an extra of its own
-        from distributed import KilledWorker
-
         try:
             answer = pickle.loads(future.result())  # noqa: S301  # the user's own cluster
-        except KilledWorker as error:
+        except self._dask.KilledWorker as error:
             raise ClusterUnavailable(f"seed {seed}: one worker after the other died while it had it: {error}") from None
-        except BenchDied as error:
+        except RunnerDied as error:
             raise ClusterUnavailable(f"{error}, again and again: has the worker enough memory?") from None
         if isinstance(answer, Exception):
             raise answer
@@ -200,17 +193,20 @@ def _nowhere(where: str, version: str) -> str:
     return f"{where} has no causim: install version {version} there"
 
 
-def _connect(address: str) -> Any:
+def _dask() -> Any:
+    """Return Dask's package, which is an extra of its own. Raises ClusterUnavailable."""
     try:
-        # Dask is an extra of its own
-        from distributed import Client
+        return import_module("distributed")
     except ImportError:
         raise ClusterUnavailable("a scheduler needs Dask: pip install 'causim[dask]'") from None
+
+
+def _connect(dask: Any, address: str) -> Any:
     if not _ADDRESS.fullmatch(address):
         raise ClusterUnavailable(f"scheduler {address!r}: give the address that `dask scheduler` prints, {_EXAMPLE}")
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost is said by an exception of ours
     try:
-        return Client(address, timeout=_PATIENCE, set_as_default=False)
+        return dask.Client(address, timeout=_PATIENCE, set_as_default=False)
     except OSError as error:
         raise ClusterUnavailable(
             f"scheduler {address} does not answer: {error}; is it the address that `dask scheduler` prints, {_EXAMPLE}?"

@@ -1,9 +1,9 @@
-"""Benches: processes beside a Dask worker that make its runs, one at a time each.
+"""Runner processes: processes beside a Dask worker that make its runs, one at a time each.
 
 A run owns the clocks and the randomness of its process. A Dask worker needs its own: it would lose its heartbeat, and
-its draws would change what the run says. So a worker has benches, as many as it has runs at a time. A bench keeps its
-laboratory from run to run and from plan to plan, and ends when its worker does, however that ends, or when nobody has
-asked anything of it for a while. The worker hands bytes to and fro and understands none of them.
+its draws would change what the run says. So a worker has as many runner processes as it has runs at a time. A runner
+process keeps its laboratory from run to run and from plan to plan. It ends when its worker ends, in whatever way, and
+after a minute without work. The worker passes bytes on and does not parse them.
 """
 
 from __future__ import annotations
@@ -42,47 +42,47 @@ if TYPE_CHECKING:
     from simulation.world.laboratory import Laboratory
 
 _IDLE = 60.0
-"""Seconds of real time after which a bench without work ends, and its redis-server with it."""
+"""Seconds of real time after which a runner process without work ends, and its redis-server with it."""
 
 
 class ClusterUnavailable(Exception):
     """A cluster cannot be reached, or cannot do the work. The message says why, and what to do."""
 
 
-class BenchDied(ClusterUnavailable):
-    """A process ended in the middle of a run. The run can be made anew."""
+class RunnerDied(ClusterUnavailable):
+    """A process ended in the middle of a run. The run can be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Job:
     """A plan, as it travels to a worker."""
 
     version: str
     """The version of causim that the results must come from."""
-    stand: tuple[str, ...]
-    """What a bench cannot change once it has begun: who asks (code may have changed since others did), the store, its
-    executable, and which release of prefect_redis it has imported."""
+    setting: tuple[str, ...]
+    """What a runner process cannot change once it has begun: who asks (the code may have changed since the last one
+    did), the store, its executable, and which release of prefect_redis it has imported."""
     content: bytes
 
     @classmethod
-    def of(cls, plan: Plan, store: str, trace: bytes | None) -> Parcel:
+    def of(cls, plan: Plan, store: str, trace: bytes | None) -> Job:
         """Pack a plan, the store that its runs must be on (by kind and version) and the file of its trace, if any."""
         content = zlib.compress(pickle.dumps((plan, store, trace)))
         release = plan.engine if plan.engine.startswith("prefect") else ""
         return cls(our_version(), (_session(), plan.store, str(plan.executable), release), content)
 
 
-def perform(parcel: Parcel, seed: int) -> bytes:
-    """Make one run on a bench of this worker; return its pickled summary, or the pickled exception that it raised.
+def perform(job: Job, seed: int) -> bytes:
+    """Make one run in a runner process of this worker; return its pickled summary or the pickled exception.
 
-    Raises BenchDied: then, and only then, another attempt is worth while.
+    Raises RunnerDied: then, and only then, another attempt is worth while.
     """
-    if (here := our_version()) != parcel.version:
-        return pickle.dumps(ClusterUnavailable(other_version(socket.gethostname(), here, parcel.version)))
-    bench = _take(parcel.stand)
-    answer = bench.run(parcel.content, seed)
+    if (here := our_version()) != job.version:
+        return pickle.dumps(ClusterUnavailable(other_version(socket.gethostname(), here, job.version)))
+    runner = _take(job.setting)
+    answer = runner.run(job.content, seed)
     with _lock:
-        _idle.append(bench)
+        _idle.append(runner)
     return answer
 
 
@@ -104,9 +104,9 @@ def other_version(where: str, theirs: str, ours: str) -> str:
 # -- in the worker -----------------------------------------------------------------------------------------------
 
 
-class _Bench:
-    def __init__(self, stand: tuple[str, ...]) -> None:
-        self.stand = stand
+class _RunnerProcess:
+    def __init__(self, setting: tuple[str, ...]) -> None:
+        self.setting = setting
         self._process = subprocess.Popen(  # noqa: S603  # this very program
             [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()"],
             stdin=subprocess.PIPE,
@@ -128,7 +128,7 @@ class _Bench:
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
             code = self._process.returncode
-            raise BenchDied(f"seed {seed}: its process on {socket.gethostname()} died with exit code {code}") from None
+            raise RunnerDied(f"seed {seed}: its process on {socket.gethostname()} died with exit code {code}") from None
         return answer
 
     def close(self) -> None:
@@ -141,49 +141,49 @@ class _Bench:
 
 
 _lock = threading.Lock()
-_idle: list[_Bench] = []
+_idle: list[_RunnerProcess] = []
 
 
-def _take(stand: tuple[str, ...]) -> _Bench:
-    """Return an idle bench for this stand, or a new one. Those for other stands end: they are of no use any more."""
+def _take(setting: tuple[str, ...]) -> _RunnerProcess:
+    """Return an idle runner process for this setting, or a new one. Those for other settings end."""
     with _lock:
-        fit = [bench for bench in _idle if bench.stand == stand and bench.alive]
-        rest = [bench for bench in _idle if bench not in fit]
+        fit = [runner for runner in _idle if runner.setting == setting and runner.alive]
+        rest = [runner for runner in _idle if runner not in fit]
         found = fit.pop() if fit else None
         _idle[:] = fit
-    for bench in rest:
-        bench.close()
-    return found or _Bench(stand)
+    for runner in rest:
+        runner.close()
+    return found or _RunnerProcess(setting)
 
 
-# -- in the bench ------------------------------------------------------------------------------------------------
+# -- in the runner process --------------------------------------------------------------------------------------------
 
 
 def serve() -> None:
-    """Answer the requests of standard input on standard output, until there are no more."""
+    """Answer the requests of standard input on standard output, until there are none left."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # a bench ends with its worker, and only then
+        signal.signal(number, signal.SIG_IGN)  # a runner process ends with its worker, and only then
     requests = sys.stdin.buffer
-    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "wb") as answers, _Shop() as shop:
+    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "wb") as answers, _Runs() as runs:
         os.dup2(2, 1)  # what an engine prints is no answer
         while select.select([requests], [], [], _IDLE)[0]:
             try:
                 content, seed = pickle.load(requests)  # noqa: S301  # our parent has written it
             except EOFError:
                 return
-            pickle.dump(shop.answer(content, seed), answers)
+            pickle.dump(runs.answer(content, seed), answers)
             answers.flush()
 
 
-class _Shop:
-    """What a bench keeps between its runs: its laboratory, and the runner of the plan that it was last asked for."""
+class _Runs:
+    """What a runner process keeps between its runs: its laboratory, and the runner of the latest plan."""
 
     def __init__(self) -> None:
         self._laboratory: Laboratory | None = None
         self._content = b""
         self._runner: Runner | None = None
 
-    def __enter__(self) -> _Shop:
+    def __enter__(self) -> _Runs:
         self._folder = TemporaryDirectory(prefix="causim-trace-")
         self._watcher = Watcher([Path(self._folder.name)])
         return self

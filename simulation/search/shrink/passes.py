@@ -123,7 +123,7 @@ def fewer_consumers(scenario: Scenario) -> Iterator[Scenario]:
 def plainer(scenario: Scenario) -> Iterator[Scenario]:
     """Leave settings at their default, whole tables first; and let what is drawn be always the same."""
     plain = Scenario(name="plain", workload=scenario.workload)
-    tables = ("broker", "network", "consumers", "policy")
+    tables = ("broker", "network", "client", "consumers", "policy")
     for table in tables:
         given, default = getattr(scenario, table), getattr(plain, table)
         if table == "consumers":

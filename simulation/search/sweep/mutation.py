@@ -44,7 +44,7 @@ class Trial:
         return not (self.host_violates or self.script_error) and bool(self.mutant.equivalent) == (self.seed is None)
 
 
-class Court:
+class MutationTest:
     """Tries mutants on one store."""
 
     def __init__(self, laboratory: Laboratory, shipped: Path = FOLDER) -> None:

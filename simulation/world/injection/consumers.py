@@ -88,11 +88,6 @@ class _Victim:
         self._consumer = consumer
         self.start, self.crash, self.stop = consumer.start, consumer.crash, consumer.stop
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether its process runs or is frozen."""
-        return self._consumer.process.alive
-
     def leave(self) -> None:
         """Shut it down in good order, for ever."""
         self._acts.left.add(self.name)

@@ -26,7 +26,6 @@ class DeliveryInjector:
         self._log = log
         self._roles = roles
         self._epoch = epoch
-        self._retention = retention
         self._faults = log.of(DeliveryFault)
         self._late: dict[str, list[Callable[[], None]]] = {}
         self._held: list[tuple[list[int], Message]] = []

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from simulation.kernel.ambient import WORLD, Ambient, Skew
 from simulation.scenario.faults import AnyFault, Failover, StoreFault
-from simulation.scenario.faults.targets import Undo
+from simulation.scenario.faults.targets import Active, Undo
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.consumer import Consumer
 from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.network import Network
+from simulation.world.packets import Packet
 
 
 class StoreActs:
@@ -83,6 +85,21 @@ class StoreActs:
         """Close each connection that was idle for so long and is so old, in microseconds."""
         return self._network.hang_up(idle, age)
 
+    def stall(self, active: Active) -> Undo:
+        """Take in what arrives, and execute it only later."""
+        self._log.write("unreachable")
+        go_on = self._network.backlog.stall(partial(_note_packet, active))
+
+        def undo() -> None:
+            self._log.write("reachable")
+            go_on()
+
+        return undo
+
+    def demote(self, active: Active) -> Undo:
+        """Have the connections of now lead to a replica."""
+        return self._network.demote(partial(_note_packet, active))
+
     def go_down(self) -> None:
         """Break every connection, and accept none."""
         self._down += 1
@@ -100,6 +117,10 @@ class StoreActs:
         if error:
             self._ambient.skews[WORLD] = Skew(error)
         self._store.shift(error)
+
+
+def _note_packet(active: Active, packet: Packet) -> None:
+    active.note(consumer=packet.consumer, packet=packet.number)
 
 
 def _known_at(failovers: Sequence[AnyFault]) -> list[int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -13,4 +14,16 @@ class Watch(TrivialCounts):
 
     async def handle(self, event: Any) -> None:
         type(self).shown = time.time()
+        await super().handle(event)
+
+
+class Asking(TrivialCounts):
+    """Asks its client five things at a time."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(context)
+        self._client = context.connect()
+
+    async def handle(self, event: Any) -> None:
+        await asyncio.gather(*(self._client.get("anything") for _ in range(5)))
         await super().handle(event)

@@ -37,7 +37,11 @@ def explore(
 
 
 @pytest.mark.parametrize(
-    "engine", ["Apart", "FirstOnly", "LostUpdate", "Guarded", "Members", "Fields", "Lister", "LastMember"]
+    "engine",
+    [
+        *("Apart", "FirstOnly", "LostUpdate", "Members", "Fields"),
+        *(pytest.param(engine, marks=pytest.mark.nightly) for engine in ("Guarded", "Lister", "LastMember")),
+    ],
 )
 def test_a_reduced_search_finds_every_outcome_of_the_plain_enumeration(server: Laboratory, engine: str) -> None:
     scenario = small.scenario()

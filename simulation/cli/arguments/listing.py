@@ -1,0 +1,23 @@
+"""The options of `causim list`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+WHAT = ("coverage", "engines", "faults", "invariants", "mutants", "scenarios")
+
+
+def register(commands: Any) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "list",
+        help="list scenarios, engines, mutants, invariants or faults",
+        description="List what there is to run, to put to the test, to judge and to go wrong.",
+        epilog="example: causim list scenarios",
+    )
+    parser.add_argument("what", choices=WHAT, help="what to list")
+    parser.add_argument(
+        "paths", nargs="*", type=Path, help="where to look for scenarios (default: the shipped ones, and ./scenarios)"
+    )
+    parser.set_defaults(execute="simulation.cli.listing:execute")

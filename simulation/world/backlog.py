@@ -1,0 +1,48 @@
+"""What a server that does not answer has received: it executes that, in order of arrival, once it goes on.
+
+A server that is stopped, swaps, or runs a long command still accepts connections and takes in what they carry. A client
+gives up after its timeout and sends its request again; the server executes both.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from simulation.world.packets import Packet
+
+Told = Callable[[Packet], None]
+"""Is told of each packet that a stalled server has received."""
+
+
+class Backlog:
+    """Keeps what arrives while the server is stalled."""
+
+    def __init__(self) -> None:
+        self._stalls: list[Told] = []
+        self._acts: deque[Callable[[], None]] = deque()
+
+    def keeps(self, act: Callable[[], None], packet: Packet | None = None) -> bool:
+        """Return whether something must wait until the server goes on; it is kept, and done then."""
+        if not self._stalls:
+            return False
+        self._acts.append(act)
+        if packet is not None:
+            self._stalls[-1](packet)
+        return True
+
+    def stall(self, told: Told) -> Callable[[], None]:
+        """Stall the server, and return what ends that; it goes on when all stalls have ended."""
+        self._stalls.append(told)
+
+        def go_on() -> None:
+            self._stalls.remove(told)
+            while self._acts and not self._stalls:
+                self._acts.popleft()()
+
+        return go_on
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._stalls.clear()
+        self._acts.clear()

@@ -1,0 +1,84 @@
+"""Faults of the server, and of the client's way to it: what they do to the world."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from simulation import Laboratory
+from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, fault, run, told
+
+ASKING = "tests.simulation.faults.engines:Asking"
+
+
+def commands(result: object, word: str) -> list[int]:
+    """Return when Redis executed commands with a word in them."""
+    history = result.history  # type: ignore[attr-defined]
+    return [e.at for e in history.of("command") for words in e.details["commands"] if word in words]
+
+
+def test_a_stalled_server_executes_what_it_has_received_when_it_goes_on(laboratory: Laboratory) -> None:
+    text = ONE + ALONE + STEADY + fault("server-stalls", at="0s", for_="12s")
+    result = run(laboratory, text, trace=True)
+    begun = commands(result, "begin")
+    assert begun[0] == 12_000_000
+    assert begun.count(12_000_000) > 1, "also what the client has given up, and sent again"
+    waiting = Counter(e.details["packet"] for e in result.history.of("fault"))
+    assert len(waiting) >= 2
+    assert set(waiting.values()) == {1}
+    assert result.judgement.coverage["server-stalled"] == len(waiting)
+    assert result.verdict == "holds"
+
+
+def test_a_client_gives_a_stalled_server_up_after_its_timeout(laboratory: Laboratory) -> None:
+    text = ONE + ALONE + STEADY + fault("server-stalls", at="0s", for_="12s")
+    often, seldom = (run(laboratory, text + f'[client]\ntimeout = "{t}"\n') for t in ("1s", "11s"))
+    assert len(told(often, "fault")) > len(told(seldom, "fault")) >= 1
+
+
+def test_what_a_dead_consumer_has_sent_to_a_stalled_server_is_executed(laboratory: Laboratory) -> None:
+    crash = fault("crash", at="1s", for_="30s")
+    text = ONE + ALONE + STEADY + fault("server-stalls", at="0s", for_="3s") + crash
+    result = run(laboratory, text, trace=True)
+    assert 3_000_000 in commands(result, "begin")
+    assert result.verdict == "holds"
+
+
+def test_a_stall_that_strikes_nothing_is_silent(laboratory: Laboratory) -> None:
+    text = ONE + ALONE + STEADY + '[judge]\nrequire_coverage = ["server-stalled"]\n'
+    result = run(laboratory, text + fault("server-stalls", at="2s", for_="100ms"))
+    assert result.silent_faults == ("server-stalls",)
+    assert result.verdict == "unknown"
+
+
+def test_who_stays_connected_to_a_replica_is_refused_until_it_connects_again(laboratory: Laboratory) -> None:
+    later = TWO.replace('"100ms"', '"6s"') + ALONE + STEADY + fault("server-demoted", at="3s", for_="30s")
+    stays, retries = run(laboratory, later), run(laboratory, later + '[client]\nretry_on = ["READONLY"]\n')
+    assert len(told(retries, "fault")) == 1
+    assert len(told(stays, "fault")) > 3
+    assert not told(retries, "rejected")
+    assert {e.details["because"] for e in stays.history.of("rejected")} == {"ReadOnlyError"}
+    assert all(at <= 33_000_000 for _, at in told(stays, "fault")), "its connections are closed then"
+    assert retries.verdict == stays.verdict == "holds"
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_a_pool_has_no_more_connections_than_the_scenario_says(laboratory: Laboratory, most: int) -> None:
+    few = f'[client]\nmax_connections = {most}\npool = "wait"\n'
+    limited, free = (run(laboratory, ONE + ALONE + more + STEADY, ASKING, trace=True) for more in (few, ""))
+    used = [{e.details["connection"] for e in result.history.of("command")} for result in (limited, free)]
+    assert used == [set(range(1, most + 1)), set(range(1, 6))]
+    assert ends(limited) == {("a", "ok"): 1}
+
+
+def test_a_pool_that_is_used_up_raises_if_it_does_not_wait(laboratory: Laboratory) -> None:
+    result = run(laboratory, ONE + ALONE + "[client]\nmax_connections = 4\n" + STEADY, ASKING)
+    assert {e.details["because"] for e in result.history.of("rejected")} == {"MaxConnectionsError"}
+
+
+def test_the_client_of_one_scenario_is_not_that_of_the_next(laboratory: Laboratory) -> None:
+    plain = ONE + ALONE + STEADY + fault("reply-lost", nth=1)
+    before = run(laboratory, plain).digest
+    run(laboratory, plain + '[client]\nretry_on = ["READONLY"]\nmax_connections = 3\ntimeout = "1s"\n')
+    assert run(laboratory, plain).digest == before

@@ -1,0 +1,57 @@
+"""The table [policy] of a scenario reaches the engine and the judge."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ordering import Policy
+from simulation import Laboratory, loads
+from simulation.engines.native import policy_of
+from simulation.scenario.model import PolicyTable
+
+TIMES = ("lookback", "retention", "memory", "lease", "retry_delay", "redelivery", "dead_retention")
+NUMBERS = (("max_attempts", 7), ("max_depth", 3), ("batch", 2), ("age_by", "received"))
+FAILING = """
+name = "failing"
+workload.events = [{ name = "b", follows = "a" }, { name = "a", at = "20ms" }]
+consumers = { count = 1, sweep_interval = "100ms" }
+faults = [{ kind = "handler-raises", event = "b" }]
+"""
+
+
+def test_every_number_of_the_engines_policy_can_be_set() -> None:
+    assert {field.name for field in fields(Policy)} <= set(PolicyTable.model_fields)
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_a_time_of_the_policy_reaches_the_engine(name: str) -> None:
+    table = PolicyTable.model_validate({"lookback": "2m", "retention": "1h", name: "31m"})
+    assert getattr(policy_of(table), name) == timedelta(minutes=31)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_attempts", 7), ("max_depth", 3), ("batch", 2), ("age_by", "received")]
+)
+def test_a_number_of_the_policy_reaches_the_engine(name: str, value: Any) -> None:
+    assert getattr(policy_of(PolicyTable.model_validate({name: value})), name) == value
+
+
+def test_without_keys_the_policy_is_the_engines_own() -> None:
+    own, given = Policy(), policy_of(PolicyTable())
+    differs = {field.name for field in fields(Policy) if getattr(own, field.name) != getattr(given, field.name)}
+    assert differs == {"dead_retention"}  # as long as the retention: a world knows no operator
+
+
+def test_the_engine_tries_as_often_as_the_policy_says_and_the_judge_knows(laboratory: Laboratory) -> None:
+    run = laboratory.run(loads(FAILING + 'policy = { max_attempts = 2, retry_delay = "700ms" }'), 1)
+    failed = [entry.at for entry in run.history.of("ended") if entry.event == "b"]
+    assert len(failed) == 2
+    assert 700_000 <= failed[1] - failed[0] < 1_000_000
+    assert [entry.details["by"] for entry in run.history.of("dead-lettered")] == ["engine"]
+    terms = run.history.header.terms
+    assert (terms.max_attempts, terms.retry_delay) == (2, 700_000)
+    assert run.verdict == "holds"
