@@ -28,6 +28,9 @@ class HistoryIndex:
     others.
     """
 
+    clock_error = 0
+    """By how many microseconds the clock of Redis has jumped in all, in either direction."""
+
     def __init__(self, header: Header) -> None:
         self.header = header
         self.terms = header.terms

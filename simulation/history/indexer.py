@@ -309,6 +309,8 @@ class IndexBuilder:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.told.faults[self.last_fault] += 1
+            if self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
+                self.told.clock_error += abs(offset)
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((index, entry, str(entry.details.get("fault") or default)))

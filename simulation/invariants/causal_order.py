@@ -8,7 +8,10 @@ before the lookback had passed was rejected: it failed and will be offered again
 answered, and whose traces the store has lost since: no engine can know of it any more. Nor does one that was rejected
 by a consumer which was cut off from Redis all the while. Nor does a delivery, or a handling that began after the
 lookback, that was not a second old when f started, and of which its consumer had shown no sign: it had not reached
-Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback).
+Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback). A delivery to a
+consumer that was out of reach of Redis counts as one at the moment from which it was in reach.
+
+If the clock of Redis jumps, the lookback may be shorter by as much as all the jumps together, in either direction.
 
 A history may leave out when f was first delivered. Then it was at some time between its publication and the first entry
 that shows it with a consumer, and an effect is early only if it is early for all of these times. If the history does
@@ -59,7 +62,7 @@ def _early(told: HistoryIndex, event: EventStory) -> Iterator[Handling]:
 def _excused(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     if leader.dead != NEVER and leader.dead < effect.start:
         return True
-    if effect.start_at < _earliest(told, event) + told.terms.lookback:
+    if effect.start_at < _held_until(told, event):
         return False
     return not _came(told, event, leader, effect) or _first_of_cycle(told, event, effect)
 
@@ -81,6 +84,11 @@ def _earliest(told: HistoryIndex, event: EventStory) -> int:
     return told.times[event.published] if event.published != NEVER else 0
 
 
+def _held_until(told: HistoryIndex, event: EventStory) -> int:
+    """Return the earliest moment at which the lookback of an event can be over."""
+    return _earliest(told, event) + told.terms.lookback - told.clock_error
+
+
 def _latest(event: EventStory) -> int:
     """Return the index of the latest entry before which an event must have been delivered first."""
     return event.deliveries[0].index if event.deliveries else event.first_known
@@ -88,13 +96,13 @@ def _latest(event: EventStory) -> int:
 
 def _came(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     """Say whether the leader was with somebody in the lookback after the event's first delivery."""
-    until_at = _earliest(told, event) + told.terms.lookback
+    until_at = _held_until(told, event)
     return (
         _delivered(told, event, leader, effect, until_at)
         or any(_in_hand(handling, effect, until_at) for handling in leader.handlings)
         or any(
             at < until_at and not told.store_lost(leader.name, since, effect.start)
-            for since, at in _kept(leader, effect)
+            for since, at in _kept(told, leader, effect)
         )
     )
 
@@ -102,13 +110,13 @@ def _came(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Han
 def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling, until_at: int) -> bool:
     """Say whether a delivery shows that the leader had come: in time, not answered, or to be offered again."""
     first = _latest(event)
-    in_time = [one for one in leader.deliveries if one.at < until_at and one.index < effect.start]
+    in_time = [one for one in leader.deliveries if _heard_at(told, one) < until_at and one.index < effect.start]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
         again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(told, delivery)
         if delivery.index <= first and not unanswered and not again:
             continue
-        if delivery.index > first and not _known(leader, delivery, effect):
+        if delivery.index > first and not _known(told, leader, delivery, effect):
             continue
         if unanswered or not told.store_lost(leader.name, delivery.index, effect.start):
             return True
@@ -121,28 +129,34 @@ def _cut_off(told: HistoryIndex, delivery: Delivery) -> bool:
     return any(begin <= delivery.at and closed_at <= end for begin, end in told.silences(delivery.consumer))
 
 
+def _heard_at(told: HistoryIndex, delivery: Delivery) -> int:
+    """Return from when on the consumer of a delivery could tell an engine of it."""
+    silences = told.silences(delivery.consumer)
+    return max((end for begin, end in silences if begin <= delivery.at < end), default=delivery.at)
+
+
 def _in_hand(handling: Handling, effect: Handling, until_at: int) -> bool:
     """Say whether the leader was being handled when the follower started, and an engine could know of it."""
     known = handling.start_at < until_at or effect.start_at - handling.start_at > UNDERWAY
     return known and handling.open_at(effect.start)
 
 
-def _known(leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+def _known(told: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
     """Say whether an engine could know of a leader's delivery when the follower started."""
-    if effect.start_at - delivery.at > UNDERWAY:
+    if effect.start_at - _heard_at(told, delivery) > UNDERWAY:
         return True
     signs = [delivery.closed, leader.parked, *(handling.start for handling in leader.handlings)]
     return any(delivery.index < sign < effect.start for sign in signs)
 
 
-def _kept(leader: EventStory, effect: Handling) -> Iterator[tuple[int, int]]:
+def _kept(told: HistoryIndex, leader: EventStory, effect: Handling) -> Iterator[tuple[int, int]]:
     """Yield since when the engine had the leader parked when the follower started, as indices and moments.
 
     It was parked at some time between a delivery and the entry that tells of it; or when that tells of no delivery.
     """
-    told = [one for one in leader.deliveries if one.parked and NEVER < one.closed < effect.start]
-    yield from ((one.index, one.at) for one in told)
-    if not told and NEVER < leader.parked < effect.start:
+    parked = [one for one in leader.deliveries if one.parked and NEVER < one.closed < effect.start]
+    yield from ((one.index, _heard_at(told, one)) for one in parked)
+    if not parked and NEVER < leader.parked < effect.start:
         yield leader.parked, leader.parked_at
 
 

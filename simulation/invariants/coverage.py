@@ -181,6 +181,7 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "server-stalled": (_fault("server-stalls"), "Redis had received a packet, and did not answer until much later"),
     "refused-read-only": (_fault("server-demoted"), "a server that had become a replica refused what writes"),
     "connection-closed": (_fault("close-idle-connections"), "the server closed connections in good order"),
+    "server-clock-jumped": (_fault("server-clock"), "the clock of Redis jumped"),
     "slowed": (_fault("latency"), "a request to Redis, or its reply, was held up by a fault"),
 }
 

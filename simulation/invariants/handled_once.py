@@ -6,13 +6,15 @@ effect is excused where no record of the first can have stopped it:
 - the first holder died or was cut off between its effect and the recording of it (see `recording`); that is so, too,
   if it was paused or cut off for longer than its lease before the effect, and the second holder took the lapsed lease
   but had not begun when the effect ended: it begins within a second, and until then no sink can know of it,
-- the seen marker had lived out its retention when the second handling started,
+- the seen marker had lived out its retention when the second handling started (if the clock of Redis has jumped, that
+  may be sooner by as much),
 - the store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its
   first holder: the lease may have been taken then.
 
 A dead letter beside an effect is excused as a second effect would be, whichever came first; and if the broker wrote it
 and had made a second copy of the event, or gave it up while somebody was handling it: the broker counts by copies, and
-no engine can take its dead letter back.
+no engine can take its dead letter back. So it is, too, if a consumer was out of reach of Redis while it had the event:
+Redis may have executed what it asked for, and the engine have the event, though the consumer never heard of that.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ def _repeats(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Handling, 
 
 
 def _excused(told: HistoryIndex, event: EventStory, first: Handling, second: Handling) -> bool:
-    if second.start_at >= first.end_at + told.terms.retention:
+    if second.start_at >= first.end_at + told.terms.retention - told.clock_error:
         return True
     if told.store_lost(event.name, _held_since(event, first), second.start):
         return True
@@ -68,14 +70,26 @@ def _held_since(event: EventStory, handling: Handling) -> int:
 
 def _beside(told: HistoryIndex, event: EventStory) -> Handling | None:
     """Return the effect beside which a dead letter must not be, or None if each is excused."""
-    if event.dead_by == "broker" and (event.duplicated or any(h.open_at(event.dead) for h in event.handlings)):
+    if event.dead_by == "broker" and (
+        event.duplicated or any(h.open_at(event.dead) for h in event.handlings) or _taken_unheard(told, event)
+    ):
         return None
     return next((effect for effect in event.effects if not _may_be_both(told, event, effect)), None)
 
 
+def _taken_unheard(told: HistoryIndex, event: EventStory) -> bool:
+    """Say whether an engine can have taken an event whose consumer was rejecting it: the answer did not come."""
+    return any(
+        delivery.at <= end and begin <= told.times[delivery.closed]
+        for delivery in event.deliveries
+        if NEVER < delivery.closed < event.dead
+        for begin, end in told.silences(delivery.consumer)
+    )
+
+
 def _may_be_both(told: HistoryIndex, event: EventStory, effect: Handling) -> bool:
     since, until = sorted((effect.end, event.dead))
-    if told.times[until] - told.times[since] >= told.terms.retention:
+    if told.times[until] - told.times[since] >= told.terms.retention - told.clock_error:
         return True
     if told.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
         return True
@@ -129,7 +143,8 @@ INVARIANT = Invariant(
     excuses=(
         "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch); the"
         " seen marker's retention had passed; the store lost the marker by an injected fault; a dead letter of the"
-        " broker, if it had made a second copy of the event or gave it up while it was being handled"
+        " broker, if it had made a second copy of the event or gave it up while it was being handled,"
+        " or after a consumer that had the event was out of reach of Redis"
     ),
     subjects=subjects,
     check=check,

@@ -317,7 +317,14 @@ class Scenario(Table):
         if self.judge.release_bound is not None:
             return self.judge.release_bound
         retries = self.broker.max_failures * self.broker.redeliver_after
-        return self.policy.lease + self.policy.in_flight_wait + 2 * self.consumers.sweep_interval + retries
+        return self.policy.lease + self.policy.in_flight_wait + self._sweeps * self.consumers.sweep_interval + retries
+
+    @property
+    def _sweeps(self) -> int:
+        """How many sweeps an event may need: two, and with a smaller batch than usual those that return others."""
+        usual = PolicyTable.model_fields["batch"].default
+        events = size_of(self.workload) or len(getattr(self.workload, "events", ()))
+        return 2 + (events // self.policy.batch if self.policy.batch < usual else 0)
 
     @classmethod
     def of(cls, name: str, **tables: Any) -> Scenario:

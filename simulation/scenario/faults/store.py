@@ -311,6 +311,6 @@ native = "holds"
 
     def strike(self, active: Active, redis: Redis) -> Undo | None:
         """Do it to Redis."""
-        active.note()
+        active.note(offset=self.offset)
         redis.shift_clock(self.offset)
         return lambda: redis.shift_clock(-self.offset)

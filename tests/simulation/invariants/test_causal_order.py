@@ -625,3 +625,31 @@ def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first,
         15m4s   ended        b  @c1  outcome=ok
         """)
     assert accepted(history) if held else rejected(history)
+
+
+@pytest.mark.parametrize("reachable", ["14m", "15m0.1s"])
+def test_a_leader_that_was_delivered_out_of_reach_comes_when_its_consumer_is_in_reach(reachable):
+    history = tell(f"""
+        0s         published    b  follows=a
+        0s         delivered    b  @c1
+
+        1s         unreachable
+        2s         delivered    a  @c2
+        {reachable}  reachable
+        15m0.11s   parked       a  @c2
+        15m0.12s   started      b  @c1  via=rescued
+        15m1s      ended        b  @c1  outcome=ok
+        """)
+    assert rejected(history) if reachable == "14m" else accepted(history)
+
+
+@pytest.mark.parametrize("offset", [0, 3_000_000])
+def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offset):
+    history = tell(f"""
+        0s       published  b  follows=a
+        0s       delivered  b  @c1
+        1s       fault server-clock  offset={offset}
+        14m57s   started    b  @c1  via=rescued
+        15m1s    ended      b  @c1  outcome=ok
+        """)
+    assert accepted(history) if offset else rejected(history)

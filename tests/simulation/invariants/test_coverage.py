@@ -84,6 +84,10 @@ STORIES = {
     "request-lost": "0s fault request-lost @c1",
     "reply-lost": "0s fault reply-lost @c1",
     "error-reply": "0s fault error-reply @c1",
+    "server-stalled": "0s fault server-stalls @c1",
+    "refused-read-only": "0s fault server-demoted @c1",
+    "connection-closed": "0s fault close-idle-connections",
+    "server-clock-jumped": "0s fault server-clock",
     "slowed": "0s fault latency @c1",
 }
 

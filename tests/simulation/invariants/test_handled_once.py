@@ -1,5 +1,7 @@
 from functools import partial
 
+import pytest
+
 from tests.simulation.invariants import telling
 from tests.simulation.invariants.telling import tell
 
@@ -572,3 +574,17 @@ def test_rejects_a_second_effect_although_redis_refused_to_record_the_first():
             lease="16s",
         )
     )
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_dead_letter_of_the_broker_may_stand_beside_the_effect_of_an_event_whose_answer_was_lost(lost):
+    history = tell(f"""
+        0s    {"unreachable" if lost else "paused @c9"}
+        1s    delivered      a  @c1
+        6s    rejected       a  @c1  because=TimeoutError
+        6s    dead-lettered  a  by=broker
+        9s    {"reachable" if lost else "resumed @c9"}
+        60s   started        a  @c1  via=rescued
+        61s   ended          a  @c1  outcome=ok
+        """)
+    assert accepted(history) if lost else rejected(history)

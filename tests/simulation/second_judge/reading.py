@@ -69,6 +69,12 @@ class Reading:
         self.works: list[Work] = []
         self.untold: set[str] = set()
         self.window = False
+        jumps = [
+            e.details.get("offset")
+            for e in self.entries
+            if e.kind == "fault" and e.details.get("fault") == "server-clock"
+        ]
+        self.jumped = sum(abs(jump) for jump in jumps if isinstance(jump, int))
         self._walk()
 
     def at(self, index: int) -> int:

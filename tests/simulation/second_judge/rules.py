@@ -202,7 +202,7 @@ def lost(told: Reading, event: str, leader: str, effect: Work) -> bool:
     offers = told.offers_of(event)
     published = told.publication(event)
     earliest = offers[0].at if offers else published[1].at if published else 0
-    until_at = earliest + told.terms.lookback
+    until_at = earliest + told.terms.lookback - told.jumped
     if effect.at < until_at:
         return False
     others = [one for one in told.circle(event) if one != event]
@@ -215,7 +215,7 @@ def came(told: Reading, event: str, leader: str, effect: Work, until_at: int) ->
     offers = told.offers_of(event)
     known = told.first_known(event)
     first = offers[0].index if offers else -1 if known is None else known
-    handed = [o for o in told.offers_of(leader) if o.at < until_at and o.index < effect.start]
+    handed = [o for o in told.offers_of(leader) if heard_at(told, o) < until_at and o.index < effect.start]
     for offer in handed:
         unanswered = offer.closed is None or offer.closed > effect.start
         away = offer.closed is not None and any(
@@ -233,15 +233,19 @@ def came(told: Reading, event: str, leader: str, effect: Work, until_at: int) ->
         if work.open_at(effect.start) and (work.at < until_at or effect.at - work.at > UNDERWAY):
             return True
     kept = [o for o in told.offers_of(leader) if o.parked and o.closed is not None and o.closed < effect.start]
-    since = [(o.index, o.at) for o in kept]
+    since = [(o.index, heard_at(told, o)) for o in kept]
     parked = told.parked(leader)
     if not since and parked is not None and parked < effect.start:
         since = [(parked, told.at(parked))]
     return any(at < until_at and not told.store_lost(leader, i, effect.start) for i, at in since)
 
 
+def heard_at(told: Reading, offer: Offer) -> int:
+    return max([offer.at, *(b for a, b in told.silences(offer.consumer) if a <= offer.at < b)])
+
+
 def known_to_anybody(told: Reading, leader: str, offer: Offer, effect: Work) -> bool:
-    if effect.at - offer.at > UNDERWAY:
+    if effect.at - heard_at(told, offer) > UNDERWAY:
         return True
     signs = [offer.closed, told.parked(leader), *(w.start for w in told.works_of(leader))]
     return any(offer.index < sign < effect.start for sign in signs if sign is not None)
@@ -295,7 +299,7 @@ def lease_since(told: Reading, event: str, work: Work) -> int:
 
 
 def may_repeat(told: Reading, event: str, first: Work, second: Work) -> bool:
-    if second.at >= first.end_at + told.terms.retention:
+    if second.at >= first.end_at + told.terms.retention - told.jumped:
         return True
     if told.store_lost(event, lease_since(told, event, first), second.start):
         return True
@@ -313,13 +317,20 @@ def may_be_both(told: Reading, event: str, effect: Work, dead: int, letter: obje
     copies = any(e.event == event and i > known for i, e in told.of("duplicated"))
     if by == "broker" and (copies or any(w.open_at(dead) for w in told.works_of(event))):
         return True
+    if by == "broker" and any(taken_unheard(told, o) for o in told.offers_of(event) if o.closed and o.closed < dead):
+        return True
     end = effect.end or 0
     since, until = min(end, dead), max(end, dead)
-    if told.at(until) - told.at(since) >= told.terms.retention:
+    if told.at(until) - told.at(since) >= told.terms.retention - told.jumped:
         return True
     if told.store_lost(event, min(lease_since(told, event, effect), dead), until):
         return True
     return end < dead and unrecorded(told, effect, dead)
+
+
+def taken_unheard(told: Reading, offer: Offer) -> bool:
+    assert offer.closed is not None
+    return any(a <= told.at(offer.closed) and offer.at <= b for a, b in told.silences(offer.consumer))
 
 
 def nothing_lost(told: Reading) -> Iterator[str]:
@@ -598,7 +609,7 @@ def no_stuck_worker(told: Reading) -> Iterator[str]:
         jobs += [(o.consumer, o.index, o.closed) for o in told.offers_of(event) if known or o.closed is not None]
         if any(consumer and stood_still(told, event, *rest, consumer) for consumer, *rest in jobs):
             yield event
-        if poison(told, event):
+        if poison(told, event) or deadly(told, event):
             yield event
     for consumer in told.consumers:
         if swept_too_late(told, consumer):
@@ -621,6 +632,24 @@ def poison(told: Reading, event: str) -> bool:
         return False
     lasted = uncovered(told.at(rejections[0]), told.at(rejections[-1]), told.helpless)
     return lasted > told.terms.stuck_bound or told.quiet
+
+
+def deadly(told: Reading, event: str) -> bool:
+    kinds = {str(e.details.get("fault", "")) for _, e in told.of("fault")}
+    if event in told.untold or kinds - {"handler-kills-process"}:
+        return False
+    row: list[Work] = []
+    for death in told.works_of(event):
+        if not death.cut or death.effect or death.end is None or told.entries[death.end].kind != "crashed":
+            continue
+        if row and death.start_at - row[-1].end_at > 2 * told.terms.lease:
+            row = []
+        if row and told.store_lost(event, row[0].start, death.start):
+            row = []
+        row.append(death)
+        if len(row) > told.terms.max_attempts + 1:
+            return True
+    return False
 
 
 def swept_too_late(told: Reading, consumer: str) -> bool:
