@@ -65,7 +65,7 @@ def _is_scenario(path: Path, named: Iterable[str]) -> bool:
 
     try:
         record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return path.name in {Path(name).name for name in named}  # who names it wants to hear what is wrong with it
     return "workload" in record and "name" in record
 

@@ -22,6 +22,7 @@ from simulation.history.history import History
 from simulation.invariants import Judgement, judge
 from simulation.kernel.durations import in_words
 from simulation.kernel.quantiles import quantile
+from simulation.kernel.untrusted_json import parse_json
 from simulation.search.replay import Parting, parting
 from simulation.search.summary import Told, told_of
 
@@ -68,7 +69,7 @@ class Side:
 
 def _costs(file: Path) -> dict[str, float]:
     try:
-        counts = json.loads(file.read_text(encoding="utf-8"))["counts"]
+        counts = parse_json(file.read_text(encoding="utf-8"))["counts"]
         return {key: (counts[key] - counts[f"idle_{key}"]) / counts["events"] for key in ("commands", "round_trips")}
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from reports.exports import FORMATS, Unexportable
 from simulation.cli import HOLDS, BadUsage
 from simulation.history.history import History
 from simulation.invariants import Violation
+from simulation.kernel.untrusted_json import parse_json
 
 _HISTORY, _VERDICT, _LATEST = "history.jsonl", "verdict.json", "latest"
 
@@ -70,7 +70,7 @@ def _violations(file: Path, history: History) -> tuple[Violation, ...]:
     if not verdict.is_file():
         return ()
     try:
-        record = json.loads(verdict.read_text(encoding="utf-8"))
+        record = parse_json(verdict.read_text(encoding="utf-8"))
         if record["digest"] != history.digest:
             _say(f"{verdict}: this verdict is about another history; its violations are left out")
             return ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from causim.shipped import word_for
 from simulation.cli.coverage_lines import is_independent
 from simulation.cli.strategy import strategy_words
+from simulation.cli.trust import imports_code
 from simulation.scenario.swarm import draw
 from simulation.search.budget_check import check
 
@@ -94,13 +95,29 @@ def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
     if job.replay is not None:
         words = ["causim", "replay", word_for(job.path), "--engine", job.engine]
     elif job.strategy.name in ("exhaustive", "guided") and outcome.folder is not None and (kept := _kept(outcome)):
-        words = ["causim", "replay", str(kept)]
+        words = ["causim", "replay", str(kept), *engine_words(job.engine)]
     elif job.strategy.name == "guided":  # each run depends on those before it
         seeds = ["--seeds", str(outcome.tally.runs)]
         return replay_file(job.path, job.engine, job.seeds[0], given, [*seeds, *strategy_words(job.strategy)])
     else:
         return replay_file(job.path, job.engine, seed, given, strategy_words(job.strategy))
+    return shlex.join([*words, *trust_words(given), *_store_words(given)])
+
+
+def shrink(outcome: Outcome, given: argparse.Namespace) -> str:
+    """Return the command that shrinks the run that was kept."""
+    words = ["causim", "shrink", str(outcome.folder), *engine_words(outcome.job.engine), *trust_words(given)]
     return shlex.join([*words, *_store_words(given)])
+
+
+def engine_words(engine: str) -> list[str]:
+    """Return the option without which a file that names this engine is not run, since it would import code."""
+    return ["--engine", engine] if imports_code(engine) else []
+
+
+def trust_words(given: argparse.Namespace) -> list[str]:
+    """Return the option that lets the file do again what it was allowed to do on this command line."""
+    return ["--trust"] if getattr(given, "trust", False) else []
 
 
 def _kept(outcome: Outcome) -> Path | None:
@@ -112,7 +129,7 @@ def _kept(outcome: Outcome) -> Path | None:
 def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace, more: Sequence[str] = ()) -> str:
     """Return the command that runs one seed of a scenario file on the store of this command line."""
     words = ["causim", "run", word_for(path), "--engine", engine, "--seed", str(seed), *more]
-    return shlex.join([*words, *_store_words(given)])
+    return shlex.join([*words, *trust_words(given), *_store_words(given)])
 
 
 def _store_words(given: argparse.Namespace) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from simulation.cli import BadUsage
 from simulation.cli.text import visible
+from simulation.kernel.untrusted_json import parse_json
 
 REPORT = "report.html"
 INDEX = "index.html"
@@ -37,7 +37,7 @@ class Kept:
     def record(self) -> Mapping[str, Any]:
         """Return what its `verdict.json` says; nothing if it cannot be read."""
         try:
-            record = json.loads((self.folder / "verdict.json").read_text(encoding="utf-8"))
+            record = parse_json((self.folder / "verdict.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return record if isinstance(record, dict) else {}

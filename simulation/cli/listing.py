@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causim import shipped
 from simulation.cli.files import scenario_files
+from simulation.cli.text import visible
 from simulation.engines import BUILT_IN
 from simulation.engines.mutants import MUTANTS
 from simulation.scenario.fault_modules import FOLDER, fault_modules
@@ -22,7 +23,7 @@ def execute(given: argparse.Namespace) -> int:
     rows = list(LISTS[given.what](given.paths))
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
-        print(f"{name:<{width}}  {text}")  # noqa: T201
+        print(visible(f"{name:<{width}}  {text}"))  # noqa: T201
     return 0
 
 
@@ -40,7 +41,9 @@ def _description(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return str(tomllib.load(file).get("description", ""))
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        return f"cannot be used: {error.strerror}"
+    except (ValueError, RecursionError) as error:  # RecursionError: tables nested a thousand deep
         return f"cannot be used: not TOML: {error}"
 
 

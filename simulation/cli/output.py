@@ -15,9 +15,8 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
-from simulation.cli.jobs import drawn, replay, write_json
+from simulation.cli.jobs import drawn, replay, shrink, write_json
 from simulation.cli.terminal import Terminal
-from simulation.cli.trust import imports_code
 from simulation.engines import is_shipped
 from simulation.scenario.swarm import draw
 
@@ -118,8 +117,7 @@ class Output:
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
-            own = f" --engine {outcome.job.engine}" if imports_code(outcome.job.engine) else ""
-            self._console.copyable(f"  shrink    causim shrink {escape(str(outcome.folder))}{escape(own)}")
+            self._console.copyable(f"  shrink    {escape(shrink(outcome, self._given))}")
         if outcome.folder is not None:
             self._console.copyable(f"  results   {escape(str(outcome.folder))}")
         if outcome.unkept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.jobs import engine_words, trust_words
 from simulation.cli.narration import tell_run
 from simulation.cli.result_files import replay_of_result, run_file
 from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
@@ -55,8 +57,12 @@ def execute(given: argparse.Namespace) -> int:
             _say("")
             tell_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
             _say(_ending(shrinker, best, interrupted))
-            _say(f"  file      {out}\n  replay    causim replay {out}")
+            _say(f"  file      {out}\n  replay    {_replay(out, best.replay.scenario.engine, given)}")
     return INTERRUPTED if interrupted else VIOLATED
+
+
+def _replay(out: Path, engine: str, given: argparse.Namespace) -> str:
+    return shlex.join(["causim", "replay", str(out), *engine_words(engine), *trust_words(given)])
 
 
 def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:

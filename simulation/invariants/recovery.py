@@ -72,6 +72,8 @@ def _left(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: in
     """Judge an event of which no queue knows any more: the engine has to find it."""
     stop = _until(told, event, handling)
     stop_at = told.times[stop] if stop < told.end else told.end_at
+    if stop_at <= lost_at:
+        return None  # it was begun again before its holder fell silent
     if not handling.cut:
         stop_at = min(stop_at, told.lapses(handling.consumer, handling.start_at, stop_at + 1)[0][1])
     terms = told.terms

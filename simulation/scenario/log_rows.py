@@ -6,7 +6,6 @@ A CSV file may begin with a byte order mark, and may have spaces after its comma
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from math import isnan
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
+
+from simulation.kernel.untrusted_json import parse_json
 
 NO_VALUE = frozenset({"", "null", "none", "nan", "nat", "nil", "n/a", "\\n", "<na>"})
 """How programs write in text that there is no value, in lower case."""
@@ -61,7 +62,7 @@ def has_column(row: Mapping[str, Any], column: str) -> bool:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return None
 
@@ -83,8 +84,8 @@ def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
             if not line.strip():
                 continue
             try:
-                yield f"{path}:{number}", json.loads(line)
-            except (ValueError, RecursionError) as error:
+                yield f"{path}:{number}", parse_json(line)
+            except ValueError as error:
                 yield f"{path}:{number}", error
 
 

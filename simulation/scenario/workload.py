@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from simulation.kernel.random_streams import Stream
+from simulation.kernel.untrusted_json import parse_json
 
 UNREADABLE = b'{"id": "this message was damaged'
 """The body of an event whose payload cannot be read."""
@@ -183,7 +184,7 @@ def read_trace(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
 
 def _trace_event(line: bytes, where: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
         UUID(record["id"])
         datetime.fromisoformat(record["occurred"])
         if record.get("follows"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -47,7 +48,7 @@ def mutated_record(record: Any, luck: Random) -> Any:
     for _ in range(luck.randint(1, 3)):
         places = list(_places(copy))
         if not places:
-            return luck.choice(ODD)
+            return _odd(luck)
         holder, key = luck.choice(places)
         _change(holder, key, luck)
     return copy
@@ -70,7 +71,7 @@ def _change(holder: Any, key: Any, luck: Random) -> None:
         case 0:
             del holder[key]
         case 1 if isinstance(holder, dict):
-            holder[str(luck.choice(ODD))] = holder.pop(key)
+            holder[str(_odd(luck))] = holder.pop(key)
         case 2 if isinstance(holder, list):
             holder.insert(key, json.loads(json.dumps(holder[key])))
         case 3:
@@ -78,7 +79,12 @@ def _change(holder: Any, key: Any, luck: Random) -> None:
         case 4:
             holder[key] = [holder[key]]
         case _:
-            holder[key] = luck.choice(ODD)
+            holder[key] = _odd(luck)
+
+
+def _odd(luck: Random) -> Any:
+    """Return a copy: what is put into a record may be changed next, and must not change for the records to come."""
+    return deepcopy(luck.choice(ODD))
 
 
 def mutated_bytes(data: bytes, luck: Random) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from simulation.kernel.durations import format_duration, parse_duration
+from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
 from simulation.search.summary import Summary, Tally
 
@@ -216,10 +217,10 @@ class Ledger:
         """What ends a line that was being written when the sweep was stopped, or it would swallow the next."""
         for line in text.splitlines():
             try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
+                record = parse_json(line)
+                self._rows[str(record["key"])] = dict(record["row"])
+            except (ValueError, KeyError, TypeError):
                 continue
-            self._rows[record["key"]] = record["row"]
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the row of a cell, if it was done before."""

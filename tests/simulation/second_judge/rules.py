@@ -462,6 +462,8 @@ def begun_again(told: Reading, work: Work) -> int:
 def left_behind(told: Reading, work: Work, lost_at: int) -> bool:
     terms, stop = told.terms, begun_again(told, work)
     stop_at = told.at(stop)
+    if stop_at <= lost_at:
+        return False
     if not work.cut:
         stop_at = min(stop_at, told.lapses(work.consumer, work.at, stop_at + 1)[0][1])
     bound = terms.lease + terms.sweep_interval + terms.release_bound
@@ -529,9 +531,12 @@ def lost_waits(told: Reading) -> Iterator[tuple[str, int, int]]:
     for event in told.events:
         leader = told.leaders[event]
         circle = told.circle(event)
-        if not leader or told.first_known(event) is None or {event, leader, *circle} & told.untold:
+        all_came = bool(circle) and all(told.offers_of(one) for one in circle)
+        if not leader or told.first_known(event) is None or {event, leader} & told.untold:
             continue
-        if circle and all(told.offers_of(one) for one in circle):
+        if all_came and set(circle) & told.untold:
+            continue
+        if all_came:
             last = max(circle, key=lambda one: kept_since(told, one))
             begin = kept_since(told, last)
             if event == last and all(stop_of(told, one) > begin for one in circle):
@@ -642,7 +647,7 @@ def deadly(told: Reading, event: str) -> bool:
     for death in told.works_of(event):
         if not death.cut or death.effect or death.end is None or told.entries[death.end].kind != "crashed":
             continue
-        if row and death.start_at - row[-1].end_at > 2 * told.terms.lease:
+        if row and death.at - row[-1].end_at > 2 * told.terms.lease:
             row = []
         if row and told.store_lost(event, row[0].start, death.start):
             row = []

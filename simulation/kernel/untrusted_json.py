@@ -1,0 +1,14 @@
+"""JSON of files that anybody may have written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON. Raises ValueError for whatever cannot be parsed, such as a text that is nested too deep."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
