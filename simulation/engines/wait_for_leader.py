@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from ordering import EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, fencing_token
@@ -26,5 +27,7 @@ class WaitingEngine(NativeEngine):
         except EventBeingProcessed:
             return "busy"
         for follower in completion.followers:
-            await self.handle(follower)
+            # A follower that fails is found again by a sweep. Neither its leader nor its siblings fail with it.
+            with suppress(Exception):
+                await self.handle(follower)
         return "handled"

@@ -72,7 +72,7 @@ class Lives:
                     self._mend(cut, at)
 
     def finish(self, at: int) -> None:
-        """Close what is still open at the end of the history, and leave every list of spans merged."""
+        """Close what is open at the end of the history, `at` microseconds, and leave every list of spans merged."""
         for what, name in list(self._open):
             self._close(what, name, at)
             if name == EVERYBODY:

@@ -97,7 +97,7 @@ class FileEntries:
         return next(bounded_lines(file, self._shown), b"")
 
     def append(self, entry: Entry) -> None:
-        """Refuse: what was read is not written on."""
+        """Refuse: a history that was read from a file is not continued. Raises UnsupportedOperation."""
         raise UnsupportedOperation(f"{self.path} is only read, not written: {entry.kind}")
 
     @property

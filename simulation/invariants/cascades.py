@@ -56,10 +56,10 @@ def found_last(told: HistoryIndex, consumer: str, before: int) -> list[Span]:
 
 
 def lists_in_hand(told: HistoryIndex, due_at: int, before: int) -> list[Span]:
-    """Return the time in which an event that is due can have been on a list that a consumer goes through.
+    """Return the time in which an event that is due since `due_at` microseconds can be on a list in hand.
 
     Sweeps share what they find, so the list need not be that of the consumer that handles the event in the end. It is
-    one that began when the event was due, and that had not ended at an index.
+    one that began when the event was due, and that had not ended at the index `before`.
     """
     lists = (found_last(told, name, before) for name in told.consumers)
     return merge(chain.from_iterable(spans for spans in lists if spans and spans[0][0] >= due_at))

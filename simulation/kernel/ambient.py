@@ -90,7 +90,10 @@ class Ambient:
         return b"".join(stream.bytes(min(64, size - start)) for start in range(0, size, 64))
 
     def sleep(self, seconds: float) -> None:
-        """Block the current process, as a call that does not return blocks a real one."""
+        """Block the current process for some seconds, as `time.sleep` blocks a real one.
+
+        Raises ValueError if they are negative.
+        """
         process = current_process.get()
         assert process is not None
         if seconds < 0:

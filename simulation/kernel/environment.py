@@ -88,7 +88,10 @@ class VirtualTime(simpy.Environment):
         heappush(self._heap, (self._now + delay, NORMAL, next(self._eid), handle))
 
     def step(self) -> None:
-        """Process the next event that is still wanted. Raises EmptySchedule if there is none."""
+        """Process the next event that is still wanted.
+
+        Raises EmptySchedule if there is none, TimeDoesNotAdvance if too many events happen at one moment.
+        """
         heap = self._heap
         while heap:
             moment, _, _, event = heap[0]

@@ -262,7 +262,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return future
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
-        """Open a connection into the simulated network, whatever the address."""
+        """Open a connection into the simulated network, whatever the address. Raises OSError if there is no network."""
         if self.network is None:
             raise OSError(f"no network: this world has nothing at {host}:{port}")
         return await self.network.connect(protocol_factory, current_process.get())
@@ -282,9 +282,10 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return task.result()
 
     def run_while(self, wanted: Callable[[], bool], step: Callable[[], None] | None = None) -> None:
-        """Run the world, step by step, for as long as `wanted` says so and something is left to happen.
+        """Run the world, step by step, while `wanted()` is true and something is left to happen.
 
         `step` does the next thing, and raises EmptySchedule if there is none; by default the heap decides what it is.
+        Raises RuntimeError if the loop is running already.
         """
         if self._running:
             raise RuntimeError("this loop is already running")

@@ -40,7 +40,10 @@ class SocketLink:
         self._reader = hiredis.Reader()
 
     def execute(self, request: bytes, replies: int) -> bytes:
-        """Send the request, wait for its replies and return their bytes. Raises StoreUnavailable."""
+        """Send the request, wait for its replies and return their bytes.
+
+        Raises StoreUnavailable if the server does not answer in time, ConnectionResetError if it closes the connection.
+        """
         self._socket.sendall(request)
         chunks = []
         while replies:

@@ -208,7 +208,7 @@ class ServerStore(SocketStore):
         self._standby.expect(moments, self._shown)
 
     def promote(self, moment: int) -> list[str]:
-        """Go on with what the replica knew at one of its moments. Returns the keys of the writes that are lost."""
+        """Go back to what the replica knew at `moment` microseconds. Return the keys of the writes that are lost."""
         assert self._standby is not None
         if self._starved:  # a replica obeys its primary, however little memory it has
             super().starve(False)

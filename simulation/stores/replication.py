@@ -117,11 +117,14 @@ class Replica:
             self._channel = None
 
     def catch_up(self, moment: int) -> None:
-        """Take what was written since the last time; it was written at this moment of the run, or before."""
+        """Take what was written since the last call: it was written at `moment` microseconds of the run, or before."""
         self._log += [(moment, words) for words in self._receive()]
 
     def divide(self, moment: int) -> tuple[list[Words], list[str]]:
-        """Keep what was written until a moment, and follow no more. Returns it, and the keys of what came after it."""
+        """Keep what was written until `moment` microseconds, and follow no longer.
+
+        Return it, and the keys of what came later.
+        """
         kept = [(at, words) for at, words in self._log if at <= moment]
         lost = [words for at, words in self._log if at > moment]
         self.stop()
@@ -215,7 +218,10 @@ class Standby:
         self._passed: list[int] = []
 
     def expect(self, moments: Iterable[int] | None, now: int) -> None:
-        """Forget what was. Be ready to know what was at these moments of the run, or at any from now on."""
+        """Forget earlier data.
+
+        Be ready to go back to each of these moments of the run, or to any from `now` on, in microseconds.
+        """
         self._replica.stop()
         self._always = moments is None
         self._expected, self._passed = sorted(moments or ()), []
@@ -223,7 +229,7 @@ class Standby:
             self._follow(now)
 
     def pass_time(self, shown: int, now: int) -> None:
-        """The clock goes on from one moment to another."""
+        """Follow the clock from `shown` to `now`, in microseconds."""
         if not self._go_past(now) and not self._always:
             return
         if self._replica.follows:
@@ -244,7 +250,10 @@ class Standby:
         return True
 
     def promote(self, moment: int, now: int, server: Server) -> list[str]:
-        """Have a server go back to what it had at an expected moment. Returns the keys of the writes since then."""
+        """Have a server go back to what it had at an expected moment; times are microseconds.
+
+        Return the keys of the writes since then.
+        """
         if not self._always and moment in self._expected:  # it is not over yet: nothing is lost
             self._expected.remove(moment)
             return []

@@ -35,7 +35,7 @@ class SocketStore:
         return f"redis-server {told.get('redis_version', 'of an unknown version')}"
 
     def ask(self, request: bytes) -> object:
-        """Execute one command on the control connection and return its parsed reply."""
+        """Execute one command on the control connection and return its parsed reply. Raises StoreUnavailable."""
         reader = hiredis.Reader()
         reader.feed(self._control.execute(request, 1))
         reply = reader.gets()
@@ -70,7 +70,7 @@ class SocketStore:
         raise NotImplementedError
 
     def promote(self, moment: int) -> list[str]:
-        """Refuse: there is no replica."""
+        """Raise StoreUnavailable: there is no replica. `moment` is in microseconds."""
         raise NotImplementedError
 
     def link(self) -> SocketLink:
