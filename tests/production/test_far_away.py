@@ -90,7 +90,7 @@ async def test_a_process_grants_itself_nothing_that_it_still_works_on(own: Serve
 @pytest.mark.nightly
 @pytest.mark.parametrize("way", ["batch", "stream"])
 async def test_ten_thousand_events_far_away_are_handled_once_each(own: Server, connect: Any, way: str) -> None:
-    """Ten milliseconds each way; chains of five, half of them backwards; a second consumer asks for all of them, too."""
+    """Chains of five, half of them backwards, 20 ms from Redis; a second consumer asks for all of them, too."""
     events = []
     for number in range(2_000):
         chain = [event()]
@@ -121,4 +121,4 @@ async def test_ten_thousand_events_far_away_are_handled_once_each(own: Server, c
                     work, [*await one.get_lost_followers(), *(e for e in events if not handled[e.id])]
                 )
     assert set(handled.values()) == {1}
-    assert not outcomes["failed"] and not outcomes["lost"], outcomes
+    assert outcomes["failed"] + outcomes["lost"] == 0, outcomes

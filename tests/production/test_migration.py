@@ -17,7 +17,6 @@ from ordering import (
     PartitionedOrdering,
     Policy,
 )
-from ordering.shielding import REFUSALS
 from tests.production.servers import Cluster, event, servers
 
 POLICY = Policy(lease=timedelta(seconds=5))
