@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from ordering import CausalOrdering, EventArrivedEarly, Policy, ReceivedEvent, fencing_token
 
@@ -50,7 +50,8 @@ class Consumer:
         self.way = way
         self.queue = redis.asyncio.Redis(port=queue_port)
         kind: Any = redis.asyncio.RedisCluster if topology == "cluster" else redis.asyncio.Redis
-        client = kind(host="127.0.0.1", port=port, socket_timeout=1)
+        options: dict[str, Any] = {} if topology == "cluster" else {"retry_on_error": [ReadOnlyError]}
+        client = kind(host="127.0.0.1", port=port, socket_timeout=1, **options)
         self.ordering = CausalOrdering(GROUP, redis=client, policy=POLICY, on_dead_letter=self.bury)
 
     async def bury(self, letter: Any) -> None:
