@@ -282,10 +282,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return task.result()
 
     def run_while(self, wanted: Callable[[], bool], step: Callable[[], None] | None = None) -> None:
-        """Run the world, step by step, while `wanted()` is true and something is left to happen.
+        """Run the world while `wanted()` and something is left to happen. Raises RuntimeError if it runs already.
 
         `step` does the next thing, and raises EmptySchedule if there is none; by default the heap decides what it is.
-        Raises RuntimeError if the loop is running already.
         """
         if self._running:
             raise RuntimeError("this loop is already running")
@@ -363,10 +362,7 @@ def _end_unnoticed(generator: Any) -> None:
 
 @contextmanager
 def _nobody_running() -> Iterator[None]:
-    """Unset the running loop.
-
-    If one is running, as in a notebook, tasks that end here would open real connections on it.
-    """
+    """Unset the running loop, as in a notebook: tasks that end here would open real connections on it."""
     previous = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     try:
