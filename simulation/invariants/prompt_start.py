@@ -52,7 +52,7 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
 
 
 def _waits(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Wait, str]]:
-    """Yield the spans in which a consumer or the engine had an event before its first handling, each with its holder."""
+    """Yield the spans in which an event had a holder before its first handling, each with the holder's name."""
     for delivery in event.deliveries:
         wait = until_handled(told, event, delivery.index, delivery.at)
         if wait is None:

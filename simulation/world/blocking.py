@@ -96,7 +96,7 @@ class BlockingCalls:
         self.serve(changed)
 
     def serve(self, changed: set[bytes] | None = None) -> None:
-        """Try again the commands that wait for one of some keys, or for any, in order of arrival, until none is served."""
+        """Try again the commands that wait for some keys, or for any, in order of arrival, until none is served."""
         served = True
         while served and self._waiting:
             served = False
