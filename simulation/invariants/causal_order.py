@@ -4,12 +4,13 @@ Every effect of `f` starts at or after the end of an effect of its leader. An ev
 
 A leader *came* if, from f's first delivery until the lookback had passed, it was delivered to somebody; or if it was
 still in somebody's hands when f started: being handled, not yet answered, or parked in turn; or if its last delivery
-before the lookback had passed was rejected: it failed and will be offered again. A delivery does not count that was
-answered, and whose traces the store has lost since: no engine can know of it any more. Nor does one that was rejected
-by a consumer which was cut off from Redis all the while. Nor does a delivery, or a handling that began after the
-lookback, that was not a second old when f started, and of which its consumer had shown no sign: it had not reached
-Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback). A delivery to a
-consumer that was out of reach of Redis counts as one at the moment from which it was in reach.
+before the lookback had passed was rejected: it failed and will be offered again, unless the queue was trimmed of it. A
+delivery does not count that was answered, and whose traces the store has lost since: no engine can know of it any more.
+Nor does one that was rejected by a consumer which was cut off from Redis all the while. Nor does a delivery, or a
+handling that began after the lookback, that was not a second old when f started, and of which its consumer had shown no
+sign: it had not reached Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the
+lookback). A delivery to a consumer that was out of reach of Redis counts as one at the moment from which it was in
+reach.
 
 If the clock of Redis jumps, the lookback may be shorter by as much as all the jumps together, in either direction.
 
@@ -114,6 +115,8 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
         again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(told, delivery)
+        if delivery.closing == "rejected" and _trimmed(told, leader, delivery, effect):
+            continue
         if delivery.index <= first and not unanswered and not again:
             continue
         if delivery.index > first and not _known(told, leader, delivery, effect):
@@ -121,6 +124,14 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
         if unanswered or not told.store_lost(leader.name, delivery.index, effect.start):
             return True
     return False
+
+
+def _trimmed(told: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+    """Say whether the queue has forgotten a leader since, which the scenario allows: it will not be offered again."""
+    return any(
+        loss.fault == "trim" and loss.events == frozenset({leader.name}) and delivery.index < loss.index < effect.start
+        for loss in told.allowed_losses
+    )
 
 
 def _cut_off(told: HistoryIndex, delivery: Delivery) -> bool:

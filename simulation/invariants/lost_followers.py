@@ -3,10 +3,11 @@
 A leader is lost to its follower while it has not been delivered to anybody, and once it was dead-lettered without an
 effect. The follower is held back for the lookback, from the moment it was parked (delivered, if the history tells of no
 parking) or from its leader's dead letter if that came later. Then it starts within one sweep interval and the release
-bound. After the lookback only idle time counts, as in prompt-release, and not the time in which it can have been on a
-list that a sweep had found and that was in hand, or in which every consumer was busy with such a list. Deaths
-and silences of consumers make the bound longer, once each, by one lease and one sweep. A history that tells of no
-deliveries does not tell whether a leader had come.
+bound; if the engine was told of the dead letter of the queue, it is not held back at all. After the lookback only idle
+time counts, as in prompt-release, and not the time in which it can have been on a list that a sweep had found and that
+was in hand, or in which every consumer was busy with such a list. Deaths and silences of consumers make the bound
+longer, once each, by one lease and one sweep. A history that tells of no deliveries does not tell whether a leader had
+come.
 
 The chain below it has leaders that come, though late: each link is prompt-release's business. That a lost follower
 takes effect once is handled-once's to say, and that its chain runs in order, causal-order's.
@@ -39,15 +40,22 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each lost follower that did not surface in time."""
     terms = told.terms
     bound = terms.sweep_interval + terms.release_bound
-    late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > terms.lookback + bound]
+    late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > _lookback(told, wait) + bound]
     busy = nobody_free(told) if late else []
     for wait in late:
-        due_at = wait.begin_at + terms.lookback
+        due_at = wait.begin_at + _lookback(told, wait)
         line = lists_in_hand(told, due_at, wait.stop)
         waited = patience(told, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
         spared = takeovers(told, due_at, wait.stop_at)
         if waited > bound + spared and not told.loss_allowed(wait.event, wait.stop):
             yield _violation(told, wait)
+
+
+def _lookback(told: HistoryIndex, wait: Wait) -> int:
+    """Return for how long an event is held back: not at all, if the engine was told that its leader is given up."""
+    leader = told.leader_of(wait.event)
+    knows = leader is not None and leader.dead_told and wait.begin_at - leader.dead_at < told.terms.retention
+    return 0 if knows else told.terms.lookback
 
 
 def _waits(told: HistoryIndex) -> Iterator[Wait]:
