@@ -5,12 +5,13 @@
 
 A seed is made of the date and a count, so no day repeats another's. The work is done in batches of so many seeds,
 always of the engine with the fewest seeds so far. A batch that is done is a line of the log, so the swarm can be ended
-at any time and goes on where it was. A few seeds of each batch are run once more in two processes with different hash
-seeds: no history may differ.
+at any time and goes on where it was. Some seeds of each batch are run once more in another process, which has another
+hash seed: no history may differ.
 
-A violation is shrunk on a real server for at most a minute, and its file
-is kept beside the log. What became of it is written by hand into `swarm-explained.toml`: `"native/2026113000017" =
-"mended by …"`; what is not there counts as open.
+The first violation of a kind, which is its sentence without names and numbers, is shrunk on a real server for at most a
+minute, and its file is kept beside the log; the others of that kind name its seed. What became of it is written by
+hand into `swarm-explained.toml`, by seed or by kind: `"native/2026113000017" = "mended by …"`. What is not there counts
+as open.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import logging
 import subprocess
 import time
 import tomllib
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,9 +33,10 @@ import tomli_w
 
 from simulation import Scenario, load
 from simulation.engines import UnknownEngine, resolve
-from simulation.search.parallel.determinism import compare_twice
+from simulation.search.parallel.determinism import digest_of, process
 from simulation.search.parallel.seeds import Plan, search
 from simulation.search.replay import Replay
+from simulation.search.shrink.cause import reason
 from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
 from simulation.search.summary import Summary
 from simulation.world.laboratory import Laboratory
@@ -43,6 +45,8 @@ ENGINES = ("native", "native-stream", "native-batches", "native-partitions", "na
 SCENARIO = Path("scenarios/swarm.toml")
 A_DAY = 100_000
 """How many seeds a day has at most."""
+HASH_SEED = "1"
+"""The hash seed of the process that replays; that of the swarm itself is drawn when it starts."""
 SHRINKING = 60.0
 """Seconds of real time that the reduction of one violation may take."""
 
@@ -85,6 +89,14 @@ class Log:
         """Return how many seeds an engine was run with."""
         return sum(batch.runs for batch in self.batches if batch.engine == engine)
 
+    def kinds(self, engine: str) -> dict[str, int]:
+        """Return the kinds of violations that an engine has shown, each with the first seed that showed it."""
+        found: dict[str, int] = {}
+        for done in self.batches:
+            for violation in done.violations if done.engine == engine else ():
+                found.setdefault(violation.get("kind", ""), violation["seed"])
+        return found
+
     def fresh(self, date: str, engine: str) -> int:
         """Return the first seed of a day that an engine has not been run with."""
         base = int(date.replace("-", "")) * A_DAY
@@ -97,37 +109,63 @@ def commit() -> str:
     return told.stdout.strip() or "unknown"
 
 
-def reduced(plan: Plan, scenario: Scenario, summary: Summary, folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A violation, and the sentence that is the same for all violations of its kind."""
+
+    summary: Summary
+    kind: str
+
+
+def reduced(plan: Plan, scenario: Scenario, found: Found, folder: Path) -> dict[str, Any]:
     """Shrink a violation on a real server, keep its file, and return what the log says of it."""
-    violation = summary.violations[0]
-    told = {"seed": summary.seed, "invariant": violation.invariant, "because": violation.because, "file": ""}
-    found = Replay(scenario.model_copy(update={"seed": summary.seed, "engine": plan.engine}), None)
+    told, seed = _told(found), found.summary.seed
+    start = Replay(scenario.model_copy(update={"seed": seed, "engine": plan.engine}), None)
     until = time.monotonic() + SHRINKING
     with Laboratory("auto", plan.executable) as laboratory:
+        shrinker = Shrinker(laboratory, start, told["invariant"], tries=20, enough=lambda: time.monotonic() > until)
         try:
-            shrinker = Shrinker(
-                laboratory, found, violation.invariant, tries=20, enough=lambda: time.monotonic() > until
-            )
-            *_, best = shrinker.improvements()
+            (best,) = deque(shrinker.improvements(), maxlen=1)  # each holds a whole run
         except NothingToShrink as error:
-            return {**told, "because": f"{violation.because} ({error})"}
+            return {**told, "because": f"{told['because']} ({error})"}
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{plan.engine}-{summary.seed}.toml"
+    file = folder / f"{plan.engine}-{seed}.toml"
     file.write_text(tomli_w.dumps(best.replay.written()), encoding="utf-8")
     return {**told, "file": str(file), "size": best.size}
 
 
-def batch(plan: Plan, seeds: range, replays: int, jobs: int, folder: Path) -> Batch:
-    """Run some seeds, compare a few in two processes, and reduce what was violated."""
+def _told(found: Found) -> dict[str, Any]:
+    violation = found.summary.violations[0]
+    told = {"seed": found.summary.seed, "invariant": violation.invariant, "because": violation.because}
+    return {**told, "kind": found.kind, "file": ""}
+
+
+def kind_of(plan: Plan, summary: Summary, laboratory: Laboratory) -> str:
+    """Return the sentence of a run's first violation without names and numbers."""
+    run = laboratory.run(plan.scenario, summary.seed, plan.engine)
+    return reason(run.history, summary.violations[0])
+
+
+def differing(plan: Plan, digests: Mapping[int, str]) -> list[int]:
+    """Return the seeds whose history has another digest in a process of its own, which has another hash seed."""
+    with process(HASH_SEED, plan) as pool:
+        return [seed for seed, digest in digests.items() if pool.submit(digest_of, seed).result() != digest]
+
+
+def batch(plan: Plan, seeds: range, replays: int, log: Log, folder: Path, *, jobs: int = 1) -> Batch:
+    """Run some seeds, replay a few in another process, and reduce what was violated."""
     started = time.monotonic()
     behaviours: set[int | None] = set()
     violated: list[Summary] = []
+    digests: dict[int, str] = {}
     for summary in search(plan, seeds, jobs):
         behaviours.add(summary.covered.behaviour)
+        if summary.seed < seeds.start + replays:
+            digests[summary.seed] = summary.digest
         if summary.verdict == "violated":
             violated.append(summary)
-    different = [done.seed for done in compare_twice(plan, seeds[:replays]) if done.difference is not None]
-    violations = [reduced(plan, plan.scenario, summary, folder) for summary in violated]
+    different = differing(plan, digests)
+    violations = list(told_of(plan, violated, log.kinds(plan.engine), folder))
     return Batch(
         date=datetime.now(UTC).date().isoformat(),
         commit=commit(),
@@ -137,10 +175,24 @@ def batch(plan: Plan, seeds: range, replays: int, jobs: int, folder: Path) -> Ba
         runs=len(seeds),
         hours=(time.monotonic() - started) / 3600,
         distinct=len(behaviours),
-        replayed=min(replays, len(seeds)),
+        replayed=len(digests),
         different=len(different),
         violations=tuple(violations),
     )
+
+
+def told_of(plan: Plan, violated: Sequence[Summary], kinds: dict[str, int], folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what the log says of each violation; `kinds` are those known so far, each with its first seed."""
+    if not violated:
+        return
+    with Laboratory(plan.store, plan.executable) as laboratory:
+        found = [Found(summary, kind_of(plan, summary, laboratory)) for summary in violated]
+    for one in found:
+        if one.kind in kinds:
+            yield {**_told(one), "size": f"as {kinds[one.kind]}"}
+        else:
+            kinds[one.kind] = one.summary.seed
+            yield reduced(plan, plan.scenario, one, folder)
 
 
 def available(names: Sequence[str]) -> Iterator[str]:
@@ -163,7 +215,7 @@ def table(log: Log, explained: dict[str, str]) -> str:
         "# The log of trust",
         "",
         "Made by `python benchmarks/swarm.py` from `scenarios/swarm.toml`: every seed is a world of its own, and no",
-        "seed was run before. *Replayed* seeds were run again in two processes with different hash seeds.",
+        "seed was run before. *Replayed* seeds were run again in another process, with another hash seed.",
         "",
         "| date | commit | engine | store | seeds | from | hours | behaviours | violated | replayed | different |",
         "|---|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
@@ -193,7 +245,8 @@ def _violations(batches: Sequence[Batch], explained: dict[str, str]) -> Iterator
     yield "| engine | seed | invariant | reduced to | what became of it |"
     yield "|---|---:|---|---|---|"
     for done, violation in found:
-        became = explained.get(f"{done.engine}/{violation['seed']}", "**open**")
+        names = (f"{done.engine}/{violation['seed']}", f"{done.engine}: {violation.get('kind', '')}")
+        became = next((explained[name] for name in names if name in explained), "**open**")
         size = violation.get("size") or "not reduced"
         yield f"| {done.engine} | {violation['seed']} | {violation['invariant']} | {size} | {became} |"
 
@@ -207,7 +260,8 @@ def swarm(given: argparse.Namespace, log: Log) -> None:
         engine = min(engines, key=log.runs)
         first = log.fresh(datetime.now(UTC).date().isoformat(), engine)
         plan = Plan(scenario, engine, given.store)
-        done = batch(plan, range(first, first + given.batch), given.replays, given.jobs, given.log.parent / "found")
+        seeds, folder = range(first, first + given.batch), given.log.parent / "found"
+        done = batch(plan, seeds, given.replays, log, folder, jobs=given.jobs)
         log.add(done)
         print(
             f"{engine}: {done.runs} seeds from {first}, {len(done.violations)} violated, {done.different} different",

@@ -132,6 +132,7 @@ local function leave(id, lookback)
   redis.call("ZREM", key("heads"), id)
   redis.call("ZADD", key("claims"), now + lookback, id)
   redis.call("HDEL", key("claimants"), id)
+  let_lapse()
 end
 
 -- When to look at an event again that somebody holds. The original frees its locks without a word, and may be about to.
@@ -208,6 +209,7 @@ local function grant(id, token, leader, rules, attempts, mark)
     redis.call("ZREM", key("heads"), id)
     redis.call("ZADD", key("claims"), now + lease, id)
     redis.call("HSET", key("claimants"), id, token .. (mark or ""))
+    if beside then let_lapse() end
   end
   return fence
 end

@@ -365,4 +365,5 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("untold"), "-inf", now, "LIM
   end
 end
 redis.call("PEXPIRE", record, lease)
+if beside then let_lapse() end
 return found

@@ -94,7 +94,7 @@ class Marks:
         self.all.append(Mark(kind, at, until, lane, to, self.events.get(event, -1), row, words, entries))
 
     def _lane(self, entry: Entry) -> int:
-        """Return the lane of whoever an entry is about."""
+        """Return the lane of the consumer that an entry is about."""
         about_redis = entry.kind in ("store-lost", "unreachable", "reachable")
         return self._lanes.get(entry.consumer, self.redis if about_redis else BROKER)
 
@@ -209,7 +209,9 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def free_row(rows: list[int], at: int, until: int) -> int:
-    """Take the first row that is free from a moment on, and occupy it; if there is none left, the one free soonest."""
+    """Take the first row that is free from `at` to `until`, both in microseconds; if none is, the one that is free
+    soonest.
+    """
     row = next((place for place, busy in enumerate(rows) if busy <= at), len(rows))
     if row == MOST_ROWS:
         row = min(range(MOST_ROWS), key=rows.__getitem__)

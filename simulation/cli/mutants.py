@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,20 @@ def execute(given: argparse.Namespace) -> int:
             status.update(f"{len(trials)} of {len(mutants)}: {mutant.name}")
             trials.append(mutation_test.trial(mutant, given.seeds))
     console.print(_table(trials))
+    if not given.names and len(mutants) < len(MUTANTS):
+        console.print(
+            f"{len(MUTANTS) - len(mutants)} mutants of the drop-in need prefect: pip install 'causim[prefect]'"
+        )
     _say_why(trials)
     return HOLDS if all(trial.ok for trial in trials) else VIOLATED
 
 
 def _chosen(names: Sequence[str]) -> list[Mutant]:
+    if not names:
+        has_prefect = find_spec("prefect_redis") is not None
+        return [mutant for mutant in MUTANTS.values() if has_prefect or mutant.host != "drop-in"]
     try:
-        return [find(name) for name in dict.fromkeys(names)] if names else list(MUTANTS.values())
+        return [find(name) for name in dict.fromkeys(names)]
     except UnknownMutant as error:
         raise BadUsage(str(error)) from None
 

@@ -16,6 +16,7 @@ from prefect.server.events.schemas.events import ReceivedEvent
 from prefect_redis.client import get_async_redis_client
 
 import ordering.prefect as drop_in
+from ordering import CausalOrdering
 from simulation.engines import EngineContext, Outcome
 from simulation.engines.native import NativeEngine
 from simulation.scenario.model import PolicyTable
@@ -24,6 +25,7 @@ from simulation.scenario.model import PolicyTable
 class DropInEngine(NativeEngine):
     """One consumer of Prefect's events, with the drop-in in the original's place."""
 
+    ordering: type[CausalOrdering[Any]] = drop_in.CausalOrdering
     decode = staticmethod(ReceivedEvent.model_validate_json)
 
     @classmethod
@@ -33,7 +35,7 @@ class DropInEngine(NativeEngine):
 
     def __init__(self, context: EngineContext) -> None:
         _configure(context.policy)
-        self._ordering: Any = drop_in.CausalOrdering(
+        self._ordering: Any = self.ordering(
             context.scope,
             # A client is cached for each event loop there; here, hundreds of consumers share one loop.
             redis=get_async_redis_client.__wrapped__(),

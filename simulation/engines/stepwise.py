@@ -6,6 +6,7 @@ caller to think of. The scripts `park`, `unpark` and `claim` are used by such ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ordering import EventAlreadySeen, EventBeingProcessed, fencing_token
@@ -25,10 +26,11 @@ class StepwiseEngine(NativeEngine):
         return await self._process(event)
 
     async def sweep(self) -> int:
-        """Handle what waits in vain, whatever it follows."""
+        """Handle the events whose leader did not come. Raises what the handler raises."""
         lost = await self._ordering.get_lost_followers()
-        for event in lost:
-            await self._process(event)
+        errors = await self._each(lost)
+        if errors:
+            raise errors[0]
         return len(lost)
 
     async def _waits(self, event: Any) -> bool:
@@ -50,6 +52,20 @@ class StepwiseEngine(NativeEngine):
             return "seen"
         except EventBeingProcessed:
             return "busy"
-        for follower in completion.followers:
-            await self._process(follower)
+        await self._each(completion.followers)
         return "handled"
+
+    async def _each(self, events: Sequence[Any]) -> list[Exception]:
+        """Handle events that were claimed, and return those that failed: a sweep finds them again once their claim has
+        ended.
+
+        Neither the leader, which was handled, nor the siblings fail with a follower: a queue counts a failure as one of
+        the leader's delivery.
+        """
+        errors = []
+        for event in events:
+            try:
+                await self._process(event)
+            except Exception as error:
+                errors.append(error)
+        return errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from ordering import EventAlreadySeen, EventArrivedEarly, EventBeingProcessed, fencing_token
@@ -10,7 +11,7 @@ from simulation.engines.native import NativeEngine
 
 
 class WaitingEngine(NativeEngine):
-    """One consumer of `ordering` that waits for leaders which somebody is handling, instead of parking at once."""
+    """One consumer of `ordering` that waits for a leader that is being handled, instead of parking at once."""
 
     async def handle(self, event: Any) -> Outcome:
         """Handle one delivery, and what it releases."""
@@ -26,5 +27,7 @@ class WaitingEngine(NativeEngine):
         except EventBeingProcessed:
             return "busy"
         for follower in completion.followers:
-            await self.handle(follower)
+            # A follower that fails is found again by a sweep. Neither its leader nor its siblings fail with it.
+            with suppress(Exception):
+                await self.handle(follower)
         return "handled"

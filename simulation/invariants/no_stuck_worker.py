@@ -1,14 +1,17 @@
-"""no-stuck-worker: nobody works for ever, and nothing is tried for ever.
+"""no-stuck-worker: no work and no retries go on without an end.
 
-Three clauses, each bounded by `stuck_bound`; time in which the consumer was paused or cut off does not count:
+There are three rules, each bounded by `stuck_bound`. Time in which the consumer was paused or cut off does not count.
 
-1. A delivery or a handling does not stay open without a sign of progress: any entry of its consumer about its family,
-   since a cascade may take long. Other work of the same consumer is no sign. A delivery is open until it is answered;
-   in a history that tells of no acknowledgements at all, one counts as answered if its event was parked or handled.
-2. A sweep comes round: a consumer that writes down its empty sweeps does so once an interval. Time in which it handles
-   what a sweep found does not count.
-3. A poison event ends in a dead letter: one that was rejected and never took effect is given up, before the world goes
-   quiet, and before it was rejected for longer than the bound.
+1. A delivery or a handling does not stay open without progress: any entry of its consumer about the event's family,
+   since a cascade may take long. Other work of the same consumer is no progress. A delivery is open until it is
+   answered; in a history without any acknowledgements, one counts as answered if its event was parked or handled.
+2. A sweep ends: a consumer that records its empty sweeps records one in each interval. Time in which it handles what a
+   sweep found does not count.
+3. A poison event ends in a dead letter. One that was rejected and never took effect is given up before the world goes
+   quiet, and before it was rejected for longer than the bound. One that kills its process is given up after
+   `max_attempts` deaths in a row, or one more, since the first may be that of a batch. A death counts if no other fault
+   may have killed the process, and if less than two leases lie between it and the one before: an engine may forget
+   older ones.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from typing import NamedTuple
 
 from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock
-from simulation.history.records import NEVER, ConsumerStory, EventStory
+from simulation.history.records import NEVER, ConsumerStory, EventStory, Handling
 from simulation.invariants.cascades import found_work
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
 NAME = "no-stuck-worker"
+_KILLS = "handler-kills-process"
+"""The fault by which a handler, and nothing else, ends its process."""
 
 
 class _Work(NamedTuple):
@@ -59,6 +64,7 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
             yield from _stuck_sweeps(told, consumer)
     for event in told.odd:
         yield from _poison(told, event)
+        yield from _deadly(told, event)
 
 
 def _stuck_work(told: HistoryIndex) -> Iterator[Violation]:
@@ -158,11 +164,44 @@ def _poison(told: HistoryIndex, event: EventStory) -> Iterator[Violation]:
     yield Violation(NAME, until_at, (event.name,), (first.consumer,), because, tuple(sorted({first.closed, until})))
 
 
+def _deadly(told: HistoryIndex, event: EventStory) -> Iterator[Violation]:
+    if event.untold or set(told.faults) - {_KILLS}:
+        return
+    for deaths in _deaths_in_a_row(told, event):
+        if len(deaths) > told.terms.max_attempts + 1:
+            first, last = deaths[0], deaths[-1]
+            began, now = moments(first.start_at, last.end_at)
+            because = (
+                f"because event {event.name} was begun {len(deaths)} times from {began} to {now}, each time its"
+                f" consumer died, and it was not given up after {told.terms.max_attempts} attempts"
+            )
+            witness = tuple(sorted({first.start, last.start, last.end}))
+            yield Violation(NAME, last.end_at, (event.name,), (last.consumer,), because, witness)
+            return
+
+
+def _deaths_in_a_row(told: HistoryIndex, event: EventStory) -> Iterator[list[Handling]]:
+    """Yield the handlings that ended with their consumers, in runs between which an engine may have forgotten them."""
+    run: list[Handling] = []
+    for handling in event.handlings:
+        if not handling.crashed or handling.took_effect:
+            continue
+        if run:
+            last = run[-1]
+            rested = handling.start_at - last.end_at > 2 * told.terms.lease
+            if rested or told.store_lost(event.name, run[0].start, handling.start):
+                yield run
+                run = []
+        run.append(handling)
+    if run:
+        yield run
+
+
 INVARIANT = Invariant(
     name=NAME,
     summary=(
         "no consumer and no sweep goes without progress for longer than the stated bound;"
-        " a poison event ends in a dead letter"
+        " a poison event ends in a dead letter, also one that kills its process"
     ),
     excuses="time in which the consumer was paused or cut off does not count; losses that the scenario allows",
     subjects=subjects,
@@ -171,7 +210,8 @@ INVARIANT = Invariant(
     reading=(
         "The last two times enclose the silence: the consumer wrote nothing down about this event and its family. For "
         "a sweep they are the ends of two sweeps, or the end of one and of the history. For a poison event they are "
-        "its first rejection, and its last or the moment when the world went quiet."
+        "its first rejection, and its last or the moment when the world went quiet. For one that kills its process "
+        "they are the start of the first of those handlings, and the last death."
     ),
     needs=frozenset({"outcomes"}),
     holds_for_trivial=True,

@@ -123,11 +123,20 @@ async def test_an_overdue_event_is_one_engine_s_only(ours: Any, monkeypatch: pyt
     assert await ours.redis.zrangebyscore(ours._key("waitlist"), 0, overdue) == [], "the original's sweep finds neither"
 
 
-async def test_nothing_of_ours_is_left_for_ever_after_going_back(ours: Any) -> None:
+@pytest.mark.parametrize("taken", [False, True])
+async def test_nothing_of_ours_is_left_for_ever_after_going_back(
+    ours: Any, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ordering.prefect
     from ordering.prefect import EventArrivedEarly
 
     with pytest.raises(EventArrivedEarly):
         await handle(ours, event(2, follows=1))
+    if taken:  # by the original's sweep: ours leaves it, and may be the last that it does
+        monkeypatch.setattr(ordering.prefect, "PRECEDING_EVENT_LOOKBACK", timedelta(seconds=30))
+        await ours.redis.zrem(ours._key("waitlist"), str(event(2).id))
+        assert await ours.get_lost_followers() == []
+        assert await ours.redis.exists(ours._key("claims"))
     shared = {"event", "followers", "waitlist"}
     for key in await ours.redis.keys("*"):
         assert key.decode().split(":")[1] in shared or await ours.redis.ttl(key) > 0, key

@@ -55,6 +55,6 @@ class Mutant:
     convicted_by: tuple[str, ...] = ()
     seeds: int = 1
     edits: tuple[Edit, ...] = ()
-    ordering: str = "CausalOrdering"
+    ordering: str = ""
     host: str = "native"
     equivalent: str = ""

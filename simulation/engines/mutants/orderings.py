@@ -1,6 +1,6 @@
 """Orderings with a method or a command wrapped wrongly: what the mutants of `wrapped.py` are made of.
 
-They stand apart from the table of the mutants so that whoever only reads the table need not load the engine.
+They are apart from the table of the mutants, so that reading the table does not import the engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ordering.terms import id_of, leader_of, milliseconds
 
 
 class LocalClock(CausalOrdering[Any]):
-    """Tells its scripts the time."""
+    """Passes its own time to the scripts."""
 
     async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
         verb = self.scripts(name)
@@ -51,7 +51,7 @@ class LooksThenTakes(CausalOrdering[Any]):
 
 
 class LooksBehindNobody(CausalOrdering[Any]):
-    """Is told that no queue has anybody in it."""
+    """Takes every queue to be empty."""
 
     async def _ask(self, name: str, *words: str | int | bytes) -> Any:
         return 0 if name == "EXISTS" else await super()._ask(name, *words)
@@ -113,7 +113,7 @@ class ClaimsThenCompletes(CausalOrdering[Any]):
     """Claims followers before their leader is marked."""
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
-        """Claim the followers, and only then mark their leader."""
+        """Claim the followers, and only then mark their leader. Raises LeaseLost."""
         grant, claim = self._state.held.pop(id_of(event)), self._token()
         ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
         self._state.claims.update(dict.fromkeys(ids, claim))
@@ -145,13 +145,13 @@ class OwnConnection(CausalOrdering[Any]):
 
 
 class WaitsOnAClosedConnection(OwnConnection):
-    """Waits for ever for a reply on a connection that the server has closed."""
+    """Waits without a limit for a reply on a connection that the server has closed."""
 
     deaf_to = (ConnectionError,)
 
 
 class WaitsOnASilentServer(OwnConnection):
-    """Waits for ever for a reply that has not come within the client's timeout."""
+    """Waits without a limit for a reply that has not come within the client's timeout."""
 
     deaf_to = (TimeoutError,)
 

@@ -19,9 +19,8 @@ def plant(mutant: Mutant) -> type[NativeEngine]:
     """Return the engine of a mutant. Raises StaleMutant."""
     host = resolve(mutant.host)
     assert issubclass(host, NativeEngine), f"{mutant.host} is not made of an ordering that can be exchanged"
-    ordering = type(
-        "MutantOrdering", (getattr(orderings, mutant.ordering),), {"scripts": staticmethod(_finder(mutant))}
-    )
+    original = getattr(orderings, mutant.ordering) if mutant.ordering else host.ordering
+    ordering = type("MutantOrdering", (original,), {"scripts": staticmethod(_finder(mutant))})
     return type("MutantEngine", (host,), {"ordering": ordering, "__doc__": mutant.planted})
 
 

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 from simulation.engines.mutants.scripts_begin import BEGIN
+from simulation.engines.mutants.scripts_beside import BESIDE
 from simulation.engines.mutants.scripts_complete import ADVANCE, COMPLETE, FAIL, RENEW, WAIT
 from simulation.engines.mutants.scripts_other import BATCHES, STEPS
 from simulation.engines.mutants.scripts_sweep import SWEEP
 
 GIVING_UP = (
+    Mutant(
+        name="unreadable-deleted",
+        planted="what a consumer cannot read is deleted: another one may have been able to",
+        scenario="half-readers.toml",
+        convicted_by=("nothing-lost",),
+        seeds=4,
+        edits=(
+            Edit(
+                "fail",
+                'if how == "unread" then\n',
+                'if how == "unread" then\n  redis.call("DEL", key("event:" .. id))\n',
+            ),
+        ),
+        host="simulation.engines.mutants.half_readers:HalfReaders",
+    ),
     Mutant(
         name="give-up-early",
         planted="a released event is given up at its first failure",
@@ -54,4 +70,4 @@ STREAMS = (
     ),
 )
 
-MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *GIVING_UP, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES, *STREAMS)
+MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *GIVING_UP, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES, *STREAMS, *BESIDE)

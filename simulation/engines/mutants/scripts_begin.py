@@ -234,4 +234,18 @@ BEGIN = (
             NO_SECOND_LOOK,
         ),
     ),
+    Mutant(
+        name="attempts-not-counted",
+        planted="an attempt counts when its failure is reported: a handler that kills its process reports none",
+        scenario="production/q6-handler-kills-its-process.toml",
+        convicted_by=("no-stuck-worker",),
+        edits=(
+            Edit(
+                SHARED,
+                "note_attempts(id, count_attempt(attempts, rules.shared), rules.redelivery)\n",
+                "note_attempts(id, attempts, rules.redelivery)\n",
+            ),
+            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
+        ),
+    ),
 )

@@ -42,9 +42,9 @@ class Compared:
 def compare_twice(plan: Plan, seeds: Iterable[int]) -> Iterator[Compared]:
     """Run each seed in two processes with different hash seeds, and yield whether they agree."""
     with ExitStack() as stack:
-        pools = [stack.enter_context(_process(hash_seed, plan)) for hash_seed in HASH_SEEDS]
+        pools = [stack.enter_context(process(hash_seed, plan)) for hash_seed in HASH_SEEDS]
         for seed in seeds:
-            one, other = (pool.submit(_digest, seed) for pool in pools)
+            one, other = (pool.submit(digest_of, seed) for pool in pools)
             same = one.result() == other.result()
             yield Compared(seed, None if same else _difference(pools, seed))
 
@@ -59,7 +59,8 @@ def _difference(pools: Iterable[ProcessPoolExecutor], seed: int) -> Difference:
 
 
 @contextmanager
-def _process(hash_seed: str, plan: Plan) -> Iterator[ProcessPoolExecutor]:
+def process(hash_seed: str, plan: Plan) -> Iterator[ProcessPoolExecutor]:
+    """Open a process with a hash seed of its own, which can run the seeds of a plan."""
     before = os.environ.get("PYTHONHASHSEED")
     os.environ["PYTHONHASHSEED"] = hash_seed  # the child reads it when it starts, which its first task makes it do
     try:
@@ -76,7 +77,8 @@ def _process(hash_seed: str, plan: Plan) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _digest(seed: int) -> str:
+def digest_of(seed: int) -> str:
+    """Run a seed in a process of `process`, and return the digest of its history."""
     return Worker.runner.run(seed).digest
 
 

@@ -334,6 +334,33 @@ def test_rejects_a_poison_event_that_is_tried_for_ever():
     )
 
 
+def deaths(count: int, apart: str = "", lost_after: int = 0) -> str:
+    """Return a story of handlings that end with their process, ten seconds or so many minutes apart."""
+    lines = ["0s phase faults"]
+    for n in range(count):
+        at = f"{n}{apart}" if apart else f"{10 * n}s"
+        lines += [f"{at} started a @c1 via=rescued fence={n}", f"{at} fault handler-kills-process @c1"]
+        lines += [f"{at} crashed @c1"]
+        if n + 1 == lost_after:
+            lines.append(f"{at} store-lost fault=handler-kills-process")
+    return "\n".join([*lines, "3h phase horizon"])
+
+
+def test_rejects_an_event_that_kills_its_process_for_ever():
+    violation = rejected(tell(deaths(6), at_most=40))
+    assert violation.because == (
+        "because event a was begun 6 times from 0 s to 50 s, each time its consumer died, and it was not given up"
+        " after 4 attempts"
+    )
+
+
+def test_accepts_an_event_that_kills_its_process_as_often_as_it_may():
+    assert accepted(tell(deaths(5), at_most=40))
+    assert accepted(tell(deaths(8, apart="m"), at_most=40)), "an engine may forget an attempt after two leases"
+    assert accepted(tell(deaths(8, lost_after=4), at_most=40)), "the store has lost the count"
+    assert accepted(tell(deaths(8) + "\n3h fault crash", at_most=40)), "a process may have died of something else"
+
+
 def test_accepts_rejections_while_redis_is_out_of_reach():
     assert accepted(
         tell("""

@@ -623,7 +623,7 @@ def no_stuck_worker(told: Reading) -> Iterator[str]:
         jobs += [(o.consumer, o.index, o.closed) for o in told.offers_of(event) if known or o.closed is not None]
         if any(consumer and stood_still(told, event, *rest, consumer) for consumer, *rest in jobs):
             yield event
-        if poison(told, event):
+        if poison(told, event) or deadly(told, event):
             yield event
     for consumer in told.consumers:
         if swept_too_late(told, consumer):
@@ -646,6 +646,24 @@ def poison(told: Reading, event: str) -> bool:
         return False
     lasted = uncovered(told.at(rejections[0]), told.at(rejections[-1]), told.helpless)
     return lasted > told.terms.stuck_bound or told.quiet
+
+
+def deadly(told: Reading, event: str) -> bool:
+    kinds = {str(e.details.get("fault", "")) for _, e in told.of("fault")}
+    if event in told.untold or kinds - {"handler-kills-process"}:
+        return False
+    row: list[Work] = []
+    for death in told.works_of(event):
+        if not death.cut or death.effect or death.end is None or told.entries[death.end].kind != "crashed":
+            continue
+        if row and death.start_at - row[-1].end_at > 2 * told.terms.lease:
+            row = []
+        if row and told.store_lost(event, row[0].start, death.start):
+            row = []
+        row.append(death)
+        if len(row) > told.terms.max_attempts + 1:
+            return True
+    return False
 
 
 def swept_too_late(told: Reading, consumer: str) -> bool:
