@@ -154,7 +154,8 @@ class Queue(Protocol):
         ...
 
     def publish_changed(self, active: Active, publication: Publication, delay: int) -> None:
-        """Publish an event once more, with other words, and note it, some time after its copies are settled."""
+        """Publish an event once more, with other words, and note it, once its copies are settled;
+        look every `delay` microseconds."""
         ...
 
     def publish_again(self, publication: Publication, delay: int) -> None:

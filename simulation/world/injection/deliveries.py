@@ -107,7 +107,7 @@ class DeliveryInjector:
         self.broker.later(delay, self._publish_again, publication)
 
     def publish_changed(self, active: Active, publication: Publication, delay: int) -> None:
-        """Publish an event once more, with other words, when its copies are settled: the first word has been heard."""
+        """Publish an event once more, in other words, once its copies are settled; look every `delay` microseconds."""
         self.broker.expect()
         self.broker.later(delay, self._publish_changed, active, publication, delay)
 
