@@ -180,7 +180,7 @@ left out, `keys` makes tables with all of them, `having` adds required keys to a
 
 
 def faults(kinds: Collection[str] = tuple(FAULTS)) -> st.SearchStrategy[AnyFault]:
-    """Faults of some kinds; if none are named, of all.
+    """Faults of some kinds; if none are named, of all. Raises ValueError for a kind that does not exist.
 
     They may be about the consumers c1 and c2, so a scenario that has them needs at least two.
     """

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +84,49 @@ def test_size(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
     long = {function.name: length(function) for function in functions(TREES[name_of(path)])}
     assert {name: lines for name, lines in long.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+def public_functions(body: Iterable[ast.stmt], place: str = "") -> Iterator[tuple[str, Function]]:
+    """Yield the public functions of a module and the public methods of its public classes, with their names."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body, f"{place}{node.name}.")
+        elif isinstance(node, Function) and not node.name.startswith("_"):
+            yield f"{place}{node.name}", node
+
+
+def raised(node: ast.AST) -> set[str]:
+    """Return the exceptions that a function raises by their names, without those of functions inside of it."""
+    found: set[str] = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Raise) and child.exc is not None:
+            found.add(ast.unparse(child.exc).partition("(")[0])
+        if not isinstance(child, Function | ast.ClassDef | ast.Lambda):
+            found |= raised(child)
+    return found - {"NotImplementedError", "AssertionError"}
+
+
+TIME = re.compile(
+    r"(at|now|by|delay|timeout|duration|deadline|lease|lookback|retention|interval|latency|moment|until|since)"
+    r"|.*_(at|delay|timeout|duration|time|bound|interval)"
+)
+"""The names of numbers that are times."""
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_docstrings_say_what_is_raised_and_the_units(module: str) -> None:
+    tree, silent = TREES[module], []
+    about = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.ClassDef)}
+    for name, function in public_functions(tree.body):
+        said = ast.get_docstring(function) or ""
+        if raised(function) and not re.search("[Rr]aise", said):
+            silent.append(f"{name} raises {', '.join(raised(function))}")
+        said += about.get(name.partition(".")[0], "") + (ast.get_docstring(tree) or "")
+        for argument in (*function.args.args, *function.args.kwonlyargs):
+            is_number = argument.annotation is not None and ast.unparse(argument.annotation).split(" ")[0] == "int"
+            if is_number and TIME.fullmatch(argument.arg) and "second" not in said:
+                silent.append(f"{name}: the unit of {argument.arg}")
+    assert silent == []
 
 
 def test_defaults_stand_once() -> None:

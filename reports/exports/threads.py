@@ -17,7 +17,7 @@ class Lanes:
         self._free: list[int] = []
 
     def take(self, begin: int, end: int) -> int:
-        """Occupy a lane from `begin` to before `end`, and return its number."""
+        """Occupy a lane from `begin` to before `end`, both in microseconds, and return its number."""
         while self._busy and self._busy[0][0] <= begin:
             heappush(self._free, heappop(self._busy)[1])
         if not self._free:

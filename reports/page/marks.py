@@ -209,7 +209,9 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def free_row(rows: list[int], at: int, until: int) -> int:
-    """Take the first row that is free from a moment on, and occupy it; if there is none left, the one free soonest."""
+    """Take the first row that is free from `at` to `until`, both in microseconds; if none is, the one that is free
+    soonest.
+    """
     row = next((place for place, busy in enumerate(rows) if busy <= at), len(rows))
     if row == MOST_ROWS:
         row = min(range(MOST_ROWS), key=rows.__getitem__)

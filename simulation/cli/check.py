@@ -15,7 +15,7 @@ from simulation.invariants import INVARIANTS, judge
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Judge the file, print what came of it and return the exit code."""
+    """Judge the file, print the verdict and return the exit code. Raises BadUsage."""
     unknown = [name for name in given.invariant if name not in INVARIANTS]
     if unknown:
         raise BadUsage(f"invariant {unknown[0]!r} is not known; known are {', '.join(INVARIANTS)}")

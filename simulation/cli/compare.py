@@ -64,7 +64,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Run every engine, print the table and return the exit code."""
+    """Run every engine, print the table and return the exit code. Raises BadUsage."""
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
     scenario = load(given.path)

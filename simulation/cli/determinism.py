@@ -20,7 +20,7 @@ LONGEST = 400
 
 
 def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
-    """Check each job, say what came of it, and return the exit code: 1 if any two histories differ."""
+    """Run each job in two processes, print what differs, and return the exit code. Raises BadUsage."""
     if given.strategy == "exhaustive":
         raise BadUsage("--check-determinism and --strategy exhaustive: an exhaustive search checks it by itself")
     differing = False

@@ -19,7 +19,7 @@ _HISTORY, _VERDICT, _LATEST = "history.jsonl", "verdict.json", "latest"
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Write the export and return the exit code."""
+    """Write the export and return the exit code. Raises BadUsage."""
     file = history_file(given.result)
     history = History.read(file)
     if history.truncated:
@@ -36,7 +36,10 @@ def execute(given: argparse.Namespace) -> int:
 
 
 def history_file(result: Path) -> Path:
-    """Return the history that a result means: itself, that of the folder, or that of its latest run."""
+    """Return the history that a result means: itself, that of the folder, or that of its latest run.
+
+    Raises BadUsage.
+    """
     if result.name == _LATEST and result.is_file():
         return history_file(_named_by(result))
     if not result.is_dir():

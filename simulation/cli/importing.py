@@ -14,7 +14,7 @@ _SHOWN = 10
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Import the log, say what was found and return the exit code."""
+    """Import the log, print what was found in it and return the exit code. Raises BadUsage."""
     try:
         found = read_log(given.log, parse_map(given.columns))
     except BadLog as error:

@@ -19,7 +19,7 @@ FILES = {
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Write the files, and say what to do with them."""
+    """Write the files, and print what to do with them. Raises BadUsage if one of them is there already."""
     starter = Path(causim.__file__).parent / "starter"
     there = [str(given.folder / place) for place in FILES.values() if (given.folder / place).exists()]
     if there:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Shrink the run, write it down and tell its story."""
+    """Shrink the run, write it to a file and print its story. Raises BadUsage."""
     start, out = replay_of_result(given), given.out or _place(given.result)
     best: Better | None = None
     interrupted = False

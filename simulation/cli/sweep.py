@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Run the grid, print and draw what came of it and return the exit code."""
+    """Run the grid, print and draw the results and return the exit code. Raises BadUsage."""
 
     scenario = load(given.path)
     check_trust(scenario, given.path, given)

@@ -24,5 +24,8 @@ class Terminal(Console):
         self.print(text, soft_wrap=True)
 
     def on_broken_pipe(self) -> NoReturn:
-        """Let `simulation.cli.main` end the command; rich would end it with the exit code of a violation."""
+        """Leave it to `simulation.cli.main` to end the command; rich would end it with the exit code of a violation.
+
+        Raises BrokenPipeError.
+        """
         raise BrokenPipeError

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def execute(given: argparse.Namespace) -> int:
-    """Look at place after place, and say where the odds turned."""
+    """Run on from place after place, and print where the violation became certain. Raises BadUsage."""
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)

@@ -80,7 +80,11 @@ class NativeEngine:
         return "handled"
 
     async def sweep(self) -> int:
-        """Handle what waits in vain; one that fails keeps no other from its turn."""
+        """Handle the events whose leader did not come. An error does not keep the others waiting: the first is raised
+        at the end.
+
+        Raises what the handler raises.
+        """
         lost = await self._ordering.get_lost_followers()
         errors = []
         for event in lost:

@@ -26,7 +26,7 @@ class StepwiseEngine(NativeEngine):
         return await self._process(event)
 
     async def sweep(self) -> int:
-        """Handle what waits in vain, whatever it follows."""
+        """Handle the events whose leader did not come. Raises what the handler raises."""
         lost = await self._ordering.get_lost_followers()
         errors = await self._each(lost)
         if errors:

@@ -56,9 +56,9 @@ def judge(history: History, names: Sequence[str] = (), index: HistoryIndex | Non
 
     Raises UnknownInvariant for a name that is none of INVARIANTS.
 
-    A violation is `violated`, however incomplete the history. Without one, the verdict is `holds` only if the history
-    is whole and the run went quiet (a history without phases is taken to tell all there is), something was handled, and
-    everything that the header's `exercise` lists has happened.
+    A violation makes the verdict `violated`, however incomplete the history. Without one, the verdict is `holds` only
+    if the history is whole and the run went quiet (a history without phases counts as whole), something was handled,
+    and everything that the header's `exercise` lists has happened.
     """
     with paused_gc():  # a judgement makes millions of records, which are in no circle with each other
         return _judged(history, _chosen(names or history.header.invariants), index)
@@ -97,7 +97,7 @@ def _finding(examined: int, violations: int, gap: str) -> Finding:
 
 
 def _reasons(history: History, told: HistoryIndex) -> Iterator[str]:
-    """Say why a history proves nothing, whatever the invariants found in it."""
+    """Yield why a history proves nothing, independent of what the invariants found in it."""
     if history.truncated:
         yield f"the history is cut off: {history.truncated}"
     if told.phases and not told.quiet:

@@ -1,13 +1,15 @@
-"""given-up-with-reason: nothing is given up untried, and somebody is told.
+"""given-up-with-reason: no event is given up before it was tried, or without a report.
 
-A dead letter of the engine follows at least `max_attempts` handlings of the event that failed or vanished (their
-consumer died, left, or lost its connection in them), or states that the event could not be read or that its schema is
-not known. One of the broker follows at least one handling of the event, if the history tells of a rejection of it and
-of no fault: an engine that rejects what it never tried gives it up as much. A rejection that says `Unreadable` states a
-refusal. (How many rejections the broker waits for is its own business.)
+A dead letter of the engine needs one of these: at least `max_attempts` handlings of the event that failed or were cut
+short (their consumer died, left, or lost its connection), or the statement that the event could not be read or that its
+schema is not known.
 
-A dead letter of which nobody is told is no entry of a history: nothing-lost convicts it, since the event then has
-neither an effect nor a dead letter.
+A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
+fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.
+(The judge does not ask how many rejections the broker waits for.)
+
+A dead letter that is not reported is no entry of a history. Then nothing-lost is violated, since the event has neither
+an effect nor a dead letter.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """How long an event has waited, idle, for its first handling to start.
 
-Time does not count while no consumer was alive, unpaused and in reach of Redis, nor while others whose turn came first
+Time does not count while no consumer was alive, unpaused and connected to Redis, nor while events whose turn came first
 were being handled. An event that is still waiting when the history ends has waited until then.
 
-A bound on such a wait does not start anew. It is longer, once, by what others can have cost:
+The bound of such a wait does not start again. It is longer, once, by what other failures can have cost:
 
-- for each time that a consumer died, stopped, or fell silent for so long that a lease may have ended: one lease and one
-  sweep, until somebody else has found what it held;
-- for each event whose turn came first and whose handling failed: `max_attempts` times the retry delay and one sweep.
+- one lease and one sweep for each time that a consumer died, stopped, or was paused or cut off so long that a lease may
+  have ended: until another consumer has found what it held;
+- `max_attempts` times the retry delay and one sweep for each event whose turn came first and whose handling failed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Wait:
 
 
 def until_handled(told: HistoryIndex, event: EventStory, begin: int, begin_at: int) -> Wait | None:
-    """Return the wait from an entry until the event was first handled or given up; none if that was before."""
+    """Return the wait of an event from the entry with index `begin`, at `begin_at` microseconds, until it was first
+    handled or given up. None if that was before.
+    """
     stop, stop_at = told.end, told.end_at
     if event.handlings:
         stop, stop_at = event.handlings[0].start, event.handlings[0].start_at
@@ -50,16 +52,16 @@ def until_handled(told: HistoryIndex, event: EventStory, begin: int, begin_at: i
 
 
 def patience(told: HistoryIndex, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
-    """Return the clock that tells how long somebody waited idle, at some time between two others.
+    """Return the clock that measures idle waiting between two times, in microseconds.
 
-    It stands still while nobody could do anything, and in the `busy` spans, in which others were served.
+    It stands still while no consumer could work, and in the `busy` spans, in which other events were handled.
     """
     spans = (within(some, begin_at, stop_at) for some in (told.clock.still, *busy))
     return Clock(chain.from_iterable(spans))
 
 
 def takeovers(told: HistoryIndex, begin_at: int, stop_at: int) -> int:
-    """Return how much longer a wait between two times may last because holders died or fell silent.
+    """Return how many microseconds longer a wait between two times may last because holders died or fell silent.
 
     What a holder had when it died is found one lease later, so deaths up to a lease before the wait count, too.
     """
@@ -71,6 +73,8 @@ def takeovers(told: HistoryIndex, begin_at: int, stop_at: int) -> int:
 
 
 def retries(told: HistoryIndex, failures: Iterable[int], begin_at: int, stop_at: int) -> int:
-    """Return how much longer a wait between two times may last because of events that first failed at `failures`."""
+    """Return how many microseconds longer a wait between two times may last because of events that first failed at
+    `failures`.
+    """
     failing = sum(1 for at in failures if begin_at <= at <= stop_at)
     return failing * told.terms.max_attempts * (told.terms.retry_delay + told.terms.sweep_interval)

@@ -24,7 +24,7 @@ _COMPACT_ABOVE = 256
 
 
 class TimeDoesNotAdvance(Exception):
-    """More callbacks at one moment than there may be: somebody tries again and again, and waits for no time."""
+    """More callbacks ran at one moment than may run: some code retries without waiting for time to pass."""
 
 
 class Handle(asyncio.Handle):
@@ -88,7 +88,10 @@ class VirtualTime(simpy.Environment):
         heappush(self._heap, (self._now + delay, NORMAL, next(self._eid), handle))
 
     def step(self) -> None:
-        """Process the next event that is still wanted. Raises EmptySchedule if there is none."""
+        """Process the next event that is still wanted.
+
+        Raises EmptySchedule if there is none, TimeDoesNotAdvance if too many events happen at one moment.
+        """
         heap = self._heap
         while heap:
             moment, _, _, event = heap[0]

@@ -39,7 +39,10 @@ def check(budgets: Iterable[Budget], tally: Tally) -> list[Checked]:
 
 
 def measured(measure: str, tally: Tally) -> float | None:
-    """Return what runs came to in one of MEASURES; latencies in microseconds."""
+    """Return the value of one of MEASURES over some runs; latencies are in microseconds.
+
+    Raises ValueError for another name.
+    """
     match measure:
         case "round_trips_per_event":
             return tally.round_trips / tally.events if tally.events else None

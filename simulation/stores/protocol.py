@@ -77,7 +77,7 @@ class Store(Protocol):
         ...
 
     def promote(self, moment: int) -> list[str]:
-        """Go on with what the replica knew at one of its moments. Returns the keys of the writes that are lost."""
+        """Go back to what the replica knew at `moment` microseconds. Return the keys of the writes that are lost."""
         ...
 
     def set_time(self, now: int) -> None:

@@ -1,4 +1,4 @@
-"""A private redis-server whose clock follows the simulation's, by way of libfaketime.
+"""A private redis-server whose clock follows the simulation's, through libfaketime.
 
 `protocol.py` says what a store is, `open_store.py` which other stores there are, `faketime.py` how the clock is faked.
 """
@@ -45,7 +45,7 @@ _PERIOD_US = 200_000
 class ServerStore(SocketStore):
     """A private redis-server in virtual time: its TIME and every TTL follow the simulation's clock.
 
-    How it does so is told in `faketime.py`.
+    `faketime.py` says how.
     """
 
     name = "server"
@@ -208,7 +208,7 @@ class ServerStore(SocketStore):
         self._standby.expect(moments, self._shown)
 
     def promote(self, moment: int) -> list[str]:
-        """Go on with what the replica knew at one of its moments. Returns the keys of the writes that are lost."""
+        """Go back to what the replica knew at `moment` microseconds. Return the keys of the writes that are lost."""
         assert self._standby is not None
         if self._starved:  # a replica obeys its primary, however little memory it has
             super().starve(False)

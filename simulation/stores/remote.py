@@ -47,7 +47,7 @@ class RemoteStore(SocketStore):
         """Leave the user's data alone: a run keeps to its own scope."""
 
     def set_time(self, now: int) -> None:
-        """Leave the server's clock alone: it is not ours."""
+        """Do nothing: the clock of this server is the real one. `now` is in microseconds."""
 
     def nearby(self) -> AbstractContextManager[None]:
         """Do nothing: the server is elsewhere."""

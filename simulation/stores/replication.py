@@ -1,9 +1,9 @@
 """A replica of a private redis-server: it speaks the replication protocol, and knows the data set of some moment.
 
-The server sends whoever asks to be its replica the whole data set, and from then on the effects of what it executes, in
-order: scripts and expiries as the plain writes that they came to, with absolute deadlines. What a replica knew at some
-moment is that data set and a prefix of the writes, cut between two transactions; promoting it means to go on with
-exactly that.
+1. The server sends a replica its whole data set.
+2. From then on it sends what its commands did, in order: scripts and expiries as plain writes with absolute deadlines.
+3. What a replica knew at some moment is that data set and a prefix of the writes, cut between two transactions.
+4. Promoting it makes a server go back to exactly that.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Channel(Protocol):
 
 
 class Server(Protocol):
-    """The server, as whoever is promoted in its place needs it."""
+    """The server, as far as a replica needs it that is promoted in its place."""
 
     def show(self, now: int) -> None:
         """Let it be so many microseconds after the epoch of the run."""
@@ -117,11 +117,14 @@ class Replica:
             self._channel = None
 
     def catch_up(self, moment: int) -> None:
-        """Take what was written since the last time; it was written at this moment of the run, or before."""
+        """Take what was written since the last call: it was written at `moment` microseconds of the run, or before."""
         self._log += [(moment, words) for words in self._receive()]
 
     def divide(self, moment: int) -> tuple[list[Words], list[str]]:
-        """Keep what was written until a moment, and follow no more. Returns it, and the keys of what came after it."""
+        """Keep what was written until `moment` microseconds, and follow no longer.
+
+        Return it, and the keys of what came later.
+        """
         kept = [(at, words) for at, words in self._log if at <= moment]
         lost = [words for at, words in self._log if at > moment]
         self.stop()
@@ -166,7 +169,7 @@ class Replica:
         raise AssertionError("patience ends with an error")
 
     def _receive(self) -> list[Words]:
-        """Return whatever the server has executed since the last time: it may take many turns to write that to us."""
+        """Return what the server has executed since the last call: it may take several turns to write that."""
         assert self._channel is not None
         end = self._written()
         for _ in _patiently("what it has executed"):
@@ -200,11 +203,10 @@ def _patiently(what: str) -> Iterator[None]:
 
 
 class Standby:
-    """A replica that follows only while somebody may ask what it knew.
+    """A replica that follows only while its data may be needed.
 
-    Where it is known beforehand for which moments that will be, it follows from the first of them on, and what the
-    server has executed is looked at no oftener than at these moments. Else it follows from the start, and after each
-    step of the clock it takes note of what was written in it.
+    If the moments are known at which it may be promoted, it follows from the first of them on, and reads the server's
+    writes only at these moments. Otherwise it follows from the start, and reads them after each step of the clock.
     """
 
     def __init__(self, replica: Replica) -> None:
@@ -215,7 +217,10 @@ class Standby:
         self._passed: list[int] = []
 
     def expect(self, moments: Iterable[int] | None, now: int) -> None:
-        """Forget what was. Be ready to know what was at these moments of the run, or at any from now on."""
+        """Forget earlier data.
+
+        Be ready to go back to each of these moments of the run, or to any from `now` on, in microseconds.
+        """
         self._replica.stop()
         self._always = moments is None
         self._expected, self._passed = sorted(moments or ()), []
@@ -223,7 +228,7 @@ class Standby:
             self._follow(now)
 
     def pass_time(self, shown: int, now: int) -> None:
-        """The clock goes on from one moment to another."""
+        """Follow the clock from `shown` to `now`, in microseconds."""
         if not self._go_past(now) and not self._always:
             return
         if self._replica.follows:
@@ -244,7 +249,10 @@ class Standby:
         return True
 
     def promote(self, moment: int, now: int, server: Server) -> list[str]:
-        """Have a server go back to what it had at an expected moment. Returns the keys of the writes since then."""
+        """Have a server go back to what it had at an expected moment; times are microseconds.
+
+        Return the keys of the writes since then.
+        """
         if not self._always and moment in self._expected:  # it is not over yet: nothing is lost
             self._expected.remove(moment)
             return []

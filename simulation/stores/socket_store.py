@@ -35,7 +35,7 @@ class SocketStore:
         return f"redis-server {told.get('redis_version', 'of an unknown version')}"
 
     def ask(self, request: bytes) -> object:
-        """Execute one command on the control connection and return its parsed reply."""
+        """Execute one command on the control connection and return its parsed reply. Raises StoreUnavailable."""
         reader = hiredis.Reader()
         reader.feed(self._control.execute(request, 1))
         reply = reader.gets()
@@ -66,11 +66,11 @@ class SocketStore:
         self.ask(command("CONFIG", "SET", "maxmemory", 1 if hungry else 0))
 
     def replicate(self, moments: Sequence[int] | None) -> None:
-        """Refuse: nobody asked for a replica of this server."""
+        """Not available: this server has no replica."""
         raise NotImplementedError
 
     def promote(self, moment: int) -> list[str]:
-        """Refuse: there is no replica."""
+        """Not available: this server has no replica. `moment` is in microseconds."""
         raise NotImplementedError
 
     def link(self) -> SocketLink:

@@ -41,7 +41,7 @@ class SteppedHistory(History):
         self._precedence = precedence
 
     def append(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
-        """Write down that something happened."""
+        """Append an entry at `at` microseconds, and tell the steps what it is about."""
         for name, how in self._precedence.about(at, kind, event, consumer).items():
             self._steps.touch(name, how)
         super().append(at, kind, event, consumer, **details)

@@ -41,6 +41,8 @@ class Laboratory:
 
         With an exploration, its oracle chooses the order of steps; without, drawn delays do. With a `reseed`, the run
         goes on under another seed from some moment on.
+
+        Raises BadScenario, UnknownEngine, EngineFailed, StoreUnavailable, TypeError for a seed that is no whole number.
         """
         scenario = scenario_of(scenario)
         chosen = scenario.seed if seed is None else seed

@@ -199,7 +199,10 @@ class World:
     # -- running ---------------------------------------------------------------------------------------------
 
     def run(self) -> Run:
-        """Run the world to its end, and judge it."""
+        """Run the world to its end, and judge it.
+
+        Raises EngineFailed, KeyboardInterrupt, or the error of whatever left the world.
+        """
         self.store.begin(self.epoch)
         try:
             with self.store.nearby(), self.ambient, watchdog(self.loop):

@@ -112,7 +112,7 @@ class ClaimsThenCompletes(CausalOrdering[Any]):
     """Claims followers before their leader is marked."""
 
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
-        """Claim the followers, and only then mark their leader."""
+        """Claim the followers, and only then mark their leader. Raises LeaseLost."""
         grant, claim = self._state.held.pop(id_of(event)), self._token()
         ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
         self._state.claims.update(dict.fromkeys(ids, claim))

@@ -22,7 +22,7 @@ class HandlerFault(EventChance):
         raise NotImplementedError
 
     def strikes_call(self, consumer: str, call: int, now: int) -> bool:
-        """Return whether the fault may strike this call of a consumer's handler."""
+        """Return whether the fault may strike this call of a consumer's handler, at `now` microseconds."""
         return self.is_on(now) and fnmatchcase(consumer, self.consumer) and self.call in (None, call)
 
 

@@ -30,7 +30,7 @@ class PacketFault(Chance):
         return self
 
     def is_on(self, now: int) -> bool:
-        """Return whether the fault may strike at this moment."""
+        """Return whether the fault may strike at `now` microseconds."""
         return super().is_on(now) and (not self.duration or now < self.begin + self.duration)
 
     def fate(self) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Chance(AnyFault):
         return self
 
     def is_on(self, now: int) -> bool:
-        """Return whether the fault may strike at this moment."""
+        """Return whether the fault may strike at `now` microseconds."""
         return self.begin <= now and (self.until is None or now < self.until)
 
 

@@ -77,7 +77,10 @@ class Runner:
 
 
 def oracle_of(strategy: Strategy, luck: Stream, known: Scout) -> Oracle:
-    """Return the oracle of a strategy that draws its choices, given a first look at the scenario."""
+    """Return the oracle of a strategy that draws its choices, given a first look at the scenario.
+
+    Raises ValueError for a strategy that does not draw them.
+    """
     match strategy.name:
         case "random-walk":
             return Walk(luck)

@@ -211,7 +211,7 @@ def _renamed(fault: Any, names: Mapping[str, str]) -> Any:
 
 
 def rounder(duration: int) -> int:
-    """Return a duration with one digit that is not zero, or itself if it is 0."""
+    """Return a duration in microseconds with one digit that is not zero, or itself if it is 0."""
     if not duration:
         return 0
     unit: int = 10 ** floor(log10(duration))

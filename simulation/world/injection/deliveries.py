@@ -97,12 +97,12 @@ class DeliveryInjector:
     # -- what faults may do to the queue ----------------------------------------------------------------------
 
     def copy(self, publication: Publication, delay: int) -> None:
-        """Deliver an event once more."""
+        """Deliver an event once more, `delay` microseconds from now."""
         self.broker.expect()
         self.broker.later(delay, self.broker.duplicate, publication)
 
     def publish_again(self, publication: Publication, delay: int) -> None:
-        """Deliver an event once more, as if it were received only then."""
+        """Deliver an event once more, `delay` microseconds from now, as if it were received only then."""
         self.broker.expect()
         self.broker.later(delay, self._publish_again, publication)
 
@@ -115,7 +115,7 @@ class DeliveryInjector:
         self._held.append(([count], message))
 
     def offer_again(self, active: Active, message: Message, delay: int) -> None:
-        """Offer a message again, if it is not settled by then."""
+        """Offer a message again `delay` microseconds from now, if it is not settled by then."""
         self.broker.later(delay, self._offer_again, active, message)
 
     def stall(self) -> Undo:
@@ -160,7 +160,7 @@ class DeliveryInjector:
 
 
 def strikes_event(struck: ActiveFault, event: str, roles: Roles, now: int) -> bool:
-    """Return whether a fault strikes an event now. Asking counts."""
+    """Return whether a fault strikes an event at `now` microseconds. Each call counts towards `nth`."""
     fault = struck.fault
     assert isinstance(fault, EventChance)
     return fault.is_on(now) and fault.concerns(event, **roles(event)) and struck.draws(event)
