@@ -43,7 +43,8 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
 def _deaths(told: HistoryIndex, event: EventStory) -> int:
     """Count the consumers that died before the dead letter while no handler had the event: some were granted it."""
     crashes = (index for consumer in told.consumers.values() for index, _ in consumer.crashes)
-    free = (i for i in crashes if not any(handling.start < i <= handling.end for handling in event.handlings))
+    spans = [(h.start, told.end if h.end == NEVER else h.end) for h in event.handlings]
+    free = (index for index in crashes if not any(start < index <= end for start, end in spans))
     return sum(event.first_known < index < event.dead for index in free)
 
 
