@@ -1,4 +1,4 @@
-"""What a search has covered, told on the terminal and to a build server."""
+"""What a search has covered, as lines for the terminal and for a build server."""
 
 from __future__ import annotations
 

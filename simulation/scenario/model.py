@@ -122,7 +122,7 @@ class NetworkTable(Table):
 
 
 class PolicyTable(Table):
-    """What the engine is told about time. Engines with constants of their own are given these values."""
+    """The times that the engine is given. Engines with constants of their own are given these values."""
 
     lookback: Duration = Field(
         _TERMS.lookback, gt=0, description="how long a follower waits for a leader that never comes"

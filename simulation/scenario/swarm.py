@@ -100,7 +100,7 @@ def _loses(fault: Mapping[str, Any]) -> bool:
 
 
 def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Make the policy keep its inequalities, whatever was drawn, and return what had to be changed for that."""
+    """Change drawn values so that the policy keeps its inequalities, and return what was changed."""
     changed: dict[str, Any] = {}
 
     def value(path: str) -> Any:

@@ -1,9 +1,11 @@
 """The broker: at-least-once delivery to a group of consumers that share the work.
 
-An event that is published becomes visible after a delay, is offered to one consumer, and stays pending until it is
-acknowledged. A delivery that is pending for too long, be it because its consumer died, failed or is slow, is offered
-again. An event whose handling failed too often is dead-lettered. What the broker does to one event is drawn from
-that event's own stream, so that no event's luck depends on another's.
+1. An event that is published becomes visible after a delay, is offered to one consumer, and stays pending until it is
+   acknowledged.
+2. A delivery that is pending for too long, because its consumer died, failed or is slow, is offered again.
+3. An event whose handling failed too often is dead-lettered.
+
+The broker draws all about one event from that event's own stream, so that no draw depends on other events.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from simulation.world.scheduling import BRIEF, Steps
 
 
 class Watcher(Protocol):
-    """Whoever must know how far the broker has come."""
+    """Receives progress notifications from the broker."""
 
     def progress(self) -> None:
         """Take note that something came to rest."""
@@ -41,7 +43,7 @@ class Watcher(Protocol):
 
 
 class DeliveryHook(Protocol):
-    """Whoever lets things go wrong in the queue."""
+    """Injects the faults of the queue."""
 
     @property
     def stalls(self) -> bool:
@@ -132,7 +134,7 @@ class Broker:
     # -- the producer's side ---------------------------------------------------------------------------------
 
     def publish(self, publication: Publication, fingerprint: str) -> None:
-        """Take an event, and decide what becomes of it."""
+        """Publish an event; draw its drops, duplicates and delays."""
         name, settings = publication.name, self._settings
         self._note_published(publication, fingerprint)
         luck = self._streams.fresh(f"broker/{name}")
@@ -183,7 +185,7 @@ class Broker:
         self.pending += 1
 
     def duplicate(self, publication: Publication, *, anew: bool = False) -> None:
-        """Offer the expected copy of an event now; `anew`, if somebody has published it again, with new words."""
+        """Offer the expected copy of an event now; with `anew`, as if it were published again with another payload."""
         self.pending -= 1
         if anew:
             self._note_published(publication, self._watcher.fingerprint(publication))
@@ -199,7 +201,7 @@ class Broker:
         return list(self._unsettled)
 
     def trim(self, message: Message) -> None:
-        """Forget a copy, whatever its state."""
+        """Forget a copy in any state."""
         name = message.publication.name
         self._history.append(self._loop.now, "dropped", name, fault="trim")
         self._watcher.given_up(name)
@@ -225,10 +227,10 @@ class Broker:
             self._touch("the head of the line", "the end of the line")
 
     def _touch(self, *names: str) -> None:
-        """Say which part of the queue the current step is about, if every order of steps is tried.
+        """Record which part of the queue the current step is about, if every order of steps is tried.
 
-        As long as somebody stands in line, it is the same whether another one queues up before or after the first is
-        served. Faults count what they see: with them, nothing commutes.
+        While a consumer is waiting for an event, it makes no difference whether another one queues up before or after
+        it is served. Faults count events: with them, no steps commute.
         """
         if self._steps is not None:
             for name in (*names, "broker") if self._strict else names:

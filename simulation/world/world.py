@@ -1,8 +1,11 @@
 """A world: one scenario and one seed, assembled, run to its end and judged.
 
-A run has three phases. In *safety*, the workload is published and the faults strike. In *healing*, no fault strikes
-any more and everybody is alive. *Quiet* is reached when nothing is in flight and nothing is due; a run that never
-gets there before its horizon says so, and what was still in flight.
+A run has three phases:
+
+1. *safety*: the workload is published and the faults strike.
+2. *healing*: no fault strikes any more, and every consumer is alive.
+3. *quiet*: nothing is in flight and nothing is due. A run that does not get there before its horizon says so, and what
+   was still in flight.
 """
 
 from __future__ import annotations
@@ -201,7 +204,7 @@ class World:
     def run(self) -> Run:
         """Run the world to its end, and judge it.
 
-        Raises EngineFailed, KeyboardInterrupt, or the error of whatever left the world.
+        Raises EngineFailed, KeyboardInterrupt, or the error that says what left the simulated world.
         """
         self.store.begin(self.epoch)
         try:

@@ -1,6 +1,6 @@
 """Orderings with a method or a command wrapped wrongly: what the mutants of `wrapped.py` are made of.
 
-They stand apart from the table of the mutants so that whoever only reads the table need not load the engine.
+They are apart from the table of the mutants, so that reading the table does not import the engine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ordering.terms import id_of, leader_of, milliseconds
 
 
 class LocalClock(CausalOrdering[Any]):
-    """Tells its scripts the time."""
+    """Passes its own time to the scripts."""
 
     async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
         verb = self.scripts(name)
@@ -50,7 +50,7 @@ class LooksThenTakes(CausalOrdering[Any]):
 
 
 class LooksBehindNobody(CausalOrdering[Any]):
-    """Is told that no queue has anybody in it."""
+    """Takes every queue to be empty."""
 
     async def _ask(self, name: str, *words: str | int | bytes) -> Any:
         return 0 if name == "EXISTS" else await super()._ask(name, *words)
@@ -144,12 +144,12 @@ class OwnConnection(CausalOrdering[Any]):
 
 
 class WaitsOnAClosedConnection(OwnConnection):
-    """Waits for ever for a reply on a connection that the server has closed."""
+    """Waits without a limit for a reply on a connection that the server has closed."""
 
     deaf_to = (ConnectionError,)
 
 
 class WaitsOnASilentServer(OwnConnection):
-    """Waits for ever for a reply that has not come within the client's timeout."""
+    """Waits without a limit for a reply that has not come within the client's timeout."""
 
     deaf_to = (TimeoutError,)

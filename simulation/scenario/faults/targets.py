@@ -17,7 +17,7 @@ Undo = Callable[[], None]
 
 
 class Active(Protocol):
-    """A fault of a running world: its number, its luck and its record in the history."""
+    """A fault of a running world: its number, its random streams and its record in the history."""
 
     number: int
 
@@ -94,7 +94,7 @@ class Victim(Protocol):
         ...
 
     def leave(self) -> None:
-        """Shut it down in good order, for ever."""
+        """Stop it in good order; it does not start again."""
         ...
 
     def return_with(self, engine: str) -> None:

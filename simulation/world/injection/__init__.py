@@ -98,7 +98,7 @@ class Injector:
 
     @property
     def handlers(self) -> HandlerInjector | None:
-        """What every handler must tell its steps to, if any fault is about them."""
+        """The hook that every handler must call at its steps, if any fault is about handlers."""
         if self.log.of(HandlerFault) or self._timetable.watches_steps:
             world = self._world
             return HandlerInjector(self.log, self._timetable, self._roles, loop=world.loop, consumers=world.consumers)
@@ -164,7 +164,7 @@ class Injector:
         return [fault for fault in self._world.scenario.faults if isinstance(fault, TimedFault)]
 
     def heal(self) -> None:
-        """End every fault: nothing strikes any more, nobody is cut off, frozen or dead."""
+        """End every fault: none strikes any more, and no consumer is cut off, frozen or dead."""
         self.log.healed = True
         self._timetable.heal()
         self._queue.heal()
