@@ -108,7 +108,7 @@ class World:
         self.scope = "causim"
         if isinstance(store, RemoteStore):
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
-        self.steps = Steps(self.loop, exploration) if exploration else None
+        self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
         tracer = self._tracer(trace)
         self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)

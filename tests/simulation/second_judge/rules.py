@@ -370,6 +370,11 @@ def given_up(told: Reading) -> Iterator[str]:
             rejected = any(o.how == "rejected" and not unreadable(told, o) for o in told.offers_of(event))
             blameless = any(True for _ in told.of("fault")) or told.window
             needed = 1 if rejected and not blameless else 0
+        else:  # whoever died may have been granted the event, and had not begun with it
+            known = told.first_known(event)
+            deaths = [i for i, _ in told.of("crashed") if known is not None and known < i < dead[0]]
+            spans = [(w.start, told.last if w.end is None else w.end) for w in told.works_of(event)]
+            needed -= sum(not any(start < i <= end for start, end in spans) for i in deaths)
         if len(tries) < needed and not told.store_lost(event, -1, dead[0]):
             yield event
 
