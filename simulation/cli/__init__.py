@@ -28,7 +28,7 @@ EXIT_CODES = {"holds": HOLDS, "violated": VIOLATED, "unknown": UNKNOWN}
 
 _COMMANDS = (
     *("run", "opening", "replay", "shrink", "why", "compare", "diff", "crashes", "mutants", "check", "sweep"),
-    *("importing", "export", "validate", "schema", "listing", "init"),
+    *("importing", "export", "validate", "schema", "listing", "init", "completion"),
 )
 """The modules in `arguments/` with the options of the commands, in the order in which `--help` lists them."""
 
@@ -68,7 +68,10 @@ class _Version(argparse.Action):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    given = parser().parse_args(arguments)
+    options = parser()
+    if arguments is None and "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+        _function("simulation.cli.completion:complete")(options)
+    given = options.parse_args(arguments)
     if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
         logging.lastResort = logging.NullHandler()
     try:

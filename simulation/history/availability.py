@@ -1,8 +1,8 @@
 """When each consumer could work: the spans in which it was down, paused or cut off from Redis.
 
-A consumer whose first mention is `joined` was down until then; any other was there from the start. Being paused ends
-when the consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if that is said twice, by
-two faults that overlap, it must be taken back twice. When the world is `healing`, nobody is cut off any more.
+A consumer whose first entry is `joined` was down until then; any other was alive from the start. A pause ends when the
+consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if two faults overlap, both must
+end. When the world is `healing`, no consumer is cut off.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Lives:
         return story
 
     def tell(self, index: int, entry: Entry) -> None:
-        """Take note of an entry that changes what a consumer can do; of nobody's life and death, none is taken."""
+        """Record an entry that changes what a consumer can do; other entries change nothing."""
         at, name = entry.at, entry.consumer
         match entry.kind:
             case "joined" if name:

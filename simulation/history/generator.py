@@ -1,8 +1,8 @@
 """Makes up histories that read like those of real runs: what `strategies.histories` draws.
 
-A storyteller keeps the rules of an engine, but for the slips that it is allowed: then it convicts itself. It knows no
-engine, no clock and no chance; whoever asks for a story chooses what happens next, and the first option always leads
-to the plain end of the story.
+The generator keeps the rules of an engine, except for the breaches that it is allowed to make. It imports no engine,
+has no clock and draws nothing: its caller chooses what happens next, and the first option always leads to the simplest
+end.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ class _Job:
 
 
 class HistoryGenerator:
-    """One story.
+    """Makes one history.
 
     Args:
         leaders: for each event, the event that it follows, or "".
         occurred: when each event occurred, in microseconds.
         absent: an event that is never published, or "".
-        choose: picks one of the options, of which the first is the plainest.
-        mishaps: how many mishaps and slips may happen at most.
-        slips: whether the engine may do what it must not: begin too early or twice, forget, linger, or mix siblings up.
+        choose: picks one of the options, of which the first is the simplest.
+        mishaps: how many faults and breaches may happen at most.
+        slips: whether the engine may break its rules: begin too early or twice, forget, wait too long, or mix siblings
+        up.
     """
 
     _SLIPS = ("linger", "mix up", "repeat")
@@ -81,7 +82,7 @@ class HistoryGenerator:
         }
 
     def tell(self) -> History:
-        """Tell the story to its end."""
+        """Make the history to its end, and return it."""
         self._write("phase", phase="safety")
         for consumer in self._jobs:
             self._write("joined", consumer=consumer)
@@ -201,7 +202,7 @@ class HistoryGenerator:
         self._parked.discard(name)
 
     def _release(self, consumer: str, job: _Job) -> None:
-        """Handle what waits for the event, and what waits for that; nobody else does anything meanwhile."""
+        """Handle the followers of the event, and theirs; no other consumer does anything meanwhile."""
         if "linger" in job.marks:
             self._now += self._history.header.terms.release_bound
         stack = self._waiting_for(job.name)
@@ -234,7 +235,7 @@ class HistoryGenerator:
     # -- the end ---------------------------------------------------------------------------------------------
 
     def _rescue(self) -> None:
-        """Let the lookback pass, and handle what waits in vain."""
+        """Let the lookback pass, and handle the events whose leader has not come."""
         if self._parked:
             self._now += self._history.header.terms.lookback
         while self._parked:
@@ -244,7 +245,7 @@ class HistoryGenerator:
             self._write("swept", consumer="c1", found=1)
 
     def _head(self, name: str) -> str:
-        """Return the event above this one that waits for nobody who waits too; of a circle, any."""
+        """Return the uppermost parked event above this one; of a cycle, any."""
         above = {name}
         while (leader := self._leaders[name]) in self._parked - above:
             above.add(name := leader)

@@ -91,7 +91,7 @@ class History:
         self.entries = GrowingFile(self.header, self.entries, folder)
 
     def handed_over(self) -> History:
-        """Return a history with the entries so far; who goes on to write into this one writes for nobody."""
+        """Return a history with the entries so far. What is appended to this one afterwards is not in it."""
         history = History(self.header, truncated=self.truncated)
         history.entries, self.entries = self.entries, []
         return history

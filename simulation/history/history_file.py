@@ -72,7 +72,7 @@ class FileEntries:
         return self._lately[1][offset]
 
     def records(self) -> Iterator[Any]:
-        """Yield what the lines say, but for the header: parsed, and unchecked. Raises ValueError if that is in vain."""
+        """Yield the parsed lines without the header, unchecked. Raises ValueError if a line cannot be parsed."""
         return chain.from_iterable(map(_parsed, self._chunks()))
 
     def some(self, chosen: Sequence[int]) -> Iterator[tuple[int, Entry]]:
@@ -135,7 +135,7 @@ class FileEntries:
 
 
 class GrowingFile(FileEntries):
-    """A file that is being written: entries are added at the end. Its file is gone when nobody holds it any more."""
+    """A file that is being written: entries are added at the end. The file is deleted with the last reference to it."""
 
     def __init__(self, header: Header, entries: Iterable[Entry], folder: Path | None = None) -> None:
         """Write the header and the first entries into a new file in the folder, or where the system keeps such files.

@@ -92,7 +92,9 @@ class HistoryIndex:
 
     @property
     def complete(self) -> bool:
-        """Whether the history tells of a whole run: the world went quiet, or there are no phases and it is not cut."""
+        """Whether the history shows a whole run: the world went quiet, or there are no phases and the file is not cut
+        off.
+        """
         return self.quiet or not (self.phases or self.truncated)
 
     @cached_property

@@ -33,10 +33,10 @@ def index_of(history: History) -> HistoryIndex:
 
 
 class IndexBuilder:
-    """Builds an index. One method a kind of entry; a kind without one changes nothing.
+    """Builds an index. It has one method for each kind of entry; a kind without one changes nothing.
 
-    Each is told the story of the entry's event, if there is one yet. Names and other words that come again and again
-    are kept once, whoever read the entries.
+    Each method is given the record of the entry's event, if there is one yet. Names and other repeated words are stored
+    once.
     """
 
     def __init__(self, header: Header, *, truncated: bool = False) -> None:
@@ -208,6 +208,7 @@ class IndexBuilder:
             story.dead, story.dead_at = index, entry.at
             story.dead_by = self._word(entry.details.get("by") or "engine")
             story.refusal = entry.details.get("because") in REFUSALS
+            story.dead_told = entry.details.get("told") is True
         for delivery in reversed(story.deliveries):
             if delivery.closed == NEVER and entry.consumer in ("", delivery.consumer):
                 self._close(delivery, index, entry)
@@ -361,7 +362,7 @@ class IndexBuilder:
 
 
 def _named(number: object) -> object:
-    """Return what a delivery or a handling is told apart by, whatever a foreign program numbers them with."""
+    """Return what identifies a delivery or a handling, in whatever way another program numbers them."""
     return repr(number) if number.__class__ in _UNHASHABLE else number
 
 

@@ -89,10 +89,10 @@ class Handling:
 
 @dataclass(slots=True, eq=False)
 class EventStory:
-    """All that a history tells of one event.
+    """What a history says of one event.
 
-    Most events of a long history are delivered once, handled once and acknowledged. Such a life is kept as one row of
-    numbers until somebody asks for its deliveries or handlings: a third of the memory.
+    Most events of a long history are delivered once, handled once and acknowledged. Such an event is kept as one row of
+    numbers until its deliveries or handlings are asked for: that takes a third of the memory.
     """
 
     name: str
@@ -114,6 +114,8 @@ class EventStory:
     """Who gave it up: broker or engine."""
     refusal: bool = False
     """Whether the dead letter states that the event could not be read, or its schema is not known."""
+    dead_told: bool = False
+    """Whether the engine was told that the queue gave it up."""
     duplicated: bool = False
     """Whether the broker made a second copy of it."""
     untold: bool = False
@@ -138,7 +140,7 @@ class EventStory:
 
     @property
     def held(self) -> Sequence[int]:
-        """The indices at which a delivery was refused because somebody held the event."""
+        """The indices at which a delivery was refused because the event was held."""
         return self._held or ()
 
     @property
@@ -180,7 +182,7 @@ class EventStory:
         self._seen = _with(self._seen, index)
 
     def add_held(self, index: int) -> None:
-        """Take note of a refusal because somebody held the event."""
+        """Record a refusal because the event was held."""
         self._held = _with(self._held, index)
 
     def add_parking(self, index: int) -> None:
@@ -256,12 +258,12 @@ class EventStory:
 
     @property
     def telling(self) -> Handling | None:
-        """The handling that tells the event's story: its first effect or, without one, its first handling."""
+        """The handling that matters in a report: its first effect or, without one, its first handling."""
         return next(iter(self.effects), None) or self.first_start
 
     @property
     def is_mentioned(self) -> bool:
-        """Whether the history tells of the event itself, and not only of others that follow it."""
+        """Whether an entry is about the event itself, and not only about others that follow it."""
         begun = self.published != NEVER or self.parked != NEVER or self.dead != NEVER
         return begun or bool(self._row or self._deliveries or self._handlings)
 
@@ -304,7 +306,7 @@ def _with(some: list[_T] | None, one: _T) -> list[_T]:
 
 @dataclass(slots=True, eq=False)
 class ConsumerStory:
-    """All that a history tells of one consumer: when it could not work, and which entries are about its work."""
+    """What a history says of one consumer: when it could not work, and which entries are about its work."""
 
     name: str
     down: list[Span] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""What a history file of a stranger may hold, and what is refused before anything is made of it.
+"""What is refused in a history file that another program wrote, before it is parsed.
 
-Limits, and what lies beyond them: a moment of more than 62 bits is after the year 140,000; a line of more than 32 MiB
-would take a gigabyte to read; a packed file that unpacks to more than 2 GiB is unpacked by whoever has it.
+The limits: a time of more than 62 bits is after the year 140,000; a line of more than 32 MiB would take a gigabyte to
+parse; a compressed file that expands to more than 2 GiB must be decompressed by its owner.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class MalformedHistory(Exception):
 
 
 class PlainFile:
-    """A history file as plain lines: itself, or a copy that was unpacked or rid of a byte order mark.
+    """A history file as plain lines: itself, or a copy that was decompressed or freed of a byte order mark.
 
-    A copy is gone when nobody holds it any more. Raises MalformedHistory for a file that is no text in UTF-8, OSError
+    A copy is deleted with the last reference to it. Raises MalformedHistory for a file that is not UTF-8 text, OSError
     if it cannot be opened.
     """
 

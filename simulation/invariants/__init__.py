@@ -97,7 +97,7 @@ def _finding(examined: int, violations: int, gap: str) -> Finding:
 
 
 def _reasons(history: History, told: HistoryIndex) -> Iterator[str]:
-    """Say why a history proves nothing, whatever the invariants found in it."""
+    """Yield why a history proves nothing, independent of what the invariants found in it."""
     if history.truncated:
         yield f"the history is cut off: {history.truncated}"
     if told.phases and not told.quiet:

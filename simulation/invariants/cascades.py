@@ -1,8 +1,8 @@
-"""Cascades: what is handled because something else was, one after the other by the same consumer.
+"""Cascades: events that one consumer handles one after the other, because it handled something before.
 
-A released follower waits for its turn: its elder siblings run first, and what they release in turn. One that was lost,
-or left behind by a consumer that died, waits for its turn with whoever finds it. Such waiting is not idleness, and this
-file tells how long it lasted.
+A released follower waits for its turn: its elder siblings run first, and what they release. An event that was rescued,
+or taken over from a consumer that died, waits for its turn at the consumer that found it. Such waiting is not idle;
+this module computes how long it lasted.
 """
 
 from __future__ import annotations
@@ -66,9 +66,8 @@ def lists_in_hand(told: HistoryIndex, due_at: int, before: int) -> list[Span]:
 
 
 def nobody_free(told: HistoryIndex) -> list[Span]:
-    """Return the time in which each consumer was handling what it had found, or could not work at all.
-
-    Nobody could sweep, or take over from others.
+    """Return the time in which every consumer was handling what it had found, or could not work: none could sweep or
+    take over.
     """
     lanes = []
     for name, story in told.consumers.items():
@@ -116,9 +115,9 @@ def closure(told: HistoryIndex, leader: EventStory, before: int) -> tuple[list[S
 
 
 def attended(told: HistoryIndex, handling: Handling) -> list[Span]:
-    """Return the time in which a handling holds up those who wait for their turn.
+    """Return the time in which a handling holds up the events behind it.
 
-    A holder that falls silent holds them up for one lease, once; after that somebody else is to take over.
+    A holder that stops renewing holds them up for one lease, once; after that another consumer is to take over.
     """
     begin, end = span_of(told, handling)
     spans, allowed = [], told.terms.lease

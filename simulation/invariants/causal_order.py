@@ -2,25 +2,33 @@
 
 Every effect of `f` starts at or after the end of an effect of its leader. An event that follows itself has no leader.
 
-A leader *came* if, from f's first delivery until the lookback had passed, it was delivered to somebody; or if it was
-still in somebody's hands when f started: being handled, not yet answered, or parked in turn; or if its last delivery
-before the lookback had passed was rejected: it failed and will be offered again. A delivery does not count that was
-answered, and whose traces the store has lost since: no engine can know of it any more. Nor does one that was rejected
-by a consumer which was cut off from Redis all the while. Nor does a delivery, or a handling that began after the
-lookback, that was not a second old when f started, and of which its consumer had shown no sign: it had not reached
-Redis, so no engine could know of it (the sweep and a late leader meet at the edge of the lookback). A delivery to a
-consumer that was out of reach of Redis counts as one at the moment from which it was in reach.
+A leader *came* if one of these holds:
 
-If the clock of Redis jumps, the lookback may be shorter by as much as all the jumps together, in either direction.
+- from f's first delivery until the lookback had passed, it was delivered to a consumer;
+- a consumer or the engine still had it when f started: it was being handled, not yet answered, or parked in turn;
+- its last delivery before the lookback had passed was rejected: it failed and will be offered again, unless the queue
+  was trimmed of it.
 
-A history may leave out when f was first delivered. Then it was at some time between its publication and the first entry
-that shows it with a consumer, and an effect is early only if it is early for all of these times. If the history does
-not tell how a handling of the leader ended, or begins in the middle and tells nothing of the leader, nothing can be
-said.
+These deliveries do not count, because no engine can know of them:
 
-In a cycle each member waits for all the others, and itself. No order is right, so the first member to take effect is
-excused as if its leader had never come: not before it was held back for the whole lookback; also if it must take effect
-once more, as after a crash, and no other has yet. The others follow in order.
+- one that was answered, and whose traces the store has lost since;
+- one that was rejected by a consumer that was cut off from Redis from the delivery to the rejection;
+- a delivery, or a handling that began after the lookback, that was less than a second old when f started, and after
+  which its consumer had done nothing else: it had not reached Redis (the sweep and a late leader meet at the end of the
+  lookback).
+
+A delivery to a consumer that cannot reach Redis counts from the time at which it can.
+
+If the clock of Redis jumps, the lookback may be shorter by the sum of all jumps, in either direction.
+
+A history may leave out when f was first delivered. Then that was at some time between its publication and the first
+entry that shows it at a consumer, and an effect is early only if it is early for all of these times. The verdict is
+`unknown` if the history leaves out how a handling of the leader ended, or begins in the middle and says nothing of the
+leader.
+
+In a cycle each member waits for all others, and for itself. No order is right, so the first member to take effect is
+excused as if its leader had never come, but only after it was held back for the whole lookback. It is excused again if
+it must take effect once more, as after a crash, and no other member has. The others follow in order.
 """
 
 from __future__ import annotations
@@ -73,7 +81,7 @@ def _first_of_cycle(told: HistoryIndex, event: EventStory, effect: Handling) -> 
 
 
 def _unheard(leader: EventStory) -> bool:
-    """Say whether a history tells nothing of an event but that another one follows it."""
+    """Return whether the only thing that a history says of an event is that another one follows it."""
     return leader.published == leader.first_known == leader.dead == NEVER
 
 
@@ -95,7 +103,7 @@ def _latest(event: EventStory) -> int:
 
 
 def _came(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
-    """Say whether the leader was with somebody in the lookback after the event's first delivery."""
+    """Return whether a consumer had the leader in the lookback after the event's first delivery."""
     until_at = _held_until(told, event)
     return (
         _delivered(told, event, leader, effect, until_at)
@@ -114,6 +122,8 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
         again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(told, delivery)
+        if delivery.closing == "rejected" and _trimmed(told, leader, delivery, effect):
+            continue
         if delivery.index <= first and not unanswered and not again:
             continue
         if delivery.index > first and not _known(told, leader, delivery, effect):
@@ -123,6 +133,14 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
     return False
 
 
+def _trimmed(told: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+    """Say whether the queue has forgotten a leader since, which the scenario allows: it will not be offered again."""
+    return any(
+        loss.fault == "trim" and loss.events == frozenset({leader.name}) and delivery.index < loss.index < effect.start
+        for loss in told.allowed_losses
+    )
+
+
 def _cut_off(told: HistoryIndex, delivery: Delivery) -> bool:
     """Say whether a consumer was out of reach of Redis from a delivery to its answer."""
     closed_at = told.times[delivery.closed]
@@ -130,7 +148,7 @@ def _cut_off(told: HistoryIndex, delivery: Delivery) -> bool:
 
 
 def _heard_at(told: HistoryIndex, delivery: Delivery) -> int:
-    """Return from when on the consumer of a delivery could tell an engine of it."""
+    """Return from which time on the consumer of a delivery could reach the store with it."""
     silences = told.silences(delivery.consumer)
     return max((end for begin, end in silences if begin <= delivery.at < end), default=delivery.at)
 
@@ -150,9 +168,9 @@ def _known(told: HistoryIndex, leader: EventStory, delivery: Delivery, effect: H
 
 
 def _kept(told: HistoryIndex, leader: EventStory, effect: Handling) -> Iterator[tuple[int, int]]:
-    """Yield since when the engine had the leader parked when the follower started, as indices and moments.
+    """Yield since when the engine had the leader parked when the follower started, as indices and times.
 
-    It was parked at some time between a delivery and the entry that tells of it; or when that tells of no delivery.
+    It was parked at some time between a delivery and the entry that says so, or at that entry if it names no delivery.
     """
     parked = [one for one in leader.deliveries if one.parked and NEVER < one.closed < effect.start]
     yield from ((one.index, _heard_at(told, one)) for one in parked)

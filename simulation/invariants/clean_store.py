@@ -1,9 +1,13 @@
-"""clean-store: when the world is quiet, Redis holds nothing that stays for ever.
+"""clean-store: when the world is quiet, Redis holds no key that stays without a limit.
 
-The census lists the keys that are left. A key without a TTL is a leak; so is a lock or a claim, TTL or not, where the
-census says that a key is one; so is a key whose TTL is longer than any time that the policy names (`longest_ttl`, the
-lookback, the retention; with a tenth of it to spare). A policy may document keys that stay, as patterns in the header's
-`documented_keys`.
+The census lists the keys that are left. A leak is
+
+- a key without a TTL;
+- a lock or a claim, with or without a TTL, where the census says that a key is one;
+- a key whose TTL is more than a tenth longer than all times that the policy names (`longest_ttl`, the lookback, the
+  retention).
+
+A policy may document keys that stay, as patterns in the header's `documented_keys`.
 """
 
 from __future__ import annotations

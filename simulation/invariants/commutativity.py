@@ -1,18 +1,19 @@
-"""Which entries of a history may change places without any invariant noticing: what a search of every order rests on.
+"""Which entries of a history may be exchanged without changing any verdict: a search of every order rests on it.
 
-Each entry is given the names of what it is about. Two entries of one moment may change places if neither changes what
-the other sees. The judge reads the index, event by event and consumer by consumer, so what matters is:
+Each entry is given the names of what it is about. Two entries of one moment may be exchanged if neither changes what
+the other depends on. The judge reads the index, by event and by consumer, so these orders matter:
 
-- the order of the entries of one event, and of one consumer;
+- that of the entries of one event, and of one consumer;
 - whether a leader's handling ended before a follower's began (causal-order, prompt-release), or before it was parked,
   if it has siblings (sibling-order), or delivered (prompt-start);
 - which of two siblings began first (sibling-order);
-- whether a consumer died before somebody else went on with an event that it had had to do with (handled-once).
+- whether a consumer died before another one continued with an event that it had had (handled-once).
 
-Once an event may have waited for the whole lookback, invariants ask who had what in hand at the time: then, among the
-members of a circle, and for kinds of entries that are not listed here, every order counts. So it does if the scenario
-asks what was exercised, or has faults that count what they see. `tests/simulation/test_precedence.py` exchanges
-whatever this file allows, in histories of engines that slip, and compares the verdicts.
+Once an event may have waited for the whole lookback, invariants ask which consumer had which event at that time. Then
+every order matters. So it does among the members of a cycle, for kinds of entries that are not listed here, if the
+scenario requires coverage, if it has faults that count what they see, and if an invariant does not say that its order
+is known. `tests/simulation/test_precedence.py` exchanges all that this module allows, in histories of engines with
+bugs, and compares the verdicts.
 """
 
 from __future__ import annotations

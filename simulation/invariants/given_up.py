@@ -1,13 +1,15 @@
-"""given-up-with-reason: nothing is given up untried, and somebody is told.
+"""given-up-with-reason: no event is given up before it was tried, or without a report.
 
-A dead letter of the engine follows at least `max_attempts` handlings of the event that failed or vanished (their
-consumer died, left, or lost its connection in them), or states that the event could not be read or that its schema is
-not known. One of the broker follows at least one handling of the event, if the history tells of a rejection of it and
-of no fault: an engine that rejects what it never tried gives it up as much. A rejection that says `Unreadable` states a
-refusal. (How many rejections the broker waits for is its own business.)
+A dead letter of the engine needs one of these: at least `max_attempts` handlings of the event that failed or were cut
+short (their consumer died, left, or lost its connection), or the statement that the event could not be read or that its
+schema is not known.
 
-A dead letter of which nobody is told is no entry of a history: nothing-lost convicts it, since the event then has
-neither an effect nor a dead letter.
+A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
+fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.
+(The judge does not ask how many rejections the broker waits for.)
+
+A dead letter that is not reported is no entry of a history. Then nothing-lost is violated, since the event has neither
+an effect nor a dead letter.
 """
 
 from __future__ import annotations
@@ -32,9 +34,18 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
     for event in told.odd:
         if event.dead != NEVER and not event.untold and not event.refusal:
             tries = sum(1 for handling in event.handlings if handling.start < event.dead and not handling.took_effect)
+            tries += _deaths(told, event) if event.dead_by != "broker" else 0
             needed = told.terms.max_attempts if event.dead_by != "broker" else _needed_by_broker(told, event)
             if tries < needed and not told.store_lost(event.name, NEVER, event.dead):
                 yield _violation(event, tries)
+
+
+def _deaths(told: HistoryIndex, event: EventStory) -> int:
+    """Count the consumers that died before the dead letter while no handler had the event: some were granted it."""
+    crashes = (index for consumer in told.consumers.values() for index, _ in consumer.crashes)
+    spans = [(h.start, told.end if h.end == NEVER else h.end) for h in event.handlings]
+    free = (index for index in crashes if not any(start < index <= end for start, end in spans))
+    return sum(event.first_known < index < event.dead for index in free)
 
 
 def _needed_by_broker(told: HistoryIndex, event: EventStory) -> int:
@@ -62,7 +73,10 @@ INVARIANT = Invariant(
         "a dead letter follows at least `max_attempts` failed or vanished handlings of the event, or a stated refusal"
         " (unreadable, unknown schema), and somebody was told of it"
     ),
-    excuses="the store lost what it held of the event by an injected fault",
+    excuses=(
+        "the store lost what it held of the event by an injected fault; a consumer died between the grant of the event"
+        " and its handler"
+    ),
     subjects=subjects,
     check=check,
     exercised_by=("dead-lettered", "handler-failed"),

@@ -1,20 +1,22 @@
 """handled-once: an event has at most one effect, and never both an effect and a dead letter.
 
 Each effect is compared with the one before it: if the earlier one was excused, so is everything before it. A second
-effect is excused where no record of the first can have stopped it:
+effect is excused where no record of the first can have prevented it:
 
-- the first holder died or was cut off between its effect and the recording of it (see `recording`); that is so, too,
-  if it was paused or cut off for longer than its lease before the effect, and the second holder took the lapsed lease
-  but had not begun when the effect ended: it begins within a second, and until then no sink can know of it,
-- the seen marker had lived out its retention when the second handling started (if the clock of Redis has jumped, that
-  may be sooner by as much),
-- the store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its
+- The first holder died or was cut off between its effect and the recording of it (see `recorded_effects.py`). The same
+  holds if it was paused or cut off for longer than its lease before the effect, and the second holder took the expired
+  lease but had not begun when the effect ended: it begins within a second, and until then it cannot be known.
+- The retention of the seen marker had passed when the second handling started. If the clock of Redis has jumped, it may
+  have passed sooner by that much.
+- The store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its
   first holder: the lease may have been taken then.
 
-A dead letter beside an effect is excused as a second effect would be, whichever came first; and if the broker wrote it
-and had made a second copy of the event, or gave it up while somebody was handling it: the broker counts by copies, and
-no engine can take its dead letter back. So it is, too, if a consumer was out of reach of Redis while it had the event:
-Redis may have executed what it asked for, and the engine have the event, though the consumer never heard of that.
+A dead letter beside an effect is excused as a second effect would be, whichever came first. It is also excused
+
+- if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled: the broker
+  counts by copies, and no engine can take its dead letter back;
+- if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
+  has the event, and the consumer never received the reply.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """How long an event has waited, idle, for its first handling to start.
 
-Time does not count while no consumer was alive, unpaused and in reach of Redis, nor while others whose turn came first
+Time does not count while no consumer was alive, unpaused and connected to Redis, nor while events whose turn came first
 were being handled. An event that is still waiting when the history ends has waited until then.
 
-A bound on such a wait does not start anew. It is longer, once, by what others can have cost:
+The bound of such a wait does not start again. It is longer, once, by what other failures can have cost:
 
-- for each time that a consumer died, stopped, or fell silent for so long that a lease may have ended: one lease and one
-  sweep, until somebody else has found what it held;
-- for each event whose turn came first and whose handling failed: `max_attempts` times the retry delay and one sweep.
+- one lease and one sweep for each time that a consumer died, stopped, or was paused or cut off so long that a lease may
+  have ended: until another consumer has found what it held;
+- `max_attempts` times the retry delay and one sweep for each event whose turn came first and whose handling failed.
 """
 
 from __future__ import annotations

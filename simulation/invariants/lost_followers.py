@@ -1,19 +1,21 @@
-"""lost-followers-surface: a follower whose leader never comes is not forgotten.
+"""lost-followers-surface: a follower whose leader never comes is handled all the same.
 
-A leader is lost to its follower while it has not been delivered to anybody, and once it was dead-lettered without an
-effect. The follower is held back for the lookback, from the moment it was parked (delivered, if the history tells of no
-parking) or from its leader's dead letter if that came later. Then it starts within one sweep interval and the release
-bound. After the lookback only idle time counts, as in prompt-release, and not the time in which it can have been on a
-list that a sweep had found and that was in hand, or in which every consumer was busy with such a list. Deaths
-and silences of consumers make the bound longer, once each, by one lease and one sweep. A history that tells of no
-deliveries does not tell whether a leader had come.
+A leader is lost to its follower while it was delivered to no consumer, and once it was dead-lettered without an effect.
+The follower is held back for the lookback, from the moment it was parked (or delivered, if the history does not show
+that it was parked), or from its leader's dead letter if that came later. Then it starts within one sweep interval and
+the release bound. If the engine was told of the queue's dead letter of the leader, it is not held back at all.
 
-The chain below it has leaders that come, though late: each link is prompt-release's business. That a lost follower
-takes effect once is handled-once's to say, and that its chain runs in order, causal-order's.
+After the lookback only idle time counts, as in prompt-release. Time does not count in which the event can have been on
+a list that a sweep had found and that was being handled, or in which every consumer was busy with such a list. Each
+death and each silence of a consumer makes the bound longer, once, by one lease and one sweep. A history without
+deliveries does not show whether a leader came.
+
+The chain below a lost leader has leaders that come, though late: each link is judged by prompt-release. That a lost
+follower takes effect once is judged by handled-once, and the order of its chain by causal-order.
 
 The members of a cycle wait for each other, so they are lost as soon as all of them were delivered: one of them must
-start, within the same time after the last was parked. If it is not told how a handling of one of them began or ended,
-nothing can be said of the cycle.
+start, within the same time after the last was parked. If the history leaves out how a handling of one of them began or
+ended, the cycle is not judged.
 """
 
 from __future__ import annotations
@@ -39,15 +41,22 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each lost follower that did not surface in time."""
     terms = told.terms
     bound = terms.sweep_interval + terms.release_bound
-    late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > terms.lookback + bound]
+    late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > _lookback(told, wait) + bound]
     busy = nobody_free(told) if late else []
     for wait in late:
-        due_at = wait.begin_at + terms.lookback
+        due_at = wait.begin_at + _lookback(told, wait)
         line = lists_in_hand(told, due_at, wait.stop)
         waited = patience(told, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
         spared = takeovers(told, due_at, wait.stop_at)
         if waited > bound + spared and not told.loss_allowed(wait.event, wait.stop):
             yield _violation(told, wait)
+
+
+def _lookback(told: HistoryIndex, wait: Wait) -> int:
+    """Return for how long an event is held back: not at all, if the engine was told that its leader is given up."""
+    leader = told.leader_of(wait.event)
+    knows = leader is not None and leader.dead_told and wait.begin_at - leader.dead_at < told.terms.retention
+    return 0 if knows else told.terms.lookback
 
 
 def _waits(told: HistoryIndex) -> Iterator[Wait]:

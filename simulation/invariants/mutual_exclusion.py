@@ -1,19 +1,19 @@
-"""mutual-exclusion: nobody handles an event while somebody else does.
+"""mutual-exclusion: an event is not handled twice at the same time.
 
 A crash ends a handling; a pause does not. Two handlings of one event may overlap only because the first holder could
-not keep its lease, and only if nothing came of it:
+not keep its lease, and only if its effect was refused:
 
     1. the first holder takes its lease, and is paused or cut off from Redis until the lease has ended
-    2. the lease lapses, a second holder starts                        the overlap
-    3. the first holder goes on, and its late write is refused by its fencing token, or it never writes
+    2. the lease expires, a second holder starts                       the overlap
+    3. the first holder continues, and its late write is refused by its fencing token, or it never writes
 
 The first holder is the one with the lower fencing token; without tokens, the one that started first. (A holder that is
-paused between its lease and its handler starts *after* the second.) What counts is the last renewal before the
-silence, not the length of the silence alone. A holder that renews in time has at least half a lease left when it falls
-silent, so a second one that starts sooner took a lease that had not ended; one that starts later may have taken one
+paused between its lease and its handler starts *after* the second.) What counts is the last renewal before the silence,
+not the length of the silence alone. A holder that renews in time has at least half a lease left when its silence
+begins. So a second holder that starts sooner took a lease that had not ended; one that starts later may have taken one
 that had.
 
-Where the scenario allows a loss of the store's data, a lease that can have been lost with it excuses an overlap too.
+Where the scenario allows a loss of the store's data, a lease that can have been lost with it excuses an overlap, too.
 """
 
 from __future__ import annotations

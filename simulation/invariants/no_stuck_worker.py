@@ -1,16 +1,17 @@
-"""no-stuck-worker: nobody works for ever, and nothing is tried for ever.
+"""no-stuck-worker: no work and no retries go on without an end.
 
-Three clauses, each bounded by `stuck_bound`; time in which the consumer was paused or cut off does not count:
+There are three rules, each bounded by `stuck_bound`. Time in which the consumer was paused or cut off does not count.
 
-1. A delivery or a handling does not stay open without a sign of progress: any entry of its consumer about its family,
-   since a cascade may take long. Other work of the same consumer is no sign. A delivery is open until it is answered;
-   in a history that tells of no acknowledgements at all, one counts as answered if its event was parked or handled.
-2. A sweep comes round: a consumer that writes down its empty sweeps does so once an interval. Time in which it handles
-   what a sweep found does not count.
-3. A poison event ends in a dead letter: one that was rejected and never took effect is given up, before the world goes
+1. A delivery or a handling does not stay open without progress: any entry of its consumer about the event's family,
+   since a cascade may take long. Other work of the same consumer is no progress. A delivery is open until it is
+   answered; in a history without any acknowledgements, one counts as answered if its event was parked or handled.
+2. A sweep ends: a consumer that records its empty sweeps records one in each interval. Time in which it handles what a
+   sweep found does not count.
+3. A poison event ends in a dead letter. One that was rejected and never took effect is given up before the world goes
    quiet, and before it was rejected for longer than the bound. One that kills its process is given up after
-   `max_attempts` deaths in a row, or one more, since the first may be that of a batch. They count if no other fault
-   may have killed the process, and if less than two leases lie between them: an engine may forget older ones.
+   `max_attempts` deaths in a row, or one more, since the first may be that of a batch. A death counts if no other fault
+   may have killed the process, and if less than two leases lie between it and the one before: an engine may forget
+   older ones.
 """
 
 from __future__ import annotations

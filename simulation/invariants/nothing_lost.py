@@ -1,14 +1,14 @@
-"""nothing-lost: what was delivered is handled in the end, or given up aloud.
+"""nothing-lost: what was delivered is handled in the end, or given up with a dead letter.
 
-Judged when the world has healed and gone quiet: before that, an event may still be on its way. A history without phases
-is judged as complete: what a consumer acknowledged is lost if it was neither parked nor ever handled to good effect.
-(What is still parked at its end may have to wait: prompt-release and lost-followers-surface say for how long.) A
-history with phases that did not go quiet, or one that is cut off, says nothing.
+It is judged when the world has healed and gone quiet: before that, an event may still be on its way. A history without
+phases counts as complete: an event that a consumer acknowledged is lost if it was neither parked nor ever handled with
+success. (What is still parked at its end may have to wait: prompt-release and lost-followers-surface say for how long.)
+A history with phases that did not go quiet, or one that is cut off, is not judged.
 
-An event that was never delivered is the broker's business; one that was parked or handled was delivered, also if the
-history does not say so. No crash, pause, retry or restart excuses a loss; only a scenario that destroys data on purpose
-does, by naming the fault in `allowed_loss`, and only for what was in the store at that moment: events that were
-delivered before it struck, and not parked again afterwards.
+An event that was never delivered was lost by the broker, and is not judged. One that was parked or handled was
+delivered, even if the history does not say so. No crash, pause, retry or restart excuses a loss. Only a scenario that
+destroys data on purpose does: it names the fault in `allowed_loss`, and excuses only what was in the store at that
+moment: events that were delivered before it struck, and not parked again afterwards.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
 
 
 def _let_go(event: EventStory) -> bool:
-    """Say whether the queue was told that an event is done with, though nobody has it: neither an engine nor a handler.
+    """Return whether an event was acknowledged although neither an engine nor a handler has it.
 
-    An event that was refused because it had been seen was handled before the history begins.
+    An event that was refused as seen was handled before the history begins.
     """
     return (
         event.parked == NEVER

@@ -1,7 +1,7 @@
-"""payload-intact: a handler is given the event that was published, to the byte.
+"""payload-intact: a handler is given the event that was published, byte for byte.
 
-The history holds no payloads, only fingerprints of what was published and of what each handler was given. Of an event
-of whose publication it tells nothing, nothing can be said.
+The history holds no payloads, only fingerprints of what was published and of what each handler was given. An event
+without a published fingerprint is not judged.
 """
 
 from __future__ import annotations

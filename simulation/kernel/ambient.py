@@ -80,7 +80,7 @@ class Ambient:
         return self._epoch_ns + now * 1_000
 
     def elapsed_ns(self) -> int:
-        """Return the nanoseconds since the start of the run. Nobody sets a clock that counts."""
+        """Return the nanoseconds since the start of the run. No fault moves this clock."""
         return self._loop.now * 1_000
 
     def urandom(self, size: int) -> bytes:
@@ -123,7 +123,7 @@ class Ambient:
             process.signals[number] = lambda: handler(number, None)
 
     def thread_started(self, thread: threading.Thread) -> None:
-        """Refuse: the schedule of a real thread is nobody's. Raises Escaped."""
+        """Refuse a real thread: its schedule is not part of the run. Raises Escaped."""
         self._loop.escape(f"the thread {thread.name!r} was started, which runs outside of virtual time")
 
     def __enter__(self) -> Self:

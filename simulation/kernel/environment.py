@@ -24,7 +24,7 @@ _COMPACT_ABOVE = 256
 
 
 class TimeDoesNotAdvance(Exception):
-    """More callbacks at one moment than there may be: somebody tries again and again, and waits for no time."""
+    """More callbacks ran at one moment than may run: some code retries without waiting for time to pass."""
 
 
 class Handle(asyncio.Handle):

@@ -1,12 +1,12 @@
 """What leaves the simulated world, and the exception that ends a run because of it.
 
-A run is true only as long as all that its code does takes place in virtual time. A real socket, a subprocess, a real
-signal or a thread does not: whatever came of it would be luck, or a verdict about another program. So it is refused
-where it is asked for, and the run ends, also if the code under test catches the exception.
+A run is valid only if all that its code does takes place in virtual time. A real socket, a subprocess, a real signal or
+a thread does not: its result would depend on chance. So it is refused where it is asked for, and the run ends, even if
+the code under test catches the exception.
 
-Sockets and subprocesses are seen by an audit hook, so it does not matter which library opens them, as long as it does
-so by way of Python. A native library that calls the operating system by itself is not seen. An audit hook stays for the
-life of the Python process; outside of a run it does nothing.
+An audit hook sees sockets and subprocesses, whichever library opens them, if it does so through Python. A native
+library that calls the operating system itself is not seen. An audit hook stays for the life of the Python process;
+outside of a run it does nothing.
 """
 
 from __future__ import annotations
@@ -126,9 +126,9 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def watch(refuse: Callable[[str], None] | None) -> None:
-    """Have a function told of each thing that leaves the world, from now on; None: nobody.
+    """Have a function called for each thing that leaves the world, from now on; None ends that.
 
-    It is called where it happens, in any thread and outside of the code under test too, and raises to prevent it.
+    It is called where it happens, in any thread and also outside of the code under test, and raises to prevent it.
     """
     _listen()
     _judges[0] = refuse

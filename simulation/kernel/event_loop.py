@@ -38,7 +38,7 @@ _ROOM = 256
 
 
 class Dialler(Protocol):
-    """Whoever opens connections for a loop: the simulated network."""
+    """Opens connections for a loop: the simulated network."""
 
     async def connect(self, protocol_factory: Callable[[], Any], process: Process | None) -> tuple[Any, Any]:
         """Open a connection for a process and return its transport and protocol."""
@@ -262,13 +262,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return future
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
-        """Open a connection into the simulated network, whatever the address. Raises OSError if there is no network."""
+        """Open a connection into the simulated network, at any address. Raises OSError if there is no network."""
         if self.network is None:
             raise OSError(f"no network: this world has nothing at {host}:{port}")
         return await self.network.connect(protocol_factory, current_process.get())
 
     async def create_unix_connection(self, protocol_factory: Any, path: Any = None, **_: Any) -> Any:
-        """Open a connection into the simulated network, whatever the path."""
+        """Open a connection into the simulated network, at any path. Raises OSError if there is no network."""
         return await self.create_connection(protocol_factory, path)
 
     # -- running ---------------------------------------------------------------------------------------------
@@ -282,10 +282,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return task.result()
 
     def run_while(self, wanted: Callable[[], bool], step: Callable[[], None] | None = None) -> None:
-        """Run the world, step by step, while `wanted()` is true and something is left to happen.
+        """Run the world while `wanted()` and something is left to happen. Raises RuntimeError if it runs already.
 
         `step` does the next thing, and raises EmptySchedule if there is none; by default the heap decides what it is.
-        Raises RuntimeError if the loop is running already.
         """
         if self._running:
             raise RuntimeError("this loop is already running")
@@ -317,14 +316,14 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep what asyncio would have logged: an exception that nobody handled."""
+        """Record what asyncio would have logged: an exception that no code handled."""
         self.failures.append(context)
         handler = self.get_exception_handler()
         if handler is not None:
             handler(self, context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep what asyncio would have logged: an exception that nobody handled."""
+        """Record what asyncio would have logged: an exception that no code handled."""
         self.failures.append(context)
 
     async def shutdown_asyncgens(self) -> None:
@@ -363,7 +362,7 @@ def _end_unnoticed(generator: Any) -> None:
 
 @contextmanager
 def _nobody_running() -> Iterator[None]:
-    """Let no loop be the running one: where one is, as in a notebook, the dead would open real connections on it."""
+    """Unset the running loop, as in a notebook: tasks that end here would open real connections on it."""
     previous = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     try:
@@ -374,7 +373,7 @@ def _nobody_running() -> Iterator[None]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Let what ends in here end without complaint: it is told that the world is over, and may try what it likes."""
+    """Ignore how tasks end at the end of a run: they are cancelled, and may raise anything."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda _: None
     try:

@@ -1,4 +1,4 @@
-"""Python's search for garbage: work that is in vain where much is made and little of it is in circles."""
+"""Pauses the cyclic garbage collector during code that allocates much and makes few reference cycles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused_gc() -> Iterator[None]:
-    """Look for no garbage meanwhile."""
+    """Pause the cyclic garbage collector inside the context, if it was on."""
     searches = gc.isenabled()
     gc.disable()
     try:

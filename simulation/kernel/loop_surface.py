@@ -74,7 +74,7 @@ class LoopSurface:
         raise NotImplementedError(what)
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[tuple[Any, ...]]:
-        """Return one address for every host: whatever the address, a connection leads to the simulated Redis."""
+        """Return one address for every host: every connection leads to the simulated Redis."""
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("10.0.0.1", int(port or 0)))]
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
@@ -93,7 +93,7 @@ class LoopSurface:
         return process is not None and process.signals.pop(int(sig), None) is not None
 
     def set_exception_handler(self, handler: ExceptionHandler | None) -> None:
-        """Have exceptions that nobody handled told to the current process, beside being recorded."""
+        """Call a handler for the current process's unhandled exceptions; they are also recorded."""
         self._exception_handlers[current_process.get()] = handler
 
     def get_exception_handler(self) -> ExceptionHandler | None:

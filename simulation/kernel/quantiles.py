@@ -1,7 +1,7 @@
-"""Quantiles of durations, in one way for all who tell of them: the command line, tables of sweeps, pages and pictures.
+"""Quantiles of durations, computed in one way for the command line, the tables of sweeps, pages and pictures.
 
-Durations are counted, not kept: rounded to four digits there are at most nine thousand of them in a decade, however
-many events there were, and no quantile is wrong by more than one part in two thousand.
+Durations are counted, not kept. Rounded to four digits, there are at most nine thousand of them in a decade, for any
+number of events, and no quantile is wrong by more than one part in two thousand.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Ends a run in which one piece of code never lets go: a loop without an await, or a lock that nobody will release.
+"""Ends a run in which one piece of code never returns: a loop without an await, or a lock that is never released.
 
-Nothing else can happen in a simulated world while a callback runs, so the run would hang for ever and say nothing.
-Timers of the operating system interrupt it, and the stack that they find is told. They decide only whether a run is
-ended, never what it says: a run that ends by itself is the same with and without them.
+No other callback can run in a simulated world while one is running, so the run would hang without a message. A timer of
+the operating system interrupts it, and the error shows the stack at that moment. The timer decides only whether a run
+is ended, never its result: a run that ends by itself is the same with and without it.
 
-Timers need the main thread and signals that nobody else uses; where those are not free, there is no watchdog. Code in
-C that never returns to Python cannot be interrupted.
+The timer needs the main thread and a signal that is not in use; where those are not free, there is no watchdog. C code
+that never returns to Python cannot be interrupted.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def watchdog(loop: SimulatedLoop) -> Iterator[None]:
 
 @contextmanager
 def _timer(which: int, number: signal.Signals, watch: _Watch) -> Iterator[None]:
-    """Have a timer tick, if nobody else uses it."""
+    """Start a timer, if its signal is not in use."""
     free = threading.current_thread() is threading.main_thread()
     free = free and signal.getsignal(number) is signal.SIG_DFL and signal.getitimer(which) == (0.0, 0.0)
     if not free:

@@ -45,7 +45,7 @@ class EmbeddedLink:
         self._socket.sendall(request)
 
     def pushed(self) -> bytes:
-        """Return whatever fakeredis has answered by now."""
+        """Return what fakeredis has answered by now."""
         parts: list[bytes] = []
         while True:
             try:

@@ -1,13 +1,13 @@
 """The clock of a server in virtual time: a counter in memory that libfaketime, preloaded into the server, reads.
 
 libfaketime can count its own calls: each time the program asks for the time, it adds one tick to a counter that it
-shares with other processes, and answers start + ticks. Here the start is 1970, a tick is a nanosecond, and the counter
-is ours: what is written into it is the time. Asking for the time moves it on by a nanosecond, which nobody sees as long
-as the counter is written anew, in whole microseconds, before a thousand questions were asked.
+shares with other processes, and answers start + ticks. Here the start is 1970, a tick is a nanosecond, and the harness
+writes the counter: its value is the time. Reading the time advances it by a nanosecond. That is not visible, since the
+counter is written in whole microseconds, and before the server has asked a thousand times.
 
-The counter and its lock lie in shared memory under names of our own, which are removed as soon as the server has opened
-them: nothing is left behind, whatever becomes of the server or of us. (Left to itself, libfaketime names them by the
-process, and leaves them in /dev/shm when the process is killed.)
+The counter and its lock lie in shared memory under names of their own, which are removed as soon as the server has
+opened them, so nothing is left behind if the server or the harness is killed. (By default, libfaketime names them by
+the process, and leaves them in /dev/shm.)
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class InProcess:
         raise NotImplementedError
 
     def promote(self, moment: int) -> list[str]:
-        """Raise StoreUnavailable: this store has no replication. `moment` is in microseconds."""
+        """Not available: this store has no replication. `moment` is in microseconds."""
         raise NotImplementedError
 
     def settle(self, turns: int = 1) -> None:

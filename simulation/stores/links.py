@@ -72,7 +72,7 @@ class SocketLink:
         self._socket.sendall(request)
 
     def pushed(self) -> bytes:
-        """Return whatever the server has written by now."""
+        """Return what the server has written by now."""
         chunks = []
         while select.select([self._socket], [], [], 0)[0]:
             chunk = self._socket.recv(_READ)
@@ -87,12 +87,12 @@ class SocketLink:
 
 
 class LentLink(SocketLink):
-    """A connection that goes back to its store when it is closed, and is lent again: to open one takes longer.
+    """A connection that goes back to its store when it is closed, and is used again: opening one takes longer.
 
-    It is reset meanwhile, without waiting for it. One that was ever listened on is closed for good, as something may
-    still come that nobody asked for.
+    The command that resets it is sent without waiting for the reply. A connection that has subscribed is closed for
+    good, since messages may still arrive on it.
 
-    A script whose text the server has compiled, for whichever run, is not sent again: the digest says the same.
+    A script that the server has compiled in an earlier run is not sent again: its digest has the same effect.
     """
 
     __slots__ = ("_idle", "_listened", "_scripts")

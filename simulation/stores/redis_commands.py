@@ -105,7 +105,9 @@ def blocks(words: Sequence[bytes]) -> bool:
 
 
 def timeout_of(words: Sequence[bytes]) -> int | None:
-    """Return for how many microseconds a blocking command waits, 0 for ever, None if it says nothing sensible."""
+    """Return for how many microseconds a blocking command waits; 0 is without a limit, None if its timeout cannot be
+    read.
+    """
     verb = words[0].upper()
     try:
         if verb in MAY_BLOCK:

@@ -1,4 +1,4 @@
-"""A private redis-server whose clock follows the simulation's, by way of libfaketime.
+"""A private redis-server whose clock follows the simulation's, through libfaketime.
 
 `protocol.py` says what a store is, `open_store.py` which other stores there are, `faketime.py` how the clock is faked.
 """
@@ -45,7 +45,7 @@ _PERIOD_US = 200_000
 class ServerStore(SocketStore):
     """A private redis-server in virtual time: its TIME and every TTL follow the simulation's clock.
 
-    How it does so is told in `faketime.py`.
+    `faketime.py` says how.
     """
 
     name = "server"

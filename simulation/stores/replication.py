@@ -1,9 +1,9 @@
 """A replica of a private redis-server: it speaks the replication protocol, and knows the data set of some moment.
 
-The server sends whoever asks to be its replica the whole data set, and from then on the effects of what it executes, in
-order: scripts and expiries as the plain writes that they came to, with absolute deadlines. What a replica knew at some
-moment is that data set and a prefix of the writes, cut between two transactions; promoting it means to go on with
-exactly that.
+1. The server sends a replica its whole data set.
+2. From then on it sends what its commands did, in order: scripts and expiries as plain writes with absolute deadlines.
+3. What a replica knew at some moment is that data set and a prefix of the writes, cut between two transactions.
+4. Promoting it makes a server go back to exactly that.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Channel(Protocol):
 
 
 class Server(Protocol):
-    """The server, as whoever is promoted in its place needs it."""
+    """The server, as far as a replica needs it that is promoted in its place."""
 
     def show(self, now: int) -> None:
         """Let it be so many microseconds after the epoch of the run."""
@@ -169,7 +169,7 @@ class Replica:
         raise AssertionError("patience ends with an error")
 
     def _receive(self) -> list[Words]:
-        """Return whatever the server has executed since the last time: it may take many turns to write that to us."""
+        """Return what the server has executed since the last call: it may take several turns to write that."""
         assert self._channel is not None
         end = self._written()
         for _ in _patiently("what it has executed"):
@@ -203,11 +203,10 @@ def _patiently(what: str) -> Iterator[None]:
 
 
 class Standby:
-    """A replica that follows only while somebody may ask what it knew.
+    """A replica that follows only while its data may be needed.
 
-    Where it is known beforehand for which moments that will be, it follows from the first of them on, and what the
-    server has executed is looked at no oftener than at these moments. Else it follows from the start, and after each
-    step of the clock it takes note of what was written in it.
+    If the moments are known at which it may be promoted, it follows from the first of them on, and reads the server's
+    writes only at these moments. Otherwise it follows from the start, and reads them after each step of the clock.
     """
 
     def __init__(self, replica: Replica) -> None:

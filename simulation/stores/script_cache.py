@@ -1,7 +1,7 @@
-"""The scripts that a run has sent to its store: who asks for another must send it first, as on a server just started.
+"""The scripts that a run has sent to its store: a run must send each script once, as to a server just started.
 
-A store that is used for many runs keeps the scripts of them all, compiled; a run must not notice. So a digest that
-nobody in this run has sent is replaced by one that no server knows, and the server itself answers NOSCRIPT.
+A store that serves many runs keeps the scripts of all of them, compiled; a run must not notice. So a digest that this
+run has not sent is replaced by one that no server knows, and the server itself answers NOSCRIPT.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Scripts:
         self._known.update(sha1(script, usedforsecurity=False).hexdigest().encode() for script in scripts)
 
     def forget(self) -> None:
-        """Forget all scripts, as a server does that starts anew."""
+        """Forget all scripts, as a server does when it restarts."""
         self._known.clear()
 
     def admit(self, commands: Sequence[Words]) -> Sequence[Words]:

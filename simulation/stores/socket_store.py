@@ -66,11 +66,11 @@ class SocketStore:
         self.ask(command("CONFIG", "SET", "maxmemory", 1 if hungry else 0))
 
     def replicate(self, moments: Sequence[int] | None) -> None:
-        """Refuse: nobody asked for a replica of this server."""
+        """Not available: this server has no replica."""
         raise NotImplementedError
 
     def promote(self, moment: int) -> list[str]:
-        """Raise StoreUnavailable: there is no replica. `moment` is in microseconds."""
+        """Not available: this server has no replica. `moment` is in microseconds."""
         raise NotImplementedError
 
     def link(self) -> SocketLink:

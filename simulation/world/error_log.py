@@ -50,7 +50,7 @@ class ErrorLog:
         self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
 
     def add(self, error: BaseException, consumer: str, where: str = "main", event: str = "") -> None:
-        """Take note of an error. `told` hears of the first of each kind."""
+        """Record an error. `told` is called with the first of each kind."""
         leaves = list(_leaves(error))
         for leaf in leaves:
             self._add(leaf, consumer, where, event)

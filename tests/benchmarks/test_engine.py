@@ -28,7 +28,8 @@ def test_a_ratio_is_one_of_the_same_turn() -> None:
 
 
 def test_both_tables_have_a_place_for_everything_that_is_measured() -> None:
-    one = {"rates": [200, 100, 300], "cpu": [30, 20, 40], "round_trips": 2.0, "commands": 19.0}
+    one = {"rates": [200, 100, 300], "cpu": [30, 20, 40], "server_cpu": [9, 8, 7], "round_trips": 2.0, "commands": 19.0}
     results = {shape: {name: dict(one) for name in ENGINES} for shape in SHAPES}
     assert len(table(results).splitlines()) == 2 + len(SHAPES) * len(ENGINES)
+    assert "| one by one | 200 | 1.0 | 1.0 – 1.0 | 12 | 8 | 2.00 | 19.0 |" in table(results)
     assert "| one by one | 1.0 × · 2, not 2 · 1.00 |" in summary(results)

@@ -21,12 +21,14 @@ SLOTS = 16_384
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    with ExitStack() as held:
-        found = [held.enter_context(sockets.socket()) for _ in range(count)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
+    """Return ports that nobody listens on, and whose ports of the cluster bus (10,000 above) exist, too."""
+    found: set[int] = set()
+    while len(found) < count:
+        with sockets.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            if (port := probe.getsockname()[1]) <= 55_000:
+                found.add(port)
+    return sorted(found)
 
 
 def eventually(true: Any) -> None:
@@ -44,23 +46,23 @@ def eventually(true: Any) -> None:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[redis.Redis]]:
     """Three masters that share the slots."""
-    ports = free_ports(6)
+    ports = free_ports(3)
     with ExitStack() as running:
-        nodes = [node(running, tmp_path_factory.mktemp(f"node{i}"), *ports[2 * i : 2 * i + 2]) for i in range(3)]
+        nodes = [node(running, tmp_path_factory.mktemp(f"node{i}"), ports[i]) for i in range(3)]
         for i, one in enumerate(nodes):
             eventually(one.ping)
-            one.execute_command("CLUSTER", "ADDSLOTSRANGE", i * SLOTS // 3, (i + 1) * SLOTS // 3 - 1)
+            one.execute_command("CLUSTER", "ADDSLOTS", *range(i * SLOTS // 3, (i + 1) * SLOTS // 3))
             one.execute_command("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
         for i in (1, 2):
-            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[2 * i], ports[2 * i + 1])
+            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", ports[i])
         eventually(lambda: all(b"cluster_state:ok" in one.execute_command("CLUSTER", "INFO") for one in nodes))
         yield nodes
 
 
-def node(running: ExitStack, folder: Path, port: int, bus: int) -> redis.Redis:
+def node(running: ExitStack, folder: Path, port: int) -> redis.Redis:
     """Start a server that can be part of a cluster."""
     arguments = [
-        *(str(bundled_server()), "--bind", "127.0.0.1", "--port", str(port), "--cluster-port", str(bus)),
+        *(str(bundled_server()), "--bind", "127.0.0.1", "--port", str(port)),
         *("--cluster-enabled", "yes", "--save", "", "--dir", str(folder), "--cluster-node-timeout", "5000"),
     ]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -48,10 +48,11 @@ async def connect() -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture(autouse=True)
-async def no_endless_wait() -> AsyncIterator[None]:
-    """Fail a test that hangs: nothing here takes half a minute."""
+async def no_endless_wait(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Fail a test that hangs: nothing here takes half a minute, and by night no more than ten."""
     task = asyncio.current_task()
     assert task is not None
-    timer = asyncio.get_running_loop().call_later(30, task.cancel)
+    patience = 600 if request.node.get_closest_marker("nightly") else 30
+    timer = asyncio.get_running_loop().call_later(patience, task.cancel)
     yield
     timer.cancel()

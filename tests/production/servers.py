@@ -98,7 +98,7 @@ class Cluster:
         share = SLOTS // len(masters)
         for i, one in enumerate(masters):
             last = SLOTS - 1 if i == len(masters) - 1 else (i + 1) * share - 1
-            one.ask("CLUSTER", "ADDSLOTSRANGE", i * share, last)
+            one.ask("CLUSTER", "ADDSLOTS", *range(i * share, last + 1))
             one.ask("CLUSTER", "MEET", "127.0.0.1", masters[0].port)
         self.names = {one.port: one.ask("CLUSTER", "MYID").decode() for one in masters}
         until(self._is_whole)
@@ -107,6 +107,27 @@ class Cluster:
         infos = [one.ask("CLUSTER", "INFO") for one in self.masters]
         known = f"cluster_known_nodes:{len(self.masters)}".encode()
         return all(b"cluster_state:ok" in info and known in info for info in infos)
+
+    def add_replica(self, replica: Server, master: Server) -> None:
+        """Have a server follow a master, and wait until it has all that the master has."""
+        replica.ask("CLUSTER", "MEET", "127.0.0.1", master.port)
+        name = self.names[master.port]
+        until(lambda: name.encode() in replica.ask("CLUSTER", "NODES") and self._takes(replica, name))
+        until(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"))
+        self.names[replica.port] = replica.ask("CLUSTER", "MYID").decode()
+
+    @staticmethod
+    def _takes(replica: Server, name: str) -> bool:
+        with suppress(redis.ResponseError):  # it does not know the master yet
+            return replica.ask("CLUSTER", "REPLICATE", name) == b"OK"
+        return False
+
+    def fail_over(self, master: Server, replica: Server) -> None:
+        """Kill a master, and wait until its replica has its place."""
+        master.stop()
+        self.masters[self.masters.index(master)] = replica
+        until(lambda: b"role:master" in replica.ask("INFO", "replication"))
+        until(lambda: all(b"cluster_state:ok" in one.ask("CLUSTER", "INFO") for one in self.masters))
 
     def slot_of(self, key: str) -> int:
         """Return the slot of a key."""
@@ -119,12 +140,16 @@ class Cluster:
                 return next(one for one in self.masters if one.port == port)
         raise LookupError(slot)
 
+    def announce_migration(self, slot: int, source: Server, target: Server) -> None:
+        """Announce that a slot moves; also after a failover, which some versions do not tell the new master."""
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", self.names[source.port])
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self.names[target.port])
+
     def begin_migration(self, slot: int) -> tuple[Server, Server]:
         """Announce that a slot moves, and move some of its keys; return where from and where to."""
         source = self.owner_of(slot)
         target = self.masters[(self.masters.index(source) + 1) % len(self.masters)]
-        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", self.names[source.port])
-        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", self.names[target.port])
+        self.announce_migration(slot, source, target)
         self.move_keys(slot, source, target, 3)
         return source, target
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from ordering import CausalOrdering, EventBeingProcessed, Policy
 from tests.production.servers import Recorder, Server, event, proxy
 
@@ -83,3 +85,40 @@ async def test_a_process_grants_itself_nothing_that_it_still_works_on(own: Serve
 
     assert await ordering.handle_batch(again, [one]) == ["handled"]
     assert outcomes == ["held"]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("way", ["batch", "stream"])
+async def test_ten_thousand_events_far_away_are_handled_once_each(own: Server, connect: Any, way: str) -> None:
+    """Chains of five, half of them backwards, 20 ms from Redis; a second consumer asks for all of them, too."""
+    events = []
+    for number in range(2_000):
+        chain = [event()]
+        while len(chain) < 5:
+            chain.append(event(chain[-1].id))
+        events += chain if number % 2 else reversed(chain)
+    policy, handled = Policy(lease=timedelta(seconds=10)), Counter[UUID]()
+    first = {one.id: one.follows for one in events}
+
+    async def work(one: Any, depth: int = 0) -> None:
+        handled[one.id] += 1
+        assert not first[one.id] or handled[first[one.id]]
+
+    async def report(one: Any, outcome: str) -> None:
+        outcomes[outcome] += 1
+
+    outcomes = Counter[str]()
+    async with proxy(own, delay=0.02) as far:
+        fleet = [CausalOrdering("test", redis=connect(far.port), policy=policy) for _ in range(2)]
+        if way == "batch":
+            for told in await asyncio.gather(*(one.handle_batch(work, events) for one in fleet)):
+                outcomes.update(told)
+        else:
+            await asyncio.gather(*(one.handle_stream(work, events[::-1], report) for one in fleet))
+        while len(handled) < len(events):  # what both were refused is offered again
+            for one in fleet:
+                await one.handle_batch(
+                    work, [*await one.get_lost_followers(), *(e for e in events if not handled[e.id])]
+                )
+    assert set(handled.values()) == {1}
+    assert outcomes["failed"] + outcomes["lost"] == 0, outcomes

@@ -17,7 +17,7 @@ from ordering import (
     PartitionedOrdering,
     Policy,
 )
-from tests.production.servers import Cluster, event
+from tests.production.servers import Cluster, event, servers
 
 POLICY = Policy(lease=timedelta(seconds=5))
 
@@ -31,6 +31,12 @@ def chains(count: int) -> list[Any]:
         second = event(first.id, resource=resource)
         made += [event(second.id, resource=resource), second, first]
     return made
+
+
+def in_order(handled: list[Any], events: list[Any]) -> None:
+    """Assert that the first effect of each event comes after that of its leader."""
+    place = {identity: i for i, identity in reversed([*enumerate(handled)])}
+    assert all(place[one.follows] < place[one.id] for one in events if one.follows)
 
 
 async def consume(ordering: Any, events: list[Any], handled: list[Any]) -> None:
@@ -126,7 +132,50 @@ async def test_three_migrations_under_load_double_nothing_and_leave_nothing(
         await asyncio.sleep(0.1)
     assert len(handled) == len(set(handled))
     assert set(handled) == {one.id for one in events}
-    place = {identity: i for i, identity in enumerate(handled)}
-    assert all(place[one.follows] < place[one.id] for one in events if one.follows)
+    in_order(handled, events)
     keys = [key async for key in client.scan_iter(match=f"{{{way}*}}:waitlist")]
+    assert keys == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("dies", ["source", "target"])
+async def test_a_master_that_dies_during_a_migration_leaves_nothing_stuck(connect: Any, dies: str) -> None:
+    """What a crash explains: the failed-over replica may lack the last writes, and each may repeat an effect."""
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0")
+    with servers(4, *options) as (*masters, replica):
+        cluster = Cluster(masters)
+        slot = cluster.slot_of("{plain}:waitlist")
+        source = cluster.owner_of(slot)
+        target = masters[(masters.index(source) + 1) % 3]
+        dying = source if dies == "source" else target
+        await asyncio.to_thread(cluster.add_replica, replica, dying)
+        survivor = next(one for one in masters if one not in (source, target))
+        client = connect(survivor.port, kind=redis.asyncio.RedisCluster, socket_timeout=2)
+        ordering = CausalOrdering("plain", redis=client, policy=POLICY)
+        handled: list[Any] = []
+        events: list[Any] = []
+        stop = asyncio.Event()
+
+        async def load() -> None:
+            while not stop.is_set():
+                more = chains(5)
+                events.extend(more)
+                await consume(ordering, more, handled)
+
+        tasks = [asyncio.create_task(load()) for _ in range(5)]
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(cluster.begin_migration, slot)
+        await asyncio.to_thread(cluster.fail_over, dying, replica)
+        pair = (replica, target) if dies == "source" else (source, replica)
+        await asyncio.to_thread(cluster.announce_migration, slot, *pair)
+        await asyncio.to_thread(cluster.end_migration, slot, *pair)
+        await asyncio.sleep(0.5)
+        stop.set()
+        await asyncio.gather(*tasks)
+        while set(handled) != {one.id for one in events}:
+            await consume(ordering, await ordering.get_lost_followers(), handled)
+            await asyncio.sleep(0.1)
+        keys = [key async for key in client.scan_iter(match="{plain}:waitlist")]
+    assert len(handled) - len(set(handled)) <= len(tasks)
+    in_order(handled, events)
     assert keys == []

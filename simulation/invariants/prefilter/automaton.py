@@ -1,17 +1,17 @@
-"""The sieve: leaves out of a long history, before it is arranged, the families about which there is nothing to say.
+"""The prefilter: leaves out of a long history, before it is indexed, the families that no invariant can reject.
 
 It reads the parsed lines once and follows each event along the courses that need no judging. In all of them an event is
-published first, and handled once, to good effect, by a consumer that lived through it, in time:
+published first, and handled once, with success and in time, by a consumer that stays alive:
 
     delivered, started, ended, acknowledged                          after its leader's handling had ended
     (delivered, parked, acknowledged)+, started as released, ended   by the consumer that had handled its leader
 
-After either it may be delivered again, refused as seen and acknowledged; and that the broker duplicates it may be said
-at any time but amid a delivery or a handling. Any other line about an event, any line about none, and all lines of a
-family of which one member left its course, are indexed. What is left out is trivial; `trivial.py` says why.
+After either it may be delivered again, refused as seen and acknowledged; the broker may duplicate it at any time except
+during a delivery or a handling. All other lines about events, all lines about none, and all lines of a family of which
+one member left its course, are indexed. What is left out is trivial; `trivial.py` says why.
 
-Whatever the sieve is unsure of is told: that costs time and changes no judgement. If it does not understand a line, it
-gives up, everything is told, and the reader of the history says what is wrong with the line.
+A doubtful family is indexed: that costs time and changes no judgement. If a line cannot be read, the prefilter stops,
+everything is indexed, and the reader of the history reports the line.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Prefilter:
         self._roll.doubles[number] += 1
 
     def _delivery(self, record: _Record) -> None:
-        """Raise KeyError unless an entry tells of a first attempt to deliver an event to a consumer that is known."""
+        """Raise KeyError unless an entry is a first attempt to deliver an event to a known consumer."""
         if (
             record["kind"] != "delivered"
             or record.get("attempt", 1) != 1
@@ -152,7 +152,7 @@ class Prefilter:
             raise KeyError(record["kind"])
 
     def _answered(self, record: _Record, delivered: _Record, index: int) -> bool:
-        """Say whether an entry acknowledges a delivery, told of at an index, as it should."""
+        """Return whether an entry acknowledges the delivery at an index."""
         return bool(
             record["kind"] == "acknowledged"
             and _same(record, delivered)
@@ -274,7 +274,7 @@ class Prefilter:
             yield family
 
     def _unusual(self, record: _Record) -> None:
-        """Take note of an entry that is told, and of the events that it has to do with."""
+        """Mark an entry to be indexed, and the families of the events in it."""
         _, kind, event, consumer, details = Entry.from_record(record)
         if event:
             if event not in self._roll.numbers and kind not in _BEGINNINGS:

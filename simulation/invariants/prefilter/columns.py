@@ -1,7 +1,7 @@
-"""The roll of a sieve: what it remembers of each event of a long history, as columns of numbers.
+"""What the prefilter remembers of each event of a long history, as columns of numbers.
 
-Events are numbered from 1 as they are met, and 0 is nobody. A place in the history is never 0 here, since every event
-on the roll was published before anything else happened to it; so 0 says that something has not happened.
+Events are numbered from 1 in the order of their first entries; 0 is no event. An index in the history is never 0 here,
+since every event was published before anything else happened to it; so 0 means that something has not happened.
 """
 
 from __future__ import annotations

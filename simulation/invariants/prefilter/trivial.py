@@ -1,17 +1,19 @@
-"""TrivialCounts lives: those of events about which no invariant has anything to say. In a long history most lives are
-plain.
+"""Trivial lives: those of events that no invariant can reject. In a long history most are trivial.
 
-An event has led a plain life if it was published, delivered once, handled once because of that, to good effect, and
-acknowledged; if all of that was over sooner than any bound; and if its leader, where it has one, had done the same
-before. Nobody parked it, refused it, gave it up or died with it in hands.
+The life of an event is trivial if all of these hold:
 
-No member of a cycle is plain, since none can be the first whose leader was: leaders are marked before their followers.
+- it was published, delivered once, handled once because of that delivery, with success, and acknowledged;
+- this took no longer than any bound of the judge;
+- its leader, if it has one, had done the same before;
+- it was never parked, refused or given up, and its consumer did not die with it.
 
-Every invariant holds for such an event and knows how often it examined one, so each looks at the *odd* events alone,
-and at the leaders that are odd or have an odd follower. This file knows which events are plain once they are arranged,
-`sieve.py` which families are as their lines are read; what either calls odd without need costs time and changes no
-judgement. The sieve goes further, since it sees whole families: it calls a life plain, too, in which the event was
-parked and handled in its turn, or delivered again and refused. What the invariants count of those is in
+No member of a cycle is trivial: leaders are marked before their followers, so none of the cycle can be the first.
+
+Every invariant that sets `holds_for_trivial` holds for such an event and counts how many it examined, so it reads the
+*odd* events alone, and the leaders that are odd or have an odd follower. This module finds the trivial events of an
+index, `automaton.py` the trivial families while the lines are read. An event that either calls odd without need costs
+time and changes no judgement. The automaton sees whole families, so for it a life is trivial, too, in which the event
+was parked and handled in its turn, or delivered again and refused. What the invariants count of those is in
 `TrivialCounts`.
 """
 
@@ -63,7 +65,7 @@ def sort_out(
 
 
 def keep_all(index: HistoryIndex) -> HistoryIndex:
-    """Set no event of an index apart, whatever was before; return the index."""
+    """Make every event of an index odd again, and return the index."""
     for event in index:
         event.plain = False
     index.plain, index.odd = TrivialCounts(), list(index)
