@@ -49,13 +49,14 @@ class ErrorLog:
         self._told = told
         self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
 
-    def add(self, error: BaseException, consumer: str, where: str = "main", event: str = "") -> None:
-        """Take note of an error. `told` hears of the first of each kind."""
-        leaves = list(_leaves(error))
-        for leaf in leaves:
-            self._add(leaf, consumer, where, event)
+    def add(
+        self, error: BaseException, consumer: str, where: str = "main", event: str = "", at: int | None = None
+    ) -> None:
+        """Take note of an error; `at`, in microseconds, if not now. `told` hears of the first of each kind."""
+        for leaf in _leaves(error):
+            self._add(leaf, consumer, where, event, self._now() if at is None else at)
 
-    def _add(self, error: BaseException, consumer: str, where: str, event: str) -> None:
+    def _add(self, error: BaseException, consumer: str, where: str, event: str, at: int) -> None:
         frames = own_frames(error.__traceback__)
         key = type(error).__name__, frames, where
         known = self._errors.get(key)
@@ -63,14 +64,14 @@ class ErrorLog:
             self._errors[key] = replace(known, count=known.count + 1)
         elif len(self._errors) < MAX_ERRORS:
             message = str(error)[:_MAX_MESSAGE]
-            raised = RaisedError(type(error).__name__, message, frames, consumer, event, self._now(), where)
+            raised = RaisedError(type(error).__name__, message, frames, consumer, event, at, where)
             self._errors[key] = raised
             self._told(raised)
 
     @property
     def all(self) -> tuple[RaisedError, ...]:
-        """The errors, each with the number of times that it came."""
-        return tuple(self._errors.values())
+        """The errors in the order of time, each with the number of times that it came."""
+        return tuple(sorted(self._errors.values(), key=lambda error: error.at))
 
 
 def own_frames(trace: TracebackType | None) -> tuple[str, ...]:

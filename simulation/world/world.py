@@ -302,6 +302,9 @@ class World:
                 "census",
                 keys=lasting_keys(self.store, self.scope, self.loop.now, self.history.header.terms.longest_life),
             )
+        if not is_shipped(self.history.header.engine):
+            for one in self.loop.unretrieved():
+                self.errors.add(one.error, one.process.name, one.where, at=one.at)
         self._note("phase", phase=ended, in_flight=in_flight)
 
     def _clean_up(self) -> None:
@@ -364,7 +367,9 @@ class World:
         if is_shipped(self.history.header.engine):
             return  # what those raise under faults is known, and the entries of its deliveries tell it
         details = {"error": error.type, "message": error.message, "frames": list(error.frames), "where": error.where}
-        self.history.append(error.at, "raised", error.event, error.consumer, **details)
+        # A task whose exception nobody retrieves is told at the end: histories are in the order of time.
+        told = {} if error.at == self.loop.now else {"raised_at": error.at}
+        self.history.append(self.loop.now, "raised", error.event, error.consumer, **details, **told)
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""
