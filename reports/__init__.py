@@ -1,12 +1,16 @@
 """What a run leaves for people to see: tables, pictures, the page, and what a build server reads.
 
-Everything here is read from the index of a history (`simulation.history.index`), as the judge does. `tables/` makes
-rows, tables, pandas frames and Parquet files; `figures/` makes series over time and pictures, and has them drawn by
-another process; `text/` tells a violation in sentences; `page/` computes the diagram and the charts and writes the
-page; `exports/` writes histories in the formats of other programs; `ci/` writes what a build server reads.
+Everything here is read from the index of a history (`simulation.history.index`), as the judge does.
 
-A report shows what a history says and what the judge made of it; it neither runs nor judges anything. Importing this
-package costs nothing: pandas and matplotlib come with the modules that use them.
+- `tables/` makes rows, tables, pandas frames and Parquet files;
+- `figures/` makes series over time and pictures, and draws them in another process;
+- `text/` writes a violation as sentences;
+- `page/` computes the diagram and the charts and writes the page;
+- `exports/` writes histories in the formats of other programs;
+- `ci/` writes what a build server reads.
+
+A report shows what a history and its judgement say; it neither runs nor judges anything. Importing this package is
+fast: pandas and matplotlib are imported by the modules that use them.
 """
 
 from __future__ import annotations
@@ -35,10 +39,10 @@ def write_report(
 ) -> list[Path]:
     """Write the table, the pictures and the page of a run into a folder, and return the files. Raises OSError.
 
-    `whole` is all that happened, if the run shows only the beginning of it: the table tells of all events. An
-    `illustrator` draws the pictures while the rest is written.
+    `whole` is the whole history, if the run shows only its beginning: the table has all of its events. An `illustrator`
+    draws the pictures while the rest is written.
 
-    The page links to whatever else is in the folder by then: the history, the verdict, the scenario.
+    The page links to the other files that are in the folder by then: the history, the verdict, the scenario.
     """
     with paused_gc():  # what is imported stays, and of the rest only two small pictures hold circles
         rows = event_rows(run.history)

@@ -1,6 +1,6 @@
-"""What the reports ask of a run. Nothing here is computed.
+"""The attributes that the reports read of a run. Nothing here is computed.
 
-The reports know no world and no engine: whatever has these attributes can be reported on.
+The reports import no world and no engine: any object with these attributes can be reported on.
 """
 
 from __future__ import annotations

@@ -244,8 +244,8 @@ def histories(draw: st.DrawFn, orderly: bool | None = None) -> History:
     """Well-formed histories of a few events and consumers, as a run on an engine gives them.
 
     Args:
-        orderly: True, and nobody does anything that an invariant forbids, although deliveries are doubled, handlers
-            fail and consumers crash; False, and the engine may slip too; None for either.
+        orderly: True, and no invariant is violated, although deliveries are doubled, handlers fail and consumers crash;
+        False, and the engine may violate some; None for either.
     """
     slips = not (draw(st.sampled_from([True, False])) if orderly is None else orderly)
     events = draw(st.lists(st.tuples(_number, st.integers(0, 3)), min_size=1, max_size=len(NAMES)))

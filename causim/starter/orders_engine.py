@@ -34,5 +34,5 @@ class OrdersEngine:
         return "handled"
 
     async def sweep(self) -> int:
-        """Handle followers that wait in vain; asked now and then. Returns how many there were."""
+        """Handle followers whose leader did not come; called at intervals. Returns how many there were."""
         return 0

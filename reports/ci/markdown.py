@@ -1,6 +1,6 @@
 """Verdicts as Markdown, for the summary that a build server shows beside a build.
 
-Whatever a scenario or an event is called stays text: nothing of it becomes a link, a table cell or HTML.
+The names of scenarios and events stay text: none becomes a link, a table cell or HTML.
 """
 
 from __future__ import annotations

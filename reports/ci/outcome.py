@@ -1,4 +1,4 @@
-"""What a build server is told of a scenario: one plain record, whoever ran it and wherever."""
+"""The outcome of a scenario, as one plain record for build servers."""
 
 from __future__ import annotations
 

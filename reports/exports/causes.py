@@ -1,20 +1,16 @@
-"""What of a history led to what, as far as the history itself proves it.
+"""Which entries of a history led to which, as far as the history itself proves it.
 
-A history is one list, but what it tells happened in several places: in the broker, in each consumer, in Redis. Within
-a place, what stands earlier happened before. Between places only a message orders things, and these are the messages
-that a history tells of:
+A history is one list, but its entries come from several places: the broker, each consumer, Redis. Within a place, an
+earlier entry happened before a later one. Between places only messages order entries, and a history shows these:
 
-| from | to |
-|---|---|
-| the broker's latest entry about an event | its delivery to a consumer |
-| the consumer's latest entry about an event | its acknowledgement or rejection, which the broker hears |
-| the latest effect of a leader, and the parking of a follower | the handling of the follower once it is released |
-| the parking of a follower | its handling once it is rescued |
-| the first request of a connection that has no reply yet | a reply on this connection |
-| the latest reply on a connection | the next request on it |
+| from | to | |---|---| | the broker's latest entry about an event | its delivery to a consumer | | the consumer's
+latest entry about an event | its acknowledgement or rejection, which the broker hears | | the latest effect of a
+leader, and the parking of a follower | the handling of the follower once it is released | | the parking of a follower |
+its handling once it is rescued | | the first request of a connection that has no reply yet | a reply on this connection
+| | the latest reply on a connection | the next request on it |
 
-Anything else is not proven: two entries that no chain of these leads to each other are concurrent, even if one stands
-before the other.
+No other order is proven: two entries that no chain of these connects are concurrent, even if one stands before the
+other.
 """
 
 from __future__ import annotations
@@ -103,7 +99,7 @@ def deliveries_of(event: EventStory) -> Iterator[tuple[Handling, Delivery | None
 
 
 class Effects:
-    """The effects of each event, in the order in which the history tells of them."""
+    """The effects of each event, in the order of the history."""
 
     def __init__(self, index: HistoryIndex) -> None:
         self._index = index

@@ -1,8 +1,8 @@
 """Histories as CSV: a row an entry, a column for each detail that entries of known kinds have.
 
-Text is quoted and numbers are not, so a name that looks like a number stays a name. Nested values are JSON. What a
-name holds is written as it is: a spreadsheet takes one that begins with `=`, `+`, `-` or `@` for a formula, unless it
-is told to import the column as text.
+Text is quoted and numbers are not, so a name that looks like a number stays a name. Nested values are JSON. Names are
+written unchanged: a spreadsheet takes one that begins with `=`, `+`, `-` or `@` for a formula, unless the column is
+imported as text.
 """
 
 from __future__ import annotations

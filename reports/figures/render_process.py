@@ -1,7 +1,7 @@
-"""Pictures are drawn in a process of their own, which loads what it needs for that while the world still runs.
+"""Draws pictures in a process of its own, which imports what it needs while the world still runs.
 
-Loading matplotlib and drawing two pictures takes longer than a small run. Where a second processor is idle, nobody
-has to wait for most of it.
+Importing matplotlib and drawing two pictures takes longer than a small run. With a second processor, most of it takes
+no time of the run.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def begin() -> subprocess.Popen[bytes] | None:
 
 
 def serve() -> None:
-    """Draw whatever is asked for on the standard input, until nobody is there to ask."""
+    """Draw what is asked for on the standard input, until it is closed."""
     # Leaving properly frees matplotlib's lock on its cache of fonts, which it makes on its first day on a machine.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with suppress(SystemExit):

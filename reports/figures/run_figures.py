@@ -1,7 +1,7 @@
-"""The two pictures that every run leaves behind: how long events took, and what became of followers.
+"""The two pictures that every run leaves: how long events took, and what happened to followers.
 
-Each takes a history, its table of events or its events frame, and returns a matplotlib figure that no global state
-knows of; whoever wants a file calls its `savefig`. What the pictures show is computed in `series.py`.
+Each function takes a history, its table of events or its events frame, and returns a matplotlib figure, which is in no
+global state; its `savefig` writes a file. What the pictures show is computed in `series.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""How the pictures look: colours that colour-blind people can tell apart, each with a line of its own.
+"""How the pictures look: colours that colour-blind people can distinguish, each with its own line style.
 
-The palette is that of Okabe and Ito (https://jfly.uni-koeln.de/color/). Nothing here touches matplotlib's global state.
+The palette is that of Okabe and Ito (https://jfly.uni-koeln.de/color/). This module does not touch matplotlib's global
+state.
 """
 
 from __future__ import annotations

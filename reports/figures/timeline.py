@@ -1,8 +1,8 @@
-"""A time axis on which long idle stretches are short.
+"""A time axis on which long idle spans are short.
 
-A follower that is rescued waits for a quarter of an hour after seconds in which everything happened. Drawn to scale,
-those seconds are one column of pixels. So a stretch in which nothing happens is folded if it is much longer than all
-that is left; whoever draws the axis marks the fold, and says how long it lasted.
+A follower that is rescued waits for a quarter of an hour, after a few seconds in which everything else happened. To
+scale, those seconds are one column of pixels. So a span without entries is folded if it is much longer than all that is
+left; the axis marks the fold, and says how long it lasted.
 """
 
 from __future__ import annotations

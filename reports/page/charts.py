@@ -110,7 +110,7 @@ def x(at: float, times: Timeline) -> float:
 
 
 def grid(times: Timeline) -> Floats:
-    """Return the moments that every line is told at, in seconds."""
+    """Return the moments at which every line has a value, in seconds."""
     return times.moments(COLUMNS)
 
 

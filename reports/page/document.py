@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def write_document(run: RunLike, rows: EventRows, whole: History | None, events: Path, page: Path) -> None:
     """Write the table of events and the page of a run into two files. Raises OSError.
 
-    `rows` are the events of what the page shows; the table tells of `whole`, if that is given.
+    `rows` are the events that the page shows; the table has those of `whole`, if that is given.
     """
     table = Table.of_events(rows)
     write_events([table] if whole is None else events_tables(whole), events)

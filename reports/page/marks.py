@@ -94,7 +94,7 @@ class Marks:
         self.all.append(Mark(kind, at, until, lane, to, self.events.get(event, -1), row, words, entries))
 
     def _lane(self, entry: Entry) -> int:
-        """Return the lane of whoever an entry is about."""
+        """Return the lane of the consumer that an entry is about."""
         about_redis = entry.kind in ("store-lost", "unreachable", "reachable")
         return self._lanes.get(entry.consumer, self.redis if about_redis else BROKER)
 

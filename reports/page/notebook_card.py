@@ -16,7 +16,7 @@ LISTED = 3
 
 
 def card(history: History, judgement: Judgement) -> str:
-    """Return the verdict of a run, what it rests on, and its first violations. Whatever a history says is escaped."""
+    """Return the verdict of a run, what it rests on, and its first violations. All text from the history is escaped."""
     header = history.header
     end = history.entries[-1].at if history.entries else 0
     exercised = ", ".join(f"{word} {count:,}" for word, count in judgement.coverage.items() if count)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reports.page.marks import Mark, Marks
-from reports.text.violation_story import Storyteller
+from reports.text.violation_story import ViolationEntries
 
 if TYPE_CHECKING:
     from simulation.history.history import History
@@ -34,7 +34,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """Where to look for a violation: its marks, its events, and the stretch of time that tells it."""
+    """Where the diagram shows a violation: its marks, its events, and its span of time."""
 
     violation: Violation
     marks: tuple[int, ...]
@@ -152,7 +152,7 @@ def _foci(
     for place, mark in enumerate(marks):
         for index in mark.entries:
             shown.setdefault(index, []).append(place)
-    teller = Storyteller(history)
+    teller = ViolationEntries(history)
     return tuple(
         Focus(
             violation,

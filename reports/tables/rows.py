@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EventRows(NamedTuple):
-    """A row an event, with values in the order of EVENT_COLUMNS; `attrs` tell of the run."""
+    """A row an event, with values in the order of EVENT_COLUMNS; `attrs` describe the run."""
 
     rows: list[tuple[Any, ...]]
     attrs: dict[str, Any]

@@ -1,10 +1,10 @@
 """Histories as tables: a row an event, a delivery or a handling, in plain columns.
 
-Everything that a run leaves behind is made of these; `frames.py` makes pandas frames of them, for whoever wants to go
-on computing. A run does not: it would wait for pandas longer than for its own events.
+Everything that a run leaves is made of these; `frames.py` makes pandas frames of them, for further computing. A run
+itself does not import pandas, which takes longer than handling its events.
 
-Times are seconds since the start of the run and durations are seconds, both `float64`, with `NaN` where the thing
-never happened; their columns end in `_s`. Counts are `int64`, names are strings, empty where there is none.
+Times are seconds since the start of the run and durations are seconds, both `float64`, with `NaN` for what never
+happened; their columns end in `_s`. Counts are `int64`, names are strings, empty where there is none.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ STORED: Mapping[str, Any] = {"string": object, "float64": np.float64, "int64": n
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns of equal length, by name; `attrs` tell of the run, as they do in a pandas frame."""
+    """Columns of equal length, by name; `attrs` describe the run, as they do in a pandas frame."""
 
     columns: Mapping[str, NDArray[Any]]
     attrs: Mapping[str, Any] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""What is told in words: a run, a violation, a Redis command."""
+"""Text: about a run, a violation, a Redis command."""

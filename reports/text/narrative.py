@@ -1,8 +1,8 @@
-"""A violation told step by step: who did what, with which Redis command on which key, and what came back.
+"""A violation step by step: which consumer did what, with which Redis command on which key, and the reply.
 
-For small runs that were traced. Ids are written as the names of their events, keys without their scope, and what
-concerns none of the violation's events is left out and counted. A reply stands behind its command; where the consumer
-learned of it only after something else had happened, it says when.
+For small runs that were traced. Ids are written as the names of their events, keys without their scope; what concerns
+none of the violation's events is left out and counted. A reply stands behind its command. Where the consumer received
+it only after something else had happened, the line says when.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Naming:
         self._names = {str(entry.details["id"]): entry.event for entry in published if "id" in entry.details}
 
     def __call__(self, text: str) -> str:
-        """Return a word or a sentence as it is told."""
+        """Return a word or a sentence with ids replaced by names."""
         return IDENTITY.sub(lambda found: self._names.get(found[0], found[0][:8] + "…"), _SCOPE.sub("", text))
 
     def sentence(self, text: str) -> str:
@@ -101,9 +101,9 @@ class Naming:
 
 
 def narrate(history: History, violation: Violation, longest: int = MAX_LINES) -> Narrative:
-    """Tell how a violation came about, from the start of the run to the last entry that proves it.
+    """Return how a violation came about, from the start of the run to the last entry of its witness.
 
-    Of a story that is longer, those lines are kept that prove the violation, and those nearest to them.
+    Of a longer story, the lines of the witness are kept, and those nearest to them.
     """
     told = _Narrator(history, violation).tell()
     for number, line in enumerate(told.lines, start=1):
@@ -115,10 +115,10 @@ def narrate(history: History, violation: Violation, longest: int = MAX_LINES) ->
 
 
 def chosen(witnesses: Sequence[bool], most: int = MAX_LINES) -> list[int]:
-    """Return which steps of a story are told, in order: all if they are few.
+    """Return which steps of a story are shown, in order: all if they are few.
 
-    Of a long story, the steps that the violation rests on come first, then those around them, the nearest first. So
-    the end is told however long the way there was.
+    Of a long story, the steps of the witness come first, then those around them, the nearest first. So the end is
+    shown, however long the story is.
     """
     if len(witnesses) <= most:
         return list(range(len(witnesses)))
@@ -133,7 +133,7 @@ def chosen(witnesses: Sequence[bool], most: int = MAX_LINES) -> list[int]:
 
 
 def story_text(history: History, violations: Sequence[Violation]) -> str:
-    """Tell the first violation as text: its sentence, then a numbered line for each step; empty without one."""
+    """Return the first violation as text: its sentence, then a numbered line for each step; empty without one."""
     if not violations:
         return ""
     told = narrate(history, violations[0])

@@ -13,7 +13,7 @@ from simulation.scenario.model import Scenario
 
 
 class Run(Protocol):
-    """What is told of a finished run."""
+    """What the text of a finished run is made from."""
 
     scenario: Scenario
     history: History
@@ -86,6 +86,6 @@ def choices(run: Run) -> list[str]:
 
 
 def story(run: Run, violation: Violation) -> Iterator[Line]:
-    """Yield the story of a violation as numbered lines. The run must have been traced to tell its commands."""
+    """Yield the story of a violation as numbered lines. It has commands only if the run was traced."""
     for text, witness in numbered(narrate(run.history, violation)):
         yield Line(text, witness)

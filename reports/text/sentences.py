@@ -1,4 +1,4 @@
-"""Each entry of a history as a plain sentence. Whoever puts the sentences on a page escapes them."""
+"""Each entry of a history as a plain sentence. A page must escape the sentences."""
 
 from __future__ import annotations
 

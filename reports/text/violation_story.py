@@ -1,6 +1,6 @@
-"""The entries of a history that matter to a violation, and the stretch of time that holds them.
+"""The entries of a history that matter to a violation, and the span of time that holds them.
 
-`narrative.py` tells a violation to a reader; this is for the diagram, which jumps to where it happened.
+`narrative.py` writes a violation for a reader; this is for the diagram, which jumps to where it happened.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Story:
     omitted: int
 
 
-class Storyteller:
-    """Tells the violations of one history; it reads the history once."""
+class ViolationEntries:
+    """Finds the entries of the violations of one history; it reads the history once."""
 
     def __init__(self, history: History) -> None:
         self._entries = history.entries
@@ -54,7 +54,7 @@ class Storyteller:
                 self._of.setdefault(entry.consumer, []).append(index)
 
     def story(self, violation: Violation, longest: int = LONGEST) -> Story:
-        """Tell a violation: its witness, and as much as there is room for of what else its events went through."""
+        """Return the entries of a violation: its witness, and as many others about its events as there is room for."""
         witness = self._witness(violation)
         about = sorted(witness | self._around(violation, witness))
         kept = about if len(about) <= longest else self._kept(about, witness, longest)
@@ -62,7 +62,7 @@ class Storyteller:
         return Story(tuple(lines), len(about) - len(kept))
 
     def stretch(self, violation: Violation) -> tuple[int, int]:
-        """Return from when to when a violation is told, in microseconds."""
+        """Return from when to when a violation is shown, in microseconds."""
         times = [line.at for line in self.story(violation).lines] or [violation.at]
         return min(times), max(times)
 

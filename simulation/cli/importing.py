@@ -56,7 +56,7 @@ def _complain(rejected: list[str], used: int) -> None:
 
 
 def _handled(durations: list[int]) -> str:
-    """Say what the log told of how long handlers work, if anything."""
+    """Return what the log says of how long handlers work, if anything."""
     if not any(durations):
         return ""
     ordered = sorted(durations)

@@ -1,4 +1,4 @@
-"""Jobs: a scenario of the command line with its seeds, what came of it, and how both are told to programs."""
+"""Jobs: a scenario of the command line with its seeds, its outcome, and the record of both for programs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Outcome:
     def verdict(self) -> str:
         """The verdict on all its runs. A search that has not covered every order proves nothing.
 
-        A budget that is not kept counts as a violation: whoever sets one wants to fail by it.
+        A budget that is not kept counts as a violation, since it was set to fail the run.
         """
         verdict = self.tally.verdict(self.job.scenario.judge.require_coverage)
         if any(not checked.kept for checked in self.budgets):

@@ -33,6 +33,9 @@ _LINE = 1_000
 _MANY = 100
 """From how many runs on somebody who reads a log wants to know how far they are."""
 
+_WIDE = 80
+"""In a narrower terminal a bar has no room for the times beside it, which would be cut."""
+
 _MAX_ERRORS = 3
 """How many different errors of the code under test a paragraph shows."""
 
@@ -61,7 +64,7 @@ class Output:
 
     @contextmanager
     def progress(self, outcome: Outcome, laboratory: Laboratory | None = None) -> Iterator[Callable[[], None]]:
-        """Show how far a scenario is, if somebody looks."""
+        """Show how far a scenario is, if the output is a terminal."""
         job, tally = outcome.job, outcome.tally
         endless = job.strategy.name == "exhaustive"
         quiet = not self._speaks or (len(job.seeds) == 1 and not endless)
@@ -260,10 +263,9 @@ def _shown(value: Any) -> str:
 def counting(
     title: str, total: int | None, what: str, console: Terminal | None = None, *, quiet: bool = False
 ) -> Iterator[Callable[[int, str], None]]:
-    """Show how many are done, and what was found: in a bar if somebody looks, else in a line now and then.
+    """Show how many are done, and what was found: as a bar on a terminal, else as a line at intervals.
 
-    `total` is None if nobody knows how many there will be. Yields what is to be told how many are done, and in a word
-    what was found.
+    `total` is None if it is not known. Yields a function that takes how many are done, and what was found in a word.
     """
     console = console or Terminal()
     if quiet or not console.is_terminal:
@@ -276,13 +278,13 @@ def counting(
 
         yield count
         return
+    times = (TimeElapsedColumn(), TimeRemainingColumn()) if console.width >= _WIDE else ()
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(None if not times else 40),
         MofNCompleteColumn(),
         TextColumn("{task.fields[found]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        *times,
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(escape(title), total=total, found="")

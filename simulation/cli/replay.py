@@ -1,4 +1,4 @@
-"""`causim replay`: run a run again, exactly as it was, and tell what happened."""
+"""`causim replay`: repeat a run exactly, and print what happened."""
 
 from __future__ import annotations
 

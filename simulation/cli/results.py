@@ -1,6 +1,6 @@
 """Where results go: `results/<scenario>/<time>-<seed>/`, with a link `latest` beside them.
 
-A folder appears under its name only when it is complete, so whoever looks finds all of a run or nothing of it.
+A folder appears under its name only when it is complete: a reader finds all of a run or nothing of it.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def _guarantee(job: Job, laboratory: Laboratory) -> str:
 
 
 def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, draws: Illustrator | None) -> None:
-    """Write down the run that tells most: the first that was violated, else the first of all."""
+    """Keep one run: the first that was violated, else the first of all."""
     job, tally = outcome.job, outcome.tally
     if job.replay is not None:
         outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)

@@ -1,7 +1,7 @@
-"""What a scenario may do of its own accord: import no code, and read no file outside of its folder.
+"""What a scenario file may not do by itself: import code, and read files outside of its folder.
 
-Code is imported only for an engine that was named on the command line, or if `--trust` was given. So it is with the
-engines of single consumers, and with traces that lie elsewhere.
+Code is imported only for an engine that was named on the command line, or with `--trust`. The same holds for the
+engines of single consumers, and for traces that lie elsewhere.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def check_trust(scenario: Scenario, file: Path, given: argparse.Namespace) -> No
 
 
 def imports_code(engine: str) -> bool:
-    """Say whether an engine's name is that of a class of somebody else's, which is imported to run it."""
+    """Return whether an engine's name is that of a user's own class or function, which is imported to run it."""
     return ":" in engine and not engine.startswith("mutant:")
 
 

@@ -1,8 +1,8 @@
-"""The engines that a world can put to the test, behind one small interface.
+"""The engines that a world can run, behind one small interface.
 
-An engine is made anew for each incarnation of each consumer, from an `EngineContext`, and does two things: `handle`
-an event that the broker delivered, and `sweep` for followers that wait in vain. An adapter for an engine of your own
-is ten lines:
+An engine is made for each incarnation of each consumer, from an `EngineContext`, and does two things: `handle` an event
+that the broker delivered, and `sweep` for followers whose leader did not come. An adapter for an engine of your own is
+ten lines:
 
     class MyEngine:
         def __init__(self, context):
@@ -16,9 +16,11 @@ is ten lines:
             for event in await self.ordering.overdue():
                 await self.handle(event)
 
-and is named on the command line as `--engine mypackage.engine:MyEngine`. It may have an `async def start(self)`, called
+It is named on the command line as `--engine mypackage.engine:MyEngine`. It may have an `async def start(self)`, called
 before the first delivery, and an `async def close(self)`, called when its consumer stops in good order; `sys.exit()`
-ends its process. A consumer that reads a queue by itself is named as a function: see `program.py`.
+ends its process. An `async def give_up(self, event)` is told of an event that the queue is about to give up, if the
+scenario says so (`broker.tells_dead_letters`), and returns whether the engine has taken note of that. A consumer that
+reads a queue by itself is named as a function: see `program.py`.
 """
 
 from __future__ import annotations
@@ -81,6 +83,8 @@ class EngineContext:
     """To be told of each event that the engine gives up, aloud: its own dead letters. The broker's are known."""
     producer: Producer | None = None
     """Where the producer puts events, if the engine is a function that reads a queue."""
+    can_read: Callable[[Any], bool] | None = None
+    """Says whether the consumer can read an event that the engine has parsed; None: it can read all."""
 
 
 class Engine(Protocol):
@@ -91,7 +95,7 @@ class Engine(Protocol):
     """
 
     def __init__(self, context: EngineContext) -> None:
-        """Connect to Redis by way of the context."""
+        """Connect to Redis through the context."""
         ...
 
     def handle(self, event: Any) -> Awaitable[Outcome | None]:
@@ -99,7 +103,7 @@ class Engine(Protocol):
         ...
 
     def sweep(self) -> Awaitable[int | None]:
-        """Handle followers that wait in vain, and return how many were found."""
+        """Handle followers whose leader did not come, and return how many were found."""
         ...
 
 
@@ -234,7 +238,7 @@ def _release(version: str) -> type[Engine]:
 
 
 def scripts_of(engine: type[Engine]) -> Mapping[str, str]:
-    """Return the names of an engine's scripts by their SHA-1 digests, as far as it tells them."""
+    """Return the names of an engine's scripts by their SHA-1 digests; nothing if it does not name them."""
     own: Callable[[], Mapping[str, str]] | None = getattr(engine, "scripts", None)
     return own() if own is not None else {}
 

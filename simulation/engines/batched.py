@@ -45,7 +45,7 @@ class BatchEngine(NativeEngine):
         return await done
 
     async def sweep(self) -> int:
-        """Handle what waits in vain."""
+        """Handle the events whose leader did not come."""
         lost = await self._ordering.get_lost_followers()
         if lost:
             await self._ordering.handle_batch(self._handler, lost)

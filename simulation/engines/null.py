@@ -1,4 +1,4 @@
-"""The control group: no ordering at all. Whatever needs an engine must go wrong here."""
+"""The control group: no ordering at all. What an engine prevents must happen here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class NullEngine:
         self._effect = context.effect
 
     async def handle(self, event: Any) -> Outcome:
-        """Handle the event, whatever it follows."""
+        """Handle the event, without regard to its leader."""
         await self._effect(event)
         return "handled"
 

@@ -1,8 +1,8 @@
-"""Other releases of prefect_redis: each fetched once into a folder of its own, and loaded beside the installed one.
+"""Other releases of prefect_redis: each is fetched once into a folder of its own, and loaded beside the installed one.
 
-`prefect@0.2.8` is the engine of that release, unmodified, beside whatever version of Prefect is installed. A fleet may
-run several releases at once, as in a rolling upgrade: each has modules of its own, and so does the adapter that calls
-it, under a name that nobody else imports.
+`prefect@0.2.8` is the engine of that release, unmodified, with the version of Prefect that is installed. A fleet may
+run several releases at once, as in a rolling upgrade: each has modules of its own, and so has the adapter that calls
+it, under a name that no other code imports.
 """
 
 from __future__ import annotations

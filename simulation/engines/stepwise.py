@@ -56,10 +56,11 @@ class StepwiseEngine(NativeEngine):
         return "handled"
 
     async def _each(self, events: Sequence[Any]) -> list[Exception]:
-        """Handle events that were claimed, and return what failed: a sweep finds it again once its claim has ended.
+        """Handle events that were claimed, and return those that failed: a sweep finds them again once their claim has
+        ended.
 
-        Neither the leader, which was handled, nor the siblings fail with a follower: a queue that is told so counts
-        it as a failure of the leader's delivery.
+        Neither the leader, which was handled, nor the siblings fail with a follower: a queue counts a failure as one of
+        the leader's delivery.
         """
         errors = []
         for event in events:

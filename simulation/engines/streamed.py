@@ -47,7 +47,7 @@ class StreamEngine(NativeEngine):
         return await outcome
 
     async def sweep(self) -> int:
-        """Handle what waits in vain."""
+        """Handle the events whose leader did not come."""
         lost = await self._ordering.get_lost_followers()
 
         async def ignore(event: Any, outcome: str) -> None:

@@ -11,7 +11,7 @@ from simulation.engines.native import NativeEngine
 
 
 class WaitingEngine(NativeEngine):
-    """One consumer of `ordering` that waits for leaders which somebody is handling, instead of parking at once."""
+    """One consumer of `ordering` that waits for a leader that is being handled, instead of parking at once."""
 
     async def handle(self, event: Any) -> Outcome:
         """Handle one delivery, and what it releases."""

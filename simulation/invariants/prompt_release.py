@@ -1,21 +1,21 @@
 """prompt-release: once its leader is done, a follower does not wait.
 
 The wait runs from the later of the end of the leader's effect and the follower's own first delivery until its first
-handling starts, even if that one fails: it was not late. It may be as long as `release_bound`, in idle time:
+handling starts, even if that one fails. It may take `release_bound`, in idle time. Time does not count
 
-- time in which no consumer was alive, unpaused and in reach of Redis does not count;
-- nor does time in which others that the same leader released, or their descendants, were being handled by a living
-  holder, since siblings run one after the other; a holder that falls silent counts for one lease;
-- nor, if the follower was found by a sweep, or by a consumer that took over from one that had died, time in which that
-  consumer was handling what it had found before in the same list.
+- in which no consumer was alive, unpaused and connected to Redis;
+- in which others that the same leader released, or their descendants, were being handled by a living holder, since
+  siblings run one after the other; a holder whose silence begins counts for one lease;
+- if the follower was found by a sweep, or by a consumer that took over from one that had died: in which that consumer
+  was handling what it had found before in the same list.
 
-The bound does not start anew. It is longer, once, by what deaths, silences and failures can have cost (`idle_time.py`):
-whoever was to go on from there does not, and a sweep has to find the rest.
+The bound does not start again. It is longer, once, by what deaths, silences and failures can have cost
+(`idle_time.py`): the consumer that was to continue does not, and a sweep has to find the rest.
 
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
-effect that can have been recorded. If the broker gave the leader up instead, nobody can know that it was done; nor if
-the store lost what it knew of the leader before the follower was delivered last. Where the scenario allows a loss of
-data, followers that can have been lost with it are left to `nothing-lost`.
+effect that can have been recorded. If the broker gave the leader up instead, no engine can know that it was done; nor
+if the store lost its mark before the follower's last delivery. Where the scenario allows a loss of data, followers that
+can have been lost with it are judged by `nothing-lost` alone.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""prompt-start: an event that waits for nobody does not wait.
+"""prompt-start: an event that need not wait does not wait.
 
-An event waits for nobody if it has no leader, or a leader that was done when it was delivered first, and of which the
-store has not lost the mark in between. While an engine
-or a consumer has it (a delivery is open, or it was parked) and nobody has begun to handle it, at most the release bound
-may pass, in idle time. As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can
-have cost, and time in which no consumer could work does not count. Nor does time in which
+An event need not wait if it has no leader, or a leader that was done when it was delivered first, and whose mark the
+store has not lost in between. While an engine or a consumer has it (a delivery is open, or it was parked) and no
+handler has begun with it, at most the release bound may pass, in idle time.
+
+As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can have cost, and time in
+which no consumer could work does not count. Nor does time in which
 
 - the consumer that it was delivered to was handling something: it may have had no room,
-- others that its leader had released were being handled: a latecomer stands in line behind its siblings,
-- whoever found it in a sweep was handling what the same sweep had found before.
+- others that its leader had released were being handled: a late event is behind its siblings,
+- the consumer that found it in a sweep was handling what the same sweep had found before.
 
-A delivery that was refused or rejected is the queue's, to be offered again.
+A delivery that was refused or rejected is the queue's to offer again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def subjects(told: HistoryIndex) -> int:
 
 
 def check(told: HistoryIndex) -> Iterator[Violation]:
-    """Yield a violation for each event that waited for nobody, and too long."""
+    """Yield a violation for each event that need not wait, and waited too long."""
     bound = told.terms.release_bound
     work: dict[str, list[tuple[int, int]]] = {}
     for event in told.odd:
@@ -51,7 +52,7 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
 
 
 def _waits(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Wait, str]]:
-    """Yield the stretches in which an event was in somebody's keeping before its first handling, and whose."""
+    """Yield the spans in which an event had a holder before its first handling, each with the holder's name."""
     for delivery in event.deliveries:
         wait = until_handled(told, event, delivery.index, delivery.at)
         if wait is None:

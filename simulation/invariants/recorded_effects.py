@@ -1,7 +1,7 @@
-"""Whether an effect was recorded: what separates a duplicate that nobody could prevent from a bug.
+"""Whether an effect was recorded: what distinguishes a duplicate that no engine could prevent from a bug.
 
 Between the end of a handler and the moment in which the engine writes "seen" to Redis there is a gap that no engine can
-close. The judge cannot look into Redis; it takes the holder's next step as the sign that the recording was done:
+close. The judge cannot look into Redis; it takes the holder's next step as the sign that the effect was recorded:
 
     1. the handling ends ok                                           the effect
     2. …the engine records it…                                        the gap
@@ -11,12 +11,11 @@ close. The judge cannot look into Redis; it takes the holder's next step as the 
 In a batch the effects are recorded together. A follower that was delivered to the holder before the effect, and not yet
 answered, is in the batch: that the holder begins with it is no sign.
 
-Whoever is told meanwhile that the event has been seen proves that it was recorded, whatever became of the holder.
+If another delivery of the event is refused as seen, the effect was recorded, even if its holder died.
 
 The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there until its
-lease may have ended. Without a sign the gap is taken to last one lease, no longer: after that a living holder has
-recorded.
-An error that Redis answered with is no excuse: whoever holds the lease can ask again.
+lease may have ended. Without a sign, the gap lasts one lease at most: by then a living holder has recorded. An error
+reply of Redis is no excuse: the holder of the lease can ask again.
 """
 
 from __future__ import annotations

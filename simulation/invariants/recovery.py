@@ -1,15 +1,15 @@
 """recovery: what a holder had when it died, or was cut off, is taken over.
 
-1. An event that the engine itself hands out (it was released or rescued) and whose handling a death cut short, or whose
-   holder is paused or cut off, starts again within one lease, one sweep and the release bound, in idle time; unless it
-   ended after all, was given up, or its holder went on before that.
-2. An event that the queue offers again after that time is not refused as held while nobody has it: no handling of it is
-   open with a consumer that shows signs of life, nor another delivery.
+1. An event that the engine itself handed out (it was released or rescued), whose handling was cut short by a death or
+   whose holder is paused or cut off, starts again within one lease, one sweep and the release bound, in idle time. It
+   need not if its handling ended after all, if it was given up, or if its holder continued before that.
+2. An event that the queue offers again after that time is not refused as held unless it is held: a consumer that shows
+   signs of life is handling it, or has another delivery of it.
 
-Time does not count while no consumer was alive, unpaused and in reach of Redis, nor while whoever took it over was
-handling what the same sweep had found before. Further deaths and silences make the bound longer, once each, by one
-lease and one sweep; a failure of an elder sibling by all its attempts. A queue whose drainer died is prompt-release's
-business, a sweep's list lost-followers-surface's.
+Time does not count while no consumer was alive, unpaused and connected to Redis, nor while the consumer that took it
+over was handling what the same sweep had found before. Each further death and silence makes the bound longer, once, by
+one lease and one sweep; a failure of an elder sibling by all its attempts. A queue whose drainer died is judged by
+prompt-release, a sweep's list by lost-followers-surface.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _left(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: in
 
 
 def _refused(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
-    """Judge an event that the queue offers again: the engine must not refuse it for ever."""
+    """Judge an event that the queue offers again: the engine must not refuse it without an end."""
     terms = told.terms
     stop = _until(told, event, handling)
     bound = terms.lease + terms.sweep_interval + terms.release_bound
@@ -123,7 +123,7 @@ def _refused(told: HistoryIndex, event: EventStory, handling: Handling, lost_at:
 
 
 def _held(told: HistoryIndex, event: EventStory, lost: Handling, index: int) -> bool:
-    """Say whether somebody can hold an event at an index: who handles it, or has another delivery of it."""
+    """Return whether an event can be held at an index: a consumer is handling it, or has another delivery of it."""
     at = told.times[index]
     silences = told.silences(lost.consumer)
     if not lost.cut and not any(begin <= at < end or at == end == told.end_at for begin, end in silences):

@@ -1,12 +1,12 @@
-"""sibling-order: the followers of one leader take their turns in the order in which they occurred.
+"""sibling-order: the followers of one leader start in the order in which they occurred.
 
 Followers that were parked when their leader completed, and had not been handled, start in order of `occurred`; equal
 ones in order of their ids, compared as text. What counts is the start of the first handling. No sibling that occurred
-later may start before them, not even one that arrives only after the leader had completed; one that occurred earlier
+later may start before them, not even one that arrives only after the leader had completed. One that occurred earlier
 and arrives late may.
 
-An event that was given up, and never handled, holds up nobody. Of an event whose handlings are not told in full nobody
-can say when it started.
+An event that was given up, and never handled, holds up no sibling. If the history does not show how all handlings of an
+event began and ended, its start is not known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the judge says times: in seconds, as short as tells them apart."""
+"""How the judge writes times: in seconds, with as few digits as distinguish them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a history does not tell, and which invariants therefore cannot be judged in full.
+"""What a history leaves out, and which invariants therefore cannot be judged in full.
 
 A history that another program wrote may leave out deliveries, or how handlings ended, or the phases of the run; it may
-begin in the middle. What is not told neither convicts nor acquits: an invariant that needs it is `unknown`, and says
-why, unless it finds a violation in what is told.
+begin in the middle. An invariant that needs what is left out is `unknown`, with the reason, unless it finds a violation
+in the rest.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from simulation.invariants.verdict import Invariant, Need
 
 
 def untold(told: HistoryIndex, invariants: Iterable[Invariant]) -> Mapping[str, str]:
-    """Return, for each invariant that cannot be judged in full, what the history does not tell."""
+    """Return, for each invariant that cannot be judged in full, what the history leaves out."""
     missing = list(_missing(told))
     why = {one.name: [reason for need, reason in missing if need in one.needs] for one in invariants}
     return {name: "; ".join(reasons) for name, reasons in why.items() if reasons}
 
 
 def _missing(told: HistoryIndex) -> Iterator[tuple[Need, str]]:
-    """Yield what a history does not tell, each with the need that it leaves open."""
+    """Yield what a history leaves out, each with the need that it does not meet."""
     handled = told.plain.events or any(event.handlings for event in told.odd)
     partly = sum(1 for event in told.odd if event.untold)
     if partly:

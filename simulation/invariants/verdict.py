@@ -37,10 +37,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one invariant has to say.
+    """What one invariant found.
 
-    `unknown` if the history held nothing that it could examine, or does not tell what it would have to know; `why` says
-    which, and is empty otherwise.
+    `unknown` if the history held nothing that it could examine, or leaves out what it needs; `why` says which, and is
+    empty otherwise.
     """
 
     verdict: Verdict

@@ -1,7 +1,7 @@
-"""Logs of events, turned into scenarios: JSON Lines, CSV or Parquet, with columns named as the log names them.
+"""Logs of events, turned into scenarios: JSON Lines, CSV or Parquet, with columns under any names.
 
-A log is somebody else's data. Nothing of it is executed, every row that cannot be used is counted with its reason,
-and rows are skipped only when that was asked for.
+A log is untrusted data. Nothing in it is executed, every row that cannot be used is counted with its reason, and rows
+are skipped only if that was asked for.
 """
 
 from __future__ import annotations

@@ -240,7 +240,7 @@ def names_of(events: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def short_names(ids: Sequence[str]) -> dict[str, str]:
-    """Return the shortest endings, of at least eight characters, that tell all ids apart."""
+    """Return the shortest endings, of at least eight characters, that distinguish all ids."""
     for length in (8, 12, 17, 36):
         names = {identity: identity[-length:] for identity in ids}
         if len(set(names.values())) == len(set(ids)):

@@ -1,1 +1,1 @@
-"""The search: many runs of one scenario, in whatever order finds what is wrong soonest."""
+"""The search: many runs of one scenario, in an order that finds violations soon."""

@@ -1,7 +1,7 @@
 """Seeds that failed before: a small file in `.causim/`, so that they are run first the next time.
 
-It holds, for each scenario as it is written, engine and strategy, the seeds that violated something when they were last
-run. Nothing depends on it but the order in which seeds are run; a file that cannot be read is begun anew.
+It holds, for each scenario as it is written, engine and strategy, the seeds that violated an invariant when they were
+last run. Only the order in which seeds are run depends on it; a file that cannot be read is replaced.
 """
 
 from __future__ import annotations

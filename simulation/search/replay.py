@@ -44,7 +44,7 @@ _KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "
 
 
 class BadReplay(BadScenario):
-    """A file cannot be replayed. The message says why; run its scenario again to find such a run anew."""
+    """A file cannot be replayed. The message says why; run its scenario to find such a run again."""
 
 
 @dataclass(frozen=True, slots=True)

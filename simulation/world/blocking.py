@@ -3,13 +3,13 @@
 A real server would keep real time while a client waits. Inside of a transaction Redis never blocks, so each attempt is
 one, and the waiting takes place here:
 
-1. A blocking command that arrives is tried at once, as `MULTI; command; EXEC`. What is not nil is the reply.
-2. If the answer is nil, the connection waits, behind those that came before. What its client sends meanwhile is kept.
-3. After each packet that may have changed a key that is waited for, the waiting are tried again in order of arrival,
-   until nobody is served any more. This takes no virtual time: a server serves them before it reads the next command.
+1. A blocking command that arrives is tried at once, as `MULTI; command; EXEC`. A reply other than nil is its reply.
+2. If the reply is nil, the connection waits, behind those that came before. What its client sends meanwhile is kept.
+3. After each packet that may have changed a key that is waited for, the waiting commands are tried again in order of
+   arrival, until all get nil. This takes no virtual time: a server serves them before it reads the next command.
 4. At its deadline, a command that is still waiting is answered nil.
 
-`$` in XREAD is replaced by the last id of the stream when the command arrives. What is served to a client that is gone
+`$` in XREAD is replaced by the last id of the stream when the command arrives. What is served to a client that has gone
 in the meantime is lost with it, as it is in production.
 """
 
@@ -83,7 +83,7 @@ class BlockingCalls:
         self._waiting.append(waiting)
 
     def executed(self, commands: Sequence[Words]) -> None:
-        """Serve whoever waits for what these commands may have changed."""
+        """Serve the commands that wait for what these commands may have changed."""
         if not self._waiting:
             return
         changed: set[bytes] | None = set()
@@ -96,7 +96,7 @@ class BlockingCalls:
         self.serve(changed)
 
     def serve(self, changed: set[bytes] | None = None) -> None:
-        """Try again what waits for one of some keys, or for any, in order of arrival, until nobody is served."""
+        """Try again the commands that wait for some keys, or for any, in order of arrival, until none is served."""
         served = True
         while served and self._waiting:
             served = False

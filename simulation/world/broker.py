@@ -1,9 +1,11 @@
 """The broker: at-least-once delivery to a group of consumers that share the work.
 
-An event that is published becomes visible after a delay, is offered to one consumer, and stays pending until it is
-acknowledged. A delivery that is pending for too long, be it because its consumer died, failed or is slow, is offered
-again. An event whose handling failed too often is dead-lettered. What the broker does to one event is drawn from
-that event's own stream, so that no event's luck depends on another's.
+1. An event that is published becomes visible after a delay, is offered to one consumer, and stays pending until it is
+   acknowledged.
+2. A delivery that is pending for too long, because its consumer died, failed or is slow, is offered again.
+3. An event whose handling failed too often is dead-lettered.
+
+The broker draws all about one event from that event's own stream, so that no draw depends on other events.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from simulation.world.scheduling import BRIEF, Steps
 
 
 class Watcher(Protocol):
-    """Whoever must know how far the broker has come."""
+    """Receives progress notifications from the broker."""
 
     def progress(self) -> None:
         """Take note that something came to rest."""
@@ -41,7 +43,7 @@ class Watcher(Protocol):
 
 
 class DeliveryHook(Protocol):
-    """Whoever lets things go wrong in the queue."""
+    """Injects the faults of the queue."""
 
     @property
     def stalls(self) -> bool:
@@ -132,7 +134,7 @@ class Broker:
     # -- the producer's side ---------------------------------------------------------------------------------
 
     def publish(self, publication: Publication, fingerprint: str) -> None:
-        """Take an event, and decide what becomes of it."""
+        """Publish an event; draw its drops, duplicates and delays."""
         name, settings = publication.name, self._settings
         self._note_published(publication, fingerprint)
         luck = self._streams.fresh(f"broker/{name}")
@@ -182,8 +184,13 @@ class Broker:
         """Count one more copy as pending, which comes by `duplicate` later."""
         self.pending += 1
 
+    def expect_no_more(self) -> None:
+        """Take back one `expect`: that copy does not come."""
+        self.pending -= 1
+        self._watcher.progress()
+
     def duplicate(self, publication: Publication, *, anew: bool = False) -> None:
-        """Offer the expected copy of an event now; `anew`, if somebody has published it again, with new words."""
+        """Offer the expected copy of an event now; with `anew`, as if it were published again with another payload."""
         self.pending -= 1
         if anew:
             self._note_published(publication, self._watcher.fingerprint(publication))
@@ -199,7 +206,7 @@ class Broker:
         return list(self._unsettled)
 
     def trim(self, message: Message) -> None:
-        """Forget a copy, whatever its state."""
+        """Forget a copy in any state."""
         name = message.publication.name
         self._history.append(self._loop.now, "dropped", name, fault="trim")
         self._watcher.given_up(name)
@@ -225,10 +232,10 @@ class Broker:
             self._touch("the head of the line", "the end of the line")
 
     def _touch(self, *names: str) -> None:
-        """Say which part of the queue the current step is about, if every order of steps is tried.
+        """Record which part of the queue the current step is about, if every order of steps is tried.
 
-        As long as somebody stands in line, it is the same whether another one queues up before or after the first is
-        served. Faults count what they see: with them, nothing commutes.
+        While a consumer is waiting for an event, it makes no difference whether another one queues up before or after
+        it is served. Faults count events: with them, no steps commute.
         """
         if self._steps is not None:
             for name in (*names, "broker") if self._strict else names:
@@ -239,10 +246,18 @@ class Broker:
         self._history.append(self._loop.now, "acknowledged", delivery.name, consumer, delivery=delivery.number)
         self._settle(delivery.message)
 
-    def reject(self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True) -> None:
+    def may_be_told(self, delivery: Delivery) -> bool:
+        """Return whether one more failure of an event is its last, and its engine is to be told of that."""
+        message, settings = delivery.message, self._settings
+        return settings.tells_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
+
+    def reject(
+        self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, told: bool = False
+    ) -> None:
         """The consumer failed: offer the event again once it was idle for long enough, or give it up.
 
         A rejection that does not count is none of the event's failures, whose number decides when it is given up.
+        `told`: the engine was told that it is given up.
         """
         self._history.append(
             self._loop.now, "rejected", delivery.name, consumer, delivery=delivery.number, because=because
@@ -251,7 +266,8 @@ class Broker:
         self._touch(f"copies of {delivery.name}")
         message.failures += counts
         if counts and message.failures >= self._settings.max_failures and not message.settled:
-            self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
+            details: dict[str, Any] = {"by": "broker", "told": True} if told else {"by": "broker"}
+            self._history.append(self._loop.now, "dead-lettered", delivery.name, **details)
             self._watcher.given_up(delivery.name)
             self._settle(message)
         elif self.hook is not None and not message.settled and self.hook.rejected(message):
@@ -326,7 +342,7 @@ class Broker:
         )
         if message.timer is not None:
             message.timer.cancel()  # a message that was offered twice has one idle time, that of its last delivery
-        message.timer = self._in_world(self._settings.redeliver_after, self._offer, message)
+        message.timer = self._in_world(self._settings.patience(message.attempts), self._offer, message)
         if self.hook is not None:
             self.hook.delivered(message)
         return delivery

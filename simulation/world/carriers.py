@@ -139,7 +139,7 @@ class SteppedCarrier:
         )
 
     def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes, *, pushed: bool) -> None:
-        """Tell the current step what the store has done in it."""
+        """Record in the current step what the store has done in it."""
         self._steps.executed(commands, reply)
         if pushed:
             self._steps.touch(EVERYTHING)

@@ -103,7 +103,7 @@ class Wire(asyncio.Transport):
         self._end(None)
 
     def reset(self, error: Exception) -> None:
-        """Break the connection: the client is told, as by a reset from the other side."""
+        """Break the connection: the client sees a reset by the peer."""
         self._end(error)
 
     def lose(self) -> None:
@@ -128,7 +128,7 @@ class Wire(asyncio.Transport):
         self._demoted = told
 
     def sever(self) -> None:
-        """Cut the wire of a client that is dead: it is told nothing."""
+        """Cut the connection of a crashed client, without a notification."""
         self._closing = True
         self._part()
 
@@ -239,7 +239,7 @@ class Wire(asyncio.Transport):
         return self._reading
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what a transport over TCP tells of itself."""
+        """Return what a TCP transport returns."""
         return _EXTRA.get(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:

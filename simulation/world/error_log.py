@@ -52,7 +52,7 @@ class ErrorLog:
     def add(
         self, error: BaseException, consumer: str, where: str = "main", event: str = "", at: int | None = None
     ) -> None:
-        """Take note of an error; `at`, in microseconds, if not now. `told` hears of the first of each kind."""
+        """Record an error; `at`, in microseconds, if not now. `told` is called with the first of each kind."""
         for leaf in _leaves(error):
             self._add(leaf, consumer, where, event, self._now() if at is None else at)
 

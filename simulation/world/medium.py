@@ -67,7 +67,7 @@ class Medium:
         return PASS
 
     def trigger(self, packet: Packet, fate: Fate) -> Fate:
-        """Show a packet to those who wait for it, and return what becomes of it."""
+        """Show a packet to the faults that wait for it, and return its fate."""
         for trigger in self.triggers:
             fate = trigger(packet, fate)
         return fate
@@ -79,7 +79,7 @@ class Medium:
 
     @property
     def listened_to(self) -> bool:
-        """Whether anybody waits for what the store pushes."""
+        """Whether any client has subscribed to what the store pushes."""
         return bool(self._listening)
 
     def carry_pushes(self) -> None:

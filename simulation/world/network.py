@@ -119,7 +119,7 @@ class Network(Medium):
         self._wires.discard(wire)
 
     def close(self) -> None:
-        """Close every wire, without telling anybody."""
+        """Close every connection, without a notification."""
         self.backlog.close()
         for wire in self._of(""):
             wire.close_link()

@@ -20,7 +20,7 @@ class Packet:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of a packet. Delays are in microseconds and add to the drawn latencies."""
+    """Whether a packet is lost, and its delays, in microseconds; they add to the drawn latencies."""
 
     deliver: bool = True
     """Whether the request reaches the store."""

@@ -127,9 +127,10 @@ def _text(key: Any) -> str:
 
 
 def is_program(kind: Any, name: str, scenario: Scenario) -> bool:
-    """Whether an engine is a function: then a producer of the world puts the events where it reads them.
+    """Return whether an engine is a function: then a producer of the world puts the events where it reads them.
 
-    Raises UnknownEngine if nobody says where, or if the scenario mixes it with other engines.
+    Raises UnknownEngine if neither the scenario nor the program says where, or if the scenario mixes it with other
+    engines.
     """
     if not isinstance(kind, type) or not issubclass(kind, ProgramEngine):
         return False

@@ -1,8 +1,9 @@
-"""The requests of a run, without what differs between equal runs: who asked what, and the shape of the answer.
+"""The requests of a run, without what differs between equal runs: which consumer asked what, and the shape of the
+reply.
 
-Two orders of Redis commands that no consumer can tell apart give every consumer the same answers, so the answers say
-which orders are distinct. Of an answer only its shape is kept: its types, short words, and numbers below a thousand.
-Ids, payloads and times are left out, because they differ from seed to seed.
+Two orders of Redis commands that no consumer can distinguish give every consumer the same replies, so the replies say
+which orders are distinct. Of a reply only its shape is kept: its types, short words, and numbers below a thousand. Ids,
+payloads and times are left out, because they differ from seed to seed.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class Run:
 
     @property
     def story(self) -> str:
-        """The first violation, told line by line; what proves it is marked. Empty if there is none."""
+        """The story of the first violation, line by line; its witness is marked. Empty if there is none."""
         story: str = view("text.narrative:story_text")(self.history, self.judgement.violations)
         return story
 

@@ -1,12 +1,14 @@
-"""The seam between a world and whoever decides its order: pending steps, and an oracle that picks the next one.
+"""The interface between a world and the oracle that decides its order: pending steps, of which it picks the next one.
 
-Without an oracle a world draws a delay for every hop, and one heap decides. With one, each short hop (a request on its
-way to Redis, a reply on its way back, a delivery, the end of a handler's work) waits here as a *step* until nothing
-immediate is left to run; then the oracle picks one of those that may come next, or lets time pass to the next timer. A
-run is thereby a function of its choices. Steps of one lane, such as the requests of one connection, keep their order.
+1. Without an oracle a world draws a delay for every hop, and one heap decides.
+2. With one, each short hop (a request on its way to Redis, a reply on its way back, a delivery, the end of a handler's
+   work) waits here as a *step* until nothing immediate is left to run.
+3. Then the oracle picks one of the steps that may come next, or lets time pass to the next timer. A run is thereby a
+   function of its choices.
 
-No virtual time passes for a step. Delays of a second and more (redelivery, sweeps, leases, a slow handler) stay timers.
-This file does not know what a step does, only whom it concerns and what it has touched.
+Steps of one lane, such as the requests of one connection, keep their order. No virtual time passes for a step. Delays
+of a second and more (redelivery, sweeps, leases, a slow handler) stay timers. This module does not know what a step
+does, only whom it concerns and what it has touched.
 """
 
 from __future__ import annotations
@@ -58,14 +60,14 @@ class Step:
 
 
 class Oracle(Protocol):
-    """Whoever decides the order of a run."""
+    """Decides the order of a run."""
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the step that comes next. May raise Abandoned.
+        """Return the place of the step that comes next. Raises Abandoned to end the run.
 
-        First come the pending steps: what the last step led to, then whatever else concerns the same consumer, then
-        the others, oldest first. So whoever always chooses the first lets everybody finish what they do. Then, as far
-        as the bounds allow, the passing of time and faults.
+        First come the pending steps: what the last step led to, then the others of the same consumer, then the rest,
+        oldest first. So an oracle that always chooses the first lets every consumer finish what it does. Then, as far
+        as the bounds allow, come the passing of time and faults.
         """
         ...
 
@@ -79,7 +81,7 @@ class Bounds:
     """What an oracle may do beyond choosing an order."""
 
     early: int = 0
-    """How often time may pass to the next timer although steps are pending."""
+    """How often time may pass to the next timer although steps are pending; for as long as `Steps` says."""
     faults: int = 0
     """How many faults there may be."""
     kinds: tuple[Literal["crash", "reply-lost"], ...] = ("crash", "reply-lost")
@@ -101,9 +103,17 @@ class Exploration:
 
 
 class Steps:
-    """The pending steps of a world, and what drives it from one to the next."""
+    """The pending steps of a world, and what drives it from one to the next.
 
-    def __init__(self, loop: SimulatedLoop, exploration: Exploration) -> None:
+    Args:
+        loop: the loop of the world.
+        exploration: how the world is explored.
+        patience: for how long time may pass early, in microseconds, from one moment without pending steps to the next.
+            A request that is held for longer than a lease, or its reply, is a partition. The judge excuses much of an
+            engine that was cut off, but learns of no partition that an oracle has made.
+    """
+
+    def __init__(self, loop: SimulatedLoop, exploration: Exploration, patience: int) -> None:
         self.exploration = exploration
         self.choices: list[int] = []
         """What was chosen wherever there was a choice."""
@@ -124,6 +134,7 @@ class Steps:
         self._touched: dict[str, int] = {}
         self._last: Step | None = None
         self._early = exploration.bounds.early
+        self._patience = self._left = patience
         self._faults = exploration.bounds.faults
 
     @property
@@ -154,7 +165,7 @@ class Steps:
         return lane in self._lanes
 
     def drop(self, lane: str) -> None:
-        """Forget what waits in a lane: nobody is there to receive it."""
+        """Forget the steps of a lane: their receiver is gone."""
         self._lanes.pop(lane, None)
 
     def touch(self, name: str, how: int = CHANGED) -> None:
@@ -176,6 +187,7 @@ class Steps:
             return
         self._report()
         if not self._lanes:
+            self._left = self._patience
             self.taken.append(_TIME)
             self._last = _TIME
             self.touch(EVERYTHING)
@@ -201,7 +213,7 @@ class Steps:
             ]
             if "crash" in self.exploration.bounds.kinds:
                 faults += self.crashes()
-        if self._early and self._loop.env.peek() != float("inf"):
+        if self._early and self._loop.env.peek() - self._loop.now <= self._left:
             options.append(_TIME)
         return options + faults
 
@@ -219,6 +231,7 @@ class Steps:
         match step.kind:
             case "time":
                 self._early -= 1
+                self._left -= int(self._loop.env.peek()) - self._loop.now
                 self.touch(EVERYTHING)
                 self._loop.env.step()
                 return

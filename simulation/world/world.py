@@ -1,8 +1,11 @@
 """A world: one scenario and one seed, assembled, run to its end and judged.
 
-A run has three phases. In *safety*, the workload is published and the faults strike. In *healing*, no fault strikes
-any more and everybody is alive. *Quiet* is reached when nothing is in flight and nothing is due; a run that never
-gets there before its horizon says so, and what was still in flight.
+A run has three phases:
+
+1. *safety*: the workload is published and the faults strike.
+2. *healing*: no fault strikes any more, and every consumer is alive.
+3. *quiet*: nothing is in flight and nothing is due. A run that does not get there before its horizon says so, and what
+   was still in flight.
 """
 
 from __future__ import annotations
@@ -105,7 +108,7 @@ class World:
         self.scope = "causim"
         if isinstance(store, RemoteStore):
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
-        self.steps = Steps(self.loop, exploration) if exploration else None
+        self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
         tracer = self._tracer(trace)
         self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
@@ -117,6 +120,7 @@ class World:
         self._producer = Consumer(self, PRODUCER) if program else None
         self.injector = Injector(self)
         self.handler_hook: HandlerHook | None = self.injector.handlers
+        self.can_read = self.injector.readings
         self.broker = self._new_broker()
         self._delivery_hook = self.broker.hook = self.injector.deliveries(self.broker)
         self.quiescence = self._new_quiescence()
@@ -201,7 +205,7 @@ class World:
     def run(self) -> Run:
         """Run the world to its end, and judge it.
 
-        Raises EngineFailed, KeyboardInterrupt, or the error of whatever left the world.
+        Raises EngineFailed, KeyboardInterrupt, or the error that says what left the simulated world.
         """
         self.store.begin(self.epoch)
         try:

@@ -1,4 +1,7 @@
-"""Mutants that no invariant can tell from their host. Each says why; they are run all the same, and must hold."""
+"""Mutants that no invariant can distinguish from their host.
+
+Each says why; they are run all the same, and must hold.
+"""
 
 from __future__ import annotations
 

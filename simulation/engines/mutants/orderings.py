@@ -1,11 +1,12 @@
 """Orderings with a method or a command wrapped wrongly: what the mutants of `wrapped.py` are made of.
 
-They stand apart from the table of the mutants so that whoever only reads the table need not load the engine.
+They are apart from the table of the mutants, so that reading the table does not import the engine.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +22,7 @@ from ordering.terms import id_of, leader_of, milliseconds
 
 
 class LocalClock(CausalOrdering[Any]):
-    """Tells its scripts the time."""
+    """Passes its own time to the scripts."""
 
     async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
         verb = self.scripts(name)
@@ -50,7 +51,7 @@ class LooksThenTakes(CausalOrdering[Any]):
 
 
 class LooksBehindNobody(CausalOrdering[Any]):
-    """Is told that no queue has anybody in it."""
+    """Takes every queue to be empty."""
 
     async def _ask(self, name: str, *words: str | int | bytes) -> Any:
         return 0 if name == "EXISTS" else await super()._ask(name, *words)
@@ -144,12 +145,43 @@ class OwnConnection(CausalOrdering[Any]):
 
 
 class WaitsOnAClosedConnection(OwnConnection):
-    """Waits for ever for a reply on a connection that the server has closed."""
+    """Waits without a limit for a reply on a connection that the server has closed."""
 
     deaf_to = (ConnectionError,)
 
 
 class WaitsOnASilentServer(OwnConnection):
-    """Waits for ever for a reply that has not come within the client's timeout."""
+    """Waits without a limit for a reply that has not come within the client's timeout."""
 
     deaf_to = (TimeoutError,)
+
+
+class ComparesAsTheyCome(CausalOrdering[Any]):
+    """Sorts what a sweep has found by times with and without a zone."""
+
+    async def get_lost_followers(self) -> list[Any]:
+        """Return lost followers by their `occurred`."""
+        found = await super().get_lost_followers()
+        return sorted(found, key=lambda event: event.occurred)
+
+
+class ReadsNoNumbers(CausalOrdering[Any]):
+    """Reads what JSON does not know as null."""
+
+    def _parse(self, payload: str | bytes) -> Any:
+        return super()._parse(re.sub(r"-?(NaN|Infinity)", "null", text(payload)))
+
+
+class DropsTheUnreadable(CausalOrdering[Any]):
+    """Throws away what it cannot read."""
+
+    async def _unread(self, identity: str, token: str, error: Exception) -> None:
+        await self._call("unpark", identity)
+
+
+class DeafToTheQueue(CausalOrdering[Any]):
+    """Says that it has taken note of an event that the queue has given up, and has not."""
+
+    async def give_up(self, event: Any, reason: str = "") -> bool:
+        """Do nothing."""
+        return True

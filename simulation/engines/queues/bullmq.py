@@ -14,7 +14,7 @@ NAME = "causim-bullmq"
 
 
 async def main(redis_url: str, effect: Any) -> None:
-    """Run one worker, for ever."""
+    """Run one worker; it does not return."""
 
     async def perform(job: Any, token: str) -> None:
         await effect(job.data["body"])

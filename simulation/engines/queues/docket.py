@@ -14,7 +14,7 @@ NAME = "causim-docket"
 
 
 async def main(redis_url: str, effect: Any, consumer: str, policy: Any) -> None:
-    """Run one worker, for ever."""
+    """Run one worker; it does not return."""
 
     async def perform(body: str) -> None:
         await effect(body)

@@ -1,4 +1,4 @@
-"""The id of an event in a message, by which queues tell jobs apart."""
+"""The id of an event in a message, by which queues distinguish jobs."""
 
 from __future__ import annotations
 

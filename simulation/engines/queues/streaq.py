@@ -13,7 +13,7 @@ _effects: dict[str, Any] = {}
 
 
 async def main(redis_url: str, effect: Any, consumer: str) -> None:
-    """Run one worker, for ever."""
+    """Run one worker; it does not return."""
     worker: Any = Worker(redis_url=redis_url, queue_name=NAME, concurrency=2, id=consumer, handle_signals=False)
 
     @worker.task(name="perform")  # type: ignore[untyped-decorator]

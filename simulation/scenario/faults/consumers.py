@@ -13,7 +13,7 @@ EVERYBODY, SOMEBODY = "all", "any"
 
 
 class ConsumerFault(TimedFault):
-    """Something that happens to a consumer: at a moment, or to whoever comes to a command or a handler step."""
+    """A fault of a consumer: at a moment, or when a consumer comes to a command or a handler step."""
 
     consumer: str = Field(SOMEBODY, description='whom: a name ("c1"), "all", or "any" for one that is drawn')
     needs_life: ClassVar[bool] = True

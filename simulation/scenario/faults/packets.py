@@ -34,7 +34,7 @@ class PacketFault(Chance):
         return super().is_on(now) and (not self.duration or now < self.begin + self.duration)
 
     def fate(self) -> dict[str, Any]:
-        """Return what becomes of a packet: the fields of its `Fate` in `simulation.world.packets`."""
+        """Return the fate of a packet: the fields of its `Fate` in `simulation.world.packets`."""
         raise NotImplementedError
 
     def refuses(self, verb: str) -> bool:
@@ -78,7 +78,7 @@ native = "holds"
         return tools.chance
 
     def fate(self) -> dict[str, Any]:
-        """Return what becomes of a packet."""
+        """Return the fate of a packet."""
         return {"deliver": False}
 
 
@@ -114,7 +114,7 @@ native = "holds"
         return tools.chance
 
     def fate(self) -> dict[str, Any]:
-        """Return what becomes of a packet."""
+        """Return the fate of a packet."""
         return {"answer": False}
 
 
@@ -150,7 +150,7 @@ native = "holds"
         return tools.chance
 
     def fate(self) -> dict[str, Any]:
-        """Return what becomes of a packet."""
+        """Return the fate of a packet."""
         return {"reset": True}
 
 
@@ -194,7 +194,7 @@ native = "holds"
         return tools.having(tools.chance, request=tools.span) | tools.having(tools.chance, reply=tools.span)
 
     def fate(self) -> dict[str, Any]:
-        """Return what becomes of a packet."""
+        """Return the fate of a packet."""
         return {"request_delay": self.request, "reply_delay": self.reply}
 
 
@@ -250,5 +250,5 @@ native = "holds"
         return tools.having(tools.chance, error=tools.among(*ERRORS_BY_CHANCE))
 
     def fate(self) -> dict[str, Any]:
-        """Return what becomes of a packet."""
+        """Return the fate of a packet."""
         return {"error": ERRORS[self.error].encode()}

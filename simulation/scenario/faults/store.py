@@ -74,7 +74,7 @@ native = "holds"
 
 
 class Flush(StoreFault):
-    """Somebody runs FLUSHALL: all data is gone, connections and scripts are not."""
+    """FLUSHALL is run on the server: all data is gone, connections and scripts are not."""
 
     kind: Literal["flush"] = "flush"
     example: ClassVar[str] = """\
@@ -122,8 +122,8 @@ native = "holds"
 class Failover(StoreFault):
     """Redis dies and a replica takes its place: what was written within `lag` before is gone, acknowledged or not.
 
-    The replica has applied the primary's replication stream up to that moment. Connections break, scripts are not
-    known to it, and nobody answers until it is promoted, after `for`. Needs the store `server`.
+    The replica has applied the primary's replication stream up to that moment. Connections break, the replica knows no
+    scripts, and no server answers until it is promoted, after `for`. Needs the store `server`.
     """
 
     kind: Literal["failover"] = "failover"

@@ -22,7 +22,7 @@ class PublicationFault(EventChance):
 
 
 class Unpublished(PublicationFault):
-    """The event is never published: its followers wait in vain."""
+    """The event is never published: its followers wait for the whole lookback."""
 
     kind: Literal["unpublished"] = "unpublished"
     example: ClassVar[str] = """\
@@ -57,7 +57,7 @@ native = "holds"
 
 
 class Unreadable(PublicationFault):
-    """The event's message is damaged: nobody can parse it."""
+    """The event's message is damaged: no consumer can parse it."""
 
     kind: Literal["unreadable"] = "unreadable"
     example: ClassVar[str] = """\

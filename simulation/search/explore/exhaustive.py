@@ -150,7 +150,7 @@ class _Search:
         return optional if first is None else optional | {first}
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Wake up whatever conflicts with the step that was taken."""
+        """Wake up the sleeping steps that conflict with the step that was taken."""
         self._run.append(Taken(step, touched, self._depth - 1 if self._chosen else -1))
         if self._chosen:
             node = self._path[self._depth - 1]

@@ -45,11 +45,11 @@ _ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b"}
 
 
 class FieldsListed(Exception):
-    """Somebody lists the fields of a hash: what was said of its fields until now was too much."""
+    """A command listed the fields of a hash: treating its fields as independent was wrong."""
 
 
 class Footprints:
-    """Tells what requests touch, on one store."""
+    """Finds what requests touch, on one store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store if isinstance(store, ServerStore) else None
@@ -187,9 +187,9 @@ def _touch_whole(touched: dict[str, int], key: bytes, changed: bool) -> None:
 
 
 def _touch_members(touched: dict[str, int], key: bytes, members: Sequence[bytes], changed: bool) -> None:
-    """Take note that some members of a key were looked at or changed.
+    """Record that some members of a key were read or changed.
 
-    That is seen by whoever looks at the whole key, and sees whether the whole was changed.
+    This conflicts with a command that reads or changes the whole key.
     """
     name = _key(key)
     if changed:

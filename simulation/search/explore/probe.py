@@ -1,7 +1,7 @@
-"""A first look at a world that is to be explored: one run, first in, first out, that learns what there is to know.
+"""A first look at a world that is to be explored: one run, first in, first out, that collects what a search needs.
 
 A Redis on which engines have been running for a while knows their scripts. A world that begins with them explores the
-engine's own races, and not for each of its scripts anew who sends it first.
+engine's own races, and not, for each of its scripts, which consumer sends it first.
 """
 
 from __future__ import annotations

@@ -61,10 +61,10 @@ class Continued:
 class Priorities:
     """Probabilistic concurrency testing (Burckhardt et al., 2010): random priorities, lowered at d - 1 random steps.
 
-    Whoever takes steps, a consumer or an event on its way to one, is an actor with a random priority; the highest that
-    can go on does. At each of d - 1 random moments the actor that would go on falls behind all others; or, if the
-    bounds allow it, time passes to the next timer or a fault strikes. A bug that needs d ordered events is found in a
-    run with a probability of at least 1 / (n·(k·m)^(d-1)), for n actors, k steps and m things that a moment may be.
+    An actor is a consumer, or an event on its way to one, and has a random priority; of the actors that can continue,
+    the one with the highest priority does. At each of d - 1 random moments that actor falls behind all others; or, if
+    the bounds allow it, time passes to the next timer or a fault strikes. A bug that needs d ordered events is found in
+    a run with a probability of at least 1 / (n·(k·m)^(d-1)), for n actors, k steps and m things that a moment may be.
     """
 
     def __init__(self, luck: Stream, depth: int, expected: int) -> None:

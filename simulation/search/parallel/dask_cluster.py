@@ -51,7 +51,7 @@ _ATTEMPTS = 3
 
 
 def search(address: str, plan: Plan, seeds: Iterable[int]) -> Iterator[Summary]:
-    """Yield a summary for each seed, as it is done. Raises ClusterUnavailable, and whatever a run raises."""
+    """Yield a summary for each seed, as it is done. Raises ClusterUnavailable, and what a run raises."""
     with Cluster(address) as cluster, closing(cluster.runs([(plan, seeds)])) as runs:
         for _, summary in runs:
             yield summary
@@ -63,7 +63,8 @@ def measure_all(
     """Yield the rows of those cells for which there is a plan, by its place in the grid, each as it is done.
 
     The next cells are begun while others are not done yet: a few seeds each would not keep a cluster busy.
-    Raises ClusterUnavailable, and whatever a run raises.
+
+    Raises ClusterUnavailable, and what a run raises.
     """
     if not plans:
         return
@@ -125,9 +126,10 @@ class Cluster:
         return sum(self._client.nthreads().values())
 
     def runs(self, plans: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
-        """Yield each summary with the place of its plan in `plans`, as it is done.
+        """Yield each summary with the place of its plan in `plans`, as it is done. Closing the generator cancels the
+        rest.
 
-        Raises ClusterUnavailable, and whatever a run raises. Whoever stops asking cancels what is left.
+        Raises ClusterUnavailable, and what a run raises.
         """
         waiting: dict[Any, tuple[int, int]] = {}
         todo = self._jobs(plans)
@@ -151,7 +153,7 @@ class Cluster:
             self._client.cancel(list(waiting), force=True)
 
     def _finished(self, futures: list[Any]) -> set[Any]:
-        """Wait until some are done and return them. Raises ClusterUnavailable if nobody is there to do them."""
+        """Wait until some are done and return them. Raises ClusterUnavailable if there is no worker left."""
         while True:
             try:
                 with self._client.as_current():

@@ -1,7 +1,8 @@
-"""Simpler scenarios: for a scenario, those that are a little smaller or plainer, the boldest first. Pure functions.
+"""Simpler scenarios: for a scenario, those that are a little smaller or plainer, the largest step first. Pure
+functions.
 
 What counts as simpler, in this order: fewer events, fewer faults, fewer consumers, plainer settings, rounder numbers.
-Whether a simpler scenario still shows what it is to show is for whoever asks to find out.
+Whether a simpler scenario still shows the same violation is for the caller to find out.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _without_chunks(things: Sequence[Any]) -> Iterator[list[Any]]:
 
 
 def fewer_events(scenario: Scenario) -> Iterator[Scenario]:
-    """Leave events out. The followers of one that is gone wait in vain, or follow the one before it."""
+    """Leave events out. The followers of one that is gone wait for the whole lookback, or follow the one before it."""
     events = _events(scenario)
     for kept in _without_chunks(events):
         yield from _with_events(scenario, kept)
@@ -93,7 +94,7 @@ def fewer_events(scenario: Scenario) -> Iterator[Scenario]:
 
 
 def fewer_ties(scenario: Scenario) -> Iterator[Scenario]:
-    """Let an event follow nobody."""
+    """Let an event follow none."""
     events = _events(scenario)
     for place, event in enumerate(events):
         if event.follows:

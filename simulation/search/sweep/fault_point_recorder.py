@@ -117,7 +117,7 @@ def _matches(ways: Sequence[str], pattern: str) -> bool:
 
 
 def _head(ways: Sequence[str]) -> list[str]:
-    """Return the words that tell what kind of command it is: the verb, and the script's name or the subcommand."""
+    """Return the words that identify the kind of a command: the verb, and the script's name or the subcommand."""
     words = ways[-1].split(" ")
     verb = words[0].upper()
     return words[:2] if verb.startswith("EVALSHA") or len(ways) > 1 or verb in ("CLIENT", "SCRIPT") else words[:1]

@@ -93,7 +93,7 @@ def _script_error(run: Run) -> str:
 
 @contextmanager
 def _in_silence() -> Iterator[None]:
-    """Log nothing: a broken engine complains of every event, and nobody is helped by that here."""
+    """Switch logging off: a broken engine logs an error for every event."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -30,6 +30,7 @@ from simulation.scenario.faults import (
     TimedBrokerFault,
     TimedFault,
 )
+from simulation.scenario.faults.unreadable_for_some import UnreadableForSome
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker
 from simulation.world.consumer import Consumer
@@ -40,6 +41,7 @@ from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.handlers import HandlerInjector
 from simulation.world.injection.packets import PacketStrike
 from simulation.world.injection.publications import PublicationInjector
+from simulation.world.injection.readings import ReadingInjector
 from simulation.world.injection.stores import StoreActs
 from simulation.world.injection.timetable import Act, Timetable
 from simulation.world.ledger import Ledger
@@ -98,11 +100,16 @@ class Injector:
 
     @property
     def handlers(self) -> HandlerInjector | None:
-        """What every handler must tell its steps to, if any fault is about them."""
+        """The hook that every handler must call at its steps, if any fault is about handlers."""
         if self.log.of(HandlerFault) or self._timetable.watches_steps:
             world = self._world
             return HandlerInjector(self.log, self._timetable, self._roles, loop=world.loop, consumers=world.consumers)
         return None
+
+    @property
+    def readings(self) -> Callable[[str, str], bool] | None:
+        """What says whether a consumer can read an event, if any fault is about that."""
+        return ReadingInjector(self.log, self._roles) if self.log.of(UnreadableForSome) else None
 
     def deliveries(self, broker: Broker) -> DeliveryInjector | None:
         """What the broker must ask, if any fault is about it."""
@@ -164,7 +171,7 @@ class Injector:
         return [fault for fault in self._world.scenario.faults if isinstance(fault, TimedFault)]
 
     def heal(self) -> None:
-        """End every fault: nothing strikes any more, nobody is cut off, frozen or dead."""
+        """End every fault: none strikes any more, and no consumer is cut off, frozen or dead."""
         self.log.healed = True
         self._timetable.heal()
         self._queue.heal()

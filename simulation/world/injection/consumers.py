@@ -32,7 +32,7 @@ class ConsumerActs:
         return not self._cut_off[consumer]
 
     def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
-        """Strike a consumer. Nothing is noted if there was nobody to strike."""
+        """Strike a consumer. Nothing is recorded if it was not alive."""
         assert consumer is not None
         fault = struck.fault
         assert isinstance(fault, ConsumerFault)
@@ -89,7 +89,7 @@ class _Victim:
         self.start, self.crash, self.stop = consumer.start, consumer.crash, consumer.stop
 
     def leave(self) -> None:
-        """Shut it down in good order, for ever."""
+        """Stop it in good order; it does not start again."""
         self._acts.left.add(self.name)
         self.stop()
 

@@ -15,7 +15,7 @@ from simulation.scenario.faults import AnyFault, Chance, describe
 
 
 class ActiveFault:
-    """One fault of the scenario, with its place, its luck, and what it has done so far."""
+    """One fault of the scenario, with its place in the file, its random streams, and how often it struck."""
 
     __slots__ = ("_key", "_log", "_matched", "fault", "number", "times")
 
@@ -76,7 +76,7 @@ class FaultLog:
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """The faults that never struck, by kind; with their place in the file where the kind alone does not tell."""
+        """The faults that never struck, by kind; with their place in the file if several have the same kind."""
         kinds = Counter(struck.fault.name for struck in self.all)
         return tuple(
             struck.fault.name if kinds[struck.fault.name] == 1 else f"{struck.fault.name} (faults[{struck.number}])"

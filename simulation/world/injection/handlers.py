@@ -34,7 +34,7 @@ class HandlerInjector:
         self._roles = roles
 
     async def step(self, step: str, when: str, consumer: str, event: str) -> None:
-        """Take note of a step. Whoever died or froze of it goes no further."""
+        """Count a step of a handler, and strike. A process that dies or freezes here goes no further."""
         if self._timetable.at_step(step, when, consumer):
             await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Decides what becomes of packets, as the faults of the way to Redis say."""
+"""Drops and delays packets, as the faults on the way to Redis say."""
 
 from __future__ import annotations
 
