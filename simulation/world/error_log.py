@@ -6,11 +6,13 @@ Errors that the scenario asked for (a failing handler, a refused write) are none
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any
 
 from simulation.kernel.escapes import is_users, shortened
+from simulation.kernel.unretrieved import Unretrieved
 
 MAX_ERRORS = 100
 """How many different errors of a run are kept: an error whose message has an id in it is another one each time."""
@@ -40,6 +42,12 @@ class RaisedError:
         said = f"{self.type}: {self.message}" if self.message else self.type
         return f"{said} in {self.where} of {self.consumer}{about} at {self.at / 1_000_000:.6f} s{times}{frames}"
 
+    def told(self, at: int) -> dict[str, Any]:
+        """Return the details of the entry that tells of it at `at`, in microseconds since the start of the run."""
+        details = {"error": self.type, "message": self.message, "frames": list(self.frames), "where": self.where}
+        # A background task is told of at the end: histories are in the order of time.
+        return details if at == self.at else {**details, "raised_at": self.at}
+
 
 class ErrorLog:
     """The errors of one run, in the order in which they first came."""
@@ -55,6 +63,11 @@ class ErrorLog:
         """Record an error; `at`, in microseconds, if not now. `told` is called with the first of each kind."""
         for leaf in _leaves(error):
             self._add(leaf, consumer, where, event, self._now() if at is None else at)
+
+    def add_unretrieved(self, found: Iterable[Unretrieved]) -> None:
+        """Record the exceptions that no code has retrieved."""
+        for one in found:
+            self.add(one.error, one.process.name, one.where, at=one.at)
 
     def _add(self, error: BaseException, consumer: str, where: str, event: str, at: int) -> None:
         frames = own_frames(error.__traceback__)

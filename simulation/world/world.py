@@ -306,9 +306,7 @@ class World:
                 "census",
                 keys=lasting_keys(self.store, self.scope, self.loop.now, self.history.header.terms.longest_life),
             )
-        if not is_shipped(self.history.header.engine):
-            for one in self.loop.unretrieved():
-                self.errors.add(one.error, one.process.name, one.where, at=one.at)
+        self.errors.add_unretrieved(self.loop.unretrieved())
         self._note("phase", phase=ended, in_flight=in_flight)
 
     def _clean_up(self) -> None:
@@ -370,10 +368,7 @@ class World:
     def _raised(self, error: RaisedError) -> None:
         if is_shipped(self.history.header.engine):
             return  # what those raise under faults is known, and the entries of its deliveries tell it
-        details = {"error": error.type, "message": error.message, "frames": list(error.frames), "where": error.where}
-        # A task whose exception nobody retrieves is told at the end: histories are in the order of time.
-        told = {} if error.at == self.loop.now else {"raised_at": error.at}
-        self.history.append(self.loop.now, "raised", error.event, error.consumer, **details, **told)
+        self.history.append(self.loop.now, "raised", error.event, error.consumer, **error.told(self.loop.now))
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""
