@@ -80,15 +80,24 @@ class Operations:
     _ask: Callable[..., Awaitable[Any]]
     _key: Callable[[str], str]
 
+    _read: tuple[Policy | None, bytes, float] = (None, b"", 0.0)
+    """The policy that was read last, its numbers, and its lease in seconds: each event asks for them several times."""
+
+    def _read_policy(self) -> tuple[Policy | None, bytes, float]:
+        if self._read[0] is not self.policy:
+            policy = self.policy
+            self._read = policy, rules_of(policy), policy.lease.total_seconds()
+        return self._read
+
     @property
     def _rules(self) -> bytes:
-        """The policy's numbers, as the scripts read them: those of now, as the drop-in's policy may change."""
-        return rules_of(self.policy)
+        """The policy's numbers, as the scripts read them: those of now, as the policy may change."""
+        return self._read_policy()[1]
 
     @property
     def _lease_s(self) -> float:
         """The lease, in seconds: after a cancellation, nothing takes longer."""
-        return self.policy.lease.total_seconds()
+        return self._read_policy()[2]
 
     async def stats(self) -> Stats:
         """Return the scope's numbers; one round trip, whatever waits."""

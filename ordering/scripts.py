@@ -7,7 +7,7 @@ when a client library retries on its own; each script gives the same token the s
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
@@ -21,7 +21,15 @@ from ordering.sending import Word
 Ask = Callable[..., Awaitable[Any]]
 """Sends one command, given as its words, and returns the reply."""
 
-_STEP = re.compile(r"^local function (\w+)", re.MULTILINE)
+_STEP = re.compile(
+    r"(?P<lead>(?:(?!local function |^do$)[^\n]*\n)*?)"
+    r"(?P<line>local function (?P<name>\w+)\([^)]*\)(?P<rare> {2}-- rarely)?)(?P<body>[^\n]* end\n|.*?^end\n)",
+    re.MULTILINE | re.DOTALL,
+)
+"""One of the shared steps, with the comments and the values that come before it."""
+_COMMENT = re.compile(r"--[^\n]*")
+_SAID = re.compile(r'--[^\n]*|"[^"\n]*"')
+"""Comments and strings, whose words are no names."""
 _HEADER = re.compile(r"^-- (keys|args|returns|runs): (.*)$", re.MULTILINE)
 
 
@@ -64,13 +72,41 @@ def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = sour
 
 
 def _with_what_it_needs(own: str, shared: str) -> str:
-    """Put the shared steps that a script takes in front of it: whatever is there is made anew whenever it runs."""
-    text, end = own, len(shared)
-    for step in reversed(list(_STEP.finditer(shared))):
-        if re.search(rf"\b{step[1]}\b", text):
-            text = shared[step.start() : end] + text
-        end = step.start()
-    return shared[:end] + text
+    """Put the shared steps that a script takes in front of it: whatever is there is made anew whenever it runs.
+
+    A step marked as rare has in it what only such steps take: that is made when it is called, if it is.
+    """
+    found = list(_STEP.finditer(shared))
+    steps = {step["name"]: step for step in found}
+    head = shared[: found[0].start()] if found else shared
+    takes = {name: _names_in(step["body"]) & steps.keys() - {name} for name, step in steps.items()}
+    rare = {name for name, step in steps.items() if step["rare"]}
+    often = _closure(_names_in(own) & steps.keys(), takes, rare)
+    text = ""
+    for name, step in steps.items():
+        text += step["lead"] if name in often or _COMMENT.sub("", step["lead"]).strip() else ""
+        if name in often:
+            inside = _closure(takes[name], takes, set()) - often if name in rare else set()
+            nested = "".join(
+                "\n" + one["line"] + one["body"].rstrip("\n") for other, one in steps.items() if other in inside
+            )
+            text += step["line"] + nested + step["body"]
+    return head + text + shared[found[-1].end() :] + own if found else head + own
+
+
+def _names_in(code: str) -> set[str]:
+    return set(re.findall(r"\w+", _SAID.sub("", code)))
+
+
+def _closure(names: set[str], takes: Mapping[str, set[str]], ends: Collection[str]) -> set[str]:
+    """Return steps with all that they take, but for what is only taken by those at which to end."""
+    found, left = set[str](), list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += takes[name] if name not in ends else ()
+    return found
 
 
 async def call(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:

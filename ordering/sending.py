@@ -64,13 +64,12 @@ class _Batch:
     task: asyncio.Task[None] | None = None
 
 
-def _times_cancelled() -> int:
-    """Return how often this task was asked to end.
+def _times_cancelled(task: asyncio.Task[Any] | None) -> int:
+    """Return how often a task was asked to end.
 
     The client may not have let it through: before Python 3.12, `asyncio.wait_for` swallows a cancellation that comes
     when what it waits for is done, and the client sends every command by way of it.
     """
-    task = asyncio.current_task()
     return task.cancelling() if task else 0
 
 
@@ -87,7 +86,8 @@ class Sender:
 
     async def send(self, client: Any, name: str, *words: Word) -> Any:
         """Return the reply to one command, its text as bytes. Raises what `client.execute_command` raises."""
-        command, cancelled = [name, *encoded(words)], _times_cancelled()
+        command, task = [name, *encoded(words)], asyncio.current_task()
+        cancelled = _times_cancelled(task)
         try:
             if not (self._in_flight or self._queue or self._crowded):
                 self._in_flight += 1
@@ -100,10 +100,10 @@ class Sender:
                 if isinstance(reply, Exception):
                     reply = await self._queued(client, command, alone=True)
         except Exception:
-            if _times_cancelled() > cancelled:
+            if _times_cancelled(task) > cancelled:
                 raise asyncio.CancelledError from None
             raise
-        if _times_cancelled() > cancelled:
+        if _times_cancelled(task) > cancelled:
             raise asyncio.CancelledError
         return reply
 

@@ -1,5 +1,7 @@
 -- What all verbs share: the names of the keys, the clock, and the small steps that keep them consistent.
 -- Every verb's first key names the scope by way of its waitlist, so that a cluster knows where to send it.
+-- A script is sent with the steps that it takes, and makes them anew whenever it runs: a step marked `rarely` has in it what
+-- only such steps take, and most runs make nothing of that.
 
 local waitlist = KEYS[1]
 -- Beside the original, in one fleet (`ordering.prefect`), our waitlist has a name of its own: "waitlist" is the original's.
@@ -58,7 +60,7 @@ end
 
 -- For how many milliseconds an event is still held. A lease that lasts for longer than it was taken for was taken before
 -- the server's clock was set back: it is shortened, and its holder, if it lives, prolongs it in time.
-local function lease_left(id)
+local function lease_left(id)  -- rarely
   local left = redis.call("PTTL", key("processing:" .. id))
   if left <= 0 then return left end
   local _, _, lease = parse_lease(redis.call("GET", key("processing:" .. id)))
@@ -126,7 +128,7 @@ local function take_from_original(id)
 end
 
 -- Leave an event that the original has taken to it, for a lookback: it may have died with it.
-local function leave(id, lookback)
+local function leave(id, lookback)  -- rarely
   local leader = redis.call("HGET", key("leaders"), id)
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("ZREM", key("heads"), id)
@@ -136,14 +138,14 @@ local function leave(id, lookback)
 end
 
 -- When to look at an event again that somebody holds. The original frees its locks without a word, and may be about to.
-local function look_again_at(id)
+local function look_again_at(id)  -- rarely
   local value = redis.call("GET", key("processing:" .. id))
   local original = beside and value and not string.find(value, "|", 1, true)
   return now + (original and 100 or lease_left(id))
 end
 
 -- Forget everything about a parked event but its mark.
-local function forget(id)
+local function forget(id)  -- rarely
   local leader = redis.call("HGET", key("leaders"), id)
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   if beside then
@@ -161,7 +163,7 @@ local function forget(id)
 end
 
 -- What was never parked has left nothing to forget.
-local function forget_if_parked(id)
+local function forget_if_parked(id)  -- rarely
   if is_parked(id) then forget(id) end
 end
 
@@ -273,7 +275,7 @@ local function adopt(id)
 end
 
 -- Release what the original has parked behind a leader that is done, with our own: it is told so by the empty set.
-local function adopt_followers(leader)
+local function adopt_followers(leader)  -- rarely
   if not beside then return end
   for _, id in ipairs(redis.call("SMEMBERS", key("followers:" .. leader))) do adopt(id) end
   redis.call("DEL", key("followers:" .. leader))
@@ -299,7 +301,7 @@ local function is_drained_by(leader, token)
 end
 
 -- Whether nobody has begun with an event since a sweep has claimed it. "!" marks who is to break a cycle.
-local function is_claimed_by(id, token)
+local function is_claimed_by(id, token)  -- rarely
   local claimant = redis.call("HGET", key("claimants"), id)
   return claimant == token or claimant == token .. "!"
 end
@@ -312,7 +314,7 @@ end
 
 -- Whoever begins with an event that a sweep has claimed, or works on one, goes through what it has found: that is shared
 -- from now on, and stays claimed until a lease after the last sign of life. It is prolonged at most twice in a lease.
-local function go_through(token, lease)
+local function go_through(token, lease)  -- rarely
   local record = key("sweep:" .. token)
   local left = redis.call("PTTL", record)
   if left < 0 then return end
@@ -379,13 +381,12 @@ local function bury(id, rules, attempts, why, payload, told_by)
 end
 
 -- Give an event up that was granted as often as it may be, and never given back.
-local function bury_exhausted(id, rules, attempts)
+local function bury_exhausted(id, rules, attempts)  -- rarely
   bury(id, rules, attempts, {reason = "exhausted"}, nil, now)
 end
 
--- Hand out the next follower of a leader: the earliest that has not started. The queue is the caller's by `drain`.
--- Returns {"granted", id, fence, payload} or {"missing", id} or nil if the queue is empty.
-local function next_of(leader, drain, token, rules)
+-- Hand out the next follower of a leader whose queue is not empty, or was not.
+local function take_next(leader, drain, token, rules)  -- rarely
   while true do
     local id = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     if not id then return nil end
@@ -419,6 +420,12 @@ local function next_of(leader, drain, token, rules)
   end
 end
 
+-- Hand out the next follower of a leader: the earliest that has not started. The queue is the caller's by `drain`.
+-- Returns {"granted", id, fence, payload} or {"missing", id} or nil if the queue is empty.
+local function next_of(leader, drain, token, rules)
+  return redis.call("EXISTS", key("queue:" .. leader)) == 1 and take_next(leader, drain, token, rules) or nil
+end
+
 -- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost".
 local function mark_seen(id, token, digest, retention, memory)
   local seen, processing = key("seen:" .. id), key("processing:" .. id)
@@ -434,7 +441,7 @@ local function mark_seen(id, token, digest, retention, memory)
   local payloads = redis.call("DEL", processing, tried, watched, key("event:" .. id)) - known
   redis.call("ZREM", key("hands"), id)
   if payloads > 0 or is_parked(id) then forget(id) end
-  adopt_followers(id)
+  if beside then adopt_followers(id) end
   if state[4] then publish_end(id) end
   return "done"
 end
@@ -448,7 +455,7 @@ local function hand_over(answer, left, token, leader, lease)
   return {"next", left, answer[2], answer[3], answer[4], leader}
 end
 
-local function handed_before(token)
+local function handed_before(token)  -- rarely
   local record = token ~= "" and redis.call("GET", key("handed:" .. token))
   if not record then return nil end
   local answer = cjson.decode(record)
@@ -469,7 +476,7 @@ end
 
 -- Who has claimed an event. If it was given to the caller, and another sweep has found it since, because the claim on it had
 -- lapsed, then the caller goes through that sweep's list: as he would if he swept now.
-local function claimant_of(e)
+local function claimant_of(e)  -- rarely
   local claimant = redis.call("HGET", key("claimants"), e.id)
   if e.given and claimant and redis.call("EXISTS", key("sweep:" .. claimant)) == 1 then e.claim = claimant end
   return claimant
@@ -510,11 +517,8 @@ local function return_from_hands(leader)
   return false
 end
 
--- Decide about an event whose leader was handled: earlier siblings that have not started go first. Every leader that is
--- done and has a queue is among the releases, so most events ask no more than that.
-local function after_leader(e, rules, parked_behind)
-  local deadline = redis.call("ZSCORE", key("releases"), e.leader)
-  if not deadline then return nil end
+-- Decide about an event whose leader was handled, and has a queue.
+local function behind_siblings(e, rules, parked_behind, deadline)  -- rarely
   local draining = tonumber(deadline) > now or return_from_hands(e.leader)
   local first = redis.call("ZRANGE", key("queue:" .. e.leader), 0, 0)[1]
   if not first and not draining then return nil end
@@ -532,6 +536,13 @@ local function after_leader(e, rules, parked_behind)
   return {"drain", e.token}
 end
 
+-- Decide about an event whose leader was handled: earlier siblings that have not started go first. Every leader that is
+-- done and has a queue is among the releases, so most events ask no more than that.
+local function after_leader(e, rules, parked_behind)
+  local deadline = redis.call("ZSCORE", key("releases"), e.leader)
+  return deadline and behind_siblings(e, rules, parked_behind, deadline)
+end
+
 -- Whether an event has waited long enough for a leader that may not come. Whose claim it is, has waited.
 local function is_overdue(e, rules, mine)
   local since = e.received or tonumber(redis.call("ZSCORE", waitlist, e.id) or now)
@@ -547,11 +558,42 @@ end
 
 -- Decide about an event whose leader was not handled: it waits, unless it has waited long enough for one that nobody
 -- expects any more.
-local function before_leader(e, rules, mine)
+local function before_leader(e, rules, mine)  -- rarely
   local overdue = is_overdue(e, rules, mine)
   if overdue and not is_expected(e.leader, rules.redelivery) then return nil end
   local left = park_before_leader(e, rules)
   return left and {"waiting", left} or {"parked"}
+end
+
+-- Decide about an event that is held: by the caller, whose reply was lost, or by somebody else.
+local function decide_held(e, owner, fence, follows, rules)  -- rarely
+  if owner == e.token then
+    -- Asked again: the reply was lost, and with it whose queue came along.
+    redis.call("PEXPIRE", key("processing:" .. e.id), rules.lease)
+    local drainer = follows and redis.call("HGET", key("drainers"), e.leader)
+    if drainer and (drainer == e.token or drainer == e.claim) then return {"granted", fence, drainer} end
+    return {"granted", fence}
+  end
+  -- Several may go through what a sweep has claimed: whoever comes second leaves an event to the first.
+  if owner and text(e.claim) and is_parked(e.id) then return {"parked"} end
+  lease_left(e.id)
+  return {"held"}
+end
+
+-- Decide about a parked event whether it is the caller's. Returns the answer if it is not; else nil, whether he has a claim on
+-- it, and whether that is to break a cycle.
+local function decide_parked(e, rules)  -- rarely
+  -- Whoever has a claim on the event will handle it; others may rely on that.
+  local claimant = claimant_of(e)
+  local forced = claimant == e.claim .. "!"
+  local mine = text(e.claim) and (claimant == e.claim or forced)
+  if text(e.claim) then go_through(e.claim, rules.lease) end
+  if is_live("claims", e.id) and not mine then return {"parked"} end
+  if not mine and is_parked(e.id) and not take_from_original(e.id) then
+    leave(e.id, rules.lookback)
+    return {"parked"}
+  end
+  return nil, mine, forced
 end
 
 -- Decide about one event `e` that was delivered: grant its lease, park it, or refuse it. `rules` are the policy's numbers;
@@ -576,19 +618,7 @@ local function decide(e, rules, together)
   end
   if state[4] then return {"dead"} end
   local owner, fence = parse_lease(state[2])
-  if owner == e.token then
-    -- Asked again: the reply was lost, and with it whose queue came along.
-    redis.call("PEXPIRE", key("processing:" .. e.id), rules.lease)
-    local drainer = follows and redis.call("HGET", key("drainers"), e.leader)
-    if drainer and (drainer == e.token or drainer == e.claim) then return {"granted", fence, drainer} end
-    return {"granted", fence}
-  end
-  -- Several may go through what a sweep has claimed: whoever comes second leaves an event to the first.
-  if owner and text(e.claim) and is_parked(e.id) then return {"parked"} end
-  if owner then
-    lease_left(e.id)
-    return {"held"}
-  end
+  if owner then return decide_held(e, owner, fence, follows, rules) end
   e.attempts = tonumber(state[3] or 0)
   if e.attempts >= rules.attempts then return {"exhausted", e.attempts} end
   if rules.shared and e.attempts > 0 then return {"alone"} end
@@ -598,16 +628,9 @@ local function decide(e, rules, together)
   if parked_behind and parked_behind ~= e.leader then return {"parked"} end
   local mine, forced = false, false
   if parked_behind then
-    -- Whoever has a claim on the event will handle it; others may rely on that.
-    local claimant = claimant_of(e)
-    forced = claimant == e.claim .. "!"
-    mine = text(e.claim) and (claimant == e.claim or forced)
-    if text(e.claim) then go_through(e.claim, rules.lease) end
-    if is_live("claims", e.id) and not mine then return {"parked"} end
-    if not mine and is_parked(e.id) and not take_from_original(e.id) then
-      leave(e.id, rules.lookback)
-      return {"parked"}
-    end
+    local answer
+    answer, mine, forced = decide_parked(e, rules)
+    if answer then return answer end
   end
   local answer = nil
   if rules.causal and not forced and not goes_along(e.leader, together) then

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from simulation.cli import EXIT_CODES, USAGE, BadUsage
 from simulation.cli.result_files import history_file
-from simulation.cli.text import visible
+from simulation.cli.text import visible, write_lines
 from simulation.history.history import History
 from simulation.invariants import INVARIANTS, judge
 
@@ -30,22 +30,19 @@ def execute(given: argparse.Namespace) -> int:
     # A file that ends in the middle of a line is a bad file, unless what there is of it proves a violation.
     code = USAGE if history.truncated and judgement.verdict == "unknown" else EXIT_CODES[judgement.verdict]
 
-    def write(text: str) -> None:
-        sys.stdout.write(visible(text))
-
     if given.json:
-        write(json.dumps(asdict(judgement), default=list) + "\n")
+        sys.stdout.write(visible(json.dumps(asdict(judgement), default=list)) + "\n")
         return code
-    write(f"{file} · {len(history):,} entries\n  {judgement.verdict}\n")
+    write_lines(f"{file} · {len(history):,} entries\n  {judgement.verdict}\n")
     for violation in judgement.violations[: given.limit]:
-        write(f"  {violation.invariant}\n    {violation.because}\n")
+        write_lines(f"  {violation.invariant}\n    {violation.because}\n")
     if len(judgement.violations) > given.limit:
-        write(f"  … and {len(judgement.violations) - given.limit:,} more violations (--limit shows more)\n")
+        write_lines(f"  … and {len(judgement.violations) - given.limit:,} more violations (--limit shows more)\n")
     for word in judgement.missing:
-        write(f"  nothing was proved about '{word}': it did not happen\n")
+        write_lines(f"  nothing was proved about '{word}': it did not happen\n")
     for reason in judgement.reasons:
-        write(f"  {reason}\n")
-    write(f"  judged: {judgement.rests}\n")
+        write_lines(f"  {reason}\n")
+    write_lines(f"  judged: {judgement.rests}\n")
     happened = " · ".join(f"{word} {count:,}" for word, count in judgement.coverage.items() if count)
-    write(f"  exercised: {happened or 'nothing'}\n")
+    write_lines(f"  exercised: {happened or 'nothing'}\n")
     return code

@@ -38,10 +38,10 @@ def execute(given: argparse.Namespace) -> int:
     """Print the function that the shell is to define. Raises BadUsage if argcomplete is not installed."""
     try:
         # an extra, which is needed by those who complete words alone
-        import argcomplete
+        from argcomplete.shell_integration import shellcode
     except ImportError:
         raise BadUsage("argcomplete is not installed: pip install 'causim[completion]'") from None
-    sys.stdout.write(argcomplete.shellcode(["causim"], shell=given.shell) + "\n")
+    sys.stdout.write(shellcode(["causim"], shell=given.shell) + "\n")
     return HOLDS
 
 
@@ -49,10 +49,10 @@ def complete(parser: argparse.ArgumentParser) -> None:
     """Print what may come next, and end the process, if argcomplete is installed and a shell asks."""
     try:
         # as above
-        import argcomplete
+        from argcomplete import autocomplete
     except ImportError:
         sys.exit(1)
-    argcomplete.autocomplete(parser, default_completer=words)
+    autocomplete(parser, default_completer=words)
 
 
 def words(prefix: str, action: argparse.Action, **_: object) -> list[str]:

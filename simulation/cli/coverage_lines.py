@@ -45,10 +45,16 @@ def lines(covered: SearchCoverage, *, independent: bool) -> Iterator[str]:
     told = f"{covered.hit} of {covered.hit + len(never)} transitions of the event model hit"
     if never:
         more = f" and {len(never) - _SHOWN} more" if len(never) > _SHOWN else ""
-        told += f"; never: {', '.join(never[:_SHOWN])}{more}"
+        told += f"; never: {'; '.join(map(_in_words, never[:_SHOWN]))}{more}"
     yield told
     if covered.struck:
         most = covered.struck.most_common(_SHOWN)
         rest = len(covered.struck) - len(most)
         named = ", ".join(f"{what} {count:,}" for what, count in most)
         yield f"faults by the state they struck: {named}{f' and {rest} more' if rest else ''}"
+
+
+def _in_words(transition: str) -> str:
+    """Return "delivered when abandoned" for the transition "abandoned · delivered"."""
+    before, _, what = transition.partition(" · ")
+    return f"{what} when {before}"

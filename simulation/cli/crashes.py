@@ -16,6 +16,7 @@ from simulation.cli.jobs import replay_file
 from simulation.cli.output import counting
 from simulation.cli.results import runnable
 from simulation.cli.run import stamp
+from simulation.cli.text import write_lines
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.kernel.durations import format_duration, parse_duration
@@ -95,9 +96,9 @@ def _begin(attack: Attack) -> None:
     lasting = ""
     if attack.duration:
         lasting = f" for {format_duration(attack.duration)}"
-    sys.stdout.write(
+    write_lines(
         f"{attack.scenario.name} · engine {attack.engine} · seed {attack.seed} · "
-        f"{attack.kind}{lasting} at each of {len(attack.points):,} points\n"
+        f"{attack.kind}{lasting} at each of {len(attack.points):,} points"
     )
     if attack.verdict != "holds":
         sys.stdout.write(f"  note      without it the run is {attack.verdict} already: see `causim run`\n")
@@ -173,9 +174,9 @@ def _say_fallen(trial: Trial, attack: Attack, folder: Path, given: argparse.Name
     if trial.violations:
         first = trial.violations[0]
         names = dict.fromkeys(violation.invariant for violation in trial.violations)
-        write(f"  violates  {', '.join(names)}\n  because   {first.because.removeprefix('because ')}\n")
+        write_lines(f"  violates  {', '.join(names)}\n  because   {first.because.removeprefix('because ')}\n")
     else:
-        write("".join(f"  because   {reason}\n" for reason in trial.reasons))
+        write_lines("".join(f"  because   {reason}\n" for reason in trial.reasons))
     write(f"  replay    {replay_file(_variant(trial, folder), attack.engine, attack.seed, given)}\n")
 
 

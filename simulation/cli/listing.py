@@ -10,6 +10,7 @@ from pathlib import Path
 
 from causim import shipped
 from simulation.cli.files import scenario_files
+from simulation.cli.text import write_lines
 from simulation.engines import BUILT_IN
 from simulation.engines.mutants import MUTANTS
 from simulation.scenario.fault_modules import FOLDER, fault_modules
@@ -22,7 +23,7 @@ def execute(given: argparse.Namespace) -> int:
     rows = list(LISTS[given.what](given.paths))
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
-        print(f"{name:<{width}}  {text}")  # noqa: T201
+        write_lines(f"{name:<{width}}  {text}")
     return 0
 
 

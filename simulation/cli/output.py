@@ -33,6 +33,9 @@ _LINE = 1_000
 _MANY = 100
 """From how many runs on somebody who reads a log wants to know how far they are."""
 
+_WIDE = 80
+"""In a narrower terminal a bar has no room for the times beside it, which would be cut."""
+
 _MAX_ERRORS = 3
 """How many different errors of the code under test a paragraph shows."""
 
@@ -275,13 +278,13 @@ def counting(
 
         yield count
         return
+    times = (TimeElapsedColumn(), TimeRemainingColumn()) if console.width >= _WIDE else ()
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(None if not times else 40),
         MofNCompleteColumn(),
         TextColumn("{task.fields[found]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        *times,
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(escape(title), total=total, found="")

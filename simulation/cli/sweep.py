@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
-from simulation.cli.text import visible
+from simulation.cli.text import write_lines
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.scenario.load import load
@@ -104,7 +104,7 @@ def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str
     pictures: list[Path] = view("figures.sweep_figures:write_sweep")(frame, axes, folder, title)
     if not given.json:
         sys.stdout.write(f"\ntable     {table}\n" + "".join(f"picture   {picture}\n" for picture in pictures))
-        sys.stdout.writelines(f"answer    {visible(sentence)}\n" for sentence in answers(rows, axes))
+        write_lines("\n".join(f"answer    {sentence}" for sentence in answers(rows, axes)))
 
 
 def _code(rows: list[dict[str, Any]], interrupted: bool) -> int:

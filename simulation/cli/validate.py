@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simulation.cli import HOLDS, USAGE, BadUsage
 from simulation.cli.files import scenario_files
-from simulation.cli.text import visible
+from simulation.cli.text import write_lines
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.swarm import check
 from simulation.search.replay import load_replay
@@ -21,7 +21,7 @@ def execute(given: argparse.Namespace) -> int:
     for file in files:
         mistakes += mistakes_in(file)
     if mistakes:
-        sys.stdout.writelines(visible(line) + "\n" for line in mistakes)
+        write_lines("\n".join(mistakes))
         return USAGE
     sys.stdout.write(f"{len(files):,} file{'s' if len(files) > 1 else ''} can be used\n")
     return HOLDS

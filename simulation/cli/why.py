@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.result_files import replay_of_result, run_file
+from simulation.cli.text import write_lines
 from simulation.search.why import NothingToExplain, Why, bars
 from simulation.world.laboratory import Laboratory
 
@@ -33,7 +34,10 @@ def execute(given: argparse.Namespace) -> int:
     if given.result.is_dir():
         file = run_file(given.result).with_name("why.json")
         file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    sys.stdout.write(json.dumps(record) + "\n" if given.json else _told(why))
+    if given.json:
+        sys.stdout.write(json.dumps(record) + "\n")
+    else:
+        write_lines(_told(why))
     return INTERRUPTED if interrupted else VIOLATED
 
 

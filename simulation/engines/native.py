@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from ordering import (
     EventArrivedEarly,
     EventBeingProcessed,
     Policy,
+    ReceivedEvent,
     fencing_token,
 )
 from simulation.engines import EngineContext, Outcome
@@ -40,6 +41,20 @@ def policy_of(table: PolicyTable) -> Policy:
     )
 
 
+class _Reader:
+    """Parses what was parked, in the place of the type of the events, as far as a consumer can read it."""
+
+    def __init__(self, can_read: Callable[[Any], bool]) -> None:
+        self._can_read = can_read
+
+    def model_validate_json(self, payload: str | bytes) -> Any:
+        """Return an event. Raises ValueError if the consumer cannot read it."""
+        event = ReceivedEvent.model_validate_json(payload)
+        if not self._can_read(event):
+            raise ValueError("the schema of this event is not known here")
+        return event
+
+
 class NativeEngine:
     """One consumer of `ordering`."""
 
@@ -59,6 +74,7 @@ class NativeEngine:
             policy=policy_of(context.policy),
             token=context.token,
             on_dead_letter=context.given_up,
+            **({} if context.can_read is None else {"event_type": _Reader(context.can_read)}),
         )
         self._effect = context.effect
         self._plain = context.handler == "plain"
@@ -95,6 +111,10 @@ class NativeEngine:
         if errors:
             raise errors[0]
         return len(lost)
+
+    async def give_up(self, event: Any) -> bool:
+        """Take note that the queue will not offer an event again."""
+        return bool(await self._ordering.give_up(event))
 
     async def _handler(self, event: Any, depth: int = 0) -> None:
         if self._plain and depth:

@@ -208,6 +208,7 @@ class IndexBuilder:
             story.dead, story.dead_at = index, entry.at
             story.dead_by = self._word(entry.details.get("by") or "engine")
             story.refusal = entry.details.get("because") in REFUSALS
+            story.dead_told = entry.details.get("told") is True
         for delivery in reversed(story.deliveries):
             if delivery.closed == NEVER and entry.consumer in ("", delivery.consumer):
                 self._close(delivery, index, entry)

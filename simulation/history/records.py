@@ -114,6 +114,8 @@ class EventStory:
     """Who gave it up: broker or engine."""
     refusal: bool = False
     """Whether the dead letter states that the event could not be read, or its schema is not known."""
+    dead_told: bool = False
+    """Whether the engine was told that the queue gave it up."""
     duplicated: bool = False
     """Whether the broker made a second copy of it."""
     untold: bool = False

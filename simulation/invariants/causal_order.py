@@ -6,7 +6,8 @@ A leader *came* if one of these holds:
 
 - from f's first delivery until the lookback had passed, it was delivered to a consumer;
 - a consumer or the engine still had it when f started: it was being handled, not yet answered, or parked in turn;
-- its last delivery before the lookback had passed was rejected: it failed and will be offered again.
+- its last delivery before the lookback had passed was rejected: it failed and will be offered again, unless the queue
+  was trimmed of it.
 
 These deliveries do not count, because no engine can know of them:
 
@@ -121,6 +122,8 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
         again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(told, delivery)
+        if delivery.closing == "rejected" and _trimmed(told, leader, delivery, effect):
+            continue
         if delivery.index <= first and not unanswered and not again:
             continue
         if delivery.index > first and not _known(told, leader, delivery, effect):
@@ -128,6 +131,14 @@ def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect
         if unanswered or not told.store_lost(leader.name, delivery.index, effect.start):
             return True
     return False
+
+
+def _trimmed(told: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+    """Say whether the queue has forgotten a leader since, which the scenario allows: it will not be offered again."""
+    return any(
+        loss.fault == "trim" and loss.events == frozenset({leader.name}) and delivery.index < loss.index < effect.start
+        for loss in told.allowed_losses
+    )
 
 
 def _cut_off(told: HistoryIndex, delivery: Delivery) -> bool:

@@ -148,6 +148,11 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "rejected": (_entries("rejected"), "a consumer could not handle a delivery"),
     "dead-lettered": (_entries("dead-lettered"), "an event was given up, and said so"),
     "returned-late": (_returned_late, "an event was delivered again after the retention of its seen marker"),
+    "leader-changed": (_fault("duplicate-follows-another"), "an event came once more, and named another leader"),
+    "odd-occurred": (_fault("odd-occurred"), "an event occurred at a time without a zone, or at the calendar's ends"),
+    "not-a-number": (_fault("not-a-number"), "a payload held NaN or an infinity"),
+    "trimmed": (_fault("trim"), "the queue forgot an event that was not acknowledged"),
+    "unreadable-for-some": (_fault("unreadable-for-some"), "a consumer could not read an event that others can read"),
     # the engine
     "parked": (_parked, "an event was kept until its leader was handled; each event counts once"),
     "released": (_released, "a handling began because the event's leader had taken effect"),

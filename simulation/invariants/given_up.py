@@ -34,9 +34,18 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
     for event in told.odd:
         if event.dead != NEVER and not event.untold and not event.refusal:
             tries = sum(1 for handling in event.handlings if handling.start < event.dead and not handling.took_effect)
+            tries += _deaths(told, event) if event.dead_by != "broker" else 0
             needed = told.terms.max_attempts if event.dead_by != "broker" else _needed_by_broker(told, event)
             if tries < needed and not told.store_lost(event.name, NEVER, event.dead):
                 yield _violation(event, tries)
+
+
+def _deaths(told: HistoryIndex, event: EventStory) -> int:
+    """Count the consumers that died before the dead letter while no handler had the event: some were granted it."""
+    crashes = (index for consumer in told.consumers.values() for index, _ in consumer.crashes)
+    spans = [(h.start, told.end if h.end == NEVER else h.end) for h in event.handlings]
+    free = (index for index in crashes if not any(start < index <= end for start, end in spans))
+    return sum(event.first_known < index < event.dead for index in free)
 
 
 def _needed_by_broker(told: HistoryIndex, event: EventStory) -> int:
@@ -64,7 +73,10 @@ INVARIANT = Invariant(
         "a dead letter follows at least `max_attempts` failed or vanished handlings of the event, or a stated refusal"
         " (unreadable, unknown schema), and somebody was told of it"
     ),
-    excuses="the store lost what it held of the event by an injected fault",
+    excuses=(
+        "the store lost what it held of the event by an injected fault; a consumer died between the grant of the event"
+        " and its handler"
+    ),
     subjects=subjects,
     check=check,
     exercised_by=("dead-lettered", "handler-failed"),

@@ -3,7 +3,7 @@
 A leader is lost to its follower while it was delivered to no consumer, and once it was dead-lettered without an effect.
 The follower is held back for the lookback, from the moment it was parked (or delivered, if the history does not show
 that it was parked), or from its leader's dead letter if that came later. Then it starts within one sweep interval and
-the release bound.
+the release bound. If the engine was told of the queue's dead letter of the leader, it is not held back at all.
 
 After the lookback only idle time counts, as in prompt-release. Time does not count in which the event can have been on
 a list that a sweep had found and that was being handled, or in which every consumer was busy with such a list. Each
@@ -41,15 +41,22 @@ def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each lost follower that did not surface in time."""
     terms = told.terms
     bound = terms.sweep_interval + terms.release_bound
-    late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > terms.lookback + bound]
+    late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > _lookback(told, wait) + bound]
     busy = nobody_free(told) if late else []
     for wait in late:
-        due_at = wait.begin_at + terms.lookback
+        due_at = wait.begin_at + _lookback(told, wait)
         line = lists_in_hand(told, due_at, wait.stop)
         waited = patience(told, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
         spared = takeovers(told, due_at, wait.stop_at)
         if waited > bound + spared and not told.loss_allowed(wait.event, wait.stop):
             yield _violation(told, wait)
+
+
+def _lookback(told: HistoryIndex, wait: Wait) -> int:
+    """Return for how long an event is held back: not at all, if the engine was told that its leader is given up."""
+    leader = told.leader_of(wait.event)
+    knows = leader is not None and leader.dead_told and wait.begin_at - leader.dead_at < told.terms.retention
+    return 0 if knows else told.terms.lookback
 
 
 def _waits(told: HistoryIndex) -> Iterator[Wait]:

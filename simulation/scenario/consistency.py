@@ -7,6 +7,10 @@ from fnmatch import fnmatchcase
 
 from simulation.kernel.durations import format_duration
 from simulation.scenario.faults import AnyFault, ConsumerFault, HandlerFault, Leave, PacketFault, TimedFault
+from simulation.scenario.faults.unreadable_for_some import UnreadableForSome
+
+_BY_PATTERN = (PacketFault, HandlerFault, UnreadableForSome)
+"""The faults whose `consumer` is a pattern of names."""
 
 
 def contradictions(faults: Sequence[AnyFault], count: int, engines: Sequence[str], horizon: int) -> Iterator[str]:
@@ -20,7 +24,7 @@ def contradictions(faults: Sequence[AnyFault], count: int, engines: Sequence[str
         where = f"table [faults[{number}]]"
         if isinstance(fault, ConsumerFault) and fault.consumer not in (*names, "any", "all"):
             yield f'{where}, key \'consumer\': no consumer is called {fault.consumer!r}; {there_are}, "any" and "all"'
-        if isinstance(fault, PacketFault | HandlerFault) and not any(fnmatchcase(n, fault.consumer) for n in names):
+        if isinstance(fault, _BY_PATTERN) and not any(fnmatchcase(n, fault.consumer) for n in names):
             yield f"{where}, key 'consumer': {fault.consumer!r} matches no consumer; {there_are}"
         if isinstance(fault, TimedFault) and fault.at is not None and fault.at >= horizon:
             yield (

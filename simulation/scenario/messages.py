@@ -83,13 +83,18 @@ def _fields_at(location: tuple[Any, ...], root: type[BaseModel]) -> list[str]:
         case ():
             return [name for name in root.model_fields if name != "folder"]
         case ("workload", str() as kind, "events", *_):
-            return list(PlannedEvent.model_fields)
+            return _keys(PlannedEvent)
         case ("workload", str() as kind):
-            return list(WORKLOADS[kind].model_fields)
+            return _keys(WORKLOADS[kind])
         case ("faults", int(), str() as kind):
-            return list(FAULTS[kind].model_fields)
+            return _keys(FAULTS[kind])
         case (str() as table,) if table in root.model_fields:
             kind_of_table = root.model_fields[table].annotation
             return list(getattr(kind_of_table, "model_fields", {}))
         case _:
             return []
+
+
+def _keys(table: type[BaseModel]) -> list[str]:
+    """Return the keys of a table as a file has them: `for`, where the field is called `duration`."""
+    return [field.alias or name for name, field in table.model_fields.items()]

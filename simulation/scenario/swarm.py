@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.faults import FAULTS
-from simulation.scenario.model import Scenario, SwarmTable, assign, parse
+from simulation.scenario.model import Broker, Scenario, SwarmTable, assign, parse
 from simulation.scenario.renamed import first_path
 
 CHANCE = 0.5
@@ -118,7 +119,8 @@ def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
             assign(record, path, changed[path])
 
     # A leader that fails is offered again within the lookback, or its followers are right not to wait for it.
-    bound("policy.lookback", value("broker.max_failures") * duration("broker.redeliver_after"), max)
+    with suppress(ValidationError):  # a table that is not right is refused when the whole is read
+        bound("policy.lookback", Broker.model_validate(record.get("broker", {})).persistence, max)
     # A follower within the lookback must still find that its leader was handled.
     bound("policy.retention", duration("policy.lookback"), max)
     # Nobody waits for what is in flight when it is nobody's any more.

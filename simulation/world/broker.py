@@ -184,6 +184,11 @@ class Broker:
         """Count one more copy as pending, which comes by `duplicate` later."""
         self.pending += 1
 
+    def expect_no_more(self) -> None:
+        """Take back one `expect`: that copy does not come."""
+        self.pending -= 1
+        self._watcher.progress()
+
     def duplicate(self, publication: Publication, *, anew: bool = False) -> None:
         """Offer the expected copy of an event now; with `anew`, as if it were published again with another payload."""
         self.pending -= 1
@@ -241,10 +246,18 @@ class Broker:
         self._history.append(self._loop.now, "acknowledged", delivery.name, consumer, delivery=delivery.number)
         self._settle(delivery.message)
 
-    def reject(self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True) -> None:
+    def may_be_told(self, delivery: Delivery) -> bool:
+        """Return whether one more failure of an event is its last, and its engine is to be told of that."""
+        message, settings = delivery.message, self._settings
+        return settings.tells_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
+
+    def reject(
+        self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, told: bool = False
+    ) -> None:
         """The consumer failed: offer the event again once it was idle for long enough, or give it up.
 
         A rejection that does not count is none of the event's failures, whose number decides when it is given up.
+        `told`: the engine was told that it is given up.
         """
         self._history.append(
             self._loop.now, "rejected", delivery.name, consumer, delivery=delivery.number, because=because
@@ -253,7 +266,8 @@ class Broker:
         self._touch(f"copies of {delivery.name}")
         message.failures += counts
         if counts and message.failures >= self._settings.max_failures and not message.settled:
-            self._history.append(self._loop.now, "dead-lettered", delivery.name, by="broker")
+            details: dict[str, Any] = {"by": "broker", "told": True} if told else {"by": "broker"}
+            self._history.append(self._loop.now, "dead-lettered", delivery.name, **details)
             self._watcher.given_up(delivery.name)
             self._settle(message)
         elif self.hook is not None and not message.settled and self.hook.rejected(message):
@@ -328,7 +342,7 @@ class Broker:
         )
         if message.timer is not None:
             message.timer.cancel()  # a message that was offered twice has one idle time, that of its last delivery
-        message.timer = self._in_world(self._settings.redeliver_after, self._offer, message)
+        message.timer = self._in_world(self._settings.patience(message.attempts), self._offer, message)
         if self.hook is not None:
             self.hook.delivered(message)
         return delivery

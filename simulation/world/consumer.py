@@ -146,6 +146,7 @@ class Consumer:
             token=lambda: tokens.bytes(8).hex(),
             given_up=self._give_up,
             producer=world.scenario.producer,
+            can_read=None if world.can_read is None else self._can_read,
         )
 
     async def _live(self) -> None:
@@ -186,7 +187,9 @@ class Consumer:
         except Exception as error:
             if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
                 world.errors.add(error, self.name, "handle", delivery.name)
-            broker.reject(delivery, self.name, type(error).__name__, counts=not isinstance(error, Interrupted))
+            counts = not isinstance(error, Interrupted)
+            told = counts and broker.may_be_told(delivery) and await self._tell(delivery)
+            broker.reject(delivery, self.name, type(error).__name__, counts=counts, told=told)
             return
         except asyncio.CancelledError as error:
             # The delivered event may have been handled: a cancelled handler of a follower is no failure of its leader.
@@ -205,11 +208,30 @@ class Consumer:
         if outcome != "busy":
             broker.acknowledge(delivery, self.name)
 
+    async def _tell(self, delivery: Delivery) -> bool:
+        """Tell the engine that the queue gives an event up; return whether it has taken note of that."""
+        give_up = getattr(self._engine, "give_up", None)
+        if give_up is None:
+            return False
+        try:
+            return bool(await give_up(self._read(delivery)))
+        except Exception as error:
+            if not isinstance(error, Unreadable):
+                self._world.errors.add(error, self.name, "give_up", delivery.name)
+            return False
+
     def _read(self, delivery: Delivery) -> Any:
         try:
-            return self._decode(delivery.body)
+            event = self._decode(delivery.body)
         except ValueError as error:
             raise Unreadable(delivery.name) from error
+        if not self._can_read(event):
+            raise Unreadable(delivery.name)
+        return event
+
+    def _can_read(self, event: Any) -> bool:
+        can_read = self._world.can_read
+        return can_read is None or can_read(self.name, self._world.ledger.name_of(str(event.id)))
 
     @staticmethod
     def _uncancel(error: asyncio.CancelledError) -> str:

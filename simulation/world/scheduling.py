@@ -81,7 +81,7 @@ class Bounds:
     """What an oracle may do beyond choosing an order."""
 
     early: int = 0
-    """How often time may pass to the next timer although steps are pending."""
+    """How often time may pass to the next timer although steps are pending; for as long as `Steps` says."""
     faults: int = 0
     """How many faults there may be."""
     kinds: tuple[Literal["crash", "reply-lost"], ...] = ("crash", "reply-lost")
@@ -103,9 +103,17 @@ class Exploration:
 
 
 class Steps:
-    """The pending steps of a world, and what drives it from one to the next."""
+    """The pending steps of a world, and what drives it from one to the next.
 
-    def __init__(self, loop: SimulatedLoop, exploration: Exploration) -> None:
+    Args:
+        loop: the loop of the world.
+        exploration: how the world is explored.
+        patience: for how long time may pass early, in microseconds, from one moment without pending steps to the next.
+            A request that is held for longer than a lease, or its reply, is a partition. The judge excuses much of an
+            engine that was cut off, but learns of no partition that an oracle has made.
+    """
+
+    def __init__(self, loop: SimulatedLoop, exploration: Exploration, patience: int) -> None:
         self.exploration = exploration
         self.choices: list[int] = []
         """What was chosen wherever there was a choice."""
@@ -126,6 +134,7 @@ class Steps:
         self._touched: dict[str, int] = {}
         self._last: Step | None = None
         self._early = exploration.bounds.early
+        self._patience = self._left = patience
         self._faults = exploration.bounds.faults
 
     @property
@@ -178,6 +187,7 @@ class Steps:
             return
         self._report()
         if not self._lanes:
+            self._left = self._patience
             self.taken.append(_TIME)
             self._last = _TIME
             self.touch(EVERYTHING)
@@ -203,7 +213,7 @@ class Steps:
             ]
             if "crash" in self.exploration.bounds.kinds:
                 faults += self.crashes()
-        if self._early and self._loop.env.peek() != float("inf"):
+        if self._early and self._loop.env.peek() - self._loop.now <= self._left:
             options.append(_TIME)
         return options + faults
 
@@ -221,6 +231,7 @@ class Steps:
         match step.kind:
             case "time":
                 self._early -= 1
+                self._left -= int(self._loop.env.peek()) - self._loop.now
                 self.touch(EVERYTHING)
                 self._loop.env.step()
                 return

@@ -108,7 +108,7 @@ class World:
         self.scope = "causim"
         if isinstance(store, RemoteStore):
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
-        self.steps = Steps(self.loop, exploration) if exploration else None
+        self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
         tracer = self._tracer(trace)
         self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
@@ -120,6 +120,7 @@ class World:
         self._producer = Consumer(self, PRODUCER) if program else None
         self.injector = Injector(self)
         self.handler_hook: HandlerHook | None = self.injector.handlers
+        self.can_read = self.injector.readings
         self.broker = self._new_broker()
         self._delivery_hook = self.broker.hook = self.injector.deliveries(self.broker)
         self.quiescence = self._new_quiescence()
@@ -305,6 +306,7 @@ class World:
                 "census",
                 keys=lasting_keys(self.store, self.scope, self.loop.now, self.history.header.terms.longest_life),
             )
+        self.errors.add_unretrieved(self.loop.unretrieved())
         self._note("phase", phase=ended, in_flight=in_flight)
 
     def _clean_up(self) -> None:
@@ -366,8 +368,7 @@ class World:
     def _raised(self, error: RaisedError) -> None:
         if is_shipped(self.history.header.engine):
             return  # what those raise under faults is known, and the entries of its deliveries tell it
-        details = {"error": error.type, "message": error.message, "frames": list(error.frames), "where": error.where}
-        self.history.append(error.at, "raised", error.event, error.consumer, **details)
+        self.history.append(self.loop.now, "raised", error.event, error.consumer, **error.told(self.loop.now))
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""

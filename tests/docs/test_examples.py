@@ -44,6 +44,7 @@ def said(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     "name",
     [
         "ci",
+        "pytest",
         pytest.param("consumers", marks=NEEDS_DOCKET),
         pytest.param("tutorial", marks=[pytest.mark.prefect, NEEDS_PREFECT]),
     ],
@@ -70,7 +71,7 @@ def test_the_operators_page_works_on_a_redis_server(said: Any, socket: str, monk
 
 
 def test_the_pages_agree_on_who_is_executed() -> None:
-    executed = {"ci.md", "consumers.md", "tutorial.md", "engine.md", "operating.md"}
+    executed = {"ci.md", "pytest.md", "consumers.md", "tutorial.md", "engine.md", "operating.md"}
     for page in PAGES:
         if any(block.language in ("console", "python") for block in blocks(page)):
             assert page.name in executed, f"nobody executes the examples of {page}"

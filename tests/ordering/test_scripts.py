@@ -46,6 +46,32 @@ def test_a_script_carries_what_it_takes_and_what_that_takes() -> None:
     assert made_of("return twofold") == []
 
 
+RARE = """
+local function one() return 1 end
+-- What two() is for.
+local kept = 2
+local function two() return one() + kept end
+local function other()  -- rarely
+  return two()
+end
+local function three() return two() end
+"""
+
+
+def test_a_rare_step_has_in_it_what_only_rare_steps_take() -> None:
+    nested = "local function other()  -- rarely\nlocal function one() return 1 end\nlocal function two()"
+    text = assemble("test", RARE, "-- args: x\n-- returns: y\nreturn other()").text
+    assert nested in text
+    assert text.count("local function one") == 1
+    assert text.index("local kept = 2") < text.index("local function other"), "a value is there for every step"
+    text = assemble("test", RARE, "-- args: x\n-- returns: y\nreturn other() + three()").text
+    assert re.findall(r"local function (\w+)", text) == ["one", "two", "other", "three"]
+
+
+def test_a_step_that_is_only_written_about_is_not_taken() -> None:
+    assert made_of('return "one" -- or two') == []
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_no_script_takes_what_it_does_not_carry(verb: str) -> None:
     text = script(verb).text

@@ -7,7 +7,7 @@ from reports.page.page import page
 from reports.page.spacetime import layout, plain
 from reports.text.narrative import narrate, numbered, story_text
 from reports.text.sentences import WORDS, moment, sentence
-from reports.text.violation_story import Storyteller
+from reports.text.violation_story import ViolationEntries
 from simulation.history.entries import KINDS, Entry, Header
 from simulation.history.history import History
 from simulation.invariants import Violation
@@ -50,7 +50,7 @@ def test_every_kind_of_entry_has_a_sentence():
 
 
 def test_a_story_tells_the_witness_and_its_events(history):
-    story = Storyteller(history).story(violation(6, 10))
+    story = ViolationEntries(history).story(violation(6, 10))
     words = [line.words for line in story.lines]
     assert [line.witness for line in story.lines].count(True) == 2
     assert "b was published; it follows a" in words
@@ -63,23 +63,23 @@ def test_a_long_story_keeps_its_witness_and_says_what_it_leaves_out():
     h = History(Header())
     for n in range(500):
         h.append(n, "delivered", "b", "c1", attempt=n + 1)
-    story = Storyteller(h).story(violation(2, 400), longest=20)
+    story = ViolationEntries(h).story(violation(2, 400), longest=20)
     assert len(story.lines) == 20
     assert story.omitted == 480
     assert [line.at for line in story.lines if line.witness] == [2, 400]
 
 
 def test_what_befell_the_events_is_told_before_what_went_over_the_wire(history):
-    story = Storyteller(history).story(violation(6, 11), longest=4)
+    story = ViolationEntries(history).story(violation(6, 11), longest=4)
     assert story.omitted > 0
     assert not [line for line in story.lines if "Redis" in line.words]
     assert story.lines[0].words == "b was published; it follows a"
 
 
 def test_a_story_survives_a_witness_that_is_not_there(history):
-    assert Storyteller(history).story(violation(999)).lines
-    assert Storyteller(History(Header())).story(violation(3)).lines == ()
-    assert Storyteller(History(Header())).stretch(violation(3)) == (5 * S, 5 * S)
+    assert ViolationEntries(history).story(violation(999)).lines
+    assert ViolationEntries(History(Header())).story(violation(3)).lines == ()
+    assert ViolationEntries(History(Header())).stretch(violation(3)) == (5 * S, 5 * S)
 
 
 def test_moments_are_exact_to_the_microsecond():

@@ -83,6 +83,7 @@ def test_every_shell_is_told(shell: str, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_without_argcomplete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "argcomplete", None)
+    monkeypatch.setitem(sys.modules, "argcomplete.shell_integration", None)
     assert main(["completion", "bash"]) == 4
     told = capsys.readouterr().err
     assert told == "causim: error: argcomplete is not installed: pip install 'causim[completion]'\n"

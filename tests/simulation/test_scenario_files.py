@@ -6,6 +6,7 @@ import pytest
 
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.load import load, loads
+from simulation.scenario.model import Scenario
 
 MINIMAL = """
 name = "x"
@@ -102,3 +103,10 @@ def test_values_can_be_replaced_by_their_paths() -> None:
     assert (scenario.broker.drop, scenario.policy.lease) == (0.5, 20_000_000)
     with pytest.raises(BadScenario, match="there is no such key"):
         scenario.with_values({"broker.dorp": 0.5})
+
+
+def test_known_keys_are_those_of_a_file():
+    crash = {"kind": "crash", "cosnumer": "c1", "at": "1s"}
+    with pytest.raises(BadScenario, match=r"did you mean 'consumer'\? \(known: .*\bfor\b") as caught:
+        Scenario.of("x", workload={"kind": "chains"}, faults=[crash])
+    assert "duration" not in str(caught.value)

@@ -45,6 +45,40 @@ def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
     assert {word for line in lines for word in line.split()} <= whole
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list", "invariants"],
+        ["list", "faults"],
+        ["crashes", "leader-follower"],
+        ["run", SCENARIO, "--engine", "null", "--no-results"],
+        ["check", "HISTORY"],
+    ],
+    ids=" ".join,
+)
+def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> None:
+    if command[0] == "check":
+        main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path), "--quiet"])
+        command = ["check", str(tmp_path / "late-leader" / "latest")]
+    shown = in_a_terminal([*command, *(["--out", str(tmp_path)] if command[0] == "crashes" else [])], 60)
+    told = [
+        line
+        for line in shown.splitlines()
+        if "━" not in line and not re.match("  (replay|picture|table)|causim: |/", line) and str(tmp_path) not in line
+    ]
+    assert max(map(len, told)) <= 60
+    if command[0] == "list":
+        name = max(len(line.split("  ")[0]) for line in told if not line.startswith(" "))
+        assert {len(line) - len(line.lstrip()) for line in told} == {0, name + 2}
+
+
+def test_a_bar_is_not_cut(tmp_path: Path) -> None:
+    shown = in_a_terminal(["run", SCENARIO, "--engine", "null", "--seeds", "3", "--no-results"], 60)
+    bars = [line for line in shown.splitlines() if "━" in line]
+    assert any("3/3" in line for line in bars)
+    assert not any("…" in line for line in bars)
+
+
 def test_lines_to_copy_stay_whole(tmp_path: Path) -> None:
     folder = tmp_path / ("long-" * 20)
     shown = in_a_terminal(["run", SCENARIO, "--engine", "null", "--out", str(folder)], 60)

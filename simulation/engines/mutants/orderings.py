@@ -6,6 +6,7 @@ They are apart from the table of the mutants, so that reading the table does not
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -153,3 +154,34 @@ class WaitsOnASilentServer(OwnConnection):
     """Waits without a limit for a reply that has not come within the client's timeout."""
 
     deaf_to = (TimeoutError,)
+
+
+class ComparesAsTheyCome(CausalOrdering[Any]):
+    """Sorts what a sweep has found by times with and without a zone."""
+
+    async def get_lost_followers(self) -> list[Any]:
+        """Return lost followers by their `occurred`."""
+        found = await super().get_lost_followers()
+        return sorted(found, key=lambda event: event.occurred)
+
+
+class ReadsNoNumbers(CausalOrdering[Any]):
+    """Reads what JSON does not know as null."""
+
+    def _parse(self, payload: str | bytes) -> Any:
+        return super()._parse(re.sub(r"-?(NaN|Infinity)", "null", text(payload)))
+
+
+class DropsTheUnreadable(CausalOrdering[Any]):
+    """Throws away what it cannot read."""
+
+    async def _unread(self, identity: str, token: str, error: Exception) -> None:
+        await self._call("unpark", identity)
+
+
+class DeafToTheQueue(CausalOrdering[Any]):
+    """Says that it has taken note of an event that the queue has given up, and has not."""
+
+    async def give_up(self, event: Any, reason: str = "") -> bool:
+        """Do nothing."""
+        return True

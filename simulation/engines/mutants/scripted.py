@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulation.engines.mutants.mutant import Edit, Mutant
+from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 from simulation.engines.mutants.scripts_begin import BEGIN
 from simulation.engines.mutants.scripts_beside import BESIDE
 from simulation.engines.mutants.scripts_complete import ADVANCE, COMPLETE, FAIL, RENEW, WAIT
@@ -40,6 +40,20 @@ GIVING_UP = (
         edits=(
             Edit("fail", "if told then", "if false then"),
             Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
+        ),
+    ),
+    Mutant(
+        name="expected-for-ever",
+        planted="a leader that was tried once is expected for ever, also if the queue has forgotten it",
+        scenario="production/q11-trimmed-leader.toml",
+        convicted_by=("clean-store",),
+        edits=(
+            Edit(
+                SHARED,
+                'redis.call("SET", key("tried:" .. id), attempts, "PX", lasts)',
+                'redis.call("SET", key("tried:" .. id), attempts)',
+            ),
+            Edit(SHARED, "  return left > 0\nend", "  return left ~= -2\nend"),
         ),
     ),
 )

@@ -27,7 +27,7 @@ BEGIN = (
         planted="begin grants a lease that somebody else holds",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, "  if owner then\n    lease_left(e.id)", "  if false then\n    lease_left(e.id)"),),
+        edits=(Edit(SHARED, "if owner then return decide_held", "if owner == e.token then return decide_held"),),
     ),
     Mutant(
         name="ignore-leader",

@@ -114,4 +114,33 @@ MUTANTS = (
         convicted_by=("handled-once",),
         ordering="OwnConnection",
     ),
+    Mutant(
+        name="compares-as-they-come",
+        planted="a sweep compares times with and without a zone, which Python cannot",
+        scenario="production/q8-odd-times.toml",
+        convicted_by=("nothing-lost", "lost-followers-surface"),
+        ordering="ComparesAsTheyCome",
+    ),
+    Mutant(
+        name="reads-no-numbers",
+        planted="NaN and the infinities of a parked payload are read as null",
+        scenario="production/q8-not-a-number.toml",
+        convicted_by=("payload-intact",),
+        ordering="ReadsNoNumbers",
+    ),
+    Mutant(
+        name="drops-the-unreadable",
+        planted="a parked event is thrown away by a consumer that cannot read it",
+        scenario="production/q9-unreadable-for-half-the-fleet.toml",
+        convicted_by=("nothing-lost",),
+        seeds=10,
+        ordering="DropsTheUnreadable",
+    ),
+    Mutant(
+        name="deaf-to-the-queue",
+        planted="what the queue says of an event that it gives up is not heard: its followers wait for the lookback",
+        scenario="production/q15-queue-gives-a-leader-up.toml",
+        convicted_by=("lost-followers-surface",),
+        ordering="DeafToTheQueue",
+    ),
 )

@@ -340,6 +340,7 @@ native = "holds"
 """
     event: str = Field("*", description="which events: a pattern of names")
     older: Duration = Field(0, description="only what was published at least this long ago")
+    delivered: bool = Field(False, description="only what was delivered, and is still to be acknowledged")
 
     @property
     def loses_data(self) -> bool:
@@ -353,7 +354,7 @@ native = "holds"
 
     def strike(self, active: Active, queue: Queue) -> Undo | None:
         """Do it to the queue."""
-        queue.trim(active, self.event, queue.now - self.older)
+        queue.trim(active, self.event, queue.now - self.older, self.delivered)
         return None
 
 

@@ -153,6 +153,11 @@ class Queue(Protocol):
         """Deliver an event once more, after so many microseconds."""
         ...
 
+    def publish_changed(self, active: Active, publication: Publication, delay: int) -> None:
+        """Publish an event once more, with other words, and note it, once its copies are settled;
+        look every `delay` microseconds."""
+        ...
+
     def publish_again(self, publication: Publication, delay: int) -> None:
         """Deliver an event once more, as if it were received only then, after so many microseconds."""
         ...
@@ -173,6 +178,6 @@ class Queue(Protocol):
         """Hand nothing out."""
         ...
 
-    def trim(self, active: Active, pattern: str, limit: int) -> None:
-        """Forget unsettled events of a pattern that were published by a moment."""
+    def trim(self, active: Active, pattern: str, limit: int, delivered: bool) -> None:
+        """Forget unsettled events of a pattern that were published by a moment; or only those that were delivered."""
         ...

@@ -30,6 +30,7 @@ from simulation.scenario.faults import (
     TimedBrokerFault,
     TimedFault,
 )
+from simulation.scenario.faults.unreadable_for_some import UnreadableForSome
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker
 from simulation.world.consumer import Consumer
@@ -40,6 +41,7 @@ from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.handlers import HandlerInjector
 from simulation.world.injection.packets import PacketStrike
 from simulation.world.injection.publications import PublicationInjector
+from simulation.world.injection.readings import ReadingInjector
 from simulation.world.injection.stores import StoreActs
 from simulation.world.injection.timetable import Act, Timetable
 from simulation.world.ledger import Ledger
@@ -103,6 +105,11 @@ class Injector:
             world = self._world
             return HandlerInjector(self.log, self._timetable, self._roles, loop=world.loop, consumers=world.consumers)
         return None
+
+    @property
+    def readings(self) -> Callable[[str, str], bool] | None:
+        """What says whether a consumer can read an event, if any fault is about that."""
+        return ReadingInjector(self.log, self._roles) if self.log.of(UnreadableForSome) else None
 
     def deliveries(self, broker: Broker) -> DeliveryInjector | None:
         """What the broker must ask, if any fault is about it."""

@@ -106,6 +106,20 @@ class DeliveryInjector:
         self.broker.expect()
         self.broker.later(delay, self._publish_again, publication)
 
+    def publish_changed(self, active: Active, publication: Publication, delay: int) -> None:
+        """Publish an event once more, in other words, once its copies are settled; look every `delay` microseconds."""
+        self.broker.expect()
+        self.broker.later(delay, self._publish_changed, active, publication, delay)
+
+    def _publish_changed(self, active: Active, publication: Publication, delay: int) -> None:
+        if self._log.healed:
+            self.broker.expect_no_more()
+        elif any(message.publication.name == publication.name for message in self.broker.unsettled()):
+            self.broker.later(delay, self._publish_changed, active, publication, delay)
+        else:
+            active.note(event=publication.name)
+            self.broker.duplicate(publication, anew=True)
+
     def once_handled(self, event: str, act: Callable[[], None]) -> None:
         """Do something once an event has taken effect."""
         self._late.setdefault(event, []).append(act)
@@ -123,11 +137,12 @@ class DeliveryInjector:
         self._stalls += 1
         return self._go_on
 
-    def trim(self, active: Active, pattern: str, limit: int) -> None:
-        """Forget unsettled events of a pattern that were published by a moment."""
+    def trim(self, active: Active, pattern: str, limit: int, delivered: bool) -> None:
+        """Forget unsettled events of a pattern that were published by a moment; or only those that were delivered."""
         for message in self.broker.unsettled():
             publication = message.publication
-            if publication.at <= limit and fnmatchcase(publication.name, pattern):
+            chosen = publication.at <= limit and (message.attempts or not delivered)
+            if chosen and fnmatchcase(publication.name, pattern):
                 active.note(event=publication.name)
                 self.broker.trim(message)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.simulation.engines import TrivialCounts
 
@@ -26,4 +26,14 @@ class Asking(TrivialCounts):
 
     async def handle(self, event: Any) -> None:
         await asyncio.gather(*(self._client.get("anything") for _ in range(5)))
+        await super().handle(event)
+
+
+class Messages(TrivialCounts):
+    """Keeps the events that it handles, as their messages have them."""
+
+    seen: ClassVar[list[dict[str, Any]]] = []
+
+    async def handle(self, event: Any) -> None:
+        type(self).seen.append(vars(event))
         await super().handle(event)

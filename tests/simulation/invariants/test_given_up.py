@@ -30,6 +30,15 @@ def test_a_handling_that_vanished_counts_as_a_failed_one():
     rejected(tell(tried(2, "crashed @c2"), max_attempts="3us"))
 
 
+def test_a_consumer_that_died_before_its_handler_began_may_have_been_an_attempt():
+    story = (
+        "0s started a @c1 handling=0\n1s ended a @c1 handling=0 outcome=failed\n{}\n1m dead-lettered a @c1 by=engine"
+    )
+    assert accepted(tell(story.format("9s crashed @c2"), max_attempts="2us"))
+    rejected(tell(story.format("9s crashed @c2"), max_attempts="3us"))
+    rejected(tell(story.format("9s stopped @c2"), max_attempts="2us"))
+
+
 def test_handlings_after_the_dead_letter_do_not_count():
     rejected(tell("0s delivered a\n1s dead-lettered a\n2s started a @c1\n3s crashed @c1", max_attempts="1us"))
 

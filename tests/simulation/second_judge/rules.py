@@ -223,6 +223,8 @@ def came(told: Reading, event: str, leader: str, effect: Work, until_at: int) ->
         )
         again = offer is handed[-1] and offer.how == "rejected" and not away
         forgotten = told.store_lost(leader, offer.index, effect.start)
+        if offer.how == "rejected" and trimmed(told, leader, offer, effect):
+            continue
         if offer.index < first and not unanswered and not again:
             continue
         if offer.index > first and not known_to_anybody(told, leader, offer, effect):
@@ -238,6 +240,11 @@ def came(told: Reading, event: str, leader: str, effect: Work, until_at: int) ->
     if not since and parked is not None and parked < effect.start:
         since = [(parked, told.at(parked))]
     return any(at < until_at and not told.store_lost(leader, i, effect.start) for i, at in since)
+
+
+def trimmed(told: Reading, leader: str, offer: Offer, effect: Work) -> bool:
+    forgotten = [i for i, e in told.of("dropped", "fault") if e.event == leader and e.details.get("fault") == "trim"]
+    return "trim" in told.header.allowed_loss and any(offer.index < i < effect.start for i in forgotten)
 
 
 def heard_at(told: Reading, offer: Offer) -> int:
@@ -363,6 +370,11 @@ def given_up(told: Reading) -> Iterator[str]:
             rejected = any(o.how == "rejected" and not unreadable(told, o) for o in told.offers_of(event))
             blameless = any(True for _ in told.of("fault")) or told.window
             needed = 1 if rejected and not blameless else 0
+        else:  # whoever died may have been granted the event, and had not begun with it
+            known = told.first_known(event)
+            deaths = [i for i, _ in told.of("crashed") if known is not None and known < i < dead[0]]
+            spans = [(w.start, told.last if w.end is None else w.end) for w in told.works_of(event)]
+            needed -= sum(not any(start < i <= end for start, end in spans) for i in deaths)
         if len(tries) < needed and not told.store_lost(event, -1, dead[0]):
             yield event
 
@@ -509,14 +521,21 @@ def lost_followers(told: Reading) -> Iterator[str]:
         return
     terms = told.terms
     for event, begin, stop in lost_waits(told):
-        due_at, stop_at = told.at(begin) + terms.lookback, told.at(stop)
+        held_back = 0 if dead_and_told(told, told.leaders[event], told.at(begin)) else terms.lookback
+        due_at, stop_at = told.at(begin) + held_back, told.at(stop)
         still = [*told.helpless, *nobody_free(told), *lists_in_hand(told, due_at, stop)]
         bound = terms.sweep_interval + terms.release_bound
-        if stop_at - told.at(begin) <= terms.lookback + bound:
+        if stop_at - told.at(begin) <= held_back + bound:
             continue
         too_long = uncovered(due_at, stop_at, still) > bound + takeovers(told, due_at, stop_at)
         if too_long and not told.loss_allowed(event, stop):
             yield event
+
+
+def dead_and_told(told: Reading, leader: str, at: int) -> bool:
+    dead = told.dead(leader)
+    said = dead and dead[1].details.get("told") is True
+    return bool(dead and said and at - told.at(dead[0]) < told.terms.retention)
 
 
 def kept_since(told: Reading, event: str) -> int:

@@ -1,0 +1,30 @@
+"""Keeps consumers from reading events, as the faults of messages say."""
+
+from __future__ import annotations
+
+from simulation.scenario.faults.unreadable_for_some import UnreadableForSome
+from simulation.world.injection.deliveries import Roles
+from simulation.world.injection.fault_log import ActiveFault, FaultLog
+
+
+class ReadingInjector:
+    """Is asked whenever a consumer parses an event."""
+
+    def __init__(self, log: FaultLog, roles: Roles) -> None:
+        self._log = log
+        self._roles = roles
+        self._faults = log.of(UnreadableForSome)
+
+    def __call__(self, consumer: str, event: str) -> bool:
+        """Return whether a consumer can read an event."""
+        hit = next((struck for struck in self._faults if self._hides(struck, consumer, event)), None)
+        if hit is not None:
+            hit.note(event=event, consumer=consumer)
+        return hit is None
+
+    def _hides(self, struck: ActiveFault, consumer: str, event: str) -> bool:
+        fault = struck.fault
+        assert isinstance(fault, UnreadableForSome)
+        if self._log.healed or not (fault.is_on(self._log.now) and fault.concerns(event, **self._roles(event))):
+            return False
+        return fault.hides(struck, consumer, event) and (fault.nth is None or struck.draws(event))

@@ -1,0 +1,93 @@
+"""Faults of the queue and of events: what reaches the consumers and the engine."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from simulation import Laboratory
+from tests.simulation.faults.engines import Messages
+from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, fault, run, told
+
+MESSAGES = "tests.simulation.faults.engines:Messages"
+FOLLOWER_FIRST = '[workload]\nevents = [{ name = "b", follows = "a" }, { name = "a", at = "3s" }]\n'
+
+
+def messages(laboratory: Laboratory, text: str) -> list[dict[str, Any]]:
+    Messages.seen = []
+    run(laboratory, text, MESSAGES)
+    return Messages.seen
+
+
+@pytest.mark.parametrize(
+    ("how", "written"),
+    [
+        ("naive", "2023-11-14T22:13:20.000000"),
+        ("first", "0001-01-01T00:00:00.000000Z"),
+        ("last", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_an_odd_time_is_in_the_message(laboratory: Laboratory, how: str, written: str) -> None:
+    [record] = messages(laboratory, ONE + ALONE + STEADY + fault("odd-occurred", as_=how))
+    assert record["occurred"] == written
+
+
+def test_a_payload_holds_what_is_no_number(laboratory: Laboratory) -> None:
+    [record] = messages(laboratory, ONE + ALONE + STEADY + fault("not-a-number"))
+    payload = record["payload"]
+    assert math.isnan(payload["nan"])
+    assert (payload["most"], payload["least"]) == (math.inf, -math.inf)
+
+
+def test_a_duplicate_names_another_leader(laboratory: Laboratory) -> None:
+    records = messages(laboratory, TWO + ALONE + STEADY + fault("duplicate-follows-another", event="b"))
+    assert [record["id"] for record in records[1:]] == [records[1]["id"]] * 2
+    assert records[1]["follows"] == records[0]["id"] != records[2]["follows"]
+
+
+def test_who_cannot_read_an_event_rejects_it_and_others_handle_it(laboratory: Laboratory) -> None:
+    text = ONE + "[consumers]\ncount = 2\n" + STEADY + fault("unreadable-for-some", consumer="c1")
+    result = run(laboratory, text)
+    assert {(e.consumer, e.details["because"]) for e in result.history.of("rejected")} == {("c1", "Unreadable")}
+    assert {e.consumer for e in result.history.of("started")} == {"c2"}
+    assert result.verdict == "holds"
+
+
+def test_an_engine_cannot_read_what_its_consumer_cannot(laboratory: Laboratory) -> None:
+    text = FOLLOWER_FIRST + "[consumers]\ncount = 1\n" + STEADY
+    late = {"from": "1s", "until": "20s"}
+    result = run(laboratory, text + fault("unreadable-for-some", event="b", **late))
+    [started] = [e.at for e in result.history.of("started") if e.event == "b"]
+    assert started >= 20_000_000
+    assert told(result, "parked")
+    assert result.verdict == "holds"
+
+
+def test_the_queue_waits_longer_before_each_delivery(laboratory: Laboratory) -> None:
+    settings = 'redeliver_after = "1s"\nredeliver_backoff = 2.0\nredeliver_at_most = "3s"\nmax_failures = 6\n'
+    text = ONE + ALONE + STEADY.replace("[broker]\n", "[broker]\n" + settings) + fault("handler-raises")
+    moments = [at for _, at in told(run(laboratory, text), "delivered")]
+    gaps = [round((b - a) / 1e6) for a, b in pairwise(moments)]
+    assert gaps == [1, 2, 3, 3, 3]
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_an_engine_is_told_of_a_dead_letter_of_the_queue(laboratory: Laboratory, tells: bool) -> None:
+    settings = f'tells_dead_letters = {str(tells).lower()}\nredeliver_after = "1s"\n'
+    text = TWO + ALONE + STEADY.replace("[broker]\n", "[broker]\n" + settings) + fault("handler-raises", event="a")
+    result = run(laboratory, text)
+    [dead] = result.history.of("dead-lettered")
+    assert (dead.details.get("told", False), dead.details["by"]) == (tells, "broker")
+    [started] = [e.at for e in result.history.of("started") if e.event == "b"]
+    assert (started - dead.at < 10_000_000) == tells
+    assert result.verdict == "holds"
+
+
+def test_only_what_was_delivered_is_trimmed(laboratory: Laboratory) -> None:
+    text = TWO.replace('"100ms"', '"2s"') + ALONE + STEADY.replace('"1ms"\n[', '"4s"\n[')
+    loss = '[judge]\nallowed_loss = ["trim"]\n' + fault("handler-raises", event="a", call=1)
+    trim = fault("trim", at="5s", delivered=True)
+    assert ends(run(laboratory, text + loss + trim)) == {("a", "failed"): 1, ("b", "ok"): 1}
