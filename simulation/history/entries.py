@@ -47,7 +47,8 @@ KINDS: Mapping[str, str] = {
     "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
     "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and perhaps role)",
     # the code under test
-    "raised": "the consumer's code raised, for the first time like this (error, message, frames, where)",
+    "raised": "the consumer's code raised, for the first time like this (error, message, frames, where; "
+    "raised_at, in microseconds, if it was a background task, of which the end of the run tells)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
     "reply": "the reply to a request reached the consumer (reply, connection)",

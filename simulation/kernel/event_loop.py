@@ -30,6 +30,7 @@ from simulation.kernel.escapes import Escaped, place
 from simulation.kernel.loop_surface import LoopSurface
 from simulation.kernel.process import Process, current_process
 from simulation.kernel.tasks import NumberedFuture, NumberedTask
+from simulation.kernel.unretrieved import Unretrieved, unretrieved
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -64,8 +65,6 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self.env = environment or VirtualTime()
         self.env.take_turn = self._take_turn
         self.network: Dialler | None = None
-        self.failures: list[dict[str, Any]] = []
-        """Contexts of exceptions that nobody handled, as asyncio reports them."""
         self.numbers = count()
         """What tasks and futures are numbered by, in the order in which somebody asks for their hash."""
         self.in_executor = False
@@ -177,6 +176,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             handle._run()
         except SystemExit as error:
             self.on_exit(process, error)
+        task = getattr(handle._callback, "__self__", None)
+        if task.__class__ is NumberedTask and task.done():
+            task.ended_at = self.now
 
     # -- processes -------------------------------------------------------------------------------------------
 
@@ -244,6 +246,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         task = NumberedTask(cast("Coroutine[Any, Any, T]", coro), loop=self, name=name, context=context)
         current = asyncio.current_task(self)
         task.parent = None if current is None else ref(current)
+        task.process = current_process.get() if context is None else context.get(current_process)
         self._tasks.add(task)
         return task
 
@@ -315,16 +318,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """Never in debug mode: asyncio's debugging reads the wall clock."""
         return False
 
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Record what asyncio would have logged: an exception that no code handled."""
-        self.failures.append(context)
-        handler = self.get_exception_handler()
-        if handler is not None:
-            handler(self, context)
-
-    def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Record what asyncio would have logged: an exception that no code handled."""
-        self.failures.append(context)
+    def unretrieved(self) -> list[Unretrieved]:
+        """Return the exceptions of tasks and callbacks that no code has retrieved, in the order of time."""
+        return unretrieved(self.failures, list(self._tasks))
 
     async def shutdown_asyncgens(self) -> None:
         """Do nothing: close() ends what is left."""

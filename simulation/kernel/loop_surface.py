@@ -60,6 +60,13 @@ class LoopSurface:
 
     def __init__(self) -> None:
         self._exception_handlers: dict[Any, ExceptionHandler | None] = {}
+        self.failures: list[dict[str, Any]] = []
+        """Contexts of exceptions that nobody handled, as asyncio reports them, with the time as `at`."""
+
+    @property
+    def now(self) -> int:
+        """Microseconds since the start of the run: the loop that this is a part of counts them."""
+        raise NotImplementedError
 
     def get_task_factory(self) -> None:
         """Return None: tasks are made by the loop itself."""
@@ -99,6 +106,17 @@ class LoopSurface:
     def get_exception_handler(self) -> ExceptionHandler | None:
         """Return what the current process set."""
         return self._exception_handlers.get(current_process.get())
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Record what asyncio would have logged: an exception that no code handled."""
+        self.default_exception_handler(context)
+        handler = self.get_exception_handler()
+        if handler is not None:
+            handler(self, context)
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """Record what asyncio would have logged: an exception that no code handled."""
+        self.failures.append({**context, "at": self.now})
 
     def set_debug(self, enabled: bool) -> None:
         """Do nothing: asyncio's debugging reads the wall clock."""

@@ -7,6 +7,8 @@ import asyncio
 from typing import Any, TypeVar
 from weakref import ref
 
+from simulation.kernel.process import Process
+
 T = TypeVar("T")
 
 
@@ -17,8 +19,12 @@ class NumberedTask(asyncio.Task[T]):
     such a set. By address, that order would be another one in another process.
     """
 
-    __slots__ = ("_number", "parent")
+    __slots__ = ("_number", "ended_at", "parent", "process")
     _number: int
+    process: Process | None
+    """The process that it runs in."""
+    ended_at: int
+    """When it ended, in microseconds since the start of the run; unset before."""
     parent: ref[asyncio.Task[Any]] | None
     """The task that made it, if it is alive: its code may be what is to blame for what this one does."""
 

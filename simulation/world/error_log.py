@@ -6,11 +6,13 @@ Errors that the scenario asked for (a failing handler, a refused write) are none
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any
 
 from simulation.kernel.escapes import is_users, shortened
+from simulation.kernel.unretrieved import Unretrieved
 
 MAX_ERRORS = 100
 """How many different errors of a run are kept: an error whose message has an id in it is another one each time."""
@@ -40,6 +42,12 @@ class RaisedError:
         said = f"{self.type}: {self.message}" if self.message else self.type
         return f"{said} in {self.where} of {self.consumer}{about} at {self.at / 1_000_000:.6f} s{times}{frames}"
 
+    def told(self, at: int) -> dict[str, Any]:
+        """Return the details of the entry that tells of it at `at`, in microseconds since the start of the run."""
+        details = {"error": self.type, "message": self.message, "frames": list(self.frames), "where": self.where}
+        # A background task is told of at the end: histories are in the order of time.
+        return details if at == self.at else {**details, "raised_at": self.at}
+
 
 class ErrorLog:
     """The errors of one run, in the order in which they first came."""
@@ -49,13 +57,19 @@ class ErrorLog:
         self._told = told
         self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
 
-    def add(self, error: BaseException, consumer: str, where: str = "main", event: str = "") -> None:
-        """Record an error. `told` is called with the first of each kind."""
-        leaves = list(_leaves(error))
-        for leaf in leaves:
-            self._add(leaf, consumer, where, event)
+    def add(
+        self, error: BaseException, consumer: str, where: str = "main", event: str = "", at: int | None = None
+    ) -> None:
+        """Record an error; `at`, in microseconds, if not now. `told` is called with the first of each kind."""
+        for leaf in _leaves(error):
+            self._add(leaf, consumer, where, event, self._now() if at is None else at)
 
-    def _add(self, error: BaseException, consumer: str, where: str, event: str) -> None:
+    def add_unretrieved(self, found: Iterable[Unretrieved]) -> None:
+        """Record the exceptions that no code has retrieved."""
+        for one in found:
+            self.add(one.error, one.process.name, one.where, at=one.at)
+
+    def _add(self, error: BaseException, consumer: str, where: str, event: str, at: int) -> None:
         frames = own_frames(error.__traceback__)
         key = type(error).__name__, frames, where
         known = self._errors.get(key)
@@ -63,14 +77,14 @@ class ErrorLog:
             self._errors[key] = replace(known, count=known.count + 1)
         elif len(self._errors) < MAX_ERRORS:
             message = str(error)[:_MAX_MESSAGE]
-            raised = RaisedError(type(error).__name__, message, frames, consumer, event, self._now(), where)
+            raised = RaisedError(type(error).__name__, message, frames, consumer, event, at, where)
             self._errors[key] = raised
             self._told(raised)
 
     @property
     def all(self) -> tuple[RaisedError, ...]:
-        """The errors, each with the number of times that it came."""
-        return tuple(self._errors.values())
+        """The errors in the order of time, each with the number of times that it came."""
+        return tuple(sorted(self._errors.values(), key=lambda error: error.at))
 
 
 def own_frames(trace: TracebackType | None) -> tuple[str, ...]:

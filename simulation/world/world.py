@@ -306,6 +306,7 @@ class World:
                 "census",
                 keys=lasting_keys(self.store, self.scope, self.loop.now, self.history.header.terms.longest_life),
             )
+        self.errors.add_unretrieved(self.loop.unretrieved())
         self._note("phase", phase=ended, in_flight=in_flight)
 
     def _clean_up(self) -> None:
@@ -367,8 +368,7 @@ class World:
     def _raised(self, error: RaisedError) -> None:
         if is_shipped(self.history.header.engine):
             return  # what those raise under faults is known, and the entries of its deliveries tell it
-        details = {"error": error.type, "message": error.message, "frames": list(error.frames), "where": error.where}
-        self.history.append(error.at, "raised", error.event, error.consumer, **details)
+        self.history.append(self.loop.now, "raised", error.event, error.consumer, **error.told(self.loop.now))
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""

@@ -92,3 +92,31 @@ async def asking(redis_url: str, database: str) -> None:
 async def publish(client: redis.asyncio.Redis, body: bytes) -> None:
     """Puts an event where `list_reader` and its like read."""
     await client.rpush("orders", body)
+
+
+async def with_dying_tasks(redis_url: str, effect: Effect) -> None:
+    """Reads a list, beside a heartbeat that dies, a task whose failure is awaited, and a callback that fails."""
+    loop = asyncio.get_running_loop()
+
+    async def die(after: float, said: str) -> None:
+        await asyncio.sleep(after)
+        raise ConnectionError(said)
+
+    heartbeat = loop.create_task(die(0.2, "no heartbeat"))
+    awaited = loop.create_task(die(0.1, "awaited"))
+    loop.call_later(0.3, [].pop)
+    await asyncio.gather(awaited, return_exceptions=True)
+    await list_reader(redis_url, effect)
+    heartbeat.cancel()
+
+
+async def dying_and_forgotten(redis_url: str, effect: Effect) -> None:
+    """As above, but nobody holds the task that dies."""
+
+    async def die() -> None:
+        await asyncio.sleep(0.2)
+        raise ConnectionError("no heartbeat")
+
+    tasks = {asyncio.create_task(die())}
+    tasks.clear()
+    await list_reader(redis_url, effect)

@@ -106,6 +106,29 @@ def test_a_program_that_fails_has_crashed_and_comes_back(laboratory: Laboratory,
         assert raised.frames[-1].startswith("tests/simulation/programs.py:")
 
 
+@pytest.mark.parametrize("engine", ["with_dying_tasks", "dying_and_forgotten"])
+def test_a_background_task_that_dies_is_told(laboratory: Laboratory, engine: str) -> None:
+    result = run(laboratory, engine)
+    assert result.verdict == "holds"
+    told = [(one.type, one.message, one.where, one.count) for one in result.errors]
+    heartbeat = ("ConnectionError", "no heartbeat", "a task of its own", 2)
+    callback = ("IndexError", "pop from empty list", "a callback", 2)
+    assert told == ([heartbeat, callback] if engine == "with_dying_tasks" else [heartbeat])
+    assert 200_000 <= result.errors[0].at < 300_000
+    assert result.errors[0].frames[-1].startswith("tests/simulation/programs.py:")
+    [first, *_] = result.history.of("raised")
+    assert first.details["raised_at"] == result.errors[0].at
+    assert list(run(laboratory, engine).history) == list(result.history)
+
+
+def test_tasks_of_a_consumer_that_crashed_are_not_told(laboratory: Laboratory) -> None:
+    result = run(laboratory, "with_dying_tasks", LIST + fault("crash"))
+    # Three processes had a heartbeat, and that of the one that was killed at 130 ms did not come to its end.
+    assert len(moments(result, "crashed")) == 1
+    dead = [error for error in result.errors if error.where == "a task of its own"]
+    assert [error.count for error in dead] == [2]
+
+
 def test_a_stop_is_a_sigterm(laboratory: Laboratory) -> None:
     stop = fault("stop")
     polite, deaf, stubborn = (run(laboratory, name, LIST + stop) for name in ("polite", "list_reader", "stubborn"))
