@@ -257,7 +257,13 @@ def _count(chunk: bytes) -> int:
 
 
 def _is_header(line: bytes) -> bool:
-    return b"causim-history" in line and "causim-history" in parse_leniently(line)
+    if b"causim-history" not in line:
+        return False
+    try:
+        record = parse_leniently(line)
+    except ValueError:
+        return False  # what is wrong with it is said when it is read as an entry
+    return isinstance(record, dict) and "causim-history" in record
 
 
 def _is_whole(line: bytes) -> bool:

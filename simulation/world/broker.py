@@ -66,6 +66,10 @@ class DeliveryHook(Protocol):
         """Take note that an event was delivered."""
         ...
 
+    def acknowledged(self, event: str) -> None:
+        """Take note that a consumer is done with a delivery."""
+        ...
+
     def rejected(self, message: Message) -> bool:
         """Return whether a rejected event is offered again at once."""
         ...
@@ -244,6 +248,8 @@ class Broker:
     def acknowledge(self, delivery: Delivery, consumer: str) -> None:
         """The consumer is done with the delivery."""
         self._history.append(self._loop.now, "acknowledged", delivery.name, consumer, delivery=delivery.number)
+        if self.hook is not None:
+            self.hook.acknowledged(delivery.name)
         self._settle(delivery.message)
 
     def may_be_told(self, delivery: Delivery) -> bool:

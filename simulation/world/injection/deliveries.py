@@ -27,6 +27,8 @@ class DeliveryInjector:
         self._roles = roles
         self._epoch = epoch
         self._faults = log.of(DeliveryFault)
+        self._unheard: set[str] = set()
+        """Events that are to come once more in other words, and were not acknowledged in their own."""
         self._late: dict[str, list[Callable[[], None]]] = {}
         self._held: list[tuple[list[int], Message]] = []
         self._stalls = 0
@@ -76,6 +78,10 @@ class DeliveryInjector:
         for struck, fault in list(self._struck("delivered", message.publication.name)):
             fault.on_message(struck, self, message.publication.name, message)
 
+    def acknowledged(self, event: str) -> None:
+        """Take note that an event was heard as its producer has said it."""
+        self._unheard.discard(event)
+
     def rejected(self, message: Message) -> bool:
         """Return whether a rejected event goes to the back of the queue at once."""
         hit = list(self._struck("rejected", message.publication.name))
@@ -107,7 +113,11 @@ class DeliveryInjector:
         self.broker.later(delay, self._publish_again, publication)
 
     def publish_changed(self, active: Active, publication: Publication, delay: int) -> None:
-        """Publish an event once more, in other words, once its copies are settled; look every `delay` microseconds."""
+        """Publish an event once more, in other words, once its copies are settled; look every `delay` microseconds.
+
+        Only if its own words were heard: what was lost, trimmed or given up before has no first word that counts.
+        """
+        self._unheard.add(publication.name)
         self.broker.expect()
         self.broker.later(delay, self._publish_changed, active, publication, delay)
 
@@ -116,6 +126,8 @@ class DeliveryInjector:
             self.broker.expect_no_more()
         elif any(message.publication.name == publication.name for message in self.broker.unsettled()):
             self.broker.later(delay, self._publish_changed, active, publication, delay)
+        elif publication.name in self._unheard:
+            self.broker.expect_no_more()
         else:
             active.note(event=publication.name)
             self.broker.duplicate(publication, anew=True)
