@@ -123,7 +123,7 @@ async def _begin(
 
 
 async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
-    """Give leases back that nobody works under, all at once: one after the other may take longer than they last."""
+    """Give back the leases that no handler holds, all at once: one by one it may take longer than they last."""
     for grant in grants:
         ordering._state.active.pop(grant.identity, None)
     await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))

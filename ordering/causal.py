@@ -1,7 +1,10 @@
-"""Causal ordering: events that follow another are handled after it, whatever the queue and the consumers do.
+"""Causal ordering: an event that follows another is handled after it, however the queue delivers and consumers fail.
 
-The decisions are made in Redis (`lua/`); this file is the part that runs in the consumer: it asks for a lease,
-completes the event, and has `drain.py` go on with what the event has released. `leases.py` keeps leases alive.
+The decisions are made in Redis (`lua/`). This module is the part that runs in the consumer:
+
+1. it asks for a lease;
+2. it completes the event;
+3. `drain.py` handles what the event has released; `leases.py` keeps leases alive.
 """
 
 from __future__ import annotations
@@ -55,8 +58,8 @@ class CausalOrdering(Requests[E]):
         policy: how long to wait for what.
         event_type: parses what was parked; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
-        observer: is told what happens to each event in this process.
-        on_dead_letter: is told of each event that was given up, at least once in the fleet.
+        observer: its methods are called with what happens to each event in this process.
+        on_dead_letter: is called for each event that was given up, at least once in the fleet.
     """
 
     @overload
@@ -94,11 +97,11 @@ class CausalOrdering(Requests[E]):
         return bool(await self._ask("EXISTS", self._key(f"seen:{id_of(event)}")))
 
     async def event_has_started_processing(self, event: UUID | E) -> bool:
-        """Return whether somebody holds the event."""
+        """Return whether the event is held."""
         return bool(await self._ask("EXISTS", self._key(f"processing:{id_of(event)}")))
 
     async def record_event_as_processing(self, event: E) -> bool:
-        """Take the lease on an event, whatever it follows; return False if it is held or was handled."""
+        """Take the lease on an event, without regard to its leader; return False if it is held or was handled."""
         answer, grant = await self._begin(event, causal=False)
         if grant is None:
             self._leave_claim_group(event)
@@ -175,12 +178,12 @@ class CausalOrdering(Requests[E]):
         return await self.followers_by_id(ids)
 
     async def get_lost_followers(self) -> list[E]:
-        """Return events that wait in vain, claimed for the caller: handle each, as if it had been delivered.
+        """Return overdue events, claimed for the caller: handle each, as if it had been delivered.
 
-        They are followers of leaders that never came, and events whose holder died or whose handler failed. Others who
-        sweep get what is left of them once one was begun with, and the caller what is left of theirs: an event that has
-        begun elsewhere is EventArrivedEarly or EventAlreadySeen. What is claimed stays so for as long as anybody goes
-        through it, and a lease longer.
+        They are followers of leaders that never came, and events whose holder died or whose handler failed. Once one of
+        them was begun, other sweeps share the rest, and this caller shares theirs: an event that has begun elsewhere is
+        EventArrivedEarly or EventAlreadySeen. A claim lasts while a consumer works through its events, and one lease
+        longer.
         """
         return await self._lost_followers(chains=False)
 
@@ -258,8 +261,8 @@ class CausalOrdering(Requests[E]):
     async def event_is_processing(self, event: E) -> AsyncIterator[EventProcessingCompletion[E]]:
         """Hold the lease on an event inside the context, and complete it after success.
 
-        Raises EventBeingProcessed if somebody holds it, EventAlreadySeen if it was handled, LeaseLost if the lease
-        ran out and somebody else took the event over.
+        Raises EventBeingProcessed if it is held, EventAlreadySeen if it was handled, EventGivenUp if it is a dead
+        letter, LeaseLost if the lease ran out and another consumer has taken the event over.
         """
         answer, grant = await self._begin(event, causal=False)
         if grant is None:

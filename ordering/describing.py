@@ -1,6 +1,6 @@
-"""What may be said of an error in a log or a dead letter: its type and message, never what an event says.
+"""What of an error may stand in a log or a dead letter: its type and message, never the content of an event.
 
-The errors of pydantic repeat the input that they are about. Of those, the kinds and the names of the fields are told.
+Errors of pydantic repeat their input. Of those, the kinds and the names of the fields are given.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class EventArrivedEarly(OrderingError):
 
 
 class EventBeingProcessed(OrderingError):
-    """Somebody else holds the event. Leave its message unacknowledged and look again later."""
+    """The event is held by another consumer. Leave its message unacknowledged and ask again later."""
 
 
 class EventAlreadySeen(OrderingError):
@@ -41,7 +41,10 @@ class MaxDepthExceeded(OrderingError):
 
 
 class LeaseLost(OrderingError):
-    """The lease ran out while the handler worked, and somebody else has the event now. Undo, or trust the fence."""
+    """The lease ran out while the handler worked, and another consumer has the event.
+
+    Undo, or rely on the fencing token.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ Renew = Callable[[Sequence[Grant]], Awaitable[None]]
 
 
 class LeaseRenewer:
-    """Prolongs leases for as long as somebody works under them: `RENEWALS` times within a lease."""
+    """Renews the leases that handlers hold: `RENEWALS` times within a lease."""
 
     def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
         self._grants = grants
@@ -175,7 +175,7 @@ class LeaseRenewer:
 def is_own_failure(error: BaseException) -> bool:
     """Return whether what runs in this task has failed by itself: an error, or something that it awaits was cancelled.
 
-    Else somebody stops the task.
+    Otherwise the task itself is being cancelled.
     """
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""Dead letters: events that were given up, with why, until somebody deals with them."""
+"""Dead letters: events that were given up, with the reason, until they are retried or discarded."""
 
 from __future__ import annotations
 

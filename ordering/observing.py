@@ -1,4 +1,4 @@
-"""Hooks for those who operate the engine: what happens to each event, told to an object of theirs."""
+"""Hooks for operators of the engine: calls an object of theirs with what happens to each event."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Happening = Literal["granted", "parked", "released", "rescued", "retried", "dead
 
 
 class Observer(Protocol):
-    """Is told what happens in this process, by the scope and the id of the event. Each method may be left out.
+    """Its methods are called with what happens in this process, by the scope and the id of the event. Each may be left
+    out.
 
-    A hook is called in the event loop, between two requests, so it must not block. What it raises is logged.
+    A hook is called in the event loop, between two requests, so it must not block. An exception of a hook is logged.
     """
 
     def granted(self, scope: str, event: str) -> None:
@@ -52,7 +53,7 @@ class Notifier:
         self._scope = scope
 
     def __call__(self, what: Happening, identity: str) -> None:
-        """Tell the observer what has happened to an event."""
+        """Call the observer's method for what has happened to an event."""
         hook = getattr(self._observer, what, None)
         if hook is None:
             return

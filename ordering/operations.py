@@ -1,7 +1,8 @@
-"""What an ordering offers to those who operate it: its numbers, and its dead letters.
+"""What an ordering offers to its operators: its numbers, and its dead letters.
 
-A dead letter is written in the step that gives the event up, together with a note that it is untold. The consumer that
-has told of it removes the note; a sweep finds the notes that are left. So each is told at least once.
+1. A dead letter is written in the step that gives the event up, together with a note that it was not reported.
+2. The consumer that has reported it removes the note.
+3. A sweep finds the notes that are left. So each dead letter is reported at least once.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Stats:
 
     @staticmethod
     def read(reply: Sequence[int]) -> Stats:
-        """Return the numbers as the script tells them."""
+        """Return the numbers from the script's reply."""
         *numbers, oldest = map(int, reply)
         since = datetime.fromtimestamp(oldest / 1000, UTC) if oldest >= 0 else None
         names = [name for name in Stats.__slots__ if name != "oldest"]
@@ -100,7 +101,7 @@ class Operations:
         return self._read_policy()[2]
 
     async def stats(self) -> Stats:
-        """Return the scope's numbers; one round trip, whatever waits."""
+        """Return the scope's numbers, in one round trip."""
         times = (milliseconds(self.policy.lookback), milliseconds(self.policy.dead_retention))
         return Stats.read(await self._call("stats", *times))
 
@@ -112,7 +113,7 @@ class Operations:
         return [letter for _, raw in rows if (letter := read_letter(raw))]
 
     async def dead_letter(self, event: UUID | str | Any) -> DeadLetter | None:
-        """Return the dead letter of an event, or of an id, if there is one."""
+        """Return the dead letter of an event, or of an id; None if there is none."""
         return read_letter(await self._ask("GET", self._key(f"dead:{id_of(event)}")) or b"")
 
     async def retry(self, event: UUID | str | Any) -> bool:
@@ -126,10 +127,10 @@ class Operations:
         return words(await self._call("discard", identity, *times, digest_of(identity)))[0] == "discarded"
 
     async def give_up(self, event: Any, reason: str = "given up by the queue") -> bool:
-        """Tell the engine that the queue will not offer an event again: its followers wait no longer.
+        """Record that the queue will not offer an event again: its followers need not wait for it.
 
         Any sweep finds them from now on. The event becomes a dead letter of the engine, to be retried or discarded.
-        Return False if it was handled, or is held by a consumer: then there is nothing to give up.
+        Return False if it was handled, or is held by a consumer: then nothing is given up.
         """
         return await self._give_up(event, reason, tell=False)
 
@@ -144,7 +145,7 @@ class Operations:
             await self._tell_of(id_of(event))
 
     async def _tell_of(self, identity: str) -> None:
-        """Tell of a dead letter that this process has written. If Redis refuses, a sweep does it."""
+        """Report a dead letter that this process has written. If Redis refuses, a sweep does it."""
         try:
             raw = await self._ask("GET", self._key(f"dead:{identity}"))
             await self._tell(identity, raw or b"")
@@ -158,7 +159,9 @@ class Operations:
         await self._ask("ZREM", self._key("untold"), identity)
 
     async def _told(self, letter: DeadLetter) -> bool:
-        """Tell the log, the observer and the user's callback of a dead letter; return whether that has heard it."""
+        """Report a dead letter to the log, the observer and the user's callback; return whether the callback has
+        succeeded.
+        """
         logger.error(
             "Event %s of scope %r was given up after %s failed attempts: %s%s; it is kept under %s until it is retried "
             "or discarded, and its followers are released",

@@ -87,7 +87,7 @@ class PartitionedOrdering:
         return any(await _all(p.event_has_been_seen(event) for p in self._where(event)))
 
     async def event_has_started_processing(self, event: UUID | Any) -> bool:
-        """Return whether somebody holds the event."""
+        """Return whether the event is held."""
         return any(await _all(p.event_has_started_processing(event) for p in self._where(event)))
 
     def _where(self, event: UUID | str | Any) -> Sequence[CausalOrdering[Any]]:
@@ -95,7 +95,7 @@ class PartitionedOrdering:
         return self.partitions if isinstance(event, UUID | str) else [self.partition_of(event)]
 
     async def record_event_as_processing(self, event: Any) -> bool:
-        """Take the lease on an event, whatever it follows; return False if it is held or was handled."""
+        """Take the lease on an event, without regard to its leader; return False if it is held or was handled."""
         return await self.partition_of(event).record_event_as_processing(event)
 
     async def forget_event_is_processing(self, event: Any) -> None:
@@ -128,9 +128,9 @@ class PartitionedOrdering:
         return await self.partition_of(event).complete_event_and_get_followers(event)
 
     async def get_lost_followers(self) -> list[Any]:
-        """Return events of all partitions that wait in vain, claimed for the caller.
+        """Return the overdue events of all partitions, claimed for the caller.
 
-        A partition that cannot be reached is reported and left out. Raises its error if that is so of all of them.
+        A partition that cannot be reached is reported and left out. Raises its error if all of them cannot be reached.
         """
         asked = (p.get_lost_followers() for p in self.partitions)
         answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -175,7 +175,7 @@ class PartitionedOrdering:
         return letters[first : first + limit]
 
     async def dead_letter(self, event: UUID | str | Any) -> DeadLetter | None:
-        """Return the dead letter of an event, or of an id, if there is one."""
+        """Return the dead letter of an event, or of an id; None if there is none."""
         return next(filter(None, await _all(p.dead_letter(event) for p in self._where(event))), None)
 
     async def retry(self, event: UUID | str | Any) -> bool:
@@ -187,7 +187,7 @@ class PartitionedOrdering:
         return any(await _all(p.discard(event) for p in self._where(event)))
 
     async def give_up(self, event: Any, reason: str = "given up by the queue") -> bool:
-        """Tell the engine that the queue will not offer an event again; see `CausalOrdering.give_up`."""
+        """Record that the queue will not offer an event again; see `CausalOrdering.give_up`."""
         return await self.partition_of(event).give_up(event, reason)
 
     # -- leaders in flight -----------------------------------------------------------------------------------

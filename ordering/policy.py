@@ -23,19 +23,19 @@ MAX_DEPTH_OF_PRECEDING_EVENT = 20
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The engine's numbers.
+    """The engine's times and limits. Raises ValueError if one of them cannot work with the others.
 
     - `lookback`: how long a follower waits for a leader that does not come.
     - `retention`: how long a duplicate of a handled event is refused.
-    - `memory`: how long it is remembered, in a few bytes, that an event was handled, for the sake of its followers: one
-      that comes after the retention of its leader need not wait for it. Zero turns it off.
-    - `lease`: how long an event, or a leader's queue, is somebody's without a sign of life.
+    - `memory`: how long a digest of each handled event is kept, so that late followers need not wait: one that comes
+      after the retention of its leader finds it there. Zero turns it off.
+    - `lease`: how long an event, or a leader's queue, is held without being renewed.
     - `retry_delay`: how long a released event rests after its handler failed.
     - `max_attempts`: how often an event is tried. An attempt counts when it begins: a handler that kills its process
       has had one. If the event is the queue's, an attempt whose failure reaches the consumer is for the queue to count.
     - `redelivery`: for how long after an attempt the queue may offer an event again: it is still to come, and its
       followers are not lost. None: as long as the lookback.
-    - `dead_retention`: how long a dead letter is kept for somebody to deal with it.
+    - `dead_retention`: how long a dead letter is kept, to be retried or discarded.
     - `max_depth`: how deep handlers may call each other.
     - `batch`: how many events a sweep returns at most; for Prefect, those that wait below the last of them come along.
     - `age_by`: whether an event is old by how long the engine has known it, or by its own `received`.

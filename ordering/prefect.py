@@ -69,7 +69,7 @@ class _Numbers(Policy):
 
 
 class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
-    """The engine, as Prefect makes it: anew for every event, from nothing but a scope."""
+    """The engine, as Prefect makes it: for every event, from nothing but a scope."""
 
     errors = Errors(
         early=EventArrivedEarly,
@@ -131,5 +131,5 @@ class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
         return f"{self._prefix}:{key}"
 
     async def get_lost_followers(self) -> list[Any]:
-        """Return events that wait in vain, with everything that waits for them, in the order they occurred."""
+        """Return overdue events, with all that wait below them, in the order they occurred."""
         return await self._lost_followers(chains=True)

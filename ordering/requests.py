@@ -156,7 +156,7 @@ class Requests(Operations, Generic[E]):
         return claim_group
 
     def _forget_claim_group(self, event: Any) -> None:
-        """Forget with which others an event was claimed: nobody will know when it is done, and its claim lapses."""
+        """Drop the event from its claim group; the claim then expires after one lease."""
         if self._state.claim_groups:
             self._state.claim_groups.pop(id_of(event), None)
 
@@ -382,7 +382,7 @@ class Requests(Operations, Generic[E]):
         )
 
     def _parse(self, payload: str | bytes) -> Any:
-        """Return an event as it was parked. Raises whatever its type raises, and if it has no place among others."""
+        """Return an event as it was parked. Raises what its type raises, and if it cannot be ordered."""
         event = self.event_type.model_validate_json(payload)
         order_of(event)
         leader_of(event)

@@ -40,7 +40,7 @@ _TURN: Final = object()
 
 
 def encoded(words: Sequence[Word]) -> list[int | bytes]:
-    """Return words as UTF-8, whatever the client's own encoding; any text can be an id, also half a surrogate pair."""
+    """Return words as UTF-8, for any encoding of the client; any text can be an id, also half a surrogate pair."""
     try:
         # Several times faster than with an error handler named.
         return [word.encode() if isinstance(word, str) else word for word in words]
@@ -65,10 +65,10 @@ class _Batch:
 
 
 def _times_cancelled(task: asyncio.Task[Any] | None) -> int:
-    """Return how often a task was asked to end.
+    """Return how often a task was cancelled.
 
-    The client may not have let it through: before Python 3.12, `asyncio.wait_for` swallows a cancellation that comes
-    when what it waits for is done, and the client sends every command by way of it.
+    The client may have swallowed a cancellation: before Python 3.12, `asyncio.wait_for` does so if what it waits for is
+    done at that moment, and the client sends every command through it.
     """
     return task.cancelling() if task else 0
 

@@ -76,7 +76,7 @@ async def asked_again(
 ) -> Answer:
     """Return the answer to a request that was refused before: ask again for so many seconds, then raise the refusal.
 
-    The seconds begin anew with each refusal that `outlasts`.
+    The seconds start again with each refusal that `outlasts`.
     """
     clock = asyncio.get_running_loop().time
     end, pause = clock() + patience, _FIRST_PAUSE

@@ -1,7 +1,7 @@
-"""Events that a batch handles one by one: they were begun with before, and their consumers have not come back.
+"""Events that a batch handles one by one: they were begun before, and their consumers have not come back.
 
-Of a batch whose process was killed, nobody knows which handler has killed it. So an event that was granted before and
-never given back is granted alone next time: it is begun and completed by itself, and the others do not count.
+If the process of a batch is killed, it is not known which handler did it. So an event that was granted before and never
+given back is granted alone next time: it is begun and completed by itself, and the others do not count.
 """
 
 from __future__ import annotations

@@ -25,5 +25,5 @@ os.register_at_fork(after_in_child=_begin_anew)  # a forked process would go on 
 
 
 def unique_token() -> str:
-    """Return a token that nobody else has: who asks for one with every request spares the system its randomness."""
+    """Return a unique token: a random prefix of this process and a number, which costs no draw from the system."""
     return next(_tokens)

@@ -1,7 +1,8 @@
-"""Waiting for a leader that somebody is handling: without polling, and without holding anything meanwhile.
+"""Waiting for a leader that is being handled: without polling, and without holding anything meanwhile.
 
-Whoever ends the handling of an event publishes that, if somebody has asked for it. A holder that dies publishes
-nothing; but until when its lease lasts is known, and so is when to look again.
+1. The waiting consumer asks to be notified.
+2. The consumer that ends the leader's handling publishes that, if it was asked for.
+3. A holder that dies publishes nothing; but the end of its lease is known, and the question is repeated then.
 """
 
 from __future__ import annotations
