@@ -56,13 +56,18 @@ class ErrorLog:
         self._now = now
         self._told = told
         self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
+        self._closed = False
 
     def add(
         self, error: BaseException, consumer: str, where: str = "main", event: str = "", at: int | None = None
     ) -> None:
         """Record an error; `at`, in microseconds, if not now. `told` is called with the first of each kind."""
-        for leaf in _leaves(error):
+        for leaf in _leaves(error) if not self._closed else ():
             self._add(leaf, consumer, where, event, self._now() if at is None else at)
+
+    def close(self) -> None:
+        """Record nothing any more: what code says that is ended with its run says nothing about the run."""
+        self._closed = True
 
     def add_unretrieved(self, found: Iterable[Unretrieved]) -> None:
         """Record the exceptions that no code has retrieved."""

@@ -225,6 +225,7 @@ class World:
             # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
             # they keep the world's, which nobody reads any more.
             history = self.history.handed_over()
+            self.errors.close()
             self._clean_up()
         if self._refusal is not None:
             raise self._refusal

@@ -120,3 +120,22 @@ async def dying_and_forgotten(redis_url: str, effect: Effect) -> None:
     tasks = {asyncio.create_task(die())}
     tasks.clear()
     await list_reader(redis_url, effect)
+
+
+class Tidy:
+    """An engine of a user's whose handler awaits something while it is being ended."""
+
+    def __init__(self, context: Any) -> None:
+        self._effect = context.effect
+        self._redis = context.connect()
+
+    async def handle(self, event: Any) -> str:
+        await self._redis.ping()
+        try:
+            await self._effect(event)
+        finally:
+            asyncio.get_running_loop()  # as timeouts and locks do
+            await self._redis.ping()
+        return "handled"
+
+    async def sweep(self) -> None: ...

@@ -129,6 +129,12 @@ def test_tasks_of_a_consumer_that_crashed_are_not_told(laboratory: Laboratory) -
     assert [error.count for error in dead] == [2]
 
 
+def test_what_a_killed_process_says_when_it_is_collected_is_not_told(laboratory: Laboratory) -> None:
+    result = run(laboratory, "Tidy", fault("crash", "10ms"))
+    assert moments(result, "crashed")
+    assert result.errors == ()
+
+
 def test_a_stop_is_a_sigterm(laboratory: Laboratory) -> None:
     stop = fault("stop")
     polite, deaf, stubborn = (run(laboratory, name, LIST + stop) for name in ("polite", "list_reader", "stubborn"))
