@@ -88,11 +88,11 @@ STORIES = {
     "refused-read-only": "0s fault server-demoted @c1",
     "connection-closed": "0s fault close-idle-connections",
     "server-clock-jumped": "0s fault server-clock",
-    "leader-changed": "0s fault duplicate-follows-another a",
-    "odd-occurred": "0s fault odd-occurred a",
-    "not-a-number": "0s fault not-a-number a",
-    "trimmed": "0s fault trim a",
-    "unreadable-for-some": "0s fault unreadable-for-some a @c1",
+    "leader-changed": "0s fault duplicate-follows-another",
+    "odd-occurred": "0s fault odd-occurred",
+    "not-a-number": "0s fault not-a-number",
+    "trimmed": "0s fault trim",
+    "unreadable-for-some": "0s fault unreadable-for-some @c1",
     "slowed": "0s fault latency @c1",
 }
 
