@@ -81,7 +81,7 @@ def test_the_engine_holds_what_is_drawn_without_faults(laboratory: Laboratory, s
     assert not laboratory.run(scenario).story
 
 
-# Open: in the millisecond in which a lease ends, fakeredis and the server differ (a crash at a handler's start, seed 1).
+# Open: in the millisecond in which a lease ends, fakeredis and the server differ (crash at a start, seed 1).
 @pytest.mark.nightly
 @few
 @given(scenarios(fault=faults(BOTH_STORES)))
