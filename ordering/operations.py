@@ -85,8 +85,8 @@ class Operations:
     """The policy that was read last, its numbers, and its lease in seconds: each event asks for them several times."""
 
     def _read_policy(self) -> tuple[Policy | None, bytes, float]:
-        if self._read[0] is not self.policy:
-            policy = self.policy
+        policy = self.policy  # the drop-in's may be another one each time: its constants may change
+        if self._read[0] is not policy:
             self._read = policy, rules_of(policy), policy.lease.total_seconds()
         return self._read
 

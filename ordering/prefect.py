@@ -29,7 +29,6 @@ from ordering.errors import Errors
 from ordering.observing import Observer
 from ordering.operations import OnDeadLetter
 from ordering.policy import IN_FLIGHT_EVENT_TIMEOUT, Policy
-from ordering.terms import rules_of
 from ordering.tokens import unique_token
 
 __all__ = [
@@ -116,14 +115,6 @@ class CausalOrdering(causal.CausalOrdering[Any], _PrefectOrdering):
     @policy.setter
     def policy(self, _: Policy) -> None:
         """Ignore the default: the constants decide."""
-
-    @property
-    def _rules(self) -> bytes:  # the constants may change while an ordering lives
-        return rules_of(self.policy)
-
-    @property
-    def _lease_s(self) -> float:
-        return self.policy.lease.total_seconds()
 
     def _key(self, key: str) -> str:
         if not self.scope and not self._prefix.startswith("{"):

@@ -42,7 +42,8 @@ REFUSALS = (RedisError, RedisClusterException, OSError, AttributeError)
 _MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError, AttributeError)
 """The AttributeError is redis-py's own: when its cluster client learns of a moved slot, it closes the connections of a
 node, also one that another task is opening just then."""
-_MOVING_TEXTS = ("during rehashing of the slot", "access a non local key", "while the cluster is down")
+_BETWEEN_NODES_TEXTS = ("during rehashing of the slot", "access a non local key")
+_MOVING_TEXTS = (*_BETWEEN_NODES_TEXTS, "while the cluster is down")
 """What a script says whose slot moves while it runs. It names no code of its own in any version of Redis or Valkey."""
 _PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyError)
 _PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
@@ -58,7 +59,7 @@ def is_moving(refusal: Exception) -> bool:
 def is_between_nodes(refusal: Exception) -> bool:
     """Return whether a node refused a request because it has some of the slot's keys, and another node the rest."""
     ends_with_the_move = isinstance(refusal, TryAgainError) or "TTL exhausted" in str(refusal)
-    return ends_with_the_move or any(said in str(refusal) for said in _MOVING_TEXTS[:2])
+    return ends_with_the_move or any(said in str(refusal) for said in _BETWEEN_NODES_TEXTS)
 
 
 def passes(refusal: Exception) -> bool:

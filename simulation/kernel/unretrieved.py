@@ -7,7 +7,7 @@ of the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +26,14 @@ class Unretrieved:
     """What raised it: "a task of its own", or "a callback"."""
 
 
-def unretrieved(contexts: Iterable[Mapping[str, Any]], tasks: Iterable[Any]) -> list[Unretrieved]:
+def unretrieved(contexts: Collection[Mapping[str, Any]], tasks: Iterable[Any]) -> list[Unretrieved]:
     """Return what nobody retrieved, in the order in which it was raised.
 
     Args:
         contexts: what asyncio has reported, each with the time of the report as `at`.
         tasks: the tasks of the loop that are still in memory.
     """
-    dead: dict[Any, BaseException | None] = {}
+    dead: dict[NumberedTask[Any], BaseException | None] = {}
     for context in contexts:
         if isinstance(task := context.get("future"), NumberedTask):
             dead[task] = task.exception()
@@ -41,14 +41,15 @@ def unretrieved(contexts: Iterable[Mapping[str, Any]], tasks: Iterable[Any]) -> 
         # asyncio has no public word for whether anybody has asked for a task's result.
         if task.done() and not task.cancelled() and task._log_traceback:
             dead[task] = task.exception()
-    found = {
-        (task.ended_at, hash(task)): Unretrieved(error, task.process, task.ended_at, "a task of its own")
-        for task, error in dead.items()
+    found = [
+        Unretrieved(error, task.process, task.ended_at, "a task of its own")
+        for task, error in sorted(dead.items(), key=lambda item: hash(item[0]))
         if error is not None and task.process is not None
-    }
-    for number, context in enumerate(contexts):
-        handle, error = context.get("handle"), context.get("exception")
-        process = handle._context.get(current_process) if handle is not None else None
+    ]
+    # A handler of the user's may pass on what it was told: each handle counts once.
+    handles = {id(context["handle"]): context for context in contexts if "handle" in context}
+    for context in handles.values():
+        process, error = context["handle"]._context.get(current_process), context.get("exception")
         if error is not None and process is not None:
-            found[context["at"], number] = Unretrieved(error, process, context["at"], "a callback")
-    return [found[place] for place in sorted(found)]
+            found.append(Unretrieved(error, process, context["at"], "a callback"))
+    return sorted(found, key=lambda one: one.at)

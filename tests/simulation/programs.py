@@ -102,6 +102,8 @@ async def with_dying_tasks(redis_url: str, effect: Effect) -> None:
         await asyncio.sleep(after)
         raise ConnectionError(said)
 
+    # As some programs do, to log more: what it passes on is still one failure.
+    loop.set_exception_handler(lambda _, context: loop.default_exception_handler(context))
     heartbeat = loop.create_task(die(0.2, "no heartbeat"))
     awaited = loop.create_task(die(0.1, "awaited"))
     loop.call_later(0.3, [].pop)
