@@ -73,7 +73,8 @@ def test_all_readers_agree(case: str, long: bool, tmp_path: Path) -> None:
     run = Run(SCENARIO, history, Counts(0, 0, 0, 0), ())
     judgement, summary = run.judgement, summarise(run)
     events, handlings, deliveries = events_table(history), handlings_table(history), deliveries_table(history)
-    assert judgement.coverage["handled"] == (events["effects"] > 0).sum() == handlings["effect"].sum() == expected.handled
+    handled = (events["effects"] > 0).sum(), handlings["effect"].sum(), judgement.coverage["handled"]
+    assert set(handled) == {expected.handled}
     assert tuple(events["event"][events["lost"]]) == expected.lost
     assert tuple(handlings["outcome"]) == expected.outcomes
     assert tuple(deliveries["outcome"]) == expected.closings
