@@ -61,16 +61,16 @@ class ProcessState:
 
     def remember_claims(self, claims: Mapping[str, str]) -> None:
         """Remember claims on events, by event; the oldest are forgotten if they are too many."""
-        _add_newest(self.claims, claims)
+        _add_newest(self.claims, claims, MAX_CLAIMS)
 
     def remember_claim_group(self, group: ClaimGroup, events: Collection[str]) -> None:
         """Remember with which others events were claimed, and by which claim."""
         self.remember_claims(dict.fromkeys(events, group.claim))
-        _add_newest(self.claim_groups, dict.fromkeys(events, group))
+        _add_newest(self.claim_groups, dict.fromkeys(events, group), MAX_CLAIMS)
 
     def remember_queue(self, leader: str, claim: str) -> None:
         """Remember a claim on a leader's queue that a sweep has returned."""
-        _add_newest(self.queues, {leader: claim})
+        _add_newest(self.queues, {leader: claim}, MAX_CLAIMS)
 
     def forget(self) -> None:
         """Remember nothing any more."""
@@ -78,7 +78,7 @@ class ProcessState:
             memory.clear()
 
 
-def _add_newest(memory: dict[str, Value], news: Mapping[str, Value], most: int = MAX_CLAIMS) -> None:
+def _add_newest(memory: dict[str, Value], news: Mapping[str, Value], most: int) -> None:
     for key in news:
         memory.pop(key, None)
     memory.update(news)

@@ -294,7 +294,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self._driver = Driver(wanted, step or self.env.step)
         previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_end_unnoticed)
+        sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_close_generator)
         asyncio._set_running_loop(self)
         self._running = True
         try:
@@ -352,7 +352,7 @@ def _reraise(process: Process | None, error: SystemExit) -> None:
     raise error
 
 
-def _end_unnoticed(generator: Any) -> None:
+def _close_generator(generator: Any) -> None:
     """Do nothing for a generator that is collected with its loop: not even its `finally` blocks run."""
 
 

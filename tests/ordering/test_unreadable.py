@@ -78,6 +78,14 @@ async def test_who_could_not_read_it_leaves_it_to_others(fleet: Fleet) -> None:
     assert await sweep(newer) == [2]
 
 
+async def test_what_it_could_not_read_does_not_add_up(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ordering.leases.MAX_UNREADABLE", 3)
+    handler = older(fleet)
+    await park(handler, *(event(n, 1, payload={"currency": "shells"}) for n in range(2, 9)))
+    await handler(event(1))
+    assert list(handler.engine._state.unreadable) == [str(event(n).id) for n in (6, 7, 8)]
+
+
 async def test_what_another_goes_through_is_left_to_it(fleet: Fleet) -> None:
     handler, newer = older(fleet), Recorder(fleet.engine(POLICY))
     await park(handler, event(3, 7, occurred=0), TOMORROWS.model_copy(update={"follows": event(7).id}))

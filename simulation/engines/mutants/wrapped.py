@@ -149,6 +149,6 @@ MUTANTS = (
         planted="what the queue says of an event that it gives up is not heard: its followers wait for the lookback",
         scenario="production/q15-queue-gives-a-leader-up.toml",
         convicted_by=("lost-followers-surface",),
-        ordering="DeafToTheQueue",
+        ordering="IgnoresQueueErrors",
     ),
 )
