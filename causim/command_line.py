@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -26,8 +27,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(arguments)
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    # the harness may not have been installed when this module was imported
+    from simulation.cli.text import visible
+
+    sys.stderr.write(f"causim: warning: {visible(str(message))}\n")
+
+
 def entry() -> NoReturn:
     """Run the command line as a program."""
+    warnings.showwarning = _show_warning  # where causim has noticed it is of no use to users
     try:
         sys.exit(main())
     except KeyboardInterrupt:  # while the harness was being imported

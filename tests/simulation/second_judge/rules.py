@@ -546,7 +546,7 @@ def kept_since(told: Reading, event: str) -> int:
 
 
 def lost_waits(told: Reading) -> Iterator[tuple[str, int, int]]:
-    """Each event that waits for a lost leader: since when, and until when it waited, or until its leader came."""
+    """Each event that waits for a missing leader: since when, and until when it waited, or until its leader came."""
     for event in told.events:
         leader = told.leaders[event]
         circle = told.circle(event)
