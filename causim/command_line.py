@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -27,18 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(arguments)
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    # the harness may not have been installed when this module was imported
-    from simulation.cli.text import visible
-
-    sys.stderr.write(f"causim: warning: {visible(str(message))}\n")
-
-
 def entry() -> NoReturn:
     """Run the command line as a program."""
-    warnings.showwarning = _show_warning  # where causim has noticed it is of no use to users
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # while the harness was being imported
-        sys.stderr.write("causim: interrupted\n")
-        sys.exit(INTERRUPTED)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave_at_once)
+    sys.exit(main())
+
+
+def leave_at_once(*_: object) -> NoReturn:
+    """End the process at Ctrl-C, before it has begun anything: a KeyboardInterrupt would strike in the middle of an
+    import, and not every library lets it pass."""
+    os.write(sys.stderr.fileno(), b"causim: interrupted\n")
+    os._exit(INTERRUPTED)

@@ -35,7 +35,7 @@ def indent_of(line: str, width: int) -> int:
 
 
 def width_of_output() -> int:
-    """Return how many columns standard output has: those of the terminal, 0 for a file or pipe, where lines stay whole."""
+    """Return how many columns the terminal has; 0 if the output goes to a file or pipe, where lines stay whole."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 

@@ -117,8 +117,8 @@ def _in_flight(told: HistoryIndex) -> str:
 
 __all__ = [
     "COVERAGE",
-    "RENAMED_WORDS",
     "INVARIANTS",
+    "RENAMED_WORDS",
     "Finding",
     "Invariant",
     "Judgement",

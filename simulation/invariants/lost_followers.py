@@ -1,6 +1,6 @@
 """lost-followers-surface: a follower whose leader never comes is handled all the same.
 
-A leader is missing to its follower while it was delivered to no consumer, and once it was dead-lettered without an effect.
+A leader is missing while it was delivered to no consumer, and once it was dead-lettered without an effect.
 The follower is held back for the lookback, from the moment it was parked (or delivered, if the history does not show
 that it was parked), or from its leader's dead letter if that came later. Then it starts within one sweep interval and
 the release bound. If the engine was told of the queue's dead letter of the leader, it is not held back at all.
@@ -10,7 +10,7 @@ a list that a sweep had found and that was being handled, or in which every cons
 death and each silence of a consumer makes the bound longer, once, by one lease and one sweep. A history without
 deliveries does not show whether a leader came.
 
-The chain below a missing leader has leaders that come, though late: each link is judged by prompt-release. That a rescued
+The chain below a missing leader has leaders that come, though late: prompt-release judges each link. That a rescued
 follower takes effect once is judged by handled-once, and the order of its chain by causal-order.
 
 The members of a cycle wait for each other, so they wait in vain as soon as all of them were delivered: one of them must

@@ -40,13 +40,13 @@ def renamed(record: Mapping[str, Any], source: str) -> dict[str, Any]:
 def _with_words_of_now(tables: dict[str, Any], source: str) -> dict[str, Any]:
     judge = tables.get("judge")
     words = judge.get("require_coverage") if isinstance(judge, Mapping) else None
-    if not isinstance(words, list | tuple) or not any(isinstance(word, str) and word in RENAMED_WORDS for word in words):
+    if not isinstance(judge, Mapping) or not isinstance(words, list | tuple):
         return tables
     now = [RENAMED_WORDS.get(word, word) if isinstance(word, str) else word for word in words]
     for old, new in zip(words, now, strict=True):
         if old != new:
             _warn(f"{source}: table [judge], the coverage word '{old}'", new, source, _line_of(source, "judge", old))
-    return {**tables, "judge": {**judge, "require_coverage": now}}
+    return {**tables, "judge": {**judge, "require_coverage": now}} if now != list(words) else tables
 
 
 def _new(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

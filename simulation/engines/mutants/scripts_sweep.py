@@ -190,7 +190,7 @@ SWEEP = (
     ),
     Mutant(
         name="evicted-kinship",
-        planted="the list of waiting followers is not made anew from what events say, if what they follow was evicted too",
+        planted="the list of waiting followers is not made anew from events, if what they follow was evicted too",
         scenario="ladder/f9-evicted-leaders-and-heads.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
         edits=(Edit("sweep", " == 1 or mend(id) then", " == 1 then"),),

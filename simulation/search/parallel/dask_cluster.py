@@ -46,6 +46,9 @@ _LONELY = 60
 """Seconds of real time without a result after which a scheduler must have a worker."""
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
+_LOGGERS = ("distributed.client", "tornado.application")
+"""Loggers of the client. What is lost is said by an exception of ours; a request that Ctrl-C interrupts before it began
+is reported by Dask's loop with a traceback that tells the user nothing."""
 _ATTEMPTS = 3
 """How often a run is tried whose process dies while its worker lives."""
 
@@ -206,7 +209,8 @@ def _dask() -> Any:
 def _connect(dask: Any, address: str) -> Any:
     if not _ADDRESS.fullmatch(address):
         raise ClusterUnavailable(f"scheduler {address!r}: give the address that `dask scheduler` prints, {_EXAMPLE}")
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost is said by an exception of ours
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return dask.Client(address, timeout=_PATIENCE, set_as_default=False)
     except OSError as error:
