@@ -42,7 +42,7 @@ from simulation.world.laboratory import Laboratory
 
 _PATIENCE = 10
 """Seconds of real time in which a scheduler must answer, and in which it must have a worker."""
-_LONELY = 60
+_NO_WORKER_SECONDS = 60
 """Seconds of real time without a result after which a scheduler must have a worker."""
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
@@ -160,7 +160,9 @@ class Cluster:
         while True:
             try:
                 with self._client.as_current():
-                    finished: set[Any] = self._dask.wait(futures, timeout=_LONELY, return_when="FIRST_COMPLETED").done
+                    finished: set[Any] = self._dask.wait(
+                        futures, timeout=_NO_WORKER_SECONDS, return_when="FIRST_COMPLETED"
+                    ).done
                 return finished
             except TimeoutError:
                 if not self._client.nthreads():
