@@ -175,8 +175,15 @@ class ReadsNoNumbers(CausalOrdering[Any]):
 class DropsTheUnreadable(CausalOrdering[Any]):
     """Throws away what it cannot read."""
 
-    async def _unread(self, identity: str, token: str, error: Exception) -> None:
+    async def _unread(self, identity: str, token: str, error: Exception, claim: str = "") -> None:
         await self._call("unpark", identity)
+
+
+class ReadsItAgainAtOnce(CausalOrdering[Any]):
+    """Is offered again what it could not read, as soon as anybody is."""
+
+    def _leave_to_others(self, identity: str) -> None:
+        """Leave nothing to others."""
 
 
 class IgnoresQueueErrors(CausalOrdering[Any]):
