@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from reports.page.spacetime import Diagram
     from reports.run import Likelihood, RunLike
     from reports.tables.tables import Table
-    from simulation.invariants import Violation
+    from simulation.invariants import Judgement, Violation
 
 SCRIPTS = ("words.js", "view.js", "draw.js", "controls.js", "charts.js")
 """The scripts of the page, in the order in which they run."""
@@ -76,10 +76,7 @@ def page(
             header=history.header,
             run=run,
             verdict=judgement.verdict,
-            reasons=[
-                *judgement.reasons,
-                *(f"nothing was proved about '{word}': it did not happen" for word in judgement.missing),
-            ],
+            reasons=_reasons(judgement),
             first=violations[0] if violations else None,
             story=narrate(history, violations[0]) if violations else None,
             likelihood=likelihood,
@@ -101,6 +98,11 @@ def page(
             **_own_files(),
         )
     )
+
+
+def _reasons(judgement: Judgement) -> list[str]:
+    missing = (f"nothing was proved about '{word}': it did not happen" for word in judgement.missing)
+    return [*judgement.reasons, *missing]
 
 
 def write_page(
