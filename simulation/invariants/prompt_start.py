@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
+from simulation.history.intervals import Span, merge
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import closure, found_last, span_of
 from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
@@ -37,7 +38,7 @@ def subjects(told: HistoryIndex) -> int:
 def check(told: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that need not wait, and waited too long."""
     bound = told.terms.release_bound
-    work: dict[str, list[tuple[int, int]]] = {}
+    work: dict[str, list[Span]] = {}
     for event in told.odd:
         if event.untold or not event.deliveries:
             continue
@@ -74,21 +75,21 @@ def _waits_for_nobody(told: HistoryIndex, wait: Wait) -> bool:
     return done.end < event.first_known and not told.store_lost(leader.name, done.end, wait.begin)
 
 
-def _work(told: HistoryIndex) -> dict[str, list[tuple[int, int]]]:
-    """Return the times in which each consumer was handling something."""
-    work: dict[str, list[tuple[int, int]]] = {}
+def _work(told: HistoryIndex) -> dict[str, list[Span]]:
+    """Return the times in which each consumer was handling something, merged: two handlings may overlap."""
+    work: dict[str, list[Span]] = {}
     for event in told.odd:
         for handling in event.handlings:
             work.setdefault(handling.consumer, []).append(span_of(told, handling))
-    return work
+    return {name: merge(spans) for name, spans in work.items()}
 
 
-def _idle(told: HistoryIndex, wait: Wait, work: list[tuple[int, int]]) -> int:
+def _idle(told: HistoryIndex, wait: Wait, work: list[Span]) -> int:
     leader = told.leader_of(wait.event)
     turns = closure(told, leader, wait.stop)[0] if leader else []
     finder = wait.finder(told)
     line = found_last(told, finder, wait.stop) if finder else []
-    clock = patience(told, wait.begin_at, wait.stop_at, turns, line, sorted(work))
+    clock = patience(told, wait.begin_at, wait.stop_at, turns, line, work)
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
