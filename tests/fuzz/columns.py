@@ -25,21 +25,21 @@ def _integers(kind: pa.DataType) -> Column:
     low, high = (
         (0, 1 << kind.bit_width) if "uint" in str(kind) else (-(1 << kind.bit_width - 1), 1 << kind.bit_width - 1)
     )
-    return lambda rows, luck: pa.array([max(low, min(high - 1, luck.choice(BIG))) for _ in range(rows)], kind)
+    return lambda rows, rng: pa.array([max(low, min(high - 1, rng.choice(BIG))) for _ in range(rows)], kind)
 
 
 def _drawn(kind: pa.DataType, *values: object) -> Column:
-    return lambda rows, luck: pa.array([luck.choice([*values, None]) for _ in range(rows)], kind)
+    return lambda rows, rng: pa.array([rng.choice([*values, None]) for _ in range(rows)], kind)
 
 
 def _raw(kind: pa.DataType, divisor: int = 1) -> Column:
     """Values of 64 bits, taken for a moment or a span of time: most are in no calendar."""
-    return lambda rows, luck: pa.array([luck.choice(BIG) // divisor for _ in range(rows)], pa.int64()).cast(kind)
+    return lambda rows, rng: pa.array([rng.choice(BIG) // divisor for _ in range(rows)], pa.int64()).cast(kind)
 
 
-def _bad_text(rows: int, luck: Random) -> pa.Array:
+def _bad_text(rows: int, rng: Random) -> pa.Array:
     """Bytes that are said to be UTF-8 and are not."""
-    data = pa.array([luck.choice([b"\xff\xfe", b"\xed\xa0\x80", b"ok"]) for _ in range(rows)], pa.binary())
+    data = pa.array([rng.choice([b"\xff\xfe", b"\xed\xa0\x80", b"ok"]) for _ in range(rows)], pa.binary())
     return pa.Array.from_buffers(pa.string(), rows, data.buffers())
 
 
@@ -74,22 +74,22 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
-def parquet_file(luck: Random) -> bytes:
+def parquet_file(rng: Random) -> bytes:
     """Return a Parquet file in which each field of an event is of a drawn type, under its own name or another."""
-    rows = luck.choice([0, 1, 2, 5, 20])
-    names = [field for field in FIELDS if luck.random() < 0.8] + luck.choices(NAMES, k=luck.randrange(2))
-    if luck.random() < 0.1:
+    rows = rng.choice([0, 1, 2, 5, 20])
+    names = [field for field in FIELDS if rng.random() < 0.8] + rng.choices(NAMES, k=rng.randrange(2))
+    if rng.random() < 0.1:
         names.append("id")  # a second column of the name
-    plain = luck.random() < 0.3  # some are good but for one column
-    odd = luck.choice(names) if names else ""
-    arrays = [COLUMNS[1](rows, luck) if plain and name != odd else luck.choice(COLUMNS)(rows, luck) for name in names]
+    plain = rng.random() < 0.3  # some are good but for one column
+    odd = rng.choice(names) if names else ""
+    arrays = [COLUMNS[1](rows, rng) if plain and name != odd else rng.choice(COLUMNS)(rows, rng) for name in names]
     file = io.BytesIO()
     pq.write_table(
         pa.table(arrays, names=names),
         file,
-        compression=luck.choice(["none", "snappy", "gzip", "zstd"]),
-        use_dictionary=luck.random() < 0.5,
-        data_page_version=luck.choice(["1.0", "2.0"]),
-        row_group_size=luck.choice([1, 1000]),
+        compression=rng.choice(["none", "snappy", "gzip", "zstd"]),
+        use_dictionary=rng.random() < 0.5,
+        data_page_version=rng.choice(["1.0", "2.0"]),
+        row_group_size=rng.choice([1, 1000]),
     )
     return file.getvalue()
