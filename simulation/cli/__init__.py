@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
+import signal
 import sys
 import traceback
 import warnings
@@ -18,7 +20,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from simulation.cli.text import visible
+from causim.command_line import leave_at_once
+from simulation.cli.text import broken, visible
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
@@ -38,6 +41,23 @@ class BadUsage(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser whose examples have a line each, which is never broken: they are there to be copied."""
+
+    def __init__(self, *, epilog: str | None = None, **options: Any) -> None:
+        about, heading, examples = (epilog or "").rpartition("example: ")
+        if not heading:
+            about, heading, examples = (epilog or "").rpartition("examples: ")
+        self._about = about if heading else examples
+        self._examples = examples.strip().split("; ") if heading else []
+        super().__init__(**options)
+
+    def format_help(self) -> str:
+        """Return the help, and below it what else there is to say, line by line, and the examples."""
+        width = shutil.get_terminal_size().columns - 2  # as argparse has it
+        about = [part for line in self._about.splitlines() for part in broken(line, width)]
+        examples = [f"example{'s' * (len(self._examples) > 1)}:", *(f"  {each}" for each in self._examples)]
+        return "\n".join([super().format_help(), *about, *(examples if self._examples else [])]) + "\n"
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: error: {message}\n")
@@ -48,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="causim",
         description="Verify causal event ordering on Redis: run scenarios in virtual time, judge what happened.",
-        epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 internal error, 4 bad usage or file, 5 unknown, "
-        "141 output closed",
+        epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 an error of causim or of the engine, or code that "
+        "cannot be simulated, 4 bad usage or file, 5 unknown, 141 output closed",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show what runs here, with versions, and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
@@ -69,8 +89,10 @@ class _Version(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = parser()
-    if arguments is None and "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
-        _function("simulation.cli.completion:complete")(options)
+    if arguments is None:
+        warnings.showwarning = _show_warning  # the rest of a warning is not for users
+        if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+            _function("simulation.cli.completion:complete")(options)
     given = options.parse_args(arguments)
     if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
         logging.lastResort = logging.NullHandler()
@@ -89,7 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _execute(given: argparse.Namespace) -> int:
-    code: int = _function(given.execute)(given)
+    execute = _function(given.execute)
+    if signal.getsignal(signal.SIGINT) is leave_at_once:  # from here on there is something to keep
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    code: int = execute(given)
     return code
 
 
@@ -102,10 +127,10 @@ def _function(place: str) -> Any:
 def _failed(error: Exception) -> int:
     """Say what went wrong, and return the exit code: the input, the surroundings, or causim itself."""
     # the errors of input come from all over the house, and most commands need no other of its modules
-    from simulation.cli.errors import is_bad_input, is_complete
+    from simulation.cli.errors import is_bad_input, is_complete, told
 
     if is_bad_input(error):
-        _say(f"error: {error}")
+        _say(f"error: {told(error)}")
         return USAGE
     if is_complete(error):
         _say(f"error: {error}")
@@ -128,13 +153,3 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"causim: {visible(text)}\n")
-
-
-def entry() -> NoReturn:
-    """Run the command line as a program."""
-    warnings.showwarning = _show_warning  # the rest of a warning is not for users
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # while the parser was being made
-        _say("interrupted")
-        sys.exit(INTERRUPTED)

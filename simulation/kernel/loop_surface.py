@@ -55,12 +55,17 @@ def _refusing(name: str, why: str) -> Callable[..., NoReturn]:
     return refuse
 
 
+def any_address(host: str) -> str:
+    """Return the address of a host where every address leads to the same server."""
+    return "10.0.0.1"
+
+
 class LoopSurface:
     """The methods that libraries ask a loop for, beside those by which the world is run."""
 
     def __init__(self) -> None:
         self._exception_handlers: dict[Any, ExceptionHandler | None] = {}
-        self.resolve: Callable[[str], str] = lambda host: "10.0.0.1"
+        self.resolve: Callable[[str], str] = any_address
         """Returns the address of a host: the network's."""
         self.failures: list[dict[str, Any]] = []
         """Contexts of exceptions that nobody handled, as asyncio reports them, with the time as `at`."""

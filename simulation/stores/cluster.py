@@ -145,10 +145,10 @@ class Cluster:
         for node in self.nodes:
             node.shift(offset)
 
-    def starve(self, hungry: bool) -> None:
+    def limit_memory(self, enabled: bool) -> None:
         """Run out of memory, or have enough again, on every node."""
         for node in self.nodes:
-            node.starve(hungry)
+            node.limit_memory(enabled)
 
     def replicate(self, moments: Sequence[int] | None) -> None:
         """Not available: the nodes have no replicas."""

@@ -18,7 +18,7 @@ class InProcess:
         """The store itself: it is one server."""
         return [self]
 
-    def starve(self, hungry: bool) -> None:
+    def limit_memory(self, enabled: bool) -> None:
         """Refuse: it has no limit of memory."""
         raise NotImplementedError
 

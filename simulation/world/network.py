@@ -18,6 +18,7 @@ from typing import Any
 
 from simulation.kernel.environment import SECOND
 from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.loop_surface import any_address
 from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution
@@ -166,6 +167,7 @@ class Network(Medium):
 
     def close(self) -> None:
         """Close every connection, without a notification."""
+        self.loop.resolve = any_address
         self.backlog.close()
         for wire in self._of(""):
             wire.close_link()

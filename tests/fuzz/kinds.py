@@ -20,6 +20,7 @@ from simulation.scenario.load import load, loads
 from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import Failures
 from simulation.search.replay import load_replay
+from tests.fuzz.columns import parquet_file
 from tests.fuzz.mutation import mutated_bytes, mutated_record
 
 Read = Callable[[], object]
@@ -37,6 +38,8 @@ class Kind:
 
 SCENARIOS = sorted([*Path("scenarios").glob("*.toml"), *Path("scenarios/ladder").glob("*.toml")])
 HISTORIES = sorted(Path("docs/reference/invariants").glob("*.jsonl"))
+SMALL = [path.read_text() for path in sorted(Path("docs/reference/faults").glob("*.toml"))]
+"""Scenarios of a few events, one for each kind of fault."""
 EVENTS = Path("scenarios/data/prefect-etl-events.jsonl")
 
 
@@ -47,49 +50,66 @@ def _toml(record: Any) -> bytes:
         return json.dumps(record).encode()
 
 
-def _mutated_toml(source: Path, luck: Random) -> bytes:
+def _mutated_toml(source: Path, rng: Random) -> bytes:
     data = source.read_bytes()
-    if luck.random() < 0.6:
-        return _toml(mutated_record(tomllib.loads(data.decode()), luck))
-    return mutated_bytes(data, luck)
+    if rng.random() < 0.6:
+        return _toml(mutated_record(tomllib.loads(data.decode()), rng))
+    return mutated_bytes(data, rng)
 
 
-def _scenario(folder: Path, luck: Random) -> Read:
+def _scenario(folder: Path, rng: Random) -> Read:
     file = folder / "scenario.toml"
-    file.write_bytes(_mutated_toml(luck.choice(SCENARIOS), luck))
+    file.write_bytes(_mutated_toml(rng.choice(SCENARIOS), rng))
     return partial(load, file)
 
 
-def _replay(folder: Path, luck: Random) -> Read:
-    record = {**tomllib.loads(luck.choice(SCENARIOS).read_text()), "seed": 1, "engine": "native"}
+def _replay(folder: Path, rng: Random) -> Read:
+    record = {**tomllib.loads(rng.choice(SCENARIOS).read_text()), "seed": 1, "engine": "native"}
     record["replay"] = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": {"4": 1}, "faults": 1}
     good = folder / "good.toml"
     good.write_bytes(_toml(record))
     file = folder / "replay.toml"
-    file.write_bytes(_mutated_toml(good, luck))
+    file.write_bytes(_mutated_toml(good, rng))
     return partial(load_replay, file)
 
 
-def _lines(source: Path, luck: Random) -> bytes:
-    lines = source.read_bytes().splitlines()[:40]
-    if luck.random() < 0.4:
-        return mutated_bytes(b"\n".join(lines) + b"\n", luck)
-    for _ in range(luck.randint(1, 3)):
-        place = luck.randrange(len(lines))
-        lines[place] = json.dumps(mutated_record(json.loads(lines[place]), luck)).encode()
+def _run(folder: Path, rng: Random) -> Read:
+    """A scenario that is run, if it can be: a small one, so that its run is short."""
+    file = folder / "scenario.toml"
+    file.write_bytes(_toml(mutated_record(tomllib.loads(rng.choice(SMALL)), rng)))
+    return partial(main, ["run", str(file), "--out", str(folder / "out"), *rng.choice([["--no-results"], ["--json"]])])
+
+
+def _rerun(folder: Path, rng: Random) -> Read:
+    """A replay that is replayed, if it can be."""
+    record = {**tomllib.loads(rng.choice(SMALL)), "seed": rng.randrange(9), "engine": "native"}
+    choices = {str(rng.randrange(60)): rng.randrange(4) for _ in range(rng.randrange(4))}
+    record["replay"] = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": choices, "faults": 0}
+    file = folder / "replay.toml"
+    file.write_bytes(_toml(mutated_record(record, rng)))
+    return partial(main, ["replay", str(file)])
+
+
+def _lines(source: Path, rng: Random, most: int = 40) -> bytes:
+    lines = source.read_bytes().splitlines()[:most]
+    if rng.random() < 0.4:
+        return mutated_bytes(b"\n".join(lines) + b"\n", rng)
+    for _ in range(rng.randint(1, 3)):
+        place = rng.randrange(len(lines))
+        lines[place] = json.dumps(mutated_record(json.loads(lines[place]), rng)).encode()
     return b"\n".join(lines) + b"\n"
 
 
-def _history(folder: Path, luck: Random) -> Read:
+def _history(folder: Path, rng: Random) -> Read:
     file = folder / "history.jsonl"
-    file.write_bytes(_lines(luck.choice(HISTORIES), luck))
-    return partial(main, ["check", str(file), *luck.choice([[], ["--json"]])])
+    file.write_bytes(_lines(rng.choice(HISTORIES), rng))
+    return partial(main, ["check", str(file), *rng.choice([[], ["--json"]])])
 
 
-def _results(folder: Path, luck: Random) -> Read:
+def _results(folder: Path, rng: Random) -> Read:
     """A results folder; the history in it may be packed, missing, or a folder."""
-    data = _lines(luck.choice(HISTORIES), luck)
-    match luck.randrange(4):
+    data = _lines(rng.choice(HISTORIES), rng)
+    match rng.randrange(4):
         case 0:
             (folder / "history.jsonl.gz").write_bytes(gzip.compress(data, mtime=0))
         case 1:
@@ -101,40 +121,39 @@ def _results(folder: Path, luck: Random) -> Read:
     return partial(main, ["check", str(folder)])
 
 
-def _trace(folder: Path, luck: Random) -> Read:
-    form = luck.choice(["jsonl", "csv", "parquet"])
+def _trace(folder: Path, rng: Random) -> Read:
+    form = rng.choice(["jsonl", "csv", "parquet"])
     file = folder / f"log.{form}"
     rows = b"id,follows,occurred\na,,2026-01-01T00:00:00Z\nb,a,2026-01-01T00:00:01Z\nc,b,3\n"
     match form:
         case "jsonl":
-            file.write_bytes(_lines(EVENTS, luck))
+            file.write_bytes(_lines(EVENTS, rng))
         case "csv":
-            file.write_bytes(mutated_bytes(rows, luck))
+            file.write_bytes(mutated_bytes(rows, rng))
         case _:
-            file.write_bytes(mutated_bytes(_parquet(), luck))
-    return partial(main, ["import", str(file), "--out", str(folder / "out"), "--allow-unknown-leaders"])
+            data = parquet_file(rng)
+            file.write_bytes(mutated_bytes(data, rng) if rng.random() < 0.2 else data)
+    words = ["import", str(file), "--out", str(folder / "out"), "--allow-unknown-leaders"]
+    return partial(main, [*words, *rng.choice([[], ["--skip-bad"]])])
 
 
-def _parquet() -> bytes:
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    file = io.BytesIO()
-    pq.write_table(pa.table({"id": ["a", "b"], "follows": [None, "a"], "occurred": [1.0, 2.0]}), file)
-    return file.getvalue()
+def _traced(folder: Path, rng: Random) -> Read:
+    """A scenario that is run, and replays events of a mutated file."""
+    (folder / "events.jsonl").write_bytes(_lines(EVENTS, rng, 6))
+    file = folder / "scenario.toml"
+    file.write_text('name = "traced"\n[workload]\nkind = "trace"\nfile = "events.jsonl"\n')
+    return partial(main, ["run", str(file), "--no-results"])
 
 
-def _failures(folder: Path, luck: Random) -> Read:
+def _failures(folder: Path, rng: Random) -> Read:
     file = folder / "failures.json"
     scenario = loads('name = "s"\n[workload]\nevents = [{ name = "a" }]\n')
     known = Failures(scenario, "native", Strategy(), file)
     known.remember([1, 5], range(10))
-    if luck.random() < 0.5:
-        file.write_bytes(mutated_bytes(file.read_bytes(), luck))
+    if rng.random() < 0.5:
+        file.write_bytes(mutated_bytes(file.read_bytes(), rng))
     else:
-        file.write_text(json.dumps(mutated_record(json.loads(file.read_text()), luck)))
+        file.write_text(json.dumps(mutated_record(json.loads(file.read_text()), rng)))
 
     def read() -> object:
         assert sorted(known.first(range(10))) == list(range(10))
@@ -150,7 +169,10 @@ KINDS = {
         Kind("scenario", _scenario),
         Kind("history", _history),
         Kind("replay", _replay),
+        Kind("run", _run),
+        Kind("rerun", _rerun),
         Kind("trace", _trace),
+        Kind("traced", _traced),
         Kind("results", _results),
         Kind("failures", _failures),
     )

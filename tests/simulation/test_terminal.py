@@ -48,6 +48,7 @@ def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
+        ["list", "scenarios"],
         ["list", "invariants"],
         ["list", "faults"],
         ["crashes", "leader-follower"],
@@ -69,8 +70,9 @@ def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> No
     assert max(map(len, told)) <= 60
     if command[0] == "list":
         name = max(len(line.split("  ")[0]) for line in told if not line.startswith(" "))
+        beside = any("  " in line.strip() for line in told)
         # Names that leave no room for a second column have their text below, a little indented.
-        assert {len(line) - len(line.lstrip()) for line in told} in ({0, name + 2}, {0, 4})
+        assert {len(line) - len(line.lstrip()) for line in told} == {0, name + 2 if beside else 4}
 
 
 def test_a_bar_is_not_cut(tmp_path: Path) -> None:
@@ -117,20 +119,37 @@ def test_results_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: p
     assert "the results could not be kept:" in said
 
 
+def test_the_first_line_says_something(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", SCENARIO, "leader-follower", "--no-results"])
+    said = capsys.readouterr().out
+    assert said.startswith("late-leader ·")
+    assert "\n\nleader-follower ·" in said
+
+
 def test_an_early_interrupt_is_a_sentence() -> None:
-    """The command is interrupted as soon as it imports the harness, before it has said anything."""
+    """The command is interrupted while it imports the harness, within a library that lets no exception pass."""
     program = (
         "import os, signal, sys\n"
         "from causim import command_line\n"
         "class Early:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'simulation.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "        try:\n"
+        "            if name == 'simulation.cli.listing': os.kill(os.getpid(), signal.SIGINT)\n"
+        "        except BaseException: pass\n"
         "sys.meta_path.insert(0, Early())\n"
         "sys.argv = ['causim', 'list', 'engines']\n"
         "command_line.entry()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "causim: interrupted\n")
+
+
+def test_an_old_name_is_said_without_a_line_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "old.toml").write_text('name = "old"\n[workload]\nkind = "chains"\n[judge]\nstuck_bound = "1m"\n')
+    done = subprocess.run([*COMMAND, "validate", "old.toml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("causim: warning: old.toml: table [judge], key 'stuck_bound' is called")
 
 
 def test_one_long_run_says_how_far_it_is() -> None:

@@ -45,7 +45,7 @@ class Migration:
         self._cluster.set_time(self._network.loop.now)
         if keys := self._keys():
             self._count += 1
-            chosen = self._active.luck(f"key {self._count}").choose(keys)
+            chosen = self._active.stream(f"key {self._count}").choose(keys)
             self._cluster.move_key(chosen, self._source, self._target)
             self._network.blocking.serve()  # who waits for a key that has moved is told where it is
         self._plan()
