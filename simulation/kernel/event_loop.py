@@ -71,12 +71,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """Whether a function runs that was given to an executor."""
         self.turns = 0
         """How many callbacks have been run."""
-        self.on_escape: Callable[[Escaped], None] = lambda error: None
+        self.on_escape: Callable[[Escaped], None] = _ignore
         """Told of what the code under test did that cannot be simulated: the run is to end."""
         self.on_exit: Callable[[Process | None, SystemExit], None] = _reraise
         """Told when code of a process calls `sys.exit()`: the process is to end."""
-        self.on_block: Callable[[Process, int, str], None] = lambda process, delay, where: None
+        self.on_block: Callable[[Process, int, str], None] = _ignore
         """Told when a process blocks, for how many microseconds and where; and with 0 when it no longer does."""
+        self._driver: Driver | None = None
         self._world = Context()
         self._closed = False
         self._running = False
@@ -196,6 +197,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
 
     def block(self, process: Process, delay: int) -> None:
         """Block a process, whose code calls this, for `delay` microseconds. Raises ProcessEnded."""
+        assert self._driver is not None, "only what runs can block"
         self._driver.block(self, process, delay)
 
     def unblock(self, process: Process) -> None:
@@ -291,18 +293,18 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """
         if self._running:
             raise RuntimeError("this loop is already running")
-        self._driver = Driver(wanted, step or self.env.step)
+        self._driver = driver = Driver(wanted, step or self.env.step)
         previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_end_unnoticed)
+        sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_ignore)
         asyncio._set_running_loop(self)
         self._running = True
         try:
-            self._driver.run()
+            driver.run()
         except EmptySchedule:
             return
         finally:
-            self._running = False
+            self._running, self._driver = False, None
             asyncio._set_running_loop(previous)
             sys.set_asyncgen_hooks(*hooks)
 
@@ -344,16 +346,18 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
                     quiet &= _end(awaited)
             self._generators.clear()
             self.env._queue.clear()
+            # A library may keep the loop for as long as the process lives: then it must not keep the whole world.
+            self.on_escape, self.on_exit, self.on_block = _ignore, _reraise, _ignore
             if not quiet:
                 gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
 
 
+def _ignore(*_: object) -> None:
+    """Do nothing. For a generator that is collected with its loop: not even its `finally` blocks run."""
+
+
 def _reraise(process: Process | None, error: SystemExit) -> None:
     raise error
-
-
-def _end_unnoticed(generator: Any) -> None:
-    """Do nothing for a generator that is collected with its loop: not even its `finally` blocks run."""
 
 
 @contextmanager
