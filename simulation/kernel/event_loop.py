@@ -12,11 +12,8 @@ paused process's callbacks are held, in order, while the world's time goes on.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
-import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from itertools import count
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple, cast
@@ -25,6 +22,7 @@ from weakref import WeakSet, ref
 from simpy.core import EmptySchedule
 
 from simulation.kernel.blocking_sleep import Driver
+from simulation.kernel.endings import end_all, keep_for_ever
 from simulation.kernel.environment import SECOND, Handle, Timer, VirtualTime
 from simulation.kernel.escapes import Escaped, place
 from simulation.kernel.loop_surface import LoopSurface
@@ -80,6 +78,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self._world = Context()
         self._closed = False
         self._running = False
+        self._driver = Driver(lambda: False, self.env.step)
         self._generators: list[Any] = []
         """Those that have begun, kept until they are done: none may end just because it happens to be collected."""
         self._room = _ROOM
@@ -217,6 +216,10 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self.on_escape(error)
         raise error
 
+    def abandon(self, error: BaseException) -> None:
+        """End the run from within a callback, which is left in the middle. Raises the error in `run_while`."""
+        self._driver.abandon(error)
+
     def kill(self, process: Process) -> None:
         """Crash a process: nothing of it runs ever again, not even its `finally` blocks."""
         process.alive = False
@@ -331,21 +334,32 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             return
         self._closed = True
         self.network = None
-        with _silence(), _nobody_running():
-            quiet = True
-            for task in list(self._tasks):
-                if task.done():
-                    continue
+        self.on_escape, self.on_exit, self.on_block = (
+            (lambda error: None),
+            _reraise,
+            (lambda process, delay, where: None),
+        )
+        left = [*self._driver.blocked(), *self._unfinished()]
+        if self._driver.abandoned:
+            for one in left:  # they may be what the abandoned callback was in the middle of
+                keep_for_ever(one)
+        else:
+            end_all(left)
+        self._generators.clear()
+        self.env._queue.clear()
+
+    def _unfinished(self) -> list[Any]:
+        """Return the coroutines that have not come to their end."""
+        found: list[Any] = []
+        for task in list(self._tasks):
+            if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                quiet &= _end(task.get_coro())
-            for generator in self._generators:
-                # Closing a coroutine that awaits a generator does not reach what that awaits.
-                if (awaited := generator.ag_await) is not None and hasattr(awaited, "close"):
-                    quiet &= _end(awaited)
-            self._generators.clear()
-            self.env._queue.clear()
-            if not quiet:
-                gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+                found.append(task.get_coro())
+        for generator in self._generators:
+            # Closing a coroutine that awaits a generator does not reach what that awaits.
+            if (awaited := generator.ag_await) is not None and hasattr(awaited, "close"):
+                found.append(awaited)
+        return found
 
 
 def _reraise(process: Process | None, error: SystemExit) -> None:
@@ -354,43 +368,3 @@ def _reraise(process: Process | None, error: SystemExit) -> None:
 
 def _end_unnoticed(generator: Any) -> None:
     """Do nothing for a generator that is collected with its loop: not even its `finally` blocks run."""
-
-
-@contextmanager
-def _nobody_running() -> Iterator[None]:
-    """Unset the running loop, as in a notebook: tasks that end here would open real connections on it."""
-    previous = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(previous)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Ignore how tasks end at the end of a run: they are cancelled, and may raise anything."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.unraisablehook = hook
-
-
-_ATTEMPTS = 50
-"""How often a coroutine may answer the end of the world with another await."""
-
-
-def _end(coroutine: Any) -> bool:
-    """Close a coroutine, and return whether it went without a word."""
-    # Closing it runs its `finally` blocks; those that await something get told again that it is over.
-    for attempt in range(_ATTEMPTS):
-        try:
-            coroutine.close()
-        except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
-            continue
-        return attempt == 0
-    return False
