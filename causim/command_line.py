@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -28,8 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # while the harness was being imported
-        sys.stderr.write("causim: interrupted\n")
-        sys.exit(INTERRUPTED)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave_at_once)
+    sys.exit(main())
+
+
+def leave_at_once(*_: object) -> NoReturn:
+    """End the process at Ctrl-C, before it has begun anything: a KeyboardInterrupt would strike in the middle of an
+    import, and not every library lets it pass."""
+    os.write(sys.stderr.fileno(), b"causim: interrupted\n")
+    os._exit(INTERRUPTED)

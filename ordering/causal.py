@@ -189,9 +189,9 @@ class CausalOrdering(Requests[E]):
 
     async def _lost_followers(self, *, chains: bool) -> list[E]:
         policy = self.policy
-        found, claims = [], dict[str, str]()
-        how = (self._token(), policy.batch, int(chains), milliseconds(policy.retry_delay))
-        rows = await self._call("sweep", self._rules, *how)
+        found, claims, own = [], dict[str, str](), self._token()
+        how = (own, policy.batch, int(chains), milliseconds(policy.retry_delay))
+        rows = await self._call("sweep", self._rules, *how, *self._state.left_to_others(self._now()))
         for row in rows:
             (identity, leader, why, claim), payload = words([row[0], *row[2:]]), row[1]
             if why == "missing":
@@ -203,7 +203,10 @@ class CausalOrdering(Requests[E]):
             try:
                 event = self._parse(payload)
             except Exception as error:
-                await self._unread(identity, self._token(), error)
+                if claim != own:  # another process goes through it, and may be able to read it
+                    self._leave_to_others(identity)
+                    continue
+                await self._unread(identity, self._token(), error, own)
                 if why == "released":
                     await self._release_queue(leader)
                 continue

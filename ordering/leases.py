@@ -22,6 +22,12 @@ Value = TypeVar("Value")
 MAX_CLAIMS = 10_000
 """Claims that a process remembers at least, and of a longer list twice as many. Events that it was given and has
 passed on to other processes would add up for ever; a claim that is forgotten lapses after a lease."""
+MAX_UNREADABLE = 1_000
+"""Events that a process remembers as unreadable for it: all of them travel with each sweep. If it forgets one, it tries
+to read it again."""
+UNREADABLE_LEASES = 2
+"""For how many leases, after the rest that it has as after any failure, a process leaves an event to others that it
+could not read: by then, whoever else sweeps has been offered it."""
 RENEWALS = 4
 """How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
 
@@ -41,31 +47,42 @@ class ProcessState:
     """Tokens of claims on the queues of leaders."""
     claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
     """With which others an event was claimed by a completion, by event."""
+    unreadable: dict[str, float] = field(default_factory=dict)
+    """Events that this process could not read, and until when it leaves them to others, in the loop's time."""
+
+    def leave_to_others(self, event: str, until: float) -> None:
+        """Remember until when an event is left to others, because this process could not read it."""
+        _add_newest(self.unreadable, {event: until}, MAX_UNREADABLE)
+
+    def left_to_others(self, now: float) -> list[str]:
+        """Return the events that are still left to others."""
+        self.unreadable = {event: until for event, until in self.unreadable.items() if until > now}
+        return list(self.unreadable)
 
     def remember_claims(self, claims: Mapping[str, str]) -> None:
         """Remember claims on events, by event; the oldest are forgotten if they are too many."""
-        _add_newest(self.claims, claims)
+        _add_newest(self.claims, claims, MAX_CLAIMS)
 
     def remember_claim_group(self, group: ClaimGroup, events: Collection[str]) -> None:
         """Remember with which others events were claimed, and by which claim."""
         self.remember_claims(dict.fromkeys(events, group.claim))
-        _add_newest(self.claim_groups, dict.fromkeys(events, group))
+        _add_newest(self.claim_groups, dict.fromkeys(events, group), MAX_CLAIMS)
 
     def remember_queue(self, leader: str, claim: str) -> None:
         """Remember a claim on a leader's queue that a sweep has returned."""
-        _add_newest(self.queues, {leader: claim})
+        _add_newest(self.queues, {leader: claim}, MAX_CLAIMS)
 
     def forget(self) -> None:
         """Remember nothing any more."""
-        for memory in (self.held, self.active, self.claims, self.queues, self.claim_groups):
+        for memory in (self.held, self.active, self.claims, self.queues, self.claim_groups, self.unreadable):
             memory.clear()
 
 
-def _add_newest(memory: dict[str, Value], news: Mapping[str, Value]) -> None:
+def _add_newest(memory: dict[str, Value], news: Mapping[str, Value], most: int) -> None:
     for key in news:
         memory.pop(key, None)
     memory.update(news)
-    excess = len(memory) - max(MAX_CLAIMS, 2 * len(news))
+    excess = len(memory) - max(most, 2 * len(news))
     for key in list(islice(memory, max(0, excess))):
         del memory[key]
 

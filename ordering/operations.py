@@ -12,10 +12,12 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from ordering.describing import describe
+from ordering.leases import UNREADABLE_LEASES, ProcessState, state_of
 from ordering.letters import DeadLetter, read_letter
 from ordering.observing import Notifier
 from ordering.policy import Policy
@@ -74,15 +76,22 @@ class Operations:
     """The part of an ordering that is for its operators."""
 
     scope: str
+    redis: Any
     policy: Policy
     _notify: Notifier
     _on_dead_letter: OnDeadLetter | None
     _call: Callable[..., Awaitable[Any]]
     _ask: Callable[..., Awaitable[Any]]
     _key: Callable[[str], str]
+    _now: Callable[[], float]
 
     _read: tuple[Policy | None, bytes, float] = (None, b"", 0.0)
     """The policy that was read last, its numbers, and its lease in seconds: each event asks for them several times."""
+
+    @cached_property
+    def _state(self) -> ProcessState:
+        """What this process remembers; it outlives this object, which some callers make for every event."""
+        return state_of(self.redis, self.scope)
 
     def _read_policy(self) -> tuple[Policy | None, bytes, float]:
         policy = self.policy  # the drop-in's may be another one each time: its constants may change
@@ -186,11 +195,17 @@ class Operations:
             return False
         return True
 
-    async def _unread(self, identity: str, token: str, error: Exception) -> None:
+    def _leave_to_others(self, identity: str) -> None:
+        """Have the next sweeps of this process, for some leases, not be given an event that it could not read."""
+        patience = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
+        self._state.leave_to_others(identity, self._now() + patience)
+
+    async def _unread(self, identity: str, token: str, error: Exception, claim: str = "") -> None:
         """Leave an event to others that this process cannot read; at the last attempt, it is a dead letter."""
         policy, said = self.policy, describe(error)
-        delay = milliseconds(policy.retry_delay)
-        reply = words(await self._call("fail", self._rules, identity, token, "unread", delay, said))
+        self._leave_to_others(identity)
+        about = (identity, token, "unread", milliseconds(policy.retry_delay), said, claim)
+        reply = words(await self._call("fail", self._rules, *about))
         if reply[0] == "retry":
             logger.error(
                 "Event %s of scope %r cannot be read from Redis (%s), at attempt %s of %s; it stays there, under %s, "

@@ -10,14 +10,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import cached_property, partial
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ordering.describing import describe
 from ordering.errors import Errors
 from ordering.events import ReceivedEvent
-from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, ProcessState, Work, is_counted, state_of
+from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, Work, is_counted
 from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
@@ -100,11 +100,6 @@ class Requests(Operations, Generic[E]):
         self.policy = policy or Policy()
         self.event_type = event_type
         self._token = token
-
-    @cached_property
-    def _state(self) -> ProcessState:
-        """What this process remembers; it outlives this object, which some callers make for every event."""
-        return state_of(self.redis, self.scope)
 
     def _key(self, name: str) -> str:
         return f"{{{self.scope}}}:{name}"
@@ -309,7 +304,7 @@ class Requests(Operations, Generic[E]):
         delay = milliseconds(policy.retry_delay) if counts else 0
         how = "stopped" if not counts else "exited" if isinstance(error, SystemExit) else "failed"
         try:
-            about = (grant.identity, grant.token, how, delay, describe(error) if error else "")
+            about = (grant.identity, grant.token, how, delay, describe(error) if error else "", "")
             reply = words(await self._call("fail", self._rules, *about))
         except REFUSALS as refusal:
             message = "could not be given back (%s); it is offered again when its lease of %s is over"

@@ -51,7 +51,7 @@ def _milliseconds(low: int, high: int) -> st.SearchStrategy[str]:
 _span = _milliseconds(1, 50) | st.sampled_from(["1s", "5s", "20s"])
 """Shorter and longer than what it may collide with: handlers, redeliveries, leases."""
 _moment = _milliseconds(0, 50) | st.sampled_from(["1s", "5s"])
-_luck = st.sampled_from([1.0, 0.5, 0.1])
+_probability = st.sampled_from([1.0, 0.5, 0.1])
 _delay = st.one_of(
     _milliseconds(1, 20),
     st.tuples(_milliseconds(0, 5), _milliseconds(5, 40)).map(lambda bounds: {"uniform": list(bounds)}),
@@ -113,7 +113,7 @@ def _shape(kind: str, **sizes: int) -> st.SearchStrategy[_Table]:
             interval=_delay,
             order=st.sampled_from(["in-order", "reversed", "shuffled"]),
             interleave=st.booleans(),
-            missing=_luck,
+            missing=_probability,
         ),
     )
 
@@ -146,7 +146,9 @@ _when = st.one_of(
 _timed = _merged(_when, _some(when=st.just("before")))
 _who = _some(consumer=st.sampled_from(["c1", "c2"]))
 _lasting = {"for": _span}
-_chance = _merged(_some(**{"from": _milliseconds(0, 20)}), _some(nth=st.integers(1, 4)) | _some(probability=_luck))
+_chance = _merged(
+    _some(**{"from": _milliseconds(0, 20)}), _some(nth=st.integers(1, 4)) | _some(probability=_probability)
+)
 _events = _merged(_chance, _some(only=st.sampled_from(["leaders", "followers"])))
 _wrong = st.sampled_from(["1s", "-1s", "20s", "-20s"])
 
@@ -196,7 +198,9 @@ def faults(kinds: Collection[str] = tuple(FAULTS)) -> st.SearchStrategy[AnyFault
 # -- scenarios ---------------------------------------------------------------------------------------------------
 
 
-_broker = _some(delay=_delay, duplicate=_luck, reorder=_luck, duplicate_delay=_delay, redeliver_after=st.just("1s"))
+_broker = _some(
+    delay=_delay, duplicate=_probability, reorder=_probability, duplicate_delay=_delay, redeliver_after=st.just("1s")
+)
 _consumers = _merged(
     st.fixed_dictionaries({"count": st.integers(2, 3)}),
     _some(
@@ -256,6 +260,6 @@ def histories(draw: st.DrawFn, orderly: bool | None = None) -> History:
         occurred=[occurred for _, occurred in events],
         absent=_named(draw(_number), names),
         choose=lambda options: draw(st.sampled_from(options)),
-        mishaps=draw(st.integers(0, 4)),
+        max_faults=draw(st.integers(0, 4)),
         slips=slips,
     ).tell()

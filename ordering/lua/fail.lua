@@ -1,12 +1,12 @@
 -- Give an event back: its handler has failed, or did not begin or was stopped, or it could not be read.
 -- keys: waitlist
--- args: rules id token how delay error
+-- args: rules id token how delay error claim
 -- returns: freed | retry attempts | dead attempts | lost
 -- `how` is "failed", "exited", "stopped", or "unread". An attempt was counted when it was granted; one that was stopped is
 -- taken off again, and one that failed too if the event is the queue's: that offers it again, and counts by itself. One that
--- exited has ended its process, of which the queue knows nothing.
+-- exited has ended its process, of which the queue knows nothing. `claim` is that of a sweep, by which the event was found that nobody was granted.
 local rules = read_rules(true)
-local id, token, how, delay, message = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local id, token, how, delay, message, claim = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 
 -- The reply to this request may be lost: asked again under the same token, it counts no second failure.
 local told = redis.call("GET", key("failed:" .. token))
@@ -18,14 +18,17 @@ end
 
 local owner = holder(id)
 if owner and owner ~= token then return {"lost"} end
+-- Whoever has found it since, because that claim had lapsed, may be able to read it.
+local leader = redis.call("HGET", key("leaders"), id)
+if text(claim) and not is_claimed_by(id, claim) and not is_queue_claimed_by(leader or "", id, claim) then return {"lost"} end
 free(id)
 tell_ended(id)
 if how == "stopped" or how ~= "exited" and not is_parked(id) then uncount(id, rules.redelivery) end
 if not is_parked(id) then return answer({"freed"}) end
 redis.call("HDEL", key("claimants"), id)
 if how == "stopped" then
-  local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
-  if leader and place and redis.call("ZSCORE", key("releases"), leader) then
+  local place = redis.call("HGET", key("places"), id)
+  if leader and place and not is_unread(id) and redis.call("ZSCORE", key("releases"), leader) then
     -- Given back, not failed: it returns to its place in the queue, else its siblings would overtake it.
     return_to_queue(id, leader, place)
   else
@@ -36,7 +39,6 @@ end
 redis.call("ZADD", key("claims"), now + delay, id)
 local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
 if how == "unread" then
-  local leader = redis.call("HGET", key("leaders"), id)
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("ZREM", key("heads"), id)
   redis.call("HSET", key("unread"), id, 1)

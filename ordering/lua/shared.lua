@@ -511,7 +511,7 @@ local function return_from_hands(leader)
     if redis.call("HGET", key("leaders"), id) == leader then
       if redis.call("EXISTS", key("processing:" .. id)) == 1 then return true end
       local place = redis.call("HGET", key("places"), id)
-      if place then return_to_queue(id, leader, place) end
+      if place and not is_unread(id) then return_to_queue(id, leader, place) end
     end
   end
   return false

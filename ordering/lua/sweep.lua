@@ -1,13 +1,19 @@
 -- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And
 -- share what others have claimed before: who goes through it is not alone with it, however long each event takes.
 -- keys: waitlist
--- args: rules token batch chains delay
+-- args: rules token batch chains delay unreadable...
 -- returns: {id, payload, leader, why, claim}...
 -- `claim` is the token of the sweep that has claimed it. The same token asking again gets what it has claimed again.
+-- The `unreadable` are events that the caller could not read a while ago: they are left to others.
 local rules = read_rules(true)
 local lookback, lease = rules.lookback, rules.lease
 local token, batch, chains, delay = ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5])
 local found, told = {}, 0
+
+local left_to_others = {}
+for i = 6, #ARGV do left_to_others[ARGV[i]] = true end
+-- So many claims may have lapsed that the caller does not take.
+local window = batch + #ARGV - 5
 
 -- What a sweep returns is bounded by its size, too: after that many bytes, it takes no more.
 local MOST_BYTES = 16 * 1024 * 1024
@@ -133,7 +139,12 @@ local function first_in_queue(leader)
   while true do
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     local attempts = first and tonumber(redis.call("GET", key("tried:" .. first)) or 0)
-    if first and not take_from_original(first) then
+    if first and left_to_others[first] then
+      -- Its siblings do not wait for somebody who can read it.
+      redis.call("ZREM", key("queue:" .. leader), first)
+      redis.call("ZREM", key("heads"), first)
+      redis.call("ZADD", key("claims"), now, first)
+    elseif first and not take_from_original(first) then
       leave(first, lookback)
     elseif not first or attempts < rules.attempts or redis.call("EXISTS", key("processing:" .. first)) == 1 then
       return first
@@ -145,9 +156,9 @@ local function first_in_queue(leader)
 end
 
 local in_use = {}
-for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, batch)) do
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, window)) do
   local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
-  if leader and place and is_due("releases", leader) and siblings_wait(leader) then
+  if leader and place and is_due("releases", leader) and siblings_wait(leader) and not is_unread(id) then
     -- A lease lasts until the end of its last millisecond, and its drainer's queue as long.
     if redis.call("EXISTS", key("processing:" .. id)) == 1 then in_use[leader] = true
     else return_to_queue(id, leader, place) end
@@ -165,7 +176,7 @@ for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now
 end
 
 -- 2. Events in somebody's hands for longer than a lease, and those whose rest after a failure is over.
-for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, math.max(0, batch - #found))) do
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, math.max(0, window - #found))) do
   local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
   if not is_parked(id) then
     forget(id)
@@ -173,7 +184,7 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
     redis.call("ZADD", key("claims"), look_again_at(id), id)
   elseif attempts >= rules.attempts then
     bury_exhausted(id, rules, attempts)
-  elseif #found < batch then
+  elseif #found < batch and not left_to_others[id] then
     -- What was left to the original, and was not handled, is offered to both again.
     if beside then redis.call("ZADD", key("waitlist"), string.format("%.3f", now / 1000), id) end
     -- Who has broken a cycle and failed breaks it again.
@@ -216,7 +227,7 @@ end
 -- Whether an event is as good as in the caller's hands, and comes in its order.
 local in_hand = {}
 local function share(item)
-  if in_hand[item.id] then return end
+  if in_hand[item.id] or left_to_others[item.id] then return end
   in_hand[item.id] = true
   local payload = redis.call("GET", key("event:" .. item.id))
   if payload then table.insert(found, {item.id, payload, item.leader, item.why, item.claim}) end
@@ -307,7 +318,7 @@ end
 local function claim_family(first, leader)
   local last = nil
   local function take(id)
-    if in_hand[id] or #found >= batch then return end
+    if in_hand[id] or left_to_others[id] or #found >= batch then return end
     if not take_from_original(id) then return leave(id, lookback) end
     claim(id, "")
     keep(id, leader, "lost")

@@ -183,7 +183,7 @@ class Tracing:
             **_message(handling.event, "process"),
             "causim.handling": handling.number,
             "causim.via": handling.via,
-            "causim.outcome": handling.told_outcome,
+            "causim.outcome": handling.reported_outcome,
             "causim.write": handling.write,
             "causim.effect": handling.took_effect,
             "causim.unfinished": handling.end == NEVER,
@@ -208,7 +208,7 @@ class Tracing:
     def _leading(self, event: EventStory, handling: Handling) -> Handling | None:
         """Return the handling of the leader that a follower's came after or, if there is none, should have."""
         leader = self._index.leader_of(event)
-        return self._effects.before(handling) or (leader.telling if leader else None)
+        return self._effects.before(handling) or (leader.main_handling if leader else None)
 
     def _ask(self, run: Record, command: int, reply: int | None) -> None:
         entry = self._history.entries[command]
@@ -302,7 +302,7 @@ def _message(event: str, operation: str) -> dict[str, object]:
 
 
 def _status(handling: Handling) -> Record:
-    match handling.told_outcome:
+    match handling.reported_outcome:
         case "ok":
             return {"code": OK}
         case "open":

@@ -134,7 +134,7 @@ class Trace:
         for handling in self._index.handlings():
             until = self._index.end_at if handling.end == NEVER else handling.end_at
             drawn = self._in_lane(self._place(handling.consumer), "handlings", handling.start_at, until)
-            outcome = handling.told_outcome
+            outcome = handling.reported_outcome
             name = handling.event if outcome == "ok" else f"{handling.event} ({outcome})"
             self._slice(drawn, name, "handling", _of_handling(handling))
             self._handled[handling.start] = drawn
@@ -267,5 +267,10 @@ def _told(index: int, entry: Entry) -> Record:
 
 
 def _of_handling(handling: Handling) -> Record:
-    told = {"entry": handling.start, "handling": handling.number, "via": handling.via, "outcome": handling.told_outcome}
+    told = {
+        "entry": handling.start,
+        "handling": handling.number,
+        "via": handling.via,
+        "outcome": handling.reported_outcome,
+    }
     return {**told, "write": handling.write, "effect": handling.took_effect}

@@ -83,8 +83,8 @@ def _times(plot: Axes, frame: pd.DataFrame) -> None:
     plot.set_xticks(list(chosen["point"]), [duration(at / 1e6) for at in chosen["at_us"]])
     plot.set_xlabel("moments of the first run, in the order of their time (not to scale)")
     low, high = int(moments["point"].iloc[0]), int(moments["point"].iloc[-1])
-    air = 0.01 * (high - low) + 0.5
-    plot.set_xlim(low - air, high + air)
+    margin = 0.01 * (high - low) + 0.5
+    plot.set_xlim(low - margin, high + margin)
 
 
 def _number_what_fell(plot: Axes, drawn: pd.DataFrame, room: float) -> None:

@@ -129,7 +129,7 @@ class Marks:
         row = free_row(rows, began, until)
         self.rows[lane] = max(self.rows[lane], row + 1)
         entries = [index for index in (handling.start, handling.end) if index != NEVER]
-        kind, event = f"handling {handling.told_outcome}", handling.event
+        kind, event = f"handling {handling.reported_outcome}", handling.event
         self._put(kind, began, until, lane, lane, *entries, event=event, row=row, words=handling.via)
         if handling.via in ("released", "rescued"):
             self._put(handling.via, began, began, self.redis, lane, handling.start, event=event)
@@ -230,5 +230,5 @@ def _sent(event: EventStory, before: Delivery | None, delivery: Delivery) -> int
 
 def settled_at(event: EventStory) -> int:
     """Return when an event that was parked was handled or given up; NEVER if neither happened."""
-    told = event.telling
+    told = event.main_handling
     return event.dead_at if told is None or event.is_lost else told.start_at

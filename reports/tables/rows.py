@@ -44,7 +44,7 @@ def _span(start: int, end: int) -> float:
 
 
 def _event_row(index: HistoryIndex, event: EventStory) -> tuple[Any, ...]:
-    told, effects, deliveries = event.telling, event.effects, event.deliveries
+    told, effects, deliveries = event.main_handling, event.effects, event.deliveries
     effect = effects[0].end_at if effects else NEVER
     return (
         event.name,
@@ -69,7 +69,7 @@ def _event_row(index: HistoryIndex, event: EventStory) -> tuple[Any, ...]:
 
 def _wait(index: HistoryIndex, event: EventStory) -> float:
     """Return how long a follower that was handled had waited for its release, in seconds; `NaN` for others."""
-    told, leader = event.telling, index.leader_of(event)
+    told, leader = event.main_handling, index.leader_of(event)
     if leader is None or told is None:
         return float("nan")
     ready = [delivery.at for delivery in event.deliveries[:1]] + [effect.end_at for effect in leader.effects[:1]]

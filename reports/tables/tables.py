@@ -156,7 +156,7 @@ def handlings_table(history: History) -> Table:
     rows = (
         (
             *(h.event, h.consumer, h.number, h.via, seconds(h.start_at), seconds(h.end_at)),
-            *(h.told_outcome, h.write, h.took_effect),
+            *(h.reported_outcome, h.write, h.took_effect),
         )
         for h in index_of(history).handlings()
     )

@@ -60,7 +60,7 @@ def _started(event: str, details: Details) -> str:
 
 def _ended(event: str, details: Details) -> str:
     words = {"ok": f"{event} was handled", "failed": f"the handling of {event} failed"}.get(
-        str(details.get("outcome", "unknown")), f"the handling of {event} ended, nobody knows how"
+        str(details.get("outcome", "unknown")), f"the handling of {event} ended; its outcome is not recorded"
     )
     write = details.get("write")
     return f"{words}; its write was {write}" if write else words

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from causim.command_line import leave_at_once
 from simulation.cli.text import visible
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
@@ -69,8 +71,10 @@ class _Version(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = parser()
-    if arguments is None and "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
-        _function("simulation.cli.completion:complete")(options)
+    if arguments is None:
+        warnings.showwarning = _show_warning  # the rest of a warning is not for users
+        if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+            _function("simulation.cli.completion:complete")(options)
     given = options.parse_args(arguments)
     if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
         logging.lastResort = logging.NullHandler()
@@ -89,7 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _execute(given: argparse.Namespace) -> int:
-    code: int = _function(given.execute)(given)
+    execute = _function(given.execute)
+    if signal.getsignal(signal.SIGINT) is leave_at_once:  # from here on there is something to keep
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    code: int = execute(given)
     return code
 
 
@@ -128,13 +135,3 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"causim: {visible(text)}\n")
-
-
-def entry() -> NoReturn:
-    """Run the command line as a program."""
-    warnings.showwarning = _show_warning  # the rest of a warning is not for users
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # while the parser was being made
-        _say("interrupted")
-        sys.exit(INTERRUPTED)

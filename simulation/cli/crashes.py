@@ -22,11 +22,11 @@ from simulation.engines import resolve
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.scenario.load import load
 from simulation.search.parallel.seeds import jobs_from
-from simulation.search.sweep.fault_points import strike_everywhere, survey
+from simulation.search.sweep.fault_points import find_points, inject_everywhere
 from simulation.world.laboratory import Laboratory
 
 if TYPE_CHECKING:
-    from simulation.search.sweep.fault_points import Attack, Trial
+    from simulation.search.sweep.fault_points import FaultPointSweep, Trial
     from simulation.world.laboratory import Laboratory
 
 _SHOWN = 20
@@ -36,7 +36,7 @@ _SHOWN = 20
 class _Found:
     """What the sweep has found so far."""
 
-    attack: Attack
+    sweep: FaultPointSweep
     trials: list[Trial] = field(default_factory=list)
     interrupted: bool = False
 
@@ -56,9 +56,9 @@ def execute(given: argparse.Namespace) -> int:
     duration = _duration(given)
     seed = scenario.seed if given.seed is None else given.seed
     with Laboratory(given.store, given.redis_server) as laboratory:
-        attack = survey(laboratory, scenario, seed, engine, given.fault, duration=duration)
-        _begin(attack)
-        found = _try_all(attack, given, laboratory)
+        sweep = find_points(laboratory, scenario, seed, engine, given.fault, duration=duration)
+        _begin(sweep)
+        found = _try_all(sweep, given, laboratory)
     folder = _leave(found, given)
     _say(found, folder, given)
     return _code(found)
@@ -78,13 +78,13 @@ def _duration(given: argparse.Namespace) -> int | None:
     return duration
 
 
-def _try_all(attack: Attack, given: argparse.Namespace, laboratory: Laboratory) -> _Found:
-    found = _Found(attack)
-    title = f"{attack.scenario.name} · {attack.engine} · {attack.kind}"
+def _try_all(sweep: FaultPointSweep, given: argparse.Namespace, laboratory: Laboratory) -> _Found:
+    found = _Found(sweep)
+    title = f"{sweep.scenario.name} · {sweep.engine} · {sweep.kind}"
     try:
-        with counting(title, len(attack.points), "points") as advance:
+        with counting(title, len(sweep.points), "points") as advance:
             jobs = jobs_from(given.jobs)
-            for trial in strike_everywhere(attack, laboratory, jobs, given.store, given.redis_server):
+            for trial in inject_everywhere(sweep, laboratory, jobs, given.store, given.redis_server):
                 found.trials.append(trial)
                 advance(len(found.trials), f"{len(found.fallen)} not survived" if found.fallen else "")
     except KeyboardInterrupt:
@@ -92,18 +92,18 @@ def _try_all(attack: Attack, given: argparse.Namespace, laboratory: Laboratory) 
     return found
 
 
-def _begin(attack: Attack) -> None:
+def _begin(sweep: FaultPointSweep) -> None:
     lasting = ""
-    if attack.duration:
-        lasting = f" for {format_duration(attack.duration)}"
+    if sweep.duration:
+        lasting = f" for {format_duration(sweep.duration)}"
     write_lines(
-        f"{attack.scenario.name} · engine {attack.engine} · seed {attack.seed} · "
-        f"{attack.kind}{lasting} at each of {len(attack.points):,} points"
+        f"{sweep.scenario.name} · engine {sweep.engine} · seed {sweep.seed} · "
+        f"{sweep.kind}{lasting} at each of {len(sweep.points):,} points"
     )
-    if attack.verdict != "holds":
-        sys.stdout.write(f"  note      without it the run is {attack.verdict} already: see `causim run`\n")
-    if attack.too_late:
-        sys.stdout.write(f"  note      {attack.too_late:,} moments are left out: the world had healed by then\n")
+    if sweep.verdict != "holds":
+        sys.stdout.write(f"  note      without it the run is {sweep.verdict} already: see `causim run`\n")
+    if sweep.too_late:
+        sys.stdout.write(f"  note      {sweep.too_late:,} moments are left out: the world had healed by then\n")
     sys.stdout.flush()
 
 
@@ -112,17 +112,17 @@ def _begin(attack: Attack) -> None:
 
 def _leave(found: _Found, given: argparse.Namespace) -> Path:
     """Write the picture, the table, and a scenario for each point that did not survive. Return the folder."""
-    attack = found.attack
-    folder: Path = given.out / attack.scenario.name / "crashes" / f"{stamp()}-{attack.kind}-{attack.seed}"
+    sweep = found.sweep
+    folder: Path = given.out / sweep.scenario.name / "crashes" / f"{stamp()}-{sweep.kind}-{sweep.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["point", "at_us", "consumer", "when", "what", "words", "outcome", "invariant", "because"]
-    rows = sorted((_row(trial, attack.kind) for trial in found.trials), key=lambda row: row["point"])
+    rows = sorted((_row(trial, sweep.kind) for trial in found.trials), key=lambda row: row["point"])
     frame = view("tables.frames:frame_of")(rows, columns)
     frame.to_parquet(folder / "crashes.parquet")
-    title = f"{attack.scenario.name} · {attack.engine} · {attack.kind} at every moment · seed {attack.seed}"
+    title = f"{sweep.scenario.name} · {sweep.engine} · {sweep.kind} at every moment · seed {sweep.seed}"
     view("figures.fault_point_figure:crashes_figure")(frame, title).savefig(folder / "crashes.png")
     for trial in found.fallen:
-        _write_variant(attack, trial, folder)
+        _write_variant(sweep, trial, folder)
     return folder
 
 
@@ -141,9 +141,9 @@ def _row(trial: Trial, kind: str) -> dict[str, Any]:
     }
 
 
-def _write_variant(attack: Attack, trial: Trial, folder: Path) -> None:
+def _write_variant(sweep: FaultPointSweep, trial: Trial, folder: Path) -> None:
 
-    record = runnable(attack.variant(trial.point), attack.engine, attack.seed, folder)
+    record = runnable(sweep.variant(trial.point), sweep.engine, sweep.seed, folder)
     _variant(trial, folder).write_text(tomli_w.dumps(record), encoding="utf-8")
 
 
@@ -156,34 +156,34 @@ def _variant(trial: Trial, folder: Path) -> Path:
 
 def _say(found: _Found, folder: Path, given: argparse.Namespace) -> None:
     write = sys.stdout.write
-    attack = found.attack
+    sweep = found.sweep
     survived = len(found.trials) - len(found.fallen)
     write(f"  {survived:,} of {len(found.trials):,} survived\n")
     if found.interrupted:
-        write(f"  interrupted after {len(found.trials):,} of {len(attack.points):,} points\n")
+        write(f"  interrupted after {len(found.trials):,} of {len(sweep.points):,} points\n")
     for trial in found.fallen[:_SHOWN]:
-        _say_fallen(trial, attack, folder, given)
+        _say_fallen(trial, sweep, folder, given)
     if len(found.fallen) > _SHOWN:
         write(f"  … and {len(found.fallen) - _SHOWN:,} more in {folder / 'crashes.parquet'}\n")
     write(f"  picture   {folder / 'crashes.png'}\n  table     {folder / 'crashes.parquet'}\n")
 
 
-def _say_fallen(trial: Trial, attack: Attack, folder: Path, given: argparse.Namespace) -> None:
+def _say_fallen(trial: Trial, sweep: FaultPointSweep, folder: Path, given: argparse.Namespace) -> None:
     write = sys.stdout.write
-    write(f"\n  {trial.outcome:<9} {trial.point.words(attack.kind)}\n")
+    write(f"\n  {trial.outcome:<9} {trial.point.words(sweep.kind)}\n")
     if trial.violations:
         first = trial.violations[0]
         names = dict.fromkeys(violation.invariant for violation in trial.violations)
         write_lines(f"  violates  {', '.join(names)}\n  because   {first.because.removeprefix('because ')}\n")
     else:
         write_lines("".join(f"  because   {reason}\n" for reason in trial.reasons))
-    write(f"  replay    {replay_file(_variant(trial, folder), attack.engine, attack.seed, given)}\n")
+    write(f"  replay    {replay_file(_variant(trial, folder), sweep.engine, sweep.seed, given)}\n")
 
 
 def _code(found: _Found) -> int:
     if found.interrupted:
         return INTERRUPTED
     outcomes = {trial.outcome for trial in found.trials}
-    if "violated" in outcomes or found.attack.verdict == "violated":
+    if "violated" in outcomes or found.sweep.verdict == "violated":
         return VIOLATED
-    return HOLDS if outcomes == {"survived"} and found.attack.verdict == "holds" else UNKNOWN
+    return HOLDS if outcomes == {"survived"} and found.sweep.verdict == "holds" else UNKNOWN

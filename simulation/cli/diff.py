@@ -23,7 +23,7 @@ from simulation.invariants import Judgement, judge
 from simulation.kernel.durations import in_words
 from simulation.kernel.quantiles import quantile
 from simulation.kernel.untrusted_json import parse_json
-from simulation.search.replay import Parting, parting
+from simulation.search.replay import Difference, first_difference
 from simulation.search.summary import Told, told_of
 
 
@@ -78,27 +78,27 @@ def _costs(file: Path) -> dict[str, float]:
 def execute(given: argparse.Namespace) -> int:
     """Print the comparison and return the exit code."""
     baseline, change = Side.of("baseline", given.baseline), Side.of("change", given.change)
-    parted = parting(baseline.history, change.history)
+    difference = first_difference(baseline.history, change.history)
     worse = [name for name in change.violated if name not in baseline.violated]
     if given.json:
         record = {
             "baseline": baseline.record(),
             "change": change.record(),
             "newly_violated": worse,
-            "first_difference": parted and {"entry": parted.number, **dict(_entries(parted))},
+            "first_difference": difference and {"entry": difference.number, **dict(_entries(difference))},
         }
         sys.stdout.write(visible(json.dumps(record)) + "\n")
     else:
-        _show((baseline, change), parted)
+        _show((baseline, change), difference)
     return VIOLATED if worse else HOLDS
 
 
-def _entries(parted: Parting) -> Iterator[tuple[str, str | None]]:
-    for name, entry in (("baseline", parted.first), ("change", parted.second)):
+def _entries(difference: Difference) -> Iterator[tuple[str, str | None]]:
+    for name, entry in (("baseline", difference.first), ("change", difference.second)):
         yield name, entry.to_json().decode() if entry else None
 
 
-def _show(sides: tuple[Side, Side], parted: Parting | None) -> None:
+def _show(sides: tuple[Side, Side], difference: Difference | None) -> None:
     console = Terminal()
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -109,11 +109,11 @@ def _show(sides: tuple[Side, Side], parted: Parting | None) -> None:
     for heading in columns[0]:
         table.add_row(heading, *(column[heading] for column in columns))
     console.print(table)
-    if parted is None:
+    if difference is None:
         console.print("the histories are the same")
         return
-    console.print(f"the histories differ from entry {parted.number:,} on")
-    for name, entry in _entries(parted):
+    console.print(f"the histories differ from entry {difference.number:,} on")
+    for name, entry in _entries(difference):
         console.copyable(f"  {name:<9} {escape(visible(entry or 'has ended'))}")
 
 

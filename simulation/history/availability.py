@@ -13,11 +13,11 @@ from simulation.history.entries import Entry
 from simulation.history.intervals import Span, everywhere, merge
 from simulation.history.records import ConsumerStory
 
-EVERYBODY = ""
+ALL_CONSUMERS = ""
 """The consumer of an entry that is about all of them."""
 
 
-class Lives:
+class Availability:
     """Keeps the lives of all consumers while a history is read."""
 
     __slots__ = ("_cuts", "_open", "blackouts", "consumers", "dark")
@@ -30,7 +30,7 @@ class Lives:
         self._open: dict[tuple[str, str], int] = {}
         self._cuts: Counter[str] = Counter()
 
-    def meet(self, name: str, kind: str) -> ConsumerStory:
+    def add_consumer(self, name: str, kind: str) -> ConsumerStory:
         """Return the story of a consumer, begun if this is its first mention."""
         story = self.consumers.get(name)
         if story is None:
@@ -39,7 +39,7 @@ class Lives:
                 self._open["down", name] = 0
         return story
 
-    def tell(self, index: int, entry: Entry) -> None:
+    def note(self, index: int, entry: Entry) -> None:
         """Record an entry that changes what a consumer can do; other entries change nothing."""
         at, name = entry.at, entry.consumer
         match entry.kind:
@@ -75,7 +75,7 @@ class Lives:
         """Close what is open at the end of the history, `at` microseconds, and leave every list of spans merged."""
         for what, name in list(self._open):
             self._close(what, name, at)
-            if name == EVERYBODY:
+            if name == ALL_CONSUMERS:
                 self.dark = True
             elif what != "down":
                 self.consumers[name].silent = True
@@ -83,7 +83,7 @@ class Lives:
         for story in self.consumers.values():
             story.down, story.paused, story.cut_off = merge(story.down), merge(story.paused), merge(story.cut_off)
 
-    def helpless(self) -> list[Span]:
+    def unavailable(self) -> list[Span]:
         """Return the time in which no consumer was alive, unpaused and in reach of Redis."""
         lanes = []
         for story in self.consumers.values():
@@ -101,7 +101,7 @@ class Lives:
         since = self._open.pop((what, name), None)
         if since is None:
             return
-        if name == EVERYBODY:
+        if name == ALL_CONSUMERS:
             self.blackouts.append((since, at))
         else:
             spans: list[Span] = getattr(self.consumers[name], what)

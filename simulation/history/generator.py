@@ -37,7 +37,7 @@ class HistoryGenerator:
         occurred: when each event occurred, in microseconds.
         absent: an event that is never published, or "".
         choose: picks one of the options, of which the first is the simplest.
-        mishaps: how many faults and breaches may happen at most.
+        max_faults: how many faults and breaches may happen at most.
         slips: whether the engine may break its rules: begin too early or twice, forget, wait too long, or mix siblings
         up.
     """
@@ -51,13 +51,13 @@ class HistoryGenerator:
         occurred: Sequence[int],
         absent: str,
         choose: Callable[[list[Option]], Option],
-        mishaps: int,
+        max_faults: int,
         slips: bool,
     ) -> None:
         self._leaders = leaders
         self._occurred = dict(zip(leaders, occurred, strict=True))
         self._choose = choose
-        self._mishaps = mishaps
+        self._faults_left = max_faults
         self._slips = slips
         self._history = History(Header(scenario="drawn", engine="storyteller"))
         self._now = self._numbers = 0
@@ -87,10 +87,10 @@ class HistoryGenerator:
         for consumer in self._jobs:
             self._write("joined", consumer=consumer)
         while options := self._usual():
-            unusual = self._unusual() if self._mishaps else []
+            unusual = self._unusual() if self._faults_left else []
             verb, whom = self._choose(options + unusual)
             if (verb, whom) in unusual:
-                self._mishaps -= 1
+                self._faults_left -= 1
             self._verbs[verb](whom)
         self._rescue()
         self._write("census", keys={})

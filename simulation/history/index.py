@@ -24,7 +24,7 @@ class HistoryIndex:
     """A history, arranged by event and by consumer. Built by `index_of()`.
 
     It keeps no entries, so that a history may be much longer than what fits into memory: of most entries the time. Of
-    a long history the judge's index holds only the families that the prefilter did not leave out; `plain` counts the
+    a long history the judge's index holds only the families that the prefilter did not leave out; `trivial` counts the
     others.
     """
 
@@ -64,9 +64,9 @@ class HistoryIndex:
         """What `cascades.found_work` has found out, once it was asked."""
         self.faults: Counter[str] = Counter()
         """How often each kind of fault struck."""
-        self.plain = TrivialCounts()
+        self.trivial = TrivialCounts()
         """How many events no invariant needs to look at."""
-        self.odd: list[EventStory] = []
+        self.nontrivial: list[EventStory] = []
         """All other events."""
         self.leaders: list[EventStory] = []
         """The leaders that are odd, or have a follower that is."""
@@ -100,7 +100,7 @@ class HistoryIndex:
     @cached_property
     def cycles(self) -> Mapping[str, tuple[str, ...]]:
         """For each event that follows itself through others, the members of its cycle."""
-        return ancestry.cycles({event.name: event for event in self.odd})
+        return ancestry.cycles({event.name: event for event in self.nontrivial})
 
     @cached_property
     def roots(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from simulation.history.availability import Lives
+from simulation.history.availability import Availability
 from simulation.history.entries import KINDS, Entry, Header
 from simulation.history.history import History
 from simulation.history.index import REFUSALS, HistoryIndex
@@ -17,10 +17,7 @@ from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, Delivery, EventStory, Handling, Loss, Phase
 
 _Take = Callable[[int, Entry, EventStory | None], None]
-
-
 _UNHASHABLE = frozenset({list, dict})
-
 
 WORDS = re.compile(r"[A-Za-z0-9_.-]+")
 """What can be the name or the id of an event in the name of a key."""
@@ -40,9 +37,9 @@ class IndexBuilder:
     """
 
     def __init__(self, header: Header, *, truncated: bool = False) -> None:
-        self.told = HistoryIndex(header)
-        self.told.truncated = truncated
-        self.lives = Lives()
+        self.index = HistoryIndex(header)
+        self.index.truncated = truncated
+        self.availability = Availability()
         self.open_deliveries: dict[str, dict[str, dict[object, Delivery]]] = {}
         self.handlings: dict[tuple[str, str, object], Handling] = {}
         self.open_handlings: dict[str, dict[Handling, None]] = {}
@@ -52,7 +49,7 @@ class IndexBuilder:
 
     def timed(self, entries: Iterable[Entry]) -> Iterator[tuple[int, Entry]]:
         """Yield all entries with their indices, and write down their times."""
-        tick = self.told.times.append
+        tick = self.index.times.append
         for numbered in enumerate(entries):
             tick(numbered[1][0])
             yield numbered
@@ -69,26 +66,26 @@ class IndexBuilder:
         kind those were.
         """
         kinds = self._kinds()
-        consumers, meet, events = self.lives.consumers, self.lives.meet, self.told.events
+        consumers, add_consumer, events = self.availability.consumers, self.availability.add_consumer, self.index.events
         counts = dict.fromkeys(KINDS, 0)
         if times is not None:
-            self.told.times = times
+            self.index.times = times
         counts.update(left_out or {})
-        for index, entry in numbered:
+        for position, entry in numbered:
             _, kind, event, name, _ = entry
             counts[kind] += 1
             story = events.get(event)
             if name:
-                consumer = consumers.get(name) or meet(name, kind)
+                consumer = consumers.get(name) or add_consumer(name, kind)
                 if event:
-                    consumer.work.append(index)
+                    consumer.work.append(position)
                     consumer.worked_on.append(event if story is None else story.name)
             take = kinds.get(kind)
             if take is not None:
-                take(index, entry, story)
-        self.told.counts = Counter(counts)
+                take(position, entry, story)
+        self.index.counts = Counter(counts)
         self._settle()
-        return self.told
+        return self.index
 
     def _kinds(self) -> dict[str, _Take]:
         return {
@@ -105,14 +102,14 @@ class IndexBuilder:
             "started": self._started,
             "ended": self._ended,
             "swept": self._swept,
-            "joined": self._lived,
+            "joined": self._available,
             "stopped": self._gone,
             "crashed": self._gone,
-            "paused": self._lived,
-            "resumed": self._lived,
-            "blocked": self._lived,
-            "unreachable": self._lived,
-            "reachable": self._lived,
+            "paused": self._available,
+            "resumed": self._available,
+            "blocked": self._available,
+            "unreachable": self._available,
+            "reachable": self._available,
             "fault": self._lost,
             "store-lost": self._lost,
             "phase": self._phase,
@@ -121,9 +118,9 @@ class IndexBuilder:
 
     # the broker
 
-    def _meet(self, name: str) -> EventStory:
+    def _event_of(self, name: str) -> EventStory:
         """Return the story of an event, begun now."""
-        events = self.told.events
+        events = self.index.events
         story = events[name] = EventStory(name, len(events), id=name)
         return story
 
@@ -132,32 +129,32 @@ class IndexBuilder:
         word = str(said)
         return self.said.setdefault(word, word)
 
-    def _published(self, index: int, entry: Entry, story: EventStory | None) -> None:
-        story, details = story or self._meet(entry.event), entry.details
+    def _published(self, position: int, entry: Entry, story: EventStory | None) -> None:
+        story, details = story or self._event_of(entry.event), entry.details
         if fingerprint := details.get("fingerprint"):
             story.fingerprints = (*story.fingerprints, str(fingerprint))
         if story.published == NEVER:
-            story.published, story.published_at = index, entry.at
+            story.published, story.published_at = position, entry.at
             story.id = str(details.get("id") or story.name)
             if follows := str(details.get("follows") or ""):
-                leader = self.told.events.get(follows)
+                leader = self.index.events.get(follows)
                 story.follows = leader.name if leader else follows
             occurred = details.get("occurred")
             story.occurred = occurred if isinstance(occurred, int) else entry.at
 
-    def _delivered(self, index: int, entry: Entry, story: EventStory | None) -> None:
+    def _delivered(self, position: int, entry: Entry, story: EventStory | None) -> None:
         at, _, name, consumer, details = entry
-        story = story or self._meet(name)
+        story = story or self._event_of(name)
         if consumer:
-            consumer = self.lives.consumers[consumer].name
+            consumer = self.availability.consumers[consumer].name
         attempt = details.get("attempt")
         if not isinstance(attempt, int):
             attempt = len(story.deliveries) + 1
         if attempt > 1 and not story.deliveries:
-            self.told.window = True
-        delivery = Delivery(story.name, consumer, index, at, attempt)
+            self.index.window = True
+        delivery = Delivery(story.name, consumer, position, at, attempt)
         story.add_delivery(delivery)
-        number = _named(details.get("delivery", index))
+        number = _named(details.get("delivery", position))
         opened = self.open_deliveries.setdefault(consumer, {})
         others = opened.get(story.name)
         if others is None:
@@ -180,12 +177,12 @@ class IndexBuilder:
         latest_first = list(reversed(opened.values()))
         return next((delivery for delivery in latest_first if delivery.closed == NEVER), latest_first[0])
 
-    def _closed(self, index: int, entry: Entry, story: EventStory | None) -> None:
+    def _closed(self, position: int, entry: Entry, story: EventStory | None) -> None:
         delivery = self._delivery_of(entry)
         if delivery is None:
-            self.told.window = True
+            self.index.window = True
             return
-        self._close(delivery, index, entry)
+        self._close(delivery, position, entry)
         _, _, name, consumer, details = entry
         mine = self.open_deliveries[consumer]
         opened = mine[name]
@@ -196,52 +193,52 @@ class IndexBuilder:
         else:
             opened.popitem()
         if story is not None:
-            story.pack(self.told.times)
+            story.pack(self.index.times)
 
-    def _close(self, delivery: Delivery, index: int, entry: Entry) -> None:
-        delivery.closed, delivery.closed_at, delivery.closing = index, entry.at, self._word(entry.kind)
+    def _close(self, delivery: Delivery, position: int, entry: Entry) -> None:
+        delivery.closed, delivery.closed_at, delivery.closing = position, entry.at, self._word(entry.kind)
         delivery.because = self._word(entry.details.get("because") or "")
 
-    def _dead_lettered(self, index: int, entry: Entry, story: EventStory | None) -> None:
-        story = story or self._meet(entry.event)
+    def _dead_lettered(self, position: int, entry: Entry, story: EventStory | None) -> None:
+        story = story or self._event_of(entry.event)
         if story.dead == NEVER:
-            story.dead, story.dead_at = index, entry.at
+            story.dead, story.dead_at = position, entry.at
             story.dead_by = self._word(entry.details.get("by") or "engine")
             story.refusal = entry.details.get("because") in REFUSALS
-            story.dead_told = entry.details.get("told") is True
+            story.dead_reported = entry.details.get("told") is True
         for delivery in reversed(story.deliveries):
             if delivery.closed == NEVER and entry.consumer in ("", delivery.consumer):
-                self._close(delivery, index, entry)
+                self._close(delivery, position, entry)
 
     # the engine
 
-    def _parked(self, index: int, entry: Entry, story: EventStory | None) -> None:
-        story = story or self._meet(entry.event)
-        story.add_parking(index)
+    def _parked(self, position: int, entry: Entry, story: EventStory | None) -> None:
+        story = story or self._event_of(entry.event)
+        story.add_parking(position)
         if story.parked == NEVER:
-            story.parked, story.parked_at = index, entry.at
+            story.parked, story.parked_at = position, entry.at
         if delivery := self._delivery_of(entry):
             delivery.parked = True
 
-    def _refused(self, index: int, entry: Entry, story: EventStory | None) -> None:
+    def _refused(self, position: int, entry: Entry, story: EventStory | None) -> None:
         """Close a delivery that the engine would not handle; a consumer need not answer it at all if it is held."""
         if entry.details.get("because") == "seen":
-            story = story or self._meet(entry.event)
-            story.add_seen(index)
+            story = story or self._event_of(entry.event)
+            story.add_seen(position)
         elif entry.details.get("because") == "held" and story is not None:
-            story.add_held(index)
+            story.add_held(position)
         delivery = self._delivery_of(entry)
         if delivery and delivery.closed == NEVER:
-            self._close(delivery, index, entry)
+            self._close(delivery, position, entry)
 
-    def _lease_lost(self, index: int, entry: Entry, _: EventStory | None) -> None:
-        self.told.leases_lost.append((index, entry.event, entry.consumer))
+    def _lease_lost(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.index.leases_lost.append((position, entry.event, entry.consumer))
 
-    def _started(self, index: int, entry: Entry, story: EventStory | None) -> None:
+    def _started(self, position: int, entry: Entry, story: EventStory | None) -> None:
         at, _, name, consumer, details = entry
-        story = story or self._meet(name)
+        story = story or self._event_of(name)
         if consumer:
-            consumer = self.lives.consumers[consumer].name
+            consumer = self.availability.consumers[consumer].name
         via = self._word(details.get("via", "delivered"))
         given = str(details.get("fingerprint") or "")
         prints = story.fingerprints
@@ -249,7 +246,7 @@ class IndexBuilder:
             story.name,
             consumer,
             via,
-            index,
+            position,
             at,
             details.get("fence"),
             prints[0] if prints and prints[0] == given else given,
@@ -260,105 +257,105 @@ class IndexBuilder:
         self.handlings[name, consumer, _named(details.get("handling"))] = handling
         self.open_handlings.setdefault(consumer, {})[handling] = None
 
-    def _ended(self, index: int, entry: Entry, story: EventStory | None) -> None:
+    def _ended(self, position: int, entry: Entry, story: EventStory | None) -> None:
         at, _, name, consumer, details = entry
         handling = self.handlings.pop((name, consumer, _named(details.get("handling"))), None)
         if handling is None:
-            self.told.window = True
+            self.index.window = True
             if story is not None:
-                story.untold = True
+                story.incomplete = True
             return
         handling.write = self._word(details.get("write") or "")
         if not handling.cut:
-            handling.end, handling.end_at = index, at
+            handling.end, handling.end_at = position, at
             handling.outcome = self._word(details.get("outcome") or "")
             if not handling.outcome and not handling.write and story is not None:
-                story.untold = True
+                story.incomplete = True
             self.open_handlings[consumer].pop(handling, None)
 
     def _duplicated(self, _index: int, _entry: Entry, story: EventStory | None) -> None:
         if story is not None:
             story.duplicated = True
 
-    def _swept(self, index: int, entry: Entry, _: EventStory | None) -> None:
-        consumer = self.lives.consumers.get(entry.consumer)
+    def _swept(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        consumer = self.availability.consumers.get(entry.consumer)
         if consumer is not None:
-            consumer.sweeps.append((index, entry.at))
+            consumer.sweeps.append((position, entry.at))
             consumer.tells_all_sweeps |= entry.details.get("found") in (0, [], ())
 
     # the world
 
-    def _lived(self, index: int, entry: Entry, _: EventStory | None) -> None:
-        self.lives.tell(index, entry)
+    def _available(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.availability.note(position, entry)
 
-    def _gone(self, index: int, entry: Entry, _: EventStory | None) -> None:
+    def _gone(self, position: int, entry: Entry, _: EventStory | None) -> None:
         """End what a consumer was doing when it died or left."""
-        self.lives.tell(index, entry)
+        self.availability.note(position, entry)
         for opened in self.open_deliveries.pop(entry.consumer, {}).values():
             for delivery in opened.values():
                 if delivery.closed == NEVER:
-                    self._close(delivery, index, entry)
+                    self._close(delivery, position, entry)
         cut = self.open_handlings.pop(entry.consumer, {})
         crashed = entry.kind == "crashed"
         if crashed and (cut or entry.details.get("holding")):
-            self.told.crashed_holding.append(index)
+            self.index.crashed_holding.append(position)
         for handling in cut:
-            handling.end, handling.end_at, handling.outcome, handling.cut = index, entry.at, "unknown", True
+            handling.end, handling.end_at, handling.outcome, handling.cut = position, entry.at, "unknown", True
             handling.crashed = crashed
 
-    def _lost(self, index: int, entry: Entry, _: EventStory | None) -> None:
+    def _lost(self, position: int, entry: Entry, _: EventStory | None) -> None:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
-            self.told.faults[self.last_fault] += 1
+            self.index.faults[self.last_fault] += 1
             if self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
-                self.told.clock_error += abs(offset)
+                self.index.clock_error += abs(offset)
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
-            self.losses.append((index, entry, str(entry.details.get("fault") or default)))
+            self.losses.append((position, entry, str(entry.details.get("fault") or default)))
 
-    def _phase(self, index: int, entry: Entry, _: EventStory | None) -> None:
-        self.lives.tell(index, entry)
+    def _phase(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.availability.note(position, entry)
         in_flight = _listed(entry.details.get("in_flight"))
-        self.told.phases.append(Phase(index, entry.at, str(entry.details.get("phase", "")), in_flight))
+        self.index.phases.append(Phase(position, entry.at, str(entry.details.get("phase", "")), in_flight))
 
-    def _census(self, index: int, entry: Entry, _: EventStory | None) -> None:
-        self.told.censuses[index] = entry
+    def _census(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.index.censuses[position] = entry
 
     # when all is read
 
     def _settle(self) -> None:
-        told = self.told
-        self.lives.finish(told.end_at)
-        told.consumers, told.blackouts, told.dark = self.lives.consumers, self.lives.blackouts, self.lives.dark
-        told.clock = Clock(self.lives.helpless())
-        for story in list(told.events.values()):
+        index, found = self.index, self.availability
+        found.finish(index.end_at)
+        index.consumers, index.blackouts, index.dark = found.consumers, found.blackouts, found.dark
+        index.clock = Clock(found.unavailable())
+        for story in list(index.events.values()):
             self._settle_event(story)
-        for index, entry, fault in self.losses:
-            self._settle_loss(index, entry, fault)
+        for position, entry, fault in self.losses:
+            self._settle_loss(position, entry, fault)
 
     @cached_property
     def _names(self) -> dict[str, str]:
         """For each id, the name of the event that bears it."""
-        return {story.id: story.name for story in self.told.events.values()}
+        return {story.id: story.name for story in self.index.events.values()}
 
     def _settle_event(self, story: EventStory) -> None:
         story.settle()
         if not story.follows:
             return
-        leader = story.follows if story.follows in self.told.events else self._names.get(story.follows, story.follows)
+        leader = story.follows if story.follows in self.index.events else self._names.get(story.follows, story.follows)
         if leader != story.name:
-            found = self.told.events.get(leader) or self._meet(leader)
+            found = self.index.events.get(leader) or self._event_of(leader)
             story.leader = found.name
             found.add_follower(story.name)
 
-    def _settle_loss(self, index: int, entry: Entry, fault: str) -> None:
+    def _settle_loss(self, position: int, entry: Entry, fault: str) -> None:
         if entry.kind == "store-lost":
-            loss = Loss(index, entry.at, fault, _touched(entry.details.get("keys"), self.told.events, self._names))
-            self.told.store_losses.append(loss)
+            loss = Loss(position, entry.at, fault, _touched(entry.details.get("keys"), self.index.events, self._names))
+            self.index.store_losses.append(loss)
         else:
-            loss = Loss(index, entry.at, fault, frozenset((entry.event,)))
-        if fault in self.told.header.allowed_loss:
-            self.told.allowed_losses.append(loss)
+            loss = Loss(position, entry.at, fault, frozenset((entry.event,)))
+        if fault in self.index.header.allowed_loss:
+            self.index.allowed_losses.append(loss)
 
 
 def _named(number: object) -> object:

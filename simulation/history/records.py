@@ -78,7 +78,7 @@ class Handling:
         return self.write == "accepted" or (self.outcome == "ok" and self.write != "refused")
 
     @property
-    def told_outcome(self) -> str:
+    def reported_outcome(self) -> str:
         """`ok`, `failed`, `unknown` (its consumer was gone, or the history does not say), or `open`: it never ended."""
         return "open" if self.end == NEVER else self.outcome or "unknown"
 
@@ -114,13 +114,13 @@ class EventStory:
     """Who gave it up: broker or engine."""
     refusal: bool = False
     """Whether the dead letter states that the event could not be read, or its schema is not known."""
-    dead_told: bool = False
+    dead_reported: bool = False
     """Whether the engine was told that the queue gave it up."""
     duplicated: bool = False
     """Whether the broker made a second copy of it."""
-    untold: bool = False
+    incomplete: bool = False
     """Whether the history tells of a handling without its start, or without how it ended."""
-    plain: bool = False
+    trivial: bool = False
     """Whether its life was such that no invariant has anything to say about it; see `invariants/prefilter`."""
     _seen: list[int] | None = None
     _held: list[int] | None = None
@@ -257,7 +257,7 @@ class EventStory:
         return min((index for index in shown if index != NEVER), default=NEVER)
 
     @property
-    def telling(self) -> Handling | None:
+    def main_handling(self) -> Handling | None:
         """The handling that matters in a report: its first effect or, without one, its first handling."""
         return next(iter(self.effects), None) or self.first_start
 
@@ -274,7 +274,7 @@ class EventStory:
         An event of which the history does not say how its handling ended counts as neither lost nor handled.
         """
         came = self.parked != NEVER or self.deliveries or self.handlings
-        return bool(came) and self.dead == NEVER and not self.untold and not self.effects
+        return bool(came) and self.dead == NEVER and not self.incomplete and not self.effects
 
     @property
     def waits(self) -> Sequence[tuple[int, int]]:

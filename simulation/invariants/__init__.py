@@ -15,8 +15,8 @@ from simulation.history.history import History
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER
 from simulation.invariants.coverage import COVERAGE, coverage
+from simulation.invariants.missing_facts import missing_facts
 from simulation.invariants.prefilter import index_to_judge
-from simulation.invariants.untold import untold
 from simulation.invariants.verdict import Finding, Invariant, Judgement, Verdict, Violation
 from simulation.kernel.gc_pause import paused_gc
 
@@ -65,17 +65,17 @@ def judge(history: History, names: Sequence[str] = (), index: HistoryIndex | Non
 
 
 def _judged(history: History, invariants: Sequence[Invariant], index: HistoryIndex | None) -> Judgement:
-    told = index_to_judge(history, index, every_event=not all(invariant.holds_for_trivial for invariant in invariants))
-    gaps = untold(told, invariants)
+    index = index_to_judge(history, index, every_event=not all(invariant.holds_for_trivial for invariant in invariants))
+    gaps = missing_facts(index, invariants)
     violations: list[Violation] = []
     verdicts: dict[str, Finding] = {}
     for invariant in invariants:
-        found = list(invariant.check(told))
+        found = list(invariant.check(index))
         violations += found
-        verdicts[invariant.name] = _finding(invariant.subjects(told), len(found), gaps.get(invariant.name, ""))
-    happened = coverage(told)
+        verdicts[invariant.name] = _finding(invariant.subjects(index), len(found), gaps.get(invariant.name, ""))
+    happened = coverage(index)
     missing = tuple(word for word in history.header.exercise if not happened.get(word))
-    reasons = tuple(_reasons(history, told))
+    reasons = tuple(_reasons(history, index))
     violations.sort(key=lambda violation: (violation.at, violation.witness, violation.invariant))
     verdict: Verdict = "violated" if violations else "unknown" if missing or reasons else "holds"
     return Judgement(verdict, tuple(violations), happened, missing, reasons, verdicts)
@@ -96,20 +96,22 @@ def _finding(examined: int, violations: int, gap: str) -> Finding:
     return Finding("holds", examined, 0)
 
 
-def _reasons(history: History, told: HistoryIndex) -> Iterator[str]:
+def _reasons(history: History, index: HistoryIndex) -> Iterator[str]:
     """Yield why a history proves nothing, independent of what the invariants found in it."""
     if history.truncated:
         yield f"the history is cut off: {history.truncated}"
-    if told.phases and not told.quiet:
-        last = told.phases[-1]
+    if index.phases and not index.quiet:
+        last = index.phases[-1]
         where = "at its horizon" if last.name == "horizon" else f"in its phase {last.name!r}"
-        yield f"the run ended {where}, before it was quiet; in flight: {last.in_flight or _in_flight(told)}"
-    if not told.plain.events and not any(event.effects for event in told.odd):
+        yield f"the run ended {where}, before it was quiet; in flight: {last.in_flight or _in_flight(index)}"
+    if not index.trivial.events and not any(event.effects for event in index.nontrivial):
         yield "nothing was handled"
 
 
-def _in_flight(told: HistoryIndex) -> str:
-    waiting = [event.name for event in told.odd if event.deliveries and not event.effects and event.dead == NEVER]
+def _in_flight(index: HistoryIndex) -> str:
+    waiting = [
+        event.name for event in index.nontrivial if event.deliveries and not event.effects and event.dead == NEVER
+    ]
     more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
     return ", ".join(waiting[:_SHOWN]) + more or "nothing that was delivered"
 

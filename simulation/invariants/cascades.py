@@ -15,80 +15,80 @@ from simulation.history.intervals import Span, everywhere, merge, within
 from simulation.history.records import NEVER, EventStory, Handling
 
 
-def owner_of(told: HistoryIndex, handling: Handling) -> Handling:
+def owner_of(index: HistoryIndex, handling: Handling) -> Handling:
     """Return the handling that began the cascade in which a handling took place: itself, unless it was released."""
     path: list[Handling] = []
-    while handling not in told.owners and (releaser := _releaser(told, handling)):
+    while handling not in index.owners and (releaser := _releaser(index, handling)):
         path.append(handling)
         handling = releaser
-    owner = told.owners.get(handling, handling)
-    told.owners.update(dict.fromkeys(path, owner))
+    owner = index.owners.get(handling, handling)
+    index.owners.update(dict.fromkeys(path, owner))
     return owner
 
 
-def _releaser(told: HistoryIndex, handling: Handling) -> Handling | None:
-    leader = told.leader_of(told.events[handling.event])
+def _releaser(index: HistoryIndex, handling: Handling) -> Handling | None:
+    leader = index.leader_of(index.events[handling.event])
     if handling.via != "released" or leader is None:
         return None
     earlier = (h for h in reversed(leader.handlings) if h.start < handling.start and h.consumer == handling.consumer)
     return next(earlier, None)
 
 
-def begun_by_finding(told: HistoryIndex, handling: Handling) -> bool:
+def begun_by_finding(index: HistoryIndex, handling: Handling) -> bool:
     """Say whether a handling is in a cascade that its consumer did not release itself, but found: lost, or left behind.
 
     A sweep finds the followers of lost leaders, and those whose releaser died; a leader delivered again finds its own.
     """
-    return owner_of(told, handling).via != "delivered"
+    return owner_of(index, handling).via != "delivered"
 
 
-def found_last(told: HistoryIndex, consumer: str, before: int) -> list[Span]:
+def found_last(index: HistoryIndex, consumer: str, before: int) -> list[Span]:
     """Return the time in which a consumer was handling what its last sweep before an index had found.
 
     A sweep's list ends where the consumer writes down that the sweep has ended.
     """
-    story = told.consumers.get(consumer)
+    story = index.consumers.get(consumer)
     if story is None:
         return []
     earlier = bisect_left(story.sweeps, (before, -1))
     since = story.sweeps[earlier - 1][1] if earlier else 0
-    return [(max(begin, since), end) for begin, end in found_work(told, consumer) if end > since]
+    return [(max(begin, since), end) for begin, end in found_work(index, consumer) if end > since]
 
 
-def lists_in_hand(told: HistoryIndex, due_at: int, before: int) -> list[Span]:
+def lists_in_hand(index: HistoryIndex, due_at: int, before: int) -> list[Span]:
     """Return the time in which an event that is due since `due_at` microseconds can be on a list in hand.
 
     Sweeps share what they find, so the list need not be that of the consumer that handles the event in the end. It is
     one that began when the event was due, and that had not ended at the index `before`.
     """
-    lists = (found_last(told, name, before) for name in told.consumers)
+    lists = (found_last(index, name, before) for name in index.consumers)
     return merge(chain.from_iterable(spans for spans in lists if spans and spans[0][0] >= due_at))
 
 
-def nobody_free(told: HistoryIndex) -> list[Span]:
+def no_consumer_free(index: HistoryIndex) -> list[Span]:
     """Return the time in which every consumer was handling what it had found, or could not work: none could sweep or
     take over.
     """
     lanes = []
-    for name, story in told.consumers.items():
-        busy = [*story.down, *story.paused, *story.cut_off, *told.blackouts, *found_work(told, name)]
+    for name, story in index.consumers.items():
+        busy = [*story.down, *story.paused, *story.cut_off, *index.blackouts, *found_work(index, name)]
         lanes.append(merge(busy))
     return everywhere(lanes) if all(lanes) else []
 
 
-def found_work(told: HistoryIndex, consumer: str) -> list[Span]:
+def found_work(index: HistoryIndex, consumer: str) -> list[Span]:
     """Return the time in which a consumer was handling what it had found."""
-    if not told.found_work:
+    if not index.found_work:
         found: dict[str, list[Span]] = {"": []}
-        for event in told.odd:
+        for event in index.nontrivial:
             for handling in event.handlings:
-                if begun_by_finding(told, handling):
-                    found.setdefault(handling.consumer, []).append(span_of(told, handling))
-        told.found_work = {name: merge(spans) for name, spans in found.items()}
-    return told.found_work.get(consumer, [])
+                if begun_by_finding(index, handling):
+                    found.setdefault(handling.consumer, []).append(span_of(index, handling))
+        index.found_work = {name: merge(spans) for name, spans in found.items()}
+    return index.found_work.get(consumer, [])
 
 
-def closure(told: HistoryIndex, leader: EventStory, before: int) -> tuple[list[Span], dict[str, int]]:
+def closure(index: HistoryIndex, leader: EventStory, before: int) -> tuple[list[Span], dict[str, int]]:
     """Return the time in which what a leader released was being handled, if it began before an index.
 
     And return, for each event of which a handling failed, the moment at which that happened first: whoever was to go on
@@ -101,27 +101,27 @@ def closure(told: HistoryIndex, leader: EventStory, before: int) -> tuple[list[S
     below = list(leader.followers)
     while below:
         name = below.pop()
-        event = told.events[name]
+        event = index.events[name]
         first = event.first_start
         if name in seen or first is None or first.start >= before:
             continue
         seen.add(name)
         for handling in event.handlings:
-            busy.extend(attended(told, handling))
+            busy.extend(attended(index, handling))
             if handling.end != NEVER and handling.outcome == "failed":
                 failures.setdefault(name, handling.end_at)
         below.extend(event.followers)
     return merge(busy), failures
 
 
-def attended(told: HistoryIndex, handling: Handling) -> list[Span]:
+def attended(index: HistoryIndex, handling: Handling) -> list[Span]:
     """Return the time in which a handling holds up the events behind it.
 
     A holder that stops renewing holds them up for one lease, once; after that another consumer is to take over.
     """
-    begin, end = span_of(told, handling)
-    spans, allowed = [], told.terms.lease
-    for silence in within(told.silences(handling.consumer), begin, end):
+    begin, end = span_of(index, handling)
+    spans, allowed = [], index.terms.lease
+    for silence in within(index.silences(handling.consumer), begin, end):
         since, until = max(begin, silence[0]), min(end, silence[1])
         spans.append((begin, since))
         held = min(allowed, until - since)
@@ -131,6 +131,6 @@ def attended(told: HistoryIndex, handling: Handling) -> list[Span]:
     return [*spans, (begin, end)]
 
 
-def span_of(told: HistoryIndex, handling: Handling) -> Span:
+def span_of(index: HistoryIndex, handling: Handling) -> Span:
     """Return the time of a handling; one that never ended lasts to the end of the history."""
-    return handling.start_at, told.end_at if handling.end == NEVER else handling.end_at
+    return handling.start_at, index.end_at if handling.end == NEVER else handling.end_at

@@ -44,39 +44,39 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "causal-order"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the effects of events that have a leader."""
-    return told.plain.followers + sum(len(event.effects) for event in told.odd if event.leader)
+    return index.trivial.followers + sum(len(event.effects) for event in index.nontrivial if event.leader)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each effect that came before its leader's."""
-    for event in told.odd:
-        for effect in _early(told, event):
-            yield _violation(told, event, effect)
+    for event in index.nontrivial:
+        for effect in _early(index, event):
+            yield _violation(index, event, effect)
 
 
-def _early(told: HistoryIndex, event: EventStory) -> Iterator[Handling]:
+def _early(index: HistoryIndex, event: EventStory) -> Iterator[Handling]:
     """Yield the effects of an event that came before its leader's and are not excused."""
-    leader = told.leader_of(event)
-    if leader is None or leader.untold or (told.window and _unheard(leader)):
+    leader = index.leader_of(event)
+    if leader is None or leader.incomplete or (index.window and _unheard(leader)):
         return
-    first_end = leader.effects[0].end if leader.effects else told.end
+    first_end = leader.effects[0].end if leader.effects else index.end
     for effect in event.effects:
-        if effect.start < first_end and not _excused(told, event, leader, effect):
+        if effect.start < first_end and not _excused(index, event, leader, effect):
             yield effect
 
 
-def _excused(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
+def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     if leader.dead != NEVER and leader.dead < effect.start:
         return True
-    if effect.start_at < _held_until(told, event):
+    if effect.start_at < _held_until(index, event):
         return False
-    return not _came(told, event, leader, effect) or _first_of_cycle(told, event, effect)
+    return not _came(index, event, leader, effect) or _first_of_cycle(index, event, effect)
 
 
-def _first_of_cycle(told: HistoryIndex, event: EventStory, effect: Handling) -> bool:
-    others = [told.events[name] for name in told.cycles.get(event.name, ()) if name != event.name]
+def _first_of_cycle(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
+    others = [index.events[name] for name in index.cycles.get(event.name, ()) if name != event.name]
     return bool(others) and all(effect.start < other.start for member in others for other in member.effects)
 
 
@@ -85,16 +85,16 @@ def _unheard(leader: EventStory) -> bool:
     return leader.published == leader.first_known == leader.dead == NEVER
 
 
-def _earliest(told: HistoryIndex, event: EventStory) -> int:
+def _earliest(index: HistoryIndex, event: EventStory) -> int:
     """Return the earliest moment at which an event can have been delivered first."""
     if event.deliveries:
         return event.deliveries[0].at
-    return told.times[event.published] if event.published != NEVER else 0
+    return index.times[event.published] if event.published != NEVER else 0
 
 
-def _held_until(told: HistoryIndex, event: EventStory) -> int:
+def _held_until(index: HistoryIndex, event: EventStory) -> int:
     """Return the earliest moment at which the lookback of an event can be over."""
-    return _earliest(told, event) + told.terms.lookback - told.clock_error
+    return _earliest(index, event) + index.terms.lookback - index.clock_error
 
 
 def _latest(event: EventStory) -> int:
@@ -102,54 +102,54 @@ def _latest(event: EventStory) -> int:
     return event.deliveries[0].index if event.deliveries else event.first_known
 
 
-def _came(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
+def _came(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
     """Return whether a consumer had the leader in the lookback after the event's first delivery."""
-    until_at = _held_until(told, event)
+    until_at = _held_until(index, event)
     return (
-        _delivered(told, event, leader, effect, until_at)
+        _delivered(index, event, leader, effect, until_at)
         or any(_in_hand(handling, effect, until_at) for handling in leader.handlings)
         or any(
-            at < until_at and not told.store_lost(leader.name, since, effect.start)
-            for since, at in _kept(told, leader, effect)
+            at < until_at and not index.store_lost(leader.name, since, effect.start)
+            for since, at in _kept(index, leader, effect)
         )
     )
 
 
-def _delivered(told: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling, until_at: int) -> bool:
+def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling, until_at: int) -> bool:
     """Say whether a delivery shows that the leader had come: in time, not answered, or to be offered again."""
     first = _latest(event)
-    in_time = [one for one in leader.deliveries if _heard_at(told, one) < until_at and one.index < effect.start]
+    in_time = [one for one in leader.deliveries if _heard_at(index, one) < until_at and one.index < effect.start]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
-        again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(told, delivery)
-        if delivery.closing == "rejected" and _trimmed(told, leader, delivery, effect):
+        again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(index, delivery)
+        if delivery.closing == "rejected" and _trimmed(index, leader, delivery, effect):
             continue
         if delivery.index <= first and not unanswered and not again:
             continue
-        if delivery.index > first and not _known(told, leader, delivery, effect):
+        if delivery.index > first and not _known(index, leader, delivery, effect):
             continue
-        if unanswered or not told.store_lost(leader.name, delivery.index, effect.start):
+        if unanswered or not index.store_lost(leader.name, delivery.index, effect.start):
             return True
     return False
 
 
-def _trimmed(told: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+def _trimmed(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
     """Say whether the queue has forgotten a leader since, which the scenario allows: it will not be offered again."""
     return any(
         loss.fault == "trim" and loss.events == frozenset({leader.name}) and delivery.index < loss.index < effect.start
-        for loss in told.allowed_losses
+        for loss in index.allowed_losses
     )
 
 
-def _cut_off(told: HistoryIndex, delivery: Delivery) -> bool:
+def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:
     """Say whether a consumer was out of reach of Redis from a delivery to its answer."""
-    closed_at = told.times[delivery.closed]
-    return any(begin <= delivery.at and closed_at <= end for begin, end in told.silences(delivery.consumer))
+    closed_at = index.times[delivery.closed]
+    return any(begin <= delivery.at and closed_at <= end for begin, end in index.silences(delivery.consumer))
 
 
-def _heard_at(told: HistoryIndex, delivery: Delivery) -> int:
+def _heard_at(index: HistoryIndex, delivery: Delivery) -> int:
     """Return from which time on the consumer of a delivery could reach the store with it."""
-    silences = told.silences(delivery.consumer)
+    silences = index.silences(delivery.consumer)
     return max((end for begin, end in silences if begin <= delivery.at < end), default=delivery.at)
 
 
@@ -159,27 +159,27 @@ def _in_hand(handling: Handling, effect: Handling, until_at: int) -> bool:
     return known and handling.open_at(effect.start)
 
 
-def _known(told: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+def _known(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
     """Say whether an engine could know of a leader's delivery when the follower started."""
-    if effect.start_at - _heard_at(told, delivery) > UNDERWAY:
+    if effect.start_at - _heard_at(index, delivery) > UNDERWAY:
         return True
     signs = [delivery.closed, leader.parked, *(handling.start for handling in leader.handlings)]
     return any(delivery.index < sign < effect.start for sign in signs)
 
 
-def _kept(told: HistoryIndex, leader: EventStory, effect: Handling) -> Iterator[tuple[int, int]]:
+def _kept(index: HistoryIndex, leader: EventStory, effect: Handling) -> Iterator[tuple[int, int]]:
     """Yield since when the engine had the leader parked when the follower started, as indices and times.
 
     It was parked at some time between a delivery and the entry that says so, or at that entry if it names no delivery.
     """
     parked = [one for one in leader.deliveries if one.parked and NEVER < one.closed < effect.start]
-    yield from ((one.index, _heard_at(told, one)) for one in parked)
+    yield from ((one.index, _heard_at(index, one)) for one in parked)
     if not parked and NEVER < leader.parked < effect.start:
         yield leader.parked, leader.parked_at
 
 
-def _violation(told: HistoryIndex, event: EventStory, effect: Handling) -> Violation:
-    leader = told.events[event.leader]
+def _violation(index: HistoryIndex, event: EventStory, effect: Handling) -> Violation:
+    leader = index.events[event.leader]
     witness = [event.published, effect.start]
     if leader.effects:
         done = leader.effects[0]
@@ -201,7 +201,7 @@ def _violation(told: HistoryIndex, event: EventStory, effect: Handling) -> Viola
         (event.name, leader.name),
         tuple(dict.fromkeys([effect.consumer, *(h.consumer for h in leader.effects[:1])])),
         because,
-        tuple(sorted(index for index in witness if index != NEVER)),
+        tuple(sorted(number for number in witness if number != NEVER)),
     )
 
 

@@ -31,30 +31,30 @@ SECOND = 1_000_000
 _SHOWN = 5
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the censuses that were taken when the world was quiet."""
-    return sum(1 for _ in _censuses(told))
+    return sum(1 for _ in _censuses(index))
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each census that found keys which should not be there, and why they should not."""
-    for index in _censuses(told):
-        keys = told.censuses[index].details.get("keys") or {}
+    for number in _censuses(index):
+        keys = index.censuses[number].details.get("keys") or {}
         if isinstance(keys, Mapping):
-            yield from _violations(told, index, keys)
+            yield from _violations(index, number, keys)
 
 
-def _censuses(told: HistoryIndex) -> Iterator[int]:
-    if told.quiet or not told.phases:
-        yield from told.censuses
+def _censuses(index: HistoryIndex) -> Iterator[int]:
+    if index.quiet or not index.phases:
+        yield from index.censuses
 
 
-def _violations(told: HistoryIndex, index: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
-    leaked = _those(told, keys, lambda key: key.get("ttl") in (None, -1) and key.get("role") not in HELD)
-    held = _those(told, keys, lambda key: key.get("role") in HELD)
-    most = told.terms.longest_life // SECOND
-    lasting = _those(told, keys, lambda key: _lasts(key.get("ttl"), most) and key.get("role") not in HELD)
-    at = told.times[index]
+def _violations(index: HistoryIndex, number: int, keys: Mapping[str, Any]) -> Iterator[Violation]:
+    leaked = _those(index, keys, lambda key: key.get("ttl") in (None, -1) and key.get("role") not in HELD)
+    held = _those(index, keys, lambda key: key.get("role") in HELD)
+    most = index.terms.longest_life // SECOND
+    lasting = _those(index, keys, lambda key: _lasts(key.get("ttl"), most) and key.get("role") not in HELD)
+    at = index.times[number]
     flaws = (
         (leaked, "without a TTL"),
         (held, "that somebody still holds"),
@@ -63,15 +63,15 @@ def _violations(told: HistoryIndex, index: int, keys: Mapping[str, Any]) -> Iter
     for names, flaw in flaws:
         if names:
             because = f"because at {moment(at)}, when the world was quiet, Redis still had {_counted(names)} {flaw}"
-            yield Violation(NAME, at, (), (), f"{because}: {_shortened(names)}", (index,))
+            yield Violation(NAME, at, (), (), f"{because}: {_shortened(names)}", (number,))
 
 
 def _lasts(ttl: object, most: int) -> bool:
     return isinstance(ttl, (int, float)) and ttl > most
 
 
-def _those(told: HistoryIndex, keys: Mapping[str, Any], flawed: Callable[[Mapping[str, Any]], bool]) -> list[str]:
-    documented = told.header.documented_keys
+def _those(index: HistoryIndex, keys: Mapping[str, Any], flawed: Callable[[Mapping[str, Any]], bool]) -> list[str]:
+    documented = index.header.documented_keys
     return sorted(
         name
         for name, key in keys.items()

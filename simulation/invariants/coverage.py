@@ -17,49 +17,51 @@ from simulation.invariants.cascades import span_of
 Count = Callable[[HistoryIndex], int]
 
 
-def coverage(told: HistoryIndex) -> dict[str, int]:
+def coverage(index: HistoryIndex) -> dict[str, int]:
     """Return how often each thing happened, by the words of COVERAGE."""
-    return {word: count(told) for word, (count, _) in _WORDS.items()}
+    return {word: count(index) for word, (count, _) in _WORDS.items()}
 
 
 def _entries(kind: str) -> Count:
-    return lambda told: told.counts[kind]
+    return lambda index: index.counts[kind]
 
 
 def _fault(name: str) -> Count:
-    return lambda told: told.faults[name]
+    return lambda index: index.faults[name]
 
 
 def _handlings(meets: Callable[[Handling], bool]) -> Count:
-    return lambda told: sum(1 for handling in _all_handlings(told) if meets(handling))
+    return lambda index: sum(1 for handling in _all_handlings(index) if meets(handling))
 
 
 def _followers(meets: Callable[[HistoryIndex, EventStory, EventStory], bool]) -> Count:
-    return lambda told: sum(1 for event in told.odd if (leader := told.leader_of(event)) and meets(told, event, leader))
+    return lambda index: sum(
+        1 for event in index.nontrivial if (leader := index.leader_of(event)) and meets(index, event, leader)
+    )
 
 
-def _all_handlings(told: HistoryIndex) -> Iterator[Handling]:
-    return (handling for event in told.odd for handling in event.handlings)
+def _all_handlings(index: HistoryIndex) -> Iterator[Handling]:
+    return (handling for event in index.nontrivial for handling in event.handlings)
 
 
-def _handled(told: HistoryIndex) -> int:
-    return told.plain.events + sum(1 for event in told.odd if event.effects)
+def _handled(index: HistoryIndex) -> int:
+    return index.trivial.events + sum(1 for event in index.nontrivial if event.effects)
 
 
-def _reordered(told: HistoryIndex) -> int:
-    return told.plain.reordered + _followers(_overtook)(told)
+def _reordered(index: HistoryIndex) -> int:
+    return index.trivial.reordered + _followers(_overtook)(index)
 
 
-def _released(told: HistoryIndex) -> int:
-    return told.plain.released + sum(1 for handling in _all_handlings(told) if handling.via == "released")
+def _released(index: HistoryIndex) -> int:
+    return index.trivial.released + sum(1 for handling in _all_handlings(index) if handling.via == "released")
 
 
-def _parked(told: HistoryIndex) -> int:
-    return told.plain.released + sum(1 for event in told.odd if event.parked != NEVER)
+def _parked(index: HistoryIndex) -> int:
+    return index.trivial.released + sum(1 for event in index.nontrivial if event.parked != NEVER)
 
 
-def _redelivered(told: HistoryIndex) -> int:
-    return sum(1 for event in told.odd for delivery in event.deliveries if delivery.attempt > 1)
+def _redelivered(index: HistoryIndex) -> int:
+    return sum(1 for event in index.nontrivial for delivery in event.deliveries if delivery.attempt > 1)
 
 
 def _overtook(_: HistoryIndex, event: EventStory, leader: EventStory) -> bool:
@@ -70,47 +72,51 @@ def _leaderless(_: HistoryIndex, event: EventStory, leader: EventStory) -> bool:
     return bool(event.deliveries) and not leader.deliveries and not leader.handlings
 
 
-def _in_cycle(told: HistoryIndex, event: EventStory, _: EventStory) -> bool:
-    return event.name in told.cycles
+def _in_cycle(index: HistoryIndex, event: EventStory, _: EventStory) -> bool:
+    return event.name in index.cycles
 
 
-def _waited_for_leader(told: HistoryIndex) -> int:
+def _waited_for_leader(index: HistoryIndex) -> int:
     return sum(
-        1 for event in told.odd if event.leader for handling in event.handlings if _waited(told, event, handling)
+        1
+        for event in index.nontrivial
+        if event.leader
+        for handling in event.handlings
+        if _waited(index, event, handling)
     )
 
 
-def _waited(told: HistoryIndex, event: EventStory, handling: Handling) -> bool:
+def _waited(index: HistoryIndex, event: EventStory, handling: Handling) -> bool:
     delivery = handling.delivery
     if delivery is None or delivery.parked:
         return False
-    leading = told.events[event.leader].handlings
+    leading = index.events[event.leader].handlings
     return any(other.open_at(delivery.index) and NEVER < other.end < handling.start for other in leading)
 
 
-def _outlasted_lease(told: HistoryIndex) -> int:
-    spans = (span_of(told, handling) for handling in _all_handlings(told))
-    return sum(1 for begin_at, end_at in spans if end_at - begin_at > told.terms.lease)
+def _outlasted_lease(index: HistoryIndex) -> int:
+    spans = (span_of(index, handling) for handling in _all_handlings(index))
+    return sum(1 for begin_at, end_at in spans if end_at - begin_at > index.terms.lease)
 
 
-def _lease_expired(told: HistoryIndex) -> int:
-    expired = {h for event in told.odd for h in event.handlings if _silenced(told, h)}
-    for event in told.odd:
+def _lease_expired(index: HistoryIndex) -> int:
+    expired = {h for event in index.nontrivial for h in event.handlings if _silenced(index, h)}
+    for event in index.nontrivial:
         pairs = pairwise(event.handlings)
         expired.update(handling for handling, later in pairs if _replaced(handling, later))
-    for index, name, consumer in told.leases_lost:
-        lost = told.events.get(name)
-        held = [h for h in lost.handlings if h.consumer == consumer and h.start < index] if lost else []
+    for number, name, consumer in index.leases_lost:
+        lost = index.events.get(name)
+        held = [h for h in lost.handlings if h.consumer == consumer and h.start < number] if lost else []
         expired.update(held[-1:])
     return len(expired)
 
 
-def _silenced(told: HistoryIndex, handling: Handling) -> bool:
-    begin_at, end_at = span_of(told, handling)
-    lease = told.terms.lease
+def _silenced(index: HistoryIndex, handling: Handling) -> bool:
+    begin_at, end_at = span_of(index, handling)
+    lease = index.terms.lease
     if end_at - begin_at <= lease:
         return False
-    silences = within(told.silences(handling.consumer), begin_at, end_at)
+    silences = within(index.silences(handling.consumer), begin_at, end_at)
     return any(min(end, end_at) - max(begin, begin_at) > lease for begin, end in silences)
 
 
@@ -118,21 +124,21 @@ def _replaced(handling: Handling, later: Handling) -> bool:
     return handling.open_at(later.start) or handling.crashed
 
 
-def _returned_late(told: HistoryIndex) -> int:
+def _returned_late(index: HistoryIndex) -> int:
     return sum(
         1
-        for event in told.odd
+        for event in index.nontrivial
         for delivery in event.deliveries
-        if event.effects and delivery.at >= event.effects[0].end_at + told.terms.retention
+        if event.effects and delivery.at >= event.effects[0].end_at + index.terms.retention
     )
 
 
-def _duplicate_effects(told: HistoryIndex) -> int:
-    return sum(max(0, len(event.effects) - 1) for event in told.odd)
+def _duplicate_effects(index: HistoryIndex) -> int:
+    return sum(max(0, len(event.effects) - 1) for event in index.nontrivial)
 
 
-def _restarted(told: HistoryIndex) -> int:
-    return sum(consumer.restarts for consumer in told.consumers.values())
+def _restarted(index: HistoryIndex) -> int:
+    return sum(consumer.restarts for consumer in index.consumers.values())
 
 
 _WORDS: Mapping[str, tuple[Count, str]] = {
@@ -173,7 +179,10 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "handler-failed": (_handlings(lambda h: h.outcome == "failed"), "a handler raised, or was cancelled"),
     # the consumers
     "crashed": (_entries("crashed"), "a consumer died"),
-    "crashed-while-holding": (lambda told: len(told.crashed_holding), "a consumer died while it was handling an event"),
+    "crashed-while-holding": (
+        lambda index: len(index.crashed_holding),
+        "a consumer died while it was handling an event",
+    ),
     "stopped": (_entries("stopped"), "a consumer stopped in good order"),
     "restarted": (_restarted, "a consumer came back after it had died or stopped"),
     "paused": (_entries("paused"), "a consumer stopped making progress while the world went on"),

@@ -24,36 +24,36 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "given-up-with-reason"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the events that were given up."""
-    return sum(1 for event in told.odd if event.dead != NEVER)
+    return sum(1 for event in index.nontrivial if event.dead != NEVER)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that was given up without a reason, or in silence."""
-    for event in told.odd:
-        if event.dead != NEVER and not event.untold and not event.refusal:
+    for event in index.nontrivial:
+        if event.dead != NEVER and not event.incomplete and not event.refusal:
             tries = sum(1 for handling in event.handlings if handling.start < event.dead and not handling.took_effect)
-            tries += _deaths(told, event) if event.dead_by != "broker" else 0
-            needed = told.terms.max_attempts if event.dead_by != "broker" else _needed_by_broker(told, event)
-            if tries < needed and not told.store_lost(event.name, NEVER, event.dead):
+            tries += _deaths(index, event) if event.dead_by != "broker" else 0
+            needed = index.terms.max_attempts if event.dead_by != "broker" else _needed_by_broker(index, event)
+            if tries < needed and not index.store_lost(event.name, NEVER, event.dead):
                 yield _violation(event, tries)
 
 
-def _deaths(told: HistoryIndex, event: EventStory) -> int:
+def _deaths(index: HistoryIndex, event: EventStory) -> int:
     """Count the consumers that died before the dead letter while no handler had the event: some were granted it."""
-    crashes = (index for consumer in told.consumers.values() for index, _ in consumer.crashes)
-    spans = [(h.start, told.end if h.end == NEVER else h.end) for h in event.handlings]
-    free = (index for index in crashes if not any(start < index <= end for start, end in spans))
-    return sum(event.first_known < index < event.dead for index in free)
+    crashes = (number for consumer in index.consumers.values() for number, _ in consumer.crashes)
+    spans = [(h.start, index.end if h.end == NEVER else h.end) for h in event.handlings]
+    free = (number for number in crashes if not any(start < number <= end for start, end in spans))
+    return sum(event.first_known < number < event.dead for number in free)
 
 
-def _needed_by_broker(told: HistoryIndex, event: EventStory) -> int:
+def _needed_by_broker(index: HistoryIndex, event: EventStory) -> int:
     """Return how many handlings must go before a dead letter of the broker: one, if only the engine can be to blame."""
     rejected = any(
         delivery.closing == "rejected" and delivery.because.lower() not in REFUSALS for delivery in event.deliveries
     )
-    return 1 if rejected and not told.faults and not told.window else 0
+    return 1 if rejected and not index.faults and not index.window else 0
 
 
 def _violation(event: EventStory, tries: int) -> Violation:

@@ -33,35 +33,35 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "handled-once"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the events that took effect."""
-    return told.plain.events + sum(1 for event in told.odd if event.effects)
+    return index.trivial.events + sum(1 for event in index.nontrivial if event.effects)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each effect too many, and for each dead letter beside an effect."""
-    for event in told.odd:
-        for first, second in _repeats(told, event):
+    for event in index.nontrivial:
+        for first, second in _repeats(index, event):
             yield _violation(event, first, second)
-        if event.dead != NEVER and event.effects and (effect := _beside(told, event)):
+        if event.dead != NEVER and event.effects and (effect := _beside(index, event)):
             yield _both(event, effect)
 
 
-def _repeats(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
+def _repeats(index: HistoryIndex, event: EventStory) -> Iterator[tuple[Handling, Handling]]:
     """Yield each pair of consecutive effects of an event whose second is not excused."""
     for first, second in pairwise(event.effects):
-        if not _excused(told, event, first, second):
+        if not _excused(index, event, first, second):
             yield first, second
 
 
-def _excused(told: HistoryIndex, event: EventStory, first: Handling, second: Handling) -> bool:
-    if second.start_at >= first.end_at + told.terms.retention - told.clock_error:
+def _excused(index: HistoryIndex, event: EventStory, first: Handling, second: Handling) -> bool:
+    if second.start_at >= first.end_at + index.terms.retention - index.clock_error:
         return True
-    if told.store_lost(event.name, _held_since(event, first), second.start):
+    if index.store_lost(event.name, _held_since(event, first), second.start):
         return True
     if second.start < first.end:
         return False
-    return unrecorded(told, first, second.start) or _taken_over(told, first, second)
+    return unrecorded(index, first, second.start) or _taken_over(index, first, second)
 
 
 def _held_since(event: EventStory, handling: Handling) -> int:
@@ -70,39 +70,39 @@ def _held_since(event: EventStory, handling: Handling) -> int:
     return max(mine, default=handling.start)
 
 
-def _beside(told: HistoryIndex, event: EventStory) -> Handling | None:
+def _beside(index: HistoryIndex, event: EventStory) -> Handling | None:
     """Return the effect beside which a dead letter must not be, or None if each is excused."""
     if event.dead_by == "broker" and (
-        event.duplicated or any(h.open_at(event.dead) for h in event.handlings) or _taken_unheard(told, event)
+        event.duplicated or any(h.open_at(event.dead) for h in event.handlings) or _taken_unheard(index, event)
     ):
         return None
-    return next((effect for effect in event.effects if not _may_be_both(told, event, effect)), None)
+    return next((effect for effect in event.effects if not _may_be_both(index, event, effect)), None)
 
 
-def _taken_unheard(told: HistoryIndex, event: EventStory) -> bool:
+def _taken_unheard(index: HistoryIndex, event: EventStory) -> bool:
     """Say whether an engine can have taken an event whose consumer was rejecting it: the answer did not come."""
     return any(
-        delivery.at <= end and begin <= told.times[delivery.closed]
+        delivery.at <= end and begin <= index.times[delivery.closed]
         for delivery in event.deliveries
         if NEVER < delivery.closed < event.dead
-        for begin, end in told.silences(delivery.consumer)
+        for begin, end in index.silences(delivery.consumer)
     )
 
 
-def _may_be_both(told: HistoryIndex, event: EventStory, effect: Handling) -> bool:
+def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
     since, until = sorted((effect.end, event.dead))
-    if told.times[until] - told.times[since] >= told.terms.retention - told.clock_error:
+    if index.times[until] - index.times[since] >= index.terms.retention - index.clock_error:
         return True
-    if told.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
+    if index.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
         return True
-    return effect.end < event.dead and unrecorded(told, effect, event.dead)
+    return effect.end < event.dead and unrecorded(index, effect, event.dead)
 
 
 def _both(event: EventStory, effect: Handling) -> Violation:
     done, dead = moments(effect.end_at, event.dead_at)
-    told = f"event {event.name} was dead-lettered at {dead}"
+    index = f"event {event.name} was dead-lettered at {dead}"
     because = (
-        f"because {told}, and {effect.consumer} handled it all the same at {done}"
+        f"because {index}, and {effect.consumer} handled it all the same at {done}"
         if event.dead < effect.end
         else f"because {effect.consumer} had handled event {event.name} at {done}, and it was dead-lettered at {dead}"
     )
@@ -116,11 +116,11 @@ def _both(event: EventStory, effect: Handling) -> Violation:
     )
 
 
-def _taken_over(told: HistoryIndex, first: Handling, second: Handling) -> bool:
+def _taken_over(index: HistoryIndex, first: Handling, second: Handling) -> bool:
     """Say whether a lease had lapsed and was taken by another holder, who began just after the first had ended."""
     if first.consumer == second.consumer or second.start_at - first.end_at > UNDERWAY:
         return False
-    return bool(told.lapses(first.consumer, first.start_at, first.end_at))
+    return bool(index.lapses(first.consumer, first.start_at, first.end_at))
 
 
 def _violation(event: EventStory, first: Handling, second: Handling) -> Violation:

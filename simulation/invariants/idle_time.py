@@ -32,18 +32,18 @@ class Wait:
     stop: int
     stop_at: int
 
-    def finder(self, told: HistoryIndex) -> str:
+    def finder(self, index: HistoryIndex) -> str:
         """Return the consumer that ended the wait because it had found the event, if that is how it ended."""
         first = self.event.first_start
-        ended = first is not None and first.start == self.stop and begun_by_finding(told, first)
+        ended = first is not None and first.start == self.stop and begun_by_finding(index, first)
         return first.consumer if first and ended else ""
 
 
-def until_handled(told: HistoryIndex, event: EventStory, begin: int, begin_at: int) -> Wait | None:
+def until_handled(index: HistoryIndex, event: EventStory, begin: int, begin_at: int) -> Wait | None:
     """Return the wait of an event from the entry with index `begin`, at `begin_at` microseconds, until it was first
     handled or given up. None if that was before.
     """
-    stop, stop_at = told.end, told.end_at
+    stop, stop_at = index.end, index.end_at
     if event.handlings:
         stop, stop_at = event.handlings[0].start, event.handlings[0].start_at
     if NEVER < event.dead < stop:
@@ -51,30 +51,30 @@ def until_handled(told: HistoryIndex, event: EventStory, begin: int, begin_at: i
     return Wait(event, begin, begin_at, stop, stop_at) if stop > begin else None
 
 
-def patience(told: HistoryIndex, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
+def patience(index: HistoryIndex, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
     """Return the clock that measures idle waiting between two times, in microseconds.
 
     It stands still while no consumer could work, and in the `busy` spans, in which other events were handled.
     """
-    spans = (within(some, begin_at, stop_at) for some in (told.clock.still, *busy))
+    spans = (within(some, begin_at, stop_at) for some in (index.clock.still, *busy))
     return Clock(chain.from_iterable(spans))
 
 
-def takeovers(told: HistoryIndex, begin_at: int, stop_at: int) -> int:
+def takeovers(index: HistoryIndex, begin_at: int, stop_at: int) -> int:
     """Return how many microseconds longer a wait between two times may last because holders died or fell silent.
 
     What a holder had when it died is found one lease later, so deaths up to a lease before the wait count, too.
     """
-    since = begin_at - told.terms.lease
-    departures = sum(1 for one in told.consumers.values() for at in one.departures if since <= at <= stop_at)
-    lapses = (told.lapses(name, since, stop_at) for name in told.consumers)
+    since = begin_at - index.terms.lease
+    departures = sum(1 for one in index.consumers.values() for at in one.departures if since <= at <= stop_at)
+    lapses = (index.lapses(name, since, stop_at) for name in index.consumers)
     silences = {silence for silence in chain.from_iterable(lapses) if silence[0] >= since}
-    return (departures + len(silences)) * (told.terms.lease + told.terms.sweep_interval)
+    return (departures + len(silences)) * (index.terms.lease + index.terms.sweep_interval)
 
 
-def retries(told: HistoryIndex, failures: Iterable[int], begin_at: int, stop_at: int) -> int:
+def retries(index: HistoryIndex, failures: Iterable[int], begin_at: int, stop_at: int) -> int:
     """Return how many microseconds longer a wait between two times may last because of events that first failed at
     `failures`.
     """
     failing = sum(1 for at in failures if begin_at <= at <= stop_at)
-    return failing * told.terms.max_attempts * (told.terms.retry_delay + told.terms.sweep_interval)
+    return failing * index.terms.max_attempts * (index.terms.retry_delay + index.terms.sweep_interval)

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
-from simulation.invariants.cascades import lists_in_hand, nobody_free
+from simulation.invariants.cascades import lists_in_hand, no_consumer_free
 from simulation.invariants.idle_time import Wait, patience, takeovers, until_handled
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -32,98 +32,98 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "lost-followers-surface"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the events that waited for a lost leader; a cycle counts once."""
-    return told.plain.early + sum(1 for _ in _waits(told))
+    return index.trivial.early + sum(1 for _ in _waits(index))
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each lost follower that did not surface in time."""
-    terms = told.terms
+    terms = index.terms
     bound = terms.sweep_interval + terms.release_bound
-    late = [wait for wait in _waits(told) if wait.stop_at - wait.begin_at > _lookback(told, wait) + bound]
-    busy = nobody_free(told) if late else []
+    late = [wait for wait in _waits(index) if wait.stop_at - wait.begin_at > _lookback(index, wait) + bound]
+    busy = no_consumer_free(index) if late else []
     for wait in late:
-        due_at = wait.begin_at + _lookback(told, wait)
-        line = lists_in_hand(told, due_at, wait.stop)
-        waited = patience(told, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
-        spared = takeovers(told, due_at, wait.stop_at)
-        if waited > bound + spared and not told.loss_allowed(wait.event, wait.stop):
-            yield _violation(told, wait)
+        due_at = wait.begin_at + _lookback(index, wait)
+        line = lists_in_hand(index, due_at, wait.stop)
+        waited = patience(index, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
+        spared = takeovers(index, due_at, wait.stop_at)
+        if waited > bound + spared and not index.loss_allowed(wait.event, wait.stop):
+            yield _violation(index, wait)
 
 
-def _lookback(told: HistoryIndex, wait: Wait) -> int:
+def _lookback(index: HistoryIndex, wait: Wait) -> int:
     """Return for how long an event is held back: not at all, if the engine was told that its leader is given up."""
-    leader = told.leader_of(wait.event)
-    knows = leader is not None and leader.dead_told and wait.begin_at - leader.dead_at < told.terms.retention
-    return 0 if knows else told.terms.lookback
+    leader = index.leader_of(wait.event)
+    knows = leader is not None and leader.dead_reported and wait.begin_at - leader.dead_at < index.terms.retention
+    return 0 if knows else index.terms.lookback
 
 
-def _waits(told: HistoryIndex) -> Iterator[Wait]:
-    if not told.counts["delivered"]:
+def _waits(index: HistoryIndex) -> Iterator[Wait]:
+    if not index.counts["delivered"]:
         return  # whether a leader had come is not told
-    for event in told.odd:
-        leader = told.leader_of(event)
+    for event in index.nontrivial:
+        leader = index.leader_of(event)
         if leader is None or event.first_known == NEVER:
             continue
-        ring = [told.events[name] for name in told.cycles.get(event.name, ())]
+        ring = [index.events[name] for name in index.cycles.get(event.name, ())]
         if ring and all(member.deliveries for member in ring):
-            known = event is ring[0] and not any(member.untold for member in ring)
-            wait = _wait_of_cycle(told, ring) if known else None
+            known = event is ring[0] and not any(member.incomplete for member in ring)
+            wait = _wait_of_cycle(index, ring) if known else None
         else:
-            wait = None if event.untold or leader.untold else _wait(told, event, leader)
+            wait = None if event.incomplete or leader.incomplete else _wait(index, event, leader)
         if wait:
             yield wait
 
 
-def _wait(told: HistoryIndex, event: EventStory, leader: EventStory) -> Wait | None:
+def _wait(index: HistoryIndex, event: EventStory, leader: EventStory) -> Wait | None:
     """Return how long an event waited for a leader that was lost at the time; none if the leader had come."""
-    begin, begin_at = _held_since(told, event)
-    came = leader.first_known if leader.first_known != NEVER else told.end
-    if leader.dead != NEVER and not leader.effects and came < told.end:
+    begin, begin_at = _held_since(index, event)
+    came = leader.first_known if leader.first_known != NEVER else index.end
+    if leader.dead != NEVER and not leader.effects and came < index.end:
         begin, begin_at = max((begin, begin_at), (leader.dead, leader.dead_at))
-        came = next((d.index for d in leader.deliveries if d.index > leader.dead), told.end)
+        came = next((d.index for d in leader.deliveries if d.index > leader.dead), index.end)
     if came < begin:
         return None
-    wait = until_handled(told, event, begin, begin_at)
+    wait = until_handled(index, event, begin, begin_at)
     if wait and came < wait.stop:
-        return Wait(event, begin, begin_at, came, told.times[came])
+        return Wait(event, begin, begin_at, came, index.times[came])
     return wait
 
 
-def _wait_of_cycle(told: HistoryIndex, members: list[EventStory]) -> Wait | None:
+def _wait_of_cycle(index: HistoryIndex, members: list[EventStory]) -> Wait | None:
     """Return how long a whole cycle waited for its first member to start, named after the member parked last."""
-    last = max(members, key=lambda member: _held_since(told, member))
-    since = _held_since(told, last)
-    waits = [until_handled(told, member, *since) for member in members]
+    last = max(members, key=lambda member: _held_since(index, member))
+    since = _held_since(index, last)
+    waits = [until_handled(index, member, *since) for member in members]
     stops = [(wait.stop, wait.stop_at) if wait else (NEVER, NEVER) for wait in waits]
     stop, stop_at = min(stops)
     return Wait(last, *since, stop, stop_at) if stop != NEVER else None
 
 
-def _held_since(told: HistoryIndex, event: EventStory) -> tuple[int, int]:
-    index = event.parked if event.parked != NEVER else event.first_known
-    return index, told.times[index]
+def _held_since(index: HistoryIndex, event: EventStory) -> tuple[int, int]:
+    number = event.parked if event.parked != NEVER else event.first_known
+    return number, index.times[number]
 
 
-def _violation(told: HistoryIndex, wait: Wait) -> Violation:
-    event, leader = wait.event, told.events[wait.event.leader]
+def _violation(index: HistoryIndex, wait: Wait) -> Violation:
+    event, leader = wait.event, index.events[wait.event.leader]
     verb = "parked" if event.parked != NEVER else "delivered"
-    held, until = moments(_held_since(told, event)[1], wait.stop_at)
-    if event.name in told.cycles:
+    held, until = moments(_held_since(index, event)[1], wait.stop_at)
+    if event.name in index.cycles:
         why = f"it follows itself through {leader.name}"
     elif leader.dead != NEVER:
         why = f"its leader {leader.name} was dead-lettered"
     else:
         why = f"its leader {leader.name} had not come"
-    witness = (_held_since(told, event)[0], wait.begin, wait.stop)
+    witness = (_held_since(index, event)[0], wait.begin, wait.stop)
     return Violation(
         NAME,
         wait.stop_at,
         (event.name, leader.name),
         ((event.deliveries or event.handlings)[0].consumer,) if event.deliveries or event.handlings else (),
         f"because event {event.name} was {verb} at {held}, {why}, and {event.name} was still waiting at {until}",
-        tuple(sorted({index for index in witness if index < told.end})),
+        tuple(sorted({number for number in witness if number < index.end})),
     )
 
 

@@ -28,36 +28,36 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "mutual-exclusion"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the events that were handled."""
-    return told.plain.events + sum(1 for event in told.odd if event.handlings)
+    return index.trivial.events + sum(1 for event in index.nontrivial if event.handlings)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each handling that began while another of the same event was open."""
-    for event in told.odd:
+    for event in index.nontrivial:
         still_open: list[Handling] = []
         for handling in event.handlings:
             still_open = [other for other in still_open if other.open_at(handling.start)]
             for other in still_open:
-                if not _excused(told, event, other, handling):
-                    yield _violation(told, other, handling)
+                if not _excused(index, event, other, handling):
+                    yield _violation(index, other, handling)
                     break
             still_open.append(handling)
 
 
-def _excused(told: HistoryIndex, event: EventStory, earlier: Handling, later: Handling) -> bool:
+def _excused(index: HistoryIndex, event: EventStory, earlier: Handling, later: Handling) -> bool:
     first, second = (later, earlier) if _fence(later) < _fence(earlier) else (earlier, later)
     held = first.delivery.index if first.delivery else event.deliveries[0].index if event.deliveries else first.start
-    if any(held < loss.index < later.start and loss.touches(event.name) for loss in told.allowed_losses):
+    if any(held < loss.index < later.start and loss.touches(event.name) for loss in index.allowed_losses):
         return True
-    return not first.took_effect and _silenced(told, first, told.times[held], second.start_at)
+    return not first.took_effect and _silenced(index, first, index.times[held], second.start_at)
 
 
-def _silenced(told: HistoryIndex, first: Handling, since: int, until: int) -> bool:
+def _silenced(index: HistoryIndex, first: Handling, since: int, until: int) -> bool:
     """Say whether the first holder had been silent for half a lease when the second started."""
-    silences = told.lapses(first.consumer, since, until + 1)
-    return any(2 * (min(end, until) - max(begin, since)) >= told.terms.lease for begin, end in silences)
+    silences = index.lapses(first.consumer, since, until + 1)
+    return any(2 * (min(end, until) - max(begin, since)) >= index.terms.lease for begin, end in silences)
 
 
 def _fence(handling: Handling) -> float:
@@ -68,7 +68,7 @@ def _fence(handling: Handling) -> float:
     return int(token) if isinstance(token, str) and token.isdecimal() else 0
 
 
-def _violation(told: HistoryIndex, earlier: Handling, later: Handling) -> Violation:
+def _violation(index: HistoryIndex, earlier: Handling, later: Handling) -> Violation:
     began, again = moments(earlier.start_at, later.start_at)
     open_until = "and had not ended" if earlier.end == NEVER else f"and went on until {moment(earlier.end_at)}"
     return Violation(
@@ -78,7 +78,7 @@ def _violation(told: HistoryIndex, earlier: Handling, later: Handling) -> Violat
         tuple(dict.fromkeys((earlier.consumer, later.consumer))),
         f"because {earlier.consumer} handled event {later.event} from {began} {open_until},"
         f" but {later.consumer} began to handle it at {again}",
-        tuple(index for index in (earlier.start, later.start, earlier.end) if index != NEVER),
+        tuple(number for number in (earlier.start, later.start, earlier.end) if number != NEVER),
     )
 
 

@@ -50,40 +50,40 @@ class _Silence(NamedTuple):
     until: int
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the deliveries and the handlings."""
-    plain = told.plain.deliveries + told.plain.events
-    return plain + sum(len(event.deliveries) + len(event.handlings) for event in told.odd)
+    trivial = index.trivial.deliveries + index.trivial.events
+    return trivial + sum(len(event.deliveries) + len(event.handlings) for event in index.nontrivial)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each piece of work that stood still, each sweep that did, and each poison event."""
-    yield from _stuck_work(told)
-    for consumer in told.consumers.values():
+    yield from _stuck_work(index)
+    for consumer in index.consumers.values():
         if consumer.tells_all_sweeps:
-            yield from _stuck_sweeps(told, consumer)
-    for event in told.odd:
-        yield from _poison(told, event)
-        yield from _deadly(told, event)
+            yield from _stuck_sweeps(index, consumer)
+    for event in index.nontrivial:
+        yield from _poison(index, event)
+        yield from _deadly(index, event)
 
 
-def _stuck_work(told: HistoryIndex) -> Iterator[Violation]:
+def _stuck_work(index: HistoryIndex) -> Iterator[Violation]:
     clocks: dict[str, Clock] = {}
     reported: set[tuple[str, str, int]] = set()
-    for work in _works(told):
-        if _at(told, work.end) - told.times[work.begin] <= told.terms.stuck_bound:
+    for work in _works(index):
+        if _at(index, work.end) - index.times[work.begin] <= index.terms.stuck_bound:
             continue
         if work.consumer not in clocks:
-            clocks[work.consumer] = Clock(told.silences(work.consumer))
-        silence = _silence(told, work, clocks[work.consumer])
+            clocks[work.consumer] = Clock(index.silences(work.consumer))
+        silence = _silence(index, work, clocks[work.consumer])
         if silence and (work.event, work.consumer, silence.since) not in reported:
             reported.add((work.event, work.consumer, silence.since))
-            yield _standstill(told, work, silence)
+            yield _standstill(index, work, silence)
 
 
-def _works(told: HistoryIndex) -> Iterator[_Work]:
-    acknowledges = told.counts["acknowledged"] > 0
-    for event in told.odd:
+def _works(index: HistoryIndex) -> Iterator[_Work]:
+    acknowledges = index.counts["acknowledged"] > 0
+    for event in index.nontrivial:
         for handling in event.handlings:
             yield _Work(event.name, handling.consumer, handling.start, handling.end, True)
         known = acknowledges or not (event.handlings or event.parked != NEVER)
@@ -92,36 +92,36 @@ def _works(told: HistoryIndex) -> Iterator[_Work]:
                 yield _Work(event.name, delivery.consumer, delivery.index, delivery.closed, False)
 
 
-def _silence(told: HistoryIndex, work: _Work, clock: Clock) -> _Silence | None:
+def _silence(index: HistoryIndex, work: _Work, clock: Clock) -> _Silence | None:
     """Return the first stretch without progress that is longer than the bound."""
-    since, root = work.begin, told.roots[work.event]
-    if work.consumer not in told.consumers:
+    since, root = work.begin, index.roots[work.event]
+    if work.consumer not in index.consumers:
         return None  # whoever wrote the history did not say whose work it was
-    consumer = told.consumers[work.consumer]
+    consumer = index.consumers[work.consumer]
     indices = consumer.work
     for position in range(bisect_right(indices, work.begin), len(indices)):
-        index = indices[position]
-        if work.end not in (NEVER, index) and index > work.end:
+        number = indices[position]
+        if work.end not in (NEVER, number) and number > work.end:
             break
-        if told.roots.get(consumer.worked_on[position]) != root:
+        if index.roots.get(consumer.worked_on[position]) != root:
             continue
-        if clock.elapsed(told.times[since], told.times[index]) > told.terms.stuck_bound:
-            return _Silence(since, index)
-        since = index
-    until = told.end - 1 if work.end == NEVER else work.end
-    if clock.elapsed(told.times[since], told.times[until]) > told.terms.stuck_bound:
+        if clock.elapsed(index.times[since], index.times[number]) > index.terms.stuck_bound:
+            return _Silence(since, number)
+        since = number
+    until = index.end - 1 if work.end == NEVER else work.end
+    if clock.elapsed(index.times[since], index.times[until]) > index.terms.stuck_bound:
         return _Silence(since, until)
     return None
 
 
-def _at(told: HistoryIndex, index: int) -> int:
-    return told.end_at if index == NEVER else told.times[index]
+def _at(index: HistoryIndex, number: int) -> int:
+    return index.end_at if number == NEVER else index.times[number]
 
 
-def _standstill(told: HistoryIndex, work: _Work, silence: _Silence) -> Violation:
-    since_at, until_at = told.times[silence.since], told.times[silence.until]
+def _standstill(index: HistoryIndex, work: _Work, silence: _Silence) -> Violation:
+    since_at, until_at = index.times[silence.since], index.times[silence.until]
     doing = "handle" if work.handles else "work on"
-    began, last, now = moments(told.times[work.begin], since_at, until_at)
+    began, last, now = moments(index.times[work.begin], since_at, until_at)
     return Violation(
         NAME,
         until_at,
@@ -133,27 +133,31 @@ def _standstill(told: HistoryIndex, work: _Work, silence: _Silence) -> Violation
     )
 
 
-def _stuck_sweeps(told: HistoryIndex, consumer: ConsumerStory) -> Iterator[Violation]:
-    clock = Clock([*told.silences(consumer.name), *consumer.down, *found_work(told, consumer.name)])
-    bound = told.terms.sweep_interval + told.terms.stuck_bound
-    sweeps = [*consumer.sweeps, (told.end - 1, told.end_at)]
-    for (index, at), (after, until) in pairwise(sweeps):
+def _stuck_sweeps(index: HistoryIndex, consumer: ConsumerStory) -> Iterator[Violation]:
+    clock = Clock([*index.silences(consumer.name), *consumer.down, *found_work(index, consumer.name)])
+    bound = index.terms.sweep_interval + index.terms.stuck_bound
+    sweeps = [*consumer.sweeps, (index.end - 1, index.end_at)]
+    for (number, at), (after, until) in pairwise(sweeps):
         if clock.elapsed(at, until) > bound:
             last, now = moments(at, until)
             because = f"because {consumer.name} ended a sweep at {last} and had not ended another by {now}"
-            yield Violation(NAME, until, (), (consumer.name,), because, (index, after))
+            yield Violation(NAME, until, (), (consumer.name,), because, (number, after))
 
 
-def _poison(told: HistoryIndex, event: EventStory) -> Iterator[Violation]:
+def _poison(index: HistoryIndex, event: EventStory) -> Iterator[Violation]:
     rejected = [delivery for delivery in event.deliveries if delivery.closing == "rejected"]
-    if not rejected or event.untold or event.effects or event.dead != NEVER or told.loss_allowed(event, told.end):
+    if not rejected or event.incomplete or event.effects or event.dead != NEVER or index.loss_allowed(event, index.end):
         return
     first, last = rejected[0], rejected[-1]
-    first_at, last_at = told.times[first.closed], told.times[last.closed]
-    if told.clock.elapsed(first_at, last_at) > told.terms.stuck_bound:
+    first_at, last_at = index.times[first.closed], index.times[last.closed]
+    if index.clock.elapsed(first_at, last_at) > index.terms.stuck_bound:
         until, until_at, then = last.closed, last_at, "was still being rejected"
-    elif told.quiet:
-        until, until_at, then = told.phases[-1].index, told.phases[-1].at, "had no dead letter when the world was quiet"
+    elif index.quiet:
+        until, until_at, then = (
+            index.phases[-1].index,
+            index.phases[-1].at,
+            "had no dead letter when the world was quiet",
+        )
     else:
         return
     began, now = moments(first_at, until_at)
@@ -164,23 +168,23 @@ def _poison(told: HistoryIndex, event: EventStory) -> Iterator[Violation]:
     yield Violation(NAME, until_at, (event.name,), (first.consumer,), because, tuple(sorted({first.closed, until})))
 
 
-def _deadly(told: HistoryIndex, event: EventStory) -> Iterator[Violation]:
-    if event.untold or set(told.faults) - {_KILLS}:
+def _deadly(index: HistoryIndex, event: EventStory) -> Iterator[Violation]:
+    if event.incomplete or set(index.faults) - {_KILLS}:
         return
-    for deaths in _deaths_in_a_row(told, event):
-        if len(deaths) > told.terms.max_attempts + 1:
+    for deaths in _deaths_in_a_row(index, event):
+        if len(deaths) > index.terms.max_attempts + 1:
             first, last = deaths[0], deaths[-1]
             began, now = moments(first.start_at, last.end_at)
             because = (
                 f"because event {event.name} was begun {len(deaths)} times from {began} to {now}, each time its"
-                f" consumer died, and it was not given up after {told.terms.max_attempts} attempts"
+                f" consumer died, and it was not given up after {index.terms.max_attempts} attempts"
             )
             witness = tuple(sorted({first.start, last.start, last.end}))
             yield Violation(NAME, last.end_at, (event.name,), (last.consumer,), because, witness)
             return
 
 
-def _deaths_in_a_row(told: HistoryIndex, event: EventStory) -> Iterator[list[Handling]]:
+def _deaths_in_a_row(index: HistoryIndex, event: EventStory) -> Iterator[list[Handling]]:
     """Yield the handlings that ended with their consumers, in runs between which an engine may have forgotten them."""
     run: list[Handling] = []
     for handling in event.handlings:
@@ -188,8 +192,8 @@ def _deaths_in_a_row(told: HistoryIndex, event: EventStory) -> Iterator[list[Han
             continue
         if run:
             last = run[-1]
-            rested = handling.start_at - last.end_at > 2 * told.terms.lease
-            if rested or told.store_lost(event.name, run[0].start, handling.start):
+            rested = handling.start_at - last.end_at > 2 * index.terms.lease
+            if rested or index.store_lost(event.name, run[0].start, handling.start):
                 yield run
                 run = []
         run.append(handling)

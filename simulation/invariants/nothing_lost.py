@@ -23,22 +23,22 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "nothing-lost"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the events that were delivered, if the world went quiet."""
-    if not told.complete:
+    if not index.complete:
         return 0
-    return told.plain.events + sum(1 for event in told.odd if event.first_known != NEVER)
+    return index.trivial.events + sum(1 for event in index.nontrivial if event.first_known != NEVER)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each delivered event that has neither an effect nor a dead letter at the end."""
-    if not told.complete:
+    if not index.complete:
         return
-    for event in told.odd:
-        if event.first_known == NEVER or event.effects or event.dead != NEVER or event.untold:
+    for event in index.nontrivial:
+        if event.first_known == NEVER or event.effects or event.dead != NEVER or event.incomplete:
             continue
-        if (told.phases or _let_go(event)) and not told.loss_allowed(event, told.end):
-            yield _violation(told, event)
+        if (index.phases or _let_go(event)) and not index.loss_allowed(event, index.end):
+            yield _violation(index, event)
 
 
 def _let_go(event: EventStory) -> bool:
@@ -55,22 +55,22 @@ def _let_go(event: EventStory) -> bool:
     )
 
 
-def _violation(told: HistoryIndex, event: EventStory) -> Violation:
-    known, end = event.first_known, told.phases[-1].index if told.phases else told.end - 1
-    delivered, ended = moments(told.times[known], told.times[end])
+def _violation(index: HistoryIndex, event: EventStory) -> Violation:
+    known, end = event.first_known, index.phases[-1].index if index.phases else index.end - 1
+    delivered, ended = moments(index.times[known], index.times[end])
     consumer = (event.deliveries or event.handlings)[0].consumer if event.deliveries or event.handlings else ""
     last = event.handlings[-1] if event.handlings else None
     what = f"its last handling ended {last.outcome or 'never'}" if last else "no handler ever saw it"
-    until = f"when the world had gone quiet at {ended}" if told.phases else f"when the history ended at {ended}"
+    until = f"when the world had gone quiet at {ended}" if index.phases else f"when the history ended at {ended}"
     witness = {known, event.parked, last.start if last else NEVER, last.end if last else NEVER, end}
     return Violation(
         NAME,
-        told.times[end],
+        index.times[end],
         (event.name,),
         tuple(name for name in dict.fromkeys([consumer, *([last.consumer] if last else [])]) if name),
         f"because event {event.name} was delivered at {delivered}, {what}, and {until}"
         " it had neither an effect nor a dead letter",
-        tuple(sorted(index for index in witness if index != NEVER)),
+        tuple(sorted(number for number in witness if number != NEVER)),
     )
 
 

@@ -16,20 +16,20 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "payload-intact"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the handlings whose event can be compared with what was published."""
-    return told.plain.events + sum(1 for _ in _comparable(told))
+    return index.trivial.events + sum(1 for _ in _comparable(index))
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each handling whose event differs from every publication of it."""
-    for event, handling in _comparable(told):
+    for event, handling in _comparable(index):
         if handling.fingerprint not in event.fingerprints:
             yield _violation(event, handling)
 
 
-def _comparable(told: HistoryIndex) -> Iterator[tuple[EventStory, Handling]]:
-    for event in told.odd:
+def _comparable(index: HistoryIndex) -> Iterator[tuple[EventStory, Handling]]:
+    for event in index.nontrivial:
         if event.fingerprints:
             for handling in event.handlings:
                 if handling.fingerprint:
@@ -39,7 +39,7 @@ def _comparable(told: HistoryIndex) -> Iterator[tuple[EventStory, Handling]]:
 def _violation(event: EventStory, handling: Handling) -> Violation:
     given = f"because at {moment(handling.start_at)} the handler of {handling.consumer} was given an event {event.name}"
     because = f"{given} with fingerprint {handling.fingerprint}, but {event.fingerprints[0]} was published"
-    witness = tuple(index for index in (event.published, handling.start) if index != NEVER)
+    witness = tuple(number for number in (event.published, handling.start) if number != NEVER)
     return Violation(NAME, handling.start_at, (event.name,), (handling.consumer,), because, witness)
 
 

@@ -34,25 +34,27 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "prompt-release"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the followers that waited for their turn after their leader was done."""
-    return told.plain.apart + sum(1 for leader in told.leaders for _ in _waits(told, leader, completion(told, leader)))
+    return index.trivial.apart + sum(
+        1 for leader in index.leaders for _ in _waits(index, leader, completion(index, leader))
+    )
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each follower that waited too long."""
-    for leader in told.leaders:
-        done = completion(told, leader)
-        if done is None or _given_up(told, leader, done):
+    for leader in index.leaders:
+        done = completion(index, leader)
+        if done is None or _given_up(index, leader, done):
             continue
         late = [
             wait
-            for wait in _waits(told, leader, done)
-            if _elapsed(told.clock, wait) > told.terms.release_bound
-            and not told.store_lost(leader.name, done.end, _last_known(wait))
+            for wait in _waits(index, leader, done)
+            if _elapsed(index.clock, wait) > index.terms.release_bound
+            and not index.store_lost(leader.name, done.end, _last_known(wait))
         ]
         if late:
-            yield from _idle(told, leader, done, late)
+            yield from _idle(index, leader, done, late)
 
 
 def _last_known(wait: Wait) -> int:
@@ -60,61 +62,61 @@ def _last_known(wait: Wait) -> int:
     return max((d.index for d in wait.event.deliveries if d.index < wait.stop), default=wait.event.first_known)
 
 
-def _given_up(told: HistoryIndex, leader: EventStory, done: Handling) -> bool:
+def _given_up(index: HistoryIndex, leader: EventStory, done: Handling) -> bool:
     """Say whether the leader was dead-lettered before its effect can have been recorded."""
-    return done.end < leader.dead and unrecorded(told, done, leader.dead)
+    return done.end < leader.dead and unrecorded(index, done, leader.dead)
 
 
-def _idle(told: HistoryIndex, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:
+def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:
     """Yield a violation for each of some late followers that was not just waiting for its turn."""
     stop_at = max(wait.stop_at for wait in late)
-    turns, failures = closure(told, leader, max(wait.stop for wait in late))
-    common = patience(told, done.end_at, stop_at, turns)
+    turns, failures = closure(index, leader, max(wait.stop for wait in late))
+    common = patience(index, done.end_at, stop_at, turns)
     for wait in late:
-        finder = wait.finder(told)
-        line = found_last(told, finder, wait.stop) if finder else []
-        clock = patience(told, done.end_at, stop_at, turns, line) if line else common
-        spared = takeovers(told, wait.begin_at, wait.stop_at)
-        spared += retries(told, failures.values(), wait.begin_at, wait.stop_at)
-        too_long = _elapsed(clock, wait) > told.terms.release_bound + spared
-        if too_long and not told.loss_allowed(wait.event, wait.stop):
-            yield _violation(told, leader, done, wait)
+        finder = wait.finder(index)
+        line = found_last(index, finder, wait.stop) if finder else []
+        clock = patience(index, done.end_at, stop_at, turns, line) if line else common
+        spared = takeovers(index, wait.begin_at, wait.stop_at)
+        spared += retries(index, failures.values(), wait.begin_at, wait.stop_at)
+        too_long = _elapsed(clock, wait) > index.terms.release_bound + spared
+        if too_long and not index.loss_allowed(wait.event, wait.stop):
+            yield _violation(index, leader, done, wait)
 
 
 def _elapsed(clock: Clock, wait: Wait) -> int:
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
-def _waits(told: HistoryIndex, leader: EventStory, done: Handling | None) -> Iterator[Wait]:
+def _waits(index: HistoryIndex, leader: EventStory, done: Handling | None) -> Iterator[Wait]:
     """Yield the wait of each follower that had not been handled when its leader was done."""
-    if done is None or leader.untold:
+    if done is None or leader.incomplete:
         return
-    for follower in told.followers_of(leader):
+    for follower in index.followers_of(leader):
         known = follower.first_known
-        if known == NEVER or follower is leader or follower.untold:
+        if known == NEVER or follower is leader or follower.incomplete:
             continue
-        begin, begin_at = max((done.end, done.end_at), (known, told.times[known]))
-        if wait := until_handled(told, follower, begin, begin_at):
+        begin, begin_at = max((done.end, done.end_at), (known, index.times[known]))
+        if wait := until_handled(index, follower, begin, begin_at):
             yield wait
 
 
-def _violation(told: HistoryIndex, leader: EventStory, done: Handling, wait: Wait) -> Violation:
+def _violation(index: HistoryIndex, leader: EventStory, done: Handling, wait: Wait) -> Violation:
     event = wait.event
-    index, verb = (event.parked, "parked") if event.parked != NEVER else (event.first_known, "delivered")
+    number, verb = (event.parked, "parked") if event.parked != NEVER else (event.first_known, "delivered")
     first = (event.deliveries or event.handlings or [done])[0].consumer
-    begun, done_at, stopped = moments(told.times[index], done.end_at, wait.stop_at)
+    begun, done_at, stopped = moments(index.times[number], done.end_at, wait.stop_at)
     because = (
         f"because event {event.name} was {verb} at {begun}, its leader {leader.name} completed at {done_at},"
         f" and {event.name} was still waiting at {stopped}"
     )
-    witness = [index, done.end, wait.stop if wait.stop < told.end else NEVER]
+    witness = [number, done.end, wait.stop if wait.stop < index.end else NEVER]
     return Violation(
         NAME,
         wait.stop_at,
         (event.name, leader.name),
         tuple(dict.fromkeys((first, done.consumer))),
         because,
-        tuple(sorted(index for index in witness if index != NEVER)),
+        tuple(sorted(number for number in witness if number != NEVER)),
     )
 
 

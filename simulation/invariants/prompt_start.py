@@ -29,74 +29,74 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "prompt-start"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the events that were delivered."""
-    return told.plain.events + sum(1 for event in told.odd if event.deliveries)
+    return index.trivial.events + sum(1 for event in index.nontrivial if event.deliveries)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that need not wait, and waited too long."""
-    bound = told.terms.release_bound
+    bound = index.terms.release_bound
     work: dict[str, list[tuple[int, int]]] = {}
-    for event in told.odd:
-        if event.untold or not event.deliveries:
+    for event in index.nontrivial:
+        if event.incomplete or not event.deliveries:
             continue
-        for wait, consumer in _waits(told, event):
-            if told.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_nobody(told, wait):
+        for wait, consumer in _waits(index, event):
+            if index.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_nobody(index, wait):
                 continue
-            work = work or _work(told)
-            if _idle(told, wait, work.get(consumer, [])) > bound + _spared(told, wait):
-                if not told.loss_allowed(event, wait.stop):
+            work = work or _work(index)
+            if _idle(index, wait, work.get(consumer, [])) > bound + _spared(index, wait):
+                if not index.loss_allowed(event, wait.stop):
                     yield _violation(wait, consumer)
                 break
 
 
-def _waits(told: HistoryIndex, event: EventStory) -> Iterator[tuple[Wait, str]]:
+def _waits(index: HistoryIndex, event: EventStory) -> Iterator[tuple[Wait, str]]:
     """Yield the spans in which an event had a holder before its first handling, each with the holder's name."""
     for delivery in event.deliveries:
-        wait = until_handled(told, event, delivery.index, delivery.at)
+        wait = until_handled(index, event, delivery.index, delivery.at)
         if wait is None:
             return
         closed = delivery.closed
         if not delivery.parked and NEVER < closed < wait.stop:
-            wait = Wait(event, wait.begin, wait.begin_at, closed, told.times[closed])
+            wait = Wait(event, wait.begin, wait.begin_at, closed, index.times[closed])
         yield wait, delivery.consumer
 
 
-def _waits_for_nobody(told: HistoryIndex, wait: Wait) -> bool:
+def _waits_for_nobody(index: HistoryIndex, wait: Wait) -> bool:
     event = wait.event
-    leader = told.leader_of(event)
+    leader = index.leader_of(event)
     if leader is None:
         return True
-    done = None if leader.untold else completion(told, leader)
+    done = None if leader.incomplete else completion(index, leader)
     if done is None or leader.dead != NEVER:
         return False
-    return done.end < event.first_known and not told.store_lost(leader.name, done.end, wait.begin)
+    return done.end < event.first_known and not index.store_lost(leader.name, done.end, wait.begin)
 
 
-def _work(told: HistoryIndex) -> dict[str, list[tuple[int, int]]]:
+def _work(index: HistoryIndex) -> dict[str, list[tuple[int, int]]]:
     """Return the times in which each consumer was handling something."""
     work: dict[str, list[tuple[int, int]]] = {}
-    for event in told.odd:
+    for event in index.nontrivial:
         for handling in event.handlings:
-            work.setdefault(handling.consumer, []).append(span_of(told, handling))
+            work.setdefault(handling.consumer, []).append(span_of(index, handling))
     return work
 
 
-def _idle(told: HistoryIndex, wait: Wait, work: list[tuple[int, int]]) -> int:
-    leader = told.leader_of(wait.event)
-    turns = closure(told, leader, wait.stop)[0] if leader else []
-    finder = wait.finder(told)
-    line = found_last(told, finder, wait.stop) if finder else []
-    clock = patience(told, wait.begin_at, wait.stop_at, turns, line, sorted(work))
+def _idle(index: HistoryIndex, wait: Wait, work: list[tuple[int, int]]) -> int:
+    leader = index.leader_of(wait.event)
+    turns = closure(index, leader, wait.stop)[0] if leader else []
+    finder = wait.finder(index)
+    line = found_last(index, finder, wait.stop) if finder else []
+    clock = patience(index, wait.begin_at, wait.stop_at, turns, line, sorted(work))
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
-def _spared(told: HistoryIndex, wait: Wait) -> int:
-    leader = told.leader_of(wait.event)
-    failures = closure(told, leader, wait.stop)[1].values() if leader else ()
-    spared = takeovers(told, wait.begin_at, wait.stop_at)
-    return spared + retries(told, failures, wait.begin_at, wait.stop_at)
+def _spared(index: HistoryIndex, wait: Wait) -> int:
+    leader = index.leader_of(wait.event)
+    failures = closure(index, leader, wait.stop)[1].values() if leader else ()
+    spared = takeovers(index, wait.begin_at, wait.stop_at)
+    return spared + retries(index, failures, wait.begin_at, wait.stop_at)
 
 
 def _violation(wait: Wait, consumer: str) -> Violation:
@@ -105,7 +105,7 @@ def _violation(wait: Wait, consumer: str) -> Violation:
     for_whom = f"its leader {event.leader} was done" if event.leader else "it follows nothing"
     witness = {event.published, wait.begin, event.parked, wait.stop}
     first = event.first_start
-    known = [index for index in witness if index != NEVER and (index != wait.stop or first is not None)]
+    known = [number for number in witness if number != NEVER and (number != wait.stop or first is not None)]
     return Violation(
         NAME,
         wait.stop_at,

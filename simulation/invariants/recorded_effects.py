@@ -33,49 +33,49 @@ UNDERWAY = 1_000_000
 """How long a step may be on its way through the network, in microseconds, until others are to blame for not knowing."""
 
 
-def completion(told: HistoryIndex, event: EventStory) -> Handling | None:
+def completion(index: HistoryIndex, event: EventStory) -> Handling | None:
     """Return the effect that completed an event: the first that can have been recorded, else the last one."""
     effects = event.effects
     for effect, later in pairwise(effects):
-        if not unrecorded(told, effect, later.start):
+        if not unrecorded(index, effect, later.start):
             return effect
     return effects[-1] if effects else None
 
 
-def unrecorded(told: HistoryIndex, effect: Handling, before: int) -> bool:
+def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
     """Say whether the holder died or was cut off between the effect and its recording, before the entry at an index."""
-    if any(effect.end < index < before for index in told.events[effect.event].seen):
+    if any(effect.end < number < before for number in index.events[effect.event].seen):
         return False
     if effect.outcome == "unknown":
         return True
-    holder = told.consumers.get(effect.consumer)
+    holder = index.consumers.get(effect.consumer)
     if holder is None:
         return False
-    sign = _sign(told, effect, holder)
+    sign = _sign(index, effect, holder)
     until = min(before, sign) if sign != NEVER else before
-    until_at = min(effect.end_at + told.terms.lease, told.times[until] if until < told.end else told.end_at)
-    if any(effect.end < index < until and at <= until_at for index, at in holder.crashes):
+    until_at = min(effect.end_at + index.terms.lease, index.times[until] if until < index.end else index.end_at)
+    if any(effect.end < number < until and at <= until_at for number, at in holder.crashes):
         return True
     gap = (effect.end_at, until_at + 1)
-    if within(holder.cut_off, *gap) or within(told.blackouts, *gap):
+    if within(holder.cut_off, *gap) or within(index.blackouts, *gap):
         return True
-    before_at = told.times[before] if before < told.end else told.end_at
-    silences = told.lapses(holder.name, *gap)
-    return any(2 * (min(end, before_at) - begin) >= told.terms.lease or end == told.end_at for begin, end in silences)
+    before_at = index.times[before] if before < index.end else index.end_at
+    silences = index.lapses(holder.name, *gap)
+    return any(2 * (min(end, before_at) - begin) >= index.terms.lease or end == index.end_at for begin, end in silences)
 
 
-def _sign(told: HistoryIndex, effect: Handling, holder: ConsumerStory) -> int:
+def _sign(index: HistoryIndex, effect: Handling, holder: ConsumerStory) -> int:
     """Return the index of the holder's first step after the recording of its effect, or NEVER."""
-    event, owner = told.events[effect.event], owner_of(told, effect)
+    event, owner = index.events[effect.event], owner_of(index, effect)
     signs = [_acknowledged(event.deliveries, effect)]
     if owner.via == "rescued":
-        later = bisect_right(holder.sweeps, (effect.end, told.end_at))
+        later = bisect_right(holder.sweeps, (effect.end, index.end_at))
         signs.append(holder.sweeps[later][0] if later < len(holder.sweeps) else NEVER)
     elif owner is not effect:
-        signs.append(_acknowledged(told.events[owner.event].deliveries, effect))
+        signs.append(_acknowledged(index.events[owner.event].deliveries, effect))
     signs.extend(
         handling.start
-        for follower in told.followers_of(event)
+        for follower in index.followers_of(event)
         for handling in follower.handlings
         if handling.via == "released"
         and handling.consumer == effect.consumer

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
-from simulation.invariants.cascades import closure, found_last, nobody_free
+from simulation.invariants.cascades import closure, found_last, no_consumer_free
 from simulation.invariants.idle_time import patience, retries, takeovers
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -26,69 +26,69 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "recovery"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the handlings whose holder died, left, or fell silent until its lease may have ended."""
-    return sum(1 for event in told.odd for handling in event.handlings if _lost_at(told, handling) is not None)
+    return sum(1 for event in index.nontrivial for handling in event.handlings if _lost_at(index, handling) is not None)
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that was not taken over in time."""
-    for event in told.odd:
-        if event.untold:
+    for event in index.nontrivial:
+        if event.incomplete:
             continue
         for handling in event.handlings:
-            lost_at = _lost_at(told, handling)
+            lost_at = _lost_at(index, handling)
             if lost_at is None:
                 continue
             violation = (
-                _refused(told, event, handling, lost_at)
+                _refused(index, event, handling, lost_at)
                 if handling.via == "delivered"
-                else _left(told, event, handling, lost_at)
+                else _left(index, event, handling, lost_at)
             )
             if violation:
                 yield violation
                 break
 
 
-def _lost_at(told: HistoryIndex, handling: Handling) -> int | None:
+def _lost_at(index: HistoryIndex, handling: Handling) -> int | None:
     """Return the moment from which on a handling's holder was dead or silent, or None if it never was."""
     if handling.cut:
         return handling.end_at
-    end_at = told.end_at if handling.end == NEVER else handling.end_at
-    silences = told.lapses(handling.consumer, handling.start_at, end_at)
+    end_at = index.end_at if handling.end == NEVER else handling.end_at
+    silences = index.lapses(handling.consumer, handling.start_at, end_at)
     return max(handling.start_at, silences[0][0]) if silences else None
 
 
-def _until(told: HistoryIndex, event: EventStory, handling: Handling) -> int:
+def _until(index: HistoryIndex, event: EventStory, handling: Handling) -> int:
     """Return the index at which an event was begun again, ended after all, or was given up; else that of the end."""
     stops = [other.start for other in event.handlings if other.start > handling.start]
     stops += [event.dead] if event.dead > handling.start else []
     stops += [] if handling.cut or handling.end == NEVER else [handling.end]
     stops += [other.end for other in event.effects if other is not handling and other.end > handling.start]
-    return min(stops, default=told.end)
+    return min(stops, default=index.end)
 
 
-def _left(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
+def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
     """Judge an event of which no queue knows any more: the engine has to find it."""
-    stop = _until(told, event, handling)
-    stop_at = told.times[stop] if stop < told.end else told.end_at
+    stop = _until(index, event, handling)
+    stop_at = index.times[stop] if stop < index.end else index.end_at
     if stop_at <= lost_at:
         return None  # it was begun again before its holder fell silent
     if not handling.cut:
-        stop_at = min(stop_at, told.lapses(handling.consumer, handling.start_at, stop_at + 1)[0][1])
-    terms = told.terms
+        stop_at = min(stop_at, index.lapses(handling.consumer, handling.start_at, stop_at + 1)[0][1])
+    terms = index.terms
     bound = terms.lease + terms.sweep_interval + terms.release_bound
-    if told.clock.elapsed(lost_at, stop_at) <= bound:
+    if index.clock.elapsed(lost_at, stop_at) <= bound:
         return None
     taker = next((other.consumer for other in event.handlings if other.start == stop), "")
-    line = found_last(told, taker, stop) if taker else nobody_free(told)
-    leader = told.leader_of(event)
-    turns, failures = closure(told, leader, stop) if leader else ([], {})
+    line = found_last(index, taker, stop) if taker else no_consumer_free(index)
+    leader = index.leader_of(event)
+    turns, failures = closure(index, leader, stop) if leader else ([], {})
     others = [span for span in turns if span[0] > lost_at]
-    spared = takeovers(told, lost_at + terms.lease + 1, stop_at)
-    spared += retries(told, failures.values(), lost_at, stop_at)
-    waited = patience(told, lost_at, stop_at, others, line).elapsed(lost_at, stop_at)
-    if waited <= bound + spared or told.loss_allowed(event, stop):
+    spared = takeovers(index, lost_at + terms.lease + 1, stop_at)
+    spared += retries(index, failures.values(), lost_at, stop_at)
+    waited = patience(index, lost_at, stop_at, others, line).elapsed(lost_at, stop_at)
+    if waited <= bound + spared or index.loss_allowed(event, stop):
         return None
     lost, until = moments(lost_at, stop_at)
     what = "died" if handling.cut else "fell silent"
@@ -96,23 +96,27 @@ def _left(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: in
         f"because {handling.consumer} {what} at {lost} with event {event.name} in hand,"
         f" and nobody had begun with it again at {until}"
     )
-    witness = [handling.start, *([handling.end] if handling.end != NEVER else []), *([stop] if stop < told.end else [])]
+    witness = [
+        handling.start,
+        *([handling.end] if handling.end != NEVER else []),
+        *([stop] if stop < index.end else []),
+    ]
     return Violation(NAME, stop_at, (event.name,), (handling.consumer,), because, tuple(sorted(set(witness))))
 
 
-def _refused(told: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
+def _refused(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: int) -> Violation | None:
     """Judge an event that the queue offers again: the engine must not refuse it without an end."""
-    terms = told.terms
-    stop = _until(told, event, handling)
+    terms = index.terms
+    stop = _until(index, event, handling)
     bound = terms.lease + terms.sweep_interval + terms.release_bound
     for delivery in event.deliveries:
         closed = delivery.closed
         if not handling.start < delivery.index < stop or closed == NEVER or closed not in event.held:
             continue
-        refused_at = told.times[closed]
-        if closed > stop or told.clock.elapsed(lost_at, refused_at) <= bound or _held(told, event, handling, closed):
+        refused_at = index.times[closed]
+        if closed > stop or index.clock.elapsed(lost_at, refused_at) <= bound or _held(index, event, handling, closed):
             continue
-        if told.clock.elapsed(lost_at, refused_at) > bound + takeovers(told, lost_at + terms.lease + 1, refused_at):
+        if index.clock.elapsed(lost_at, refused_at) > bound + takeovers(index, lost_at + terms.lease + 1, refused_at):
             lost, at = moments(lost_at, refused_at)
             what = "died" if handling.cut else "fell silent"
             because = (
@@ -124,16 +128,16 @@ def _refused(told: HistoryIndex, event: EventStory, handling: Handling, lost_at:
     return None
 
 
-def _held(told: HistoryIndex, event: EventStory, lost: Handling, index: int) -> bool:
+def _held(index: HistoryIndex, event: EventStory, lost: Handling, number: int) -> bool:
     """Return whether an event can be held at an index: a consumer is handling it, or has another delivery of it."""
-    at = told.times[index]
-    silences = told.silences(lost.consumer)
-    if not lost.cut and not any(begin <= at < end or at == end == told.end_at for begin, end in silences):
+    at = index.times[number]
+    silences = index.silences(lost.consumer)
+    if not lost.cut and not any(begin <= at < end or at == end == index.end_at for begin, end in silences):
         return True
-    if any(handling is not lost and handling.open_at(index) for handling in event.handlings):
+    if any(handling is not lost and handling.open_at(number) for handling in event.handlings):
         return True
     return any(
-        delivery.index < index and (delivery.closed == NEVER or delivery.closed > index)
+        delivery.index < number and (delivery.closed == NEVER or delivery.closed > number)
         for delivery in event.deliveries
         if delivery is not lost.delivery
     )

@@ -22,29 +22,29 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "sibling-order"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the followers that were parked beside a sibling when their leader completed."""
-    return told.plain.beside + sum(
-        sum(1 for follower in told.followers_of(leader) if _waited(follower, done)) for leader, done in _leaders(told)
+    return index.trivial.beside + sum(
+        sum(1 for follower in index.followers_of(leader) if _waited(follower, done)) for leader, done in _leaders(index)
     )
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each parked follower that a later sibling overtook."""
-    for leader, done in _leaders(told):
+    for leader, done in _leaders(index):
         ahead: Handling | None = None
-        for follower in sorted(told.followers_of(leader), key=lambda event: event.order, reverse=True):
+        for follower in sorted(index.followers_of(leader), key=lambda event: event.order, reverse=True):
             first = follower.first_start
             overtaken = ahead and _waited(follower, done) and (first is None or ahead.start < first.start)
-            if ahead and overtaken and not _excused(told, follower, ahead):
-                yield _violation(told, leader, done, follower, ahead)
+            if ahead and overtaken and not _excused(index, follower, ahead):
+                yield _violation(index, leader, done, follower, ahead)
             if first and first.start > done.end and (ahead is None or first.start < ahead.start):
                 ahead = first
 
 
-def _leaders(told: HistoryIndex) -> Iterator[tuple[EventStory, Handling]]:
-    for leader in told.leaders:
-        if len(leader.followers) > 1 and not leader.untold and (done := completion(told, leader)):
+def _leaders(index: HistoryIndex) -> Iterator[tuple[EventStory, Handling]]:
+    for leader in index.leaders:
+        if len(leader.followers) > 1 and not leader.incomplete and (done := completion(index, leader)):
             yield leader, done
 
 
@@ -53,24 +53,24 @@ def _waited(follower: EventStory, done: Handling) -> bool:
     first = follower.first_start
     return (
         NEVER < follower.parked < done.end
-        and not follower.untold
+        and not follower.incomplete
         and (first is None or first.start > done.end)
         and not NEVER < follower.dead < done.end
     )
 
 
-def _excused(told: HistoryIndex, follower: EventStory, ahead: Handling) -> bool:
+def _excused(index: HistoryIndex, follower: EventStory, ahead: Handling) -> bool:
     given_up = follower.first_start is None and follower.dead != NEVER
-    return given_up or told.loss_allowed(follower, ahead.start)
+    return given_up or index.loss_allowed(follower, ahead.start)
 
 
 def _violation(
-    told: HistoryIndex, leader: EventStory, done: Handling, follower: EventStory, ahead: Handling
+    index: HistoryIndex, leader: EventStory, done: Handling, follower: EventStory, ahead: Handling
 ) -> Violation:
     first = follower.first_start
     done_at, ahead_at = moments(done.end_at, ahead.start_at)
     turn = f"started only at {moment(first.start_at)}" if first else "never started"
-    why = "occurred earlier" if follower.occurred < told.events[ahead.event].occurred else "has the lower id"
+    why = "occurred earlier" if follower.occurred < index.events[ahead.event].occurred else "has the lower id"
     return Violation(
         NAME,
         ahead.start_at,

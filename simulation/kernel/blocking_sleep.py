@@ -44,8 +44,7 @@ class Driver:
 
     def __init__(self, wanted: Callable[[], bool], step: Callable[[], None]) -> None:
         self._wanted, self._step = wanted, step
-        self._main = getcurrent()
-        self._driving = self._new_greenlet()
+        self._main = self._driving = getcurrent()
         self._waiting: list[greenlet] = []
         self._over = True
         self.abandoned = False
@@ -61,6 +60,7 @@ class Driver:
     def run(self) -> None:
         """Take steps for as long as the run is wanted. Raises what a step raises."""
         self._over = False
+        self._driving = self._new_greenlet()
         try:
             self._driving.switch()
         finally:

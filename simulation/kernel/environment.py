@@ -76,7 +76,7 @@ class VirtualTime(simpy.Environment):
         super().__init__(initial_time=0)
         self._heap: list[tuple[Any, ...]] = self._queue  # SimPy expects only its own in it
         self.cancelled = 0
-        self.stood = 0
+        self.callbacks_now = 0
         """How many callbacks there were at this moment."""
         self.patience = sys.maxsize
         """How many there may be."""
@@ -103,11 +103,11 @@ class VirtualTime(simpy.Environment):
                 self.cancelled -= _was_counted(event)
                 continue
             if moment > self._now:
-                self._now, self.stood = moment, 0
+                self._now, self.callbacks_now = moment, 0
             else:
-                self.stood += 1
-                if self.stood > self.patience:
-                    raise TimeDoesNotAdvance(f"time stands still: {self.stood} callbacks at one moment")
+                self.callbacks_now += 1
+                if self.callbacks_now > self.patience:
+                    raise TimeDoesNotAdvance(f"time stands still: {self.callbacks_now} callbacks at one moment")
             self.take_turn(event)
             return
         raise EmptySchedule

@@ -69,11 +69,11 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """Whether a function runs that was given to an executor."""
         self.turns = 0
         """How many callbacks have been run."""
-        self.on_escape: Callable[[Escaped], None] = lambda error: None
+        self.on_escape: Callable[[Escaped], None] = _ignore
         """Told of what the code under test did that cannot be simulated: the run is to end."""
         self.on_exit: Callable[[Process | None, SystemExit], None] = _reraise
         """Told when code of a process calls `sys.exit()`: the process is to end."""
-        self.on_block: Callable[[Process, int, str], None] = lambda process, delay, where: None
+        self.on_block: Callable[[Process, int, str], None] = _ignore
         """Told when a process blocks, for how many microseconds and where; and with 0 when it no longer does."""
         self._world = Context()
         self._closed = False
@@ -297,7 +297,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self._driver = Driver(wanted, step or self.env.step)
         previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_end_unnoticed)
+        sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_ignore)
         asyncio._set_running_loop(self)
         self._running = True
         try:
@@ -334,17 +334,15 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             return
         self._closed = True
         self.network = None
-        self.on_escape, self.on_exit, self.on_block = (
-            (lambda error: None),
-            _reraise,
-            (lambda process, delay, where: None),
-        )
+        # What ends now says nothing about the run. A library may keep the loop, which must not keep the whole world.
+        self.on_escape, self.on_exit, self.on_block = _ignore, _reraise, _ignore
         left = [*self._driver.blocked(), *self._unfinished()]
         if self._driver.abandoned:
             for one in left:  # they may be what the abandoned callback was in the middle of
                 keep_for_ever(one)
         else:
             end_all(left)
+        self._driver = Driver(lambda: False, self.env.step)
         self._generators.clear()
         self.env._queue.clear()
 
@@ -362,9 +360,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return found
 
 
+def _ignore(*_: object) -> None:
+    """Do nothing. For a generator that is collected with its loop: not even its `finally` blocks run."""
+
+
 def _reraise(process: Process | None, error: SystemExit) -> None:
     raise error
-
-
-def _end_unnoticed(generator: Any) -> None:
-    """Do nothing for a generator that is collected with its loop: not even its `finally` blocks run."""

@@ -50,9 +50,9 @@ def _example() -> str:
 
 
 def _defaults(record: type[Any], skip: tuple[str, ...] = ()) -> str:
-    sayings = _sayings(record)
+    descriptions = _descriptions(record)
     rows = [
-        (f"`{one.name}`", _shown(one.default, sayings.get(one.name, "")), sayings.get(one.name, ""))
+        (f"`{one.name}`", _shown(one.default, descriptions.get(one.name, "")), descriptions.get(one.name, ""))
         for one in fields(record)
         if one.name not in skip
     ]
@@ -65,7 +65,7 @@ def _shown(value: object, saying: str) -> str:
     return f"`{toml(value)}`{lasts}"
 
 
-def _sayings(record: type[Any]) -> dict[str, str]:
+def _descriptions(record: type[Any]) -> dict[str, str]:
     """Return what the text below a field's line says of it."""
     found: dict[str, str] = {}
     name = ""

@@ -28,7 +28,7 @@ from simulation.history.history import History
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.load import parse_toml, read_text
 from simulation.scenario.model import Scenario, parse
-from simulation.search.explore.probe import scout
+from simulation.search.explore.probe import probe
 from simulation.search.explore.schedulers import Listed
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
@@ -67,7 +67,7 @@ class Replay:
         exploration = None
         if self.choices is not None:
             seed = self.scenario.seed if self.scouted is None else self.scouted
-            scripts = scout(laboratory, self.scenario, seed, chosen).scripts
+            scripts = probe(laboratory, self.scenario, seed, chosen).scripts
             exploration = Exploration(Listed(self.choices), self.bounds, scripts, scouted=self.scouted)
         return laboratory.run(self.scenario, self.scenario.seed, chosen, trace, exploration=exploration)
 
@@ -99,7 +99,7 @@ def replay_of(run: Run, invariant: str = "") -> Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Parting:
+class Difference:
     """Where two histories part."""
 
     number: int
@@ -109,7 +109,7 @@ class Parting:
     second: Entry | None
 
 
-def parting(first: History, second: History) -> Parting | None:
+def first_difference(first: History, second: History) -> Difference | None:
     """Return where two histories differ first; None if they are the same.
 
     Entries of the wire are skipped: only traced runs have them.
@@ -117,13 +117,13 @@ def parting(first: History, second: History) -> Parting | None:
     told = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
     for number, (one, other) in enumerate(zip_longest(*told), start=1):
         if one != other:
-            return Parting(number, one, other)
+            return Difference(number, one, other)
     return None
 
 
 def difference(first: History, second: History) -> int | None:
-    """Return the number of the first entry in which two histories differ, as `parting`; None if they are the same."""
-    found = parting(first, second)
+    """Return the number of the first entry in which two histories differ, from 1 on; None if they are the same."""
+    found = first_difference(first, second)
     return found.number if found else None
 
 

@@ -71,7 +71,7 @@ class FakeClock:
         self._counter[0] = microseconds * 1000
         libc.sem_post(lock)
 
-    def conceal(self) -> None:
+    def unlink(self) -> None:
         """Remove the names: the server has opened what they stand for."""
         with suppress(FileNotFoundError):
             (_SHARED / self._name).unlink()
@@ -79,7 +79,7 @@ class FakeClock:
 
     def close(self) -> None:
         """Give the memory back."""
-        self.conceal()
+        self.unlink()
         if self._lock:
             _libc().sem_close(self._lock)
             self._lock = None

@@ -12,7 +12,7 @@ class InProcess:
     origin = ""
     suffers = frozenset({"restart", "flush", "evict", "server-clock"})
 
-    def starve(self, hungry: bool) -> None:
+    def limit_memory(self, enabled: bool) -> None:
         """Refuse: it has no limit of memory."""
         raise NotImplementedError
 

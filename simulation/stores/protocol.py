@@ -68,7 +68,7 @@ class Store(Protocol):
         """Show a time that is wrong by so many microseconds."""
         ...
 
-    def starve(self, hungry: bool) -> None:
+    def limit_memory(self, enabled: bool) -> None:
         """Run out of memory, or have enough again."""
         ...
 

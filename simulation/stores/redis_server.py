@@ -95,7 +95,7 @@ class ServerStore(SocketStore):
         self.set_time(0)
         self._start(program.path, self._clock.environment(program.owns_monotonic))
         super().__init__()
-        self._clock.conceal()
+        self._clock.unlink()
         self._probe()
 
     def _start(self, executable: Path, clock: Mapping[str, str]) -> None:
@@ -190,17 +190,17 @@ class ServerStore(SocketStore):
         self.set_time(0)
         self._settled().execute(command("FLUSHALL", "ASYNC"), 1)  # scripts stay, compiled: see `scripts.py`
         if self._starved:
-            self.starve(False)
+            self.limit_memory(False)
 
     def shift(self, offset: int) -> None:
         """Show a time that is wrong by so many microseconds."""
         self._shift = offset
         self.show(self._shown)
 
-    def starve(self, hungry: bool) -> None:
+    def limit_memory(self, enabled: bool) -> None:
         """Run out of memory, or have enough again: the server itself refuses what would need more."""
-        self._starved = hungry
-        super().starve(hungry)
+        self._starved = enabled
+        super().limit_memory(enabled)
 
     def replicate(self, moments: Sequence[int] | None) -> None:
         """Have a replica know what there is at these moments of the run, in microseconds; None: at any."""
@@ -213,10 +213,10 @@ class ServerStore(SocketStore):
         """Go back to what the replica knew at `moment` microseconds. Return the keys of the writes that are lost."""
         assert self._standby is not None
         if self._starved:  # a replica obeys its primary, however little memory it has
-            super().starve(False)
+            super().limit_memory(False)
         lost = self._standby.promote(moment, self._shown, self)
         if self._starved:
-            super().starve(True)
+            super().limit_memory(True)
         return lost
 
     def execute(self, writes: Sequence[Sequence[bytes]]) -> None:

@@ -147,7 +147,9 @@ class Replica:
         self._channel.send(b"PSYNC ? -1\r\n")
         with self._hurry() as hurry_on:
             self._offset, size, received = self._greeting(self._channel, hurry_on)
-            for _ in _patiently("its whole data set"):  # which lies in a file, too: what is received of it is not kept
+            for _ in _until_deadline(
+                "its whole data set"
+            ):  # which lies in a file, too: what is received of it is not kept
                 if len(received) >= size:
                     break
                 hurry_on()
@@ -159,7 +161,7 @@ class Replica:
     def _greeting(channel: Channel, hurry_on: Callable[[], None]) -> tuple[int, int, bytes]:
         """Return where the stream starts, how many bytes the data set has, and what of it has come already."""
         received = b""
-        for _ in _patiently("a data set"):
+        for _ in _until_deadline("a data set"):
             hurry_on()
             received += channel.pushed()
             if found := _ANNOUNCED.match(received):
@@ -172,7 +174,7 @@ class Replica:
         """Return what the server has executed since the last call: it may take several turns to write that."""
         assert self._channel is not None
         end = self._written()
-        for _ in _patiently("what it has executed"):
+        for _ in _until_deadline("what it has executed"):
             self._feed(self._channel.pushed())
             if self._offset >= end:
                 break
@@ -193,7 +195,7 @@ class Replica:
         return int(told.partition(b"master_repl_offset:")[2].split()[0])
 
 
-def _patiently(what: str) -> Iterator[None]:
+def _until_deadline(what: str) -> Iterator[None]:
     """Yield again and again, a little later each time. Raises NoReplication when that has taken too long."""
     deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
     while time.monotonic() < deadline:

@@ -68,9 +68,9 @@ class SocketStore:
         """Refuse: the server's clock is not ours."""
         raise NotImplementedError
 
-    def starve(self, hungry: bool) -> None:
+    def limit_memory(self, enabled: bool) -> None:
         """Run out of memory, or have enough again: the server itself refuses what would need more."""
-        self.ask(command("CONFIG", "SET", "maxmemory", 1 if hungry else 0))
+        self.ask(command("CONFIG", "SET", "maxmemory", 1 if enabled else 0))
 
     def replicate(self, moments: Sequence[int] | None) -> None:
         """Not available: this server has no replica."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from simulation.world.packets import Packet
 
-Told = Callable[[Packet], None]
+OnPacket = Callable[[Packet], None]
 """Is told of each packet that a stalled server has received."""
 
 
@@ -19,7 +19,7 @@ class Backlog:
     """Keeps what arrives while the server is stalled."""
 
     def __init__(self) -> None:
-        self._stalls: list[Told] = []
+        self._stalls: list[OnPacket] = []
         self._acts: deque[Callable[[], None]] = deque()
 
     def keeps(self, act: Callable[[], None], packet: Packet | None = None) -> bool:
@@ -31,12 +31,12 @@ class Backlog:
             self._stalls[-1](packet)
         return True
 
-    def stall(self, told: Told) -> Callable[[], None]:
+    def stall(self, on_packet: OnPacket) -> Callable[[], None]:
         """Stall the server, and return what ends that; it goes on when all stalls have ended."""
-        self._stalls.append(told)
+        self._stalls.append(on_packet)
 
         def go_on() -> None:
-            self._stalls.remove(told)
+            self._stalls.remove(on_packet)
             while self._acts and not self._stalls:
                 self._acts.popleft()()
 

@@ -141,14 +141,14 @@ class Broker:
         """Publish an event; draw its drops, duplicates and delays."""
         name, settings = publication.name, self._settings
         self._note_published(publication, fingerprint)
-        luck = self._streams.fresh(f"broker/{name}")
-        lost = luck.random() < settings.drop
-        twice = luck.random() < settings.duplicate
-        held = luck.random() < settings.reorder
-        delay = settings.delay.draw(luck)
-        later = settings.duplicate_delay.draw(luck)
+        stream = self._streams.fresh(f"broker/{name}")
+        lost = stream.random() < settings.drop
+        twice = stream.random() < settings.duplicate
+        held = stream.random() < settings.reorder
+        delay = settings.delay.draw(stream)
+        later = settings.duplicate_delay.draw(stream)
         if held:
-            delay += settings.reorder_delay.draw(luck)
+            delay += settings.reorder_delay.draw(stream)
         copies = [delay, delay + later] if twice else [delay]
         if self.hook is not None:
             copies, lost = self.hook.visible(publication, copies, lost)

@@ -163,7 +163,7 @@ class Consumer:
         world = self._world
         name = world.ledger.name_of(str(event.id))
         world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine")
-        world.ledger.done_with(name)
+        world.ledger.engine_finished(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
         client = connect(self._world.scenario.client, **options)
@@ -182,7 +182,7 @@ class Consumer:
         history, broker = world.history, world.broker
         try:
             event = self._read(delivery)
-            world.ledger.entrusted(delivery.name)
+            world.ledger.handed_over(delivery.name)
             outcome = await self._engine.handle(event) or "handled"
         except Exception as error:
             if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
@@ -204,7 +204,7 @@ class Consumer:
                 details = {"because": because, "delivery": delivery.number}
                 history.append(world.loop.now, "refused", delivery.name, self.name, **details)
         if outcome == "seen":
-            world.ledger.done_with(delivery.name)
+            world.ledger.engine_finished(delivery.name)
         if outcome != "busy":
             broker.acknowledge(delivery, self.name)
 

@@ -42,7 +42,7 @@ class RaisedError:
         said = f"{self.type}: {self.message}" if self.message else self.type
         return f"{said} in {self.where} of {self.consumer}{about} at {self.at / 1_000_000:.6f} s{times}{frames}"
 
-    def told(self, at: int) -> dict[str, Any]:
+    def details(self, at: int) -> dict[str, Any]:
         """Return the details of the entry that tells of it at `at`, in microseconds since the start of the run."""
         details = {"error": self.type, "message": self.message, "frames": list(self.frames), "where": self.where}
         # A background task is told of at the end: histories are in the order of time.
@@ -52,16 +52,16 @@ class RaisedError:
 class ErrorLog:
     """The errors of one run, in the order in which they first came."""
 
-    def __init__(self, now: Callable[[], int], told: Callable[[RaisedError], None]) -> None:
+    def __init__(self, now: Callable[[], int], on_first: Callable[[RaisedError], None]) -> None:
         self._now = now
-        self._told = told
+        self._on_first = on_first
         self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
         self._closed = False
 
     def add(
         self, error: BaseException, consumer: str, where: str = "main", event: str = "", at: int | None = None
     ) -> None:
-        """Record an error; `at`, in microseconds, if not now. `told` is called with the first of each kind."""
+        """Record an error; `at`, in microseconds, if not now. `on_first` is called with the first of each kind."""
         for leaf in _leaves(error) if not self._closed else ():
             self._add(leaf, consumer, where, event, self._now() if at is None else at)
 
@@ -84,7 +84,7 @@ class ErrorLog:
             message = str(error)[:_MAX_MESSAGE]
             raised = RaisedError(type(error).__name__, message, frames, consumer, event, at, where)
             self._errors[key] = raised
-            self._told(raised)
+            self._on_first(raised)
 
     @property
     def all(self) -> tuple[RaisedError, ...]:

@@ -109,14 +109,14 @@ class Handler:
 
     async def _work(self, handling: _Handling, call: int, fence: int | None) -> None:
         world, name, hook = self._world, handling.event, self._world.handler_hook
-        luck = world.streams.fresh(f"handler/{name}/{call}")
+        stream = world.streams.fresh(f"handler/{name}/{call}")
         if hook is not None:
             await hook.step("start", "after", self._consumer, name)
-        await world.work(self._consumer, name, world.scenario.consumers.handler_time.draw(luck))
+        await world.work(self._consumer, name, world.scenario.consumers.handler_time.draw(stream))
         if hook is not None:
             await hook.work(self._consumer, name, call)
             await hook.step("end", "before", self._consumer, name)
-        if luck.random() < world.scenario.consumers.handler_failure:
+        if stream.random() < world.scenario.consumers.handler_failure:
             raise HandlerFailed(name)
         if fence is not None:
             handling.write = "refused" if fence < world.ledger.fences[name] else "accepted"

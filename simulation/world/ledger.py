@@ -79,12 +79,12 @@ class Ledger:
             self._first_handled(name)
         self._progress()
 
-    def entrusted(self, name: str) -> None:
+    def handed_over(self, name: str) -> None:
         """Take note that an engine is given an event, maybe again, until it says that it is done with it."""
         self.unsettled[name] = True
         self.deliveries += 1
 
-    def done_with(self, name: str) -> None:
+    def engine_finished(self, name: str) -> None:
         """Take note that the engine says it will not handle an event: it has, or it has given it up."""
         self.unsettled.pop(name, None)
         self._progress()

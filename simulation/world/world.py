@@ -366,7 +366,7 @@ class World:
     def _raised(self, error: RaisedError) -> None:
         if is_shipped(self.history.header.engine):
             return  # what those raise under faults is known, and the entries of its deliveries tell it
-        self.history.append(self.loop.now, "raised", error.event, error.consumer, **error.told(self.loop.now))
+        self.history.append(self.loop.now, "raised", error.event, error.consumer, **error.details(self.loop.now))
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""

@@ -47,49 +47,49 @@ def _toml(record: Any) -> bytes:
         return json.dumps(record).encode()
 
 
-def _mutated_toml(source: Path, luck: Random) -> bytes:
+def _mutated_toml(source: Path, rng: Random) -> bytes:
     data = source.read_bytes()
-    if luck.random() < 0.6:
-        return _toml(mutated_record(tomllib.loads(data.decode()), luck))
-    return mutated_bytes(data, luck)
+    if rng.random() < 0.6:
+        return _toml(mutated_record(tomllib.loads(data.decode()), rng))
+    return mutated_bytes(data, rng)
 
 
-def _scenario(folder: Path, luck: Random) -> Read:
+def _scenario(folder: Path, rng: Random) -> Read:
     file = folder / "scenario.toml"
-    file.write_bytes(_mutated_toml(luck.choice(SCENARIOS), luck))
+    file.write_bytes(_mutated_toml(rng.choice(SCENARIOS), rng))
     return partial(load, file)
 
 
-def _replay(folder: Path, luck: Random) -> Read:
-    record = {**tomllib.loads(luck.choice(SCENARIOS).read_text()), "seed": 1, "engine": "native"}
+def _replay(folder: Path, rng: Random) -> Read:
+    record = {**tomllib.loads(rng.choice(SCENARIOS).read_text()), "seed": 1, "engine": "native"}
     record["replay"] = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": {"4": 1}, "faults": 1}
     good = folder / "good.toml"
     good.write_bytes(_toml(record))
     file = folder / "replay.toml"
-    file.write_bytes(_mutated_toml(good, luck))
+    file.write_bytes(_mutated_toml(good, rng))
     return partial(load_replay, file)
 
 
-def _lines(source: Path, luck: Random) -> bytes:
+def _lines(source: Path, rng: Random) -> bytes:
     lines = source.read_bytes().splitlines()[:40]
-    if luck.random() < 0.4:
-        return mutated_bytes(b"\n".join(lines) + b"\n", luck)
-    for _ in range(luck.randint(1, 3)):
-        place = luck.randrange(len(lines))
-        lines[place] = json.dumps(mutated_record(json.loads(lines[place]), luck)).encode()
+    if rng.random() < 0.4:
+        return mutated_bytes(b"\n".join(lines) + b"\n", rng)
+    for _ in range(rng.randint(1, 3)):
+        place = rng.randrange(len(lines))
+        lines[place] = json.dumps(mutated_record(json.loads(lines[place]), rng)).encode()
     return b"\n".join(lines) + b"\n"
 
 
-def _history(folder: Path, luck: Random) -> Read:
+def _history(folder: Path, rng: Random) -> Read:
     file = folder / "history.jsonl"
-    file.write_bytes(_lines(luck.choice(HISTORIES), luck))
-    return partial(main, ["check", str(file), *luck.choice([[], ["--json"]])])
+    file.write_bytes(_lines(rng.choice(HISTORIES), rng))
+    return partial(main, ["check", str(file), *rng.choice([[], ["--json"]])])
 
 
-def _results(folder: Path, luck: Random) -> Read:
+def _results(folder: Path, rng: Random) -> Read:
     """A results folder; the history in it may be packed, missing, or a folder."""
-    data = _lines(luck.choice(HISTORIES), luck)
-    match luck.randrange(4):
+    data = _lines(rng.choice(HISTORIES), rng)
+    match rng.randrange(4):
         case 0:
             (folder / "history.jsonl.gz").write_bytes(gzip.compress(data, mtime=0))
         case 1:
@@ -101,17 +101,17 @@ def _results(folder: Path, luck: Random) -> Read:
     return partial(main, ["check", str(folder)])
 
 
-def _trace(folder: Path, luck: Random) -> Read:
-    form = luck.choice(["jsonl", "csv", "parquet"])
+def _trace(folder: Path, rng: Random) -> Read:
+    form = rng.choice(["jsonl", "csv", "parquet"])
     file = folder / f"log.{form}"
     rows = b"id,follows,occurred\na,,2026-01-01T00:00:00Z\nb,a,2026-01-01T00:00:01Z\nc,b,3\n"
     match form:
         case "jsonl":
-            file.write_bytes(_lines(EVENTS, luck))
+            file.write_bytes(_lines(EVENTS, rng))
         case "csv":
-            file.write_bytes(mutated_bytes(rows, luck))
+            file.write_bytes(mutated_bytes(rows, rng))
         case _:
-            file.write_bytes(mutated_bytes(_parquet(), luck))
+            file.write_bytes(mutated_bytes(_parquet(), rng))
     return partial(main, ["import", str(file), "--out", str(folder / "out"), "--allow-unknown-leaders"])
 
 
@@ -126,15 +126,15 @@ def _parquet() -> bytes:
     return file.getvalue()
 
 
-def _failures(folder: Path, luck: Random) -> Read:
+def _failures(folder: Path, rng: Random) -> Read:
     file = folder / "failures.json"
     scenario = loads('name = "s"\n[workload]\nevents = [{ name = "a" }]\n')
     known = Failures(scenario, "native", Strategy(), file)
     known.remember([1, 5], range(10))
-    if luck.random() < 0.5:
-        file.write_bytes(mutated_bytes(file.read_bytes(), luck))
+    if rng.random() < 0.5:
+        file.write_bytes(mutated_bytes(file.read_bytes(), rng))
     else:
-        file.write_text(json.dumps(mutated_record(json.loads(file.read_text()), luck)))
+        file.write_text(json.dumps(mutated_record(json.loads(file.read_text()), rng)))
 
     def read() -> object:
         assert sorted(known.first(range(10))) == list(range(10))

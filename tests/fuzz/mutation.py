@@ -42,15 +42,15 @@ ODD: tuple[Any, ...] = (
 """What no reader expects, in any place."""
 
 
-def mutated_record(record: Any, luck: Random) -> Any:
+def mutated_record(record: Any, rng: Random) -> Any:
     """Return a copy of a record with one to three of its values, keys or entries changed."""
     copy = json.loads(json.dumps(record))
-    for _ in range(luck.randint(1, 3)):
+    for _ in range(rng.randint(1, 3)):
         places = list(_places(copy))
         if not places:
-            return _odd(luck)
-        holder, key = luck.choice(places)
-        _change(holder, key, luck)
+            return _odd(rng)
+        holder, key = rng.choice(places)
+        _change(holder, key, rng)
     return copy
 
 
@@ -66,12 +66,12 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-def _change(holder: Any, key: Any, luck: Random) -> None:
-    match luck.randrange(6):
+def _change(holder: Any, key: Any, rng: Random) -> None:
+    match rng.randrange(6):
         case 0:
             del holder[key]
         case 1 if isinstance(holder, dict):
-            holder[str(_odd(luck))] = holder.pop(key)
+            holder[str(_odd(rng))] = holder.pop(key)
         case 2 if isinstance(holder, list):
             holder.insert(key, json.loads(json.dumps(holder[key])))
         case 3:
@@ -79,52 +79,52 @@ def _change(holder: Any, key: Any, luck: Random) -> None:
         case 4:
             holder[key] = [holder[key]]
         case _:
-            holder[key] = _odd(luck)
+            holder[key] = _odd(rng)
 
 
-def _odd(luck: Random) -> Any:
+def _odd(rng: Random) -> Any:
     """Return a copy: what is put into a record may be changed next, and must not change for the records to come."""
-    return deepcopy(luck.choice(ODD))
+    return deepcopy(rng.choice(ODD))
 
 
-def mutated_bytes(data: bytes, luck: Random) -> bytes:
+def mutated_bytes(data: bytes, rng: Random) -> bytes:
     """Return some bytes with one to four of them, or stretches of them, changed."""
-    for _ in range(luck.randint(1, 4)):
-        data = luck.choice(BYTEWISE)(data, luck)
+    for _ in range(rng.randint(1, 4)):
+        data = rng.choice(BYTEWISE)(data, rng)
     return data
 
 
-def _flip(data: bytes, luck: Random) -> bytes:
+def _flip(data: bytes, rng: Random) -> bytes:
     if not data:
         return b"\0"
-    place = luck.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ (1 << luck.randrange(8))]) + data[place + 1 :]
+    place = rng.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ (1 << rng.randrange(8))]) + data[place + 1 :]
 
 
-def _cut(data: bytes, luck: Random) -> bytes:
-    return data[: luck.randint(0, len(data))]
+def _cut(data: bytes, rng: Random) -> bytes:
+    return data[: rng.randint(0, len(data))]
 
 
-def _drop(data: bytes, luck: Random) -> bytes:
-    place = luck.randint(0, len(data))
-    return data[:place] + data[place + luck.randint(1, 40) :]
+def _drop(data: bytes, rng: Random) -> bytes:
+    place = rng.randint(0, len(data))
+    return data[:place] + data[place + rng.randint(1, 40) :]
 
 
-def _repeat(data: bytes, luck: Random) -> bytes:
-    place = luck.randint(0, len(data))
-    return data[:place] + data[place : place + luck.randint(1, 200)] * luck.randint(1, 20) + data[place:]
+def _repeat(data: bytes, rng: Random) -> bytes:
+    place = rng.randint(0, len(data))
+    return data[:place] + data[place : place + rng.randint(1, 200)] * rng.randint(1, 20) + data[place:]
 
 
-def _insert(data: bytes, luck: Random) -> bytes:
-    place = luck.randint(0, len(data))
+def _insert(data: bytes, rng: Random) -> bytes:
+    place = rng.randint(0, len(data))
     short = [b"\0", b"\xff", b"\x1b[2J", b"\n", b'"', b"{", b"\r", b"\xed\xa0\x80"]
-    odd = luck.choice([*short, b"[" * 2_000, b"9" * 6_000])
+    odd = rng.choice([*short, b"[" * 2_000, b"9" * 6_000])
     return data[:place] + odd + data[place:]
 
 
-def _recode(data: bytes, luck: Random) -> bytes:
+def _recode(data: bytes, rng: Random) -> bytes:
     text = data.decode("utf-8", "replace")
-    return luck.choice(
+    return rng.choice(
         [
             lambda: text.encode("utf-16"),
             lambda: b"\xef\xbb\xbf" + data,

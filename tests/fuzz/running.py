@@ -24,11 +24,11 @@ MOST_MEMORY_KIB = 1 << 20
 
 def flaw(kind: str, seed: int) -> str:
     """Return what is wrong with how a mutated file was read; empty if nothing is."""
-    luck = Random(f"{kind}/{seed}")
+    rng = Random(f"{kind}/{seed}")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     out, errors = io.StringIO(), io.StringIO()
     with tempfile.TemporaryDirectory(prefix="causim-fuzz-") as name:
-        read = KINDS[kind].make(Path(name), luck)
+        read = KINDS[kind].make(Path(name), rng)
         began = time.perf_counter()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
             said = _told(read, name)

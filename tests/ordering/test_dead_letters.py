@@ -187,7 +187,7 @@ async def test_a_failure_that_is_reported_twice_counts_once(fleet: Fleet) -> Non
     [follower] = await engine.complete_event_and_get_followers(event(1))
     _, grant = await engine._begin(follower)
     assert grant is not None
-    asked = (rules_of(engine.policy), grant.identity, grant.token, "failed", 0, "")
+    asked = (rules_of(engine.policy), grant.identity, grant.token, "failed", 0, "", "")
     assert [words(await engine._call("fail", *asked)) for _ in range(3)] == [["retry", "1"]] * 3
 
 

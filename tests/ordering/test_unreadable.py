@@ -66,6 +66,53 @@ async def test_another_version_reads_it(fleet: Fleet) -> None:
     assert (stats.parked, stats.unreadable, stats.dead) == (0, 0, 0)
 
 
+async def test_who_could_not_read_it_leaves_it_to_others(fleet: Fleet) -> None:
+    handler, other, newer = older(fleet), older(fleet), Recorder(fleet.engine(POLICY))
+    await park(handler, TOMORROWS, event(9, 8))
+    await handler(event(1))
+    for one in (handler, other, handler, other):
+        await expire(newer.engine)
+        await sweep(one)
+    assert await newer.engine.redis.get(newer.engine._key(f"tried:{TOMORROWS.id}")) == b"2", "once each"
+    await expire(newer.engine)
+    assert await sweep(newer) == [2]
+
+
+async def test_what_it_could_not_read_does_not_add_up(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ordering.leases.MAX_UNREADABLE", 3)
+    handler = older(fleet)
+    await park(handler, *(event(n, 1, payload={"currency": "shells"}) for n in range(2, 9)))
+    await handler(event(1))
+    assert list(handler.engine._state.unreadable) == [str(event(n).id) for n in (6, 7, 8)]
+
+
+async def test_what_another_goes_through_is_left_to_it(fleet: Fleet) -> None:
+    handler, newer = older(fleet), Recorder(fleet.engine(POLICY))
+    await park(handler, event(3, 7, occurred=0), TOMORROWS.model_copy(update={"follows": event(7).id}))
+    await wait_out(handler.engine)
+    first, second = await newer.engine.get_lost_followers()
+    async with newer.engine.preceding_event_confirmed(newer, first):
+        await sweep(handler)
+    await newer(second)
+    assert newer.handled == [2]
+    assert (await newer.engine.stats()).unreadable == 0
+
+
+async def test_its_siblings_do_not_wait_for_somebody_who_can_read_it(fleet: Fleet) -> None:
+    handler, newer = older(fleet), Recorder(fleet.engine(POLICY))
+    await park(handler, TOMORROWS, event(3, 1))
+    await wait_out(handler.engine)
+    await sweep(handler)  # neither is its leader's any more: it is lost
+    await fleet.engine().record_event_as_seen(event(1))
+    await newer.engine.record_follower(TOMORROWS)
+    await newer.engine.record_follower(event(4, 1))
+    await newer.engine.record_event_as_seen(event(1))
+    assert await sweep(handler) == [4]
+    assert handler.handled == [3, 4]
+    await sweep(newer)
+    assert newer.handled == [2]
+
+
 async def test_after_its_attempts_it_is_a_dead_letter_with_what_it_said(fleet: Fleet) -> None:
     told: list[Any] = []
     handler = older(fleet, on_dead_letter=told.append)

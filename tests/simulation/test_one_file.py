@@ -25,14 +25,14 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "acknowledged-late"
 
 
-def subjects(told: HistoryIndex) -> int:
+def subjects(index: HistoryIndex) -> int:
     """Count the handlings of deliveries that were acknowledged."""
-    return sum(1 for event in told.odd for _ in _pairs(event))
+    return sum(1 for event in index.nontrivial for _ in _pairs(event))
 
 
-def check(told: HistoryIndex) -> Iterator[Violation]:
+def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each acknowledgement while a handler was running."""
-    for event in told.odd:
+    for event in index.nontrivial:
         for delivery, handling in _pairs(event):
             if handling.start < delivery.closed and not NEVER < handling.end < delivery.closed:
                 because = f"because {event.name} was acknowledged while {handling.consumer} was handling it"

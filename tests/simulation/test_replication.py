@@ -128,25 +128,25 @@ def contents(store: Store) -> Contents:
     return found
 
 
-def write_something(store: Store, luck: Random) -> None:
-    link, key = store.link(), luck.choice(KEYS)
-    member, life = luck.randrange(40), luck.randrange(500, 5_000)
+def write_something(store: Store, rng: Random) -> None:
+    link, key = store.link(), rng.choice(KEYS)
+    member, life = rng.randrange(40), rng.randrange(500, 5_000)
     match KEYS.index(key) % 5:
         case 0:
             ask(link, "SET", key, "v" * member, "PX", life)
         case 1:
-            ask(link, luck.choice(("SADD", "SADD", "SREM")), key, f"member {member}")
+            ask(link, rng.choice(("SADD", "SADD", "SREM")), key, f"member {member}")
         case 2:
-            ask(link, "HSET", key, f"field {member}", luck.randrange(1_000))
+            ask(link, "HSET", key, f"field {member}", rng.randrange(1_000))
         case 3:
-            ask(link, "ZADD", key, luck.randrange(100), f"member {member}")
+            ask(link, "ZADD", key, rng.randrange(100), f"member {member}")
         case _:
-            ask(link, luck.choice(("RPUSH", "LPUSH")), key, member)
-    if luck.random() < 0.2:
+            ask(link, rng.choice(("RPUSH", "LPUSH")), key, member)
+    if rng.random() < 0.2:
         script = "redis.call('PEXPIRE', KEYS[1], ARGV[1]) redis.call('INCR', 'count')"
         ask(link, "EVAL", script, 1, key, life)
-    if luck.random() < 0.05:
-        ask(link, "DEL", luck.choice(KEYS))
+    if rng.random() < 0.05:
+        ask(link, "DEL", rng.choice(KEYS))
     link.close()
 
 
@@ -158,9 +158,9 @@ def live_at(known: Contents, now: int) -> Contents:
 @pytest.mark.parametrize("foreseen", [True, False])
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_promoted_is_what_was_there_at_that_moment(server: Store, seed: int, foreseen: bool) -> None:
-    luck = Random(seed)
+    rng = Random(seed)
     lags = (40_000, 600_000, 150_000, 600_000)  # the second asks for a moment before the first one's
-    steps = [[luck.randrange(1, 30) * 1_000 for _ in range(60)] for _ in lags]
+    steps = [[rng.randrange(1, 30) * 1_000 for _ in range(60)] for _ in lags]
     ends = [sum(map(sum, steps[: i + 1])) for i in range(len(lags))]
     server.begin(EPOCH)
     server.replicate([end - lag for end, lag in zip(ends, lags, strict=True)] if foreseen else None)
@@ -170,8 +170,8 @@ def test_what_is_promoted_is_what_was_there_at_that_moment(server: Store, seed: 
         for step in part:
             now += step
             server.set_time(now)
-            for _ in range(luck.randrange(4)):
-                write_something(server, luck)
+            for _ in range(rng.randrange(4)):
+                write_something(server, rng)
             known[now] = contents(server)
         at = max(at for at in known if at <= now - lag)
         server.promote(now - lag)
@@ -202,11 +202,11 @@ def test_a_replica_without_memory_obeys_its_primary(server: Store, foreseen: boo
     server.replicate([1_000_000] if foreseen else None)
     ask(server.link(), "SET", "key", "value")
     server.set_time(2_000_000)
-    server.starve(True)
+    server.limit_memory(True)
     server.promote(1_000_000)
     assert server.all_keys() == ["key"]
     assert isinstance(ask(server.link(), "SET", "another", "value"), hiredis.ReplyError)
-    server.starve(False)
+    server.limit_memory(False)
 
 
 @pytest.mark.parametrize("foreseen", [True, False])

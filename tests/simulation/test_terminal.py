@@ -118,19 +118,29 @@ def test_results_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: p
 
 
 def test_an_early_interrupt_is_a_sentence() -> None:
-    """The command is interrupted as soon as it imports the harness, before it has said anything."""
+    """The command is interrupted while it imports the harness, within a library that lets no exception pass."""
     program = (
         "import os, signal, sys\n"
         "from causim import command_line\n"
         "class Early:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'simulation.cli': os.kill(os.getpid(), signal.SIGINT)\n"
+        "        try:\n"
+        "            if name == 'simulation.cli.listing': os.kill(os.getpid(), signal.SIGINT)\n"
+        "        except BaseException: pass\n"
         "sys.meta_path.insert(0, Early())\n"
         "sys.argv = ['causim', 'list', 'engines']\n"
         "command_line.entry()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "causim: interrupted\n")
+
+
+def test_an_old_name_is_said_without_a_line_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "old.toml").write_text('name = "old"\n[workload]\nkind = "chains"\n[judge]\nstuck_bound = "1m"\n')
+    done = subprocess.run([*COMMAND, "validate", "old.toml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("causim: warning: old.toml: table [judge], key 'stuck_bound' is called")
 
 
 def test_one_long_run_says_how_far_it_is() -> None:

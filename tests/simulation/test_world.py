@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from typing import Any
+from weakref import ref
 
 import pytest
 
-from simulation import Laboratory, Run, loads
+from simulation import Laboratory, Run, load, loads
 from simulation.engines import UnknownEngine, resolve
-from simulation.world.world import EngineFailed
+from simulation.world.world import EngineFailed, World
 
 HERE = "tests.simulation.engines"
 
@@ -216,3 +218,17 @@ def test_a_consumer_stops_although_its_client_has_swallowed_the_cancellation(lab
     """)
     found = kinds(laboratory.run(scenario, 1, "native"))
     assert (found["fault"], found["stopped"], found["joined"]) == (3, 3, 4)
+
+
+@pytest.mark.parametrize("engine", ["native", "native-waiting", "native-stream", "prefect"])
+def test_nothing_keeps_a_world_that_is_over(laboratory: Laboratory, engine: str) -> None:
+    """An engine may keep something for each client and loop: a search over many seeds must not grow by that."""
+    scenario = load("scenarios/late-leader.toml")
+    worlds = []
+    for seed in (1, 2, 3):
+        world = World(scenario, seed, engine, laboratory.store)
+        world.run()
+        worlds.append(ref(world))
+    del world
+    gc.collect()
+    assert [world() for world in worlds] == [None, None, None]

@@ -125,7 +125,7 @@ class ClaimsThenCompletes(CausalOrdering[Any]):
 class OwnConnection(CausalOrdering[Any]):
     """Sends its scripts on one connection of its own, past the client and what that does about errors."""
 
-    deaf_to: tuple[type[Exception], ...] = ()
+    ignored_errors: tuple[type[Exception], ...] = ()
     """Errors after which it waits for ever for the reply: nobody reads the connection any more."""
 
     def __init__(self, scope: str, **options: Any) -> None:
@@ -140,20 +140,20 @@ class OwnConnection(CausalOrdering[Any]):
             try:
                 await connection.send_command("EVAL", self.scripts(name).text, 1, self._key("waitlist"), *args)
                 return await connection.read_response()
-            except self.deaf_to:
+            except self.ignored_errors:
                 return await asyncio.Event().wait()
 
 
 class WaitsOnAClosedConnection(OwnConnection):
     """Waits without a limit for a reply on a connection that the server has closed."""
 
-    deaf_to = (ConnectionError,)
+    ignored_errors = (ConnectionError,)
 
 
 class WaitsOnASilentServer(OwnConnection):
     """Waits without a limit for a reply that has not come within the client's timeout."""
 
-    deaf_to = (TimeoutError,)
+    ignored_errors = (TimeoutError,)
 
 
 class ComparesAsTheyCome(CausalOrdering[Any]):
@@ -175,11 +175,18 @@ class ReadsNoNumbers(CausalOrdering[Any]):
 class DropsTheUnreadable(CausalOrdering[Any]):
     """Throws away what it cannot read."""
 
-    async def _unread(self, identity: str, token: str, error: Exception) -> None:
+    async def _unread(self, identity: str, token: str, error: Exception, claim: str = "") -> None:
         await self._call("unpark", identity)
 
 
-class DeafToTheQueue(CausalOrdering[Any]):
+class ReadsItAgainAtOnce(CausalOrdering[Any]):
+    """Is offered again what it could not read, as soon as anybody is."""
+
+    def _leave_to_others(self, identity: str) -> None:
+        """Leave nothing to others."""
+
+
+class IgnoresQueueErrors(CausalOrdering[Any]):
     """Says that it has taken note of an event that the queue has given up, and has not."""
 
     async def give_up(self, event: Any, reason: str = "") -> bool:

@@ -216,9 +216,9 @@ SWEEP = (
         convicted_by=("nothing-lost",),
         edits=(
             Edit(
-                "sweep", 'key("claims"), "-inf", now, "LIMIT", 0, batch)', 'key("claims"), "-inf", now, "LIMIT", 0, 0)'
+                "sweep", 'key("claims"), "-inf", now, "LIMIT", 0, window)', 'key("claims"), "-inf", now, "LIMIT", 0, 0)'
             ),
-            Edit("sweep", '"LIMIT", 0, math.max(0, batch - #found))', '"LIMIT", 0, 0)'),
+            Edit("sweep", '"LIMIT", 0, math.max(0, window - #found))', '"LIMIT", 0, 0)'),
         ),
     ),
     Mutant(

@@ -137,10 +137,18 @@ MUTANTS = (
         ordering="DropsTheUnreadable",
     ),
     Mutant(
+        name="reads-it-again-at-once",
+        planted="a consumer that could not read an event is offered it again, ahead of those that can",
+        scenario="production/q9-one-sweeps-first.toml",
+        convicted_by=("prompt-release",),
+        seeds=20,
+        ordering="ReadsItAgainAtOnce",
+    ),
+    Mutant(
         name="deaf-to-the-queue",
         planted="what the queue says of an event that it gives up is not heard: its followers wait for the lookback",
         scenario="production/q15-queue-gives-a-leader-up.toml",
         convicted_by=("lost-followers-surface",),
-        ordering="DeafToTheQueue",
+        ordering="IgnoresQueueErrors",
     ),
 )

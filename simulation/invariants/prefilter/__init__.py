@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulation.history.history import History
 from simulation.history.index import HistoryIndex
 from simulation.history.indexer import IndexBuilder, index_of
-from simulation.invariants.prefilter.automaton import sift
+from simulation.invariants.prefilter.automaton import leave_out_trivial
 from simulation.invariants.prefilter.trivial import keep_all, sort_out
 
 
@@ -18,11 +18,15 @@ def index_to_judge(history: History, index: HistoryIndex | None = None, *, every
     if every_event:
         return keep_all(index or index_of(history))
     terms, left_out = history.header.terms, None
-    if index is None and not isinstance(history.entries, list) and (left_out := sift(history.entries, terms)):
+    if (
+        index is None
+        and not isinstance(history.entries, list)
+        and (left_out := leave_out_trivial(history.entries, terms))
+    ):
         builder = IndexBuilder(history.header, truncated=bool(history.truncated))
-        index = builder.build(history.some(left_out.told), left_out.times, left_out.counts)
+        index = builder.build(history.some(left_out.kept), left_out.times, left_out.counts)
     index = index or index_of(history)
-    index.plain, index.odd, index.leaders = sort_out(index.events, index.times, terms)
+    index.trivial, index.nontrivial, index.leaders = sort_out(index.events, index.times, terms)
     if left_out:
-        index.plain += left_out.plain
+        index.trivial += left_out.trivial
     return index

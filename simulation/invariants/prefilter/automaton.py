@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from simulation.history.entries import Entry, Terms
 from simulation.history.indexer import WORDS
 from simulation.history.records import TrivialCounts
-from simulation.invariants.prefilter.columns import EARLY, MOST, REORDERED, Columns
+from simulation.invariants.prefilter.columns import EARLY, MAX_REPEATS, REORDERED, Columns
 from simulation.invariants.prefilter.trivial import bound_of
 
 if TYPE_CHECKING:
@@ -38,18 +38,18 @@ _ENDED = frozenset({None, "", "ok"})
 _TAKEN = frozenset({"ok", "accepted"})
 
 _Record = dict[str, Any]
-_Life = Generator[int, _Record, None]
+_Course = Generator[int, _Record, None]
 """Is sent each entry of an event, and yields the event's family until one leaves the course."""
 
 
-class Sifted(NamedTuple):
+class Prefiltered(NamedTuple):
     """What a sieve found out about a history."""
 
     times: array[int]
     """The time of each entry."""
-    told: Sequence[int]
+    kept: Sequence[int]
     """For each entry, whether the chronicle must be told of it."""
-    plain: TrivialCounts
+    trivial: TrivialCounts
     """The events that are left out."""
     counts: Mapping[str, int]
     """How many entries of each kind are left out."""
@@ -64,89 +64,89 @@ class Prefilter:
         self._times: array[int] = array("q")
         self._families = array("I")
         """The family of each entry on a course; 0 for any other."""
-        self._odd = bytearray(b"\1")
+        self._nontrivial = bytearray(b"\1")
         """For each family, whether it must be told of."""
-        self._lives: dict[str | None, Callable[[_Record], int]] = {}
+        self._courses: dict[str | None, Callable[[_Record], int]] = {}
         """The events that are amid a course, or left it."""
-        self._roll = Columns()
-        self._crew: dict[str, int] = {}
+        self._columns = Columns()
+        self._consumers: dict[str, int] = {}
         """The number of every consumer that was mentioned, from 0 on."""
         self._gone = array("q")
         """Where each consumer was last gone."""
         self._mentioned: set[str] = set()
         """What may be the name or the id of an event that has to do with an odd one."""
-        self.nameless: set[str] = set()
+        self.unresolved_ids: set[str] = set()
         """What may be the id of such an event, and is no event's name."""
 
     def follow(self, records: Iterable[_Record]) -> None:
         """Read all parsed lines. Raises ValueError, KeyError, TypeError or OverflowError if one is not understood."""
-        lives, begin, before = self._lives, self._begin, 0
-        tick, belongs = self._times.append, self._families.append
+        courses, begin, before = self._courses, self._begin, 0
+        add_time, add_family = self._times.append, self._families.append
         for record in records:
             at = record["at"]
             if at.__class__ is not int or at < before:
                 raise ValueError(f"no time, or one before {before}: {at!r}")
             before = at
-            tick(at)
-            follow = lives.get(record.get("event"))
+            add_time(at)
+            follow = courses.get(record.get("event"))
             try:
-                belongs(follow(record) if follow else begin(record))
+                add_family(follow(record) if follow else begin(record))
             except (KeyError, StopIteration):
-                belongs(0)
-                self._unusual(record)
-        roll, numbers = self._roll, self._roll.numbers
-        for event in (*lives, *self._mentioned):
-            self._odd[roll.family[numbers.get(event or "", 0)]] = True
-        self.nameless.update(self._mentioned - numbers.keys())
+                add_family(0)
+                self._examine(record)
+        columns, numbers = self._columns, self._columns.numbers
+        for event in (*courses, *self._mentioned):
+            self._nontrivial[columns.family[numbers.get(event or "", 0)]] = True
+        self.unresolved_ids.update(self._mentioned - numbers.keys())
 
     def _begin(self, record: _Record) -> int:
         """Begin to follow an event, and return its family; that of no event is 0. Raises KeyError if it is unusual."""
-        event, roll = record["event"], self._roll
-        if number := roll.numbers.get(event):
+        event, columns = record["event"], self._columns
+        if number := columns.numbers.get(event):
             return self._more(event, number, record)
-        said, leader = record["fingerprint"], record.get("follows")
+        fingerprint, leader = record["fingerprint"], record.get("follows")
         if record["kind"] != "published" or "consumer" in record:
             raise KeyError(event)
-        if not (event.__class__ is said.__class__ is str and event and said):
+        if not (event.__class__ is fingerprint.__class__ is str and event and fingerprint):
             raise KeyError(event)
         if leader:
-            leads = roll.numbers[leader]
-            number = roll.add(event, roll.family[leads])
+            leads = columns.numbers[leader]
+            number = columns.add(event, columns.family[leads])
             occurred = record.get("occurred")
-            roll.follow(number, leads, occurred if isinstance(occurred, int) else record["at"])
+            columns.follow(number, leads, occurred if isinstance(occurred, int) else record["at"])
         else:
-            leads, number = 0, roll.add(event, len(self._odd))
-            self._odd.append(False)
-        life = self._life(event, number, leads, said)
-        self._lives[event] = life.send
-        return next(life)
+            leads, number = 0, columns.add(event, len(self._nontrivial))
+            self._nontrivial.append(False)
+        course = self._handled_course(event, number, leads, fingerprint)
+        self._courses[event] = course.send
+        return next(course)
 
     def _more(self, event: str, number: int, record: _Record) -> int:
         """Go on with an event that had come to the end of a course. Raises KeyError if that is unusual."""
-        roll = self._roll
+        columns = self._columns
         if record["kind"] == "duplicated":
-            self._double(number, record)
-            return roll.family[number]
-        late = record["at"] - self._times[roll.ended[number]] >= self._terms.retention
-        if late or record["attempt"].__class__ is not int or roll.repeats[number] == MOST:
+            self._duplicate(number, record)
+            return columns.family[number]
+        late = record["at"] - self._times[columns.ended[number]] >= self._terms.retention
+        if late or record["attempt"].__class__ is not int or columns.repeats[number] == MAX_REPEATS:
             raise KeyError(event)
         self._delivery(record)
-        life = self._repeat(event, number, record)
-        self._lives[event] = life.send
-        return next(life)
+        course = self._repeated_course(event, number, record)
+        self._courses[event] = course.send
+        return next(course)
 
-    def _double(self, number: int, record: _Record) -> None:
+    def _duplicate(self, number: int, record: _Record) -> None:
         """Take note that the broker will deliver an event once more. Raises KeyError if that is unusual."""
-        if "consumer" in record or self._roll.doubles[number] == MOST:
+        if "consumer" in record or self._columns.duplicates[number] == MAX_REPEATS:
             raise KeyError(number)
-        self._roll.doubles[number] += 1
+        self._columns.duplicates[number] += 1
 
     def _delivery(self, record: _Record) -> None:
         """Raise KeyError unless an entry is a first attempt to deliver an event to a known consumer."""
         if (
             record["kind"] != "delivered"
             or record.get("attempt", 1) != 1
-            or record["consumer"] not in self._crew
+            or record["consumer"] not in self._consumers
             or record["delivery"].__class__ in _UNHASHABLE
         ):
             raise KeyError(record["kind"])
@@ -156,71 +156,71 @@ class Prefilter:
         return bool(
             record["kind"] == "acknowledged"
             and _same(record, delivered)
-            and self._gone[self._crew[record["consumer"]]] <= index
+            and self._gone[self._consumers[record["consumer"]]] <= index
             and record["at"] - delivered["at"] <= self._bound
         )
 
-    def _life(self, event: str, number: int, leads: int, said: str) -> _Life:
+    def _handled_course(self, event: str, number: int, leads: int, fingerprint: str) -> _Course:
         """Follow an event that was published. Raises KeyError if an entry does not say all that it should."""
-        roll, times = self._roll, self._times
-        family = roll.family[number]
+        columns, times = self._columns, self._times
+        family = columns.family[number]
         record = yield family
         while record["kind"] == "duplicated":
-            self._double(number, record)
+            self._duplicate(number, record)
             record = yield family
         self._delivery(record)
         delivered, index, consumer = record, len(times) - 1, record["consumer"]
-        roll.delivered[number] = index
+        columns.delivered[number] = index
         record = yield family
         if record["kind"] == "parked":
             if _parked(record, delivered):
-                wait = self._wait(event, number, leads, said, delivered)
-                self._lives[event] = wait.send
+                wait = self._parked_course(event, number, leads, fingerprint, delivered)
+                self._courses[event] = wait.send
                 yield next(wait)
             return
         handling = record["handling"]
         if (
             record["kind"] != "started"
             or record["consumer"] != consumer
-            or record["fingerprint"] != said
+            or record["fingerprint"] != fingerprint
             or record.get("via", "delivered") != "delivered"
             or "delivery" in record
             or handling.__class__ in _UNHASHABLE
         ):
             return
-        roll.holder[number] = self._crew[consumer]
+        columns.holder[number] = self._consumers[consumer]
         if leads:
-            if not 0 < roll.ended[leads] < index:
+            if not 0 < columns.ended[leads] < index:
                 return
-            roll.started[number] = len(times) - 1
+            columns.started[number] = len(times) - 1
         record = yield family
         if not _good_end(record, consumer, handling):
             return
-        roll.ended[number] = len(times) - 1
+        columns.ended[number] = len(times) - 1
         record = yield family
         if self._answered(record, delivered, index):
-            del self._lives[event]
+            del self._courses[event]
             yield family
 
-    def _wait(self, event: str, number: int, leads: int, said: str, delivered: _Record) -> _Life:
+    def _parked_course(self, event: str, number: int, leads: int, fingerprint: str, delivered: _Record) -> _Course:
         """Follow an event that was just parked, until its leader's holder has handled it."""
-        roll, times = self._roll, self._times
-        family, index = roll.family[number], roll.delivered[number]
-        roll.parked[number] = len(times) - 1
-        if not roll.delivered[leads]:
-            roll.marks[number] |= EARLY
+        columns, times = self._columns, self._times
+        family, index = columns.family[number], columns.delivered[number]
+        columns.parked[number] = len(times) - 1
+        if not columns.delivered[leads]:
+            columns.marks[number] |= EARLY
         while True:
             record = yield family
             if not self._answered(record, delivered, index):
                 return
-            roll.parkings[number] += 1
+            columns.parkings[number] += 1
             record = yield family
             while record["kind"] == "duplicated":
-                self._double(number, record)
+                self._duplicate(number, record)
                 record = yield family
             if record["kind"] != "delivered":
                 break
-            if record["attempt"].__class__ is not int or roll.parkings[number] == MOST:
+            if record["attempt"].__class__ is not int or columns.parkings[number] == MAX_REPEATS:
                 return
             self._delivery(record)
             delivered, index = record, len(times) - 1
@@ -228,25 +228,25 @@ class Prefilter:
             if not _parked(record, delivered):
                 return
         consumer, handling, begun = record["consumer"], record["handling"], len(times) - 1
-        if not self._was_released(record, number, leads, said):
+        if not self._was_released(record, number, leads, fingerprint):
             return
-        roll.started[number], roll.holder[number] = begun, self._crew[consumer]
+        columns.started[number], columns.holder[number] = begun, self._consumers[consumer]
         record = yield family
-        if not _good_end(record, consumer, handling) or self._gone[self._crew[consumer]] > begun:
+        if not _good_end(record, consumer, handling) or self._gone[self._consumers[consumer]] > begun:
             return
         if record["at"] - times[begun] > self._bound:
             return
-        roll.ended[number] = len(times) - 1
-        del self._lives[event]
+        columns.ended[number] = len(times) - 1
+        del self._courses[event]
         yield family
 
-    def _was_released(self, record: _Record, number: int, leads: int, said: str) -> bool:
+    def _was_released(self, record: _Record, number: int, leads: int, fingerprint: str) -> bool:
         """Say whether an entry begins the handling of an event that was parked, by its leader's holder, in time."""
         return bool(
             record["kind"] == "started"
-            and self._roll.ended[leads]
-            and self._crew[record["consumer"]] == self._roll.holder[leads]
-            and record["fingerprint"] == said
+            and self._columns.ended[leads]
+            and self._consumers[record["consumer"]] == self._columns.holder[leads]
+            and record["fingerprint"] == fingerprint
             and record["via"] == "released"
             and record["handling"].__class__ not in _UNHASHABLE
             and self._in_time(number, leads)
@@ -254,34 +254,34 @@ class Prefilter:
 
     def _in_time(self, number: int, leads: int) -> bool:
         """Say whether an event that starts now has waited neither for its leader to come, nor after it, too long."""
-        roll, times, terms = self._roll, self._times, self._terms
-        first, came, parked = roll.delivered[number], roll.delivered[leads], roll.parked[number]
+        columns, times, terms = self._columns, self._times, self._terms
+        first, came, parked = columns.delivered[number], columns.delivered[leads], columns.parked[number]
         if came > first:
-            roll.marks[number] |= REORDERED
+            columns.marks[number] |= REORDERED
         lost = times[came] - times[parked] > terms.lookback + terms.sweep_interval + terms.release_bound
-        return not lost and times[-1] - times[max(first, roll.ended[leads])] <= self._bound
+        return not lost and times[-1] - times[max(first, columns.ended[leads])] <= self._bound
 
-    def _repeat(self, event: str, number: int, delivered: _Record) -> _Life:
+    def _repeated_course(self, event: str, number: int, delivered: _Record) -> _Course:
         """Follow a delivery of an event that was handled before."""
-        family, index = self._roll.family[number], len(self._times) - 1
+        family, index = self._columns.family[number], len(self._times) - 1
         record = yield family
         if record["kind"] != "refused" or record["because"] != "seen" or not _same(record, delivered):
             return
         record = yield family
         if self._answered(record, delivered, index):
-            self._roll.repeats[number] += 1
-            del self._lives[event]
+            self._columns.repeats[number] += 1
+            del self._courses[event]
             yield family
 
-    def _unusual(self, record: _Record) -> None:
+    def _examine(self, record: _Record) -> None:
         """Mark an entry to be indexed, and the families of the events in it."""
         _, kind, event, consumer, details = Entry.from_record(record)
         if event:
-            if event not in self._roll.numbers and kind not in _BEGINNINGS:
-                self.nameless.add(event)  # for the index it is no event yet
+            if event not in self._columns.numbers and kind not in _BEGINNINGS:
+                self.unresolved_ids.add(event)  # for the index it is no event yet
             self._leave(event)
         if consumer:
-            number = self._crew.setdefault(consumer, len(self._gone))
+            number = self._consumers.setdefault(consumer, len(self._gone))
             if number == len(self._gone):
                 self._gone.append(0)
             if kind in ("crashed", "stopped"):
@@ -293,31 +293,31 @@ class Prefilter:
 
     def _leave(self, event: str) -> None:
         """Follow an event no longer: its family is odd."""
-        roll = self._roll
-        number = roll.numbers.get(event)
+        columns = self._columns
+        number = columns.numbers.get(event)
         if number is None:
-            number = roll.add(event, len(self._odd))
-            self._odd.append(True)
-        self._odd[roll.family[number]] = True
-        self._lives[event] = _over
+            number = columns.add(event, len(self._nontrivial))
+            self._nontrivial.append(True)
+        self._nontrivial[columns.family[number]] = True
+        self._courses[event] = _left
 
     def identify(self, records: Iterable[_Record]) -> None:
         """Read all parsed lines again, for the events that were mentioned by their ids."""
         for record in records:
-            if record["kind"] == "published" and str(record.get("id")) in self.nameless:
-                self._odd[self._roll.family[self._roll.numbers[record["event"]]]] = True
+            if record["kind"] == "published" and str(record.get("id")) in self.unresolved_ids:
+                self._nontrivial[self._columns.family[self._columns.numbers[record["event"]]]] = True
 
-    def sifted(self) -> Sifted:
+    def result(self) -> Prefiltered:
         """Return what was found out."""
-        odd, roll = self._odd, self._roll
-        for leader in roll.siblings:
-            if not odd[roll.family[leader]] and roll.waited(leader) and not roll.in_turn(leader):
-                odd[roll.family[leader]] = True
-        plain, counts = roll.plain(odd)
-        return Sifted(self._times, bytes(map(odd.__getitem__, self._families)), plain, counts)
+        nontrivial, columns = self._nontrivial, self._columns
+        for leader in columns.siblings:
+            if not nontrivial[columns.family[leader]] and columns.waited(leader) and not columns.in_turn(leader):
+                nontrivial[columns.family[leader]] = True
+        trivial, counts = columns.trivial(nontrivial)
+        return Prefiltered(self._times, bytes(map(nontrivial.__getitem__, self._families)), trivial, counts)
 
 
-def _over(_: _Record) -> int:
+def _left(_: _Record) -> int:
     """Be the life of an event that left its course."""
     raise StopIteration
 
@@ -342,13 +342,13 @@ def _good_end(record: _Record, consumer: str, handling: object) -> bool:
     )
 
 
-def sift(entries: FileEntries, terms: Terms) -> Sifted | None:
+def leave_out_trivial(entries: FileEntries, terms: Terms) -> Prefiltered | None:
     """Sift a history that is kept in a file; return nothing if one of its lines is not understood."""
     prefilter = Prefilter(terms)
     try:
         prefilter.follow(entries.records())
-        if prefilter.nameless:
+        if prefilter.unresolved_ids:
             prefilter.identify(entries.records())
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return prefilter.sifted()
+    return prefilter.result()

@@ -16,7 +16,7 @@ from simulation.history.records import TrivialCounts
 REORDERED, EARLY = 1, 2
 """Marks: it was delivered before its leader was; it was parked before its leader was delivered."""
 
-MOST = 255
+MAX_REPEATS = 255
 """How often an event may be parked, or delivered again, until it is no longer followed."""
 
 _STEP = 4096
@@ -41,14 +41,14 @@ class Columns:
         """How many deliveries of it were parked."""
         self.repeats = bytearray()
         """How many were refused after it had been handled."""
-        self.doubles = bytearray()
+        self.duplicates = bytearray()
         """How often the broker said that it would deliver it once more."""
         self.siblings: dict[int, list[int]] = {}
         """The followers of each leader that has several, by their numbers."""
-        self._eldest = array("I")
+        self._first_follower = array("I")
         self._columns = (
             *(self.family, self.delivered, self.parked, self.started, self.ended, self.holder),
-            *(self.occurred, self._eldest, self.marks, self.parkings, self.repeats, self.doubles),
+            *(self.occurred, self._first_follower, self.marks, self.parkings, self.repeats, self.duplicates),
         )
         self._grow()
 
@@ -70,11 +70,11 @@ class Columns:
     def follow(self, number: int, leader: int, occurred: int) -> None:
         """Write down whom an event follows, and when it occurred. Raises OverflowError if that is no time."""
         self.occurred[number] = occurred
-        eldest = self._eldest[leader]
-        if eldest:
-            self.siblings.setdefault(leader, [eldest]).append(number)
+        first = self._first_follower[leader]
+        if first:
+            self.siblings.setdefault(leader, [first]).append(number)
         else:
-            self._eldest[leader] = number
+            self._first_follower[leader] = number
 
     def waited(self, leader: int) -> list[int]:
         """Return those of several followers of a leader that were parked when it completed."""
@@ -86,9 +86,9 @@ class Columns:
         order = sorted((self.occurred[number], self.started[number]) for number in self.siblings[leader])
         return all(occurred < later and start < after for (occurred, start), (later, after) in pairwise(order))
 
-    def plain(self, odd: Sequence[int]) -> tuple[TrivialCounts, Counter[str]]:
+    def trivial(self, nontrivial: Sequence[int]) -> tuple[TrivialCounts, Counter[str]]:
         """Count the events whose families are not odd, and the entries about them by their kinds."""
-        chosen = [not odd[family] for family in self.family[1 : len(self)]]
+        chosen = [not nontrivial[family] for family in self.family[1 : len(self)]]
 
         def total(column: Iterable[int]) -> int:
             return sum(compress(column, chosen))
@@ -100,15 +100,15 @@ class Columns:
         parkings, repeats = self.parkings[1:], self.repeats[1:]
         released = total(map(bool, parkings))
         deliveries = events - released + total(parkings) + total(repeats)
-        followers = events - odd.count(False)  # of each family all but the first follow somebody
-        waited = (self.waited(leader) for leader in self.siblings if not odd[self.family[leader]])
+        followers = events - nontrivial.count(False)  # of each family all but the first follow somebody
+        waited = (self.waited(leader) for leader in self.siblings if not nontrivial[self.family[leader]])
         counts = Counter(
             {
                 **dict.fromkeys(("published", "started", "ended"), events),
                 **dict.fromkeys(("delivered", "acknowledged"), deliveries),
                 "parked": total(parkings),
                 "refused": total(repeats),
-                "duplicated": total(self.doubles[1:]),
+                "duplicated": total(self.duplicates[1:]),
             }
         )
         found = TrivialCounts(

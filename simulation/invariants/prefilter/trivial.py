@@ -37,41 +37,41 @@ def sort_out(
 ) -> tuple[TrivialCounts, list[EventStory], list[EventStory]]:
     """Mark the plain events, and return their numbers, the odd events, and the leaders in whose families one is odd."""
     bound = bound_of(terms)
-    plain = TrivialCounts()
-    odd: list[EventStory] = []
+    trivial = TrivialCounts()
+    nontrivial: list[EventStory] = []
     ends = array("q", [NEVER]) * len(events)
     """When each plain event had ended, by its number."""
     for event in events.values():
         course = event.course
-        if course and _was_plain(event) and times[course[3]] - times[course[0]] <= bound:
+        if course and _was_trivial(event) and times[course[3]] - times[course[0]] <= bound:
             leader = events[event.leader] if event.leader else None
             if leader is None or NEVER < ends[leader.number] < course[0]:
-                event.plain = True
+                event.trivial = True
                 ends[event.number] = course[2]
-                plain.events += 1
-                plain.deliveries += 1
-                plain.followers += leader is not None
+                trivial.events += 1
+                trivial.deliveries += 1
+                trivial.followers += leader is not None
                 continue
-        odd.append(event)
-    leaders = {event.number: event for event in odd if event.followers}
-    for event in odd:
+        nontrivial.append(event)
+    leaders = {event.number: event for event in nontrivial if event.followers}
+    for event in nontrivial:
         if event.leader:
             leader = events[event.leader]
             leaders[leader.number] = leader
     ordered = [leaders[number] for number in sorted(leaders)]
-    among_odd = sum(1 for leader in ordered for name in leader.followers if events[name].plain)
-    plain.apart = plain.followers - among_odd
-    return plain, odd, ordered
+    among_nontrivial = sum(1 for leader in ordered for name in leader.followers if events[name].trivial)
+    trivial.apart = trivial.followers - among_nontrivial
+    return trivial, nontrivial, ordered
 
 
 def keep_all(index: HistoryIndex) -> HistoryIndex:
     """Make every event of an index odd again, and return the index."""
     for event in index:
-        event.plain = False
-    index.plain, index.odd = TrivialCounts(), list(index)
+        event.trivial = False
+    index.trivial, index.nontrivial = TrivialCounts(), list(index)
     index.leaders = [event for event in index if event.followers]
     return index
 
 
-def _was_plain(event: EventStory) -> bool:
-    return event.published != NEVER and event.parked == event.dead == NEVER and not event.seen and not event.untold
+def _was_trivial(event: EventStory) -> bool:
+    return event.published != NEVER and event.parked == event.dead == NEVER and not event.seen and not event.incomplete

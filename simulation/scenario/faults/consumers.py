@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from simulation.scenario.faults.targets import Undo, Victim
 from simulation.scenario.faults.timing import Duration, Offset, TimedFault
 
-EVERYBODY, SOMEBODY = "all", "any"
+ALL_CONSUMERS, ANY_CONSUMER = "all", "any"
 
 
 class ConsumerFault(TimedFault):
     """A fault of a consumer: at a moment, or when a consumer comes to a command or a handler step."""
 
-    consumer: str = Field(SOMEBODY, description='whom: a name ("c1"), "all", or "any" for one that is drawn')
+    consumer: str = Field(ANY_CONSUMER, description='whom: a name ("c1"), "all", or "any" for one that is drawn')
     needs_life: ClassVar[bool] = True
     """Whether it strikes only those that are alive."""
 
@@ -171,7 +171,7 @@ native = "holds"
 
     @model_validator(mode="after")
     def _names_who(self) -> Self:
-        if self.consumer in (EVERYBODY, SOMEBODY):
+        if self.consumer in (ALL_CONSUMERS, ANY_CONSUMER):
             raise ValueError(f"'consumer' must name who joins late, such as \"c2\"; {self.consumer!r} is nobody's name")
         if self.at is None or self.times > 1:
             raise ValueError("a consumer joins once, at a moment: give 'at', and neither 'every' nor 'times'")
@@ -219,7 +219,7 @@ native = "holds"
 
     @model_validator(mode="after")
     def _leaves_others(self) -> Self:
-        if self.consumer == EVERYBODY:
+        if self.consumer == ALL_CONSUMERS:
             raise ValueError("if 'all' leave for ever, nothing is handled any more; use the fault 'stop'")
         return self
 

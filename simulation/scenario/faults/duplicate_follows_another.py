@@ -75,6 +75,6 @@ def _following(publication: Publication, active: Active) -> Publication | None:
         record: dict[str, Any] = json.loads(publication.body)
     except ValueError:
         return None
-    other = str(UUID(bytes=active.luck(publication.name).bytes(16), version=4))
+    other = str(UUID(bytes=active.stream(publication.name).bytes(16), version=4))
     body = json.dumps({**record, "follows": other}, separators=(",", ":"), ensure_ascii=False).encode()
     return replace(publication, follows=other, body=body)

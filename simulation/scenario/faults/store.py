@@ -225,7 +225,7 @@ native = "holds"
 
     def _chosen(self, active: Active, redis: Redis) -> Iterator[str]:
         for key in redis.store.all_keys():
-            if fnmatchcase(key, self.keys) and active.luck(f"{redis.now}/{key}").random() < self.share:
+            if fnmatchcase(key, self.keys) and active.stream(f"{redis.now}/{key}").random() < self.share:
                 yield key
 
 
@@ -264,8 +264,8 @@ native = "holds"
     def strike(self, active: Active, redis: Redis) -> Undo | None:
         """Do it to Redis."""
         active.note()
-        redis.store.starve(True)
-        return lambda: redis.store.starve(False)
+        redis.store.limit_memory(True)
+        return lambda: redis.store.limit_memory(False)
 
 
 class ServerClock(StoreFault):

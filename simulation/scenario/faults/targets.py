@@ -21,7 +21,7 @@ class Active(Protocol):
 
     number: int
 
-    def luck(self, about: str) -> Stream:
+    def stream(self, about: str) -> Stream:
         """Return the random stream of the fault about something: no other fault and no other event changes it."""
         ...
 

@@ -53,4 +53,4 @@ native = "holds"
         """Return whether a consumer cannot read an event, as it is drawn for the two of them."""
         if not fnmatchcase(consumer, self.consumer):
             return False
-        return self.probability >= 1.0 or active.luck(f"{consumer}/{event}").random() < self.probability
+        return self.probability >= 1.0 or active.stream(f"{consumer}/{event}").random() < self.probability

@@ -39,7 +39,7 @@ from enum import Enum
 from simulation.kernel.dependence import CHANGED, EVERYTHING, Touched
 from simulation.scenario.model import Scenario
 from simulation.search.explore.footprints import FieldsListed, Footprints, conflict
-from simulation.search.explore.probe import scout
+from simulation.search.explore.probe import probe
 from simulation.search.explore.races import Taken, reversals
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
@@ -209,7 +209,7 @@ class Exhaustive:
         footprints = Footprints(self._laboratory.store)
         footprints.watch()
         try:
-            scripts = scout(self._laboratory, self._scenario, self._seed, self._engine).scripts
+            scripts = probe(self._laboratory, self._scenario, self._seed, self._engine).scripts
             footprints.know(scripts)
             while most is None or progress.covered + progress.abandoned < most:
                 try:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
 from simulation.search.coverage.search_coverage import coverage_of
-from simulation.search.explore.probe import Scout, scout
+from simulation.search.explore.probe import Probe, probe
 from simulation.search.explore.schedulers import Continued, Listed, Walk
 from simulation.search.explore.strategies import Strategy, oracle_of
 from simulation.world.laboratory import Laboratory
@@ -76,66 +76,66 @@ class Guided:
         ]
         self._seen: set[int | None] = {None}
         self._parents: list[Parent] = []
-        self._scouted: Scout | None = None
+        self._probe: Probe | None = None
 
-    def _known(self, seed: int) -> Scout:
+    def _known(self, seed: int) -> Probe:
         """Look at a scenario before its first run; at one that draws its world from the seed, before each."""
-        if self._scouted is None or (self._scenario.swarm is not None and self._scouted.seed != seed):
+        if self._probe is None or (self._scenario.swarm is not None and self._probe.seed != seed):
             first = self._scenario.seed if self._scenario.swarm is None else seed
-            self._scouted = scout(self._laboratory, self._scenario, first, self._engine)
-        return self._scouted
+            self._probe = probe(self._laboratory, self._scenario, first, self._engine)
+        return self._probe
 
     def runs(self, seeds: Iterable[int]) -> Iterator[Run]:
         """Yield a run for each seed; a variation may take the seed of an earlier run instead."""
         for number, seed in enumerate(seeds):
-            luck = Streams(seed)["guided"]
-            arm = self._arm(number, luck)
-            run = self._made(arm, seed, luck)
+            stream = Streams(seed)["guided"]
+            arm = self._arm(number, stream)
+            run = self._made(arm, seed, stream)
             self._learn(arm, run)
             yield run
 
-    def _arm(self, number: int, luck: Stream) -> Arm:
+    def _arm(self, number: int, stream: Stream) -> Arm:
         arms = [arm for arm in self.arms if arm.name != VARIATION or self._parents]
         if number < len(self.arms):
             return arms[min(number, len(arms) - 1)]
-        point = luck.random() * sum(arm.yields for arm in arms)
+        point = stream.random() * sum(arm.yields for arm in arms)
         for arm in arms:
             point -= arm.yields
             if point < 0:
                 return arm
         return arms[-1]
 
-    def _made(self, arm: Arm, seed: int, luck: Stream) -> Run:
+    def _made(self, arm: Arm, seed: int, stream: Stream) -> Run:
         if arm.name == DELAYS:
             return self._laboratory.run(self._scenario, seed, self._engine)
         if arm.strategy is not None:
             return self._explored(oracle_of(arm.strategy, Streams(seed)["schedule"], self._known(seed)), seed)
-        parent = self._parents[luck.below(len(self._parents))]
-        oracle = self._varied(parent.choices, luck, Streams(seed)["schedule"])
-        return self._explored(oracle, parent.seed if luck.below(2) else seed)
+        parent = self._parents[stream.below(len(self._parents))]
+        oracle = self._varied(parent.choices, stream, Streams(seed)["schedule"])
+        return self._explored(oracle, parent.seed if stream.below(2) else seed)
 
     def _explored(self, oracle: Oracle, seed: int) -> Run:
         known = self._known(seed)
         exploration = Exploration(oracle, self._bounds, known.scripts, scouted=known.seed)
         return self._laboratory.run(self._scenario, seed, self._engine, exploration=exploration)
 
-    def _varied(self, choices: tuple[int, ...], luck: Stream, rest: Stream) -> Oracle:
+    def _varied(self, choices: tuple[int, ...], stream: Stream, rest: Stream) -> Oracle:
         if not choices:
             return Walk(rest)
-        place = luck.below(len(choices))
-        match luck.below(4):
+        place = stream.below(len(choices))
+        match stream.below(4):
             case 0:
                 return Continued(choices[:place], rest)
             case 1:
                 changed = list(choices)
-                for _ in range(1 + luck.below(3)):
-                    where = luck.below(len(changed))
-                    changed[where] = 0 if changed[where] else 1 + luck.below(3)
+                for _ in range(1 + stream.below(3)):
+                    where = stream.below(len(changed))
+                    changed[where] = 0 if changed[where] else 1 + stream.below(3)
                 return Listed(changed)
             case 2:
-                return Listed([*choices[:place], 1 + luck.below(2), *choices[place:]])
+                return Listed([*choices[:place], 1 + stream.below(2), *choices[place:]])
             case _:
-                other = self._parents[luck.below(len(self._parents))].choices
+                other = self._parents[stream.below(len(self._parents))].choices
                 return Listed([*choices[:place], *other[place:]])
 
     def _learn(self, arm: Arm, run: Run) -> None:

@@ -19,7 +19,7 @@ from simulation.world.scheduling import Exploration
 
 
 @dataclass(frozen=True, slots=True)
-class Scout:
+class Probe:
     """What a first look has found."""
 
     scripts: tuple[bytes, ...]
@@ -34,7 +34,7 @@ class Scout:
     """The seed of the run that was looked at."""
 
 
-def scout(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) -> Scout:
+def probe(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) -> Probe:
     """Run a scenario with its steps taken in the order in which they arose, and return what is found."""
     found: dict[bytes, None] = {}
 
@@ -51,4 +51,4 @@ def scout(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) ->
     assert run.steps is not None
     taken = [step for step in run.steps.taken if step.kind != "time"]
     counts = Counter((step.who, word) for step in taken for word in words(step) if word)
-    return Scout(tuple(found), len(taken), len({step.who for step in taken}), counts, seed)
+    return Probe(tuple(found), len(taken), len({step.who for step in taken}), counts, seed)

@@ -20,10 +20,10 @@ SPECIAL = frozenset({"time", "crash", "reply-lost"})
 class Moments:
     """Draws when something special happens, and what."""
 
-    def __init__(self, luck: Stream, bounds: Bounds, expected: int) -> None:
-        self._luck = luck
+    def __init__(self, stream: Stream, bounds: Bounds, expected: int) -> None:
+        self._stream = stream
         count = bounds.early + bounds.faults
-        self._at = Counter(1 + luck.below(max(1, expected)) for _ in range(count))
+        self._at = Counter(1 + stream.below(max(1, expected)) for _ in range(count))
         self._step = 0
         self._due = 0
 
@@ -37,7 +37,7 @@ class Moments:
         if not places:
             return None
         self._due -= 1
-        return places[self._luck.below(len(places))]
+        return places[self._stream.below(len(places))]
 
 
 class PartialOrder:
@@ -48,9 +48,9 @@ class PartialOrder:
     deliveries, which compete for consumers. That is a guess: to be wrong costs probability and never a verdict.
     """
 
-    def __init__(self, luck: Stream, bounds: Bounds, expected: int) -> None:
-        self._luck = luck
-        self._moments = Moments(luck, bounds, expected)
+    def __init__(self, stream: Stream, bounds: Bounds, expected: int) -> None:
+        self._stream = stream
+        self._moments = Moments(stream, bounds, expected)
         self._priorities: dict[str, float] = {}
 
     def choose(self, steps: Sequence[Step]) -> int:
@@ -67,7 +67,7 @@ class PartialOrder:
 
     def _priority(self, step: Step) -> float:
         if step.label not in self._priorities:
-            self._priorities[step.label] = self._luck.random()
+            self._priorities[step.label] = self._stream.random()
         return self._priorities[step.label]
 
     def done(self, step: Step, touched: Touched) -> None:
@@ -87,7 +87,7 @@ class UniformWalk:
     estimated by a first look at the scenario.
 
     Args:
-        luck: where draws come from.
+        stream: where draws come from.
         bounds: what may happen beyond another order.
         expected: how many steps a run takes.
         interesting: the words that interesting steps have, such as `request` or the name of a command; see `words`.
@@ -97,7 +97,7 @@ class UniformWalk:
 
     def __init__(
         self,
-        luck: Stream,
+        stream: Stream,
         bounds: Bounds,
         expected: int,
         *,
@@ -105,8 +105,8 @@ class UniformWalk:
         expectations: Mapping[str, float],
         typical: float,
     ) -> None:
-        self._luck = luck
-        self._moments = Moments(luck, bounds, expected)
+        self._stream = stream
+        self._moments = Moments(stream, bounds, expected)
         self._interesting = interesting
         self._left = dict(expectations)
         self._typical = typical
@@ -122,7 +122,7 @@ class UniformWalk:
         if waiting and self._intended not in {steps[place].who for place in waiting}:
             self._intend([steps[place].who for place in waiting])
         free = [place for place in ordinary if place not in waiting or steps[place].who == self._intended]
-        chosen = free[self._luck.below(len(free))]
+        chosen = free[self._stream.below(len(free))]
         if chosen in waiting:
             self._left[self._intended] = max(1.0, self._left.get(self._intended, self._typical) - 1)
             self._intended = ""
@@ -131,7 +131,7 @@ class UniformWalk:
     def _intend(self, actors: Sequence[str]) -> None:
         names = list(dict.fromkeys(actors))
         weights = [self._left.get(name, self._typical) for name in names]
-        point = self._luck.random() * sum(weights)
+        point = self._stream.random() * sum(weights)
         for name, weight in zip(names, weights, strict=True):
             self._intended = name
             point -= weight

@@ -29,12 +29,12 @@ class Listed:
 class Walk:
     """Chooses at random, each step equally likely."""
 
-    def __init__(self, luck: Stream) -> None:
-        self._luck = luck
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
 
     def choose(self, steps: Sequence[Step]) -> int:
         """Return any place."""
-        return self._luck.below(len(steps)) if len(steps) > 1 else 0
+        return self._stream.below(len(steps)) if len(steps) > 1 else 0
 
     def done(self, step: Step, touched: Touched) -> None:
         """Do nothing."""
@@ -43,9 +43,9 @@ class Walk:
 class Continued:
     """Follows a list of choices, and then draws."""
 
-    def __init__(self, choices: Sequence[int], luck: Stream) -> None:
+    def __init__(self, choices: Sequence[int], stream: Stream) -> None:
         self._left = len(choices)
-        self._listed, self._walk = Listed(choices), Walk(luck)
+        self._listed, self._walk = Listed(choices), Walk(stream)
 
     def choose(self, steps: Sequence[Step]) -> int:
         """Return the next choice."""
@@ -67,10 +67,10 @@ class Priorities:
     a run with a probability of at least 1 / (n·(k·m)^(d-1)), for n actors, k steps and m things that a moment may be.
     """
 
-    def __init__(self, luck: Stream, depth: int, expected: int) -> None:
-        self._luck = luck
+    def __init__(self, stream: Stream, depth: int, expected: int) -> None:
+        self._stream = stream
         self._priorities: dict[str, float] = {}
-        self._moments = {1 + luck.below(max(1, expected)) for _ in range(depth - 1)}
+        self._moments = {1 + stream.below(max(1, expected)) for _ in range(depth - 1)}
         self._lowest = 0.0
         self.steps = 0
 
@@ -85,7 +85,7 @@ class Priorities:
         ordinary = [i for i, step in enumerate(steps) if step.kind not in ("time", "crash", "reply-lost")]
         if self.steps in self._moments:
             special = [i for i in range(len(steps)) if i not in ordinary]
-            which = self._luck.below(1 + len(special))
+            which = self._stream.below(1 + len(special))
             if which:
                 return special[which - 1]
             first = max(ordinary, key=lambda i: self._priority(steps[i]))
@@ -95,7 +95,7 @@ class Priorities:
 
     def _priority(self, step: Step) -> float:
         if step.who not in self._priorities:
-            self._priorities[step.who] = self._luck.random()
+            self._priorities[step.who] = self._stream.random()
         return self._priorities[step.who]
 
     def done(self, step: Step, touched: Touched) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
-from simulation.search.explore.probe import Scout, scout
+from simulation.search.explore.probe import Probe, probe
 from simulation.search.explore.samplers import PartialOrder, UniformWalk
 from simulation.search.explore.schedulers import Priorities, Walk
 from simulation.world.laboratory import Laboratory
@@ -49,9 +49,9 @@ class Runner:
         return self._laboratory.run(self._scenario, seed, self._engine, trace, exploration=exploration)
 
     @cached_property
-    def scouted(self) -> Scout:
+    def scouted(self) -> Probe:
         """What a first look at the scenario has found. It does not depend on the seeds that are run."""
-        return scout(self._laboratory, self._scenario, self._scenario.seed, self._engine)
+        return probe(self._laboratory, self._scenario, self._scenario.seed, self._engine)
 
     @property
     def guarantee(self) -> str:
@@ -69,40 +69,40 @@ class Runner:
         oracle = oracle_of(self._strategy, Streams(seed)["schedule"], known)
         return Exploration(oracle, self._strategy.bounds, known.scripts, scouted=known.seed)
 
-    def _known(self, seed: int) -> Scout:
+    def _known(self, seed: int) -> Probe:
         """Look at the world of a seed once more if each seed is another world; else one look is enough."""
         if self._scenario.swarm is None:
             return self.scouted
-        return scout(self._laboratory, self._scenario, seed, self._engine)
+        return probe(self._laboratory, self._scenario, seed, self._engine)
 
 
-def oracle_of(strategy: Strategy, luck: Stream, known: Scout) -> Oracle:
+def oracle_of(strategy: Strategy, stream: Stream, known: Probe) -> Oracle:
     """Return the oracle of a strategy that draws its choices, given a first look at the scenario.
 
     Raises ValueError for a strategy that does not draw them.
     """
     match strategy.name:
         case "random-walk":
-            return Walk(luck)
+            return Walk(stream)
         case "pct":
-            return Priorities(luck, strategy.depth, known.steps)
+            return Priorities(stream, strategy.depth, known.steps)
         case "pos":
-            return PartialOrder(luck, strategy.bounds, known.steps)
+            return PartialOrder(stream, strategy.bounds, known.steps)
         case "surw":
-            return _uniform(strategy, luck, known)
+            return _uniform(strategy, stream, known)
     raise ValueError(f"strategy {strategy.name!r} does not draw its choices one by one")
 
 
-def _uniform(strategy: Strategy, luck: Stream, known: Scout) -> UniformWalk:
+def _uniform(strategy: Strategy, stream: Stream, known: Probe) -> UniformWalk:
     options = sorted({word for _, word in known.taken} - {"handler"}) or ["request"]
-    interesting = options[luck.below(len(options))]
+    interesting = options[stream.below(len(options))]
     counts = {who: float(count) for (who, word), count in known.taken.items() if word == interesting}
     consumers = sorted(who for who, word in known.taken if word == "request")
     # Which consumer does how much changes with the order, so each is expected to do as much as the others.
     share = sum(counts.get(who, 0.0) for who in consumers) / max(1, len(consumers))
     counts.update((who, max(1.0, share)) for who in consumers)
     return UniformWalk(
-        luck,
+        stream,
         strategy.bounds,
         known.steps,
         interesting=interesting,

@@ -42,10 +42,13 @@ from simulation.world.laboratory import Laboratory
 
 _PATIENCE = 10
 """Seconds of real time in which a scheduler must answer, and in which it must have a worker."""
-_LONELY = 60
+_NO_WORKER_SECONDS = 60
 """Seconds of real time without a result after which a scheduler must have a worker."""
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
+_LOGGERS = ("distributed.client", "tornado.application")
+"""Loggers of the client. What is lost is said by an exception of ours; a request that Ctrl-C interrupts before it began
+is reported by Dask's loop with a traceback that tells the user nothing."""
 _ATTEMPTS = 3
 """How often a run is tried whose process dies while its worker lives."""
 
@@ -157,7 +160,9 @@ class Cluster:
         while True:
             try:
                 with self._client.as_current():
-                    finished: set[Any] = self._dask.wait(futures, timeout=_LONELY, return_when="FIRST_COMPLETED").done
+                    finished: set[Any] = self._dask.wait(
+                        futures, timeout=_NO_WORKER_SECONDS, return_when="FIRST_COMPLETED"
+                    ).done
                 return finished
             except TimeoutError:
                 if not self._client.nthreads():
@@ -206,7 +211,8 @@ def _dask() -> Any:
 def _connect(dask: Any, address: str) -> Any:
     if not _ADDRESS.fullmatch(address):
         raise ClusterUnavailable(f"scheduler {address!r}: give the address that `dask scheduler` prints, {_EXAMPLE}")
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what is lost is said by an exception of ours
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return dask.Client(address, timeout=_PATIENCE, set_as_default=False)
     except OSError as error:

@@ -44,7 +44,7 @@ def focused(scenario: Scenario, invariant: str, lasted: int) -> Scenario:
 
     A run that lasted so long, in microseconds, has shown the violation: none needs to last more than twice as long.
     """
-    horizon = min(scenario.judge.horizon, rounder(2 * lasted) + rounder(lasted))
+    horizon = min(scenario.judge.horizon, rounded(2 * lasted) + rounded(lasted))
     judge = scenario.judge.model_copy(update={"invariants": (invariant,), "require_coverage": (), "horizon": horizon})
     return scenario.model_copy(update={"judge": judge, "expect": {}, "description": ""})
 
@@ -85,12 +85,12 @@ def fewer_events(scenario: Scenario) -> Iterator[Scenario]:
     for kept in _without_chunks(events):
         yield from _with_events(scenario, kept)
     for gone in events:
-        heirs = [
+        relinked = [
             event.model_copy(update={"follows": gone.follows}) if event.follows == gone.name else event
             for event in events
             if event is not gone
         ]
-        yield from _with_events(scenario, heirs)
+        yield from _with_events(scenario, relinked)
 
 
 def fewer_ties(scenario: Scenario) -> Iterator[Scenario]:
@@ -145,15 +145,15 @@ def _steadier(scenario: Scenario, table: str, key: str) -> Iterator[Scenario]:
     if hasattr(value, "draw") and not isinstance(value, Constant):
         stream = Streams(0)["typical"]
         typical = sorted(value.draw(stream) for _ in range(99))[49]
-        yield from _remade(scenario, **{table: given.model_copy(update={key: Constant(rounder(typical))})})
+        yield from _remade(scenario, **{table: given.model_copy(update={key: Constant(rounded(typical))})})
 
 
-def rounder_numbers(scenario: Scenario) -> Iterator[Scenario]:
+def rounded_numbers(scenario: Scenario) -> Iterator[Scenario]:
     """Publish events at once or at round moments, and let faults strike and last for round times."""
     events = _events(scenario)
     yield from _with_events(scenario, [e.model_copy(update={"at": 0, "occurred": None}) for e in events])
     for place, event in enumerate(events):
-        for moment in dict.fromkeys((0, rounder(event.at))):
+        for moment in dict.fromkeys((0, rounded(event.at))):
             changed = event.model_copy(update={"at": moment})
             yield from _with_events(scenario, [*events[:place], changed, *events[place + 1 :]])
         if event.occurred is not None:
@@ -162,9 +162,9 @@ def rounder_numbers(scenario: Scenario) -> Iterator[Scenario]:
     record = scenario.written()
     for place, fault in enumerate(record.get("faults", ())):
         for key, value in fault.items():
-            for rounded in _rounded(value):
+            for rounder in _rounded(value):
                 changed_faults = [*record["faults"]]
-                changed_faults[place] = {**fault, key: rounded}
+                changed_faults[place] = {**fault, key: rounder}
                 yield from _parsed({**record, "faults": changed_faults}, scenario)
 
 
@@ -173,8 +173,8 @@ def _rounded(value: Any) -> Iterator[Any]:
         duration = parse_duration(value) if isinstance(value, str) else None
     except ValueError:
         return
-    if duration is not None and rounder(duration) != duration:
-        yield format_duration(rounder(duration))
+    if duration is not None and rounded(duration) != duration:
+        yield format_duration(rounded(duration))
 
 
 def _parsed(record: Mapping[str, Any], scenario: Scenario) -> Iterator[Scenario]:
@@ -211,7 +211,7 @@ def _renamed(fault: Any, names: Mapping[str, str]) -> Any:
     return fault.model_copy(update={"event": names[about]}) if about in names else fault
 
 
-def rounder(duration: int) -> int:
+def rounded(duration: int) -> int:
     """Return a duration in microseconds with one digit that is not zero, or itself if it is 0."""
     if not duration:
         return 0
@@ -219,7 +219,7 @@ def rounder(duration: int) -> int:
     return max(unit, round(duration / unit) * unit)
 
 
-PASSES: tuple[Simplify, ...] = (fewer_events, fewer_faults, fewer_consumers, fewer_ties, plainer, rounder_numbers)
+PASSES: tuple[Simplify, ...] = (fewer_events, fewer_faults, fewer_consumers, fewer_ties, plainer, rounded_numbers)
 """All ways to be simpler, in the order in which to try them; names come last, when all else is settled."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.model import Scenario
-from simulation.search.explore.probe import Scout, scout
+from simulation.search.explore.probe import Probe, probe
 from simulation.search.explore.schedulers import Listed, Priorities, Walk
 from simulation.search.replay import Replay, difference, replay_of, trimmed
 from simulation.search.shrink.cause import Cause
@@ -81,7 +81,7 @@ class Shrinker:
         self._made = 0
         self._known: set[str] = set()
         """Scenarios that were tried; none is tried twice, so that two which are equally simple do not alternate."""
-        self._last: tuple[Scenario, Scout] | None = None
+        self._last: tuple[Scenario, Probe] | None = None
         """The scenario that was looked at last, and what was found."""
         self.complete = False
         """Whether nothing simpler is left to try."""
@@ -170,19 +170,19 @@ class Shrinker:
 
     def _explored(self, scenario: Scenario, oracle: Oracle, bounds: Bounds) -> Better | None:
         self._spend()
-        exploration = Exploration(oracle, bounds, self._scouted(scenario).scripts)
+        exploration = Exploration(oracle, bounds, self._probe(scenario).scripts)
         return self._violated(self._laboratory.run(scenario, exploration=exploration))
 
-    def _scouted(self, scenario: Scenario) -> Scout:
+    def _probe(self, scenario: Scenario) -> Probe:
         """Look at a scenario once, however many of its orders are tried one after the other."""
         if self._last is None or self._last[0] is not scenario:
-            self._last = scenario, scout(self._laboratory, scenario, scenario.seed, scenario.engine)
+            self._last = scenario, probe(self._laboratory, scenario, scenario.seed, scenario.engine)
         return self._last[1]
 
     def _searched(self, scenario: Scenario, tries: int, bounds: Bounds = Bounds()) -> Better | None:  # noqa: B008
         """Look for an order that violates the invariant."""
         try:
-            for oracle in _orders(tries, self._scouted(scenario).steps):
+            for oracle in _orders(tries, self._probe(scenario).steps):
                 found = self._explored(scenario, oracle, bounds)
                 if found:
                     return found
@@ -253,8 +253,8 @@ def _orders(count: int, steps: int) -> Iterator[Oracle]:
     for place in range(single):
         yield Listed((*[0] * place, 1))
     for number in range(count - single):
-        luck = Streams(number)["schedule"]
-        yield Walk(luck) if number % 3 == 2 else Priorities(luck, 2 + number % 3, steps)
+        stream = Streams(number)["schedule"]
+        yield Walk(stream) if number % 3 == 2 else Priorities(stream, 2 + number % 3, steps)
 
 
 def fewer(choices: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

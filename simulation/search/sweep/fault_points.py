@@ -47,7 +47,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Attack:
+class FaultPointSweep:
     """A scenario, the fault that is to strike at each point of it, and what the first run came to."""
 
     scenario: Scenario
@@ -86,9 +86,9 @@ class Attack:
         return scenario.model_copy(update=changes)
 
 
-def survey(
+def find_points(
     laboratory: Laboratory, scenario: Scenario, seed: int, engine: str, kind: str, *, duration: int | None = None
-) -> Attack:
+) -> FaultPointSweep:
     """Run a scenario once, and return the points at which a fault of a kind can strike.
 
     `duration` is how long it lasts, in microseconds; by default a second, and for a pause longer than a lease.
@@ -104,28 +104,30 @@ def survey(
     if packets_only:  # a request is lost before Redis executes it, a reply after: each at one point
         whens = ("before",) if kind == "request-lost" else ("after",)
     points = tuple(watch.points(whens, steps=not packets_only))
-    return Attack(scenario, seed, engine, kind, duration, points, watch.too_late, run.verdict, run.counts.virtual)
+    return FaultPointSweep(
+        scenario, seed, engine, kind, duration, points, watch.too_late, run.verdict, run.counts.virtual
+    )
 
 
-def strike_everywhere(
-    attack: Attack, laboratory: Laboratory, jobs: int = 1, store: str = "auto", executable: Path | None = None
+def inject_everywhere(
+    sweep: FaultPointSweep, laboratory: Laboratory, jobs: int = 1, store: str = "auto", executable: Path | None = None
 ) -> Iterator[Trial]:
     """Yield what comes of each point, as it is done.
 
     With one job the runs are on the given laboratory; with more, each worker opens the store for itself.
     """
     if jobs > 1:
-        prepare = partial(_Worker.prepare, attack, store, executable)
-        yield from in_parallel(_one, range(len(attack.points)), jobs, prepare)
+        prepare = partial(_Worker.prepare, sweep, store, executable)
+        yield from in_parallel(_one, range(len(sweep.points)), jobs, prepare)
         return
-    for point in attack.points:
-        yield strike(attack, point, laboratory)
+    for point in sweep.points:
+        yield inject_at(sweep, point, laboratory)
 
 
-def strike(attack: Attack, point: Point, laboratory: Laboratory) -> Trial:
+def inject_at(sweep: FaultPointSweep, point: Point, laboratory: Laboratory) -> Trial:
     """Run the scenario with the fault at one point."""
-    run = laboratory.run(attack.variant(point))
-    if _missed(run, attack.kind):
+    run = laboratory.run(sweep.variant(point))
+    if _missed(run, sweep.kind):
         return Trial(point, "missed", reasons=("the fault did not strike",))
     judgement = run.judgement
     if judgement.verdict == "violated":
@@ -143,17 +145,17 @@ def _missed(run: Run, kind: str) -> bool:
 class _Worker:
     """What a worker process keeps between its runs."""
 
-    attack: Attack
+    sweep: FaultPointSweep
     laboratory: Laboratory
 
     @classmethod
-    def prepare(cls, attack: Attack, store: str, executable: Path | None) -> None:
+    def prepare(cls, sweep: FaultPointSweep, store: str, executable: Path | None) -> None:
         """Open a store for this process."""
-        cls.attack, cls.laboratory = attack, own_laboratory(store, executable)
+        cls.sweep, cls.laboratory = sweep, own_laboratory(store, executable)
 
 
 def _one(place: int) -> Trial:
-    return strike(_Worker.attack, _Worker.attack.points[place], _Worker.laboratory)
+    return inject_at(_Worker.sweep, _Worker.sweep.points[place], _Worker.laboratory)
 
 
 # -- watching the first run --------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class ActiveFault:
         self._key = key
         self._matched: Counter[str] = Counter()
 
-    def luck(self, about: str) -> Stream:
+    def stream(self, about: str) -> Stream:
         """Return the random stream of the fault about something: no other fault and no other event changes it."""
         return self._log.streams.fresh(f"fault/{self._key}/{about}")
 
@@ -39,7 +39,7 @@ class ActiveFault:
         self._matched[about] += 1
         if fault.nth is not None:
             return self._matched[""] == fault.nth
-        return fault.probability >= 1.0 or self.luck(f"{about}/{self._matched[about]}").random() < fault.probability
+        return fault.probability >= 1.0 or self.stream(f"{about}/{self._matched[about]}").random() < fault.probability
 
     def note(self, event: str = "", consumer: str = "", **details: Any) -> None:
         """Write down that the fault struck."""

@@ -78,7 +78,7 @@ class Timetable:
         if fault.consumer != "any":
             return [self._consumers[fault.consumer]]
         living = [consumer for consumer in self._consumers.values() if consumer.process.running]
-        return [struck.luck(str(turn)).choose(living)] if living else []
+        return [struck.stream(str(turn)).choose(living)] if living else []
 
     def _strike(self, struck: ActiveFault, act: Act, consumer: Consumer | None) -> None:
         if self._log.healed:

@@ -28,16 +28,16 @@ LEASE = 16_000_000
 class Model:
     """One run of the perfect engine."""
 
-    def __init__(self, leaders: Mapping[str, str], absent: Sequence[str], luck: Random, mishaps: int) -> None:
+    def __init__(self, leaders: Mapping[str, str], absent: Sequence[str], rng: Random, max_faults: int) -> None:
         self.leaders = leaders
-        self.luck = luck
-        self.mishaps = mishaps
+        self.rng = rng
+        self.max_faults = max_faults
         self.history = History(Header(terms=Terms(lease=LEASE)))
         self.now = 0
-        self.occurred = {name: luck.randrange(3) for name in leaders}
+        self.occurred = {name: rng.randrange(3) for name in leaders}
         self.jobs: list[tuple[str, str]] = [("deliver", name) for name in leaders if name not in absent]
-        self.jobs += luck.sample(self.jobs, k=luck.randrange(len(self.jobs) + 1))
-        luck.shuffle(self.jobs)
+        self.jobs += rng.sample(self.jobs, k=rng.randrange(len(self.jobs) + 1))
+        rng.shuffle(self.jobs)
         self.seen: set[str] = set()
         self.held: dict[str, tuple[str, int]] = {}
         """Who holds an event, and by which fencing token."""
@@ -70,19 +70,19 @@ class Model:
         self.history.append(self.now, kind, event, consumer, **details)
 
     def step(self) -> None:
-        self.now += self.luck.randrange(5_000)
+        self.now += self.rng.randrange(5_000)
         self.pass_time()
         names = [name for name in self.busy if name not in self.frozen and (self.busy[name] or self.jobs)]
         if not names:
             self.now = min([*self.lapses.values(), *self.frozen.values()])
             return
-        name = self.luck.choice(names)
+        name = self.rng.choice(names)
         steps = self.busy[name]
         if steps is None:
             steps = self.busy[name] = self.begin(name, *self.jobs.pop(0))
-        elif self.mishaps and self.luck.random() < 0.1:
-            self.mishaps -= 1
-            self.luck.choice([self.crash, self.freeze])(name)
+        elif self.max_faults and self.rng.random() < 0.1:
+            self.max_faults -= 1
+            self.rng.choice([self.crash, self.freeze])(name)
             return
         if next(steps, self) is self:
             self.busy[name] = None
@@ -96,7 +96,7 @@ class Model:
     def freeze(self, consumer: str) -> None:
         self.write("paused", consumer=consumer)
         self.lapses[consumer] = self.now + LEASE
-        self.frozen[consumer] = self.now + LEASE + self.luck.randrange(1, 5_000_000)
+        self.frozen[consumer] = self.now + LEASE + self.rng.randrange(1, 5_000_000)
 
     def pass_time(self) -> None:
         """Let leases lapse, so that others may take over what a frozen consumer holds, and frozen consumers go on."""
@@ -220,7 +220,7 @@ class Model:
         while lost := self.waiting_in_vain():
             self.parked[self.leaders[lost]].remove(lost)
             for _ in self.handle("c1", lost, "rescued"):
-                self.now += self.luck.randrange(5_000)
+                self.now += self.rng.randrange(5_000)
 
     def waiting_in_vain(self) -> str:
         """Return an event that waits for nothing that waits too, else a member of a cycle, else nothing."""
@@ -233,13 +233,13 @@ class Model:
         return name if name in above else next(reversed(above), "")
 
 
-def execute(leaders: Mapping[str, str], absent: Sequence[str], luck: Random, mishaps: int) -> History:
+def execute(leaders: Mapping[str, str], absent: Sequence[str], rng: Random, max_faults: int) -> History:
     """Return the history of a perfect run.
 
     Args:
         leaders: for each event, the event that it follows, or "".
         absent: events that are published but never delivered.
-        luck: draws every order and every delay.
-        mishaps: how many crashes and freezes may happen at most.
+        rng: draws every order and every delay.
+        max_faults: how many crashes and freezes may happen at most.
     """
-    return Model(leaders, absent, luck, mishaps).run()
+    return Model(leaders, absent, rng, max_faults).run()

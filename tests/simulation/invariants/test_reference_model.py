@@ -36,14 +36,14 @@ def fans(place: int) -> list[str]:
 
 
 @st.composite
-def runs(draw: st.DrawFn, shape: Shape = graphs, mishaps: int = 0) -> History:
+def runs(draw: st.DrawFn, shape: Shape = graphs, max_faults: int = 0) -> History:
     """Perfect runs; at most one event is never delivered."""
     names = NAMES[: draw(st.integers(2, len(NAMES)))]
     follows = [draw(st.sampled_from(shape(place))) for place in range(len(names))]
     leaders = dict(zip(names, (leader if leader in names else "" for leader in follows), strict=True))
     absent = draw(st.lists(st.sampled_from(names), max_size=1))
     order = draw(st.permutations(names))
-    return execute({name: leaders[name] for name in order}, absent, draw(st.randoms(use_true_random=False)), mishaps)
+    return execute({name: leaders[name] for name in order}, absent, draw(st.randoms(use_true_random=False)), max_faults)
 
 
 def violated(history: History) -> set[str]:
@@ -58,7 +58,7 @@ def test_accepts_every_perfect_run(history: History):
 
 
 @settings(max_examples=300)
-@given(runs(mishaps=3))
+@given(runs(max_faults=3))
 def test_accepts_every_perfect_run_in_which_consumers_crash_and_freeze(history: History):
     assert not judge(history).violations, [violation.because for violation in judge(history).violations]
 
@@ -186,7 +186,7 @@ def test_rejects_a_run_in_which_a_handler_hung(history: History, data: st.DataOb
     assert "no-stuck-worker" in violated(history)
 
 
-@given(runs(mishaps=2))
+@given(runs(max_faults=2))
 def test_a_history_that_is_cut_short_anywhere_neither_holds_nor_is_violated(history: History):
     for place in range(len(history) + 1):
         known = History(history.header, history.entries[:place], truncated="line 99 is cut off")

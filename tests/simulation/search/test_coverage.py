@@ -101,11 +101,11 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize("runs", [40, 400])
 def test_the_interval_covers_the_mass_that_is_unseen(name: str, runs: int) -> None:
     weights = DISTRIBUTIONS[name]
-    whole, sums, luck = sum(weights), list(accumulate(weights)), random.Random(7)
+    whole, sums, rng = sum(weights), list(accumulate(weights)), random.Random(7)
     above = below = 0
     trials = 300
     for _ in range(trials):
-        sample = luck.choices(range(len(weights)), cum_weights=sums, k=runs)
+        sample = rng.choices(range(len(weights)), cum_weights=sums, k=runs)
         known = set(sample)
         truth = sum(weight for place, weight in enumerate(weights) if place not in known) / whole
         told = unseen(sample)

@@ -19,7 +19,14 @@ import pytest
 from reports.figures.fault_point_figure import crashes_figure
 from simulation import Laboratory, Scenario, load, loads
 from simulation.cli import main
-from simulation.search.sweep.fault_points import KINDS, Attack, Trial, strike, strike_everywhere, survey
+from simulation.search.sweep.fault_points import (
+    KINDS,
+    FaultPointSweep,
+    Trial,
+    find_points,
+    inject_at,
+    inject_everywhere,
+)
 
 SMALL = Path("scenarios/leader-follower.toml")
 HERE = "tests.simulation.engines"
@@ -34,8 +41,10 @@ nth = 2
 """
 
 
-def attacked(laboratory: Laboratory, kind: str, scenario: Scenario | None = None, engine: str = "native") -> Attack:
-    return survey(laboratory, scenario or load(SMALL), 1, engine, kind)
+def sweep_of(
+    laboratory: Laboratory, kind: str, scenario: Scenario | None = None, engine: str = "native"
+) -> FaultPointSweep:
+    return find_points(laboratory, scenario or load(SMALL), 1, engine, kind)
 
 
 def outcomes(trials: list[Trial]) -> Counter[str]:
@@ -44,7 +53,7 @@ def outcomes(trials: list[Trial]) -> Counter[str]:
 
 def test_every_packet_and_every_handler_step_is_a_point_before_and_after(laboratory: Laboratory) -> None:
     run = laboratory.run(load(SMALL), 1, trace=True)
-    points = attacked(laboratory, "crash").points
+    points = sweep_of(laboratory, "crash").points
     sent = [point for point in points if point.pattern]
     assert len(sent) == 2 * run.counts.round_trips
     assert Counter(point.when for point in sent) == {"before": run.counts.round_trips, "after": run.counts.round_trips}
@@ -57,15 +66,15 @@ def test_every_packet_and_every_handler_step_is_a_point_before_and_after(laborat
 @pytest.mark.parametrize("kind", ["reply-lost", "request-lost"])
 def test_a_packet_is_lost_once_each_way(kind: str, laboratory: Laboratory) -> None:
     packets = laboratory.run(load(SMALL), 1).counts.round_trips
-    assert len(attacked(laboratory, kind).points) == packets
+    assert len(sweep_of(laboratory, kind).points) == packets
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_fault_strikes_at_its_moment_and_nothing_differs_before(kind: str, laboratory: Laboratory) -> None:
     scenario = load("scenarios/late-leader.toml")
     first = laboratory.run(scenario, 1).history.entries
-    for point in attacked(laboratory, kind, scenario).points[::5]:
-        entries = laboratory.run(attacked(laboratory, kind, scenario).variant(point)).history.entries
+    for point in sweep_of(laboratory, kind, scenario).points[::5]:
+        entries = laboratory.run(sweep_of(laboratory, kind, scenario).variant(point)).history.entries
         [place] = [i for i, entry in enumerate(entries) if entry.kind == "fault"]
         assert entries[:place] == first[:place], point
         assert (entries[place].consumer, entries[place].details["fault"]) == (point.consumer, kind)
@@ -77,62 +86,62 @@ def test_each_fault_strikes_at_its_moment_and_nothing_differs_before(kind: str, 
 
 @pytest.mark.parametrize("kind", ["crash", "pause", "reply-lost", "request-lost"])
 def test_the_native_engine_survives_every_point_of_a_leader_and_its_follower(kind: str, laboratory: Laboratory) -> None:
-    attack = attacked(laboratory, kind)
-    trials = list(strike_everywhere(attack, laboratory))
+    sweep = sweep_of(laboratory, kind)
+    trials = list(inject_everywhere(sweep, laboratory))
     least = {"reply-lost": 5, "request-lost": 5}.get(kind, 9)  # a request or its reply, or before and after each
-    assert len(trials) == len(attack.points) > least
-    assert outcomes(trials) == {"survived": len(attack.points)}, [t for t in trials if t.outcome != "survived"]
+    assert len(trials) == len(sweep.points) > least
+    assert outcomes(trials) == {"survived": len(sweep.points)}, [t for t in trials if t.outcome != "survived"]
 
 
 def test_the_native_engine_survives_a_crash_anywhere_in_a_reversed_chain(laboratory: Laboratory) -> None:
     scenario = load("scenarios/reversed-chain.toml").with_values({"workload.length": 5})
-    attack = attacked(laboratory, "crash", scenario)
-    assert outcomes(list(strike_everywhere(attack, laboratory))) == {"survived": len(attack.points)}
+    sweep = sweep_of(laboratory, "crash", scenario)
+    assert outcomes(list(inject_everywhere(sweep, laboratory))) == {"survived": len(sweep.points)}
 
 
 @pytest.mark.prefect
 @pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
 def test_a_crash_after_the_completion_script_strands_prefects_followers(laboratory: Laboratory) -> None:
     scenario = load("scenarios/late-leader.toml")
-    attack = attacked(laboratory, "crash", scenario, "prefect")
-    assert attack.verdict == "holds"
+    sweep = sweep_of(laboratory, "crash", scenario, "prefect")
+    assert sweep.verdict == "holds"
     # The leader's completion claims its followers and deletes them: whoever dies just then takes them along.
-    [point] = [p for p in attack.points if p.label == "EVAL c1.3" and p.when == "after"]
-    trial = strike(attack, point, laboratory)
+    [point] = [p for p in sweep.points if p.label == "EVAL c1.3" and p.when == "after"]
+    trial = inject_at(sweep, point, laboratory)
     assert trial.outcome == "violated"
     assert {"prompt-release"} <= {violation.invariant for violation in trial.violations}
-    [before] = [p for p in attack.points if p.label == "EVAL c1.3" and p.when == "before"]
-    assert strike(attack, before, laboratory).outcome == "survived"
+    [before] = [p for p in sweep.points if p.label == "EVAL c1.3" and p.when == "before"]
+    assert inject_at(sweep, before, laboratory).outcome == "survived"
 
 
 def test_a_fault_that_does_not_strike_is_no_survivor(laboratory: Laboratory) -> None:
-    attack = attacked(laboratory, "crash")
-    point = attack.points[-1]
+    sweep = sweep_of(laboratory, "crash")
+    point = sweep.points[-1]
     elsewhere = type(point)(point.number, point.at, point.consumer, "GET", 99, "before", "GET *")
-    assert strike(attack, elsewhere, laboratory).outcome == "missed"
+    assert inject_at(sweep, elsewhere, laboratory).outcome == "missed"
 
 
 def test_a_scenario_with_faults_keeps_them_and_is_struck_only_until_it_heals(laboratory: Laboratory) -> None:
-    attack = attacked(laboratory, "crash", loads(FAULTY), "native")
-    assert attack.too_late > 0
-    assert {"a", "b"} <= {event for point in attack.points for event in point.events}
-    trials = list(strike_everywhere(attack, laboratory))
+    sweep = sweep_of(laboratory, "crash", loads(FAULTY), "native")
+    assert sweep.too_late > 0
+    assert {"a", "b"} <= {event for point in sweep.points for event in point.events}
+    trials = list(inject_everywhere(sweep, laboratory))
     assert outcomes(trials)["missed"] == 0
-    for point in attack.points:
-        assert [fault.name for fault in attack.variant(point).faults] == ["crash", "request-lost"]
+    for point in sweep.points:
+        assert [fault.name for fault in sweep.variant(point).faults] == ["crash", "request-lost"]
 
 
 def test_a_pause_is_longer_than_a_lease_unless_said_otherwise(laboratory: Laboratory) -> None:
     scenario = load(SMALL)
-    assert survey(laboratory, scenario, 1, "native", "pause").duration > scenario.policy.lease
-    assert survey(laboratory, scenario, 1, "native", "pause", duration=1_000).duration == 1_000
+    assert find_points(laboratory, scenario, 1, "native", "pause").duration > scenario.policy.lease
+    assert find_points(laboratory, scenario, 1, "native", "pause", duration=1_000).duration == 1_000
 
 
 def test_what_the_run_left_to_find_is_waited_for_before_the_store_is_inspected(laboratory: Laboratory) -> None:
     """A crash between an effect and its completion leaves a lease, which the sweep finds when it is over."""
-    attack = attacked(laboratory, "crash")
-    [point] = [p for p in attack.points if (p.what, p.when, p.events) == ("end", "after", ("b",))]
-    run = laboratory.run(attack.variant(point))
+    sweep = sweep_of(laboratory, "crash")
+    [point] = [p for p in sweep.points if (p.what, p.when, p.events) == ("end", "after", ("b",))]
+    run = laboratory.run(sweep.variant(point))
     assert run.verdict == "holds"
     assert run.counts.virtual > run.scenario.policy.lease
 

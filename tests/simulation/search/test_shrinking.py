@@ -17,8 +17,8 @@ from simulation.search.shrink.passes import (
     fewer_faults,
     listed,
     plainer,
-    rounder,
-    rounder_numbers,
+    rounded,
+    rounded_numbers,
     shorter_names,
 )
 from simulation.search.shrink.shrinker import Better, NothingToShrink, Shrinker, fewer
@@ -162,7 +162,7 @@ def test_fewer_consumers_keeps_who_is_struck() -> None:
 
 def test_simpler_scenarios_are_plainer_and_rounder_and_never_the_same() -> None:
     scenario = loads(THREE)
-    simpler = [*fewer_faults(scenario), *plainer(scenario), *rounder_numbers(scenario)]
+    simpler = [*fewer_faults(scenario), *plainer(scenario), *rounded_numbers(scenario)]
     assert scenario not in simpler
     assert {len(found.faults) for found in fewer_faults(scenario)} == {1}
     assert any(found.broker == loads('name="x"\nworkload.events=[{name="a"}]').broker for found in simpler)
@@ -186,7 +186,7 @@ def test_listed_events_are_those_that_the_seed_draws() -> None:
 
 @pytest.mark.parametrize(("given", "expected"), [(0, 0), (1_234_000, 1_000_000), (47, 50), (96, 100), (5, 5)])
 def test_rounder(given: int, expected: int) -> None:
-    assert rounder(given) == expected
+    assert rounded(given) == expected
 
 
 def test_fewer_choices() -> None:

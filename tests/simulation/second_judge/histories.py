@@ -71,23 +71,23 @@ def histories(
     kinds = ("story", "model", "real") if laboratory else ("story", "model")
     made = number = 0
     while made < count:
-        luck = Random(f"{seed}/{number}")
+        rng = Random(f"{seed}/{number}")
         kind = kinds[number % len(kinds)]
         number += 1
         match kind:
             case "story":
-                base = story(luck)
+                base = story(rng)
             case "model":
-                base = model(luck)
+                base = model(rng)
             case _:
                 assert laboratory is not None
-                base = real(luck, laboratory, luck.choice(engines))
+                base = real(rng, laboratory, rng.choice(engines))
         if len(base) > LONGEST:
             continue
         yield f"seed {seed}, number {number}: {kind} as it is", base
         made += 1
         for edit in range(min(9, count - made)):
-            name, edited = edited_once(base, luck)
+            name, edited = edited_once(base, rng)
             yield f"seed {seed}, number {number}: {kind}, edit {edit}: {name}", edited
             made += 1
 
@@ -95,102 +95,102 @@ def histories(
 # -- whole histories
 
 
-def drawn_terms(luck: Random) -> Terms:
+def drawn_terms(rng: Random) -> Terms:
     return Terms(
-        lookback=luck.choice([30, 900]) * SECOND,
-        retention=luck.choice([900, 1800]) * SECOND,
-        lease=luck.choice([4, 16]) * SECOND,
-        release_bound=luck.choice([1, 5, 60]) * SECOND,
-        sweep_interval=luck.choice([1, 5]) * SECOND,
-        stuck_bound=luck.choice([20, 600]) * SECOND,
-        max_attempts=luck.choice([1, 2, 4]),
+        lookback=rng.choice([30, 900]) * SECOND,
+        retention=rng.choice([900, 1800]) * SECOND,
+        lease=rng.choice([4, 16]) * SECOND,
+        release_bound=rng.choice([1, 5, 60]) * SECOND,
+        sweep_interval=rng.choice([1, 5]) * SECOND,
+        stuck_bound=rng.choice([20, 600]) * SECOND,
+        max_attempts=rng.choice([1, 2, 4]),
     )
 
 
-def drawn_leaders(luck: Random) -> dict[str, str]:
-    names = NAMES[: luck.randint(1, 6)]
-    return {name: luck.choice(["", *(other for other in names if other != name)]) for name in names}
+def drawn_leaders(rng: Random) -> dict[str, str]:
+    names = NAMES[: rng.randint(1, 6)]
+    return {name: rng.choice(["", *(other for other in names if other != name)]) for name in names}
 
 
-def story(luck: Random) -> History:
-    leaders = drawn_leaders(luck)
+def story(rng: Random) -> History:
+    leaders = drawn_leaders(rng)
 
     def choose(options: list[Option]) -> Option:
-        return options[0] if luck.random() < 0.6 else luck.choice(options)
+        return options[0] if rng.random() < 0.6 else rng.choice(options)
 
     history = HistoryGenerator(
         leaders,
-        occurred=[luck.randint(0, 3) for _ in leaders],
-        absent=luck.choice(["", *leaders]),
+        occurred=[rng.randint(0, 3) for _ in leaders],
+        absent=rng.choice(["", *leaders]),
         choose=choose,
-        mishaps=luck.randint(0, 4),
-        slips=luck.random() < 0.5,
+        max_faults=rng.randint(0, 4),
+        slips=rng.random() < 0.5,
     ).tell()
-    return stretched(history, luck)
+    return stretched(history, rng)
 
 
-def model(luck: Random) -> History:
-    leaders = drawn_leaders(luck)
-    absent = [luck.choice(list(leaders))] if luck.random() < 0.3 else []
-    history = execute(leaders, absent, luck, luck.randint(0, 3))
-    return stretched(history, luck) if luck.random() < 0.5 else history
+def model(rng: Random) -> History:
+    leaders = drawn_leaders(rng)
+    absent = [rng.choice(list(leaders))] if rng.random() < 0.3 else []
+    history = execute(leaders, absent, rng, rng.randint(0, 3))
+    return stretched(history, rng) if rng.random() < 0.5 else history
 
 
-def stretched(history: History, luck: Random) -> History:
+def stretched(history: History, rng: Random) -> History:
     """Return a history under other terms, with pauses in which nothing happens."""
-    terms = drawn_terms(luck)
+    terms = drawn_terms(rng)
     bounds = [terms.lease // 2, terms.lease + 1, terms.release_bound + 1, terms.lookback, terms.stuck_bound]
     lengths = [0, 0, 0, 0, *bounds]
     entries, later = [], 0
     for entry in history:
-        if luck.random() < 0.1:
-            later += luck.choice(lengths)
+        if rng.random() < 0.1:
+            later += rng.choice(lengths)
         entries.append(entry._replace(at=entry.at + later))
-    allowed = luck.choice([(), (), ("evict",)])
+    allowed = rng.choice([(), (), ("evict",)])
     return History(Header(terms=terms, allowed_loss=allowed), entries)
 
 
-def real(luck: Random, laboratory: Laboratory, engine: str) -> History:
-    leaders = drawn_leaders(luck)
+def real(rng: Random, laboratory: Laboratory, engine: str) -> History:
+    leaders = drawn_leaders(rng)
     events = ", ".join(
-        f'{{ name = "{name}"' + (f', follows = "{leader}"' if leader else "") + f', at = "{luck.randint(0, 3000)}ms" }}'
+        f'{{ name = "{name}"' + (f', follows = "{leader}"' if leader else "") + f', at = "{rng.randint(0, 3000)}ms" }}'
         for name, leader in leaders.items()
     )
     faults = "".join(
-        luck.choice(FAULTS).format(
-            nth=luck.randint(1, 3), long=luck.choice(["1s", "3s", "9s", "40s"]), at=f"{luck.randint(1, 9000)}ms"
+        rng.choice(FAULTS).format(
+            nth=rng.randint(1, 3), long=rng.choice(["1s", "3s", "9s", "40s"]), at=f"{rng.randint(1, 9000)}ms"
         )
-        for _ in range(luck.randint(0, 2))
+        for _ in range(rng.randint(0, 2))
     )
     text = SCENARIO.format(
         events=events,
-        spread=luck.choice(["2ms", "500ms", "5s"]),
-        duplicate=luck.choice(["0.0", "0.3"]),
-        redeliver=luck.choice(["5s", "2s"]),
-        consumers=luck.randint(1, 3),
-        concurrency=luck.choice([1, 1, 4]),
-        handler=luck.choice(["5ms", "1s", "7s"]),
-        failure=luck.choice(["0.0", "0.0", "0.2", "0.7"]),
-        lookback=luck.choice(["30s", "15m"]),
-        retention=luck.choice(["15m", "30m"]),
-        lease=luck.choice(["4s", "16s"]),
-        allowed=luck.choice(["[]", '["evict"]']),
+        spread=rng.choice(["2ms", "500ms", "5s"]),
+        duplicate=rng.choice(["0.0", "0.3"]),
+        redeliver=rng.choice(["5s", "2s"]),
+        consumers=rng.randint(1, 3),
+        concurrency=rng.choice([1, 1, 4]),
+        handler=rng.choice(["5ms", "1s", "7s"]),
+        failure=rng.choice(["0.0", "0.0", "0.2", "0.7"]),
+        lookback=rng.choice(["30s", "15m"]),
+        retention=rng.choice(["15m", "30m"]),
+        lease=rng.choice(["4s", "16s"]),
+        allowed=rng.choice(["[]", '["evict"]']),
         faults=faults,
     )
-    run = laboratory.run(loads(text), luck.randrange(1 << 30), engine)
+    run = laboratory.run(loads(text), rng.randrange(1 << 30), engine)
     history = History(run.history.header, list(run.history))
-    return stretched(history, luck) if luck.random() < 0.3 else history
+    return stretched(history, rng) if rng.random() < 0.3 else history
 
 
 # -- single edits
 
 
-def edited_once(history: History, luck: Random) -> tuple[str, History]:
+def edited_once(history: History, rng: Random) -> tuple[str, History]:
     """Return what was done, and the history in which it was done."""
     entries = list(history)
-    edit = luck.choice([removed, doubled, moved, moved, otherwise, otherwise, later, inserted, cut_short])
-    place = luck.randrange(len(entries))
-    name = edit(entries, place, luck)
+    edit = rng.choice([removed, doubled, moved, moved, otherwise, otherwise, later, inserted, cut_short])
+    place = rng.randrange(len(entries))
+    name = edit(entries, place, rng)
     return f"{name} at {place}", History(history.header, entries)
 
 
@@ -203,86 +203,86 @@ def doubled(entries: list[Entry], place: int, _: Random) -> str:
     return f"doubled {entries[place].kind}"
 
 
-def moved(entries: list[Entry], place: int, luck: Random) -> str:
+def moved(entries: list[Entry], place: int, rng: Random) -> str:
     entry = entries.pop(place)
-    there = luck.randint(0, len(entries))
+    there = rng.randint(0, len(entries))
     at = entries[there - 1].at if there else 0
     entries.insert(there, entry._replace(at=at))
     return f"moved {entry.kind} to {there}"
 
 
-def later(entries: list[Entry], place: int, luck: Random) -> str:
-    by = luck.choice([1, 1_000_000, 4_000_001, 8_000_000, 16_000_001, 81_000_001, 900_000_000, 1_800_000_000])
+def later(entries: list[Entry], place: int, rng: Random) -> str:
+    by = rng.choice([1, 1_000_000, 4_000_001, 8_000_000, 16_000_001, 81_000_001, 900_000_000, 1_800_000_000])
     entries[place:] = [entry._replace(at=entry.at + by) for entry in entries[place:]]
     return f"all later by {by}"
 
 
-def otherwise(entries: list[Entry], place: int, luck: Random) -> str:
+def otherwise(entries: list[Entry], place: int, rng: Random) -> str:
     """Let a handling end otherwise, or change what another entry says."""
     kinds = ("ended", "refused", "started", "acknowledged", "dead-lettered")
     ends = [i for i, e in enumerate(entries) if e.kind in kinds]
-    place = luck.choice(ends) if ends else place
+    place = rng.choice(ends) if ends else place
     entry = entries[place]
     details = dict(entry.details)
     kind = entry.kind
     match kind:
         case "ended":
             details.pop("write", None)
-            details["outcome"] = luck.choice(["ok", "failed", "unknown"])
-            if luck.random() < 0.3:
-                details["write"] = luck.choice(["accepted", "refused"])
-            if luck.random() < 0.2:
+            details["outcome"] = rng.choice(["ok", "failed", "unknown"])
+            if rng.random() < 0.3:
+                details["write"] = rng.choice(["accepted", "refused"])
+            if rng.random() < 0.2:
                 del details["outcome"]
         case "started":
-            details["via"] = luck.choice(["delivered", "released", "rescued"])
+            details["via"] = rng.choice(["delivered", "released", "rescued"])
         case "refused":
-            details["because"] = luck.choice(["seen", "held", "depth"])
+            details["because"] = rng.choice(["seen", "held", "depth"])
         case "acknowledged":
-            kind = luck.choice(["rejected", "refused", "parked"])
+            kind = rng.choice(["rejected", "refused", "parked"])
         case "dead-lettered":
-            details["by"] = luck.choice(["broker", "engine"])
-            details["because"] = luck.choice(["unreadable", "", "tired"])
+            details["by"] = rng.choice(["broker", "engine"])
+            details["because"] = rng.choice(["unreadable", "", "tired"])
     entries[place] = entry._replace(kind=kind, details=details)
     return f"{entry.kind} otherwise"
 
 
-def cut_short(entries: list[Entry], place: int, luck: Random) -> str:
+def cut_short(entries: list[Entry], place: int, rng: Random) -> str:
     """Let a consumer die, or fall silent, in the middle of a handling, and say nothing more of it for a long time."""
     begun = [i for i, e in enumerate(entries) if e.kind == "started"]
     if not begun:
-        return removed(entries, place, luck)
-    place = luck.choice(begun)
+        return removed(entries, place, rng)
+    place = rng.choice(begun)
     start = entries[place]
-    kind = luck.choice(["crashed", "stopped", "paused", "unreachable"])
-    entries[place] = start._replace(details={**start.details, "via": luck.choice(["released", "rescued", "delivered"])})
+    kind = rng.choice(["crashed", "stopped", "paused", "unreachable"])
+    entries[place] = start._replace(details={**start.details, "via": rng.choice(["released", "rescued", "delivered"])})
     number = start.details.get("handling")
     end = next((i for i, e in enumerate(entries) if e.kind == "ended" and e.details.get("handling") == number), None)
     if end is not None and kind in ("crashed", "stopped"):
         del entries[end]
     entries.insert(place + 1, Entry(start.at, kind, "", start.consumer, {}))
-    by = luck.choice([5, 20, 90, 1000]) * SECOND
+    by = rng.choice([5, 20, 90, 1000]) * SECOND
     entries[place + 2 :] = [entry._replace(at=entry.at + by) for entry in entries[place + 2 :]]
     return f"{kind} in a handling"
 
 
-def inserted(entries: list[Entry], place: int, luck: Random) -> str:
+def inserted(entries: list[Entry], place: int, rng: Random) -> str:
     """Let something happen to a consumer, or to the store."""
     at = entries[place].at
     names = sorted({e.consumer for e in entries if e.consumer}) or ["c1"]
     events = sorted({e.event for e in entries if e.event}) or ["a"]
     lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
-    kind = luck.choice([*lives, "store-lost", "dead-lettered", "swept"])
+    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}
-            if luck.random() < 0.7:
-                details["keys"] = [f"x:queue:{luck.choice(events)}"]
+            if rng.random() < 0.7:
+                details["keys"] = [f"x:queue:{rng.choice(events)}"]
             entry = Entry(at, kind, details=details)
         case "dead-lettered":
-            entry = Entry(at, kind, luck.choice(events), luck.choice(names), {"by": luck.choice(["broker", "engine"])})
+            entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"by": rng.choice(["broker", "engine"])})
         case "swept":
-            entry = Entry(at, kind, "", luck.choice(names), {"found": luck.randint(0, 2)})
+            entry = Entry(at, kind, "", rng.choice(names), {"found": rng.randint(0, 2)})
         case _:
-            entry = Entry(at, kind, "", luck.choice(names), {})
+            entry = Entry(at, kind, "", rng.choice(names), {})
     entries.insert(place, entry)
     return f"inserted {kind}"

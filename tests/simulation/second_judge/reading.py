@@ -67,7 +67,7 @@ class Reading:
         self.end_at = self.entries[-1].at if self.entries else 0
         self.offers: list[Offer] = []
         self.works: list[Work] = []
-        self.untold: set[str] = set()
+        self.incomplete: set[str] = set()
         self.window = False
         jumps = [
             e.details.get("offset")
@@ -155,14 +155,14 @@ class Reading:
         if work is None or (work.end is not None and not work.cut) or (work.cut and work.write):
             self.window = True
             if entry.event in self.events_before(i):
-                self.untold.add(entry.event)
+                self.incomplete.add(entry.event)
             return
         work.write = str(entry.details.get("write") or "")
         if work.cut:
             return
         work.end, work.end_at, work.outcome = i, entry.at, str(entry.details.get("outcome") or "")
         if not work.outcome and not work.write:
-            self.untold.add(entry.event)
+            self.incomplete.add(entry.event)
 
     def _gone(self, i: int, entry: Entry) -> None:
         for offer in self.offers:
@@ -308,8 +308,8 @@ class Reading:
 
     def _paused_at_end(self, consumer: str) -> bool:
         kinds = ("paused", "resumed", "crashed", "stopped")
-        told = [e.kind for e in self.entries if e.consumer == consumer and e.kind in kinds]
-        return bool(told) and told[-1] == "paused"
+        reading = [e.kind for e in self.entries if e.consumer == consumer and e.kind in kinds]
+        return bool(reading) and reading[-1] == "paused"
 
     def _cut_at_end(self, consumer: str) -> bool:
         cuts, cut = 0, False

@@ -63,7 +63,7 @@ def test_the_judges_agree_on_the_histories_of_the_reference(path: Path) -> None:
 
 
 def test_a_difference_is_reduced_to_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RULES, "causal-order", lambda told: iter(()))
+    monkeypatch.setitem(RULES, "causal-order", lambda reading: iter(()))
     history = History.read(Path("docs/reference/invariants/causal-order.rejected.jsonl"))
     assert difference(history).only_first == {"causal-order"}
     small = reduced(history)

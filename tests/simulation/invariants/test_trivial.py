@@ -51,8 +51,12 @@ def read(story: str) -> HistoryIndex:
 
 
 def test_an_ordinary_pair_is_plain():
-    told = read(PAIR)
-    assert (told.plain, told.odd, told.leaders) == (TrivialCounts(events=2, deliveries=2, followers=1, apart=1), [], [])
+    index = read(PAIR)
+    assert (index.trivial, index.nontrivial, index.leaders) == (
+        TrivialCounts(events=2, deliveries=2, followers=1, apart=1),
+        [],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,20 +75,20 @@ def test_an_ordinary_pair_is_plain():
 )
 def test_whatever_was_unusual_makes_an_event_and_its_follower_odd(old: str, new: str):
     assert old in PAIR
-    told = read(PAIR.replace(old, new, 1))
-    assert [event.name for event in told.odd] == ["a", "b"]
-    assert [event.name for event in told.leaders] == ["a"]
+    index = read(PAIR.replace(old, new, 1))
+    assert [event.name for event in index.nontrivial] == ["a", "b"]
+    assert [event.name for event in index.leaders] == ["a"]
 
 
 def test_a_plain_life_is_told_in_full_when_somebody_asks():
-    told = read(PAIR)
-    [delivery], [handling] = told.events["a"].deliveries, told.events["a"].handlings
+    index = read(PAIR)
+    [delivery], [handling] = index.events["a"].deliveries, index.events["a"].handlings
     assert handling.delivery is delivery
-    assert list(told.events["a"].effects) == [handling]
+    assert list(index.events["a"].effects) == [handling]
     assert (delivery.index, delivery.at, delivery.closed, delivery.closing) == (2, 1_000_000, 5, "acknowledged")
     assert (handling.consumer, handling.start, handling.start_at, handling.end, handling.end_at) == (
         "c1", 3, 2_000_000, 4, 3_000_000,
     )  # fmt: skip
     assert (handling.fence, handling.write, handling.outcome) == (7, "accepted", "ok")
-    assert told.events["b"].handlings[0].fence is None
-    assert told.events["b"].handlings[0].write == ""
+    assert index.events["b"].handlings[0].fence is None
+    assert index.events["b"].handlings[0].write == ""

@@ -14,50 +14,50 @@ from simulation.history.records import NEVER
 from simulation.invariants.verdict import Invariant, Need
 
 
-def untold(told: HistoryIndex, invariants: Iterable[Invariant]) -> Mapping[str, str]:
+def missing_facts(index: HistoryIndex, invariants: Iterable[Invariant]) -> Mapping[str, str]:
     """Return, for each invariant that cannot be judged in full, what the history leaves out."""
-    missing = list(_missing(told))
+    missing = list(_missing(index))
     why = {one.name: [reason for need, reason in missing if need in one.needs] for one in invariants}
     return {name: "; ".join(reasons) for name, reasons in why.items() if reasons}
 
 
-def _missing(told: HistoryIndex) -> Iterator[tuple[Need, str]]:
+def _missing(index: HistoryIndex) -> Iterator[tuple[Need, str]]:
     """Yield what a history leaves out, each with the need that it does not meet."""
-    handled = told.plain.events or any(event.handlings for event in told.odd)
-    partly = sum(1 for event in told.odd if event.untold)
+    handled = index.trivial.events or any(event.handlings for event in index.nontrivial)
+    partly = sum(1 for event in index.nontrivial if event.incomplete)
     if partly:
         yield "outcomes", f"of {_events(partly)} it is not told how a handling began or ended"
-    if handled and not told.counts["delivered"]:
+    if handled and not index.counts["delivered"]:
         yield "deliveries", "no deliveries are told"
-        early = any(_was_early(told, event.name) for event in told.odd)
+        early = any(_was_early(index, event.name) for event in index.nontrivial)
         if early:
             yield "leaders", "no deliveries are told, so not whether a leader had come"
-    if told.window:
-        unheard = sum(1 for event in told.odd if event.leader and _unheard(told, event.leader))
-        if unheard:
+    if index.window:
+        count = sum(1 for event in index.nontrivial if event.leader and _is_unknown(index, event.leader))
+        if count:
             because = "the history begins in the middle, or parts of it are missing"
-            yield "leaders", f"{because}: nothing is told of the leaders of {_events(unheard)}"
-    if told.truncated:
+            yield "leaders", f"{because}: nothing is told of the leaders of {_events(count)}"
+    if index.truncated:
         yield "end", "the history is cut off"
-    elif told.phases and not told.quiet:
+    elif index.phases and not index.quiet:
         yield "end", "the run did not go quiet"
-    elif handled and not told.censuses:
+    elif handled and not index.censuses:
         yield "census", "no census is told"
-    unpublished = sum(1 for event in told.odd if event.handlings and not event.fingerprints)
+    unpublished = sum(1 for event in index.nontrivial if event.handlings and not event.fingerprints)
     if unpublished:
         yield "publications", f"what was published is not told of {_events(unpublished)}"
 
 
-def _was_early(told: HistoryIndex, name: str) -> bool:
-    event = told.events[name]
-    leader = told.leader_of(event)
+def _was_early(index: HistoryIndex, name: str) -> bool:
+    event = index.events[name]
+    leader = index.leader_of(event)
     if leader is None or not event.effects:
         return False
     return not leader.effects or event.effects[0].start < leader.effects[0].end
 
 
-def _unheard(told: HistoryIndex, name: str) -> bool:
-    leader = told.events[name]
+def _is_unknown(index: HistoryIndex, name: str) -> bool:
+    leader = index.events[name]
     return leader.published == leader.first_known == leader.dead == NEVER
 
 

@@ -11,26 +11,26 @@ def read(story: str) -> HistoryIndex:
 
 
 def test_an_entry_belongs_to_the_delivery_that_it_names():
-    told = read("""
+    index = read("""
         0s   delivered     a  @c1  delivery=7
         1s   delivered     a  @c1  delivery=8
         2s   acknowledged  a  @c1  delivery=7
         3s   rejected      a  @c1  delivery=8
     """)
-    assert [(d.closing, d.closed) for d in told.events["a"].deliveries] == [("acknowledged", 2), ("rejected", 3)]
+    assert [(d.closing, d.closed) for d in index.events["a"].deliveries] == [("acknowledged", 2), ("rejected", 3)]
 
 
 def test_an_entry_that_names_no_delivery_belongs_to_the_latest_one_of_its_consumer():
-    told = read("""
+    index = read("""
         0s   delivered     a  @c1
         1s   delivered     a  @c2
         2s   acknowledged  a  @c1
     """)
-    assert [d.closing for d in told.events["a"].deliveries] == ["acknowledged", ""]
+    assert [d.closing for d in index.events["a"].deliveries] == ["acknowledged", ""]
 
 
 def test_each_of_two_deliveries_is_closed_by_a_refusal_of_its_own():
-    told = index_to_judge(
+    index = index_to_judge(
         tell("""
         0s   delivered     a  @c1
         1s   delivered     a  @c1
@@ -38,44 +38,44 @@ def test_each_of_two_deliveries_is_closed_by_a_refusal_of_its_own():
         3s   refused       a  @c1  because=held
         """)
     )
-    assert [d.closed for d in told.events["a"].deliveries] == [3, 2]
+    assert [d.closed for d in index.events["a"].deliveries] == [3, 2]
 
 
 def test_a_refused_delivery_is_closed_and_may_be_acknowledged_still():
-    told = read("""
+    index = read("""
         0s   delivered     a  @c1  delivery=1
         0s   refused       a  @c1  because=held
         5s   delivered     a  @c1  delivery=2
         5s   refused       a  @c1  because=seen
         5s   acknowledged  a  @c1  delivery=2
     """)
-    assert [(d.closing, d.closed) for d in told.events["a"].deliveries] == [("refused", 1), ("acknowledged", 4)]
+    assert [(d.closing, d.closed) for d in index.events["a"].deliveries] == [("refused", 1), ("acknowledged", 4)]
 
 
 def test_a_handling_belongs_to_the_delivery_only_if_it_was_delivered():
-    told = read("""
+    index = read("""
         0s   delivered  a  @c1
         1s   started    a  @c1  handling=1
         1s   started    a  @c1  handling=2  via=released
         2s   ended      a  @c1  handling=1  outcome=ok
     """)
-    first, second = told.events["a"].handlings
-    assert first.delivery is told.events["a"].deliveries[0]
+    first, second = index.events["a"].handlings
+    assert first.delivery is index.events["a"].deliveries[0]
     assert second.delivery is None
     assert (first.end, second.end) == (3, -1)
 
 
 def test_a_crash_ends_handlings_and_deliveries_and_a_late_write_is_still_noted():
-    told = read("""
+    index = read("""
         0s   delivered  a  @c1
         1s   started    a  @c1
         2s   crashed    @c1
         3s   ended      a  @c1  outcome=ok  write=accepted
     """)
-    [handling] = told.events["a"].handlings
+    [handling] = index.events["a"].handlings
     assert (handling.end, handling.outcome, handling.cut) == (2, "unknown", True)
-    assert told.events["a"].effects == [handling]
-    assert told.events["a"].deliveries[0].closing == "crashed"
+    assert index.events["a"].effects == [handling]
+    assert index.events["a"].deliveries[0].closing == "crashed"
 
 
 def test_an_end_without_a_start_is_nothing():
@@ -83,19 +83,19 @@ def test_an_end_without_a_start_is_nothing():
 
 
 def test_a_leader_may_be_named_by_name_or_by_id_and_need_not_exist():
-    told = read("""
+    index = read("""
         0s   published  a  id=1d-a
         0s   published  b  id=1d-b  follows=1d-a
         0s   published  c  follows=b
         0s   published  d  follows=nobody
         0s   published  e  id=1d-e  follows=1d-e
     """)
-    assert [told.events[name].leader for name in "abcde"] == ["", "a", "b", "nobody", ""]
-    assert told.events["nobody"].followers == ["d"]
+    assert [index.events[name].leader for name in "abcde"] == ["", "a", "b", "nobody", ""]
+    assert index.events["nobody"].followers == ["d"]
 
 
 def test_cycles_and_roots():
-    told = read("""
+    index = read("""
         0s   published  a  follows=c
         0s   published  b  follows=a
         0s   published  c  follows=b
@@ -103,24 +103,24 @@ def test_cycles_and_roots():
         0s   published  y  follows=x
         0s   published  z  follows=y
     """)
-    assert set(told.cycles) == {"a", "b", "c"}
-    assert {told.roots[name] for name in "abcd"} == {told.roots["a"]}
-    assert {told.roots[name] for name in "yz"} == {"x"}
+    assert set(index.cycles) == {"a", "b", "c"}
+    assert {index.roots[name] for name in "abcd"} == {index.roots["a"]}
+    assert {index.roots[name] for name in "yz"} == {"x"}
 
 
 def test_a_consumer_that_joins_was_not_there_before_and_any_other_was():
-    told = read("""
+    index = read("""
         5s   joined   @c1
         6s   started  a  @c2
         7s   crashed  @c2
         9s   joined   @c2
     """)
-    assert told.consumers["c1"].down == [(0, 5_000_000)]
-    assert told.consumers["c2"].down == [(7_000_000, 9_000_000)]
+    assert index.consumers["c1"].down == [(0, 5_000_000)]
+    assert index.consumers["c2"].down == [(7_000_000, 9_000_000)]
 
 
 def test_the_clock_stands_still_while_nobody_can_work():
-    told = read("""
+    index = read("""
         0s   joined       @c1
         0s   joined       @c2
         1s   crashed      @c1
@@ -130,13 +130,13 @@ def test_the_clock_stands_still_while_nobody_can_work():
         7s   reachable
         9s   joined       @c1
     """)
-    assert told.clock.still == [(2_000_000, 4_000_000), (6_000_000, 7_000_000)]
-    assert told.clock.elapsed(0, 9_000_000) == 6_000_000
-    assert told.clock.elapsed(3_000_000, 6_500_000) == 2_000_000
+    assert index.clock.still == [(2_000_000, 4_000_000), (6_000_000, 7_000_000)]
+    assert index.clock.elapsed(0, 9_000_000) == 6_000_000
+    assert index.clock.elapsed(3_000_000, 6_500_000) == 2_000_000
 
 
 def test_a_dead_consumer_is_no_longer_paused_and_two_cuts_need_two_repairs():
-    told = read("""
+    index = read("""
         0s   paused       @c1
         1s   crashed      @c1
         2s   joined       @c1
@@ -145,12 +145,12 @@ def test_a_dead_consumer_is_no_longer_paused_and_two_cuts_need_two_repairs():
         5s   reachable    @c1
         6s   reachable    @c1
     """)
-    assert told.consumers["c1"].paused == [(0, 1_000_000)]
-    assert told.consumers["c1"].cut_off == [(3_000_000, 6_000_000)]
+    assert index.consumers["c1"].paused == [(0, 1_000_000)]
+    assert index.consumers["c1"].cut_off == [(3_000_000, 6_000_000)]
 
 
 def test_the_completion_of_an_event_is_the_first_effect_that_was_recorded():
-    told = read("""
+    index = read("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         1s    crashed  @c1
@@ -159,9 +159,9 @@ def test_the_completion_of_an_event_is_the_first_effect_that_was_recorded():
         19s   started  a  @c3
         20s   ended    a  @c3  outcome=ok
     """)
-    first, second, _ = told.events["a"].effects
-    assert unrecorded(told, first, second.start)
-    assert completion(told, told.events["a"]) is second
+    first, second, _ = index.events["a"].effects
+    assert unrecorded(index, first, second.start)
+    assert completion(index, index.events["a"]) is second
 
 
 def test_a_loss_touches_the_events_that_its_keys_name_or_else_any():

@@ -17,7 +17,7 @@ from simulation.history.history_file import FileEntries
 from simulation.history.records import TrivialCounts
 from simulation.invariants import judge
 from simulation.invariants.prefilter import index_to_judge
-from simulation.invariants.prefilter.automaton import Sifted, sift
+from simulation.invariants.prefilter.automaton import Prefiltered, leave_out_trivial
 from simulation.strategies import histories
 from tests.simulation.invariants.telling import tell
 from tests.simulation.test_strategies import mutilated
@@ -94,17 +94,17 @@ def opened(history: History, folder: Path) -> History:
     return History.open(folder / "history.jsonl")
 
 
-def sifted(story: str, folder: Path) -> Sifted | None:
+def prefiltered(story: str, folder: Path) -> Prefiltered | None:
     history = opened(tell(story, at_most=35), folder)
     assert isinstance(history.entries, FileEntries)
-    return sift(history.entries, history.header.terms)
+    return leave_out_trivial(history.entries, history.header.terms)
 
 
 def left_out(story: str, folder: Path) -> int:
-    found = sifted(story, folder)
+    found = prefiltered(story, folder)
     assert found
-    assert sum(map(bool, found.told)) == len(found.times) - sum(found.counts.values())
-    return found.plain.events
+    assert sum(map(bool, found.kept)) == len(found.times) - sum(found.counts.values())
+    return found.trivial.events
 
 
 @cache
@@ -197,19 +197,28 @@ def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
 
 def test_an_ordinary_family_is_left_out(tmp_path: Path):
     assert left_out(FAMILY, tmp_path) == 2
-    told = index_to_judge(opened(tell(FAMILY, at_most=35), tmp_path))
-    assert (told.plain, told.odd, list(told)) == (TrivialCounts(events=2, deliveries=2, followers=1, apart=1), [], [])
-    assert (told.end, told.end_at, told.counts["ended"], told.counts["joined"]) == (12, 6_000_000, 2, 2)
-    assert list(told.consumers) == ["c1", "c2"]
+    index = index_to_judge(opened(tell(FAMILY, at_most=35), tmp_path))
+    assert (index.trivial, index.nontrivial, list(index)) == (
+        TrivialCounts(events=2, deliveries=2, followers=1, apart=1),
+        [],
+        [],
+    )
+    assert (index.end, index.end_at, index.counts["ended"], index.counts["joined"]) == (12, 6_000_000, 2, 2)
+    assert list(index.consumers) == ["c1", "c2"]
 
 
 def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: Path):
     assert left_out(WAITING, tmp_path) == 4
-    told = index_to_judge(opened(tell(WAITING, at_most=35), tmp_path))
-    assert told.plain == TrivialCounts(
+    index = index_to_judge(opened(tell(WAITING, at_most=35), tmp_path))
+    assert index.trivial == TrivialCounts(
         events=4, deliveries=6, followers=3, apart=3, reordered=2, released=2, early=2, beside=2
     )
-    assert (told.odd, told.counts["parked"], told.counts["refused"], told.counts["duplicated"]) == ([], 3, 1, 2)
+    assert (index.nontrivial, index.counts["parked"], index.counts["refused"], index.counts["duplicated"]) == (
+        [],
+        3,
+        1,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -269,8 +278,8 @@ def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
     line = "    4s   delivered     b  @c2  delivery=2  attempt=1\n"
     story = FAMILY.replace(line, "").replace("    3s   ended", "    3" + line.lstrip(" 4") + "    3s   ended")
     assert left_out(story, tmp_path) == 0
-    told = index_to_judge(opened(tell(story, at_most=35), tmp_path))
-    assert [event.name for event in told.odd] == ["b"]
+    index = index_to_judge(opened(tell(story, at_most=35), tmp_path))
+    assert [event.name for event in index.nontrivial] == ["b"]
 
 
 def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Path):
@@ -282,11 +291,11 @@ def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Pa
         soon = {**published.details, "occurred": "soon"}
         history.entries[index] = published._replace(details=soon, at=1_000_000 + index)
     history.entries[6] = history.entries[6]._replace(at=1_000_006)
-    scroll = opened(history, tmp_path).entries
-    assert isinstance(scroll, FileEntries)
-    found = sift(scroll, Terms())
+    lines = opened(history, tmp_path).entries
+    assert isinstance(lines, FileEntries)
+    found = leave_out_trivial(lines, Terms())
     assert found
-    assert found.plain.beside == 2
+    assert found.trivial.beside == 2
 
 
 @pytest.mark.parametrize(
@@ -319,8 +328,8 @@ def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new:
 def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
     story = FAMILY + "6s  published  c  follows=id-of-b\n"
     assert left_out(story, tmp_path) == 0
-    told = index_to_judge(opened(tell(story, at_most=35), tmp_path))
-    assert told.events["c"].leader == "b"
+    index = index_to_judge(opened(tell(story, at_most=35), tmp_path))
+    assert index.events["c"].leader == "b"
 
 
 @pytest.mark.parametrize(
@@ -343,6 +352,6 @@ def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_pa
     file = tmp_path / "history.jsonl"
     tell(FAMILY, at_most=35).write(file)
     file.write_bytes(file.read_bytes() + line + b"\n" + b'{"at":9000000000,"kind":"joined"}\n')
-    scroll = History.open(file).entries
-    assert isinstance(scroll, FileEntries)
-    assert sift(scroll, Header().terms) is None
+    lines = History.open(file).entries
+    assert isinstance(lines, FileEntries)
+    assert leave_out_trivial(lines, Header().terms) is None
