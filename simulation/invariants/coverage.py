@@ -145,7 +145,7 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     # the events
     "handled": (_handled, "an event took effect"),
     "reordered": (_reordered, "a follower was first delivered before its leader was"),
-    "leader-lost": (_followers(_leaderless), "a follower was delivered, and its leader never was"),
+    "leader-missing": (_followers(_leaderless), "a follower was delivered, and its leader never was"),
     "in-cycle": (_followers(_in_cycle), "an event follows itself through others"),
     # the queue
     "duplicated": (_entries("duplicated"), "the broker delivered an event once more than it was asked to"),
@@ -193,6 +193,10 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "reply-lost": (_fault("reply-lost"), "a reply of Redis was lost after the command had been executed"),
     "error-reply": (_fault("error-reply"), "Redis refused a command with an error"),
     "server-stalled": (_fault("server-stalls"), "Redis had received a packet, and did not answer until much later"),
+    "slot-in-two-places": (
+        _fault("slot-migrates"),
+        "a request was about a slot of which another node had a part",
+    ),
     "refused-read-only": (_fault("server-demoted"), "a server that had become a replica refused what writes"),
     "connection-closed": (_fault("close-idle-connections"), "the server closed connections in good order"),
     "server-clock-jumped": (_fault("server-clock"), "the clock of Redis jumped"),
@@ -201,3 +205,6 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
 
 COVERAGE: Mapping[str, str] = {word: meaning for word, (_, meaning) in _WORDS.items()}
 """Every word that a scenario may list under `require_coverage`, with its definition."""
+
+RENAMED_WORDS: Mapping[str, str] = {"leader-lost": "leader-missing"}
+"""The word of now for each that had another name: older histories and scenarios name that."""

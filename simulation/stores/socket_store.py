@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import hiredis
 
@@ -49,6 +50,11 @@ class SocketStore:
             self._control.close()
             self._control = self._connect()
         return self._control
+
+    @property
+    def nodes(self) -> Sequence[Self]:
+        """The store itself: it is one server."""
+        return [self]
 
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""
