@@ -54,6 +54,8 @@ class HistoryIndex:
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
         self.blackouts: list[Span] = []
+        self.slot_moves: list[Span] = []
+        """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
         self.dark = False
         """Whether Redis was still out of everybody's reach at the end."""
         self.clock = Clock()
@@ -126,11 +128,11 @@ class HistoryIndex:
         return (self.events[name] for name in event.followers)
 
     def silences(self, consumer: str) -> list[Span]:
-        """Return the merged spans in which a consumer was paused or cut off: alive, but unable to renew a lease."""
+        """Return the merged spans in which a consumer was alive, but unable to renew a lease: paused or cut off."""
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
             own = [*story.paused, *story.cut_off] if story else []
-            self._silences[consumer] = merge([*own, *self.blackouts])
+            self._silences[consumer] = merge([*own, *self.blackouts, *self.slot_moves])
         return self._silences[consumer]
 
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:

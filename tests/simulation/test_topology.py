@@ -378,3 +378,21 @@ def test_a_program_brings_its_own_client(laboratory: Laboratory, engine: str) ->
     result = run(laboratory, text, f"{HERE}:{engine}")
     assert result.verdict == "holds"
     assert len(list(result.history.of("started"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind", "struck"),
+    [
+        ("by_sentinel", "sentinel", ""),
+        ("by_sentinel", "sentinel", fault("server-demoted", at="10ms", for_="1s")),
+        ("by_cluster", "cluster", ""),
+        ("moved", "cluster", fault("slot-migrates", at="10ms", for_="3s", key="orders")),
+    ],
+)
+def test_coredis_runs_as_it_is(laboratory: Laboratory, engine: str, kind: str, struck: str) -> None:
+    pytest.importorskip("coredis")
+    text = PROGRAM.replace("count = 2", 'count = 6, interval = "200ms"') + f'topology.kind = "{kind}"\n' + struck
+    result, again = (run(laboratory, text, f"tests.simulation.topologies_coredis:{engine}") for _ in range(2))
+    assert result.verdict == "holds"
+    assert result.digest == again.digest
+    assert not result.silent_faults

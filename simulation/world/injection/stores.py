@@ -110,11 +110,11 @@ class StoreActs:
         assert isinstance(self._store, Cluster)  # the fault needs one
         migration = Migration(self._network, self._store, active, key)
         migration.begin(duration)
-        self._log.write("unreachable")
+        self._log.write("slot-moving")
 
         def end() -> None:
             migration.end()
-            self._log.write("reachable")
+            self._log.write("slot-moved")
 
         return end
 
