@@ -27,7 +27,7 @@ MAX_UNREADABLE = 1_000
 to read it again."""
 UNREADABLE_LEASES = 2
 """For how many leases, after the rest that it has as after any failure, a process leaves an event to others that it
-could not read: by then, whoever else sweeps has been offered it."""
+could not read: by then, the sweeps of the others have returned it."""
 RENEWALS = 4
 """How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
 

@@ -209,7 +209,7 @@ INVARIANT = Invariant(
     name=NAME,
     summary="every effect of an event starts at or after the end of an effect of its leader",
     excuses=(
-        "the leader was delivered to nobody for the whole lookback after the event's first delivery, nobody holds it"
+        "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds it"
         " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
         " offered again is not lost); or the leader was dead-lettered before; in a cycle, the first member to take"
         " effect"

@@ -66,7 +66,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self.env.take_turn = self._take_turn
         self.network: Dialler | None = None
         self.numbers = count()
-        """What tasks and futures are numbered by, in the order in which somebody asks for their hash."""
+        """Numbers tasks and futures, in the order in which their hash is first used."""
         self.in_executor = False
         """Whether a function runs that was given to an executor."""
         self.turns = 0
@@ -349,7 +349,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             # A library may keep the loop for as long as the process lives: then it must not keep the whole world.
             self.on_escape, self.on_exit, self.on_block = _ignore, _reraise, _ignore
             if not quiet:
-                gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+                gc.collect()  # code that was cut off must end here, where nothing that it does is recorded
 
 
 def _ignore(*_: object) -> None:
@@ -394,7 +394,7 @@ def _end(coroutine: Any) -> bool:
     for attempt in range(_ATTEMPTS):
         try:
             coroutine.close()
-        except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
+        except BaseException:  # noqa: S112  # what a coroutine raises while it is closed is ignored
             continue
         return attempt == 0
     return False

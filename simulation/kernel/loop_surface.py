@@ -61,7 +61,7 @@ class LoopSurface:
     def __init__(self) -> None:
         self._exception_handlers: dict[Any, ExceptionHandler | None] = {}
         self.failures: list[dict[str, Any]] = []
-        """Contexts of exceptions that nobody handled, as asyncio reports them, with the time as `at`."""
+        """Contexts of unhandled exceptions, as asyncio reports them, with the time as `at`."""
 
     @property
     def now(self) -> int:

@@ -33,4 +33,4 @@ def contradictions(faults: Sequence[AnyFault], count: int, engines: Sequence[str
             )
     leaving = {fault.consumer for fault in faults if isinstance(fault, Leave)}
     if leaving >= set(names):
-        yield "table [faults], kind 'leave': every consumer leaves and nobody is left; let one stay"
+        yield "table [faults], kind 'leave': every consumer leaves; let one stay"

@@ -67,7 +67,7 @@ class Wire(asyncio.Transport):
         fate = network.fate(packet)
         if network.triggers:
             fate = network.trigger(packet, fate)
-            if self._closing:  # whoever writes here has died of it, before anything was sent
+            if self._closing:  # the writing process has died of it, before anything was sent
                 return
         self.idle_since = NEVER_IDLE
         self._carrier.send(packet, fate, counted=bool(network.faults))
