@@ -1,4 +1,4 @@
--- Claim overdue events: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And share the
+-- Claim overdue events: queues whose drainer is gone, events whose holder is gone, followers of missing leaders. And share the
 -- claims of earlier sweeps: several consumers go through one list, however long each event takes.
 -- keys: waitlist
 -- args: rules token batch chains delay unreadable...
