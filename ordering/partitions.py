@@ -141,7 +141,11 @@ class PartitionedOrdering:
         for partition, answer in zip(self.partitions, answers, strict=True):
             if isinstance(answer, BaseException):
                 errors.append(answer)
-                logger.error("Followers of scope %r that wait in vain cannot be found: %r", partition.scope, answer)
+                logger.error(
+                    "The sweep of scope %r failed, so its overdue followers are not returned: %r",
+                    partition.scope,
+                    answer,
+                )
                 continue
             lost += answer
             await self._report_misplaced(partition, answer)
