@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from simulation.history import ancestry
@@ -30,6 +30,8 @@ class HistoryIndex:
 
     clock_error = 0
     """By how many microseconds the clock of Redis has jumped in all, in either direction."""
+    slot_moves: Sequence[Span] = ()
+    """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -54,8 +56,6 @@ class HistoryIndex:
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
         self.blackouts: list[Span] = []
-        self.slot_moves: list[Span] = []
-        """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
         self.dark = False
         """Whether no consumer could reach Redis at the end."""
         self.clock = Clock()

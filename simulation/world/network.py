@@ -32,7 +32,7 @@ from simulation.world.medium import Listener, Medium
 from simulation.world.packets import Packet, Trace
 from simulation.world.scheduling import Steps
 from simulation.world.sentinel import SentinelSession
-from simulation.world.servers import Server, told_nobody
+from simulation.world.servers import Server, told_of_nothing
 from simulation.world.session import Session
 from simulation.world.topology import Topology, open_topology
 
@@ -143,7 +143,7 @@ class Network(Medium):
         old.told = told
 
         def close() -> None:
-            old.told = told_nobody
+            old.told = told_of_nothing
             for wire in demoted:
                 wire.hang_up()
 
@@ -171,7 +171,7 @@ class Network(Medium):
         super().listen(connection)
 
     def carry_pushes(self) -> None:
-        """Carry what the store has pushed since the last command to those who listen."""
+        """Carry what the store has pushed since the last command to the clients that listen."""
         if self._bus is not None and self.listened_to:
             self._bus.relay()
         super().carry_pushes()

@@ -105,7 +105,7 @@ class StoreActs:
     def move_slot(self, active: Active, key: str, duration: int) -> Undo:
         """Begin to move the slot of a key to the next node, which takes so many microseconds.
 
-        Until it has moved, whoever needs several of its keys at once is refused: no engine can do anything about that.
+        Until it has moved, a request that needs several of its keys is refused: no engine can do anything about that.
         """
         assert isinstance(self._store, Cluster)  # the fault needs one
         migration = Migration(self._network, self._store, active, key)
