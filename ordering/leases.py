@@ -145,15 +145,18 @@ def fencing_token() -> int | None:
     return grant.fence if grant else None
 
 
-Renew = Callable[[Sequence[Grant]], Awaitable[None]]
-"""Prolongs leases, and notes of each whether it is lost, or until when it is proven."""
+Queue = tuple[str, str]
+"""The queue of a leader, and the token of the claim on it."""
+Renew = Callable[[Sequence[Grant], Sequence[Queue]], Awaitable[None]]
+"""Prolongs leases and the claims on queues; notes of each lease whether it is lost, or until when it is proven."""
 
 
 class LeaseRenewer:
     """Renews the leases that handlers hold: `RENEWALS` times within a lease."""
 
-    def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
+    def __init__(self, grants: Collection[Grant], queues: Sequence[Queue], renew: Renew, interval: float) -> None:
         self._grants = grants
+        self._queues = queues  # a batch claims more as it goes on
         self._renew = renew
         self._interval = interval
         self.answered = True
@@ -174,7 +177,7 @@ class LeaseRenewer:
         """Prolong all leases that are not lost, now."""
         held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
         try:
-            await self._renew(held)
+            await self._renew(held, self._queues)
             self.answered = True
         except Exception as error:
             self.answered = False
@@ -208,29 +211,45 @@ def is_counted(error: BaseException) -> bool:
 class Work:
     """The time in which a handler works under a lease: it is kept alive meanwhile, and given back if the handler fails.
 
-    An async context manager of its own, and no generator: events enter it one by one.
+    An async context manager of its own, and no generator: events enter it one by one. Nothing is waited for but when a
+    lease is given back, so who enters it from a context manager of its own may use `begin` and `end`.
     """
 
     def __init__(
-        self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[BaseException], Awaitable[object]]
+        self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[Grant, BaseException], Awaitable[object]]
     ) -> None:
         self._grant = grant
         self._renewer = renewer
         self._give_back = give_back
 
-    async def __aenter__(self) -> None:
+    def begin(self) -> None:
+        """Let the handler begin."""
         grant = self._grant
         self._before = current_grant.set(grant)
         grant.state.active[grant.identity] = grant.token
 
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def end(self) -> None:
+        """Take note that the handler has succeeded."""
+        self._renewer.stop()
+        with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
+            current_grant.reset(self._before)
+
+    async def fail(self, error: BaseException) -> None:
+        """Give the lease back: the handler has failed, or was stopped."""
         grant = self._grant
         self._renewer.stop()
         try:
-            if error is not None:
-                grant.state.active.pop(grant.identity, None)
-                if not grant.parked:
-                    await self._give_back(error)
+            grant.state.active.pop(grant.identity, None)
+            if not grant.parked:
+                await self._give_back(grant, error)
         finally:
-            with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
-                current_grant.reset(self._before)
+            self.end()
+
+    async def __aenter__(self) -> None:
+        self.begin()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is not None:
+            await self.fail(error)
+        else:
+            self.end()

@@ -466,6 +466,7 @@ end
 
 -- An event as a request names it, from some word on: id, token, claim, given, leader, occurred, received, digest of the
 -- leader, payload; all text. The claim is one on the event itself if it was `given` to the caller, else on its leader's queue.
+-- The last event of a request may end with its token or with `given`, if it follows nothing.
 local function read_event(words, first)
   return {
     id = words[first], token = words[first + 1], claim = words[first + 2], given = words[first + 3] == "1",

@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004
 
 from ordering import CausalOrdering
-from ordering.leases import Grant, LeaseRenewer
+from ordering.leases import Grant
 from ordering.requests import Queues
 from ordering.scripts import text, words
 from ordering.terms import id_of, leader_of, milliseconds
@@ -95,18 +94,20 @@ class Rounds(CausalOrdering[Any]):
 class ForgivesHandlers(CausalOrdering[Any]):
     """Completes an event whose handler has failed."""
 
-    @asynccontextmanager
-    async def _working(self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None) -> AsyncIterator[None]:
-        with suppress(Exception):
-            async with super()._working(grant, queues, renewer):
-                yield
+    async def _failed(self, grant: Grant, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            await self._complete(grant)
+        else:
+            await super()._failed(grant, error)
 
 
 class TakesNoForAnAnswer(CausalOrdering[Any]):
     """Asks once to record what was handled."""
 
-    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
-        return await ask()
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        raise refusal
 
 
 class ClaimsThenCompletes(CausalOrdering[Any]):
