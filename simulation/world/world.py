@@ -55,6 +55,7 @@ from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
 from simulation.world.topology import open_topology
+from simulation.world.warnings_heard import warnings_heard
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -180,6 +181,7 @@ class World:
             exercise=scenario.judge.require_coverage,
             invariants=scenario.judge.invariants,
             allowed_loss=scenario.judge.allowed_loss,
+            loud=scenario.judge.loud,
         )
 
     def _new_history(self, engine: str) -> History:
@@ -208,8 +210,9 @@ class World:
         Raises EngineFailed, KeyboardInterrupt, or the error that says what left the simulated world.
         """
         self.store.begin(self.epoch)
+        warnings = warnings_heard(self.history, self.ledger, self.errors, lambda: self.loop.now)
         try:
-            with self.store.nearby(), self.ambient, watchdog(self.loop):
+            with self.store.nearby(), self.ambient, watchdog(self.loop), warnings:
                 self._begin()
                 with deferred_sigint() as interrupted:
                     step = self.steps.step if self.steps else None
@@ -235,15 +238,8 @@ class World:
         commands, packets, *idle = self.quiescence.spent
         counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent = self.injector.log.silent
-        return Run(
-            self.scenario,
-            history,
-            counts,
-            silent,
-            self.steps,
-            requests=self.network.requests,
-            errors=self.errors.all,
-        )
+        requests, errors = self.network.requests, self.errors.all
+        return Run(self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
 
     def _plan_reseed(self, reseed: Reseed) -> None:
         if reseed.at:  # planned before all else, so it comes first among what happens at that moment

@@ -33,6 +33,13 @@ MUTANTS = (
         ordering="LooksThenTakes",
     ),
     Mutant(
+        name="lose-in-silence",
+        planted="nobody is told of an event whose payload has been evicted",
+        scenario="ladder/p5-evicted-payload.toml",
+        convicted_by=("nothing-lost",),
+        ordering="SaysNothingOfLosses",
+    ),
+    Mutant(
         name="trust-late-grants",
         planted="a handler begins however long the reply that granted its lease was under way",
         scenario="production/q2-grant-later-than-its-lease.toml",
