@@ -30,6 +30,8 @@ class HistoryIndex:
 
     clock_error = 0
     """By how many microseconds the clock of Redis has jumped in all, in either direction."""
+    dark = False
+    """Whether Redis was still out of everybody's reach at the end."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -56,8 +58,6 @@ class HistoryIndex:
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
         self.blackouts: list[Span] = []
-        self.dark = False
-        """Whether Redis was still out of everybody's reach at the end."""
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
