@@ -17,7 +17,7 @@ from simulation.history.intervals import Clock, Span, merge, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase, TrivialCounts
 
 REFUSALS = ("unreadable", "unknown-schema")
-"""The reasons for which an event may be given up although nobody has tried to handle it."""
+"""The reasons for which an event may be given up although no handler was called."""
 
 
 class HistoryIndex:
@@ -31,7 +31,7 @@ class HistoryIndex:
     clock_error = 0
     """By how many microseconds the clock of Redis has jumped in all, in either direction."""
     dark = False
-    """Whether Redis was still out of everybody's reach at the end."""
+    """Whether no consumer could reach Redis at the end."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
