@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -22,16 +22,16 @@ from ordering.drain import Drain
 from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
 from ordering.requests import MAX_SLICE, Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import bounded, brought_to_its_end
+from ordering.shielding import REFUSALS, bounded, brought_to_its_end
 from ordering.suspects import Named, asked_of, handle_alone, named
-from ordering.terms import Asked, digest_of
+from ordering.terms import Asked, digest_of, listed
 
 MAX_BATCH_EVENTS = 10_000
 """Events that are decided about and held together; what is beyond them is begun when they are done."""
 
 
 async def handle_batch(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
-    """Handle many events, and what they release; return what became of each, in the order given.
+    """Handle many events, and what they release; return the outcome of each, in the order given.
 
     Args:
         ordering: the engine.
@@ -93,8 +93,8 @@ async def _begin(
     if not chosen:
         return []
     sent = ordering._now()
-    slices = [tuple(chain.from_iterable(part)) for part in _subtrees_together([one for _, one in chosen])]
-    ask = partial(ordering._call_sliced, "begin_many", (ordering._rules,), slices)
+    slices = [listed(part) for part in _subtrees_together([one for _, one in chosen])]
+    ask = partial(_call_sliced, ordering, "begin_many", slices)
 
     async def give_back(replies: Any) -> None:
         answers = zip(chosen, replies, strict=True)
@@ -120,6 +120,21 @@ async def _begin(
         if word == "drain":
             drains.append((one.leader, rest[0]))
     return grants
+
+
+async def _call_sliced(
+    ordering: Requests[Any], name: str, slices: Sequence[Iterable[str]], *, once: bool = False
+) -> list[Any]:
+    """Run a script that answers for many events, once for each slice of them, all in one round trip."""
+    if len(slices) == 1:
+        return list(await ordering._call(name, ordering._rules, *slices[0], once=once))
+    calls = (ordering._call(name, ordering._rules, *part, once=once) for part in slices)
+    answers: list[Any] = []
+    for reply in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(reply, BaseException):
+            raise reply
+        answers += reply
+    return answers
 
 
 async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
@@ -223,8 +238,15 @@ class _Work:
         grants = [grant for _, grant in pairs]
         fields = [(grant.identity, grant.token, digest_of(grant.identity)) for grant in grants]
         slices = [tuple(chain.from_iterable(fields[i : i + MAX_SLICE])) for i in range(0, len(fields), MAX_SLICE)]
-        complete = partial(ordering._call_sliced, "complete_many", (ordering._rules,), slices, once=True)
-        replies = await brought_to_its_end(partial(ordering._record, grants, complete), ordering._lease_s)
+        complete = partial(_call_sliced, ordering, "complete_many", slices, once=True)
+
+        async def ask() -> list[Any]:
+            try:
+                return await complete()
+            except REFUSALS as refusal:
+                return list(await ordering._record(grants, complete, refusal))
+
+        replies = await brought_to_its_end(ask, ordering._lease_s)
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)
             self._outcomes[i] = "lost" if word == "lost" else "handled"

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Generic, overload
+from typing import Any, Generic, NoReturn, overload
 from uuid import UUID
 
 from ordering.batch import handle_batch
@@ -47,6 +47,49 @@ class EventProcessingCompletion(Generic[E]):
 
     def __init__(self) -> None:
         self.followers: list[E] = []
+
+
+class _Confirmed(AbstractAsyncContextManager[None]):
+    """What `preceding_event_confirmed` returns: no generator, as each event enters it."""
+
+    def __init__(self, ordering: CausalOrdering[Any], handler: Handler[Any], event: Any, depth: int) -> None:
+        self._ordering, self._handler, self._event, self._depth = ordering, handler, event, depth
+        self._grant: Grant | None = None
+
+    async def __aenter__(self) -> None:
+        ordering, event = self._ordering, self._event
+        if ordering._is_handed(event):
+            return  # the drain that called the handler holds the lease, and completes the event afterwards
+        if self._depth > ordering.policy.max_depth:
+            message = "has exceeded the maximum recursion depth %s"
+            ordering._log(logging.WARNING, event, message, ordering.policy.max_depth)
+            raise ordering.errors.depth(event)
+        ordering._forget_claim_group(event)
+        answer, self._grant = await ordering._begin(event)
+        self._queues = ordering._came_along(event)
+        if self._grant is None:
+            await ordering._refuse(self._handler, event, answer, self._depth)
+        else:
+            self._work = ordering._working(self._grant, self._queues)
+            self._work.begin()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._grant is None:
+            return
+        if error is None:
+            self._work.end()
+            await Drain(self._ordering, self._handler, self._depth, self._queues).run(self._grant)
+            return
+        try:
+            await self._work.fail(error)
+        except BaseException as failed:
+            await self._leave_queues(failed)
+            raise
+        await self._leave_queues(error)
+
+    async def _leave_queues(self, error: BaseException) -> None:
+        if self._queues:
+            await self._ordering._release_queues((leader for leader, _ in self._queues), error)
 
 
 class CausalOrdering(Requests[E]):
@@ -281,8 +324,9 @@ class CausalOrdering(Requests[E]):
         self._state.held[id_of(event)] = grant
         completion.followers = await self.complete_event_and_get_followers(event)
 
-    @asynccontextmanager
-    async def preceding_event_confirmed(self, handler: Handler[E], event: E, depth: int = 0) -> AsyncIterator[None]:
+    def preceding_event_confirmed(
+        self, handler: Handler[E], event: E, depth: int = 0
+    ) -> AbstractAsyncContextManager[None]:
         """Let the body handle the event, if what it follows was handled; then handle what it has released.
 
         Args:
@@ -292,25 +336,7 @@ class CausalOrdering(Requests[E]):
 
         Raises EventArrivedEarly, EventAlreadySeen, EventBeingProcessed, MaxDepthExceeded, LeaseLost.
         """
-        if self._is_handed(event):
-            yield  # the drain that called the handler holds the lease, and completes the event afterwards
-            return
-        if depth > self.policy.max_depth:
-            self._log(logging.WARNING, event, "has exceeded the maximum recursion depth %s", self.policy.max_depth)
-            raise self.errors.depth(event)
-        self._forget_claim_group(event)
-        answer, grant = await self._begin(event)
-        queues = self._came_along(event)
-        if grant is None:
-            await self._refuse(handler, event, answer, depth)
-        assert grant is not None
-        try:
-            async with self._working(grant, queues):
-                yield
-        except BaseException as error:
-            await self._release_queues((leader for leader, _ in queues), error)
-            raise
-        await Drain(self, handler, depth, queues).run(grant)
+        return _Confirmed(self, handler, event, depth)
 
     def _is_handed(self, event: Any) -> bool:
         grant = current_grant.get()
@@ -319,7 +345,7 @@ class CausalOrdering(Requests[E]):
         grant.handed = False
         return True
 
-    async def _refuse(self, handler: Handler[Any], event: Any, answer: str, depth: int) -> None:
+    async def _refuse(self, handler: Handler[Any], event: Any, answer: str, depth: int) -> NoReturn:
         match answer.split():
             case ["seen"]:
                 raise self.errors.seen(event)
@@ -328,8 +354,8 @@ class CausalOrdering(Requests[E]):
             case ["held"]:
                 raise self.errors.held(event)
             case ["drain", token]:
-                # Earlier siblings wait and nobody is at work on them: this event is parked behind them, and so
-                # whoever brought it goes through the queue.
+                # Earlier siblings wait and no consumer handles them: this event is parked behind them, and so the
+                # consumer that brought it goes through the queue.
                 await Drain(self, handler, depth, [(leader_of(event), token)]).run(None)
         raise self.errors.early(event)
 

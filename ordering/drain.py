@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -11,7 +12,7 @@ from ordering.describing import describe
 from ordering.leases import Grant, LeaseRenewer, is_own_failure
 from ordering.requests import Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import bounded, brought_to_its_end
+from ordering.shielding import bounded, end_after
 from ordering.terms import leader_of
 
 
@@ -58,10 +59,12 @@ class Drain:
         if not await self._is_ready(grant, renewer):
             self._settle(grant, "lost")
             return await self._next()
+        work = ordering._working(grant, queues, renewer)
+        work.begin()
         try:
-            async with ordering._working(grant, queues, renewer):
-                await self._handler(grant.event, depth=level)
+            await self._handler(grant.event, depth=level)
         except BaseException as error:
+            await work.fail(error)
             if not is_own_failure(error):
                 raise
             ordering._log(
@@ -69,10 +72,11 @@ class Drain:
             )
             self._settle(grant, "failed")
             return await self._next()
+        work.end()
         try:
             return await self._after(grant, level)
         except ordering.errors.lost:
-            ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
+            ordering._log(logging.ERROR, grant.event, "outlived its lease; another consumer has handled it meanwhile")
             self._settle(grant, "lost")
             return await self._next()
 
@@ -94,7 +98,7 @@ class Drain:
         """Do what is to be done before the next handler begins, while its lease is kept."""
 
     def _settle(self, grant: Grant, outcome: Outcome) -> None:
-        """Take note of what became of an event: nothing to do for one that was released."""
+        """Take note of the outcome of an event: nothing to do for one that was released."""
 
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
@@ -108,8 +112,14 @@ class Drain:
 
     async def _completed(self, grant: Grant, following: str, level: int) -> list[str]:
         """Return the answer to the completion of an event."""
-        ask = partial(self._ordering._complete, grant, self._queues, following)
-        return await self._answer(ask, following, grant.identity, level)
+        ordering, queues = self._ordering, self._queues
+        self._asked_at = ordering._now()
+        try:
+            return words(await ordering._complete(grant, queues, following))
+        except asyncio.CancelledError as stopped:
+            ask = partial(ordering._complete, grant, queues, following)
+            await self._end_after(stopped, ask, following, grant.identity, level)
+            raise
 
     async def _next(self) -> tuple[Grant | None, int]:
         """Take the next event of the queue that is drained, or of those below it."""
@@ -119,7 +129,7 @@ class Drain:
             following = ordering._token()
             ask = partial(ordering._call, "advance", ordering._rules, leader, token, following)
             reply = await self._answer(ask, following, "", level)
-            if reply[0] == "lost":  # somebody took the queue over: it is his now
+            if reply[0] == "lost":  # another consumer has taken the queue over
                 self._stack.pop()
             elif taken := await self._take(reply, following, "", level):
                 return taken
@@ -127,12 +137,25 @@ class Drain:
 
     async def _answer(self, ask: Callable[[], Awaitable[Any]], token: str, completed: str, level: int) -> list[str]:
         """Return the answer to a request for the next event; if stopped meanwhile, give back what it gave."""
+        self._asked_at = self._ordering._now()
+        try:
+            return words(await ask())
+        except asyncio.CancelledError as stopped:
+            await self._end_after(stopped, ask, token, completed, level)
+            raise
 
+    async def _end_after(
+        self,
+        stopped: asyncio.CancelledError,
+        ask: Callable[[], Awaitable[Any]],
+        token: str,
+        completed: str,
+        level: int,
+    ) -> None:
         async def give_back(answer: Any) -> None:
             await self._give_back(words(answer), token, completed, level)
 
-        self._asked_at = self._ordering._now()
-        return words(await brought_to_its_end(ask, self._ordering._lease_s, give_back))
+        await end_after(stopped, ask, self._ordering._lease_s, give_back)
 
     async def _give_back(self, reply: list[str], token: str, completed: str, level: int) -> None:
         if reply[0] != "lost" and (taken := await self._take(reply, token, completed, level)):

@@ -25,9 +25,9 @@ passed on to other processes would add up for ever; a claim that is forgotten la
 MAX_UNREADABLE = 1_000
 """Events that a process remembers as unreadable for it: all of them travel with each sweep. If it forgets one, it tries
 to read it again."""
-UNREADABLE_LEASES = 2
-"""For how many leases, after the rest that it has as after any failure, a process leaves an event to others that it
-could not read: by then, whoever else sweeps has been offered it."""
+UNREADABLE_LEASES = 4
+"""For how many leases, after the rest that it has as after any failure, a process remembers an event that it could not
+read. Each time that it may be claimed meanwhile, the process leaves it to others for half a lease: see `sweep.lua`."""
 RENEWALS = 4
 """How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
 
@@ -48,14 +48,14 @@ class ProcessState:
     claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
     """With which others an event was claimed by a completion, by event."""
     unreadable: dict[str, float] = field(default_factory=dict)
-    """Events that this process could not read, and until when it leaves them to others, in the loop's time."""
+    """Events that this process could not read, and until when it remembers that, in the loop's time."""
 
     def leave_to_others(self, event: str, until: float) -> None:
-        """Remember until when an event is left to others, because this process could not read it."""
+        """Remember until some time that an event is to be left to others, because this process could not read it."""
         _add_newest(self.unreadable, {event: until}, MAX_UNREADABLE)
 
     def left_to_others(self, now: float) -> list[str]:
-        """Return the events that are still left to others."""
+        """Return the events that are to be left to others now."""
         self.unreadable = {event: until for event, until in self.unreadable.items() if until > now}
         return list(self.unreadable)
 
@@ -145,15 +145,18 @@ def fencing_token() -> int | None:
     return grant.fence if grant else None
 
 
-Renew = Callable[[Sequence[Grant]], Awaitable[None]]
-"""Prolongs leases, and notes of each whether it is lost, or until when it is proven."""
+Queue = tuple[str, str]
+"""The queue of a leader, and the token of the claim on it."""
+Renew = Callable[[Sequence[Grant], Sequence[Queue]], Awaitable[None]]
+"""Prolongs leases and the claims on queues; notes of each lease whether it is lost, or until when it is proven."""
 
 
 class LeaseRenewer:
     """Renews the leases that handlers hold: `RENEWALS` times within a lease."""
 
-    def __init__(self, grants: Collection[Grant], renew: Renew, interval: float) -> None:
+    def __init__(self, grants: Collection[Grant], queues: Sequence[Queue], renew: Renew, interval: float) -> None:
         self._grants = grants
+        self._queues = queues  # a batch claims more as it goes on
         self._renew = renew
         self._interval = interval
         self.answered = True
@@ -174,7 +177,7 @@ class LeaseRenewer:
         """Prolong all leases that are not lost, now."""
         held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
         try:
-            await self._renew(held)
+            await self._renew(held, self._queues)
             self.answered = True
         except Exception as error:
             self.answered = False
@@ -208,29 +211,45 @@ def is_counted(error: BaseException) -> bool:
 class Work:
     """The time in which a handler works under a lease: it is kept alive meanwhile, and given back if the handler fails.
 
-    An async context manager of its own, and no generator: events enter it one by one.
+    An async context manager of its own, and no generator: events enter it one by one. Nothing is waited for but when a
+    lease is given back, so who enters it from a context manager of its own may use `begin` and `end`.
     """
 
     def __init__(
-        self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[BaseException], Awaitable[object]]
+        self, grant: Grant, renewer: LeaseRenewer, give_back: Callable[[Grant, BaseException], Awaitable[object]]
     ) -> None:
         self._grant = grant
         self._renewer = renewer
         self._give_back = give_back
 
-    async def __aenter__(self) -> None:
+    def begin(self) -> None:
+        """Let the handler begin."""
         grant = self._grant
         self._before = current_grant.set(grant)
         grant.state.active[grant.identity] = grant.token
 
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def end(self) -> None:
+        """Take note that the handler has succeeded."""
+        self._renewer.stop()
+        with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
+            current_grant.reset(self._before)
+
+    async def fail(self, error: BaseException) -> None:
+        """Give the lease back: the handler has failed, or was stopped."""
         grant = self._grant
         self._renewer.stop()
         try:
-            if error is not None:
-                grant.state.active.pop(grant.identity, None)
-                if not grant.parked:
-                    await self._give_back(error)
+            grant.state.active.pop(grant.identity, None)
+            if not grant.parked:
+                await self._give_back(grant, error)
         finally:
-            with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
-                current_grant.reset(self._before)
+            self.end()
+
+    async def __aenter__(self) -> None:
+        self.begin()
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is not None:
+            await self.fail(error)
+        else:
+            self.end()

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from redis.exceptions import NoScriptError
 
 from ordering.describing import describe
 from ordering.errors import Errors
@@ -21,14 +22,16 @@ from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, Work, is_
 from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
-from ordering.scripts import call, script, text, words
+from ordering.scripts import call_again, check, script, text, words
 from ordering.sending import Word, send
-from ordering.shielding import REFUSALS, asked_again, bounded, brought_to_its_end, is_between_nodes, is_moving, passes
+from ordering.shielding import REFUSALS, asked_again, bounded, end_after, is_between_nodes, is_moving, passes
 from ordering.terms import (
     Asked,
     digest_of,
     id_of,
+    last_of,
     leader_of,
+    listed,
     microseconds,
     milliseconds,
     names_of,
@@ -45,7 +48,7 @@ E_contra = TypeVar("E_contra", contravariant=True)
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
 Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
-"""What became of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
+"""The outcome of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
 MAX_SLICE = 1_000
 """Events that one script decides about, completes or renews: others wait in the few milliseconds that it takes."""
 _UNRECORDED = (
@@ -108,32 +111,21 @@ class Requests(Operations, Generic[E]):
         """Return, when awaited, the reply to one command of the user's client, its text as bytes."""
         return send(self.redis, name, *words)
 
-    async def _call_sliced(
-        self, name: str, head: Sequence[Word], slices: Sequence[Iterable[Word]], *, once: bool = False
-    ) -> list[Any]:
-        """Run a script that answers for many events, once for each slice of them, all in one round trip."""
-        if len(slices) == 1:
-            return list(await self._call(name, *head, *slices[0], once=once))
-        calls = (self._call(name, *head, *part, once=once) for part in slices)
-        replies = await asyncio.gather(*calls, return_exceptions=True)
-        answers: list[Any] = []
-        for reply in replies:
-            if isinstance(reply, BaseException):
-                raise reply
-            answers += reply
-        return answers
-
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
         verb, waitlist = self.scripts(name), self._key(self._waitlist)
+        check(verb, args)
+        ask = self._ask
         try:
-            return await call(self._ask, verb, waitlist, *args)
+            try:
+                return await ask("EVALSHA", verb.digest, 1, waitlist, *args)
+            except NoScriptError:
+                return await ask("EVAL", verb.text, 1, waitlist, *args)
         except REFUSALS as refusal:
             if once or not is_moving(refusal):
                 raise
         # Nothing was written: a script looks at every key that it may write before it writes any.
-        ask = partial(call, self._ask, verb, waitlist, *args)
-        return await asked_again(ask, self._lease_s, is_moving)
+        return await asked_again(partial(call_again, ask, verb, waitlist, *args), self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
         """Claim the followers of an event that was handled, and return their ids."""
@@ -160,12 +152,16 @@ class Requests(Operations, Generic[E]):
         if active and id_of(event) in active:
             return "held", None
         asked, sent = self._asked(event, self._token()), self._now()
-        ask = partial(self._call, "begin", self._rules, *asked, "causal" if causal else "alone")
+        request = (self._rules, "causal" if causal else "alone", *last_of(asked))
+        try:
+            reply = words(await self._call("begin", *request))
+        except asyncio.CancelledError as stopped:
 
-        async def give_back(reply: Any) -> None:
-            await self._give_back(event, self._answered(event, asked, words(reply), sent)[1])
+            async def give_back(reply: Any) -> None:
+                await self._give_back(event, self._answered(event, asked, words(reply), sent)[1])
 
-        reply = words(await brought_to_its_end(ask, self._lease_s, give_back))
+            await end_after(stopped, partial(self._call, "begin", *request), self._lease_s, give_back)
+            raise
         answer, grant = self._answered(event, asked, reply, sent)
         if answer.startswith("exhausted"):
             await self._give_up_exhausted(event)
@@ -198,17 +194,22 @@ class Requests(Operations, Generic[E]):
         self, event: Any, token: str, *, keeps_claim: bool = False, names: tuple[str, str] | None = None
     ) -> Asked:
         (identity, leader), state = names or names_of(event), self._state
-        claim = state.claims.get(identity, "") if keeps_claim else state.claims.pop(identity, "")
+        claim = ""
+        if state.claims:
+            claim = state.claims.get(identity, "") if keeps_claim else state.claims.pop(identity, "")
+        given = "1" if claim else ""
+        if not leader:  # it waits for nothing, so it is never parked
+            return Asked(identity, token, claim, given, "", "", "", "", "")
         return Asked(
             identity,
             token,
             claim or state.queues.get(leader, ""),
-            "1" if claim else "",
+            given,
             leader,
-            str(occurred_at(event)),
+            occurred_at(event),
             str(self._received(event)),
-            digest_of(leader) if leader else "",
-            event.model_dump_json() if leader else "",
+            digest_of(leader),
+            event.model_dump_json(),
         )
 
     def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
@@ -236,20 +237,15 @@ class Requests(Operations, Generic[E]):
         token = queues.pop(leader, "")
         return ((leader, token),) if token else ()
 
-    def _working(
-        self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None
-    ) -> AbstractAsyncContextManager[None]:
-        async def give_back(error: BaseException) -> None:
-            async with bounded(error, self._lease_s):
-                await self._fail(grant, counts=is_counted(error), error=error)
+    def _working(self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None) -> Work:
+        return Work(grant, renewer or self._renewer((grant,), queues), self._failed)
 
-        return Work(grant, renewer or self._renewer((grant,), queues), give_back)
+    async def _failed(self, grant: Grant, error: BaseException) -> None:
+        async with bounded(error, self._lease_s):
+            await self._fail(grant, counts=is_counted(error), error=error)
 
     def _renewer(self, grants: Collection[Grant], queues: Sequence[tuple[str, str]] = ()) -> LeaseRenewer:
-        async def renew(held: Sequence[Grant]) -> None:
-            await self._renew(held, queues)  # a batch claims more queues as it goes on
-
-        return LeaseRenewer(grants, renew, self._lease_s / RENEWALS)
+        return LeaseRenewer(grants, queues, self._renew, self._lease_s / RENEWALS)
 
     async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
         """Prolong leases in one round trip, and the claims on queues; note which leases are lost."""
@@ -336,35 +332,35 @@ class Requests(Operations, Generic[E]):
         """
         identity = grant.identity
         leader, drain = queues[-1] if queues else ("", "")
-        event = (identity, grant.token, digest_of(identity), leader, drain, following)
         name = "complete" if offered is None else "complete_and_begin"
-        more = chain.from_iterable(offered or ())
-        ask = partial(self._call, name, self._rules, *event, *more, once=True)
+        event = (identity, grant.token, digest_of(identity), leader, drain, following)
+        request: tuple[Word, ...] = (self._rules, *event, *(listed(offered) if offered else ()))
         try:
-            return await self._record((grant,), ask, queues)
+            return await self._call(name, *request, once=True)
+        except REFUSALS as refusal:
+            return await self._record((grant,), partial(self._call, name, *request, once=True), refusal, queues)
         finally:
             self._state.active.pop(identity, None)
 
-    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
-        """Return the answer to a completion that asks once. While Redis refuses it, ask again for a lease's time.
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        """Ask again for a completion that Redis has refused, for a lease's time; return the answer.
 
-        A slot that moves is waited for, however long that takes: nobody is granted anything in it meanwhile. The leases
-        are kept. Whatever is not recorded is done once more. Whoever loses a lease learns it from the answer.
+        While a slot moves, it waits, however long that takes: no lease in it is granted meanwhile. The leases are kept.
+        An effect that is not recorded is repeated. A holder that has lost a lease learns it from the answer.
         """
-        try:
-            return await ask()
-        except REFUSALS as refusal:
-            if not passes(refusal):
-                raise
-            for grant in grants:
-                message = "was handled, but Redis has refused to record it (%s); it is asked again"
-                self._log(logging.WARNING, grant.event, message, refusal)
+        if not passes(refusal):
+            raise refusal
+        for grant in grants:
+            message = "was handled, but Redis has refused to record it (%s); it is asked again"
+            self._log(logging.WARNING, grant.event, message, refusal)
         renewer = self._renewer(grants, queues)
         try:
             return await asked_again(ask, self._lease_s, outlasts=is_between_nodes)
-        except REFUSALS as refusal:
+        except REFUSALS as last:
             for grant in grants:
-                self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, refusal)
+                self._log(logging.ERROR, grant.event, _UNRECORDED, self.policy.lease, last)
             raise
         finally:
             renewer.stop()

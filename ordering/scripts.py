@@ -72,9 +72,9 @@ def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = sour
 
 
 def _with_what_it_needs(own: str, shared: str) -> str:
-    """Put the shared steps that a script takes in front of it: whatever is there is made anew whenever it runs.
+    """Put the shared steps that a script calls in front of it: Redis defines all of them again in each run.
 
-    A step marked as rare has in it what only such steps take: that is made when it is called, if it is.
+    A step marked as rare contains the steps that only such steps call: those are defined when it is called.
     """
     found = list(_STEP.finditer(shared))
     steps = {step["name"]: step for step in found}
@@ -109,16 +109,19 @@ def _closure(names: set[str], takes: Mapping[str, set[str]], ends: Collection[st
     return found
 
 
-async def call(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:
-    """Run a script. Raises TypeError if the arguments are not those that its header declares."""
+def check(verb: Script, args: Sequence[Word]) -> None:
+    """Raise TypeError if the arguments of a script are not those that its header declares."""
     declared = verb.args
     if len(args) != len(declared) and not (declared[-1].endswith("...") and len(args) >= len(declared) - 1):
         raise TypeError(f"{verb.name} takes {' '.join(declared)}, not {len(args)} arguments")
+
+
+async def call_again(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:
+    """Run a script that was refused before; send it in full if the server has forgotten it."""
     try:
-        reply = await ask("EVALSHA", verb.digest, 1, waitlist, *args)
+        return await ask("EVALSHA", verb.digest, 1, waitlist, *args)
     except NoScriptError:
-        reply = await ask("EVAL", verb.text, 1, waitlist, *args)
-    return reply
+        return await ask("EVAL", verb.text, 1, waitlist, *args)
 
 
 def words(reply: Sequence[Any]) -> list[str]:

@@ -105,11 +105,21 @@ async def brought_to_its_end(
     try:
         return await ask()
     except asyncio.CancelledError as stopped:
-        async with bounded(stopped, patience):
-            answer = await ask()
-            if undo is not None:
-                await undo(answer)
+        await end_after(stopped, ask, patience, undo)
         raise
+
+
+async def end_after(
+    stopped: asyncio.CancelledError,
+    ask: Callable[[], Awaitable[Answer]],
+    patience: float,
+    undo: Callable[[Answer], Awaitable[object]] | None = None,
+) -> None:
+    """Ask again what a cancellation has interrupted, and undo what the answer gave, in so many seconds at most."""
+    async with bounded(stopped, patience):
+        answer = await ask()
+        if undo is not None:
+            await undo(answer)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ A consumer that has its events at hand, as an iterator, hands that over. The pro
 a crash repeats at most the effect of the event that was being completed, and at most one event is leased ahead, kept
 alive while its turn comes, and given back when the stream is stopped.
 
-1. The stream reads ahead, `read_ahead` events at most. What is only read is leased by nobody.
+1. The stream reads ahead, `read_ahead` events at most. Events that are only read are not leased.
 2. When an event's handler is done, one script completes it. If that releases followers, they are handled first.
 3. If nothing is left to go on with, the same script decides about the next events of the stream, until it has granted
    one. Those before it were parked, were seen, or are held.
@@ -19,16 +19,16 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from ordering.drain import Drain
 from ordering.leases import Grant, is_own_failure
 from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import bounded, brought_to_its_end
+from ordering.shielding import bounded, brought_to_its_end, end_after
 from ordering.suspects import asked_of
-from ordering.terms import Asked, id_of
+from ordering.terms import Asked, id_of, listed
 
 logger = logging.getLogger(__name__)
 READ_AHEAD = 64
@@ -223,14 +223,19 @@ class _Stream(Drain):
         offered = self._offer(grant.identity) if len(self._stack) <= 1 else []
         if not offered:
             return await super()._completed(grant, following, level)
-        ask = partial(self._ordering._complete, grant, self._queues, following, offered)
+        ordering, queues = self._ordering, self._queues
+        self._asked_at = ordering._now()
+        try:
+            completion, answers = await ordering._complete(grant, queues, following, offered)
+        except asyncio.CancelledError as stopped:
 
-        async def give_back(answer: Any) -> None:
-            await self._give_back(words(answer[0]), following, grant.identity, level)
-            await self._return(offered, answer[1])
+            async def give_back(answer: Any) -> None:
+                await self._give_back(words(answer[0]), following, grant.identity, level)
+                await self._return(offered, answer[1])
 
-        self._asked_at = self._ordering._now()
-        completion, answers = await brought_to_its_end(ask, self._ordering._lease_s, give_back)
+            ask = partial(ordering._complete, grant, queues, following, offered)
+            await end_after(stopped, ask, ordering._lease_s, give_back)
+            raise
         self._answers = offered, answers
         return words(completion)
 
@@ -242,8 +247,7 @@ class _Stream(Drain):
             await asyncio.sleep(0)  # a stream of nothing but events that are held would keep others from ending them
             return
         nothing = ("",) * 6
-        events = chain.from_iterable(offered)
-        ask = partial(ordering._call, "complete_and_begin", ordering._rules, *nothing, *events)
+        ask = partial(ordering._call, "complete_and_begin", ordering._rules, *nothing, *listed(offered))
 
         async def give_back(answer: Any) -> None:
             await self._return(offered, answer[1])
@@ -255,7 +259,7 @@ class _Stream(Drain):
     def _offer(self, completed: str) -> list[Asked]:
         """Return what the script is asked about the next events, as many as it is likely to take.
 
-        What this process still works on is `held`, and offered to nobody; the event that is being completed may come
+        An event that this process still handles is `held` and not offered; the event that is being completed may come
         again behind itself.
         """
         items, offered = self._source.items, list[Asked]()
@@ -269,7 +273,7 @@ class _Stream(Drain):
         return offered
 
     def _unasked(self, item: _Item, completed: str) -> Outcome | None:
-        """Return what becomes of an event of which no script is asked; None if one is asked, and what about."""
+        """Return the outcome of an event for which no script is called; None if one is called for it."""
         ordering = self._ordering
         identity = _identity_of(item.event)
         if identity != completed and identity in ordering._state.active:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -31,6 +33,17 @@ class Asked(NamedTuple):
     """That of the leader."""
     payload: str
     """What the event says, if it may have to be kept."""
+
+
+def last_of(asked: Asked) -> Sequence[str]:
+    """Return the words about an event that end a request: nothing need be said at the end of what it leaves empty."""
+    return asked if asked.leader else asked[:4] if asked.claim else asked[:2]
+
+
+def listed(asked: Sequence[Asked]) -> tuple[str, ...]:
+    """Return the words about several events that end a request; at least one."""
+    *others, last = asked
+    return (*chain.from_iterable(others), *last_of(last))
 
 
 def id_of(event: UUID | str | Any) -> str:

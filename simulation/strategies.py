@@ -92,7 +92,7 @@ def _listed(circles: bool) -> st.SearchStrategy[_Table]:
 
 
 def _as_listed(drawn: list[tuple[int, int, _Table]], circles: bool) -> _Table:
-    # Leaders are drawn as numbers, so that an event can be left out without the rest being drawn anew.
+    # Leaders are drawn as numbers, so that an event can be left out without the rest being drawn again.
     events = []
     for place, (number, chance, keys) in enumerate(drawn):
         may_lead = NAMES[: len(drawn) if circles and chance == 9 else place]
@@ -212,7 +212,7 @@ _consumers = _merged(
     ),
 )
 _SHORT = {"lookback": "1m", "retention": "2m"}
-"""So that a run in which somebody waits in vain is a short one."""
+"""A run in which an event is overdue stays short."""
 _policy = st.sampled_from([_SHORT, {**_SHORT, "lease": "2s"}])
 
 
@@ -235,9 +235,17 @@ def scenarios(
 def _assembled(
     workload: Workload, struck: tuple[AnyFault, ...], broker: _Table, consumers: _Table, policy: _Table
 ) -> Scenario:
+    struck, topology = _in_one_topology(struck)
     lost = sorted({fault.name for fault in struck if fault.loses_data})
-    tables = {"broker": broker, "consumers": consumers, "policy": policy, "judge": {"allowed_loss": lost}}
+    tables = {"broker": broker, "consumers": consumers, "policy": policy, "judge": {"allowed_loss": lost}, **topology}
     return Scenario.model_validate({"name": "drawn", "workload": workload, "faults": struck, **tables})
+
+
+def _in_one_topology(struck: tuple[AnyFault, ...]) -> tuple[tuple[AnyFault, ...], _Table]:
+    """Return the faults that can strike in the topology that the first of them needs, and that."""
+    kind = struck[0].topologies[0] if struck else "single"
+    kept = tuple(fault for fault in struck if kind in fault.topologies)
+    return kept, {} if kind == "single" else {"topology": {"kind": kind}}
 
 
 # -- histories ---------------------------------------------------------------------------------------------------

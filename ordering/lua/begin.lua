@@ -1,5 +1,5 @@
 -- Decide about one event that was delivered: grant its lease, park it, or refuse it.
 -- keys: waitlist
--- args: rules id token claim given leader occurred received digest payload mode
+-- args: rules mode event...
 -- returns: granted fence drain | granted fence | seen | dead | exhausted attempts | held | parked | waiting ms | drain token
-return decide(read_event(ARGV, 2), read_rules(ARGV[11] == "causal"), {})
+return decide(read_event(ARGV, 3), read_rules(ARGV[2] == "causal"), {})

@@ -11,6 +11,7 @@ from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import budgets, distributions
 from simulation.scenario.model import Broker, ClientTable, Consumers, Judge, NetworkTable, PolicyTable, Scenario
+from simulation.scenario.topology import TopologyTable
 from simulation.scenario.workloads import EventsWorkload, PlannedEvent, Workload
 
 EXAMPLE = "scenarios/late-leader.toml"
@@ -28,6 +29,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("broker", Broker),
     ("consumers", Consumers),
     ("network", NetworkTable),
+    ("topology", TopologyTable),
     ("client", ClientTable),
     ("policy", PolicyTable),
     ("judge", Judge),
@@ -106,7 +108,7 @@ def _rest() -> list[str]:
         "## Durations",
         f"Text: {durations.ACCEPTED}. A number without a unit is an error, except 0.",
         "## Distributions",
-        "A duration that is drawn anew each time. What is drawn depends on the seed alone.",
+        "A duration that is drawn each time it is used. What is drawn depends on the seed alone.",
         f"```text\n{forms[1]}\n```",
         "## Coverage words",
         "`judge.require_coverage` lists words from this table. A run in which one of them counted 0 is `unknown`.",

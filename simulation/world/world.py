@@ -11,7 +11,6 @@ A run has three phases:
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from functools import cache
@@ -33,9 +32,7 @@ from simulation.kernel.random_streams import Reseed, Streams
 from simulation.kernel.watchdog import NeverReturns, watchdog
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
-from simulation.scenario.workload import (
-    Publication,
-)
+from simulation.scenario.workload import Publication
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.stores.remote import RemoteStore
 from simulation.world.broker import Broker
@@ -56,6 +53,8 @@ from simulation.world.run import Counts, Run
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
+from simulation.world.topology import open_topology
+from simulation.world.warnings_heard import warnings_heard
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -93,9 +92,9 @@ class World:
     ) -> None:
         self.folder = folder
         """Where a history that grows long is kept; the system's folder for temporary files if none is given."""
-        self.scenario = scenario
-        self.seed = seed
-        self.store = store
+        self.scenario, self.seed = scenario, seed
+        topology = open_topology(scenario.topology, store, stepped=exploration is not None)
+        self.store = store = topology.store
         self.engine: type[Engine] = resolve(engine)
         self.decode = decoder(self.engine)
         self.streams = Streams(seed, tracked=reseed is not None)
@@ -111,7 +110,8 @@ class World:
         self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
         tracer = self._tracer(trace)
-        self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
+        latency = scenario.network.latency
+        self.network = Network(self.loop, store, latency, self.streams, tracer, steps=self.steps, topology=topology)
         self.network.refused = self._refused
         self.ambient = Ambient(self.loop, self.epoch, self.streams)
         self.errors = ErrorLog(lambda: self.loop.now, self._raised)
@@ -180,6 +180,7 @@ class World:
             exercise=scenario.judge.require_coverage,
             invariants=scenario.judge.invariants,
             allowed_loss=scenario.judge.allowed_loss,
+            loud=scenario.judge.loud,
         )
 
     def _new_history(self, engine: str) -> History:
@@ -209,24 +210,13 @@ class World:
         """
         self.store.begin(self.epoch)
         try:
-            with self.store.nearby(), self.ambient, watchdog(self.loop):
-                self._begin()
-                with deferred_sigint() as interrupted:
-                    step = self.steps.step if self.steps else None
-                    self.loop.run_while(lambda: not (self.quiescence.ended or interrupted), step)
-                if interrupted:
-                    raise KeyboardInterrupt
-                self._finish()
-        except NeverReturns:
-            pass  # what it is about was told
+            history = self._live()
         except TimeDoesNotAdvance:
             raise EngineFailed(_NO_TIME_PASSES.format(self.loop.now / SECOND)) from None
         finally:
-            # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
-            # they keep the world's, which nobody reads any more.
-            history = self.history.handed_over()
-            self.errors.close()
-            self._clean_up()
+            self.network.close()
+            if isinstance(self.store, RemoteStore):
+                self.store.remove(self.scope)
         if self._refusal is not None:
             raise self._refusal
         check_store_was_used(self.consumers.values(), self.ledger, self.network)
@@ -235,15 +225,30 @@ class World:
         commands, packets, *idle = self.quiescence.spent
         counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent = self.injector.log.silent
-        return Run(
-            self.scenario,
-            history,
-            counts,
-            silent,
-            self.steps,
-            requests=self.network.requests,
-            errors=self.errors.all,
-        )
+        requests, errors = self.network.requests, self.errors.all
+        return Run(self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
+
+    def _live(self) -> History:
+        """Run everything to its end, end the code that is left, and return the history."""
+        with self.store.nearby(), self.ambient:
+            try:
+                with watchdog(self.loop), warnings_heard(self.history, self.ledger, self.errors, lambda: self.loop.now):
+                    self._begin()
+                    with deferred_sigint(self.loop) as interrupted:
+                        step = self.steps.step if self.steps else None
+                        self.loop.run_while(lambda: not (self.quiescence.ended or interrupted), step)
+                    if interrupted:
+                        raise KeyboardInterrupt
+                    self._finish()
+            except NeverReturns:
+                pass  # what it is about was told
+            finally:
+                # Code of dead processes may still write to the history, now or when it is collected: it keeps the
+                # world's history, which is not read any more.
+                history = self.history.handed_over()
+                self.errors.close()
+                self.loop.close()
+        return history
 
     def _plan_reseed(self, reseed: Reseed) -> None:
         if reseed.at:  # planned before all else, so it comes first among what happens at that moment
@@ -309,17 +314,6 @@ class World:
             )
         self.errors.add_unretrieved(self.loop.unretrieved())
         self._note("phase", phase=ended, in_flight=in_flight)
-
-    def _clean_up(self) -> None:
-        closed = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)
-        try:
-            self.loop.close()
-        finally:
-            logging.disable(closed)
-        self.network.close()
-        if isinstance(self.store, RemoteStore):
-            self.store.remove(self.scope)
 
     def _note(self, kind: str, **details: Any) -> None:
         self.history.append(self.loop.now, kind, **details)

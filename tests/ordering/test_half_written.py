@@ -32,7 +32,7 @@ def named(identity: str, leader: str, token: str = "t") -> tuple[Any, ...]:
 
 REQUESTS: dict[str, tuple[Any, ...]] = {
     "advance": (*RULES, LEADER, "drain", "next"),
-    "begin": (*RULES, *named(FRESH, "none"), "causal"),
+    "begin": (*RULES, "causal", *named(FRESH, "none")),
     "begin_many": (*RULES, *named(FRESH, ""), *named("other", FRESH)),
     "claim": (LEADER, "claim", 1000),
     "complete": (*RULES, LEADER, "holder", digest_of(LEADER), "", "", "next"),
@@ -72,7 +72,7 @@ async def fill(ordering: CausalOrdering) -> None:
     await ordering.give_up(event(5))
     await ordering.record_follower(event(2, 1))
     await ordering.record_follower(event(3, 1))
-    await ordering._call("begin", *RULES, *named(LEADER, "", "holder"), "causal")
+    await ordering._call("begin", *RULES, "causal", *named(LEADER, "", "holder"))
 
 
 def contents(*clients: redis.Redis) -> list[dict[bytes, Any]]:

@@ -64,17 +64,15 @@ async def test_a_completion_that_a_moving_slot_refuses_is_asked_again(
     client = connect(masters.masters[0].port, kind=redis.asyncio.RedisCluster)
     ordering = CausalOrdering(f"half-{lease}", redis=client, policy=Policy(lease=timedelta(seconds=lease)))
     slot, moving, handled = masters.slot_of(f"{{half-{lease}}}:waitlist"), [], []
-    refused, record = asyncio.Event(), ordering._record
+    refused, ask = asyncio.Event(), ordering._ask
 
-    async def noted(grants: Any, ask: Any, queues: Any = ()) -> Any:
-        async def asked() -> Any:
-            try:
-                return await ask()
-            except Exception:
+    async def noted(name: str, *words: Any) -> Any:
+        try:
+            return await ask(name, *words)
+        except Exception:
+            if moving:
                 refused.set()
-                raise
-
-        return await record(grants, asked, queues)
+            raise
 
     async def handler(one: Any, depth: int = 0) -> None:
         async with ordering.preceding_event_confirmed(handler, one, depth):
@@ -87,7 +85,7 @@ async def test_a_completion_that_a_moving_slot_refuses_is_asked_again(
         await asyncio.sleep(1)
         await asyncio.to_thread(masters.end_migration, slot, *moving[0])
 
-    ordering._record = noted  # type: ignore[method-assign]
+    ordering._ask = noted  # type: ignore[method-assign]
     leader = event()
     follower = event(leader.id)
     with pytest.raises(EventArrivedEarly):

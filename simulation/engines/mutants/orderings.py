@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004
 
 from ordering import CausalOrdering
-from ordering.leases import Grant, LeaseRenewer
+from ordering.leases import Grant
 from ordering.requests import Queues
 from ordering.scripts import text, words
+from ordering.shielding import is_between_nodes
 from ordering.terms import id_of, leader_of, milliseconds
 
 
@@ -95,18 +95,31 @@ class Rounds(CausalOrdering[Any]):
 class ForgivesHandlers(CausalOrdering[Any]):
     """Completes an event whose handler has failed."""
 
-    @asynccontextmanager
-    async def _working(self, grant: Grant, queues: Queues, renewer: LeaseRenewer | None = None) -> AsyncIterator[None]:
-        with suppress(Exception):
-            async with super()._working(grant, queues, renewer):
-                yield
+    async def _failed(self, grant: Grant, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            await self._complete(grant)
+        else:
+            await super()._failed(grant, error)
 
 
 class TakesNoForAnAnswer(CausalOrdering[Any]):
     """Asks once to record what was handled."""
 
-    async def _record(self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], queues: Queues = ()) -> Any:
-        return await ask()
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        raise refusal
+
+
+class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):
+    """Asks once to record what was handled, if its slot is being moved."""
+
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        if is_between_nodes(refusal):
+            raise refusal
+        return await super()._record(grants, ask, refusal, queues)
 
 
 class ClaimsThenCompletes(CausalOrdering[Any]):
@@ -126,7 +139,7 @@ class OwnConnection(CausalOrdering[Any]):
     """Sends its scripts on one connection of its own, past the client and what that does about errors."""
 
     ignored_errors: tuple[type[Exception], ...] = ()
-    """Errors after which it waits for ever for the reply: nobody reads the connection any more."""
+    """Errors after which it waits for ever for the reply: the connection is not read any more."""
 
     def __init__(self, scope: str, **options: Any) -> None:
         super().__init__(scope, **options)
@@ -180,7 +193,7 @@ class DropsTheUnreadable(CausalOrdering[Any]):
 
 
 class ReadsItAgainAtOnce(CausalOrdering[Any]):
-    """Is offered again what it could not read, as soon as anybody is."""
+    """Is offered an event that it could not read again as soon as any other consumer is."""
 
     def _leave_to_others(self, identity: str) -> None:
         """Leave nothing to others."""
@@ -192,3 +205,10 @@ class IgnoresQueueErrors(CausalOrdering[Any]):
     async def give_up(self, event: Any, reason: str = "") -> bool:
         """Do nothing."""
         return True
+
+
+class SaysNothingOfLosses(CausalOrdering[Any]):
+    """Goes on where what an event said is gone, and tells nobody."""
+
+    def _log_missing_payload(self, identity: str) -> None:
+        """Log nothing."""
