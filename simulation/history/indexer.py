@@ -309,6 +309,8 @@ class IndexBuilder:
             self.index.faults[self.last_fault] += 1
             if self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
                 self.index.clock_error += abs(offset)
+            if self.last_fault == "unreadable-for-some":
+                self.index.unread.append((position, entry.event))
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((position, entry, str(entry.details.get("fault") or default)))
