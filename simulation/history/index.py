@@ -48,8 +48,6 @@ class HistoryIndex:
         """The entries that tell what the store held, by their indices."""
         self.leases_lost: list[tuple[int, str, str]] = []
         """Index, event and consumer of each lease whose holder was told that it is no longer its own."""
-        self.unread: list[tuple[int, str]] = []
-        """Index and event of each time that a consumer could not read an event that others can read."""
         self.crashed_holding: list[int] = []
         """The crashes of consumers that were handling something."""
         self.store_losses: list[Loss] = []

@@ -303,14 +303,14 @@ class IndexBuilder:
             handling.end, handling.end_at, handling.outcome, handling.cut = position, entry.at, "unknown", True
             handling.crashed = crashed
 
-    def _lost(self, position: int, entry: Entry, _: EventStory | None) -> None:
+    def _lost(self, position: int, entry: Entry, story: EventStory | None) -> None:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.index.faults[self.last_fault] += 1
             if self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
                 self.index.clock_error += abs(offset)
-            if self.last_fault == "unreadable-for-some":
-                self.index.unread.append((position, entry.event))
+            if self.last_fault == "unreadable-for-some" and story is not None:
+                story.unread += (position,)
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((position, entry, str(entry.details.get("fault") or default)))
