@@ -143,6 +143,7 @@ WORDS: Mapping[str, Tell] = {
     "phase": _phase,
     "census": _census,
     "raised": _raised,
+    "warned": lambda event, _: f"warned of {event}",
     "command": _command,
     "reply": _reply,
 }

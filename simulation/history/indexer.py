@@ -99,6 +99,7 @@ class IndexBuilder:
             "parked": self._parked,
             "refused": self._refused,
             "lease-lost": self._lease_lost,
+            "warned": self._warned,
             "started": self._started,
             "ended": self._ended,
             "swept": self._swept,
@@ -233,6 +234,9 @@ class IndexBuilder:
 
     def _lease_lost(self, position: int, entry: Entry, _: EventStory | None) -> None:
         self.index.leases_lost.append((position, entry.event, entry.consumer))
+
+    def _warned(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.index.warnings.setdefault(entry.event, []).append(position)
 
     def _started(self, position: int, entry: Entry, story: EventStory | None) -> None:
         at, _, name, consumer, details = entry

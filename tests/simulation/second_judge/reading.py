@@ -372,13 +372,16 @@ class Reading:
     def store_lost(self, event: str, after: int, before: int) -> bool:
         return any(after < i < before and (about is None or event in about) for i, about in self.losses(allowed=False))
 
-    def loss_allowed(self, event: str, before: int) -> bool:
+    def warned(self, event: str, after: int) -> bool:
+        return any(i > after and e.event == event for i, e in self.of("warned"))
+
+    def loss_allowed(self, event: str, before: int, *, told: bool = False) -> bool:
         known = self.first_known(event)
         names = {event, self.leaders.get(event, "")} - {""}
         for i, about in self.losses(allowed=True):
             again = any(offer.parked and offer.index > i for offer in self.offers_of(event))
             if i < before and (about is None or names & about) and known is not None and known < i and not again:
-                return True
+                return not told or self.warned(event, i)
         return False
 
     # -- the run
