@@ -311,10 +311,10 @@ class IndexBuilder:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.index.faults[self.last_fault] += 1
-            if self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
-                self.index.clock_error += abs(offset)
-            if self.last_fault == "unreadable-for-some" and story is not None:
+            if self.last_fault == "unreadable-for-some" and story:
                 story.unread += (position,)
+            elif self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
+                self.index.clock_error += abs(offset)
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((position, entry, str(entry.details.get("fault") or default)))
@@ -391,8 +391,6 @@ def _listed(in_flight: Any) -> str:
     match in_flight:
         case None:
             return ""
-        case str():
-            return in_flight
         case list() | tuple():
             return ", ".join(str(one) for one in in_flight)
         case dict():
