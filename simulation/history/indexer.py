@@ -309,11 +309,13 @@ class IndexBuilder:
             handling.end, handling.end_at, handling.outcome, handling.cut = position, entry.at, "unknown", True
             handling.crashed = crashed
 
-    def _lost(self, position: int, entry: Entry, _: EventStory | None) -> None:
+    def _lost(self, position: int, entry: Entry, story: EventStory | None) -> None:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.index.faults[self.last_fault] += 1
-            if self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
+            if self.last_fault == "unreadable-for-some" and story:
+                story.unread += (position,)
+            elif self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
                 self.index.clock_error += abs(offset)
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
@@ -392,8 +394,6 @@ def _listed(in_flight: Any) -> str:
     match in_flight:
         case None:
             return ""
-        case str():
-            return in_flight
         case list() | tuple():
             return ", ".join(str(one) for one in in_flight)
         case dict():
