@@ -25,7 +25,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.scenario.errors import BadScenario
-from simulation.scenario.swarm import draw
+from simulation.scenario.swarm import check, draw
 from simulation.scenario.topology import TopologyTable
 from simulation.stores.cluster import Cluster
 from simulation.stores.protocol import Store, StoreUnavailable
@@ -412,7 +412,7 @@ def test_a_swarm_draws_topologies_and_the_faults_that_suit() -> None:
     }
     assert drawn == {("single", "failover"), ("sentinel", "failover"), ("cluster", "slot-migrates")}
     with pytest.raises(BadScenario, match="'slot-migrates' can strike in no topology"):
-        loads(NATIVE + SWARM.format(kinds='"single", "sentinel"'))
+        check(loads(NATIVE + SWARM.format(kinds='"single", "sentinel"')))
 
 
 @pytest.mark.parametrize(
