@@ -24,7 +24,7 @@ BEGIN = (
     ),
     Mutant(
         name="skip-held",
-        planted="begin grants a lease that somebody else holds",
+        planted="begin grants a lease that another consumer holds",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
         edits=(Edit(SHARED, "if owner then return decide_held", "if owner == e.token then return decide_held"),),
@@ -65,7 +65,7 @@ BEGIN = (
     ),
     Mutant(
         name="drop-nx",
-        planted="parking an event once more begins its wait anew: both ZADDs have lost their NX",
+        planted="parking an event once more begins its wait again: both ZADDs have lost their NX",
         scenario="parked-again.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
@@ -111,7 +111,7 @@ BEGIN = (
     ),
     Mutant(
         name="lease-without-ttl",
-        planted="a lease has no TTL, so whoever dies holds it for ever",
+        planted="a lease has no TTL, so a consumer that dies holds it for ever",
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost", "clean-store", "prompt-release"),
         edits=(
@@ -127,25 +127,8 @@ BEGIN = (
         edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", math.floor(lease / 10))'),),
     ),
     Mutant(
-        name="give-up-early",
-        planted="a released event is given up at its first failure",
-        scenario="failing-follower.toml",
-        convicted_by=("given-up-with-reason",),
-        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
-    ),
-    Mutant(
-        name="failures-counted-twice",
-        planted="a failure counts when it is reported, too, and once more if its reply was lost",
-        scenario="ladder/p3-reply-lost-failing.toml",
-        convicted_by=("given-up-with-reason",),
-        edits=(
-            Edit("fail", "if told then", "if false then"),
-            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
-        ),
-    ),
-    Mutant(
         name="long-lease",
-        planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
+        planted="a lease lasts a hundred times as long as the policy says: what a dead holder had is not taken over",
         scenario="crash-while-draining.toml",
         convicted_by=("recovery",),
         edits=(Edit(SHARED, "next_fence(rules.keep), rules.lease", "next_fence(rules.keep), 100 * rules.lease"),),
@@ -226,7 +209,7 @@ BEGIN = (
     ),
     Mutant(
         name="no-heads",
-        planted="nobody notes which parked events wait for a leader that is not expected",
+        planted="parked events whose leader is not expected are not listed",
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
