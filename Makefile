@@ -11,7 +11,7 @@ CORE := tests/fundamentals tests/ordering/test_attempts.py tests/ordering/test_c
 .PHONY: demo test check nightly test-minimum test-newest notebooks clean
 
 demo: $(STAMP)  ## run real events through the engine and show the verdict
-	$(BIN)/causim run scenarios/prefect-etl.toml scenarios/late-leader.toml scenarios/lost-leader.toml
+	$(BIN)/causim run scenarios/prefect-etl.toml scenarios/late-leader.toml scenarios/missing-leader.toml
 
 test: $(STAMP)  ## everything that CI runs
 	$(BIN)/ruff check .

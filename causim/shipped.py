@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,10 @@ MUTANTS = Path(__file__).parents[1] / "simulation" / "engines" / "mutants" / "sc
 """The scenarios that the mutants need besides."""
 _NO_SCENARIOS = ("data", "sweeps")
 """Folders of data, and of scenarios for `causim sweep`, which are found by their names all the same."""
+
+
+_RENAMED = {"lost-leader": "missing-leader", "lost-followers": "rescued-followers"}
+"""What has another name now; the old one works for one release."""
 
 
 def scenarios() -> Mapping[str, Path]:
@@ -26,7 +31,11 @@ def path_of(word: str) -> Path:
     """Return the path that a word of the command line means: a file or folder, else a shipped scenario by its name."""
     path = Path(word)
     if not path.exists() and not path.suffix and len(path.parts) == 1:
-        return scenarios().get(word, path)
+        new = _RENAMED.get(word, word)
+        if new != word:
+            told = f"the scenario '{word}' is called '{new}' now; the old name works for one release"
+            warnings.warn(told, FutureWarning, stacklevel=2)
+        return scenarios().get(new, path)
     return path
 
 

@@ -139,7 +139,7 @@ class PartitionedOrdering:
         for partition, answer in zip(self.partitions, answers, strict=True):
             if isinstance(answer, BaseException):
                 errors.append(answer)
-                logger.error("The lost followers of scope %r cannot be asked for: %r", partition.scope, answer)
+                logger.error("Followers of scope %r that wait in vain cannot be found: %r", partition.scope, answer)
                 continue
             lost += answer
             await self._report_misplaced(partition, answer)

@@ -60,7 +60,7 @@ class LeaseLost(EventBeingProcessed):
 
 
 class _Numbers(Policy):
-    """A policy with the original's numbers. There, a lookback may be negative: then followers are lost at once."""
+    """A policy with the original's numbers. There, a lookback may be negative: then followers are overdue at once."""
 
     def __post_init__(self) -> None:
         if self.lookback > timedelta(0):

@@ -6,7 +6,8 @@ The reports import no world and no engine: any object with these attributes can 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from simulation.history.history import History
 from simulation.invariants import Judgement
@@ -38,3 +39,27 @@ class RunLike(Protocol):
     @property
     def commands(self) -> int | None:
         """How many commands consumers sent, without idle sweeps; `None` if it was not counted."""
+
+
+class LikelihoodPlace(NamedTuple):
+    """A place of a run, and how likely its violation was from there on."""
+
+    at: int
+    """Microseconds since the start of the run."""
+    share: float
+    """The share of continuations that violated the invariant."""
+    low: float
+    high: float
+    """The interval around the share, at 95 %."""
+    before: str
+    """What happened next in the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a run's violation was along the way, in the order of the run."""
+
+    invariant: str
+    places: Sequence[LikelihoodPlace]
+    doomed: int | None = None
+    """From which of the places on the violation was all but certain; None if it never was."""

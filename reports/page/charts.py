@@ -28,6 +28,7 @@ from reports.figures.units import duration
 
 if TYPE_CHECKING:
     from reports.figures.series import Floats
+    from reports.run import Likelihood
     from reports.tables.tables import Table
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1000.0, 170.0, 66.0, 8.0, 24.0
@@ -66,7 +67,7 @@ class Chart:
     x_ticks: tuple[Tick, ...] = ()
     y_ticks: tuple[Tick, ...] = ()
     unit: str = "count"
-    """How its values are written: `count`, or `s` for durations in seconds."""
+    """How its values are written: `count`, `s` for durations in seconds, or `share` for probabilities."""
     nothing: str = ""
     """Why there is nothing to see, if there is not."""
 
@@ -173,6 +174,19 @@ def _commands(commands: Sequence[int], times: Timeline) -> Chart:
     scale = _linear_scale(float(rates.max()))
     line = _line("commands", "commands", per_column, scale, times)
     return Chart("Commands to Redis per second", (line,), (), time_ticks(times), scale.ticks)
+
+
+def likelihood_chart(likelihood: Likelihood, times: Timeline) -> Chart:
+    """Return how likely the violation was along the run, with its interval; of places at one moment, the last."""
+    title = f"How likely {likelihood.invariant} was violated, had everything from then on been drawn anew"
+    scale = Scale(0.0, 1.05)
+    scale.ticks = tuple(Tick(scale.y(value), f"{value:.0%}") for value in (0.0, 0.25, 0.5, 0.75, 1.0))
+    known = np.searchsorted([place.at / 1e6 for place in likelihood.places], grid(times), side="right")
+    lines = []
+    for name, style in (("share", "share"), ("low", "bound"), ("high", "bound")):
+        values = np.array([np.nan, *(getattr(place, name) for place in likelihood.places)])
+        lines.append(_line(name, style, values[known], scale, times))
+    return Chart(title, tuple(lines), (), time_ticks(times), scale.ticks, unit="share")
 
 
 def _line(name: str, style: str, values: Floats, scale: Scale, times: Timeline) -> Line:

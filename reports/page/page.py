@@ -23,7 +23,7 @@ from markupsafe import Markup
 from reports.figures.series import effects, follower_times, marks
 from reports.figures.timeline import of_run
 from reports.figures.units import duration, share
-from reports.page.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, charts, folds, grid, x
+from reports.page.charts import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Chart, charts, folds, grid, likelihood_chart, x
 from reports.page.spacetime import CAP, layout, plain
 from reports.tables.tables import events_table
 from reports.text.narrative import narrate
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from reports.figures.timeline import Timeline
     from reports.page.spacetime import Diagram
-    from reports.run import RunLike
+    from reports.run import Likelihood, RunLike
     from reports.tables.tables import Table
-    from simulation.invariants import Violation
+    from simulation.invariants import Judgement, Violation
 
 SCRIPTS = ("words.js", "view.js", "draw.js", "controls.js", "charts.js")
 """The scripts of the page, in the order in which they run."""
@@ -47,11 +47,18 @@ LISTED = 50
 STATES = {"down": "consumers down", "paused": "consumers paused", "unreachable": "Redis out of reach"}
 
 
-def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), cap: int = CAP) -> str:
+def page(
+    run: RunLike,
+    table: Table | None = None,
+    beside: Iterable[str] = (),
+    cap: int = CAP,
+    *,
+    likelihood: Likelihood | None = None,
+) -> str:
     """Return the page of a run as HTML text.
 
     `table` is the run's table of events, if there is one already; `beside` names the files in the page's folder that it
-    links to; `cap` is how many marks its diagram may have.
+    links to; `cap` is how many marks its diagram may have; `likelihood` is how likely the violation was along the run.
     """
     history, judgement = run.history, run.judgement
     table = events_table(history) if table is None else table
@@ -60,6 +67,8 @@ def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), c
     times = of_run(table, diagram.end / 1e6, _faulty(diagram))
     strips = _strips(diagram, times)
     drawn = charts(table, times, [entry.at for entry in history.of("command")])
+    if likelihood is not None:
+        drawn = (likelihood_chart(likelihood, times), *drawn)
     return (
         _environment()
         .get_template("report.html")
@@ -67,12 +76,10 @@ def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), c
             header=history.header,
             run=run,
             verdict=judgement.verdict,
-            reasons=[
-                *judgement.reasons,
-                *(f"nothing was proved about '{word}': it did not happen" for word in judgement.missing),
-            ],
+            reasons=_reasons(judgement),
             first=violations[0] if violations else None,
             story=narrate(history, violations[0]) if violations else None,
+            likelihood=likelihood,
             groups=_groups(violations),
             listed=violations[:LISTED],
             unlisted=max(0, len(violations) - LISTED),
@@ -87,20 +94,32 @@ def page(run: RunLike, table: Table | None = None, beside: Iterable[str] = (), c
             folds=folds(times),
             beside=list(beside),
             truncated=history.truncated,
-            data=_data(diagram, drawn, times),
+            data=_data(diagram, drawn, times, likelihood),
             **_own_files(),
         )
     )
 
 
-def write_page(path: Path, run: RunLike, table: Table | None = None, coming: Iterable[str] = ()) -> None:
+def _reasons(judgement: Judgement) -> list[str]:
+    missing = (f"nothing was proved about '{word}': it did not happen" for word in judgement.missing)
+    return [*judgement.reasons, *missing]
+
+
+def write_page(
+    path: Path,
+    run: RunLike,
+    table: Table | None = None,
+    coming: Iterable[str] = (),
+    *,
+    likelihood: Likelihood | None = None,
+) -> None:
     """Write the page of a run to a file, whole or not at all, with links to the other files of its folder.
 
-    `coming` names those that are not all there yet.
+    `coming` names those that are not all there yet; `likelihood` is as for `page`.
     """
     partial = path.with_name(path.name + ".part")
     there = (file.name for file in path.parent.iterdir() if file.is_file() and file not in (path, partial))
-    text = page(run, table, sorted({*there, *coming}))
+    text = page(run, table, sorted({*there, *coming}), likelihood=likelihood)
     partial.write_text(text, encoding="utf-8", errors="backslashreplace")
     partial.replace(path)
 
@@ -226,10 +245,11 @@ def _bands(strips: Iterable[Strip]) -> list[tuple[float, float]]:
     return [(run[0][0], round(max(p[1] for p in run) - run[0][0], 1)) for run in _runs(lasting)]
 
 
-def _data(diagram: Diagram, drawn: Sequence[Chart], times: Timeline) -> Markup:
+def _data(diagram: Diagram, drawn: Sequence[Chart], times: Timeline, likelihood: Likelihood | None) -> Markup:
     return embedded(
         {
             "diagram": plain(diagram),
+            "likelihood": [[place.at, place.share] for place in likelihood.places] if likelihood else [],
             "grid": [round(float(at), 6) for at in grid(times)],
             "charts": [
                 {"unit": chart.unit, "lines": [[line.name, line.values] for line in chart.lines]} for chart in drawn

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -20,7 +21,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from causim.command_line import leave_at_once
-from simulation.cli.text import visible
+from simulation.cli.text import broken, visible
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
@@ -40,6 +41,23 @@ class BadUsage(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser whose examples have a line each, which is never broken: they are there to be copied."""
+
+    def __init__(self, *, epilog: str | None = None, **options: Any) -> None:
+        about, heading, examples = (epilog or "").rpartition("example: ")
+        if not heading:
+            about, heading, examples = (epilog or "").rpartition("examples: ")
+        self._about = about if heading else examples
+        self._examples = examples.strip().split("; ") if heading else []
+        super().__init__(**options)
+
+    def format_help(self) -> str:
+        """Return the help, and below it what else there is to say, line by line, and the examples."""
+        width = shutil.get_terminal_size().columns - 2  # as argparse has it
+        about = [part for line in self._about.splitlines() for part in broken(line, width)]
+        examples = [f"example{'s' * (len(self._examples) > 1)}:", *(f"  {each}" for each in self._examples)]
+        return "\n".join([super().format_help(), *about, *(examples if self._examples else [])]) + "\n"
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: error: {message}\n")
@@ -50,8 +68,8 @@ def parser() -> argparse.ArgumentParser:
     top = _Parser(
         prog="causim",
         description="Verify causal event ordering on Redis: run scenarios in virtual time, judge what happened.",
-        epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 internal error, 4 bad usage or file, 5 unknown, "
-        "141 output closed",
+        epilog="exit codes: 0 holds, 1 violated, 2 interrupted, 3 an error of causim or of the engine, or code that "
+        "cannot be simulated, 4 bad usage or file, 5 unknown, 141 output closed",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show what runs here, with versions, and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
@@ -109,10 +127,10 @@ def _function(place: str) -> Any:
 def _failed(error: Exception) -> int:
     """Say what went wrong, and return the exit code: the input, the surroundings, or causim itself."""
     # the errors of input come from all over the house, and most commands need no other of its modules
-    from simulation.cli.errors import is_bad_input, is_complete
+    from simulation.cli.errors import is_bad_input, is_complete, told
 
     if is_bad_input(error):
-        _say(f"error: {error}")
+        _say(f"error: {told(error)}")
         return USAGE
     if is_complete(error):
         _say(f"error: {error}")

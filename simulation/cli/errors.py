@@ -20,3 +20,10 @@ def is_bad_input(error: Exception) -> bool:
 def is_complete(error: Exception) -> bool:
     """Whether the message says what is wrong, so that a traceback would add nothing."""
     return isinstance(error, Escaped)
+
+
+def told(error: Exception) -> str:
+    """Return what an error of the user's says: of a file, its name first."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+    return str(error)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from causim import shipped
 from simulation.cli.files import scenario_files
-from simulation.cli.text import write_lines
+from simulation.cli.text import write_table
 from simulation.engines import BUILT_IN
 from simulation.engines.mutants import MUTANTS
 from simulation.scenario.fault_modules import FOLDER, fault_modules
@@ -20,10 +20,7 @@ Row = tuple[str, str]
 
 def execute(given: argparse.Namespace) -> int:
     """Print the list."""
-    rows = list(LISTS[given.what](given.paths))
-    width = max((len(name) for name, _ in rows), default=0)
-    for name, text in rows:
-        write_lines(f"{name:<{width}}  {text}")
+    write_table(list(LISTS[given.what](given.paths)))
     return 0
 
 

@@ -49,6 +49,8 @@ class Output:
         self._jobs = jobs
         self._console = Terminal()
         self._store = ""
+        self._told = False
+        """Whether a paragraph was written: an empty line parts the next from it."""
 
     @property
     def _speaks(self) -> bool:
@@ -94,7 +96,10 @@ class Output:
 
     def _paragraph(self, outcome: Outcome) -> None:
         tally, write = outcome.tally, self._console.print
-        write(f"\n[bold]{escape(outcome.job.scenario.name)}[/] · {escape(self._facts(outcome))}")
+        if self._told:
+            write()
+        self._told = True
+        write(f"[bold]{escape(outcome.job.scenario.name)}[/] · {escape(self._facts(outcome))}")
         if not tally.runs:
             write("  interrupted before the first run was done")
             return

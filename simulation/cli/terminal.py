@@ -28,7 +28,7 @@ class Terminal(Console):
             super().print(*objects, **options)
             return
         line = self.render_str(objects[0])
-        indent = indent_of(line.plain)
+        indent = indent_of(line.plain, self.width)
         if line.cell_len <= self.width or indent >= self.width // 2:
             super().print(line)
             return

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """What moves a cursor, sets a colour, turns the direction of writing, or is no character."""
@@ -21,21 +22,48 @@ _MAX_INDENT = 26
 """A heading that is longer than this leaves too little beside it on a terminal of 60 columns."""
 
 
-def indent_of(line: str) -> int:
+def max_indent(width: int) -> int:
+    """Return the longest heading that leaves enough beside it on a terminal of so many columns."""
+    return max(_MAX_INDENT, width * 2 // 5)
+
+
+def indent_of(line: str, width: int) -> int:
     """Return the column at which a line's text begins, after its heading: there a line that is too long goes on."""
     heading = _HEADING.match(line)
     indent = heading.end() if heading else len(line) - len(line.lstrip(" "))
-    return indent if indent <= _MAX_INDENT else 4
+    return indent if indent <= max_indent(width) else 4
+
+
+def width_of_output() -> int:
+    """Return how many columns the terminal has; 0 if the output goes to a file or pipe, where lines stay whole."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def write_table(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and what each means: in two columns, or the meaning below where the names leave no room beside."""
+    width, names = width_of_output(), max((len(name) for name, _ in rows), default=0)
+    below = width and names + 2 > max_indent(width)
+    for name, text in rows:
+        if below:
+            sys.stdout.write(f"{visible(name)}\n")
+            sys.stdout.writelines(f"{each}\n" for each in broken(f"    {visible(text)}", width, indent=4))
+        else:
+            write_lines(f"{name:<{names}}  {text}")
 
 
 def write_lines(text: str) -> None:
     """Print lines. On a terminal they are broken between words; in a file or pipe they stay whole."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    width = width_of_output()
     for line in visible(text).splitlines():
-        hanging = " " * indent_of(line)
-        broken = (
-            textwrap.wrap(line, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
-            if len(line) > width > len(hanging)
-            else []
-        )
-        sys.stdout.writelines(f"{each}\n" for each in broken or [line])
+        sys.stdout.writelines(f"{each}\n" for each in broken(line, width))
+
+
+def broken(line: str, width: int, indent: int | None = None) -> list[str]:
+    """Return a line as one or more that fit into so many columns, broken between words; 0 columns leave it whole.
+
+    The others begin at the column `indent`; by default where the first has its text.
+    """
+    hanging = " " * (indent_of(line, width) if indent is None else indent)
+    if not len(line) > width > len(hanging):
+        return [line]
+    return textwrap.wrap(line, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.run import Likelihood, LikelihoodPlace
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.result_files import replay_of_result, run_file
 from simulation.cli.text import write_lines
 from simulation.search.why import NothingToExplain, Why, bars
 from simulation.world.laboratory import Laboratory
+from simulation.world.run_files import explain_report
 
 if TYPE_CHECKING:
-    from simulation.search.why import Why
+    from simulation.search.replay import Replay
 
 
 def execute(given: argparse.Namespace) -> int:
@@ -30,15 +33,26 @@ def execute(given: argparse.Namespace) -> int:
             raise BadUsage(f"{given.result}: {error}") from None
         except KeyboardInterrupt:
             interrupted = True
-    record = _record(why, start.scenario.name)
-    if given.result.is_dir():
-        file = run_file(given.result).with_name("why.json")
-        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        record = _record(why, start.scenario.name)
+        if given.result.is_dir() and why.places:
+            _keep(why, record, start, laboratory, run_file(given.result).parent)
     if given.json:
         sys.stdout.write(json.dumps(record) + "\n")
     else:
         write_lines(_told(why))
     return INTERRUPTED if interrupted else VIOLATED
+
+
+def _keep(why: Why, record: dict[str, Any], start: Replay, laboratory: Laboratory, folder: Path) -> None:
+    """Write the places beside the other results of the run, and into its report."""
+    (folder / "why.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    explain_report(start.perform(laboratory, trace=True), folder, _likelihood(why))
+
+
+def _likelihood(why: Why) -> Likelihood:
+    places = [LikelihoodPlace(one.at, one.share, *one.interval, one.words) for one in why.places]
+    doomed = why.doomed
+    return Likelihood(why.invariant, places, None if doomed is None else why.places.index(doomed))
 
 
 def _record(why: Why, scenario: str) -> dict[str, Any]:

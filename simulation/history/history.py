@@ -96,8 +96,9 @@ class History:
         history.entries, self.entries = self.entries, []
         return history
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Write the history to a file, whole or not at all."""
+        path = Path(path)
         partial = path.with_name(path.name + ".part")
         if isinstance(self.entries, list):
             with partial.open("wb") as file:
@@ -108,22 +109,23 @@ class History:
         partial.replace(path)
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path | str) -> Self:
         """Read a history file, written by this program or by another.
 
         A file without a header is read on default terms. A last line that is cut off ends the history there and
         is noted in `truncated`. Raises MalformedHistory for anything else that is not right, OSError if the file
         cannot be opened.
         """
+        path = Path(path)
         plain, reader = PlainFile(path), Reader(path)
         with plain.path.open("rb") as file:
             entries = list(reader.entries(bounded_lines(file, path)))
         return cls(reader.header, entries, reader.truncated)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path | str) -> Self:
         """Open a history file as `read` does, but leave its entries there: they may prove malformed when read."""
-        header, entries, cut = open_entries(path)
+        header, entries, cut = open_entries(Path(path))
         history = cls(header, (), cut)
         history.entries = entries
         return history

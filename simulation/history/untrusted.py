@@ -18,9 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from simulation.history import lines
+
 MAX_AT = 1 << 62
 """Microseconds; also of a term."""
-MAX_LINE_BYTES = 32 << 20
 MAX_UNPACKED_BYTES = 2 << 30
 _BLOCK = 1 << 20
 _GZIP, _BOM = b"\x1f\x8b", b"\xef\xbb\xbf"
@@ -82,10 +83,17 @@ def _without_mark(path: Path) -> Iterator[bytes]:
 
 def bounded_lines(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """Yield the lines of a file. Raises MalformedHistory for one that is too long to be read."""
-    for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES + 1), b""), start=1):
-        if len(line) > MAX_LINE_BYTES:
-            raise MalformedHistory(f"{path}:{number}: is longer than {MAX_LINE_BYTES >> 20} MiB; one entry is one line")
-        yield line
+    try:
+        yield from lines.bounded_lines(file)
+    except lines.LineTooLong as error:
+        begin = file.tell() - lines.MAX_LINE - 1  # reading may have begun in the middle of the file
+        raise MalformedHistory(f"{path}:{_lines_before(file, begin) + 1}: {error}") from None
+
+
+def _lines_before(file: BinaryIO, end: int) -> int:
+    file.seek(0)
+    sizes = (min(_BLOCK, end - begin) for begin in range(0, end, _BLOCK))
+    return sum(file.read(size).count(b"\n") for size in sizes)
 
 
 def check_name(what: str, name: str) -> None:

@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 from simulation.history.history import History
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER
-from simulation.invariants.coverage import COVERAGE, coverage
+from simulation.invariants.coverage import COVERAGE, RENAMED_WORDS, coverage
 from simulation.invariants.missing_facts import missing_facts
 from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.verdict import Finding, Invariant, Judgement, Verdict, Violation
@@ -74,7 +74,8 @@ def _judged(history: History, invariants: Sequence[Invariant], index: HistoryInd
         violations += found
         verdicts[invariant.name] = _finding(invariant.subjects(index), len(found), gaps.get(invariant.name, ""))
     happened = coverage(index)
-    missing = tuple(word for word in history.header.exercise if not happened.get(word))
+    asked = (RENAMED_WORDS.get(word, word) for word in history.header.exercise)
+    missing = tuple(word for word in asked if not happened.get(word))
     reasons = tuple(_reasons(history, index))
     violations.sort(key=lambda violation: (violation.at, violation.witness, violation.invariant))
     verdict: Verdict = "violated" if violations else "unknown" if missing or reasons else "holds"
@@ -119,6 +120,7 @@ def _in_flight(index: HistoryIndex) -> str:
 __all__ = [
     "COVERAGE",
     "INVARIANTS",
+    "RENAMED_WORDS",
     "Finding",
     "Invariant",
     "Judgement",

@@ -37,7 +37,7 @@ def _releaser(index: HistoryIndex, handling: Handling) -> Handling | None:
 def begun_by_finding(index: HistoryIndex, handling: Handling) -> bool:
     """Say whether a handling is in a cascade that its consumer did not release itself, but found: lost, or left behind.
 
-    A sweep finds the followers of lost leaders, and those whose releaser died; a leader delivered again finds its own.
+    A sweep finds followers of missing leaders, and those whose releaser died; a leader delivered again finds its own.
     """
     return owner_of(index, handling).via != "delivered"
 

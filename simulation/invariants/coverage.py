@@ -145,7 +145,7 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     # the events
     "handled": (_handled, "an event took effect"),
     "reordered": (_reordered, "a follower was first delivered before its leader was"),
-    "leader-lost": (_followers(_leaderless), "a follower was delivered, and its leader never was"),
+    "leader-missing": (_followers(_leaderless), "a follower was delivered, and its leader never was"),
     "in-cycle": (_followers(_in_cycle), "an event follows itself through others"),
     # the queue
     "duplicated": (_entries("duplicated"), "the broker delivered an event once more than it was asked to"),
@@ -201,3 +201,6 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
 
 COVERAGE: Mapping[str, str] = {word: meaning for word, (_, meaning) in _WORDS.items()}
 """Every word that a scenario may list under `require_coverage`, with its definition."""
+
+RENAMED_WORDS: Mapping[str, str] = {"leader-lost": "leader-missing"}
+"""The word of now for each that had another name: older histories and scenarios name that."""

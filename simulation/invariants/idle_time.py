@@ -54,7 +54,8 @@ def until_handled(index: HistoryIndex, event: EventStory, begin: int, begin_at: 
 def patience(index: HistoryIndex, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
     """Return the clock that measures idle waiting between two times, in microseconds.
 
-    It stands still while no consumer could work, and in the `busy` spans, in which other events were handled.
+    It stands still while no consumer could work, and in the `busy` spans, in which other events were handled; each of
+    them is merged.
     """
     spans = (within(some, begin_at, stop_at) for some in (index.clock.still, *busy))
     return Clock(chain.from_iterable(spans))

@@ -1,6 +1,6 @@
 """lost-followers-surface: a follower whose leader never comes is handled all the same.
 
-A leader is lost to its follower while it was delivered to no consumer, and once it was dead-lettered without an effect.
+A leader is missing while it was delivered to no consumer, and once it was dead-lettered without an effect.
 The follower is held back for the lookback, from the moment it was parked (or delivered, if the history does not show
 that it was parked), or from its leader's dead letter if that came later. Then it starts within one sweep interval and
 the release bound. If the engine was told of the queue's dead letter of the leader, it is not held back at all.
@@ -10,10 +10,10 @@ a list that a sweep had found and that was being handled, or in which every cons
 death and each silence of a consumer makes the bound longer, once, by one lease and one sweep. A history without
 deliveries does not show whether a leader came.
 
-The chain below a lost leader has leaders that come, though late: each link is judged by prompt-release. That a lost
+The chain below a missing leader has leaders that come, though late: prompt-release judges each link. That a rescued
 follower takes effect once is judged by handled-once, and the order of its chain by causal-order.
 
-The members of a cycle wait for each other, so they are lost as soon as all of them were delivered: one of them must
+The members of a cycle wait for each other, so they wait in vain as soon as all of them were delivered: one of them must
 start, within the same time after the last was parked. If the history leaves out how a handling of one of them began or
 ended, the cycle is not judged.
 """
@@ -33,12 +33,12 @@ NAME = "lost-followers-surface"
 
 
 def subjects(index: HistoryIndex) -> int:
-    """Count the events that waited for a lost leader; a cycle counts once."""
+    """Count the events that waited for a missing leader; a cycle counts once."""
     return index.trivial.early + sum(1 for _ in _waits(index))
 
 
 def check(index: HistoryIndex) -> Iterator[Violation]:
-    """Yield a violation for each lost follower that did not surface in time."""
+    """Yield a violation for each follower of a missing leader that did not surface in time."""
     terms = index.terms
     bound = terms.sweep_interval + terms.release_bound
     late = [wait for wait in _waits(index) if wait.stop_at - wait.begin_at > _lookback(index, wait) + bound]
@@ -139,7 +139,7 @@ INVARIANT = Invariant(
     ),
     subjects=subjects,
     check=check,
-    exercised_by=("leader-lost", "rescued"),
+    exercised_by=("leader-missing", "rescued"),
     reading=(
         "The first time is when the follower was first kept, the last when it started or when the history ends. Take "
         "the lookback off the difference: what is left is how long it waited too long."

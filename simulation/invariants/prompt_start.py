@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
+from simulation.history.intervals import Span, merge
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import closure, found_last, span_of
 from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
@@ -37,7 +38,7 @@ def subjects(index: HistoryIndex) -> int:
 def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each event that need not wait, and waited too long."""
     bound = index.terms.release_bound
-    work: dict[str, list[tuple[int, int]]] = {}
+    work: dict[str, list[Span]] = {}
     for event in index.nontrivial:
         if event.incomplete or not event.deliveries:
             continue
@@ -74,21 +75,21 @@ def _waits_for_nobody(index: HistoryIndex, wait: Wait) -> bool:
     return done.end < event.first_known and not index.store_lost(leader.name, done.end, wait.begin)
 
 
-def _work(index: HistoryIndex) -> dict[str, list[tuple[int, int]]]:
-    """Return the times in which each consumer was handling something."""
-    work: dict[str, list[tuple[int, int]]] = {}
+def _work(index: HistoryIndex) -> dict[str, list[Span]]:
+    """Return the times in which each consumer was handling something, merged: two handlings may overlap."""
+    work: dict[str, list[Span]] = {}
     for event in index.nontrivial:
         for handling in event.handlings:
             work.setdefault(handling.consumer, []).append(span_of(index, handling))
-    return work
+    return {name: merge(spans) for name, spans in work.items()}
 
 
-def _idle(index: HistoryIndex, wait: Wait, work: list[tuple[int, int]]) -> int:
+def _idle(index: HistoryIndex, wait: Wait, work: list[Span]) -> int:
     leader = index.leader_of(wait.event)
     turns = closure(index, leader, wait.stop)[0] if leader else []
     finder = wait.finder(index)
     line = found_last(index, finder, wait.stop) if finder else []
-    clock = patience(index, wait.begin_at, wait.stop_at, turns, line, sorted(work))
+    clock = patience(index, wait.begin_at, wait.stop_at, turns, line, work)
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 

@@ -19,7 +19,7 @@ import tomli_w
 
 from simulation.kernel.durations import format_duration
 from simulation.scenario.load import load
-from simulation.scenario.log_rows import BadLog, has_column, rows, value_of
+from simulation.scenario.log_rows import BadLog, Unusable, has_column, rows, value_of
 from simulation.scenario.workload import OWN_NAMES
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ def _check_characters(event: Mapping[str, Any]) -> None:
 
 def _ids_are_whole(read: Sequence[tuple[str, object]], column: str) -> bool:
     """Say whether every id is a whole number: then a leader `101.0`, as spreadsheets and pandas write it, is 101."""
-    ids = (value_of(row, column) for _, row in read if isinstance(row, dict))
+    rows = (row for _, row in read if isinstance(row, dict) and not isinstance(row.get(column), Unusable))
+    ids = (value_of(row, column) for row in rows)
     return all(re.fullmatch(r"-?\d+", _plain(identity)) for identity in ids if identity is not None)
 
 

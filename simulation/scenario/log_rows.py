@@ -1,12 +1,14 @@
 """The rows of a log file: JSON Lines, CSV or Parquet, each with where it stands. Nothing is made of them here.
 
-A CSV file may begin with a byte order mark, and may have spaces after its commas.
+A CSV file may begin with a byte order mark, and may have spaces after its commas. In a Parquet file, nanoseconds are
+cut off to microseconds; a value that Python does not have, such as a time after the year 9999, is an `Unusable`.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,25 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from simulation.history.lines import LineTooLong, bounded_lines
 from simulation.kernel.untrusted_json import parse_json
 
 NO_VALUE = frozenset({"", "null", "none", "nan", "nat", "nil", "n/a", "\\n", "<na>"})
 """How programs write in text that there is no value, in lower case."""
+
+
+MAX_ROWS = 1_000_000
+"""Of a log. Each takes about two KiB of memory while a scenario is made of it."""
+
+_BATCH = 1_000
+"""Rows of a Parquet file that are unpacked at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A value of a row that Python does not have."""
+
+    because: str
 
 
 class BadLog(Exception):
@@ -31,7 +48,10 @@ def rows(path: Path) -> Iterator[tuple[str, object]]:
     if reader is None:
         raise BadLog(f"{path}: a log must be .jsonl, .csv or .parquet")
     try:
-        yield from reader(path)
+        for number, row in enumerate(reader(path)):
+            if number >= MAX_ROWS:
+                raise BadLog(f"{path}: has more than {MAX_ROWS:,} rows; cut it into parts that are shorter")
+            yield row
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise BadLog(
@@ -41,7 +61,10 @@ def rows(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def value_of(row: Mapping[str, Any], column: str) -> Any:
-    """Return what a row has in a column, None if it has nothing; `headers.causation` looks into what is nested."""
+    """Return what a row has in a column, None if it has nothing; `headers.causation` looks into what is nested.
+
+    Raises ValueError for an Unusable.
+    """
     value = row.get(column)
     if column not in row and "." in column:
         first, _, rest = column.partition(".")
@@ -49,6 +72,8 @@ def value_of(row: Mapping[str, Any], column: str) -> Any:
         if isinstance(inner, str) and inner.lstrip().startswith("{"):
             inner = _parsed(inner)
         value = value_of(inner, rest) if isinstance(inner, dict) else None
+    if isinstance(value, Unusable):
+        raise ValueError(f"{column!r} is {value.because}")
     if isinstance(value, str):
         value = value.strip()
         return None if value.lower() in NO_VALUE else value
@@ -69,32 +94,65 @@ def _parsed(text: str) -> Any:
 
 def _csv(path: Path) -> Iterator[tuple[str, object]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
+        reader = csv.DictReader(bounded_lines(file), skipinitialspace=True)
         reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         try:
             for row in reader:
                 yield f"{path}:{reader.line_num}", row
         except csv.Error as error:
             raise BadLog(f"{path}:{reader.line_num}: {error}") from None
+        except LineTooLong as error:
+            raise BadLog(f"{path}:{reader.line_num + 1}: {error}") from None
 
 
 def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
     with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield f"{path}:{number}", parse_json(line)
-            except ValueError as error:
-                yield f"{path}:{number}", error
+        number = 0
+        try:
+            for number, line in enumerate(bounded_lines(file), start=1):
+                if line.strip():
+                    yield f"{path}:{number}", _parsed_line(line)
+        except LineTooLong as error:
+            raise BadLog(f"{path}:{number + 1}: {error}") from None
+
+
+def _parsed_line(line: str) -> object:
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        return error
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, object]]:
     try:
-        table = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowInvalid:
-        raise BadLog(f"{path}: is not a Parquet file; a log must be .jsonl, .csv or .parquet") from None
+        file = pyarrow.parquet.ParquetFile(path)
+        count = 0
+        for batch in file.iter_batches(_BATCH):
+            names, columns = batch.schema.names, [_in_micros(column) for column in batch.columns]
+            for place in range(batch.num_rows):
+                count += 1
+                row = {name: _cell(column[place]) for name, column in zip(names, columns, strict=True)}
+                yield f"{path} row {count}", row
     except FileNotFoundError:
         raise BadLog(f"{path}: no such file") from None
-    for number, row in enumerate(table.to_pylist(), start=1):
-        yield f"{path} row {number}", row
+    except (pyarrow.ArrowException, OSError) as error:
+        raise BadLog(
+            f"{path}: is not a Parquet file that can be read ({error}); a log must be .jsonl, .csv or .parquet"
+        ) from None
+
+
+def _in_micros(column: pyarrow.Array) -> pyarrow.Array:
+    """Cut nanoseconds off, which Python's times do not have."""
+    kind = column.type
+    if pyarrow.types.is_timestamp(kind) and kind.unit == "ns":
+        return column.cast(pyarrow.timestamp("us", kind.tz), safe=False)
+    if pyarrow.types.is_duration(kind) and kind.unit == "ns":
+        return column.cast(pyarrow.duration("us"), safe=False)
+    return column.cast(pyarrow.time64("us"), safe=False) if kind == pyarrow.time64("ns") else column
+
+
+def _cell(value: pyarrow.Scalar) -> object:
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError, LookupError, pyarrow.ArrowException) as error:
+        return Unusable(f"a {value.type} that Python does not have ({error}); write the column as text")

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from simulation.history.entries import Terms
-from simulation.invariants import COVERAGE, INVARIANTS
+from simulation.invariants import COVERAGE, INVARIANTS, RENAMED_WORDS
 from simulation.kernel.durations import format_duration
 from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
 from simulation.scenario.consistency import contradictions
@@ -200,7 +200,7 @@ class Judge(Table):
     require_coverage: tuple[str, ...] = Field(
         (),
         description="what must have happened at least once for a run to count",
-        json_schema_extra={"items": {"enum": [*COVERAGE]}},
+        json_schema_extra={"items": {"enum": [*COVERAGE, *RENAMED_WORDS]}},
     )
     release_bound: Duration | None = Field(
         None, description="how long a follower may idle once its leader was handled; by default from the policy"

@@ -12,12 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from simulation.history.lines import LineTooLong, bounded_lines
+from simulation.history.untrusted import check_name
 from simulation.kernel.random_streams import Stream
 from simulation.kernel.untrusted_json import parse_json
 
@@ -163,6 +165,9 @@ def arrange(families: Sequence[Sequence[Plan]], order: str, interleave: bool, st
 OWN_NAMES = frozenset({"name", "follows_name"})
 """What a line of a trace may say beside the event: the ids that its log has for the event and for its leader."""
 
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC)
+"""A server's clock counts nanoseconds since 1970, in 64 bits."""
+
 
 class BadTrace(Exception):
     """A file of events cannot be used. The message names the file, the line and what is wrong."""
@@ -172,11 +177,15 @@ def read_trace(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
     """Read events in Prefect's JSON, one a line. Raises BadTrace, OSError."""
     events: list[dict[str, Any]] = []
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if limit is not None and len(events) >= limit:
-                break
-            if line.strip():
-                events.append(_trace_event(line, f"{path}:{number}"))
+        number = 0
+        try:
+            for number, line in enumerate(bounded_lines(file), start=1):
+                if limit is not None and len(events) >= limit:
+                    break
+                if line.strip():
+                    events.append(_trace_event(line, f"{path}:{number}"))
+        except LineTooLong as error:
+            raise BadTrace(f"{path}:{number + 1}: {error}") from None
     if not events:
         raise BadTrace(f"{path}: holds no events")
     return events
@@ -186,9 +195,16 @@ def _trace_event(line: bytes, where: str) -> dict[str, Any]:
     try:
         record = parse_json(line)
         UUID(record["id"])
-        datetime.fromisoformat(record["occurred"])
+        _check_year(_occurred(record))
         if record.get("follows"):
             UUID(record["follows"])
+        for name in OWN_NAMES:
+            check_name(repr(name), str(record.get(name) or ""))
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadTrace(
+            f"{where}: holds half of a character (a lone surrogate); write it whole, or leave it out"
+        ) from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
         raise BadTrace(f"{where}: not an event with 'id', 'occurred' and 'follows': {reason}") from None
@@ -197,8 +213,18 @@ def _trace_event(line: bytes, where: str) -> dict[str, Any]:
 
 def trace_epoch(events: Sequence[dict[str, Any]]) -> datetime:
     """Return the instant at which a run of this trace begins: the second of its first event."""
-    first = min(datetime.fromisoformat(event["occurred"]) for event in events)
-    return first.replace(microsecond=0)
+    return min(map(_occurred, events)).replace(microsecond=0)
+
+
+def _occurred(event: dict[str, Any]) -> datetime:
+    """Return when an event occurred; a time without a zone is UTC. Raises ValueError, TypeError, KeyError."""
+    moment = datetime.fromisoformat(event["occurred"])
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _check_year(moment: datetime) -> None:
+    if not _FIRST <= moment <= _LAST:
+        raise ValueError(f"'occurred' is {moment.isoformat()}; a clock is run from {_FIRST.year} to {_LAST.year} only")
 
 
 def trace_publications(events: Sequence[dict[str, Any]], epoch: datetime, speed: float) -> Iterator[Publication]:
@@ -206,7 +232,7 @@ def trace_publications(events: Sequence[dict[str, Any]], epoch: datetime, speed:
     named = names_of(events)
     moments = []
     for event in events:
-        elapsed = datetime.fromisoformat(event["occurred"]) - epoch
+        elapsed = _occurred(event) - epoch
         occurred = elapsed // timedelta(microseconds=1)
         moments.append((round(occurred / speed), occurred, event))
     for at, occurred, event in sorted(moments, key=lambda moment: moment[0]):

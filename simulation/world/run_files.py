@@ -15,10 +15,12 @@ from reports import write_report
 from simulation.history.history import History
 from simulation.history.untrusted import copy_file
 from simulation.invariants import Judgement
+from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
 
 if TYPE_CHECKING:
     from reports.figures.render_process import Illustrator
+    from reports.run import Likelihood
     from simulation.world.run import Run
 
 REPORTED = 250_000
@@ -67,10 +69,34 @@ def write_run(
     scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))
     (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
     run.history.write(folder / "history.jsonl")
-    (folder / "verdict.json").write_text(json.dumps(verdict_record(run, replay, extra), indent=2) + "\n", "utf-8")
+    told = verdict_record(run, replay, {**extra, "searched": list(searched)} if searched else extra)
+    (folder / "verdict.json").write_text(json.dumps(told, indent=2) + "\n", "utf-8")
     shown = run.history.beginning(REPORTED)
     whole = None if shown is run.history else run.history
     write_report(folder, Reported(run, shown, scenario, replay, searched), whole, illustrator)
+
+
+def explain_report(run: Run, folder: Path, likelihood: Likelihood) -> None:
+    """Write the page of a run in its folder anew, with how likely its violation was along the way. Raises OSError.
+
+    What the run's own text and command were is read from the folder; a folder without a page is left alone.
+    """
+    page, verdict = folder / "report.html", folder / "verdict.json"
+    if not (page.is_file() and verdict.is_file()):
+        return
+    from reports.page.page import write_page  # jinja2 and numpy are slow to import
+
+    known = parse_json(verdict.read_text("utf-8"))
+    known = known if isinstance(known, dict) else {}
+    searched = known.get("searched")
+    shown = Reported(
+        run,
+        run.history.beginning(REPORTED),
+        (folder / "scenario.toml").read_text("utf-8"),
+        str(known.get("replay", "")),
+        [str(line) for line in searched] if isinstance(searched, list) else (),
+    )
+    write_page(page, shown, likelihood=likelihood)
 
 
 def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[str, Any]:

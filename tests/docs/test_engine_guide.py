@@ -37,7 +37,7 @@ async def scripts_run(client: Any) -> int:
 @pytest.mark.parametrize(
     ("row", "events"),
     [
-        ("that follow nothing", [event(n) for n in range(1, COUNT + 1)]),
+        ("without a leader", [event(n) for n in range(1, COUNT + 1)]),
         ("in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
         ("reversed: each is parked, and released later", [event(n, n - 1) for n in range(COUNT, 0, -1)]),
         ("in a stream of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),

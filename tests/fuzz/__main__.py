@@ -24,18 +24,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first (default: %(default)s)")
     parser.add_argument("--state", type=Path, help="a file that keeps what is done")
     chosen = parser.parse_args()
-    done = json.loads(chosen.state.read_text()) if chosen.state and chosen.state.exists() else {}
-    found = 0
-    for kind in [chosen.kind] if chosen.kind else sorted(KINDS):
-        for seed in range(max(chosen.seed, done.get(kind, 0) + 1), chosen.seed + chosen.count):
+    state = {"done": {}, "flaws": {}}
+    if chosen.state and chosen.state.exists():
+        state = json.loads(chosen.state.read_text())
+    last = chosen.seed + chosen.count - 1
+    kinds = [chosen.kind] if chosen.kind else sorted(KINDS)
+    for kind in kinds:
+        for seed in range(max(chosen.seed, state["done"].get(kind, 0) + 1), last + 1):
             if told := flaw(kind, seed):
-                found += 1
+                state["flaws"].setdefault(kind, []).append(seed)
                 sys.stdout.write(f"{kind} {seed}: {told}\n")
                 sys.stdout.flush()
-            if chosen.state and seed % BLOCK == 0:
-                chosen.state.write_text(json.dumps({**done, kind: seed}))
-        done[kind] = chosen.seed + chosen.count - 1
-    sys.stdout.write(f"{chosen.count} files of each kind, {found} flaws\n")
+            state["done"][kind] = seed
+            if chosen.state and (seed % BLOCK == 0 or seed == last):
+                chosen.state.write_text(json.dumps(state))
+    found = {kind: state["flaws"][kind] for kind in kinds if state["flaws"].get(kind)}
+    sys.stdout.write(f"{chosen.count} files of each kind, {sum(map(len, found.values()))} flaws {found or ''}\n")
     return 1 if found else 0
 
 

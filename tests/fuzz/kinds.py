@@ -20,6 +20,7 @@ from simulation.scenario.load import load, loads
 from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import Failures
 from simulation.search.replay import load_replay
+from tests.fuzz.columns import parquet_file
 from tests.fuzz.mutation import mutated_bytes, mutated_record
 
 Read = Callable[[], object]
@@ -37,6 +38,8 @@ class Kind:
 
 SCENARIOS = sorted([*Path("scenarios").glob("*.toml"), *Path("scenarios/ladder").glob("*.toml")])
 HISTORIES = sorted(Path("docs/reference/invariants").glob("*.jsonl"))
+SMALL = [path.read_text() for path in sorted(Path("docs/reference/faults").glob("*.toml"))]
+"""Scenarios of a few events, one for each kind of fault."""
 EVENTS = Path("scenarios/data/prefect-etl-events.jsonl")
 
 
@@ -70,8 +73,25 @@ def _replay(folder: Path, rng: Random) -> Read:
     return partial(load_replay, file)
 
 
-def _lines(source: Path, rng: Random) -> bytes:
-    lines = source.read_bytes().splitlines()[:40]
+def _run(folder: Path, rng: Random) -> Read:
+    """A scenario that is run, if it can be: a small one, so that its run is short."""
+    file = folder / "scenario.toml"
+    file.write_bytes(_toml(mutated_record(tomllib.loads(rng.choice(SMALL)), rng)))
+    return partial(main, ["run", str(file), "--out", str(folder / "out"), *rng.choice([["--no-results"], ["--json"]])])
+
+
+def _rerun(folder: Path, rng: Random) -> Read:
+    """A replay that is replayed, if it can be."""
+    record = {**tomllib.loads(rng.choice(SMALL)), "seed": rng.randrange(9), "engine": "native"}
+    choices = {str(rng.randrange(60)): rng.randrange(4) for _ in range(rng.randrange(4))}
+    record["replay"] = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": choices, "faults": 0}
+    file = folder / "replay.toml"
+    file.write_bytes(_toml(mutated_record(record, rng)))
+    return partial(main, ["replay", str(file)])
+
+
+def _lines(source: Path, rng: Random, most: int = 40) -> bytes:
+    lines = source.read_bytes().splitlines()[:most]
     if rng.random() < 0.4:
         return mutated_bytes(b"\n".join(lines) + b"\n", rng)
     for _ in range(rng.randint(1, 3)):
@@ -111,19 +131,18 @@ def _trace(folder: Path, rng: Random) -> Read:
         case "csv":
             file.write_bytes(mutated_bytes(rows, rng))
         case _:
-            file.write_bytes(mutated_bytes(_parquet(), rng))
-    return partial(main, ["import", str(file), "--out", str(folder / "out"), "--allow-unknown-leaders"])
+            data = parquet_file(rng)
+            file.write_bytes(mutated_bytes(data, rng) if rng.random() < 0.2 else data)
+    words = ["import", str(file), "--out", str(folder / "out"), "--allow-unknown-leaders"]
+    return partial(main, [*words, *rng.choice([[], ["--skip-bad"]])])
 
 
-def _parquet() -> bytes:
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    file = io.BytesIO()
-    pq.write_table(pa.table({"id": ["a", "b"], "follows": [None, "a"], "occurred": [1.0, 2.0]}), file)
-    return file.getvalue()
+def _traced(folder: Path, rng: Random) -> Read:
+    """A scenario that is run, and replays events of a mutated file."""
+    (folder / "events.jsonl").write_bytes(_lines(EVENTS, rng, 6))
+    file = folder / "scenario.toml"
+    file.write_text('name = "traced"\n[workload]\nkind = "trace"\nfile = "events.jsonl"\n')
+    return partial(main, ["run", str(file), "--no-results"])
 
 
 def _failures(folder: Path, rng: Random) -> Read:
@@ -150,7 +169,10 @@ KINDS = {
         Kind("scenario", _scenario),
         Kind("history", _history),
         Kind("replay", _replay),
+        Kind("run", _run),
+        Kind("rerun", _rerun),
         Kind("trace", _trace),
+        Kind("traced", _traced),
         Kind("results", _results),
         Kind("failures", _failures),
     )

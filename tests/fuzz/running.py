@@ -38,6 +38,7 @@ def flaw(kind: str, seed: int) -> str:
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     flaws = [
         said,
+        _unnamed(text, name),
         "a traceback" if "Traceback" in text else "",
         "a control character was sent" if any(c in text for c in "\x1b\0\x07\x9b") else "",
         f"it took {took:.1f} s" if took > LONGEST else "",
@@ -57,3 +58,9 @@ def _told(read: object, folder: str) -> str:
             return f"{type(error).__name__}: {error}"
         return "" if folder in str(error) else f"an error that does not name its file: {error}"
     return "" if not isinstance(code, int) or code in CODES else f"exit code {code}"
+
+
+def _unnamed(text: str, folder: str) -> str:
+    """Say that a sentence about an error does not name the file."""
+    lines = [line for line in text.splitlines() if line.startswith("causim: error:")]
+    return next((f"an error that does not name its file: {line}" for line in lines if folder not in line), "")

@@ -32,7 +32,7 @@ PROMISES = {
         ),
         2,
     ),
-    "3-lost-followers": (("rescued_rate", "holds"), 2),
+    "3-rescued-followers": (("rescued_rate", "holds"), 2),
     "4-choosing-lease-and-lookback": (("policy.lease", "<b>holds</b>", "holds in 2 runs; 99 % of events within"), 4),
     "5-scenarios-from-parts": (
         ("bad-day", "of 20 events were parked", "did you mean 'count'?", 'kind = "crash"', "the same history: True"),

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from itertools import count
+from itertools import count, pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +11,7 @@ from toy_history import MS, ToyRun, judgement, toy_run
 
 from reports import write_report
 from reports.page.page import embedded, page
+from reports.run import Likelihood, LikelihoodPlace
 from simulation.history.entries import Header
 from simulation.history.history import History
 from simulation.invariants import Violation
@@ -311,6 +312,37 @@ def test_every_kind_of_mark_that_is_drawn_is_in_the_legend(opened):
     shown = opened(toy_run(5))
     drawn = "return [...Object.keys(arrows), ...Object.keys(signs)].filter((kind) => !(also[kind] || kind in looks))"
     assert shown.run(drawn) == []
+
+
+SHADED = """
+const shaded = [], fill = pen.fillRect;
+pen.fillRect = (left, top, width) => shaded.push([pen.globalAlpha, Math.round(left), Math.round(left + width)]);
+drawLikelihood();
+pen.fillRect = fill;
+return [shaded, [0, 300000, 600000, diagram.end].map((at) => Math.round(xOf(at))), pen.globalAlpha];
+"""
+
+
+def test_how_likely_a_violation_was_is_drawn_and_told(opened):
+    places = [
+        LikelihoodPlace(0, 0.1, 0.05, 0.2, "c1 delivered <b>a</b>"),
+        LikelihoodPlace(300 * MS, 0.5, 0.3, 0.7, "c1 started a"),
+        LikelihoodPlace(600 * MS, 1.0, 0.9, 1.0, "c2 started b"),
+    ]
+    run = toy_run(60, 3, forget=0.2)
+    shown = opened(run, likelihood=Likelihood("nothing-lost", places, doomed=2))
+    shown.run("lookAt(0, diagram.end); draw();")
+    shaded, edges, after = shown.run(SHADED)
+    assert [(left, right) for _, left, right in shaded] == list(pairwise(edges))
+    assert sorted(shaded) == shaded, "the likelier, the redder"
+    assert after == 1
+    rows = shown.run("return [...document.querySelectorAll('#likelihood tbody tr')].map((e) => e.textContent)")
+    assert [row.split(" (")[0] for row in rows] == ["0 s10%", "0.3 s50%", "0.6 s100%"]
+    assert "<b>a</b>" in rows[0]
+    assert shown.run("return document.querySelectorAll('#likelihood .witness').length") == 1
+    assert shown.run("return document.querySelector('[data-chart] .share').getAttribute('d')").count("V") == 2
+    assert "the redder, the likelier" in shown.find("#legend").text
+    assert "how likely" not in opened(run).find("#legend").text
 
 
 TOUCH = """

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from simulation import load
 from simulation.cli import main
-from simulation.scenario.import_log import MOST, BadLog, import_log, measured, parse_map, read_log
+from simulation.scenario import log_rows
+from simulation.scenario.import_log import MOST, BadLog, Import, import_log, measured, parse_map, read_log
 
 ROWS = [
     {"key": "order-1", "after": None, "ts": 1_700_000_000},
@@ -218,3 +221,43 @@ def test_a_run_tells_of_events_by_the_ids_of_the_log(tmp_path: Path, laboratory)
     history = laboratory.run(scenario).history
     assert {entry.event for entry in history.of("published")} == {"order-1", "order-2", "order-3"}
     assert {entry.details.get("follows", "") for entry in history.of("published")} == {"", "order-1", "order-0"}
+
+
+def parquet(tmp_path: Path, **columns: pa.Array) -> Import:
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table(columns), path)
+    return read_log(path, parse_map("follows="))
+
+
+def test_nanoseconds_of_a_table_are_cut_off_to_microseconds(tmp_path: Path) -> None:
+    took = pa.array([1, 1_500], pa.duration("ns"))
+    occurred = pa.array([1_999, 1_700_000_000_123_456_789], pa.timestamp("ns"))
+    found = parquet(tmp_path, id=["a", "b"], occurred=occurred, took=took)
+    assert [event["occurred"] for event in found.events] == [
+        "1970-01-01T00:00:00.000001Z",
+        "2023-11-14T22:13:20.123456Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        (pa.timestamp("us"), (1 << 63) - 1, "a timestamp[us] that Python does not have"),
+        (pa.timestamp("us", "Nowhere/At_All"), 0, "a timestamp[us, tz=Nowhere/At_All] that Python does not have"),
+    ],
+    ids=["year", "zone"],
+)
+def test_a_row_that_python_cannot_have_is_told_apart(kind: pa.DataType, value: int, said: str, tmp_path: Path) -> None:
+    good, odd = pa.array([0, 1], pa.int64()), pa.array([value, None], pa.int64()).cast(kind)
+    assert not parquet(tmp_path, id=["a", "b"], occurred=good, whatever=odd).rejected
+    found = parquet(tmp_path, id=["a", "b"], occurred=odd)
+    assert said in found.rejected[0]
+    assert "row 1: 'occurred' is " in found.rejected[0]
+    assert "row 1: 'id' is " in parquet(tmp_path, id=odd, occurred=good).rejected[0]
+
+
+def test_a_log_has_a_greatest_number_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_rows, "MAX_ROWS", 2)
+    assert len(parquet(tmp_path, id=["a", "b"], occurred=[1, 2]).events) == 2
+    with pytest.raises(BadLog, match="has more than 2 rows; cut it into parts"):
+        parquet(tmp_path, id=["a", "b", "c"], occurred=[1, 2, 3])

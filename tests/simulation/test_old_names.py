@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from causim.shipped import path_of
+from simulation import History, judge
 from simulation.cli import main, parser
 from simulation.scenario.load import load, loads
 from simulation.scenario.renamed import RENAMED, RenamedWarning
@@ -74,3 +76,38 @@ def test_every_new_key_is_one_of_its_table() -> None:
     scenario = loads(PLAIN)
     for table, names in RENAMED.items():
         assert set(names.values()) <= set(type(getattr(scenario, table)).model_fields)
+
+
+def test_a_coverage_word() -> None:
+    with pytest.warns(RenamedWarning, match="the coverage word 'leader-lost' is called 'leader-missing' now"):
+        scenario = loads(PLAIN + '[judge]\nrequire_coverage = ["parked", "leader-lost"]\n')
+    assert scenario.judge.require_coverage == ("parked", "leader-missing")
+
+
+def test_a_history_that_asks_for_an_old_word(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(
+        '{"causim-history": 1, "exercise": ["leader-lost"]}\n'
+        '{"at": 0, "kind": "published", "event": "a"}\n'
+        '{"at": 0, "kind": "published", "event": "b", "follows": "a"}\n'
+        '{"at": 1, "kind": "delivered", "event": "b", "consumer": "c1"}\n'
+    )
+    assert judge(History.read(file)).missing == ()
+
+
+def test_a_warning_is_at_the_line_to_change(tmp_path: Path) -> None:
+    file = tmp_path / "old.toml"
+    file.write_text(OLD.replace('"parked"', '"leader-lost"'))
+    with pytest.warns(RenamedWarning) as caught:
+        load(file)
+    places = {str(each.message).partition("' is called")[0].rpartition("'")[2]: each.lineno for each in caught}
+    assert {each.filename for each in caught} == {str(file)}
+    assert places == {"exercise": 5, "leader-lost": 5, "settle": 6, "stuck_bound": 7, "depth": 9}
+
+
+@pytest.mark.parametrize("old", ["lost-leader", "lost-followers"])
+def test_a_shipped_scenario(old: str) -> None:
+    with pytest.warns(FutureWarning, match=f"the scenario '{old}' is called '") as caught:
+        path = path_of(old)
+    assert path.is_file()
+    assert f"'{path.stem}' now" in str(caught[0].message)

@@ -26,7 +26,7 @@ def kept(root: Path, scenario: str, name: str, **record: object) -> Path:
 
 
 def causim(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from simulation.cli import entry; entry()", *arguments]
+    command = [sys.executable, "-c", "from causim.command_line import entry; entry()", *arguments]
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     given = {"PYTHONPATH": paths, **environment}
     return subprocess.run(command, cwd=cwd, env=given, capture_output=True, text=True, timeout=60, check=False)

@@ -48,6 +48,7 @@ def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
+        ["list", "scenarios"],
         ["list", "invariants"],
         ["list", "faults"],
         ["crashes", "leader-follower"],
@@ -69,8 +70,9 @@ def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> No
     assert max(map(len, told)) <= 60
     if command[0] == "list":
         name = max(len(line.split("  ")[0]) for line in told if not line.startswith(" "))
+        beside = any("  " in line.strip() for line in told)
         # Names that leave no room for a second column have their text below, a little indented.
-        assert {len(line) - len(line.lstrip()) for line in told} in ({0, name + 2}, {0, 4})
+        assert {len(line) - len(line.lstrip()) for line in told} == {0, name + 2 if beside else 4}
 
 
 def test_a_bar_is_not_cut(tmp_path: Path) -> None:
@@ -115,6 +117,13 @@ def test_results_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: p
     said = capsys.readouterr().out
     assert "causal-order" in said
     assert "the results could not be kept:" in said
+
+
+def test_the_first_line_says_something(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", SCENARIO, "leader-follower", "--no-results"])
+    said = capsys.readouterr().out
+    assert said.startswith("late-leader ·")
+    assert "\n\nleader-follower ·" in said
 
 
 def test_an_early_interrupt_is_a_sentence() -> None:

@@ -1,11 +1,13 @@
 """Files of strangers: what is refused, and what the sentence says."""
 
 import gzip
+import resource
 from pathlib import Path
 
 import pytest
 
 from simulation.cli import main
+from simulation.scenario.workload import read_trace, trace_epoch, trace_publications
 
 GOOD = (
     '{"at":0,"kind":"started","event":"a","consumer":"c","handling":1}\n'
@@ -54,10 +56,29 @@ def test_a_history_in_utf_16_is_named_as_such(tmp_path: Path, capsys: pytest.Cap
     assert "looks like UTF-16, and not like UTF-8; convert it: iconv" in refused(["check", str(file)], capsys)
 
 
-def test_a_line_has_a_longest_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "long.jsonl"
-    file.write_bytes(GOOD.encode() + b'{"at":3,"kind":"census","keys":"' + b"x" * (33 << 20) + b'"}\n')
-    assert "longer than 32 MiB" in refused(["check", str(file)], capsys)
+LONG = 100_000_000
+"""Bytes of a line that is too long."""
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "begin", "filling"),
+    [
+        (["check"], "long.jsonl", GOOD + '{"at":3,"kind":"census","keys":"', b"x"),
+        (["check"], "long.jsonl", GOOD + '{"at":3,"kind":"census","keys":[', b"[],"),
+        (["import"], "long.jsonl", '{"id":"a","occurred":1,"payload":[', b"[],"),
+        (["import"], "long.csv", "id,follows,occurred\n", b","),
+    ],
+    ids=["text", "nested", "log", "table"],
+)
+def test_a_line_of_a_hundred_megabytes_is_refused_in_bounded_memory(
+    words: list[str], name: str, begin: str, filling: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(begin.encode() + filling * (LONG // len(filling)) + b"\n")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    said = refused([*words, str(file)], capsys)
+    assert f"{file}:{begin.count(chr(10)) + 1}: is longer than 32 MiB" in said
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # KiB
 
 
 @pytest.mark.parametrize("form", ["plain", "gzip", "mark"])
@@ -137,3 +158,38 @@ def test_a_trace_stays_below_the_folder_of_its_scenario(tmp_path: Path, capsys: 
     file = tmp_path / "inner" / "s.toml"
     file.write_text('name = "s"\n[workload]\nkind = "trace"\nfile = "../events.jsonl"\n')
     assert "leads out of the scenario's folder" in refused(["run", str(file), "--no-results"], capsys)
+
+
+IDENTITY = '"id":"a4095d6b-80ca-4bad-bce3-cf93897c3913"'
+WHEN = '"occurred":"2026-01-01T00:00:00Z"'
+
+
+@pytest.mark.parametrize(
+    ("line", "because"),
+    [
+        (f'{{{IDENTITY},{WHEN},"event":"\\ud800"}}', "holds half of a character"),
+        (f'{{{IDENTITY},{WHEN},"name":"\\u001b[2J"}}', "'name' holds a control character"),
+        (f'{{{IDENTITY},"occurred":"0001-01-01T00:00:00Z"}}', "a clock is run from 1970 to 2500 only"),
+        (f'{{{IDENTITY},"occurred":"9999-12-31T00:00:00"}}', "a clock is run from 1970 to 2500 only"),
+        (f'{{{IDENTITY},{WHEN},"payload":' + "[" * 100_000, "is nested too deep"),
+        ("[]", "not an event with 'id', 'occurred' and 'follows'"),
+        ("x" * LONG, "is longer than 32 MiB"),
+    ],
+    ids=range(7),
+)
+def test_a_bad_trace_is_refused_with_its_line(
+    line: str, because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace, file = tmp_path / "events.jsonl", tmp_path / "s.toml"
+    trace.write_text("\n" + line + "\n")
+    file.write_text('name = "s"\n[workload]\nkind = "trace"\nfile = "events.jsonl"\n')
+    said = refused(["run", str(file), "--no-results"], capsys)
+    assert f"{trace}:2: " in said
+    assert because in said
+
+
+def test_times_of_a_trace_without_a_zone_are_utc(tmp_path: Path) -> None:
+    other = IDENTITY.replace("a4", "b4")
+    (tmp_path / "events.jsonl").write_text(f'{{{IDENTITY},{WHEN}}}\n{{{other},"occurred":"2026-01-01T00:00:02"}}\n')
+    events = read_trace(tmp_path / "events.jsonl")
+    assert [one.at for one in trace_publications(events, trace_epoch(events), 1.0)] == [0, 2_000_000]

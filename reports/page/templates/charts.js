@@ -1,6 +1,6 @@
 /* Reading values off the charts: under the pointer, or at a click in the diagram too. */
 
-const written = { s: (value) => duration(value * 1e6), count: (value) => value.toLocaleString("en") };
+const written = { s: (value) => duration(value * 1e6), count: (value) => value.toLocaleString("en"), share: (value) => Math.round(100 * value) + " %" };
 
 function columnAt(svg, event) {
   const box = svg.getBoundingClientRect(), scale = box.width / svg.viewBox.baseVal.width;

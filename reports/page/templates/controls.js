@@ -307,6 +307,7 @@ const drawings = {
   bar: '<rect x="1" y="1" width="24" height="10"/>',
   pale: '<rect x="1" y="1" width="24" height="10" opacity=".3"/><rect class="stroke" x="1" y="1" width="24" height="10"/>',
   band: '<rect width="26" height="12"/>',
+  faint: '<rect width="26" height="12" opacity=".2"/>',
   top: '<rect x="1" y="0" width="24" height="6"/>',
   ring: '<circle class="stroke" cx="13" cy="6" r="4"/><path class="stroke" d="M10 9L16 3"/>',
   cross: '<path class="stroke" d="M9 2L17 10M9 10L17 2"/>',
@@ -323,6 +324,7 @@ function explain() {
   }));
   const items = Object.entries(looks).filter(([kind]) => there.has(kind)).map(([, look]) => look);
   if (diagram.violations.length) items.push(["bad", "edge", "part of a violation"], ["halo", "bar", "what the shown violation rests on"]);
+  if (run.likelihood.length) items.push(["bad", "faint", "how likely the violation was: the redder, the likelier"]);
   for (const [ink, drawing, words] of items) {
     const item = document.createElement("span");
     item.innerHTML = '<svg viewBox="0 0 26 12" aria-hidden="true">' + drawings[drawing] + "</svg>"; // of ours, no word of the run

@@ -45,6 +45,7 @@ function draw() {
   const everywhere = (paint) => clipped(AXIS, view.height, paint);
   everywhere(() => {
     drawLanes();
+    drawLikelihood();
     drawFolds();
   });
   between(() => { for (const [, mark] of marks) if (onOthers(mark)) drawState(mark); });
@@ -99,6 +100,19 @@ function drawLanes() {
     pen.beginPath(); pen.moveTo(GUTTER, y); pen.lineTo(view.width, y); pen.stroke();
   }
 }
+
+/* How likely the violation was from each place on, where `causim why` has estimated it: the redder, the likelier. */
+function drawLikelihood() {
+  pen.fillStyle = colour.bad;
+  for (const [from, until, share] of likelyStretches()) {
+    const left = Math.max(xOf(from), GUTTER), right = Math.min(xOf(until), view.width);
+    pen.globalAlpha = 0.2 * share;
+    if (right > left) pen.fillRect(left, AXIS, right - left, view.height - AXIS);
+  }
+  pen.globalAlpha = 1;
+}
+
+const likelyStretches = () => run.likelihood.map(([at, share], place) => [at, place + 1 < run.likelihood.length ? run.likelihood[place + 1][0] : diagram.end, share]);
 
 function stretch(mark, least) {
   const left = Math.max(xOf(mark[AT]), GUTTER - 20), right = Math.min(xOf(untilOf(mark)), view.width + 20);
@@ -367,6 +381,12 @@ function drawOverview() {
   overviewPen.fillStyle = colour.panel; overviewPen.fillRect(0, 0, width, height);
   overviewPen.fillStyle = colour.delivery;
   counts.forEach((count, column) => { const tall = Math.sqrt(count / most) * (height - 4); overviewPen.fillRect(column * 2, height - tall, 2, tall); });
+  overviewPen.strokeStyle = colour.bad; overviewPen.lineWidth = 1.5;
+  overviewPen.beginPath();
+  for (const [from, until, share] of likelyStretches()) {
+    for (const at of [from, until]) overviewPen.lineTo((folded(at) / end) * width, height - 1 - share * (height - 3));
+  }
+  overviewPen.stroke();
   const left = Math.max(0, (view.from / end) * width), right = Math.min(width, (view.to / end) * width);
   overviewPen.strokeStyle = colour.ink; overviewPen.lineWidth = 2;
   overviewPen.strokeRect(Math.min(left, width - 5) + 1, 1, Math.max(right - left, 5) - 2, height - 2);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ _NAMES = ("perfetto", "shiviz", "otlp-json", "csv")
 
 _ABOUT = """\
 formats:
-  perfetto   a timeline for https://ui.perfetto.dev (Chrome trace events): a process a consumer, arrows from
-             publications over deliveries to handlings and from leaders to the followers that they released
+  perfetto   a timeline for https://ui.perfetto.dev (Chrome trace events): a process a consumer, arrows from \
+publications over deliveries to handlings and from leaders to the followers that they released
   shiviz     a log with vector clocks for ShiViz; its first line is the parser that reads it
-  otlp-json  OpenTelemetry traces (an OTLP request as JSON): a trace an event, with links from followers to leaders
-  csv        a row an entry of the history, details in columns. Names are written as they are: tell a spreadsheet
-             to import them as text, or it takes one that begins with = + - @ for a formula
+  otlp-json  OpenTelemetry traces (an OTLP request as JSON): a trace an event, with links from followers \
+to leaders
+  csv        a row an entry of the history, details in columns. Names are written as they are: tell a spreadsheet to \
+import them as text, or it takes one that begins with = + - @ for a formula
 
 perfetto and otlp-json show the violations too, if the verdict lies beside the history and belongs to it.
 
@@ -31,7 +31,6 @@ def register(commands: Any) -> None:
         help="write a history for other tools",
         description="Write the history of a run in the format of another tool.",
         epilog=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("result", type=Path, metavar="RESULT", help="a folder of results, or a history (JSON Lines)")
     parser.add_argument("--format", required=True, choices=_NAMES, help="what to write")

@@ -14,7 +14,8 @@ def register(commands: Any) -> None:
         "why",
         help="show where a violating run became doomed",
         description="Replay a run that violates an invariant, re-seed it from place after place, and show how likely "
-        "the violation was from there on. With a folder of results, the places are kept in its why.json.",
+        "the violation was from there on. With a folder of results, the places are kept in its why.json, and shown in "
+        "its report.",
         epilog="example: causim why results/late-leader --samples 50",
     )
     parser.add_argument(

@@ -161,7 +161,7 @@ class ComparesAsTheyCome(CausalOrdering[Any]):
     """Sorts what a sweep has found by times with and without a zone."""
 
     async def get_lost_followers(self) -> list[Any]:
-        """Return lost followers by their `occurred`."""
+        """Return followers of missing leaders by their `occurred`."""
         found = await super().get_lost_followers()
         return sorted(found, key=lambda event: event.occurred)
 

@@ -183,14 +183,14 @@ SWEEP = (
     ),
     Mutant(
         name="evicted-and-begun-anew",
-        planted="a list of lost followers that exists is taken for whole, though it was evicted and begun anew",
+        planted="a list of waiting followers that exists is taken for whole, though it was evicted and begun anew",
         scenario="ladder/f9-evicted-heads-begun-anew.toml",
         convicted_by=("lost-followers-surface",),
         edits=(Edit("sweep", " or somebody_waits_too_long() then", " then"),),
     ),
     Mutant(
         name="evicted-kinship",
-        planted="the list of lost followers is not made anew from what events say, if what they follow was evicted too",
+        planted="the list of waiting followers is not made anew from events, if what they follow was evicted too",
         scenario="ladder/f9-evicted-leaders-and-heads.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
         edits=(Edit("sweep", " == 1 or mend(id) then", " == 1 then"),),

@@ -34,7 +34,7 @@ class Drop(DeliveryFault):
     kind: Literal["drop"] = "drop"
     example: ClassVar[str] = """\
 name = "fault-drop"
-description = "The leader is lost: b surfaces after the lookback."
+description = "The leader never comes: b surfaces after the lookback."
 
 [workload]
 events = [

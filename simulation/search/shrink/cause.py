@@ -25,7 +25,7 @@ from simulation.world.run import Run
 
 ANOMALIES = frozenset(
     {
-        "leader-lost",
+        "leader-missing",
         "in-cycle",
         "duplicated",
         "dropped",

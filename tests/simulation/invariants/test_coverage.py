@@ -13,7 +13,7 @@ STORIES = {
         1s   delivered  b  @c1
         2s   delivered  a  @c1
     """,
-    "leader-lost": """
+    "leader-missing": """
         0s   published  b  follows=a
         1s   delivered  b  @c1
     """,
@@ -158,7 +158,7 @@ def test_reordered_does_not_count_a_follower_that_came_after_its_leader():
 
 @pytest.mark.parametrize("rest", ["", "1s delivered a @c1\n2s delivered b @c1", "1s started a @c1\n2s delivered b @c1"])
 def test_leader_lost_does_not_count(rest: str):
-    assert "leader-lost" not in happened(f"0s published b follows=a\n{rest}")
+    assert "leader-missing" not in happened(f"0s published b follows=a\n{rest}")
 
 
 def test_reordered_does_not_count_a_follower_whose_leader_never_came():

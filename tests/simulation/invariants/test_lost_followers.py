@@ -144,10 +144,10 @@ def test_rejects_a_follower_that_waits_too_long_after_its_leaders_dead_letter():
     assert "its leader a was dead-lettered" in violation.because
 
 
-# -- the chain below a lost leader
+# -- the chain below a missing leader
 
 
-def test_a_chain_below_a_lost_leader_is_judged_link_by_link():
+def test_a_chain_below_a_missing_leader_is_judged_link_by_link():
     # c's own leader comes, late: how soon c follows is prompt-release's to say.
     story = """
         0s       published  b  follows=a

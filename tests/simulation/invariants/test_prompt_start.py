@@ -146,3 +146,15 @@ def test_accepts_a_follower_delivered_after_its_leaders_mark_was_lost():
         10m   started     b  @c1
         """)
     )
+
+
+def test_accepts_work_that_began_before_shorter_work_of_the_same_consumer():
+    assert accepted(
+        tell("""
+        0s    started    f  @c1
+        1s    started    d  @c1  via=released
+        2s    ended      d  @c1  outcome=ok
+        3s    delivered  a  @c1
+        10m   started    a  @c1
+        """)
+    )

@@ -32,7 +32,7 @@ STEP = 1 if NIGHTLY else 17
 """Every how many-th mutant is shrunk."""
 MOST = 2_000 if NIGHTLY else 25
 
-DISTURBANCES = {"leader-lost", "in-cycle", "duplicated", "dropped", "redelivered", "rejected", "dead-lettered"} | {
+DISTURBANCES = {"leader-missing", "in-cycle", "duplicated", "dropped", "redelivered", "rejected", "dead-lettered"} | {
     "rescued",
     "handler-failed",
     "crashed",

@@ -139,4 +139,9 @@ def test_the_command_tells_the_turn_and_keeps_the_places(tmp_path: Path, capsys:
     assert "doomed     from" in told
     kept = json.loads((tmp_path / "race" / "latest" / "why.json").read_text(encoding="utf-8"))
     assert kept["places"][-1]["share"] == 1.0
+    report = (tmp_path / "race" / "latest" / "report.html").read_text(encoding="utf-8")
+    assert "How likely causal-order was violated" in report
+    assert report.count('<td class="told">') >= len(kept["places"])
+    assert "The search that this run is kept of covered" in report
+    assert "--seed" in report
     assert main(["why", str(file), "--engine", "native"]) == 4

@@ -28,18 +28,20 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path("differences"), help="a folder for what is found")
     chosen = parser.parse_args()
     seeds = range(chosen.seed, chosen.seed + -(-chosen.count // BLOCK))
-    done = set(json.loads(chosen.state.read_text())) if chosen.state and chosen.state.exists() else set()
-    found = 0
+    found: dict[str, int] = {}
+    """How many differences each seed has shown that is done."""
+    if chosen.state and chosen.state.exists():
+        found = json.loads(chosen.state.read_text())
     with Laboratory() as laboratory:
         for seed in seeds:
-            if seed in done:
+            if str(seed) in found:
                 continue
-            found += _block(seed, laboratory, chosen.keep)
-            done.add(seed)
+            found[str(seed)] = _block(seed, laboratory, chosen.keep)
             if chosen.state:
-                chosen.state.write_text(json.dumps(sorted(done)))
-    sys.stdout.write(f"{len(seeds) * BLOCK} histories, {found} differences\n")
-    return 1 if found else 0
+                chosen.state.write_text(json.dumps(found))
+    differences = sum(found.get(str(seed), 0) for seed in seeds)
+    sys.stdout.write(f"{len(seeds) * BLOCK} histories, {differences} differences\n")
+    return 1 if differences else 0
 
 
 def _block(seed: int, laboratory: Laboratory, keep: Path) -> int:

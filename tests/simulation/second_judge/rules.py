@@ -556,7 +556,7 @@ def kept_since(reading: Reading, event: str) -> int:
 
 
 def lost_waits(reading: Reading) -> Iterator[tuple[str, int, int]]:
-    """Each event that waits for a lost leader: since when, and until when it waited, or until its leader came."""
+    """Each event that waits for a missing leader: since when, and until when it waited, or until its leader came."""
     for event in reading.events:
         leader = reading.leaders[event]
         circle = reading.circle(event)
