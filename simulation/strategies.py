@@ -235,9 +235,17 @@ def scenarios(
 def _assembled(
     workload: Workload, struck: tuple[AnyFault, ...], broker: _Table, consumers: _Table, policy: _Table
 ) -> Scenario:
+    struck, topology = _in_one_topology(struck)
     lost = sorted({fault.name for fault in struck if fault.loses_data})
-    tables = {"broker": broker, "consumers": consumers, "policy": policy, "judge": {"allowed_loss": lost}}
+    tables = {"broker": broker, "consumers": consumers, "policy": policy, "judge": {"allowed_loss": lost}, **topology}
     return Scenario.model_validate({"name": "drawn", "workload": workload, "faults": struck, **tables})
+
+
+def _in_one_topology(struck: tuple[AnyFault, ...]) -> tuple[tuple[AnyFault, ...], _Table]:
+    """Return the faults that can strike in the topology that the first of them needs, and that."""
+    kind = struck[0].topologies[0] if struck else "single"
+    kept = tuple(fault for fault in struck if kind in fault.topologies)
+    return kept, {} if kind == "single" else {"topology": {"kind": kind}}
 
 
 # -- histories ---------------------------------------------------------------------------------------------------

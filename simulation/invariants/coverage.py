@@ -193,6 +193,10 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "reply-lost": (_fault("reply-lost"), "a reply of Redis was lost after the command had been executed"),
     "error-reply": (_fault("error-reply"), "Redis refused a command with an error"),
     "server-stalled": (_fault("server-stalls"), "Redis had received a packet, and did not answer until much later"),
+    "slot-in-two-places": (
+        _fault("slot-migrates"),
+        "a request was about a slot of which another node had a part",
+    ),
     "refused-read-only": (_fault("server-demoted"), "a server that had become a replica refused what writes"),
     "connection-closed": (_fault("close-idle-connections"), "the server closed connections in good order"),
     "server-clock-jumped": (_fault("server-clock"), "the clock of Redis jumped"),

@@ -41,8 +41,8 @@ _ROOM = 256
 class Dialler(Protocol):
     """Opens connections for a loop: the simulated network."""
 
-    async def connect(self, protocol_factory: Callable[[], Any], process: Process | None) -> tuple[Any, Any]:
-        """Open a connection for a process and return its transport and protocol."""
+    async def connect(self, protocol_factory: Callable[[], Any], process: Process | None, *at: Any) -> tuple[Any, Any]:
+        """Open a connection for a process to a host and a port; return its transport and protocol."""
         ...
 
 
@@ -267,13 +267,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return future
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
-        """Open a connection into the simulated network, at any address. Raises OSError if there is no network."""
+        """Open a connection into the simulated network. Raises OSError if there is no network."""
         if self.network is None:
             raise OSError(f"no network: this world has nothing at {host}:{port}")
-        return await self.network.connect(protocol_factory, current_process.get())
+        return await self.network.connect(protocol_factory, current_process.get(), host, port)
 
     async def create_unix_connection(self, protocol_factory: Any, path: Any = None, **_: Any) -> Any:
-        """Open a connection into the simulated network, at any path. Raises OSError if there is no network."""
+        """Open a connection into the simulated network. Raises OSError if there is no network."""
         return await self.create_connection(protocol_factory, path)
 
     # -- running ---------------------------------------------------------------------------------------------

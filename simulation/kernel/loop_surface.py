@@ -55,11 +55,18 @@ def _refusing(name: str, why: str) -> Callable[..., NoReturn]:
     return refuse
 
 
+def any_address(host: str) -> str:
+    """Return the address of a host where every address leads to the same server."""
+    return "10.0.0.1"
+
+
 class LoopSurface:
     """The methods that libraries ask a loop for, beside those by which the world is run."""
 
     def __init__(self) -> None:
         self._exception_handlers: dict[Any, ExceptionHandler | None] = {}
+        self.resolve: Callable[[str], str] = any_address
+        """Returns the address of a host: the network's."""
         self.failures: list[dict[str, Any]] = []
         """Contexts of exceptions that nobody handled, as asyncio reports them, with the time as `at`."""
 
@@ -81,8 +88,9 @@ class LoopSurface:
         raise NotImplementedError(what)
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[tuple[Any, ...]]:
-        """Return one address for every host: every connection leads to the simulated Redis."""
-        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("10.0.0.1", int(port or 0)))]
+        """Return the address of a host in the simulated network; if there is none, one that stands for all."""
+        address = self.resolve(str(host))
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, int(port or 0)))]
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """Return the address itself, as if no name were known for it."""

@@ -11,6 +11,7 @@ from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import budgets, distributions
 from simulation.scenario.model import Broker, ClientTable, Consumers, Judge, NetworkTable, PolicyTable, Scenario
+from simulation.scenario.topology import TopologyTable
 from simulation.scenario.workloads import EventsWorkload, PlannedEvent, Workload
 
 EXAMPLE = "scenarios/late-leader.toml"
@@ -28,6 +29,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("broker", Broker),
     ("consumers", Consumers),
     ("network", NetworkTable),
+    ("topology", TopologyTable),
     ("client", ClientTable),
     ("policy", PolicyTable),
     ("judge", Judge),

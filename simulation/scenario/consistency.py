@@ -31,6 +31,23 @@ def contradictions(faults: Sequence[AnyFault], count: int, engines: Sequence[str
                 f"{where}, key 'at': {format_duration(fault.at)} is after the run's horizon; "
                 f"strike earlier or raise judge.horizon from {format_duration(horizon)}"
             )
+    yield from _left_alone(faults, names)
+
+
+def misplaced(faults: Sequence[AnyFault], topology: str, pool: str) -> Iterator[str]:
+    """Yield a sentence for each fault, and for a pool, that a kind of topology cannot have."""
+    for number, fault in enumerate(faults, start=1):
+        if topology not in fault.topologies:
+            kinds = " or ".join(f'"{kind}"' for kind in fault.topologies)
+            yield (
+                f"table [faults[{number}]]: the fault '{fault.name}' needs topology.kind = {kinds}, "
+                f'and it is "{topology}"'
+            )
+    if pool != "raise" and topology != "single":
+        yield f'table [client], key \'pool\': "{pool}" is for one address, and topology.kind is "{topology}"'
+
+
+def _left_alone(faults: Sequence[AnyFault], names: Sequence[str]) -> Iterator[str]:
     leaving = {fault.consumer for fault in faults if isinstance(fault, Leave)}
     if leaving >= set(names):
         yield "table [faults], kind 'leave': every consumer leaves and nobody is left; let one stay"

@@ -21,11 +21,12 @@ from simulation.history.entries import Terms
 from simulation.invariants import COVERAGE, INVARIANTS, RENAMED_WORDS
 from simulation.kernel.durations import format_duration
 from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
-from simulation.scenario.consistency import contradictions
+from simulation.scenario.consistency import contradictions, misplaced
 from simulation.scenario.errors import BadScenario, known_names
 from simulation.scenario.faults import Fault, describe
 from simulation.scenario.messages import sentence
 from simulation.scenario.renamed import renamed, renamed_path
+from simulation.scenario.topology import TopologyTable
 from simulation.scenario.types import (
     MAX_EVENTS,
     Count,
@@ -279,6 +280,7 @@ class Scenario(Table):
     producer: Producer | None = Field(None, description="where events are put for consumers that read a queue")
     consumers: Consumers = Field(default_factory=Consumers)
     network: NetworkTable = Field(default_factory=NetworkTable)
+    topology: TopologyTable = Field(default_factory=TopologyTable)
     client: ClientTable = Field(default_factory=ClientTable)
     policy: PolicyTable = Field(default_factory=PolicyTable)
     judge: Judge = Field(default_factory=Judge)
@@ -324,6 +326,7 @@ class Scenario(Table):
     def _agrees_with_itself(self) -> Self:
         consumers = self.consumers
         found = list(contradictions(self.faults, consumers.count, list(consumers.engines), self.judge.horizon))
+        found += misplaced(self.faults, self.topology.kind, self.client.pool)
         if found:
             raise ValueError("; ".join(found))
         return self

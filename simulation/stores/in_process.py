@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Self
 
 
 class InProcess:
@@ -11,6 +12,11 @@ class InProcess:
 
     origin = ""
     suffers = frozenset({"restart", "flush", "evict", "server-clock"})
+
+    @property
+    def nodes(self) -> Sequence[Self]:
+        """The store itself: it is one server."""
+        return [self]
 
     def limit_memory(self, enabled: bool) -> None:
         """Refuse: it has no limit of memory."""

@@ -52,6 +52,11 @@ class Store(Protocol):
     suffers: frozenset[str]
     """The faults of stores that this one can have."""
 
+    @property
+    def nodes(self) -> Sequence[Store]:
+        """The servers that it is made of: itself, unless it is a cluster."""
+        ...
+
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""
         ...

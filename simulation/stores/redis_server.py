@@ -24,7 +24,7 @@ from simulation.stores.bundled import answers, open_clock
 from simulation.stores.faketime import FakeClock
 from simulation.stores.links import LentLink, SocketLink
 from simulation.stores.programs import ServerProgram, server_programs
-from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.stores.replication import Replica, Standby
 from simulation.stores.resp import command
 from simulation.stores.socket_store import SocketStore
@@ -58,6 +58,8 @@ class ServerStore(SocketStore):
         self._scripts: dict[bytes, str] = {}
         """The digests of the scripts that were sent, by their texts."""
         self._standby: Standby | None = None
+        self.cluster: Store | None = None
+        """The cluster that was opened beside it, and is closed with it."""
         self._token = f"causim-{os.getpid()}-{secrets.token_hex(4)}"
         self._directory = Path(tempfile.gettempdir()) / self._token
         self._epoch_us = microseconds(EPOCH)
@@ -90,7 +92,7 @@ class ServerStore(SocketStore):
 
     def _run(self, program: ServerProgram) -> None:
         self._clock = open_clock(program.path, self._token)
-        self._program = program
+        self.program = program
         self.origin = program.origin
         self.set_time(0)
         self._start(program.path, self._clock.environment(program.owns_monotonic))
@@ -108,6 +110,7 @@ class ServerStore(SocketStore):
             *("--set-max-intset-entries", "1000000", "--set-max-listpack-entries", "1000000"),
             *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", "4096"),
             *("--hash-max-listpack-value", "4096"),
+            *self._more_options(),
         ]
         environment = {
             **{k: v for k, v in os.environ.items() if k in ("PATH", "LD_LIBRARY_PATH", "HOME")},
@@ -129,6 +132,9 @@ class ServerStore(SocketStore):
         finally:
             log.close()
         self._await_socket(address, executable)
+
+    def _more_options(self) -> list[str]:
+        return []
 
     def _await_socket(self, address: Path, executable: Path) -> None:
         assert self._process is not None
@@ -268,7 +274,7 @@ class ServerStore(SocketStore):
         Its clock is put back afterwards. Nothing lapses meanwhile: keys lapse when they are asked for.
         """
         shown = self._shown
-        yield self._hurry_on if self._program.owns_monotonic else lambda: None
+        yield self._hurry_on if self.program.owns_monotonic else lambda: None
         self.show(shown)
 
     def _hurry_on(self) -> None:
@@ -279,6 +285,9 @@ class ServerStore(SocketStore):
 
     def close(self) -> None:
         """Stop the server and remove its directory."""
+        if self.cluster is not None:
+            self.cluster.close()
+            self.cluster = None
         self._end()
         if self._directory.exists():
             shutil.rmtree(self._directory, ignore_errors=True)

@@ -18,6 +18,19 @@ def encoded(commands: Sequence[Sequence[bytes]]) -> bytes:
     return b"".join([command(*words) for words in commands])
 
 
+def reply_of(value: object) -> bytes:
+    """Encode a reply of RESP2: bytes, a number, None, or a list of such. Raises TypeError for anything else."""
+    if value is None:
+        return b"*-1\r\n"
+    if isinstance(value, bytes):
+        return b"$%d\r\n%b\r\n" % (len(value), value)
+    if isinstance(value, int):
+        return b":%d\r\n" % value
+    if isinstance(value, list):
+        return b"*%d\r\n" % len(value) + b"".join(map(reply_of, value))
+    raise TypeError(f"{value!r} is no reply")
+
+
 _MANY = {b"*": 1, b"~": 1, b">": 1, b"%": 2}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import hiredis
 
@@ -42,6 +43,11 @@ class SocketStore:
         if isinstance(reply, hiredis.ReplyError):
             raise StoreUnavailable(f"{self.name} refused {request[:80]!r}: {reply}")
         return reply
+
+    @property
+    def nodes(self) -> Sequence[Self]:
+        """The store itself: it is one server."""
+        return [self]
 
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""

@@ -19,9 +19,15 @@ def lasting_keys(store: Store, scope: str, now: int, longest: int) -> dict[str, 
     A key lasts if it has no TTL (None), or one that is longer than `longest` microseconds. The others are no burden,
     and may be very many.
     """
-    longest_ms = longest // 1000
     store.set_time(now)
-    link = store.link()
+    found: dict[str, dict[str, Any]] = {}
+    for node in store.nodes:
+        found |= _lasting_on(node, scope, longest // 1000)
+    return dict(sorted(found.items()))
+
+
+def _lasting_on(node: Store, scope: str, longest_ms: int) -> dict[str, dict[str, Any]]:
+    link = node.link()
     reader = hiredis.Reader(encoding="utf-8", errors="backslashreplace")
 
     def ask(request: bytes, replies: int) -> list[Any]:
@@ -39,4 +45,4 @@ def lasting_keys(store: Store, scope: str, now: int, longest: int) -> dict[str, 
             found[key] = {"type": kind, "ttl": None if ttl == -1 else ttl // 1000}
         if str(cursor) == "0":
             link.close()
-            return dict(sorted(found.items()))
+            return found

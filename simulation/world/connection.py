@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import hiredis
 
@@ -19,6 +19,8 @@ from simulation.stores.redis_commands import REFUSED_VERBS, WRITING_NOTHING, why
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
 from simulation.world.packets import PASS, Fate, Packet
+from simulation.world.sentinel import SentinelSession
+from simulation.world.servers import Server
 from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
 
@@ -27,24 +29,37 @@ NEVER_IDLE = sys.maxsize
 """Later than any moment of a run."""
 
 
+class Place(NamedTuple):
+    """What is at an address."""
+
+    server: Server | None
+    begin: Callable[[Wire], Session | SentinelSession]
+    """Begins a session there."""
+
+
 class Wire(asyncio.Transport):
     """One connection, as the transport that the client writes to."""
 
     def __init__(
-        self, network: Medium, consumer: str, connection: int, carrier: Callable[[Ends], Carrier], protocol: Any
+        self,
+        network: Medium,
+        client: tuple[str, int],
+        carrier: Callable[[Ends], Carrier],
+        protocol: Any,
+        place: Place,
     ) -> None:
         super().__init__()
-        self.consumer = consumer
-        self.connection = connection
+        self.consumer, self.connection = client
+        self.server = place.server
+        """What is at the other end; None if that is a sentinel."""
         self._network = network
         self._protocol = protocol
         self.context = copy_context()
         self._carrier = carrier(self)
-        self._session = Session(network, self)
+        self._session = place.begin(self)
         self._reader = hiredis.Reader()
         self._closing = False
         self._lost = self._closed = False
-        self._demoted: Callable[[Packet], None] | None = None
         self._reading = True
         self._unread: list[bytes] = []
         self.opened_at = self.idle_since = network.loop.now
@@ -123,10 +138,6 @@ class Wire(asyncio.Transport):
         loop.call_soon(self._protocol.connection_lost, None, context=self.context)
         self._part()
 
-    def demote(self, told: Callable[[Packet], None]) -> None:
-        """Refuse what writes from now on: the server at the other end has become a replica."""
-        self._demoted = told
-
     def sever(self) -> None:
         """Cut the connection of a crashed client, without a notification."""
         self._closing = True
@@ -159,8 +170,7 @@ class Wire(asyncio.Transport):
         network = self._network
         if self._lost or network.backlog.keeps(partial(self.arrive, packet, fate), packet):
             return
-        if self._demoted is not None and _writes(packet):
-            self._demoted(packet)
+        if _is_refused(packet, self.server):
             fate = replace(fate, error=READ_ONLY)
         reachable = network.gate(self.consumer)
         if not fate.deliver or not reachable:
@@ -240,7 +250,7 @@ class Wire(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what a TCP transport returns."""
-        return _EXTRA.get(name, default)
+        return _extra(self.server.address if self.server else _PEER).get(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Do nothing: a wire takes everything at once."""
@@ -271,6 +281,14 @@ class Wire(asyncio.Transport):
         return protocol
 
 
+def _is_refused(packet: Packet, server: Server | None) -> bool:
+    """Whether a server refuses a packet because it is a replica, and somebody wants to write."""
+    if server is None or not server.is_replica or not _writes(packet):
+        return False
+    server.told(packet)
+    return True
+
+
 def _writes(packet: Packet) -> bool:
     return any(words[0].upper() not in WRITING_NOTHING for words in packet.commands)
 
@@ -287,9 +305,12 @@ class _NoSocket:
         """Return 0: no option is set."""
         return 0
 
+    def __init__(self, peer: tuple[str, int]) -> None:
+        self._peer = peer
+
     def getpeername(self) -> tuple[str, int]:
         """Return the address of the simulated Redis."""
-        return _PEER
+        return self._peer
 
     def getsockname(self) -> tuple[str, int]:
         """Return the address of the client."""
@@ -301,4 +322,8 @@ class _NoSocket:
 
 
 _PEER, _HERE = ("10.0.0.1", 6379), ("10.0.0.2", 40_000)
-_EXTRA: Mapping[str, object] = {"socket": _NoSocket(), "peername": _PEER, "sockname": _HERE}
+
+
+@cache
+def _extra(peer: tuple[str, int]) -> Mapping[str, object]:
+    return {"socket": _NoSocket(peer), "peername": peer, "sockname": _HERE}

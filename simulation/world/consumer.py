@@ -166,7 +166,7 @@ class Consumer:
         world.ledger.engine_finished(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
-        client = connect(self._world.scenario.client, **options)
+        client: redis.asyncio.Redis = connect(self._world.scenario, **options)
         self._clients.append(client)
         return client
 

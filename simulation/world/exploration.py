@@ -86,4 +86,5 @@ def load_scripts(store: Store, network: Network, scripts: Sequence[bytes]) -> No
     for script in scripts:
         link.execute(command("SCRIPT", "LOAD", script), 1)
     link.close()
-    network.scripts.know(scripts)
+    for server in network.topology.servers:
+        server.scripts.know(scripts)

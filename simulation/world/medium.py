@@ -9,7 +9,6 @@ from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.redis_commands import NOTIFY
-from simulation.stores.script_cache import Scripts
 from simulation.world.backlog import Backlog
 from simulation.world.blocking import BlockingCalls
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
@@ -48,7 +47,6 @@ class Medium:
         """Whether a client is told of changes of keys: any command may then have something to push."""
         self.undo: dict[bytes, Sequence[bytes]] = {}
         """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
-        self.scripts = Scripts()
         self.requests = RequestLog()
         self.packets = 0
         self.commands = 0

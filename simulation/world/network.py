@@ -18,15 +18,21 @@ from typing import Any
 
 from simulation.kernel.environment import SECOND
 from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.loop_surface import any_address
 from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution
+from simulation.scenario.topology import TopologyTable
 from simulation.stores.protocol import Store
 from simulation.world.carriers import Carrier, Ends, SteppedCarrier, TimedCarrier
-from simulation.world.connection import Wire
+from simulation.world.connection import Place, Wire
 from simulation.world.medium import Medium
 from simulation.world.packets import Packet, Trace
 from simulation.world.scheduling import Steps
+from simulation.world.sentinel import SentinelSession
+from simulation.world.servers import Server, told_nobody
+from simulation.world.session import Session
+from simulation.world.topology import Topology, open_topology
 
 
 class Network(Medium):
@@ -41,40 +47,71 @@ class Network(Medium):
         trace: Trace | None = None,
         *,
         steps: Steps | None = None,
+        topology: Topology | None = None,
     ) -> None:
         super().__init__(loop, store, trace)
         self.latency = latency
+        self.topology = topology or open_topology(TopologyTable(), store)
         self.stepped = steps is not None
         self._steps = steps
         self._streams = streams
         self._connections: dict[str, int] = {}
         self._wires: set[object] = set()
         loop.network = self
+        loop.resolve = self.topology.resolve
 
-    async def connect(self, protocol_factory: Callable[[], Any], process: Process | None) -> tuple[Wire, Any]:
-        """Open a wire for a process: one latency there, one back. Raises ConnectionRefusedError if it is cut off."""
+    async def connect(
+        self, protocol_factory: Callable[[], Any], process: Process | None, host: Any = None, port: Any = None
+    ) -> tuple[Wire, Any]:
+        """Open a wire for a process to an address: one latency there, one back.
+
+        Raises ConnectionRefusedError if the process is cut off, or the server at that address is down. An address that
+        the topology does not have ends the run.
+        """
+        place = self._at(str(host), int(port or 0))
         name = process.name if process else "world"
         number = self._connections[name] = self._connections.get(name, 0) + 1
         stream = self._streams.fresh(f"network/{name}/{number}")
         await asyncio.sleep(0 if self.stepped else (self.latency.draw(stream) + self.latency.draw(stream)) / SECOND)
-        if not self.gate(name):
+        if not self.gate(name) or not (place.server is None or place.server.is_up):
             self.refusals += 1
             raise ConnectionRefusedError(f"{name} cannot reach Redis")
         protocol = protocol_factory()
-        wire = Wire(self, name, number, partial(self._carrier, stream), protocol)
+        wire = Wire(self, (name, number), partial(self._carrier, stream), protocol, place)
         self._wires.add(wire)
         protocol.connection_made(wire)
         return wire, protocol
+
+    def _at(self, host: str, port: int) -> Place:
+        """Return what is at an address."""
+        try:
+            server = self.topology.server_at(host, port)
+        except LookupError as error:
+            self.loop.escape(error.args[0])
+        if server is not None:
+            return Place(server, partial(self._session, server))
+        return Place(None, partial(self._sentinel, (self.resolve(host), port)))
+
+    def _session(self, server: Server, wire: Wire) -> Session:
+        return Session(self, wire, server)
+
+    def _sentinel(self, address: tuple[str, int], wire: Wire) -> SentinelSession:
+        return SentinelSession(self, wire, self.topology, address)
+
+    def resolve(self, host: str) -> str:
+        """Return the address of a host."""
+        return self.topology.resolve(host)
 
     def _carrier(self, stream: Stream, ends: Ends) -> Carrier:
         if self._steps is not None:
             return SteppedCarrier(ends, self.loop, self._steps)
         return TimedCarrier(ends, self.loop, self.latency, stream)
 
-    def lose(self) -> None:
-        """Break every wire from the store's side: what is on its way, in either direction, is lost."""
+    def lose(self, server: Server | None = None) -> None:
+        """Break every wire, or those to one server, from the store's side: what is on its way either way is lost."""
         for wire in self._of(""):
-            wire.lose()
+            if server is None or wire.server is server:
+                wire.lose()
 
     def hang_up(self, idle: int, age: int) -> int:
         """End every wire from the store's side, in good order, that was idle for so long and is so old.
@@ -88,12 +125,22 @@ class Network(Medium):
         return len(chosen)
 
     def demote(self, told: Callable[[Packet], None]) -> Callable[[], None]:
-        """Have every wire that is open now lead to a replica; return what closes them, from the replica's side."""
-        demoted = self._of("")
-        for wire in demoted:
-            wire.demote(told)
+        """Have every wire that leads to the primary now lead to a replica, which tells of what it refuses.
+
+        Return what closes them, from the replica's side.
+        """
+        old, demoted = self.topology.primary, [wire for wire in self._of("") if wire.server is self.topology.primary]
+        if self.topology.has_replicas:
+            self.topology.promote()
+        else:  # its address leads to another server from now on
+            old = Server(old.address, old.store)
+            old.is_replica = True
+            for wire in demoted:
+                wire.server = old
+        old.told = told
 
         def close() -> None:
+            old.told = told_nobody
             for wire in demoted:
                 wire.hang_up()
 
@@ -120,13 +167,15 @@ class Network(Medium):
 
     def close(self) -> None:
         """Close every connection, without a notification."""
+        self.loop.resolve = any_address
         self.backlog.close()
         for wire in self._of(""):
             wire.close_link()
         self._wires.clear()
         if self.undo:
-            link = self.store.link()
-            link.run(list(self.undo.values()))
-            link.close()
+            for node in self.store.nodes:
+                link = node.link()
+                link.run(list(self.undo.values()))
+                link.close()
             self.undo.clear()
         super().close()

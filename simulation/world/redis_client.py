@@ -9,10 +9,12 @@ from typing import Any
 
 import redis.asyncio
 from redis.asyncio import BlockingConnectionPool, ConnectionPool
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import ReadOnlyError
 
 from simulation.kernel.environment import SECOND
-from simulation.scenario.model import ClientTable
+from simulation.scenario.model import ClientTable, Scenario
 
 # RESP2, and no word about the driver, by its name of today or that of older clients: a connection takes no greeting.
 _NEW = "driver_info" in signature(redis.asyncio.Redis).parameters
@@ -35,9 +37,25 @@ def _settings() -> Mapping[str, Any]:
     return _client().connection_pool.connection_kwargs
 
 
-def connect(table: ClientTable, **options: Any) -> redis.asyncio.Redis:
-    """Return a client into the simulated network, as the scenario has it, with an engine's own options if any."""
+def connect(scenario: Scenario, **options: Any) -> Any:
+    """Return a client into the simulated network, as the scenario has it, with an engine's own options if any.
+
+    It is a `Redis`, one that asks the sentinels for the primary, or a `RedisCluster`.
+    """
+    table, topology = scenario.client, scenario.topology
     options = {**_options(table), **options}
+    match topology.kind:
+        case "sentinel":
+            sentinel: Any = Sentinel  # which has no types
+            known = sentinel(topology.sentinel_addresses, sentinel_kwargs=_UNGREETED, **{**_UNGREETED, **options})
+            return known.master_for(topology.primary)
+        case "cluster":
+            host, port = topology.server_addresses[0]
+            return RedisCluster(host=host, port=port, **{**_UNGREETED, **options})
+    return _single(table, options)
+
+
+def _single(table: ClientTable, options: dict[str, Any]) -> redis.asyncio.Redis:
     if table.pool == "raise":
         return _client(**options) if options else redis.asyncio.Redis.from_pool(ConnectionPool(**_settings()))
     most = options.pop("max_connections", None)

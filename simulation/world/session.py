@@ -21,9 +21,10 @@ from simulation.stores.redis_commands import (
     SUBSCRIBING,
     blocks,
 )
-from simulation.stores.resp import encoded
+from simulation.stores.resp import encoded, frames
 from simulation.world.medium import Medium
 from simulation.world.packets import Fate
+from simulation.world.servers import Server
 
 Words = Sequence[bytes]
 
@@ -49,10 +50,11 @@ class Client(Protocol):
 class Session:
     """The store's side of one connection. Packets are executed one after the other, in order of arrival."""
 
-    def __init__(self, network: Medium, client: Client) -> None:
-        self.link: Link = Context().run(network.store.link)  # a real socket, which is the harness's and no process's
+    def __init__(self, network: Medium, client: Client, server: Server) -> None:
+        self.link: Link = Context().run(server.store.link)  # a real socket, which is the harness's and no process's
         self._network = network
         self._client = client
+        self._server = server
         self._listens = False
         self._waits = False
         self._packets: deque[tuple[Sequence[Words], Fate]] = deque()
@@ -82,7 +84,7 @@ class Session:
         if place is not None:
             self._waits = True
             answer = partial(self._answer, commands[place + 1 :], fate)
-            self._network.store.set_time(self._network.loop.now)
+            self._server.store.set_time(self._network.loop.now)
             self._network.blocking.call(self, commands[place], answer)
 
     def _answer(self, rest: Sequence[Words], fate: Fate, words: Words, reply: bytes) -> None:
@@ -122,7 +124,7 @@ class Session:
         if not self._watches and not self._listens:
             return self.link
         if self._aside is None:
-            self._aside = Context().run(self._network.store.link)
+            self._aside = Context().run(self._server.store.link)
         if self._settings:
             self._aside.run(list(self._settings.values()))
         return self._aside
@@ -130,10 +132,10 @@ class Session:
     def _execute(self, commands: Sequence[Words]) -> bytes:
         verbs = {words[0].upper() for words in commands}
         network = self._network
-        store, now = network.store, network.loop.now
+        store, now = self._server.store, network.loop.now
         store.set_time(now)
         if verbs & ABOUT_SCRIPTS:
-            commands = network.scripts.admit(commands)
+            commands = self._server.scripts.admit(commands)
         if not self._listens and self._begins_to_listen(verbs, commands):
             self._listens = True
             network.listen(self)
@@ -147,7 +149,17 @@ class Session:
             reply = b"".join(self._execute_at(now, few) for few in _few_at_a_time(commands))
         if network.watches_keys or verbs & PUBLISHING:
             network.carry_pushes()
+        if self._server.watch is not None:
+            self._server.watch(self._client.consumer, reply)
+        if verbs & self._server.described:
+            return self._described(commands, reply)
         return reply
+
+    def _described(self, commands: Sequence[Words], reply: bytes) -> bytes:
+        """Return the replies as the server at this address gives them; pushes may lie between them."""
+        asked = iter(commands)
+        told = (f if f.startswith(b">") else self._server.tells(next(asked), f) for f in frames(reply))
+        return b"".join(told)
 
     def _begins_to_listen(self, verbs: set[bytes], commands: Sequence[Words]) -> bool:
         tracks = b"CLIENT" in verbs and any(len(w) > 2 and w[1].upper() == b"TRACKING" for w in commands)
@@ -162,7 +174,7 @@ class Session:
         return True
 
     def _execute_at(self, now: int, commands: Sequence[Words]) -> bytes:
-        self._network.store.set_time(now)
+        self._server.store.set_time(now)
         return self.link.run(commands)
 
     def carry(self, data: bytes) -> None:

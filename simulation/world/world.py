@@ -33,9 +33,7 @@ from simulation.kernel.random_streams import Reseed, Streams
 from simulation.kernel.watchdog import NeverReturns, watchdog
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
-from simulation.scenario.workload import (
-    Publication,
-)
+from simulation.scenario.workload import Publication
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.stores.remote import RemoteStore
 from simulation.world.broker import Broker
@@ -56,6 +54,7 @@ from simulation.world.run import Counts, Run
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
+from simulation.world.topology import open_topology
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -93,9 +92,9 @@ class World:
     ) -> None:
         self.folder = folder
         """Where a history that grows long is kept; the system's folder for temporary files if none is given."""
-        self.scenario = scenario
-        self.seed = seed
-        self.store = store
+        self.scenario, self.seed = scenario, seed
+        topology = open_topology(scenario.topology, store, stepped=exploration is not None)
+        self.store = store = topology.store
         self.engine: type[Engine] = resolve(engine)
         self.decode = decoder(self.engine)
         self.streams = Streams(seed, tracked=reseed is not None)
@@ -111,7 +110,8 @@ class World:
         self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
         tracer = self._tracer(trace)
-        self.network = Network(self.loop, store, scenario.network.latency, self.streams, tracer, steps=self.steps)
+        latency = scenario.network.latency
+        self.network = Network(self.loop, store, latency, self.streams, tracer, steps=self.steps, topology=topology)
         self.network.refused = self._refused
         self.ambient = Ambient(self.loop, self.epoch, self.streams)
         self.errors = ErrorLog(lambda: self.loop.now, self._raised)

@@ -115,6 +115,13 @@ MUTANTS = (
         ordering="OwnConnection",
     ),
     Mutant(
+        name="takes-a-moving-slot-for-an-answer",
+        planted="a completion that is refused because its slot is being moved is not asked for again",
+        scenario="production/q4-slot-migrates.toml",
+        convicted_by=("handled-once",),
+        ordering="TakesNoForAnAnswer",
+    ),
+    Mutant(
         name="compares-as-they-come",
         planted="a sweep compares times with and without a zone, which Python cannot",
         scenario="production/q8-odd-times.toml",

@@ -13,11 +13,13 @@ class ServerDemoted(StoreFault):
 
     Connections that are open at that moment stay with the replica, which refuses with READONLY what writes or runs a
     script, until it closes them after `for` (0: when the world heals). A client must connect again, as redis-py does
-    with `client.retry_on = ["READONLY"]`. It is noted for each packet that is refused.
+    with `client.retry_on = ["READONLY"]`. It is noted for each packet that is refused. With sentinels, its address is
+    that of a replica from then on, and they name another one at once.
     """
 
     kind: Literal["server-demoted"] = "server-demoted"
     on_every_store: ClassVar[bool] = True
+    topologies: ClassVar[tuple[str, ...]] = ("single", "sentinel")
     example: ClassVar[str] = """\
 name = "fault-server-demoted"
 description = "Redis becomes a replica while every consumer is connected to it."

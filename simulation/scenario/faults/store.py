@@ -123,10 +123,12 @@ class Failover(StoreFault):
     """Redis dies and a replica takes its place: what was written within `lag` before is gone, acknowledged or not.
 
     The replica has applied the primary's replication stream up to that moment. Connections break, the replica knows no
-    scripts, and no server answers until it is promoted, after `for`. Needs the store `server`.
+    scripts, and no server answers until it is promoted, after `for`. Needs the store `server`. With sentinels, the
+    replica has an address of its own, which they name from then on; the old primary is there again then, as a replica.
     """
 
     kind: Literal["failover"] = "failover"
+    topologies: ClassVar[tuple[str, ...]] = ("single", "sentinel")
     example: ClassVar[str] = """\
 name = "fault-failover"
 description = "A replica that is half a second behind takes over."
@@ -168,11 +170,11 @@ native = "holds"
         """Do it to Redis."""
         lost = redis.store.promote(redis.now - self.lag)
         active.note(writes_lost=len(lost))
-        redis.go_down()
+        replaced = redis.lose_primary()
         redis.forget_scripts()
         if lost:
             redis.write("store-lost", fault="failover", keys=sorted(set(lost)))
-        return redis.come_back
+        return replaced
 
 
 class Evict(StoreFault):

@@ -55,6 +55,17 @@ class Redis(Protocol):
         """Accept connections again."""
         ...
 
+    def move_slot(self, active: Active, key: str, duration: int) -> Undo:
+        """Begin to move the slot of a key to the next node of a cluster, key by key, in `duration` microseconds.
+
+        Note each packet that is answered otherwise because of that. Undone: all of it is there.
+        """
+        ...
+
+    def lose_primary(self) -> Undo:
+        """Have the primary die. Undone: another server has its place, at its address or at one that sentinels name."""
+        ...
+
     def forget_scripts(self) -> None:
         """Know no script, as a server that was just started."""
         ...

@@ -48,6 +48,9 @@ class AnyFault(BaseModel):
     example: ClassVar[str] = ""
     """A scenario with the fault, as TOML: the reference shows it and a test runs it."""
 
+    topologies: ClassVar[tuple[str, ...]] = ("single", "sentinel", "cluster")
+    """The kinds of topology in which it can strike."""
+
     @property
     def loses_data(self) -> bool:
         """Whether it can destroy data in Redis or the queue: scenarios that are drawn allow what it takes with it."""

@@ -9,9 +9,11 @@ from typing import Any
 from simulation.kernel.ambient import WORLD, Ambient, Skew
 from simulation.scenario.faults import AnyFault, Failover, StoreFault
 from simulation.scenario.faults.targets import Active, Undo
+from simulation.stores.cluster import Cluster
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.consumer import Consumer
 from simulation.world.injection.fault_log import ActiveFault, FaultLog
+from simulation.world.injection.migration import Migration
 from simulation.world.network import Network
 from simulation.world.packets import Packet
 
@@ -79,7 +81,7 @@ class StoreActs:
 
     def forget_scripts(self) -> None:
         """Know no script."""
-        self._network.scripts.forget()
+        self._network.topology.forget_scripts()
 
     def close_connections(self, idle: int, age: int) -> int:
         """Close each connection that was idle for so long and is so old, in microseconds."""
@@ -99,6 +101,29 @@ class StoreActs:
     def demote(self, active: Active) -> Undo:
         """Have the connections of now lead to a replica."""
         return self._network.demote(partial(_note_packet, active))
+
+    def move_slot(self, active: Active, key: str, duration: int) -> Undo:
+        """Begin to move the slot of a key to the next node, which takes so many microseconds."""
+        assert isinstance(self._store, Cluster)  # the fault needs one
+        migration = Migration(self._network, self._store, active, key)
+        migration.begin(duration)
+        return migration.end
+
+    def lose_primary(self) -> Undo:
+        """Break every connection to the primary, and accept none, until another server has its place."""
+        topology = self._network.topology
+        if not topology.has_replicas:
+            self.go_down()
+            return self.come_back
+        topology.primary.is_up = False
+        self._network.lose(topology.primary)
+        self._log.write("unreachable")
+
+        def replace() -> None:
+            topology.promote()
+            self._log.write("reachable")
+
+        return replace
 
     def go_down(self) -> None:
         """Break every connection, and accept none."""

@@ -86,6 +86,7 @@ STORIES = {
     "error-reply": "0s fault error-reply @c1",
     "server-stalled": "0s fault server-stalls @c1",
     "refused-read-only": "0s fault server-demoted @c1",
+    "slot-in-two-places": "0s fault slot-migrates @c1",
     "connection-closed": "0s fault close-idle-connections",
     "server-clock-jumped": "0s fault server-clock",
     "leader-changed": "0s fault duplicate-follows-another",

@@ -1,0 +1,337 @@
+"""Sentinels and clusters in virtual time: redis-py's own clients for them, as they are."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from subprocess import run as start
+from typing import Any
+
+import pytest
+import redis.asyncio
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError, TryAgainError
+
+from simulation import Laboratory, Run, loads
+from simulation.cli import main
+from simulation.kernel.epoch import EPOCH
+from simulation.kernel.escapes import Escaped
+from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Streams
+from simulation.scenario.distributions import Constant
+from simulation.scenario.errors import BadScenario
+from simulation.scenario.topology import TopologyTable
+from simulation.stores.cluster import Cluster
+from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.world.network import Network
+from simulation.world.topology import open_topology
+
+NATIVE = """
+name = "t"
+workload.events = [
+  { name = "b", follows = "a" },
+  { name = "a", at = "500ms" },
+  { name = "c", follows = "b", at = "2s" },
+  { name = "d", follows = "c", at = "6s" },
+]
+consumers = { count = 2, handler_time = "300ms" }
+"""
+PROGRAM = """
+name = "t"
+workload = { kind = "chains", count = 2, length = 1 }
+producer = { to = "list", key = "orders" }
+judge = { preset = "queue", horizon = "10m" }
+"""
+SENTINEL, CLUSTER = 'topology.kind = "sentinel"\n', 'topology.kind = "cluster"\n'
+HERE = "tests.simulation.topologies"
+
+
+def world(store: Store, kind: str, **more: Any) -> tuple[SimulatedLoop, Network]:
+    topology = open_topology(TopologyTable(kind=kind, **more), store)
+    topology.store.begin(EPOCH)
+    loop = SimulatedLoop()
+    return loop, Network(loop, topology.store, Constant(500), Streams(1), topology=topology)
+
+
+def tell(store: Store, kind: str, story: Callable[[Network], Awaitable[Any]], **more: Any) -> Any:
+    """Run a story in a world of its own, and close that."""
+    loop, network = world(store, kind, **more)
+    loop.on_escape = lambda error: None
+    try:
+        return loop.run_until_complete(story(network))
+    finally:
+        loop.close()
+        network.close()
+
+
+def client(host: str, port: int = 6379, **options: Any) -> redis.asyncio.Redis:
+    return redis.asyncio.Redis(host=host, port=port, retry=None, **options)
+
+
+def run(laboratory: Laboratory, text: str, engine: str = "native", seed: int = 1) -> Run:
+    return laboratory.run(loads(text), seed, engine)
+
+
+def fault(kind: str, **keys: str) -> str:
+    return f'[[faults]]\nkind = "{kind}"\n' + "".join(f'{k.rstrip("_")} = "{v}"\n' for k, v in keys.items())
+
+
+# -- sentinels ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_sentinels_name_the_servers_and_these_their_roles(server: Store, protocol: int) -> None:
+    async def story(_: Network) -> Any:
+        sentinel = Sentinel([("sentinel-1", 26379), ("sentinel-3", 26379)], sentinel_kwargs={"protocol": protocol})
+        primary, replicas = await sentinel.discover_master("mymaster"), await sentinel.discover_slaves("mymaster")
+        [asked, _] = sentinel.sentinels
+        state = await asked.sentinel_master("mymaster")
+        others = await asked.sentinel_sentinels("mymaster")
+        roles = [(await one.role())[0] for one in map(client, ("10.0.0.1", "redis-2", "redis-3"))]
+        told = [(await one.info("replication"))["role"] for one in map(client, ("redis", "redis-2"))]
+        everything = (await client("redis-3").info())["master_host"]
+        return primary, replicas, state["num-slaves"], len(others), roles, told, everything
+
+    primary, replicas, slaves, others, roles, told, master_host = tell(server, "sentinel", story, replicas=2)
+    assert (primary, replicas) == (("10.0.0.1", 6379), [("10.0.0.2", 6379), ("10.0.0.3", 6379)])
+    assert (int(slaves), others) == (2, 2)
+    assert [str(role, "ascii") for role in roles] == ["master", "slave", "slave"]
+    assert (told, master_host) == (["master", "slave"], "10.0.0.1")
+
+
+def test_a_replica_reads_and_does_not_write(server: Store) -> None:
+    async def story(_: Network) -> Any:
+        sentinel = Sentinel([("sentinel-2", 26379)])
+        await sentinel.master_for("mymaster").set("key", "value")
+        replica = sentinel.slave_for("mymaster")
+        with pytest.raises(ReadOnlyError):
+            await replica.set("key", "other")
+        return await replica.get("key")
+
+    assert tell(server, "sentinel", story) == b"value"
+
+
+def test_a_client_of_sentinels_follows_the_primary(server: Store) -> None:
+    async def story(network: Network) -> Any:
+        primary = Sentinel([("sentinel-1", 26379)]).master_for("mymaster")
+        await primary.set("key", 1)
+        network.demote(lambda packet: refused.append(packet.commands[0][0]))
+        with pytest.raises(redis.asyncio.ConnectionError, match="now a slave"):
+            await primary.incr("key")
+        await primary.incr("key")
+        with pytest.raises(ReadOnlyError):
+            await client("redis-1").incr("key")
+        return await client("redis-2").get("key")
+
+    refused: list[bytes] = []
+    assert tell(server, "sentinel", story) == b"2"
+    assert refused == [b"INCRBY", b"INCRBY"]
+
+
+def test_sentinels_know_that_a_primary_has_died(server: Store) -> None:
+    async def story(network: Network) -> Any:
+        network.topology.primary.is_up = False
+        sentinel = Sentinel([("sentinel-1", 26379)])
+        with pytest.raises(redis.asyncio.sentinel.MasterNotFoundError):
+            await sentinel.discover_master("mymaster")
+        with pytest.raises(redis.asyncio.ConnectionError):
+            await client("redis-1").ping()
+        network.topology.promote()
+        return await sentinel.discover_master("mymaster"), (await client("redis-1").role())[0]
+
+    assert tell(server, "sentinel", story) == (("10.0.0.2", 6379), b"slave")
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"), [("failover", {"lag": "0s", "for_": "2s"}), ("server-demoted", {"for_": "20s"})]
+)
+def test_native_goes_on_after_a_failover_by_sentinels(laboratory: Laboratory, kind: str, keys: dict[str, str]) -> None:
+    result = run(laboratory, NATIVE + SENTINEL + fault(kind, at="700ms", **keys))
+    assert result.verdict == "holds"
+    assert Counter(e.details["fault"] for e in result.history.of("fault"))[kind] >= 1
+    assert not result.silent_faults
+
+
+@pytest.mark.parametrize("command", [("SENTINEL", "RESET", "*"), ("GET", "key"), ("SUBSCRIBE", "+switch-master")])
+def test_what_a_sentinel_is_asked_beyond_that_ends_the_run(server: Store, command: tuple[str, ...]) -> None:
+    loop, network = world(server, "sentinel")
+    ends: list[Any] = []
+    network.refused = ends.append
+    loop.spawn(client("sentinel-1", 26379).execute_command(*command), None)
+    loop.run_while(lambda: not ends)
+    assert isinstance(ends[0], Escaped)
+    assert command[0] in str(ends[0])
+    loop.close()
+    network.close()
+
+
+# -- clusters ----------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_client_finds_each_slot(server: Store) -> None:
+    async def story(network: Network) -> Any:
+        async with RedisCluster(host="redis", port=6379) as nodes:
+            for i in range(60):
+                await nodes.set(f"key {i}", i)
+            assert [await nodes.get(f"key {i}") for i in range(60)] == [b"%d" % i for i in range(60)]
+            shards = await nodes.execute_command("CLUSTER SHARDS", target_nodes=nodes.get_random_node())
+            return len(shards), [await client(f"redis-{i}").dbsize() for i in (1, 2, 3)], nodes.keyslot("key 1")
+
+    shards, sizes, slot = tell(server, "cluster", story)
+    assert (shards, sum(sizes)) == (3, 60)
+    assert min(sizes) > 5
+    assert 0 <= slot < 16384
+
+
+def test_the_wrong_node_says_which_is_right(server: Store) -> None:
+    async def story(_: Network) -> None:
+        one = client("127.0.0.1")
+        with pytest.raises(MovedError, match=r"127\.0\.0\.3:6379"):
+            await one.get("foo")  # slot 12182
+        with pytest.raises(ResponseError, match="same slot"):
+            await one.mget("foo", "bar")
+        told = (await one.execute_command("CLUSTER NODES")).values()
+        assert {state["connected"] for state in told} == {True}
+
+    tell(server, "cluster", story)
+
+
+SCRIPT = "redis.call('GET', '{x}a') return redis.call('GET', '{x}b')"
+
+
+def test_a_slot_that_moves_is_in_two_places(server: Store) -> None:
+    async def story(network: Network) -> None:
+        cluster = network.store
+        assert isinstance(cluster, Cluster)
+        slot, source = cluster.owner_of("{x}")
+        target = (source + 1) % 3
+        old, new = client(f"redis-{source + 1}"), client(f"redis-{target + 1}")
+        nodes = RedisCluster(host="redis", port=6379)
+        await nodes.mset({"{x}a": 1, "{x}b": 2, "{x}lasts": 3})
+        await nodes.pexpire("{x}lasts", 60_000)
+        cluster.begin_migration(slot, source, target)
+        for key in (b"{x}b", b"{x}lasts"):
+            cluster.move_key(key, source, target)
+        assert await old.get("{x}a") == b"1"
+        with pytest.raises(AskError):
+            await old.get("{x}b")
+        with pytest.raises(TryAgainError):
+            await old.mget("{x}a", "{x}b")
+        with pytest.raises(ResponseError, match=r"non local key|rehashing of the slot"):
+            await old.eval(SCRIPT, 1, "{x}a")
+        with pytest.raises(MovedError):
+            await new.get("{x}b")
+        assert [await nodes.get(key) for key in ("{x}a", "{x}b", "{x}lasts")] == [b"1", b"2", b"3"]
+        await nodes.set("{x}new", 4)
+        assert cluster.keys_in(slot, target) == [b"{x}b", b"{x}lasts", b"{x}new"]
+        cluster.move_key(b"{x}a", source, target)
+        cluster.end_migration(slot, target)
+        with pytest.raises(MovedError):
+            await old.get("{x}a")
+        assert await nodes.get("{x}a") == b"1"
+        assert 50_000 < await nodes.pttl("{x}lasts") <= 60_000
+
+    tell(server, "cluster", story)
+
+
+def test_a_key_that_has_lapsed_does_not_hold_up_its_slot(server: Store) -> None:
+    async def story(network: Network) -> None:
+        cluster, nodes = network.store, RedisCluster(host="redis", port=6379)
+        assert isinstance(cluster, Cluster)
+        await nodes.set("{x}a*[b", 1, px=10)
+        slot, source = cluster.owner_of("{x}")
+        cluster.begin_migration(slot, source, (source + 1) % 3)
+        cluster.set_time(60_000_000)
+        for key in cluster.keys_in(slot, source):
+            cluster.move_key(key, source, (source + 1) % 3)
+        cluster.end_migration(slot, (source + 1) % 3)
+        assert not cluster.all_keys()
+
+    tell(server, "cluster", story)
+
+
+MOVES = NATIVE + CLUSTER + fault("slot-migrates", at="600ms", for_="3s")
+
+
+def test_native_holds_while_its_slot_moves(laboratory: Laboratory) -> None:
+    result = run(laboratory, MOVES)
+    answers = Counter(word for e in result.history.of("fault") for word in e.details["answers"])
+    assert answers["ASK"] > 0
+    assert answers["TRYAGAIN"] > 0
+    assert result.judgement.coverage["slot-in-two-places"] == len(list(result.history.of("fault")))
+    assert result.verdict == "holds"
+
+
+def test_a_run_after_a_slot_has_moved_is_as_before(laboratory: Laboratory) -> None:
+    first = run(laboratory, MOVES)
+    assert [run(laboratory, MOVES).digest for _ in range(2)] == [first.digest] * 2
+
+
+IN_ANOTHER_PROCESS = """
+import sys
+from simulation import Laboratory
+from tests.simulation.test_topology import traced
+with Laboratory("server") as laboratory:
+    print(*[traced(laboratory, text) for text in sys.argv[1:]])
+"""
+
+
+def traced(laboratory: Laboratory, text: str) -> str:
+    """Return a digest of all that is said in a run, every command and reply included."""
+    entries = laboratory.run(loads(text), 1, "native", trace=True).history
+    said = "".join(f"{e.at} {e.kind} {e.event} {e.consumer} {e.details}" for e in entries)
+    return sha256(said.encode()).hexdigest()
+
+
+def test_two_processes_give_one_history(laboratory: Laboratory) -> None:
+    texts = [MOVES, NATIVE + SENTINEL + fault("failover", at="700ms", lag="100ms")]
+    asked = [sys.executable, "-c", IN_ANOTHER_PROCESS, *texts]
+    other = start(asked, capture_output=True, text=True, check=True, timeout=120)
+    assert other.stdout.split() == [traced(laboratory, text) for text in texts]
+
+
+# -- refused -----------------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_needs_servers(embedded: Laboratory) -> None:
+    with pytest.raises(StoreUnavailable, match="--store server"):
+        run(embedded, NATIVE + CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (NATIVE + CLUSTER + fault("failover", at="1s", lag="1s"), "'failover' needs topology.kind"),
+        (NATIVE + fault("slot-migrates", at="1s", for_="1s"), "'slot-migrates' needs topology.kind"),
+        (NATIVE + CLUSTER + 'client.pool = "wait"\n', "key 'pool'"),
+        (NATIVE + 'topology = { kind = "sentinel", nodes = 5 }\n', "'nodes' is for kind"),
+        (NATIVE + 'topology = { kind = "clusters" }\n', "topology"),
+    ],
+)
+def test_a_topology_agrees_with_the_rest(text: str, says: str) -> None:
+    with pytest.raises(BadScenario, match=re.escape(says)):
+        loads(text)
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+@pytest.mark.parametrize(("engine", "says"), [("elsewhere", "somewhere:6379"), ("administrator", "CLUSTER SETSLOT")])
+def test_what_a_topology_does_not_have_ends_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, engine: str, says: str
+) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(PROGRAM + f'topology.kind = "{kind}"\n', encoding="utf-8")
+    assert main(["run", str(file), "--engine", f"{HERE}:{engine}", "--no-results", "--store", "server"]) == 3
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("engine", ["by_sentinel", "by_cluster"])
+def test_a_program_brings_its_own_client(laboratory: Laboratory, engine: str) -> None:
+    text = PROGRAM + f'topology.kind = "{engine.removeprefix("by_")}"\n'
+    result = run(laboratory, text, f"{HERE}:{engine}")
+    assert result.verdict == "holds"
+    assert len(list(result.history.of("started"))) == 2
