@@ -226,12 +226,12 @@ class _Stream(Drain):
         ordering, queues = self._ordering, self._queues
         self._asked_at = ordering._now()
         try:
-            completion, answers = await ordering._complete(grant, queues, following, offered)
+            completion, *answers = await ordering._complete(grant, queues, following, offered)
         except asyncio.CancelledError as stopped:
 
             async def give_back(answer: Any) -> None:
                 await self._give_back(words(answer[0]), following, grant.identity, level)
-                await self._return(offered, answer[1])
+                await self._return(offered, answer[1:])
 
             ask = partial(ordering._complete, grant, queues, following, offered)
             await end_after(stopped, ask, ordering._lease_s, give_back)
@@ -250,10 +250,10 @@ class _Stream(Drain):
         ask = partial(ordering._call, "complete_and_begin", ordering._rules, *nothing, *listed(offered))
 
         async def give_back(answer: Any) -> None:
-            await self._return(offered, answer[1])
+            await self._return(offered, answer[1:])
 
         self._asked_at = ordering._now()
-        _, answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
+        _, *answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
         self._answers = offered, answers
 
     def _offer(self, completed: str) -> list[Asked]:

@@ -73,7 +73,8 @@ async def test_who_could_not_read_it_leaves_it_to_others(fleet: Fleet) -> None:
     for one in (handler, other, handler, other):
         await expire(newer.engine)
         await sweep(one)
-    assert await newer.engine.redis.get(newer.engine._key(f"tried:{TOMORROWS.id}")) == b"2", "once each"
+    said = await newer.engine.redis.get(newer.engine._key(f"tried:{TOMORROWS.id}"))
+    assert said.partition(b"|")[0] == b"2", "once each"
     await expire(newer.engine)
     assert await sweep(newer) == [2]
 
