@@ -196,7 +196,7 @@ class Operations:
         return True
 
     def _leave_to_others(self, identity: str) -> None:
-        """Have the next sweeps of this process, for some leases, not be given an event that it could not read."""
+        """Have others come first, in the next sweeps of this process, with an event that it could not read."""
         patience = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
         self._state.leave_to_others(identity, self._now() + patience)
 

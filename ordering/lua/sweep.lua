@@ -4,14 +4,19 @@
 -- args: rules token batch chains delay unreadable...
 -- returns: {id, payload, leader, why, claim}...
 -- `claim` is the token of the sweep that has claimed it. The same token asking again gets what it has claimed again.
--- The `unreadable` are events that the caller could not read a while ago: they are left to others.
+-- The `unreadable` are events that the caller could not read a while ago: they are left to others, for half a lease from
+-- when they may be claimed.
 local rules = read_rules(true)
 local lookback, lease = rules.lookback, rules.lease
 local token, batch, chains, delay = ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5])
 local found, told = {}, 0
 
-local left_to_others = {}
-for i = 6, #ARGV do left_to_others[ARGV[i]] = true end
+local unreadable = {}
+for i = 6, #ARGV do unreadable[ARGV[i]] = true end
+local function is_left_to_others(id)
+  return unreadable[id] and tonumber(redis.call("ZSCORE", key("claims"), id) or now) > now - lease / 2
+end
+
 -- So many claims may have lapsed that the caller does not take.
 local window = batch + #ARGV - 5
 
@@ -139,7 +144,7 @@ local function first_in_queue(leader)
   while true do
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     local attempts = first and parse_tried(redis.call("GET", key("tried:" .. first)))
-    if first and left_to_others[first] then
+    if first and is_left_to_others(first) then
       -- Its siblings do not wait for somebody who can read it.
       redis.call("ZREM", key("queue:" .. leader), first)
       redis.call("ZREM", key("heads"), first)
@@ -184,7 +189,7 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
     redis.call("ZADD", key("claims"), look_again_at(id), id)
   elseif attempts >= rules.attempts then
     bury_exhausted(id, rules, attempts)
-  elseif #found < batch and not left_to_others[id] then
+  elseif #found < batch and not is_left_to_others(id) then
     -- What was left to the original, and was not handled, is offered to both again.
     if beside then redis.call("ZADD", key("waitlist"), string.format("%.3f", now / 1000), id) end
     -- Who has broken a cycle and failed breaks it again.
@@ -227,7 +232,7 @@ end
 -- Whether an event is as good as in the caller's hands, and comes in its order.
 local in_hand = {}
 local function share(item)
-  if in_hand[item.id] or left_to_others[item.id] then return end
+  if in_hand[item.id] or is_left_to_others(item.id) then return end
   in_hand[item.id] = true
   local payload = redis.call("GET", key("event:" .. item.id))
   if payload then table.insert(found, {item.id, payload, item.leader, item.why, item.claim}) end
@@ -318,7 +323,7 @@ end
 local function claim_family(first, leader)
   local last = nil
   local function take(id)
-    if in_hand[id] or left_to_others[id] or #found >= batch then return end
+    if in_hand[id] or is_left_to_others(id) or #found >= batch then return end
     if not take_from_original(id) then return leave(id, lookback) end
     claim(id, "")
     keep(id, leader, "lost")

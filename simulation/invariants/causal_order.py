@@ -19,6 +19,9 @@ These deliveries do not count, because no engine can know of them:
 
 A delivery to a consumer that cannot reach Redis counts from the time at which it can.
 
+A leader that the engine has given up is told of by the consumer that did so, or by whichever sweeps once a lease is
+over: a follower may start before that, if nobody is handling the leader then or later.
+
 If the clock of Redis jumps, the lookback may be shorter by the sum of all jumps, in either direction.
 
 A history may leave out when f was first delivered. Then that was at some time between its publication and the first
@@ -68,11 +71,18 @@ def _early(index: HistoryIndex, event: EventStory) -> Iterator[Handling]:
 
 
 def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
-    if leader.dead != NEVER and leader.dead < effect.start:
+    if leader.dead != NEVER and (leader.dead < effect.start or _given_up_untold(index, leader, effect)):
         return True
     if effect.start_at < _held_until(index, event):
         return False
     return not _came(index, event, leader, effect) or _first_of_cycle(index, event, effect)
+
+
+def _given_up_untold(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
+    """Say whether the engine can have given a dead leader up before a follower started, and told of it only later."""
+    told_within = index.terms.lease + index.terms.sweep_interval
+    in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= told_within
+    return in_time and not any(h.start > effect.start or h.open_at(effect.start) for h in leader.handlings)
 
 
 def _first_of_cycle(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
@@ -211,7 +221,8 @@ INVARIANT = Invariant(
     excuses=(
         "the leader was delivered to nobody for the whole lookback after the event's first delivery, nobody holds it"
         " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
-        " offered again is not lost); or the leader was dead-lettered before; in a cycle, the first member to take"
+        " offered again is not lost); or the leader was dead-lettered before, or by"
+        " the engine, which may tell of it a lease and a sweep later; in a cycle, the first member to take"
         " effect"
     ),
     subjects=subjects,

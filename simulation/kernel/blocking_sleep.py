@@ -11,6 +11,9 @@ meanwhile. The call is somewhere deep in the stack of the loop that drives the w
 
 Any number of processes can block at the same time. A crashed process never returns from its call; what is still blocked
 when the run is over ends with `ProcessEnded`.
+
+The harness itself waits in a greenlet of its own. So it can go on while a callback is in the middle of a loop that
+never ends: that callback is abandoned, as it is.
 """
 
 from __future__ import annotations
@@ -18,11 +21,13 @@ from __future__ import annotations
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # asyncio documents these for loops of others
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
 
 from greenlet import getcurrent, greenlet
 
+from simulation.kernel.endings import keep_for_ever
 from simulation.kernel.escapes import place
 from simulation.kernel.process import Process
 
@@ -41,46 +46,58 @@ class Driver:
         self._wanted, self._step = wanted, step
         self._main = self._driving = getcurrent()
         self._waiting: list[greenlet] = []
-        self._over = False
+        self._over = True
+        self.abandoned = False
+        """Whether a callback was left in the middle."""
         self._failure: BaseException | None = None
-        """What ended the run in another greenlet than the first."""
+        """What ended the run."""
+
+    def _new_greenlet(self) -> greenlet:
+        new = greenlet(self._go_on, parent=self._main)
+        new.gr_context = copy_context()
+        return new
 
     def run(self) -> None:
         """Take steps for as long as the run is wanted. Raises what a step raises."""
+        self._over = False
+        self._driving = self._new_greenlet()
         try:
-            while not self._over and self._wanted():
-                self._step()
-                if self._driving is not self._main:  # a callback has blocked in here, and is done by now
-                    self._driving.switch()
+            self._driving.switch()
         finally:
-            self._end()
+            self._over = True
         if self._failure is not None:
             raise self._failure
 
     def _go_on(self) -> None:
-        """Drive the world in place of a greenlet that waits."""
         mine = getcurrent()
         try:
             while self._wanted():
                 self._step()
                 if self._over:
                     return
-                if self._driving is not mine:
+                if self._driving is not mine:  # a callback has blocked in here, and is done by now
                     mine.parent = self._driving
                     return
         except BaseException as error:
             self._failure = error
         self._over = True
 
-    def _end(self) -> None:
-        self._over = True
-        for one in self._waiting[:]:
-            if one is not self._main:
-                one.parent = getcurrent()
-                one.throw(ProcessEnded)
+    def abandon(self, error: BaseException) -> None:
+        """End the run from within a callback, which stays where it is for ever. Raises the error in `run`."""
+        mine = getcurrent()
+        if mine is not self._main:
+            self.abandoned = True
+            keep_for_ever(mine)
+        self._main.throw(error)
+
+    def blocked(self) -> list[Blocked]:
+        """Return the calls that still block, to be ended."""
+        return [Blocked(one) for one in self._waiting]
 
     def block(self, loop: SimulatedLoop, process: Process, delay: int) -> None:
         """Keep the current process blocked for `delay` microseconds. Raises ProcessEnded."""
+        if self._over:
+            raise ProcessEnded
         mine, task = getcurrent(), asyncio.current_task(loop)
         process.blocked = True
         loop.on_block(process, delay, place())
@@ -90,7 +107,7 @@ class Driver:
         self._waiting.append(mine)
         try:
             if self._driving is mine:
-                self._driving = greenlet(self._go_on, parent=self._main)
+                self._driving = self._new_greenlet()
             self._driving.switch()
             if self._over:
                 raise ProcessEnded
@@ -107,3 +124,16 @@ class Driver:
             return
         loop.unblock(process)
         waiting.switch()
+
+
+class Blocked:
+    """A call that still blocks when the run is over."""
+
+    def __init__(self, waiting: greenlet) -> None:
+        self._waiting = waiting
+
+    def close(self) -> None:
+        """Have the call raise ProcessEnded, and the callback that it is part of run to its end."""
+        if not self._waiting.dead:
+            self._waiting.parent = getcurrent()
+            self._waiting.throw(ProcessEnded)

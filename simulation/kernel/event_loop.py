@@ -12,11 +12,8 @@ paused process's callbacks are held, in order, while the world's time goes on.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
-import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from itertools import count
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple, cast
@@ -25,6 +22,7 @@ from weakref import WeakSet, ref
 from simpy.core import EmptySchedule
 
 from simulation.kernel.blocking_sleep import Driver
+from simulation.kernel.endings import end_all, keep_for_ever
 from simulation.kernel.environment import SECOND, Handle, Timer, VirtualTime
 from simulation.kernel.escapes import Escaped, place
 from simulation.kernel.loop_surface import LoopSurface
@@ -77,10 +75,10 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """Told when code of a process calls `sys.exit()`: the process is to end."""
         self.on_block: Callable[[Process, int, str], None] = _ignore
         """Told when a process blocks, for how many microseconds and where; and with 0 when it no longer does."""
-        self._driver: Driver | None = None
         self._world = Context()
         self._closed = False
         self._running = False
+        self._driver = Driver(lambda: False, self.env.step)
         self._generators: list[Any] = []
         """Those that have begun, kept until they are done: none may end just because it happens to be collected."""
         self._room = _ROOM
@@ -197,7 +195,6 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
 
     def block(self, process: Process, delay: int) -> None:
         """Block a process, whose code calls this, for `delay` microseconds. Raises ProcessEnded."""
-        assert self._driver is not None, "only what runs can block"
         self._driver.block(self, process, delay)
 
     def unblock(self, process: Process) -> None:
@@ -218,6 +215,10 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         error = Escaped(f"{name}, at {self.time():.6f} s: {what} ({where}); this cannot be simulated")
         self.on_escape(error)
         raise error
+
+    def abandon(self, error: BaseException) -> None:
+        """End the run from within a callback, which is left in the middle. Raises the error in `run_while`."""
+        self._driver.abandon(error)
 
     def kill(self, process: Process) -> None:
         """Crash a process: nothing of it runs ever again, not even its `finally` blocks."""
@@ -293,18 +294,18 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """
         if self._running:
             raise RuntimeError("this loop is already running")
-        self._driver = driver = Driver(wanted, step or self.env.step)
+        self._driver = Driver(wanted, step or self.env.step)
         previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_ignore)
         asyncio._set_running_loop(self)
         self._running = True
         try:
-            driver.run()
+            self._driver.run()
         except EmptySchedule:
             return
         finally:
-            self._running, self._driver = False, None
+            self._running = False
             asyncio._set_running_loop(previous)
             sys.set_asyncgen_hooks(*hooks)
 
@@ -333,23 +334,30 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             return
         self._closed = True
         self.network = None
-        with _silence(), _nobody_running():
-            quiet = True
-            for task in list(self._tasks):
-                if task.done():
-                    continue
+        # What ends now says nothing about the run. A library may keep the loop, which must not keep the whole world.
+        self.on_escape, self.on_exit, self.on_block = _ignore, _reraise, _ignore
+        left = [*self._driver.blocked(), *self._unfinished()]
+        if self._driver.abandoned:
+            for one in left:  # they may be what the abandoned callback was in the middle of
+                keep_for_ever(one)
+        else:
+            end_all(left)
+        self._driver = Driver(lambda: False, self.env.step)
+        self._generators.clear()
+        self.env._queue.clear()
+
+    def _unfinished(self) -> list[Any]:
+        """Return the coroutines that have not come to their end."""
+        found: list[Any] = []
+        for task in list(self._tasks):
+            if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                quiet &= _end(task.get_coro())
-            for generator in self._generators:
-                # Closing a coroutine that awaits a generator does not reach what that awaits.
-                if (awaited := generator.ag_await) is not None and hasattr(awaited, "close"):
-                    quiet &= _end(awaited)
-            self._generators.clear()
-            self.env._queue.clear()
-            # A library may keep the loop for as long as the process lives: then it must not keep the whole world.
-            self.on_escape, self.on_exit, self.on_block = _ignore, _reraise, _ignore
-            if not quiet:
-                gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+                found.append(task.get_coro())
+        for generator in self._generators:
+            # Closing a coroutine that awaits a generator does not reach what that awaits.
+            if (awaited := generator.ag_await) is not None and hasattr(awaited, "close"):
+                found.append(awaited)
+        return found
 
 
 def _ignore(*_: object) -> None:
@@ -358,43 +366,3 @@ def _ignore(*_: object) -> None:
 
 def _reraise(process: Process | None, error: SystemExit) -> None:
     raise error
-
-
-@contextmanager
-def _nobody_running() -> Iterator[None]:
-    """Unset the running loop, as in a notebook: tasks that end here would open real connections on it."""
-    previous = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(previous)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Ignore how tasks end at the end of a run: they are cancelled, and may raise anything."""
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.unraisablehook = hook
-
-
-_ATTEMPTS = 50
-"""How often a coroutine may answer the end of the world with another await."""
-
-
-def _end(coroutine: Any) -> bool:
-    """Close a coroutine, and return whether it went without a word."""
-    # Closing it runs its `finally` blocks; those that await something get told again that it is over.
-    for attempt in range(_ATTEMPTS):
-        try:
-            coroutine.close()
-        except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
-            continue
-        return attempt == 0
-    return False

@@ -30,7 +30,7 @@ _TICKS = 4
 
 
 class NeverReturns(BaseException):
-    """One callback runs for longer than any may. Code under test that catches exceptions does not catch this one."""
+    """One callback runs for longer than any may. It is abandoned, so it cannot catch this."""
 
 
 class _Watch:
@@ -53,7 +53,7 @@ class _Watch:
             took = f"{self._what} for {self._limit:g} seconds without an await"
             told = f"at {self._loop.time():.6f} s: {took} ({where}); nothing else can happen meanwhile"
             self._loop.on_escape(Escaped(told))
-            raise NeverReturns(told)
+            self._loop.abandon(NeverReturns(told))
 
 
 @contextmanager

@@ -91,7 +91,7 @@ class ClusterNode(ServerStore):
         Raises StoreUnavailable if one of them is refused, `but` for errors that begin so.
         """
         reader = hiredis.Reader()
-        reader.feed(self._control.execute(b"".join(command(*words) for words in commands), len(commands)))
+        reader.feed(self._settled().execute(b"".join(command(*words) for words in commands), len(commands)))
         replies = [reader.gets() for _ in commands]
         for words, reply in zip(commands, replies, strict=True):
             if isinstance(reply, hiredis.ReplyError) and not str(reply).startswith(but):

@@ -31,29 +31,36 @@ _FORGOTTEN = frozenset(
 class SocketLink:
     """A connection to a real server over a socket."""
 
-    __slots__ = ("_reader", "_socket")
+    __slots__ = ("_owed", "_reader", "_socket")
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         # Python's own timeout would cost one more system call for each reply.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", READ_SECONDS, 0))
         self._reader = hiredis.Reader()
+        self._owed = 0
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether a request was left before its replies were read: whoever asks next would take them for its own."""
+        return self._owed > 0
 
     def execute(self, request: bytes, replies: int) -> bytes:
         """Send the request, wait for its replies and return their bytes.
 
         Raises StoreUnavailable if the server does not answer in time, ConnectionResetError if it closes the connection.
         """
+        self._owed = replies  # from now on, as Ctrl-C may come at any moment
         self._socket.sendall(request)
         chunks = []
-        while replies:
+        while self._owed:
             chunk = self._receive(request)
             if not chunk:
                 raise ConnectionResetError("the server closed the connection")
             chunks.append(chunk)
             self._reader.feed(chunk)
-            while replies and self._reader.gets() is not False:
-                replies -= 1
+            while self._owed and self._reader.gets() is not False:
+                self._owed -= 1
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _receive(self, request: bytes) -> bytes:
@@ -95,12 +102,13 @@ class LentLink(SocketLink):
     A script that the server has compiled in an earlier run is not sent again: its digest has the same effect.
     """
 
-    __slots__ = ("_idle", "_listened", "_scripts")
+    __slots__ = ("_idle", "_lent", "_listened", "_scripts")
 
     def __init__(self, connection: socket.socket, idle: list[LentLink], scripts: dict[bytes, str]) -> None:
         super().__init__(connection)
         self._idle = idle
         self._listened = False
+        self._lent = True
         self._scripts = scripts
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
@@ -120,9 +128,12 @@ class LentLink(SocketLink):
         super().send(request)
 
     def close(self) -> None:
-        """Give the connection back, if the server is still there."""
+        """Give the connection back, if the server is still there; once, however often this is called."""
+        if not self._lent:
+            return
+        self._lent = False
         try:
-            if not self._listened:
+            if not self._listened and not self.is_interrupted:
                 super().send(_RESET)
                 self._idle.append(self)
                 return
@@ -130,9 +141,10 @@ class LentLink(SocketLink):
             pass
         self.abandon()
 
-    def is_as_new(self) -> bool:
-        """Whether the server has forgotten what was said on this connection, and nothing else is left to read."""
-        return self.execute(b"", 1) == b"+RESET\r\n"
+    def lend(self) -> bool:
+        """Lend the connection again, if the server has forgotten what was said on it, and nothing is left to read."""
+        self._lent = self.execute(b"", 1) == b"+RESET\r\n"
+        return self._lent
 
     def abandon(self) -> None:
         """Close the socket."""

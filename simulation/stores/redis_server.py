@@ -171,7 +171,7 @@ class ServerStore(SocketStore):
         """Open a connection, or lend one that was given back."""
         if self._idle:
             link = self._idle.pop()
-            if link.is_as_new():
+            if link.lend():
                 return link
             link.abandon()
         return LentLink(self._socket(), self._idle, self._scripts)
@@ -194,7 +194,7 @@ class ServerStore(SocketStore):
         if self._standby is not None:
             self._standby.expect((), 0)
         self.set_time(0)
-        self._control.execute(command("FLUSHALL", "ASYNC"), 1)  # scripts stay, compiled: see `scripts.py`
+        self._settled().execute(command("FLUSHALL", "ASYNC"), 1)  # scripts stay, compiled: see `scripts.py`
         if self._starved:
             self.limit_memory(False)
 
@@ -228,7 +228,7 @@ class ServerStore(SocketStore):
     def execute(self, writes: Sequence[Sequence[bytes]]) -> None:
         """Execute commands on the control connection."""
         if writes:
-            self._control.run(writes)
+            self._settled().run(writes)
 
     def show(self, now: int) -> None:
         """Have the server's clock say `now` microseconds after the epoch, and what it is wrong by."""

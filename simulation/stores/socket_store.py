@@ -38,11 +38,18 @@ class SocketStore:
     def ask(self, request: bytes) -> object:
         """Execute one command on the control connection and return its parsed reply. Raises StoreUnavailable."""
         reader = hiredis.Reader()
-        reader.feed(self._control.execute(request, 1))
+        reader.feed(self._settled().execute(request, 1))
         reply = reader.gets()
         if isinstance(reply, hiredis.ReplyError):
             raise StoreUnavailable(f"{self.name} refused {request[:80]!r}: {reply}")
         return reply
+
+    def _settled(self) -> SocketLink:
+        """Return the control connection; a new one if a request on it was interrupted."""
+        if self._control.is_interrupted:
+            self._control.close()
+            self._control = self._connect()
+        return self._control
 
     @property
     def nodes(self) -> Sequence[Self]:
@@ -91,4 +98,4 @@ class SocketStore:
         3. A request that was sent but not answered may share its turn with the first PING: that takes two.
         """
         for _ in range(turns):
-            self._control.execute(command("PING"), 1)
+            self._settled().execute(command("PING"), 1)

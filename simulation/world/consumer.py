@@ -13,6 +13,7 @@ from typing import Any
 import redis.asyncio
 
 from simulation.engines import Effect, Engine, EngineContext, Interrupted, decoder
+from simulation.history.index import REFUSALS
 from simulation.kernel.environment import SECOND
 from simulation.kernel.process import Process
 from simulation.world.broker import Delivery
@@ -162,7 +163,9 @@ class Consumer:
     def _give_up(self, event: Any) -> None:
         world = self._world
         name = world.ledger.name_of(str(event.id))
-        world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine")
+        reason = getattr(event, "reason", "")
+        because = {"because": reason} if reason in REFUSALS else {}
+        world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine", **because)
         world.ledger.engine_finished(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:

@@ -1,4 +1,4 @@
-"""Has Ctrl-C wait for the end of a step."""
+"""Has Ctrl-C wait for the end of a step, but not for long."""
 
 from __future__ import annotations
 
@@ -6,29 +6,46 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any
+
+from simulation.kernel.event_loop import SimulatedLoop
+
+STEP_SECONDS = 0.3
+"""Seconds on the wall that a step may take after Ctrl-C: then it is abandoned, whatever it is doing."""
 
 
 @contextmanager
-def deferred_sigint() -> Iterator[list[int]]:
+def deferred_sigint(loop: SimulatedLoop) -> Iterator[list[int]]:
     """Have Ctrl-C wait for the end of the current step, so that it strikes no code under test in the middle.
 
-    Yields a list that is not empty once Ctrl-C was pressed; pressed again, it strikes at once.
+    Yields a list that is not empty once Ctrl-C was pressed. A step that does not end, or in which Ctrl-C is pressed
+    again, is abandoned. Raises KeyboardInterrupt then.
     """
     pressed: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    over = False
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
         yield pressed
         return
-    before = signal.getsignal(signal.SIGINT)
+    # The signal that the timer sends is taken by this thread, also where it waits for a lock.
+    again = threading.Timer(STEP_SECONDS, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+    again.daemon = True
 
     def press(number: int, frame: Any) -> None:
         pressed.append(number)
-        signal.signal(signal.SIGINT, before)
+        if over:
+            return
+        if len(pressed) > 1:
+            loop.abandon(KeyboardInterrupt())
+        Context().run(again.start)  # outside of the process whose code is running: it is no thread of its own
 
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, press)
+    signal.signal(signal.SIGINT, press)
     try:
         yield pressed
     finally:
-        if before is signal.default_int_handler:
-            signal.signal(signal.SIGINT, before)
+        over = True
+        if pressed:
+            again.cancel()
+            again.join()
+        signal.signal(signal.SIGINT, before)

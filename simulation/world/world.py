@@ -11,7 +11,6 @@ A run has three phases:
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from functools import cache
@@ -209,24 +208,13 @@ class World:
         """
         self.store.begin(self.epoch)
         try:
-            with self.store.nearby(), self.ambient, watchdog(self.loop):
-                self._begin()
-                with deferred_sigint() as interrupted:
-                    step = self.steps.step if self.steps else None
-                    self.loop.run_while(lambda: not (self.quiescence.ended or interrupted), step)
-                if interrupted:
-                    raise KeyboardInterrupt
-                self._finish()
-        except NeverReturns:
-            pass  # what it is about was told
+            history = self._live()
         except TimeDoesNotAdvance:
             raise EngineFailed(_NO_TIME_PASSES.format(self.loop.now / SECOND)) from None
         finally:
-            # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
-            # they keep the world's, which nobody reads any more.
-            history = self.history.handed_over()
-            self.errors.close()
-            self._clean_up()
+            self.network.close()
+            if isinstance(self.store, RemoteStore):
+                self.store.remove(self.scope)
         if self._refusal is not None:
             raise self._refusal
         check_store_was_used(self.consumers.values(), self.ledger, self.network)
@@ -244,6 +232,28 @@ class World:
             requests=self.network.requests,
             errors=self.errors.all,
         )
+
+    def _live(self) -> History:
+        """Run everything to its end, end the code that is left, and return the history."""
+        with self.store.nearby(), self.ambient:
+            try:
+                with watchdog(self.loop):
+                    self._begin()
+                    with deferred_sigint(self.loop) as interrupted:
+                        step = self.steps.step if self.steps else None
+                        self.loop.run_while(lambda: not (self.quiescence.ended or interrupted), step)
+                    if interrupted:
+                        raise KeyboardInterrupt
+                    self._finish()
+            except NeverReturns:
+                pass  # what it is about was told
+            finally:
+                # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
+                # they keep the world's, which nobody reads any more.
+                history = self.history.handed_over()
+                self.errors.close()
+                self.loop.close()
+        return history
 
     def _plan_reseed(self, reseed: Reseed) -> None:
         if reseed.at:  # planned before all else, so it comes first among what happens at that moment
@@ -309,17 +319,6 @@ class World:
             )
         self.errors.add_unretrieved(self.loop.unretrieved())
         self._note("phase", phase=ended, in_flight=in_flight)
-
-    def _clean_up(self) -> None:
-        closed = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)
-        try:
-            self.loop.close()
-        finally:
-            logging.disable(closed)
-        self.network.close()
-        if isinstance(self.store, RemoteStore):
-            self.store.remove(self.scope)
 
     def _note(self, kind: str, **details: Any) -> None:
         self.history.append(self.loop.now, kind, **details)

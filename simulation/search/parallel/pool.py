@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +34,8 @@ def in_parallel(
         jobs: how many workers.
         prepare: what each worker does once, before its first piece.
     """
-    pool = workers(jobs, prepare)
+    keep_alive, stay = multiprocessing.Pipe(duplex=False)
+    pool = workers(jobs, prepare, keep_alive)
     try:
         running: set[Future[Result]] = set()
         for piece in pieces:
@@ -45,14 +47,22 @@ def in_parallel(
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
+    except BaseException:
+        stay.close()  # what they are at is not wanted any more, and may take long
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        stay.close()
+        keep_alive.close()
 
 
-def workers(jobs: int, prepare: Callable[[], None]) -> ProcessPoolExecutor:
-    """Return a pool of new processes, each prepared before its first piece of work."""
+def workers(jobs: int, prepare: Callable[[], None], keep_alive: Connection | None = None) -> ProcessPoolExecutor:
+    """Return a pool of new processes, each prepared before its first piece of work.
+
+    They end, in the middle of a piece, when the other end of the pipe `keep_alive` is closed.
+    """
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(prepare,))
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare, initargs=(prepare, keep_alive))
 
 
 @contextmanager
@@ -72,16 +82,16 @@ def own_laboratory(store: str, executable: Path | None) -> Laboratory:
     return laboratory
 
 
-def _end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, however that was."""
+def _end_with_parent(keep_alive: Connection | None) -> None:
+    """End this process as soon as the one that started it has ended, however that was, or wants no results any more."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
+    multiprocessing.connection.wait([parent.sentinel, *([keep_alive] if keep_alive else [])])
     os._exit(1)  # nobody reads results any more; the server is ended by its watcher
 
 
-def _prepare(prepare: Callable[[], None]) -> None:
-    threading.Thread(target=_end_with_parent, name="causim-parent", daemon=True).start()
+def _prepare(prepare: Callable[[], None], keep_alive: Connection | None) -> None:
+    threading.Thread(target=_end_with_parent, args=(keep_alive,), name="causim-parent", daemon=True).start()
     gc.freeze()
     logging.lastResort = logging.NullHandler()  # several worlds at a time would talk all at once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to

@@ -473,7 +473,7 @@ def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
         0s   published      b  follows=a
         1s   delivered      a  @c1
         2s   started        b  @c1
-        3s   dead-lettered  a
+        3s   dead-lettered  a  by=broker
         4s   ended          b  @c1  outcome=ok
         """)
     )
@@ -653,3 +653,19 @@ def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offse
         15m1s    ended      b  @c1  outcome=ok
         """)
     assert accepted(history) if offset else rejected(history)
+
+
+@pytest.mark.parametrize(("told", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
+def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started(told, ended):
+    story = f"""
+        0s       published      b  follows=a
+        1s       delivered      b  @c1
+        2s       started        a  @c2
+        {ended}  ended          a  @c2  outcome=failed
+        4s       started        b  @c1  via=released
+        4.6s     ended          b  @c1  outcome=ok
+        {told}   dead-lettered  a  @c2  by=engine
+        """
+    lines = sorted(story.splitlines()[1:-1], key=lambda line: float(line.split()[0][:-1]))
+    history = tell("\n".join(lines), lease="16s", sweep_interval="5s")
+    assert accepted(history) if (told, ended) == ("5s", "3s") else rejected(history)

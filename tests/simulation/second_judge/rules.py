@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from typing import Any
 
 from simulation.history.history import History
 from tests.simulation.second_judge.reading import Offer, Reading, Span, Work, common, uncovered, union
@@ -197,7 +198,7 @@ def causal_order(reading: Reading) -> Iterator[str]:
 
 def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     dead = reading.dead(leader)
-    if dead and dead[0] < effect.start:
+    if dead and (dead[0] < effect.start or told_later(reading, leader, effect, *dead)):
         return True
     offers = reading.offers_of(event)
     published = reading.publication(event)
@@ -209,6 +210,13 @@ def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     if others and all(effect.start < w.start for one in others for w in reading.effects_of(one)):
         return True
     return not came(reading, event, leader, effect, until_at)
+
+
+def told_later(reading: Reading, leader: str, effect: Work, index: int, letter: Any) -> bool:
+    late = reading.at(index) - effect.at > reading.terms.lease + reading.terms.sweep_interval
+    if late or letter.details.get("by") == "broker":
+        return False
+    return all(w.start < effect.start and not w.open_at(effect.start) for w in reading.works_of(leader))
 
 
 def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int) -> bool:

@@ -1,0 +1,148 @@
+"""Ends the code of a run that is over, and does not let that code keep the harness waiting.
+
+Closing a coroutine runs its `finally` blocks, and collecting an object its `__del__`: foreign code, which may wait for
+ever, or catch every exception and go on. No exception ends such code for certain. So it runs in a greenlet of its own:
+
+1. The harness starts a greenlet that ends one thing after the other.
+2. A timer looks whether it has come further. If not, the harness is switched to, in the middle of what runs.
+3. The greenlet is never switched to again, and never collected, since that would let its code go on.
+
+The same is done with a callback that never returns while the run is in progress; see `blocking_sleep.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import logging
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from simulation.kernel.process import Process, current_process
+
+CLOSE_SECONDS = 0.5
+"""Seconds on the wall in which each thing has to end. One that is slower costs memory, and changes no result."""
+_ATTEMPTS = 50
+"""How often a coroutine may answer the end of the world with another await."""
+
+
+class _TooSlow(BaseException):
+    """What is being ended does not end."""
+
+
+def keep_for_ever(one: object) -> None:
+    """Prevent an object from ever being collected, also when Python ends."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+
+
+def end_all(unfinished: Iterable[Any]) -> None:
+    """Close coroutines and generators, in the context of a process that is over, with nobody listening.
+
+    What does not end, and all that comes after it, is kept in memory as it is.
+    """
+    rest = iter(unfinished)
+    context = copy_context()
+    context.run(current_process.set, Process("the end"))
+    with _silence(), _nobody_running():
+        if not _in_time(lambda progress: context.run(_end_each, rest, progress)):
+            for one in rest:
+                keep_for_ever(one)
+
+
+def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
+    quiet = True
+    for one in unfinished:
+        quiet &= _end(one)
+        progress()
+    if not quiet:
+        gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+
+
+def _end(coroutine: Any) -> bool:
+    """Close a coroutine, and return whether it went without a word."""
+    # Closing it runs its `finally` blocks; those that await something get told again that it is over.
+    for attempt in range(_ATTEMPTS):
+        try:
+            coroutine.close()
+        except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
+            continue
+        return attempt == 0
+    return False
+
+
+def _in_time(work: Callable[[Callable[[], None]], None]) -> bool:
+    """Have some work done, and return whether it was: it is abandoned when it makes no progress for too long."""
+    main, steps, seen = getcurrent(), 0, -1
+    worker = greenlet(work, parent=main)
+    worker.gr_context = copy_context()
+
+    def progress() -> None:
+        nonlocal steps
+        steps += 1
+
+    def look(number: int, frame: object) -> None:
+        nonlocal seen
+        if seen == steps and (stuck := getcurrent()) is not main:
+            keep_for_ever(stuck)
+            main.throw(_TooSlow)
+        seen = steps
+
+    with _alarm(look, CLOSE_SECONDS / 2):
+        try:
+            worker.switch(progress)
+        except _TooSlow:
+            keep_for_ever(worker)
+            return False
+    return True
+
+
+@contextmanager
+def _alarm(look: Callable[[int, object], None], interval: float) -> Iterator[None]:
+    """Call a function at intervals, in seconds on the wall, if the timer for it is not in use."""
+    number, timer = signal.SIGALRM, signal.ITIMER_REAL
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(number) is not signal.SIG_DFL or signal.getitimer(timer) != (0.0, 0.0):
+        yield
+        return
+    signal.signal(number, look)
+    signal.setitimer(timer, interval, interval)
+    try:
+        yield
+    finally:
+        signal.setitimer(timer, 0)
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _nobody_running() -> Iterator[None]:
+    """Unset the running loop, as in a notebook: tasks that end here would open real connections on it."""
+    previous = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(previous)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Ignore how tasks end at the end of a run: they are cancelled, and may raise or log anything."""
+    hook, disabled = sys.unraisablehook, logging.root.manager.disable
+    sys.unraisablehook = lambda _: None
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.unraisablehook = hook
+        logging.disable(disabled)
