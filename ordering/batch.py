@@ -31,7 +31,7 @@ MAX_BATCH_EVENTS = 10_000
 
 
 async def handle_batch(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
-    """Handle many events, and what they release; return what became of each, in the order given.
+    """Handle many events, and what they release; return the outcome of each, in the order given.
 
     Args:
         ordering: the engine.

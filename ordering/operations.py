@@ -48,7 +48,7 @@ class Stats:
     releasing: int
     """Leaders that were handled, and have followers that wait for their turn."""
     dead: int
-    """Dead letters that nobody has dealt with."""
+    """Dead letters that were neither retried nor discarded."""
     oldest: datetime | None
     """Since when the parked event has waited that has waited for the longest."""
 

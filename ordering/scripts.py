@@ -72,9 +72,9 @@ def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = sour
 
 
 def _with_what_it_needs(own: str, shared: str) -> str:
-    """Put the shared steps that a script takes in front of it: whatever is there is made anew whenever it runs.
+    """Put the shared steps that a script calls in front of it: Redis defines all of them again in each run.
 
-    A step marked as rare has in it what only such steps take: that is made when it is called, if it is.
+    A step marked as rare contains the steps that only such steps call: those are defined when it is called.
     """
     found = list(_STEP.finditer(shared))
     steps = {step["name"]: step for step in found}

@@ -4,7 +4,7 @@ A consumer that has its events at hand, as an iterator, hands that over. The pro
 a crash repeats at most the effect of the event that was being completed, and at most one event is leased ahead, kept
 alive while its turn comes, and given back when the stream is stopped.
 
-1. The stream reads ahead, `read_ahead` events at most. What is only read is leased by nobody.
+1. The stream reads ahead, `read_ahead` events at most. Events that are only read are not leased.
 2. When an event's handler is done, one script completes it. If that releases followers, they are handled first.
 3. If nothing is left to go on with, the same script decides about the next events of the stream, until it has granted
    one. Those before it were parked, were seen, or are held.
@@ -265,7 +265,7 @@ class _Stream(Drain):
     def _offer(self, completed: str) -> list[Asked]:
         """Return what the script is asked about the next events, as many as it is likely to take.
 
-        What this process still works on is `held`, and offered to nobody; the event that is being completed may come
+        An event that this process still handles is `held` and not offered; the event that is being completed may come
         again behind itself.
         """
         items, offered = self._source.items, list[Asked]()
@@ -279,7 +279,7 @@ class _Stream(Drain):
         return offered
 
     def _unasked(self, item: _Item, completed: str) -> Outcome | None:
-        """Return what becomes of an event of which no script is asked; None if one is asked, and what about."""
+        """Return the outcome of an event for which no script is called; None if one is called for it."""
         ordering, identity = self._ordering, item.identity
         if identity != completed and identity in ordering._state.active:
             return "held"

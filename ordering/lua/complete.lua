@@ -24,7 +24,7 @@ if is_drained_by(leader, drain) then
   end
 end
 if next_token == "" then
-  -- Nobody goes on from here: what waits is due for whoever claims or sweeps it next.
+  -- The caller does not go on with the queue: it is due for the next claim or sweep.
   if redis.call("EXISTS", key("queue:" .. id)) == 1 then redis.call("ZADD", key("releases"), now, id) end
   return "done " .. left
 end

@@ -1,5 +1,5 @@
--- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And
--- share what others have claimed before: who goes through it is not alone with it, however long each event takes.
+-- Claim overdue events: queues whose drainer is gone, events whose holder is gone, followers of missing leaders. And share the
+-- claims of earlier sweeps: several consumers go through one list, however long each event takes.
 -- keys: waitlist
 -- args: rules token batch chains delay unreadable...
 -- returns: {id, payload, leader, why, claim}...
@@ -58,8 +58,8 @@ local function claim(id, mark)
   return leader
 end
 
--- Whoever follows a cycle without being on it waits for it, as for any leader that is still to come.
--- And a cycle is broken in one place: while somebody has one of its members, the others wait for that.
+-- An event that follows a cycle without being on it waits for it, as for any leader that is still expected.
+-- A cycle is broken in one place: while a consumer has one of its members, the others wait for that.
 local function is_on_cycle(start, untouched)
   local visited, id = {}, start
   repeat
@@ -70,8 +70,8 @@ local function is_on_cycle(start, untouched)
   return id == start
 end
 
--- 0. What may be evicted about an event that waits is written down again from what is left; the next sweep decides. Whoever
--- waits has a place, and so a waitlist that was evicted is made anew from the places, some of them in each sweep.
+-- 0. Evicted keys about an event that waits are rebuilt from the keys that are left; the next sweep decides. Every event that
+-- waits has a place, so a waitlist that was evicted is rebuilt from the places, some of them in each sweep.
 local function mend(id)
   local payload = redis.call("GET", key("event:" .. id))
   local read, event = pcall(cjson.decode, payload or "")
@@ -90,7 +90,7 @@ if redis.call("HLEN", key("places")) > redis.call("ZCARD", waitlist) then
   end
 end
 
--- Deadlines that are further ahead than anybody sets them, and beginnings that are still to come, are of the time before
+-- Deadlines that are further ahead than any script sets them, and beginnings in the future, are of the time before
 -- the server's clock was set back: they are set to what they would be if they were written now, some in each sweep.
 local function pull_back(set, most, to)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", key(set), "(" .. most, "+inf", "LIMIT", 0, batch)) do
@@ -145,7 +145,7 @@ local function first_in_queue(leader)
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
     local attempts = first and parse_tried(redis.call("GET", key("tried:" .. first)))
     if first and is_left_to_others(first) then
-      -- Its siblings do not wait for somebody who can read it.
+      -- Its siblings do not wait for a consumer that can read it.
       redis.call("ZREM", key("queue:" .. leader), first)
       redis.call("ZREM", key("heads"), first)
       redis.call("ZADD", key("claims"), now, first)
@@ -180,7 +180,7 @@ for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now
   end
 end
 
--- 2. Events in somebody's hands for longer than a lease, and those whose rest after a failure is over.
+-- 2. Events that a consumer has had for longer than a lease, and those whose rest after a failure is over.
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, math.max(0, window - #found))) do
   local attempts = parse_tried(redis.call("GET", key("tried:" .. id)))
   if not is_parked(id) then
@@ -197,11 +197,11 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
   end
 end
 
--- 3. What others have claimed and nobody has begun with. A list that somebody goes through is everybody's: whoever sweeps
--- gets the rest of it too, and goes through it in the same order. Each event is granted to the first who asks, so all of
+-- 3. Events that other sweeps have claimed and no consumer has begun with. A list that one consumer goes through is shared:
+-- each sweep returns the rest of it, too, in the same order. Each event is granted to the first consumer that asks, so all of
 -- them are at work, and siblings start in their order.
 
--- A chain is never split: who waits for an event that is in somebody's hands is left to him.
+-- A chain is never split: an event that waits for one that a consumer has is left to that consumer.
 local function unbegun_of(sweep)
   local items, together = {}, {}
   for _, line in ipairs(redis.call("LRANGE", key("sweep:" .. sweep), 0, -1)) do
@@ -238,8 +238,8 @@ local function share(item)
   if payload then table.insert(found, {item.id, payload, item.leader, item.why, item.claim}) end
 end
 
--- Siblings that others have claimed go first. They come along, if somebody goes through them; if they were given to somebody
--- just now, or are too many, the leader's other followers wait.
+-- Siblings that other sweeps have claimed go first. They are returned, too, if a consumer goes through them; if they were
+-- claimed just now, or are too many, the leader's other followers wait.
 local function brings_siblings(leader)
   local before = siblings[leader] or {}
   if #before > 0 and #found + #before >= batch then return false end
@@ -267,14 +267,14 @@ local function find_head(id)
   return head
 end
 
--- Whoever has waited for longer than the lookback may have been a head in a list that was evicted, and begun anew since.
-local function somebody_waits_too_long()
+-- An event that has waited for longer than the lookback may have been a head in a list that was evicted, and rebuilt since.
+local function oldest_waits_too_long()
   local oldest = redis.call("ZRANGE", waitlist, 0, 0, "WITHSCORES")
   return oldest[2] and tonumber(oldest[2]) <= now - lookback - lease
 end
 
-if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then
-  -- Nobody is the first of those who wait: either all are in somebody's hands, or the list was evicted.
+if redis.call("EXISTS", key("heads")) == 0 or oldest_waits_too_long() then
+  -- The list has no first event: either consumers have all of its events, or it was evicted.
   for _, id in ipairs(redis.call("ZRANGE", waitlist, 0, batch - 1)) do
     if redis.call("EXISTS", key("event:" .. id)) == 0 then
       keep(id, redis.call("HGET", key("leaders"), id), "missing")
@@ -370,7 +370,7 @@ end
 for _, item in ipairs(others) do
   if #found < batch then share(item) end
 end
--- 5. Dead letters of which nobody was told. Whoever gets one tells of it, and says so; if not, it is told again.
+-- 5. Dead letters that were not reported. The caller reports them and confirms that; otherwise the next sweep returns them again.
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("untold"), "-inf", now, "LIMIT", 0, batch)) do
   local letter = redis.call("GET", key("dead:" .. id))
   if letter then

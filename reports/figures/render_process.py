@@ -42,7 +42,7 @@ class Illustrator:
         try:
             yield
         except BaseException:
-            self.close()  # nobody will wait for these pictures
+            self.close()  # these pictures are not wanted any more
             raise
         if not (handed_over and self._is_done()):
             draw(told, folder)
@@ -118,19 +118,19 @@ def serve() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with suppress(SystemExit):
         _serve(sys.stdin.buffer, sys.stdout.buffer)
-    os._exit(0)  # nothing is open that somebody would miss
+    os._exit(0)  # no open file needs to be flushed
 
 
 def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
     gc.disable()  # what is imported stays
-    import reports.figures.run_figures  # noqa: F401  # nobody waits for it yet
+    import reports.figures.run_figures  # noqa: F401  # no run waits for it yet
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.freeze()
     while (job := _next(asked)) is not None:
         try:
             draw(*job)
-        except OSError:  # whoever asked draws it again, and sees why it cannot be
+        except OSError:  # the asking process draws it again, and gets the error
             return
         answered.write(_DONE)
         answered.flush()

@@ -80,7 +80,7 @@ def latency_figure(run: History | Table | pd.DataFrame) -> Picture:
 
 
 def followers_figure(run: History | Table | pd.DataFrame) -> Picture:
-    """Draw what became of parked followers over time: how many, at what rate, and how many were waiting."""
+    """Draw the states of parked followers over time: how many, at what rate, and how many were waiting."""
     table = _table(run)
     met = follower_times(table)
     parked, lost = len(met["parked"]), len(met["lost"])

@@ -59,7 +59,7 @@ DRAWN = {"published", "waiting", *ARROWS, *SIGNS, *BARS, *BANDS}
 
 
 def spacetime_figure(history: History, violations: Sequence[Violation] = ()) -> Picture:
-    """Draw the first violation: what befell its events, on whom, and when. Without one, draw how the run begins."""
+    """Draw the first violation: its events, their consumers and times. Without one, draw the beginning of the run."""
     diagram = layout(history, violations[:1])
     marks = _chosen(diagram)
     lanes = sorted({lane for mark in marks for lane in (mark.lane, mark.to)} | {BROKER})

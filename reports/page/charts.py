@@ -178,7 +178,7 @@ def _commands(commands: Sequence[int], times: Timeline) -> Chart:
 
 def likelihood_chart(likelihood: Likelihood, times: Timeline) -> Chart:
     """Return how likely the violation was along the run, with its interval; of places at one moment, the last."""
-    title = f"How likely {likelihood.invariant} was violated, had everything from then on been drawn anew"
+    title = f"How likely {likelihood.invariant} was violated, if everything from then on had been drawn again"
     scale = Scale(0.0, 1.05)
     scale.ticks = tuple(Tick(scale.y(value), f"{value:.0%}") for value in (0.0, 0.25, 0.5, 0.75, 1.0))
     known = np.searchsorted([place.at / 1e6 for place in likelihood.places], grid(times), side="right")

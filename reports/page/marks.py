@@ -23,7 +23,7 @@ BROKER, AXIS = 0, -1
 """The broker is always the first lane; what stands on the axis belongs to none."""
 
 SIGNS = ("refused", "lease-lost", "dead-lettered", "store-lost", "crashed")
-"""The kinds of entry that are a sign, with a sentence, on the lane of whoever they are about."""
+"""The kinds of entry that are drawn as a sign, with a sentence, on the lane of their consumer."""
 
 STATES = {
     "joined": (("absent", False), ("down", False)),

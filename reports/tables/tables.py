@@ -56,7 +56,7 @@ EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
 
 DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event that was handed over"),
-    "consumer": ("string", "to whom"),
+    "consumer": ("string", "the consumer that received it"),
     "attempt": ("int64", "counted from 1"),
     "delivered_s": ("float64", "when"),
     "done_s": ("float64", "when the consumer answered for it, or was gone"),
@@ -70,7 +70,7 @@ DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
 
 HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event that was handled"),
-    "consumer": ("string", "by whom"),
+    "consumer": ("string", "the consumer that handled it"),
     "handling": ("string", "the handling's number in the history"),
     "via": ("string", "delivered, released or rescued"),
     "started_s": ("float64", "when the handler began"),

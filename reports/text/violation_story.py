@@ -70,7 +70,7 @@ class ViolationEntries:
         return {index for index in violation.witness if 0 <= index < len(self._entries)}
 
     def _around(self, violation: Violation, witness: set[int]) -> set[int]:
-        """Find the entries about the violation's events and, between its witnesses, what befell its consumers."""
+        """Find the entries about the violation's events and, between its witnesses, about its consumers."""
         found = {index for event in violation.events for index in self._about.get(event, ())}
         if witness:
             for consumer in ("", *violation.consumers):
@@ -83,7 +83,7 @@ class ViolationEntries:
         return Line(entry.at, entry.consumer, sentence(entry), witness)
 
     def _kept(self, about: list[int], witness: set[int], longest: int) -> list[int]:
-        """Keep the witness, then what befell the events, then the rest; of each, what stands nearest to the witness."""
+        """Keep the witness, then entries about the events, then the rest; of each, those nearest to the witness."""
         anchors = sorted(witness) or about[:1]
 
         def rank(index: int) -> tuple[bool, bool, int]:

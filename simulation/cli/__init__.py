@@ -25,7 +25,7 @@ from simulation.cli.text import broken, visible
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
-"""As the shell has it for other tools whose output nobody reads any more: 128 and SIGPIPE."""
+"""The exit code when the output is closed, as the shell has it for other tools: 128 and SIGPIPE."""
 EXIT_CODES = {"holds": HOLDS, "violated": VIOLATED, "unknown": UNKNOWN}
 
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from simulation.world.laboratory import Laboratory
 
 _LINE = 1_000
-"""How many are done between two lines if nobody knows how many there will be."""
+"""How many runs are done between two lines if their number is unknown."""
 
 _MANY = 100
-"""From how many runs on somebody who reads a log wants to know how far they are."""
+"""From how many runs on the progress is written to a log."""
 
 _WIDE = 80
 """In a narrower terminal a bar has no room for the times beside it, which would be cut."""

@@ -79,7 +79,7 @@ def _record(why: Why, scenario: str) -> dict[str, Any]:
 
 def _told(why: Why) -> str:
     lines = [
-        f"how likely {why.invariant} was violated, if everything from then on had been drawn anew",
+        f"how likely {why.invariant} was violated, if everything from then on had been drawn again",
         *bars(why.places),
     ]
     if (turn := why.turn) is not None:

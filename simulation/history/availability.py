@@ -26,7 +26,7 @@ class Availability:
         self.consumers: dict[str, ConsumerStory] = {}
         self.blackouts: list[Span] = []
         self.dark = False
-        """Whether Redis was still out of everybody's reach when the history ended."""
+        """Whether no consumer could reach Redis when the history ended."""
         self._open: dict[tuple[str, str], int] = {}
         self._cuts: Counter[str] = Counter()
 

@@ -31,7 +31,7 @@ KINDS: Mapping[str, str] = {
     "lease-lost": "the holder was told that its lease is no longer its own",
     "started": "a handler began (handling, via: delivered, released or rescued; fingerprint; fence; delivery)",
     "ended": "a handler ended (handling, outcome: ok, failed or unknown; write: accepted or refused)",
-    "swept": "a sweep for followers that wait in vain ended (found; who writes down one that found 0 writes down all)",
+    "swept": "a sweep for overdue followers ended (found; a history with a sweep that found 0 has all sweeps)",
     # the world
     "joined": "a consumer came alive",
     "stopped": "a consumer stopped in good order",

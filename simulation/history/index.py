@@ -17,7 +17,7 @@ from simulation.history.intervals import Clock, Span, merge, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase, TrivialCounts
 
 REFUSALS = ("unreadable", "unknown-schema")
-"""The reasons for which an event may be given up although nobody has tried to handle it."""
+"""The reasons for which an event may be given up although no handler was called."""
 
 
 class HistoryIndex:
@@ -55,7 +55,7 @@ class HistoryIndex:
         """The losses that the scenario says its faults make unavoidable."""
         self.blackouts: list[Span] = []
         self.dark = False
-        """Whether Redis was still out of everybody's reach at the end."""
+        """Whether no consumer could reach Redis at the end."""
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}

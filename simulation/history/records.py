@@ -319,7 +319,7 @@ class ConsumerStory:
     sweeps: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of the end of each sweep."""
     silent: bool = False
-    """Whether it was still paused or cut off when the history ended: for how long, nobody knows."""
+    """Whether it was still paused or cut off when the history ended, so that the duration is unknown."""
     tells_all_sweeps: bool = False
     """Whether it has written down a sweep that found nothing: then it writes down every sweep."""
     restarts: int = 0

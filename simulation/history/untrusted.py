@@ -71,7 +71,7 @@ def _unpacked(path: Path) -> Iterator[bytes]:
                     raise MalformedHistory(f"{path}: unpacks to more than {size} GiB; unpack it: gunzip {path.name}")
                 yield block
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise MalformedHistory(f"{path}: is not a whole gzip file ({error}); pack it anew") from None
+        raise MalformedHistory(f"{path}: is not a whole gzip file ({error}); pack it again") from None
 
 
 def _without_mark(path: Path) -> Iterator[bytes]:

@@ -19,8 +19,8 @@ These deliveries do not count, because no engine can know of them:
 
 A delivery to a consumer that cannot reach Redis counts from the time at which it can.
 
-A leader that the engine has given up is told of by the consumer that did so, or by whichever sweeps once a lease is
-over: a follower may start before that, if nobody is handling the leader then or later.
+A leader that the engine has given up is reported by the consumer that did so, or by the first sweep after a lease: a
+follower may start before that, if no consumer handles the leader then or later.
 
 If the clock of Redis jumps, the lookback may be shorter by the sum of all jumps, in either direction.
 
@@ -219,7 +219,7 @@ INVARIANT = Invariant(
     name=NAME,
     summary="every effect of an event starts at or after the end of an effect of its leader",
     excuses=(
-        "the leader was delivered to nobody for the whole lookback after the event's first delivery, nobody holds it"
+        "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds it"
         " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
         " offered again is not lost); or the leader was dead-lettered before, or by"
         " the engine, which may tell of it a lease and a sweep later; in a cycle, the first member to take"

@@ -12,7 +12,7 @@ Verdict = Literal["holds", "violated", "unknown"]
 """`unknown` is never a pass: it says that the history proves nothing either way."""
 
 Need = Literal["outcomes", "deliveries", "leaders", "publications", "census", "end"]
-"""What an invariant must find in a history: how handlings began and ended, the deliveries, what became of leaders,
+"""What an invariant must find in a history: how handlings began and ended, the deliveries, the fate of leaders,
 what was published, what the store held at the end, and the end of the run."""
 
 Case = Literal["accepted", "excused", "rejected"]

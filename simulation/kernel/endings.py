@@ -45,7 +45,7 @@ def keep_for_ever(one: object) -> None:
 
 
 def end_all(unfinished: Iterable[Any]) -> None:
-    """Close coroutines and generators, in the context of a process that is over, with nobody listening.
+    """Close coroutines and generators, in the context of a process that is over; what they do is ignored.
 
     What does not end, and all that comes after it, is kept in memory as it is.
     """
@@ -64,7 +64,7 @@ def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
         quiet &= _end(one)
         progress()
     if not quiet:
-        gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+        gc.collect()  # code that was cut off must end here, where nothing that it does is recorded
 
 
 def _end(coroutine: Any) -> bool:
@@ -73,7 +73,7 @@ def _end(coroutine: Any) -> bool:
     for attempt in range(_ATTEMPTS):
         try:
             coroutine.close()
-        except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
+        except BaseException:  # noqa: S112  # what a coroutine raises while it is closed is ignored
             continue
         return attempt == 0
     return False

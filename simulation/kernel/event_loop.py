@@ -64,7 +64,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self.env.take_turn = self._take_turn
         self.network: Dialler | None = None
         self.numbers = count()
-        """What tasks and futures are numbered by, in the order in which somebody asks for their hash."""
+        """Numbers tasks and futures, in the order in which their hash is first used."""
         self.in_executor = False
         """Whether a function runs that was given to an executor."""
         self.turns = 0

@@ -68,7 +68,7 @@ class LoopSurface:
         self.resolve: Callable[[str], str] = any_address
         """Returns the address of a host: the network's."""
         self.failures: list[dict[str, Any]] = []
-        """Contexts of exceptions that nobody handled, as asyncio reports them, with the time as `at`."""
+        """Contexts of unhandled exceptions, as asyncio reports them, with the time as `at`."""
 
     @property
     def now(self) -> int:

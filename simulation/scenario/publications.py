@@ -1,4 +1,4 @@
-"""Makes the workload of a scenario: its epoch, its publications in the order of their time, and who follows whom."""
+"""Makes the workload of a scenario: its epoch, its publications in the order of their time, and their leaders."""
 
 from __future__ import annotations
 

@@ -74,13 +74,13 @@ def check(scenario: Scenario) -> None:
 def _world(scenario: Scenario, chosen: Mapping[str, Any], faults: list[dict[str, Any]], source: str) -> Drawn:
     record = {key: value for key, value in scenario.written().items() if key not in _LEFT_OUT}
     for path in sorted(chosen, key=lambda path: path.count(".")):  # a table before what is in it
-        assign(record, path, deepcopy(chosen[path]))  # the swarm is nobody's to change
+        assign(record, path, deepcopy(chosen[path]))  # the swarm must not be changed
     try:
         adjusted = _agreeing(record, scenario)
     except ValueError as error:
         raise BadScenario(f"{source}: table [policy]: {error}") from None
     if record["workload"].get("kind") == "cycles":
-        # Nobody in a ring is handled before the lookback: a world that loses its store by then proves nothing.
+        # No event of a cycle is handled before the lookback: a world that loses its store by then proves nothing.
         faults = [fault for fault in faults if not _loses(fault)]
     record["faults"] = [*record.get("faults", []), *faults]
     judge = dict(record.get("judge", {}))
@@ -123,7 +123,7 @@ def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
         bound("policy.lookback", Broker.model_validate(record.get("broker", {})).persistence, max)
     # A follower within the lookback must still find that its leader was handled.
     bound("policy.retention", duration("policy.lookback"), max)
-    # Nobody waits for what is in flight when it is nobody's any more.
+    # No consumer waits for an event in flight whose holder is gone.
     bound("policy.in_flight_wait", duration("policy.lease"), min)
     return changed
 

@@ -9,8 +9,9 @@
     4 = 1                          # at the fifth choice, the second of those that could come next
 
 
-A choice is the place of what came next among what could, in the order that `steps.Oracle` describes: 0 is whoever is
-at it going on with it. So the choices that are not 0, and are listed, are the interruptions that make the run special.
+A choice is the number of the step that came next, among those that could, in the order that `steps.Oracle` describes:
+0 continues with the current actor. So the listed choices, which are not 0, are the interruptions that make the run
+special.
 A file of another format is refused, and one of a version whose choices may mean something else.
 """
 
@@ -194,7 +195,7 @@ def _refuse_other_versions(written_by: str, where: str) -> None:
     if _series(written_by) != _series(own):
         raise BadReplay(
             f"{where}: written by causim {written_by or 'of an unknown version'}, and this is {own}: "
-            f"the same choices may lead elsewhere. Use that version, or run the scenario again to find such a run anew"
+            f"the same choices may lead elsewhere. Use that version, or run the scenario again to find such a run"
         )
 
 

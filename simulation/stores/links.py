@@ -42,7 +42,7 @@ class SocketLink:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether a request was left before its replies were read: whoever asks next would take them for its own."""
+        """Whether a request was left before its replies were read: the next request would take them for its own."""
         return self._owed > 0
 
     def execute(self, request: bytes, replies: int) -> bytes:

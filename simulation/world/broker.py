@@ -193,10 +193,10 @@ class Broker:
         self.pending -= 1
         self._watcher.progress()
 
-    def duplicate(self, publication: Publication, *, anew: bool = False) -> None:
-        """Offer the expected copy of an event now; with `anew`, as if it were published again with another payload."""
+    def duplicate(self, publication: Publication, *, republished: bool = False) -> None:
+        """Offer the expected copy of an event now; if `republished`, as a new publication with another payload."""
         self.pending -= 1
-        if anew:
+        if republished:
             self._note_published(publication, self._watcher.fingerprint(publication))
         self._history.append(self._loop.now, "duplicated", publication.name)
         self.offer(self._expected(publication))
@@ -308,7 +308,7 @@ class Broker:
         self._let_go()
         self._hand_out()
         if self._ready:
-            self._touch("the head of the line", "the end of the line")  # whoever comes next is served at once
+            self._touch("the head of the line", "the end of the line")  # the next consumer is served at once
 
     def _let_go(self) -> None:
         if self.hook is not None:

@@ -82,7 +82,7 @@ class Wire(asyncio.Transport):
         fate = network.fate(packet)
         if network.triggers:
             fate = network.trigger(packet, fate)
-            if self._closing:  # whoever writes here has died of it, before anything was sent
+            if self._closing:  # the writing process has died of it, before anything was sent
                 return
         self.idle_since = NEVER_IDLE
         self._carrier.send(packet, fate, counted=bool(network.faults))
@@ -282,7 +282,7 @@ class Wire(asyncio.Transport):
 
 
 def _is_refused(packet: Packet, server: Server | None) -> bool:
-    """Whether a server refuses a packet because it is a replica, and somebody wants to write."""
+    """Whether a server refuses a packet because it is a replica, and the packet writes."""
     if server is None or not server.is_replica or not _writes(packet):
         return False
     server.told(packet)

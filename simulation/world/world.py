@@ -248,8 +248,8 @@ class World:
             except NeverReturns:
                 pass  # what it is about was told
             finally:
-                # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
-                # they keep the world's, which nobody reads any more.
+                # Code of dead processes may still write to the history, now or when it is collected: it keeps the
+                # world's history, which is not read any more.
                 history = self.history.handed_over()
                 self.errors.close()
                 self.loop.close()

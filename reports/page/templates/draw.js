@@ -394,7 +394,7 @@ function drawOverview() {
   for (const violation of diagram.violations) overviewPen.fillRect(Math.min((folded(violation.stretch[0]) / end) * width, width - 2), 0, 2, 9);
 }
 
-/* Say what is shown, for people who cannot see it and for whoever drives the page. */
+/* Describe the diagram as text, for screen readers and for tests that drive the page. */
 function report(count) {
   const lanes = view.lanes.length, about = view.events ? view.events.size : diagram.events.length;
   const from = Math.round(Math.max(0, unfolded(view.from))), to = Math.round(unfolded(view.to));

@@ -127,7 +127,7 @@ class OwnConnection(CausalOrdering[Any]):
     """Sends its scripts on one connection of its own, past the client and what that does about errors."""
 
     ignored_errors: tuple[type[Exception], ...] = ()
-    """Errors after which it waits for ever for the reply: nobody reads the connection any more."""
+    """Errors after which it waits for ever for the reply: the connection is not read any more."""
 
     def __init__(self, scope: str, **options: Any) -> None:
         super().__init__(scope, **options)
@@ -181,7 +181,7 @@ class DropsTheUnreadable(CausalOrdering[Any]):
 
 
 class ReadsItAgainAtOnce(CausalOrdering[Any]):
-    """Is offered again what it could not read, as soon as anybody is."""
+    """Is offered an event that it could not read again as soon as any other consumer is."""
 
     def _leave_to_others(self, identity: str) -> None:
         """Leave nothing to others."""

@@ -24,7 +24,7 @@ BEGIN = (
     ),
     Mutant(
         name="skip-held",
-        planted="begin grants a lease that somebody else holds",
+        planted="begin grants a lease that another consumer holds",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
         edits=(Edit(SHARED, "if owner then return decide_held", "if owner == e.token then return decide_held"),),
@@ -65,7 +65,7 @@ BEGIN = (
     ),
     Mutant(
         name="drop-nx",
-        planted="parking an event once more begins its wait anew: both ZADDs have lost their NX",
+        planted="parking an event once more begins its wait again: both ZADDs have lost their NX",
         scenario="parked-again.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
@@ -111,7 +111,7 @@ BEGIN = (
     ),
     Mutant(
         name="lease-without-ttl",
-        planted="a lease has no TTL, so whoever dies holds it for ever",
+        planted="a lease has no TTL, so a consumer that dies holds it for ever",
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost", "clean-store", "prompt-release"),
         edits=(
@@ -145,7 +145,7 @@ BEGIN = (
     ),
     Mutant(
         name="long-lease",
-        planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
+        planted="a lease lasts a hundred times as long as the policy says: what a dead holder had is not taken over",
         scenario="crash-while-draining.toml",
         convicted_by=("recovery",),
         edits=(Edit(SHARED, "next_fence(last), rules.lease_text", "next_fence(last), 100 * rules.lease"),),
@@ -226,7 +226,7 @@ BEGIN = (
     ),
     Mutant(
         name="no-heads",
-        planted="nobody notes which parked events wait for a leader that is not expected",
+        planted="parked events whose leader is not expected are not listed",
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("lost-followers-surface",),
         edits=(

@@ -47,7 +47,7 @@ STEPS = (
     ),
     Mutant(
         name="claim-without-deadline",
-        planted="claim takes events out of their queue and notes no deadline for whoever has them",
+        planted="claim takes events out of their queue and notes no deadline for them",
         scenario="steps-crashing.toml",
         convicted_by=("nothing-lost",),
         edits=(

@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         name="wait-in-the-worker",
-        planted="whoever brings an early event waits for its leader, and works on nothing else",
+        planted="a consumer with an early event waits for its leader, and handles nothing else",
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("no-stuck-worker",),
         ordering="Waits",

@@ -1,6 +1,6 @@
 """How much of what a search could still find is unseen: the Good-Turing estimate, with an interval.
 
-A search that draws its runs independently samples behaviours from a distribution that nobody knows. The *unseen mass*
+A search that draws its runs independently samples behaviours from an unknown distribution. The *unseen mass*
 is the probability that the next run shows a behaviour that no run before has shown. Good (1953) estimates it by the
 share of runs whose behaviour was seen exactly once.
 

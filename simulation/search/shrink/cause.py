@@ -7,8 +7,8 @@ same finding if
 2. nothing anomalous happened to the violation's family of events that had not happened to the family of the original
    violation: no redelivery, crash, loss, failure, rescue, or leader that never came;
 3. no fault struck, and nothing of ANOMALIES happened anywhere, that had not in the original run;
-4. each event is one of the original, and follows its leader there, nobody, or, where that was left out, the next event
-   above it. The passes see to this.
+4. each event is one of the original, and follows its leader there, no event, or, where that was left out, the next
+   event above it. The passes see to this.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class StoreActs:
         self._store.set_time(self._log.now)
         assert isinstance(struck.fault, StoreFault)
         undo = struck.fault.strike(struck, self)
-        self._network.blocking.serve()  # whoever waits for a stream that is gone is told
+        self._network.blocking.serve()  # clients that wait for a stream that is gone get an answer
         return undo
 
     # -- what faults may do to Redis --------------------------------------------------------------------------
