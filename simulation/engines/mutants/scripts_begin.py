@@ -90,7 +90,7 @@ BEGIN = (
             Edit(
                 SHARED,
                 'value, "PX", lease)\n',
-                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.keep)\n',
+                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.retention)\n',
             ),
         ),
     ),
