@@ -127,23 +127,6 @@ BEGIN = (
         edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", math.floor(lease / 10))'),),
     ),
     Mutant(
-        name="give-up-early",
-        planted="a released event is given up at its first failure",
-        scenario="failing-follower.toml",
-        convicted_by=("given-up-with-reason",),
-        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
-    ),
-    Mutant(
-        name="failures-counted-twice",
-        planted="a failure counts when it is reported, too, and once more if its reply was lost",
-        scenario="ladder/p3-reply-lost-failing.toml",
-        convicted_by=("given-up-with-reason",),
-        edits=(
-            Edit("fail", "if told then", "if false then"),
-            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
-        ),
-    ),
-    Mutant(
         name="long-lease",
         planted="a lease lasts a hundred times as long as the policy says: what a dead holder had is not taken over",
         scenario="crash-while-draining.toml",

@@ -36,6 +36,13 @@ MUTANTS = (
         ordering="LooksThenTakes",
     ),
     Mutant(
+        name="lose-in-silence",
+        planted="an event whose payload has been evicted is not reported",
+        scenario="ladder/p5-evicted-payload.toml",
+        convicted_by=("nothing-lost",),
+        ordering="SaysNothingOfLosses",
+    ),
+    Mutant(
         name="trust-late-grants",
         planted="a handler begins however long the reply that granted its lease was under way",
         scenario="production/q2-grant-later-than-its-lease.toml",
@@ -72,7 +79,7 @@ MUTANTS = (
         ordering="ForgivesHandlers",
     ),
     Mutant(
-        name="give-up-at-once",
+        name="takes-no-for-an-answer",
         planted="a completion that Redis refuses is not asked for again",
         scenario="ladder/f9-completion-refused.toml",
         convicted_by=("handled-once",),
@@ -122,7 +129,7 @@ MUTANTS = (
         planted="a completion that is refused because its slot is being moved is not asked for again",
         scenario="production/q4-slot-migrates.toml",
         convicted_by=("handled-once",),
-        ordering="TakesNoForAnAnswer",
+        ordering="TakesAMovingSlotForAnAnswer",
     ),
     Mutant(
         name="compares-as-they-come",
