@@ -17,6 +17,7 @@ from ordering import CausalOrdering
 from ordering.leases import Grant
 from ordering.requests import Queues
 from ordering.scripts import text, words
+from ordering.shielding import is_between_nodes
 from ordering.terms import id_of, leader_of, milliseconds
 
 
@@ -110,6 +111,17 @@ class TakesNoForAnAnswer(CausalOrdering[Any]):
         raise refusal
 
 
+class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):
+    """Asks once to record what was handled, if its slot is being moved."""
+
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        if is_between_nodes(refusal):
+            raise refusal
+        return await super()._record(grants, ask, refusal, queues)
+
+
 class ClaimsThenCompletes(CausalOrdering[Any]):
     """Claims followers before their leader is marked."""
 
@@ -193,3 +205,10 @@ class IgnoresQueueErrors(CausalOrdering[Any]):
     async def give_up(self, event: Any, reason: str = "") -> bool:
         """Do nothing."""
         return True
+
+
+class SaysNothingOfLosses(CausalOrdering[Any]):
+    """Goes on if the payload of an event is gone, and does not report it."""
+
+    def _log_missing_payload(self, identity: str) -> None:
+        """Log nothing."""

@@ -11,8 +11,11 @@ MUTANTS = (
         scenario="wrong-clock.toml",
         convicted_by=("causal-order",),
         edits=(
-            Edit(SHARED, 'local time = redis.call("TIME")\n', ""),
-            Edit(SHARED, "local now_us = time[1] * 1000000 + time[2]", "local now_us = tonumber(ARGV[#ARGV])"),
+            Edit(
+                SHARED,
+                'local time = redis.call("TIME")\n',
+                "local time = {string.sub(ARGV[#ARGV], 1, -7), string.sub(ARGV[#ARGV], -6)}\n",
+            ),
         ),
         ordering="LocalClock",
     ),
@@ -31,6 +34,13 @@ MUTANTS = (
         convicted_by=("mutual-exclusion", "handled-once"),
         seeds=2,
         ordering="LooksThenTakes",
+    ),
+    Mutant(
+        name="lose-in-silence",
+        planted="an event whose payload has been evicted is not reported",
+        scenario="ladder/p5-evicted-payload.toml",
+        convicted_by=("nothing-lost",),
+        ordering="SaysNothingOfLosses",
     ),
     Mutant(
         name="trust-late-grants",
@@ -69,7 +79,7 @@ MUTANTS = (
         ordering="ForgivesHandlers",
     ),
     Mutant(
-        name="give-up-at-once",
+        name="takes-no-for-an-answer",
         planted="a completion that Redis refuses is not asked for again",
         scenario="ladder/f9-completion-refused.toml",
         convicted_by=("handled-once",),
@@ -119,7 +129,7 @@ MUTANTS = (
         planted="a completion that is refused because its slot is being moved is not asked for again",
         scenario="production/q4-slot-migrates.toml",
         convicted_by=("handled-once",),
-        ordering="TakesNoForAnAnswer",
+        ordering="TakesAMovingSlotForAnAnswer",
     ),
     Mutant(
         name="compares-as-they-come",
