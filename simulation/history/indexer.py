@@ -111,6 +111,8 @@ class IndexBuilder:
             "blocked": self._available,
             "unreachable": self._available,
             "reachable": self._available,
+            "slot-moving": self.availability.note_slot,
+            "slot-moved": self.availability.note_slot,
             "fault": self._lost,
             "store-lost": self._lost,
             "phase": self._phase,
@@ -331,6 +333,7 @@ class IndexBuilder:
         index, found = self.index, self.availability
         found.finish(index.end_at)
         index.consumers, index.blackouts, index.dark = found.consumers, found.blackouts, found.dark
+        index.slot_moves = found.slot_moves
         index.clock = Clock(found.unavailable())
         for story in list(index.events.values()):
             self._settle_event(story)
