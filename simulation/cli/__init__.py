@@ -136,10 +136,10 @@ def _function(place: str) -> Any:
 def _failed(error: Exception) -> int:
     """Say what went wrong, and return the exit code: the input, the surroundings, or causim itself."""
     # the errors of input come from all over the house, and most commands need no other of its modules
-    from simulation.cli.errors import is_bad_input, is_complete, told
+    from simulation.cli.errors import is_bad_input, is_complete, message_of
 
     if is_bad_input(error):
-        _say(f"error: {told(error)}")
+        _say(f"error: {message_of(error)}")
         return USAGE
     if is_complete(error):
         _say(f"error: {error}")
