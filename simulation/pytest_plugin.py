@@ -114,7 +114,7 @@ class ScenarioItem(pytest.Item):
 
     def _check_budgets(self, tally: Tally) -> None:
         budgets = check(self._scenario.budgets(self._engine), tally)
-        over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
+        over = [f"budget    {checked.words}" for checked in budgets if not checked.kept]
         if over:
             raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
@@ -133,7 +133,7 @@ class ScenarioItem(pytest.Item):
         words = ["causim", "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
-        return told(run, shlex.join(words), self.config.getoption("--causim-results"))
+        return story_of(run, shlex.join(words), self.config.getoption("--causim-results"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as its story, without a traceback."""
@@ -146,7 +146,7 @@ class ScenarioItem(pytest.Item):
         return self.path, None, f"{self._scenario.name} on {self._engine}"
 
 
-def told(run: Run, replay: str, results: str | None) -> str:
+def story_of(run: Run, replay: str, results: str | None) -> str:
     """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
     violation = violation_of(run)
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
@@ -185,7 +185,7 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
             again = store.run(scenario, run.seed, run.history.header.engine, trace=True)
             engine_words = ["--engine", run.history.header.engine, "--seed", str(run.seed)]
             command = shlex.join(["causim", "run", *_named(scenario), *engine_words])
-            pytest.fail(told(again, command, config.getoption("--causim-results")), pytrace=False)
+            pytest.fail(story_of(again, command, config.getoption("--causim-results")), pytrace=False)
         if run.verdict != "holds":
             why = [*run.judgement.reasons, *(f"'{word}' did not happen" for word in run.judgement.missing)]
             pytest.fail(f"{run!r}: {'; '.join(why)}", pytrace=False)
