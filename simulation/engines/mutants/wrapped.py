@@ -11,8 +11,11 @@ MUTANTS = (
         scenario="wrong-clock.toml",
         convicted_by=("causal-order",),
         edits=(
-            Edit(SHARED, 'local time = redis.call("TIME")\n', ""),
-            Edit(SHARED, "local now_us = time[1] * 1000000 + time[2]", "local now_us = tonumber(ARGV[#ARGV])"),
+            Edit(
+                SHARED,
+                'local time = redis.call("TIME")\n',
+                "local time = {string.sub(ARGV[#ARGV], 1, -7), string.sub(ARGV[#ARGV], -6)}\n",
+            ),
         ),
         ordering="LocalClock",
     ),
@@ -34,7 +37,7 @@ MUTANTS = (
     ),
     Mutant(
         name="lose-in-silence",
-        planted="nobody is told of an event whose payload has been evicted",
+        planted="an event whose payload has been evicted is not reported",
         scenario="ladder/p5-evicted-payload.toml",
         convicted_by=("nothing-lost",),
         ordering="SaysNothingOfLosses",
