@@ -115,7 +115,7 @@ class ScenarioItem(pytest.Item):
 
     def _check_budgets(self, tally: Tally) -> None:
         budgets = check(self._scenario.budgets(self._engine), tally)
-        over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
+        over = [f"budget    {checked.words}" for checked in budgets if not checked.kept]
         if over:
             raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
@@ -134,7 +134,7 @@ class ScenarioItem(pytest.Item):
         words = [*_program(self._engine), "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
-        return told(run, shlex.join(words), self.config.getoption("--causim-results"))
+        return story_of(run, shlex.join(words), self.config.getoption("--causim-results"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as its story, without a traceback."""
@@ -147,7 +147,7 @@ class ScenarioItem(pytest.Item):
         return self.path, None, f"{self._scenario.name} on {self._engine}"
 
 
-def told(run: Run, replay: str, results: str | None) -> str:
+def story_of(run: Run, replay: str, results: str | None) -> str:
     """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
     violation = violation_of(run)
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
@@ -187,7 +187,7 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
             name = run.history.header.engine
             words = [*_program(name), "run", *_named(scenario), "--engine", name, "--seed", str(run.seed)]
             command = shlex.join(words)
-            pytest.fail(told(again, command, config.getoption("--causim-results")), pytrace=False)
+            pytest.fail(story_of(again, command, config.getoption("--causim-results")), pytrace=False)
         if run.verdict != "holds":
             why = [*run.judgement.reasons, *(f"'{word}' did not happen" for word in run.judgement.missing)]
             pytest.fail(f"{run!r}: {'; '.join(why)}", pytrace=False)

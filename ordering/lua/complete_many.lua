@@ -3,7 +3,7 @@
 -- args: rules events...
 -- returns: {answer}...
 -- Each of the `events` is three words: id, token, digest. A token becomes the claim on its event's queue. Each answer is two
--- words in one text, "done", "again" or "lost", and "1" if somebody waits for the event.
+-- words in one text, "done", "again" or "lost", and "1" if a consumer waits for the end of the event.
 local rules = read_rules(true)
 local answers, hands = {}, {}
 for first = 2, #ARGV, 3 do

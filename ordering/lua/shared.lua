@@ -496,7 +496,7 @@ end
 
 -- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
 -- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
--- What is only passed on to Redis stays text: a number is written out anew for each command.
+-- Values that are only passed on to Redis stay text: a number would be formatted again for each command.
 local function read_rules(causal, shared)
   local lookback, lease, retention, memory, redelivery, attempts, dead =
     string.match(ARGV[1], "^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$")
