@@ -104,10 +104,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        _discard_output()
         return CLOSED_PIPE
     except Exception as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # what cannot be written now cannot be written at the end
+            _discard_output()
         return _failed(error)
+
+
+def _discard_output() -> None:
+    """Have what is still buffered go nowhere: Python would try to write it, and end with an exit code of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _execute(given: argparse.Namespace) -> int:
