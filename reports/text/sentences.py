@@ -139,6 +139,8 @@ WORDS: Mapping[str, Tell] = {
     "healed": lambda _, details: f"fault {details.get('fault', '')} ended",
     "unreachable": lambda *_: "Redis became unreachable",
     "reachable": lambda *_: "Redis is reachable again",
+    "slot-moving": lambda *_: "a slot of the cluster began to move",
+    "slot-moved": lambda *_: "the slot of the cluster has moved",
     "store-lost": lambda _, details: _with("Redis lost data", details, "keys"),
     "phase": _phase,
     "census": _census,

@@ -43,6 +43,8 @@ KINDS: Mapping[str, str] = {
     "healed": "a fault ended (fault)",
     "unreachable": "Redis became unreachable for a consumer, or for all if none is named",
     "reachable": "Redis is reachable again",
+    "slot-moving": "a slot of a cluster began to move: who needs several of its keys at once is refused until it has",
+    "slot-moved": "a slot of a cluster has moved",
     "store-lost": "the store lost data by an injected fault (fault; keys: their names, or left out if it may be any)",
     "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
     "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and perhaps role)",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from simulation.history import ancestry
@@ -30,6 +30,8 @@ class HistoryIndex:
 
     clock_error = 0
     """By how many microseconds the clock of Redis has jumped in all, in either direction."""
+    slot_moves: Sequence[Span] = ()
+    """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
     dark = False
     """Whether no consumer could reach Redis at the end."""
 
@@ -128,11 +130,11 @@ class HistoryIndex:
         return (self.events[name] for name in event.followers)
 
     def silences(self, consumer: str) -> list[Span]:
-        """Return the merged spans in which a consumer was paused or cut off: alive, but unable to renew a lease."""
+        """Return the merged spans in which a consumer was alive, but unable to renew a lease: paused or cut off."""
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
             own = [*story.paused, *story.cut_off] if story else []
-            self._silences[consumer] = merge([*own, *self.blackouts])
+            self._silences[consumer] = merge([*own, *self.blackouts, *self.slot_moves])
         return self._silences[consumer]
 
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:

@@ -118,6 +118,8 @@ class EventStory:
     """Whether the engine was told that the queue gave it up."""
     duplicated: bool = False
     """Whether the broker made a second copy of it."""
+    unread: tuple[int, ...] = ()
+    """The indices at which a consumer could not read it, although others can."""
     incomplete: bool = False
     """Whether the history tells of a handling without its start, or without how it ended."""
     trivial: bool = False

@@ -71,7 +71,14 @@ def no_consumer_free(index: HistoryIndex) -> list[Span]:
     """
     lanes = []
     for name, story in index.consumers.items():
-        busy = [*story.down, *story.paused, *story.cut_off, *index.blackouts, *found_work(index, name)]
+        busy = [
+            *story.down,
+            *story.paused,
+            *story.cut_off,
+            *index.blackouts,
+            *index.slot_moves,
+            *found_work(index, name),
+        ]
         lanes.append(merge(busy))
     return everywhere(lanes) if all(lanes) else []
 

@@ -6,8 +6,10 @@ A leader *came* if one of these holds:
 
 - from f's first delivery until the lookback had passed, it was delivered to a consumer;
 - a consumer or the engine still had it when f started: it was being handled, not yet answered, or parked in turn;
-- its last delivery before the lookback had passed was rejected: it failed and will be offered again, unless the queue
-  was trimmed of it.
+- its last delivery before the lookback had passed was rejected: it failed and will be offered again.
+
+A leader of which the queue was trimmed will not be offered again: then only what a consumer or the engine still had of
+it counts.
 
 These deliveries do not count, because no engine can know of them:
 
@@ -132,7 +134,8 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
         again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(index, delivery)
-        if delivery.closing == "rejected" and _trimmed(index, leader, delivery, effect):
+        given_back = not unanswered and delivery.closing != "acknowledged"
+        if given_back and _trimmed(index, leader, delivery, effect):
             continue
         if delivery.index <= first and not unanswered and not again:
             continue

@@ -10,7 +10,7 @@ delivered, even if the history does not say so. No crash, pause, retry or restar
 destroys data on purpose does: it names the fault in `allowed_loss`, and excuses only what was in the store at that
 moment: events that were delivered before it struck, and not parked again afterwards.
 
-Where the scenario asks for it (`loud`), the loss excuses an event only if somebody was told of it after that: a
+Where the scenario asks for it (`loud`), the loss excuses an event only if the loss was reported after that: a
 consumer warned of it, in its log or by an error that names it. (After a dead letter an event is not lost.) A scenario
 asks for it if the engine can know of the loss: by what the faults leave, it comes upon the event again.
 """
@@ -86,7 +86,7 @@ def _untold(index: HistoryIndex, event: EventStory, loss: Loss) -> Violation:
     delivered, lost = moments(index.times[event.first_known], loss.at)
     because = (
         f"because event {event.name} was delivered at {delivered}, the store lost what it held of it at {lost},"
-        " and nobody was told of it"
+        " and the loss was not reported"
     )
     return Violation(NAME, loss.at, (event.name,), (), because, (event.first_known, loss.index))
 
@@ -99,7 +99,7 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "never a crash, pause, retry or restart; a scenario that destroys the store's data names the fault in"
-        " allowed_loss, for what was in the store at that moment (with `loud`: if somebody was told of it)"
+        " allowed_loss, for what was in the store at that moment (with `loud`: if the loss was reported)"
     ),
     subjects=subjects,
     check=check,

@@ -89,7 +89,7 @@ class LoopSurface:
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[tuple[Any, ...]]:
         """Return the address of a host in the simulated network; if there is none, one that stands for all."""
-        address = self.resolve(str(host))
+        address = self.resolve(host.decode() if isinstance(host, bytes) else str(host))
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, int(port or 0)))]
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:

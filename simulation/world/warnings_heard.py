@@ -1,7 +1,7 @@
-"""What consumers say of events, where a scenario asks whether losses are told: warnings, and errors that code raises.
+"""Reports of consumers about events, if a scenario asks whether losses are reported: warnings, and errors of the code.
 
-Whoever reads the logs of an application is told by a record of a warning or worse that names the event, by its id in
-the message or as `event_id`. So is whoever sees an error that names it leave a consumer.
+A report is a log record of level warning or above that names the event, by its id in the message or as `event_id`, or
+an error that names the event and leaves a consumer.
 """
 
 from __future__ import annotations

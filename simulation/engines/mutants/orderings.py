@@ -208,7 +208,7 @@ class IgnoresQueueErrors(CausalOrdering[Any]):
 
 
 class SaysNothingOfLosses(CausalOrdering[Any]):
-    """Goes on where what an event said is gone, and tells nobody."""
+    """Goes on if the payload of an event is gone, and does not report it."""
 
     def _log_missing_payload(self, identity: str) -> None:
         """Log nothing."""

@@ -34,7 +34,7 @@ MUTANTS = (
     ),
     Mutant(
         name="lose-in-silence",
-        planted="nobody is told of an event whose payload has been evicted",
+        planted="an event whose payload has been evicted is not reported",
         scenario="ladder/p5-evicted-payload.toml",
         convicted_by=("nothing-lost",),
         ordering="SaysNothingOfLosses",

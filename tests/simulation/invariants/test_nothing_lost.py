@@ -243,7 +243,7 @@ def test_a_loss_must_be_told_where_the_scenario_asks_for_it():
     assert accepted(tell(LOUD.format(LOSS, WARNING), **terms))
     violation = rejected(tell(LOUD.format(LOSS, "swept  @c1"), **terms))
     assert violation.because == (
-        "because event b was delivered at 0 s, the store lost what it held of it at 1 s, and nobody was told of it"
+        "because event b was delivered at 0 s, the store lost what it held of it at 1 s, and the loss was not reported"
     )
 
 

@@ -297,9 +297,22 @@ class Reading:
                 since = None
         return spans if since is None else [*spans, (since, self.end_at)]
 
+    def slot_moves(self) -> list[Span]:
+        """When a slot of a cluster moved, and Redis refused what an engine asks about it."""
+        spans: list[Span] = []
+        moves, since = 0, 0
+        for entry in self.entries:
+            if entry.kind == "slot-moving":
+                since = since if moves else entry.at
+                moves += 1
+            elif entry.kind == "slot-moved" and moves:
+                moves -= 1
+                spans += [] if moves else [(since, entry.at)]
+        return [*spans, (since, self.end_at)] if moves else spans
+
     def silences(self, consumer: str) -> list[Span]:
         own = [*self.paused(consumer), *self.cut_off(consumer)] if consumer in self.consumers else []
-        return union([*own, *self.cut_off("")])
+        return union([*own, *self.cut_off(""), *self.slot_moves()])
 
     def silent_at_end(self, consumer: str) -> bool:
         """Say whether a pause or a cut was never taken back: of how long it was to last nothing is told."""
@@ -338,7 +351,7 @@ class Reading:
     def helpless(self) -> list[Span]:
         """When no consumer was alive, unpaused and in reach of Redis."""
         lanes = [[*self.down(c), *self.paused(c), *self.cut_off(c)] for c in self.consumers]
-        return union([*(common(lanes) if lanes else []), *self.cut_off("")])
+        return union([*(common(lanes) if lanes else []), *self.cut_off(""), *self.slot_moves()])
 
     # -- losses
 

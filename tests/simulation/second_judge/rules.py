@@ -231,7 +231,7 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         )
         again = offer is handed[-1] and offer.how == "rejected" and not away
         forgotten = reading.store_lost(leader, offer.index, effect.start)
-        if offer.how == "rejected" and trimmed(reading, leader, offer, effect):
+        if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
             continue
         if offer.index < first and not unanswered and not again:
             continue
@@ -606,8 +606,15 @@ def sibling_order(reading: Reading) -> Iterator[str]:
                 later = order(reading, other) > order(reading, one) and firsts and firsts[0].start > done.end
                 if not later or (works and works[0].start < firsts[0].start):
                     continue
+                if any(done.end < i < firsts[0].start for i in unread(reading, one)):
+                    continue
                 if not (dead and not works) and not reading.loss_allowed(one, firsts[0].start):
                     yield one
+
+
+def unread(reading: Reading, event: str) -> list[int]:
+    faults = (i for i, e in reading.of("fault") if e.event == event)
+    return [i for i in faults if reading.entries[i].details.get("fault") == "unreadable-for-some"]
 
 
 def waited(reading: Reading, event: str, done: int) -> bool:
