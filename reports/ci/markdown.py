@@ -41,8 +41,8 @@ def append_summary(path: Path, outcomes: Iterable[Outcome]) -> None:
 
 def _headline(outcomes: list[Outcome]) -> str:
     counts = {verdict: sum(outcome.verdict == verdict for outcome in outcomes) for verdict in _ORDER}
-    told = [f"{count:,} {verdict}" for verdict, count in counts.items() if count]
-    return f"causim: {', '.join(told) or 'nothing was run'}"
+    lines = [f"{count:,} {verdict}" for verdict, count in counts.items() if count]
+    return f"causim: {', '.join(lines) or 'nothing was run'}"
 
 
 def _table(outcomes: list[Outcome]) -> str:
@@ -56,13 +56,13 @@ def _table(outcomes: list[Outcome]) -> str:
 
 
 def _covered(outcomes: list[Outcome]) -> list[str]:
-    told = [
+    lines = [
         f"- {plain(outcome.name)}, {plain(outcome.engine)}: {plain(outcome.covered)}"
         for outcome in outcomes
         if outcome.covered
     ]
-    more = [f"- and {len(told) - MOST:,} more"] if len(told) > MOST else []
-    return ["\n".join(["What the runs covered:", "", *told[:MOST], *more])] if told else []
+    more = [f"- and {len(lines) - MOST:,} more"] if len(lines) > MOST else []
+    return ["\n".join(["What the runs covered:", "", *lines[:MOST], *more])] if lines else []
 
 
 def _why(outcome: Outcome) -> str:

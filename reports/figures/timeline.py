@@ -134,5 +134,5 @@ def _folds(end: float, happened: Iterable[float]) -> Iterator[Fold]:
 def of_run(table: Table, end: float, more: Iterable[float] = ()) -> Timeline:
     """Return the time axis of a run to its end, on which nothing of its table, and no further moment, is folded."""
     names = ("published_s", "parked_s", "started_s", "effect_s")
-    told = np.concatenate([table[name][table.has(name)] for name in names])
-    return Timeline(end, [*told.tolist(), *more])
+    times = np.concatenate([table[name][table.has(name)] for name in names])
+    return Timeline(end, [*times.tolist(), *more])

@@ -190,8 +190,8 @@ def likelihood_chart(likelihood: Likelihood, times: Timeline) -> Chart:
 
 
 def _line(name: str, style: str, values: Floats, scale: Scale, times: Timeline) -> Line:
-    told = tuple(None if math.isnan(value) else float(f"{value:.4g}") for value in values)
-    return Line(name, style, _path(told, scale, times), told)
+    rounded = tuple(None if math.isnan(value) else float(f"{value:.4g}") for value in values)
+    return Line(name, style, _path(rounded, scale, times), rounded)
 
 
 def _path(values: Sequence[float | None], scale: Scale, times: Timeline) -> str:

@@ -113,7 +113,7 @@ class Output:
         self._violations(outcome)
         for checked in outcome.budgets:
             told = "budget   " if checked.kept else "[bold red]over budget[/]"
-            write(f"  {told} {escape(checked.told)}")
+            write(f"  {told} {escape(checked.words)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.require_coverage):

@@ -282,8 +282,8 @@ def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
     """Write imported events and the scenario that replays them into a folder, and return both files. Raises OSError."""
     file, events = out / f"{name}.toml", out / "data" / f"{name}.jsonl"
     events.parent.mkdir(parents=True, exist_ok=True)
-    told = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
-    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in told)
+    written = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
+    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in written)
     events.write_text("".join(lines), encoding="utf-8")
     file.write_text(tomli_w.dumps(scenario_record(name, f"data/{events.name}", found)), encoding="utf-8")
     return file, events

@@ -115,8 +115,8 @@ def first_difference(first: History, second: History) -> Difference | None:
 
     Entries of the wire are skipped: only traced runs have them.
     """
-    told = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
-    for number, (one, other) in enumerate(zip_longest(*told), start=1):
+    entries = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
+    for number, (one, other) in enumerate(zip_longest(*entries), start=1):
         if one != other:
             return Difference(number, one, other)
     return None

@@ -196,7 +196,7 @@ class World:
 
         def tell(kind: str, consumer: str, details: Any) -> None:
             if kind == "command":
-                details = {**details, "commands": [spelling.told(words) for words in details["commands"]]}
+                details = {**details, "commands": [spelling.spelled(words) for words in details["commands"]]}
             self.history.append(self.loop.now, kind, "", consumer, **details)
 
         return tell
