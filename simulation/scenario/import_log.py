@@ -246,6 +246,8 @@ def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any
     How long handlers work is as in the log, if it says so.
     """
     handler_time = measured(found.handlings) or {"lognormal": {"median": "10ms", "sigma": 0.6}}
+    moments = [datetime.fromisoformat(event["occurred"]) for event in found.events]
+    lasts = max(moments) - min(moments)
     return {
         "name": name,
         "description": f"{len(found.events):,} imported events, reordered and duplicated.",
@@ -257,6 +259,8 @@ def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any
             "reorder_delay": {"exponential": "300ms"},
         },
         "consumers": {"count": 5, "handler_time": handler_time},
+        # A run ends after a day, unless it is told otherwise; what is published last must be handled before that.
+        **({"judge": {"horizon": f"{lasts.days + 2}d"}} if lasts > timedelta(hours=12) else {}),
         "expect": {"native": "holds"},
     }
 

@@ -261,3 +261,10 @@ def test_a_log_has_a_greatest_number_of_rows(tmp_path: Path, monkeypatch: pytest
     assert len(parquet(tmp_path, id=["a", "b"], occurred=[1, 2]).events) == 2
     with pytest.raises(BadLog, match="has more than 2 rows; cut it into parts"):
         parquet(tmp_path, id=["a", "b", "c"], occurred=[1, 2, 3])
+
+
+@pytest.mark.parametrize(("day", "horizon"), [(1, 86_400), (4, 5 * 86_400)])
+def test_a_log_of_days_gets_a_horizon_behind_its_end(day: int, horizon: int, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(f"id,follows,occurred\na,,2026-01-01T00:00:00Z\nb,,2026-01-0{day}T00:00:00Z\n")
+    assert import_log(log, tmp_path).judge.horizon == horizon * 1_000_000
