@@ -248,8 +248,8 @@ def _violations(batches: Sequence[Batch], explained: dict[str, str]) -> Iterator
     found = [(done, violation) for done in batches for violation in done.violations]
     if not found:
         return
-    yield "\n# What was violated, and what became of it\n"
-    yield "| engine | seed | invariant | reduced to | what became of it |"
+    yield "\n# Violations, and what was done about them\n"
+    yield "| engine | seed | invariant | reduced to | what was done |"
     yield "|---|---:|---|---|---|"
     for done, violation in found:
         names = (f"{done.engine}/{violation['seed']}", f"{done.engine}: {violation.get('kind', '')}")

@@ -1,4 +1,4 @@
-"""The command line for those who operate the engine: `python -m ordering stats URL SCOPE`, `python -m ordering dead …`.
+"""The command line for operators of the engine: `python -m ordering stats URL SCOPE`, `python -m ordering dead …`.
 
 Exit codes: 0 done; 1 there is no such dead letter; 2 the command cannot be read; 3 Redis cannot be reached, or refuses.
 """
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ordering", description=__doc__, epilog=_EPILOG)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, "stats", _stats, "say how many events wait, for whom, since when")
+    _add(commands, "stats", _stats, "print how many events wait, and since when")
     dead = commands.add_parser("dead", help="deal with dead letters", description="Deal with dead letters.")
     verbs = dead.add_subparsers(required=True, metavar="VERB")
     listing = _add(verbs, "list", _list, "list dead letters, the oldest first")

@@ -354,8 +354,8 @@ class CausalOrdering(Requests[E]):
             case ["held"]:
                 raise self.errors.held(event)
             case ["drain", token]:
-                # Earlier siblings wait and nobody is at work on them: this event is parked behind them, and so
-                # whoever brought it goes through the queue.
+                # Earlier siblings wait and no consumer handles them: this event is parked behind them, and so the
+                # consumer that brought it goes through the queue.
                 await Drain(self, handler, depth, [(leader_of(event), token)]).run(None)
         raise self.errors.early(event)
 

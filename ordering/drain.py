@@ -76,7 +76,7 @@ class Drain:
         try:
             return await self._after(grant, level)
         except ordering.errors.lost:
-            ordering._log(logging.ERROR, grant.event, "outlived its lease; somebody else has handled it meanwhile")
+            ordering._log(logging.ERROR, grant.event, "outlived its lease; another consumer has handled it meanwhile")
             self._settle(grant, "lost")
             return await self._next()
 
@@ -84,7 +84,7 @@ class Drain:
         """Prepare for a handler to begin; return False, and let the lease go, if it is lost."""
         try:
             await self._prepare()
-            ready = await self._ordering._may_begin(grant, renewer)
+            ready = self._ordering._lasts(grant) or await self._ordering._may_begin(grant, renewer)
         except BaseException as error:
             renewer.stop()
             async with bounded(error, self._ordering._lease_s):
@@ -98,7 +98,7 @@ class Drain:
         """Do what is to be done before the next handler begins, while its lease is kept."""
 
     def _settle(self, grant: Grant, outcome: Outcome) -> None:
-        """Take note of what became of an event: nothing to do for one that was released."""
+        """Take note of the outcome of an event: nothing to do for one that was released."""
 
     async def _after(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         """Complete an event, and take the next."""
@@ -129,7 +129,7 @@ class Drain:
             following = ordering._token()
             ask = partial(ordering._call, "advance", ordering._rules, leader, token, following)
             reply = await self._answer(ask, following, "", level)
-            if reply[0] == "lost":  # somebody took the queue over: it is his now
+            if reply[0] == "lost":  # another consumer has taken the queue over
                 self._stack.pop()
             elif taken := await self._take(reply, following, "", level):
                 return taken

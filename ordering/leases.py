@@ -25,9 +25,9 @@ passed on to other processes would add up for ever; a claim that is forgotten la
 MAX_UNREADABLE = 1_000
 """Events that a process remembers as unreadable for it: all of them travel with each sweep. If it forgets one, it tries
 to read it again."""
-UNREADABLE_LEASES = 2
-"""For how many leases, after the rest that it has as after any failure, a process leaves an event to others that it
-could not read: by then, whoever else sweeps has been offered it."""
+UNREADABLE_LEASES = 4
+"""For how many leases, after the rest that it has as after any failure, a process remembers an event that it could not
+read. Each time that it may be claimed meanwhile, the process leaves it to others for half a lease: see `sweep.lua`."""
 RENEWALS = 4
 """How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
 
@@ -48,14 +48,14 @@ class ProcessState:
     claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
     """With which others an event was claimed by a completion, by event."""
     unreadable: dict[str, float] = field(default_factory=dict)
-    """Events that this process could not read, and until when it leaves them to others, in the loop's time."""
+    """Events that this process could not read, and until when it remembers that, in the loop's time."""
 
     def leave_to_others(self, event: str, until: float) -> None:
-        """Remember until when an event is left to others, because this process could not read it."""
+        """Remember until some time that an event is to be left to others, because this process could not read it."""
         _add_newest(self.unreadable, {event: until}, MAX_UNREADABLE)
 
     def left_to_others(self, now: float) -> list[str]:
-        """Return the events that are still left to others."""
+        """Return the events that are to be left to others now."""
         self.unreadable = {event: until for event, until in self.unreadable.items() if until > now}
         return list(self.unreadable)
 

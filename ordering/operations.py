@@ -48,7 +48,7 @@ class Stats:
     releasing: int
     """Leaders that were handled, and have followers that wait for their turn."""
     dead: int
-    """Dead letters that nobody has dealt with."""
+    """Dead letters that were neither retried nor discarded."""
     oldest: datetime | None
     """Since when the parked event has waited that has waited for the longest."""
 
@@ -196,7 +196,7 @@ class Operations:
         return True
 
     def _leave_to_others(self, identity: str) -> None:
-        """Have the next sweeps of this process, for some leases, not be given an event that it could not read."""
+        """Have others come first, in the next sweeps of this process, with an event that it could not read."""
         patience = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
         self._state.leave_to_others(identity, self._now() + patience)
 

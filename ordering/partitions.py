@@ -39,7 +39,9 @@ def by_resource(event: Any) -> str:
     Raises ValueError if it names none.
     """
     identity = event.resource.get("prefect.resource.id")
-    if not identity:  # all such events would share one partition, and nobody would know why the load is not shared
+    if (
+        not identity
+    ):  # all such events would share one partition, and the reason for the uneven load would be hard to find
         raise ValueError(f"event {event.id} names no resource: give PartitionedOrdering a rule of your own, by=…")
     return str(identity)
 
@@ -139,7 +141,11 @@ class PartitionedOrdering:
         for partition, answer in zip(self.partitions, answers, strict=True):
             if isinstance(answer, BaseException):
                 errors.append(answer)
-                logger.error("Followers of scope %r that wait in vain cannot be found: %r", partition.scope, answer)
+                logger.error(
+                    "The sweep of scope %r failed, so its overdue followers are not returned: %r",
+                    partition.scope,
+                    answer,
+                )
                 continue
             lost += answer
             await self._report_misplaced(partition, answer)

@@ -48,7 +48,7 @@ E_contra = TypeVar("E_contra", contravariant=True)
 Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
 Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
-"""What became of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
+"""The outcome of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
 MAX_SLICE = 1_000
 """Events that one script decides about, completes or renews: others wait in the few milliseconds that it takes."""
 _UNRECORDED = (
@@ -276,6 +276,10 @@ class Requests(Operations, Generic[E]):
         if renewed:
             grant.proven_until = sent + self._lease_s
 
+    def _lasts(self, grant: Grant) -> bool:
+        """Return whether a lease lasts for so long by this process's clock that it need not be renewed to be sure."""
+        return not grant.lost and self._now() < grant.proven_until - self._lease_s / RENEWALS
+
     async def _is_proven(self, grant: Grant, renew: Callable[[], Awaitable[None]], if_lapsed: bool = True) -> bool:
         """Return whether a lease lasts, by this process's clock too; one that may be over soon, or is, is renewed."""
         now, near = self._now(), grant.proven_until - self._lease_s / RENEWALS
@@ -347,8 +351,8 @@ class Requests(Operations, Generic[E]):
     ) -> Any:
         """Ask again for a completion that Redis has refused, for a lease's time; return the answer.
 
-        A slot that moves is waited for, however long that takes: nobody is granted anything in it meanwhile. The leases
-        are kept. Whatever is not recorded is done once more. Whoever loses a lease learns it from the answer.
+        While a slot moves, it waits, however long that takes: no lease in it is granted meanwhile. The leases are kept.
+        An effect that is not recorded is repeated. A holder that has lost a lease learns it from the answer.
         """
         if not passes(refusal):
             raise refusal

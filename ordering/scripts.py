@@ -72,9 +72,9 @@ def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = sour
 
 
 def _with_what_it_needs(own: str, shared: str) -> str:
-    """Put the shared steps that a script takes in front of it: whatever is there is made anew whenever it runs.
+    """Put the shared steps that a script calls in front of it: Redis defines all of them again in each run.
 
-    A step marked as rare has in it what only such steps take: that is made when it is called, if it is.
+    A step marked as rare contains the steps that only such steps call: those are defined when it is called.
     """
     found = list(_STEP.finditer(shared))
     steps = {step["name"]: step for step in found}
@@ -125,8 +125,8 @@ async def call_again(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:
 
 
 def words(reply: Sequence[Any]) -> list[str]:
-    """Return a reply as text, whether the client decodes replies or not."""
-    return [text(part) for part in reply]
+    """Return a reply as text, whether the client decodes replies or not: a list, or words with spaces between them."""
+    return text(reply).split(" ") if isinstance(reply, bytes | str) else [text(part) for part in reply]
 
 
 def text(value: Any) -> str:

@@ -8,7 +8,7 @@ do for `client.set`. This module knows nothing of scripts or events.
    travels as one `client.pipeline(transaction=False)`. So a thousand tasks take few connections out of the pool.
 3. A request whose reply in a pipeline is an error is asked again by itself: only there does the client apply
    its `retry_on_error`.
-4. Clusters, clients with a single connection, and clients whose `execute_command` somebody has replaced get no
+4. Clusters, clients with a single connection, and clients whose `execute_command` was replaced get no
    pipelines: queued requests go one by one, each in its caller's task, and fewer at a time than the pool allows.
 """
 
@@ -24,6 +24,8 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import Redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
+
+from ordering.terms import as_bytes
 
 Word = str | int | bytes
 
@@ -45,7 +47,7 @@ def encoded(words: Sequence[Word]) -> list[int | bytes]:
         # Several times faster than with an error handler named.
         return [word.encode() if isinstance(word, str) else word for word in words]
     except UnicodeEncodeError:
-        return [word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word for word in words]
+        return [as_bytes(word) if isinstance(word, str) else word for word in words]
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +116,7 @@ class Sender:
         try:
             reply = await request.reply
         except asyncio.CancelledError:
-            self._abandon(client, request)
+            self._cancel(client, request)
             raise
         if reply is not _TURN:
             return reply
@@ -123,8 +125,8 @@ class Sender:
         finally:
             self._leave(client)
 
-    def _abandon(self, client: Any, request: _Request) -> None:
-        """Let go of a request whose caller was cancelled: its companions go on, if there are any."""
+    def _cancel(self, client: Any, request: _Request) -> None:
+        """Drop a request whose caller was cancelled: the other requests of its pipeline go on, if there are any."""
         reply, batch = request.reply, request.batch
         if not reply.cancelled() and reply.done() and reply.exception() is None and reply.result() is _TURN:
             self._leave(client)
@@ -204,7 +206,7 @@ def _fail(requests: list[_Request], error: Exception) -> None:
 
 
 def _may_pipeline(client: Any) -> bool:
-    """Return whether those who watch the client's commands also see what travels in a pipeline, as far as one can know.
+    """Return whether tracers and patches of the client's commands also see the commands of a pipeline, as far as known.
 
     Who replaces `execute_command`, in an instance, a subclass or redis-py's own class, may look at nothing else.
     """
@@ -233,6 +235,6 @@ _senders: WeakKeyDictionary[Any, Sender] = WeakKeyDictionary()
 def send(client: Any, name: str, *words: Word) -> Awaitable[Any]:
     """Return, when awaited, the reply to one command. Raises what `client.execute_command` raises."""
     sender, loop = _senders.get(client), asyncio.get_running_loop()
-    if sender is None or sender.loop is not loop:  # what is in flight on a loop that has ended is nobody's
+    if sender is None or sender.loop is not loop:  # the requests in flight on a loop that has ended are lost
         sender = _senders[client] = Sender(loop)
     return sender.send(client, name, *words)

@@ -4,7 +4,7 @@ A consumer that has its events at hand, as an iterator, hands that over. The pro
 a crash repeats at most the effect of the event that was being completed, and at most one event is leased ahead, kept
 alive while its turn comes, and given back when the stream is stopped.
 
-1. The stream reads ahead, `read_ahead` events at most. What is only read is leased by nobody.
+1. The stream reads ahead, `read_ahead` events at most. Events that are only read are not leased.
 2. When an event's handler is done, one script completes it. If that releases followers, they are handled first.
 3. If nothing is left to go on with, the same script decides about the next events of the stream, until it has granted
    one. Those before it were parked, were seen, or are held.
@@ -78,6 +78,8 @@ class _Item:
     """An event that was read ahead, and what the script is asked about it, always under the same token."""
 
     event: Any
+    identity: str
+    """The event's id, empty if it has none."""
     asked: Asked | None = None
     impossible: bool = False
     """Whether it cannot be written down."""
@@ -111,7 +113,7 @@ class ReadAhead:
             async for event in events:
                 if self._closed:  # the stream has swallowed the cancellation
                     break
-                self.items.append(_Item(event))
+                self.items.append(_Item(event, _identity_of(event)))
                 self._changed.set()
                 while len(self.items) >= self._limit:
                     self._changed.clear()
@@ -126,13 +128,17 @@ class ReadAhead:
             self._changed.set()
 
     def top_up(self) -> None:
-        """Read what may be read: a plain iterator now, an asynchronous one as soon as its task has its turn."""
+        """Read what may be read: a plain iterator now, an asynchronous one as soon as its task has its turn.
+
+        That one goes on when half of what was read is taken: to wake its task for each event costs more than reading.
+        """
         if self._iterator is None:
-            self._changed.set()
+            if len(self.items) <= self._limit // 2:
+                self._changed.set()
             return
         try:
             for event in self._iterator:
-                self.items.append(_Item(event))
+                self.items.append(_Item(event, _identity_of(event)))
                 if len(self.items) >= self._limit:
                     return
         except Exception as error:  # told in its turn: an event may be waiting to be completed
@@ -210,7 +216,7 @@ class _Stream(Drain):
     async def _tell(self) -> None:
         while self._outcomes:
             event, outcome = self._outcomes[0]
-            if id_of(event) in self._exhausted:
+            if self._exhausted and id_of(event) in self._exhausted:
                 await self._ordering._give_up_exhausted(event)
                 self._exhausted.discard(id_of(event))
             self._outcomes.pop(0)
@@ -226,12 +232,12 @@ class _Stream(Drain):
         ordering, queues = self._ordering, self._queues
         self._asked_at = ordering._now()
         try:
-            completion, answers = await ordering._complete(grant, queues, following, offered)
+            completion, *answers = await ordering._complete(grant, queues, following, offered)
         except asyncio.CancelledError as stopped:
 
             async def give_back(answer: Any) -> None:
                 await self._give_back(words(answer[0]), following, grant.identity, level)
-                await self._return(offered, answer[1])
+                await self._return(offered, answer[1:])
 
             ask = partial(ordering._complete, grant, queues, following, offered)
             await end_after(stopped, ask, ordering._lease_s, give_back)
@@ -250,16 +256,16 @@ class _Stream(Drain):
         ask = partial(ordering._call, "complete_and_begin", ordering._rules, *nothing, *listed(offered))
 
         async def give_back(answer: Any) -> None:
-            await self._return(offered, answer[1])
+            await self._return(offered, answer[1:])
 
         self._asked_at = ordering._now()
-        _, answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
+        _, *answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
         self._answers = offered, answers
 
     def _offer(self, completed: str) -> list[Asked]:
         """Return what the script is asked about the next events, as many as it is likely to take.
 
-        What this process still works on is `held`, and offered to nobody; the event that is being completed may come
+        An event that this process still handles is `held` and not offered; the event that is being completed may come
         again behind itself.
         """
         items, offered = self._source.items, list[Asked]()
@@ -273,9 +279,8 @@ class _Stream(Drain):
         return offered
 
     def _unasked(self, item: _Item, completed: str) -> Outcome | None:
-        """Return what becomes of an event of which no script is asked; None if one is asked, and what about."""
-        ordering = self._ordering
-        identity = _identity_of(item.event)
+        """Return the outcome of an event for which no script is called; None if one is called for it."""
+        ordering, identity = self._ordering, item.identity
         if identity != completed and identity in ordering._state.active:
             return "held"
         if item.asked is None and not item.impossible:

@@ -50,7 +50,7 @@ def asked_of(ordering: Requests[Any], event: Any, names: tuple[str, str] | None 
 
 
 async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: Any) -> Outcome:
-    """Handle one event of a batch by itself, and what it releases; return what became of it."""
+    """Handle one event of a batch alone, and the events that it releases; return its outcome."""
     answer, grant = await ordering._begin(event)
     queues = ordering._came_along(event)
     if grant is None:

@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 INSTANT = 0.001
-"""Seconds that nobody waits for: Redis counts in milliseconds, and a difference of two times may be next to nothing."""
+"""The shortest wait, in seconds: Redis counts in milliseconds, and the difference of two times may be almost zero."""
 
 _listeners: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """How many events wait for their leaders by each client: each takes a connection for its subscription."""
@@ -37,7 +37,7 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
             has one with so many listeners that the requests of others would find no connection in its pool.
         channel: where it is published that the handling of the leader has ended.
         ask: asks.
-        patience: for how long to wait for somebody who is handling the leader.
+        patience: for how long to wait for the end of the leader's handling.
     """
     answer = await ask(True)
     if answer[0] != "waiting":

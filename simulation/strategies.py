@@ -92,7 +92,7 @@ def _listed(circles: bool) -> st.SearchStrategy[_Table]:
 
 
 def _as_listed(drawn: list[tuple[int, int, _Table]], circles: bool) -> _Table:
-    # Leaders are drawn as numbers, so that an event can be left out without the rest being drawn anew.
+    # Leaders are drawn as numbers, so that an event can be left out without the rest being drawn again.
     events = []
     for place, (number, chance, keys) in enumerate(drawn):
         may_lead = NAMES[: len(drawn) if circles and chance == 9 else place]
@@ -212,7 +212,7 @@ _consumers = _merged(
     ),
 )
 _SHORT = {"lookback": "1m", "retention": "2m"}
-"""So that a run in which somebody waits in vain is a short one."""
+"""A run in which an event is overdue stays short."""
 _policy = st.sampled_from([_SHORT, {**_SHORT, "lease": "2s"}])
 
 

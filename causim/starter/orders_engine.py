@@ -19,8 +19,8 @@ class OrdersEngine:
     async def handle(self, event: ReceivedEvent) -> Outcome:
         """Handle one delivery: now, or park the event until its leader was handled."""
         if event.follows and not await self.redis.sismember(self.done, str(event.follows)):
-            # The bug: the leader may be done between the question above and the line below. Then nobody looks for this
-            # follower any more. Both belong into one script.
+            # The bug: the leader may complete between the question above and the line below. Then no consumer looks for
+            # this follower any more. Both belong into one script.
             await self.redis.rpush(f"{self.waiting}:{event.follows}", event.model_dump_json())
             return "parked"
         if await self.redis.sadd(f"{self.done}:begun", str(event.id)) == 0:

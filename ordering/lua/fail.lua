@@ -4,7 +4,8 @@
 -- returns: freed | retry attempts | dead attempts | lost
 -- `how` is "failed", "exited", "stopped", or "unread". An attempt was counted when it was granted; one that was stopped is
 -- taken off again, and one that failed too if the event is the queue's: that offers it again, and counts by itself. One that
--- exited has ended its process, of which the queue knows nothing. `claim` is that of a sweep, by which the event was found that nobody was granted.
+-- exited has ended its process, which the queue does not know. `claim` is that of the sweep that found an event whose lease
+-- was not granted.
 local rules = read_rules(true)
 local id, token, how, delay, message, claim = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 
@@ -18,7 +19,7 @@ end
 
 local owner = holder(id)
 if owner and owner ~= token then return {"lost"} end
--- Whoever has found it since, because that claim had lapsed, may be able to read it.
+-- A consumer that has found it since, because that claim had lapsed, may be able to read it.
 local leader = redis.call("HGET", key("leaders"), id)
 if text(claim) and not is_claimed_by(id, claim) and not is_queue_claimed_by(leader or "", id, claim) then return {"lost"} end
 free(id)
@@ -37,17 +38,17 @@ if how == "stopped" then
   return answer({"retry", 0})
 end
 redis.call("ZADD", key("claims"), now + delay, id)
-local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
+local attempts, fence = parse_tried(redis.call("GET", key("tried:" .. id)))
 if how == "unread" then
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("ZREM", key("heads"), id)
   redis.call("HSET", key("unread"), id, 1)
   make_heads(id)
-  if not owner then attempts = count_attempt(attempts) end  -- a sweep has found it, and nobody was granted it
+  if not owner then attempts = count_attempt(attempts) end  -- a sweep has found it, and no lease was granted
 end
 attempts = math.max(1, math.ceil(attempts))
 if attempts < rules.attempts then
-  note_attempts(id, attempts, rules.redelivery)
+  note_attempts(id, attempts, string.format("%.0f", fence), rules.redelivery)
   return answer({"retry", attempts})
 end
 bury(id, rules, attempts, {reason = how == "unread" and "unreadable" or "failed", error = message}, nil, now + rules.lease)

@@ -1,4 +1,4 @@
--- Remember that an event was handled, whoever has handled it. What waits for it is due for the next sweep.
+-- Record that an event was handled, by any consumer. The events that wait for it are due for the next sweep.
 -- keys: waitlist
 -- args: id retention memory digest
 -- returns: marked

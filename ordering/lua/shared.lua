@@ -1,7 +1,7 @@
 -- What all verbs share: the names of the keys, the clock, and the small steps that keep them consistent.
 -- Every verb's first key names the scope by way of its waitlist, so that a cluster knows where to send it.
--- A script is sent with the steps that it takes, and makes them anew whenever it runs: a step marked `rarely` has in it what
--- only such steps take, and most runs make nothing of that.
+-- A script is sent with the steps that it calls, and Redis defines them again in each run: a step marked `rarely` contains the
+-- steps that only such steps call, so that most runs do not define those.
 
 local waitlist = KEYS[1]
 -- Beside the original, in one fleet (`ordering.prefect`), our waitlist has a name of its own: "waitlist" is the original's.
@@ -32,7 +32,7 @@ local from_now = math.ceil(now_us / 1000)
 local function text(value) return value and value ~= "" end
 
 -- Lease values are "token|fence|lease|redelivery", the last two in milliseconds, those of the holder's policy. Returns all
--- four, or nil if nobody holds it.
+-- four, or nil if no consumer holds it.
 local function parse_lease(value)
   if not value then return nil end
   local bar, _, fence, lease, redelivery = string.find(value, "|(%d+)|(%d+)|(%d+)$")
@@ -42,20 +42,14 @@ end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
 
--- Fences only grow, also when Redis forgets: each is the clock, in microseconds, or one more than the last one, whichever
--- is greater. The last one counts when two are granted at once and when the clock was set back; the clock counts when the
--- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
--- last one is lost, and the clock of whoever takes over is behind by more than the time that has passed since.
-local last_fence  -- of those that this script has granted
-local function next_fence(keep)
-  local fence = string.format("%.0f", now_us)
-  local last = last_fence or tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
-  last_fence = now_us
+-- The fences of an event only grow, also when Redis forgets: each is the clock, in microseconds, or one more than the last one
+-- of this event, whichever is greater. The last one counts when the clock was set back; the clock counts when the last one
+-- lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the last one is
+-- lost, and the clock of the new server is behind by more than the time that has passed since.
+local function next_fence(last)
+  local fence = time[1] .. string.sub("00000" .. time[2], -6)
   if last < now_us then return fence end
-  last_fence = last + 1
-  fence = string.format("%.0f", last_fence)
-  redis.call("SET", key("fence"), fence, "PX", keep)
-  return fence
+  return string.format("%.0f", last + 1)
 end
 
 -- For how many milliseconds an event is still held. A lease that lasts for longer than it was taken for was taken before
@@ -69,7 +63,7 @@ local function lease_left(id)  -- rarely
   return lease
 end
 
--- End a lease. `hands` lists what is held, for those who count it; no decision depends on it.
+-- End a lease. `hands` lists the held events, for `stats()`; no decision depends on it.
 local function free(id)
   redis.call("DEL", key("processing:" .. id))
   redis.call("ZREM", key("hands"), id)
@@ -88,7 +82,7 @@ local function is_live(set, id)
   return deadline and tonumber(deadline) > now
 end
 
--- Tell whoever waits for the end of an event's handling, however it ended. Who may not publish has them look by themselves.
+-- Publish the end of an event's handling, with or without success. Without the right to publish, waiting consumers poll.
 local function publish_end(id) redis.pcall("PUBLISH", key("ended:" .. id), "1") end
 
 local function tell_ended(id)
@@ -137,7 +131,7 @@ local function leave(id, lookback)  -- rarely
   let_lapse()
 end
 
--- When to look at an event again that somebody holds. The original frees its locks without a word, and may be about to.
+-- When to look again at an event that is held. The original frees its locks without a message, and may be about to.
 local function look_again_at(id)  -- rarely
   local value = redis.call("GET", key("processing:" .. id))
   local original = beside and value and not string.find(value, "|", 1, true)
@@ -182,8 +176,17 @@ end
 
 -- `tried:<id>` says how often an event was granted and not handled: for as long as the queue may offer it again, it is
 -- still to come, and its followers are not lost. An attempt counts when it is granted, since a handler that kills its
--- process reports nothing; what is given back uncounted is taken off again.
-local function note_attempts(id, attempts, lasts) redis.call("SET", key("tried:" .. id), attempts, "PX", lasts) end
+-- process reports nothing; what is given back uncounted is taken off again. Behind a bar is the last fence of the event.
+local function note_attempts(id, attempts, fence, lasts)
+  redis.call("SET", key("tried:" .. id), attempts .. "|" .. fence, "PX", lasts)
+end
+
+-- What `tried` says: attempts and fence, 0 if there is none.
+local function parse_tried(value)
+  if not value then return 0, 0 end
+  local attempts, fence = string.match(value, "^([^|]+)|?(%d*)$")
+  return tonumber(attempts or 0), tonumber(fence) or 0
+end
 
 -- What is granted together with others may have died of them. It counts half, once, so that it is granted alone next time.
 local function count_attempt(attempts, shared)
@@ -193,18 +196,25 @@ end
 
 -- An attempt that is given back, before its handler began or by one that was stopped, is none.
 local function uncount(id, lasts)
-  local attempts = redis.call("GET", key("tried:" .. id))
-  if attempts then note_attempts(id, math.max(0, math.ceil(tonumber(attempts)) - 1), lasts) end
+  local value = redis.call("GET", key("tried:" .. id))
+  local attempts, fence = parse_tried(value)
+  if value then note_attempts(id, math.max(0, math.ceil(attempts) - 1), string.format("%.0f", fence), lasts) end
 end
 
--- Give somebody the lease on an event that was granted `attempts` times before. `leader` is the one that it is parked behind,
--- if it is; `mark` is "+" if the lease comes of a claim on the event, and "!" if that was to break a cycle.
-local function grant(id, token, leader, rules, attempts, mark)
-  local fence, lease = next_fence(rules.keep), rules.lease
-  local value = string.format("%s|%s|%.0f|%.0f", token, fence, lease, rules.redelivery)
+-- Grant the lease on an event that was granted `attempts` times before, under the fence `last`. `leader` is the one that it is
+-- parked behind, if it is parked; `mark` is "+" if the lease comes of a claim on the event, and "!" if that was to break a
+-- cycle. A script that grants many leases collects them in `rules.hands`, and writes them to `hands` at once.
+local function grant(id, token, leader, rules, attempts, last, mark)
+  local fence, lease = next_fence(last), rules.lease_text
+  local value = token .. "|" .. fence .. "|" .. lease .. "|" .. rules.redelivery_text
   redis.call("SET", key("processing:" .. id), value, "PX", lease)
-  redis.call("ZADD", key("hands"), now + lease, id)
-  note_attempts(id, count_attempt(attempts, rules.shared), rules.redelivery)
+  local hands = rules.hands
+  if hands then
+    hands[#hands + 1], hands[#hands + 2] = rules.held_until, id
+  else
+    redis.call("ZADD", key("hands"), now + lease, id)
+  end
+  note_attempts(id, count_attempt(attempts, rules.shared), fence, rules.redelivery_text)
   if leader then
     -- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
     redis.call("ZREM", key("queue:" .. leader), id)
@@ -216,7 +226,7 @@ local function grant(id, token, leader, rules, attempts, mark)
   return fence
 end
 
--- Whether the engine knows that an event is still to come: it waits, somebody holds it, or the queue may offer it again.
+-- Whether an event is still expected: it is parked, a consumer holds it, or the queue may offer it again.
 local function is_expected(id, redelivery)
   if is_unread(id) then return redis.call("EXISTS", key("processing:" .. id)) == 1 end
   if is_parked(id) or redis.call("EXISTS", key("processing:" .. id)) == 1 then return true end
@@ -293,14 +303,14 @@ local function end_drain(leader)
   redis.call("HDEL", key("drainers"), leader)
 end
 
--- A drain whose record is gone, as by eviction, is nobody else's.
+-- A drain whose record is gone, as by eviction, belongs to no other consumer.
 local function is_drained_by(leader, token)
   if leader == "" then return false end
   local drainer = redis.call("HGET", key("drainers"), leader)
   return not drainer or drainer == token
 end
 
--- Whether nobody has begun with an event since a sweep has claimed it. "!" marks who is to break a cycle.
+-- Whether no consumer has begun with an event since a sweep has claimed it. "!" marks the claim that is to break a cycle.
 local function is_claimed_by(id, token)  -- rarely
   local claimant = redis.call("HGET", key("claimants"), id)
   return claimant == token or claimant == token .. "!"
@@ -312,8 +322,8 @@ local function is_queue_claimed_by(leader, first, token)
     and redis.call("ZSCORE", key("queue:" .. leader), first)
 end
 
--- Whoever begins with an event that a sweep has claimed, or works on one, goes through what it has found: that is shared
--- from now on, and stays claimed until a lease after the last sign of life. It is prolonged at most twice in a lease.
+-- A consumer that begins with an event that a sweep has claimed, or works on one, goes through the sweep's list. From now on
+-- the list is shared, and stays claimed until a lease after the last renewal. It is prolonged at most twice in a lease.
 local function go_through(token, lease)  -- rarely
   local record = key("sweep:" .. token)
   local left = redis.call("PTTL", record)
@@ -355,8 +365,8 @@ local function is_remembered(digest, memory)
   return false
 end
 
--- Give an event up: what it said is kept with the reason, its followers are released, and `dead` is told of it by a sweep
--- from `told_by` on, unless whoever has asked has told it before then.
+-- Give an event up: its payload is kept with the reason, its followers are released. From `told_by` on, a sweep reports the
+-- dead letter to the callback, unless the caller has done that before.
 local function bury(id, rules, attempts, why, payload, told_by)
   local place = redis.call("HGET", key("places"), id) or why.place or "0"
   local leader = redis.call("HGET", key("leaders"), id) or why.leader or ""
@@ -394,12 +404,12 @@ local function take_next(leader, drain, token, rules)  -- rarely
     local state = redis.call(
       "MGET", key("seen:" .. id), key("processing:" .. id), key("event:" .. id), key("tried:" .. id)
     )
-    local attempts = tonumber(state[4] or 0)
+    local attempts, last = parse_tried(state[4])
     if state[1] then
       redis.call("ZREM", key("queue:" .. leader), id)
       forget(id)
     elseif state[2] then
-      -- Somebody has it, by a delivery of his own: he will complete it, or his claim runs out.
+      -- A consumer has it by a delivery of its own: it will complete the event, or its claim expires.
       redis.call("ZREM", key("queue:" .. leader), id)
       redis.call("ZADD", key("claims"), look_again_at(id), id)
     elseif attempts >= rules.attempts then
@@ -415,7 +425,7 @@ local function take_next(leader, drain, token, rules)  -- rarely
         forget_lost(id)
         return {"missing", id}
       end
-      return {"granted", id, grant(id, token, leader, rules, attempts), payload}
+      return {"granted", id, grant(id, token, leader, rules, attempts, last), payload}
     end
   end
 end
@@ -426,8 +436,9 @@ local function next_of(leader, drain, token, rules)
   return redis.call("EXISTS", key("queue:" .. leader)) == 1 and take_next(leader, drain, token, rules) or nil
 end
 
--- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost".
-local function mark_seen(id, token, digest, retention, memory)
+-- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost". A script
+-- that completes many events collects them in `hands`, and takes them out of the key of that name at once.
+local function mark_seen(id, token, digest, retention, memory, hands)
   local seen, processing = key("seen:" .. id), key("processing:" .. id)
   local tried, watched = key("tried:" .. id), key("watched:" .. id)
   local state = redis.call("MGET", seen, processing, tried, watched)
@@ -437,10 +448,10 @@ local function mark_seen(id, token, digest, retention, memory)
   redis.call("SET", seen, token, "PX", retention)
   remember(digest, memory)
   local known = (state[2] and 1 or 0) + (state[3] and 1 or 0) + (state[4] and 1 or 0)
-  -- Whoever was parked has left what it says, or its place in the waitlist, if one of them was evicted.
+  -- A parked event has left its payload, or its place in the waitlist, if one of them was evicted.
   local payloads = redis.call("DEL", processing, tried, watched, key("event:" .. id)) - known
-  redis.call("ZREM", key("hands"), id)
-  if payloads > 0 or is_parked(id) then forget(id) end
+  if hands then hands[#hands + 1] = id else redis.call("ZREM", key("hands"), id) end
+  if payloads > 0 or whole == 1 and is_parked(id) then forget(id) end
   if beside then adopt_followers(id) end
   if state[4] then publish_end(id) end
   return "done"
@@ -448,7 +459,7 @@ end
 
 -- Tell the caller what was handed out, and remember it for a retry of the same request whose reply was lost.
 local function hand_over(answer, left, token, leader, lease)
-  if not answer then return {"done", left} end
+  if not answer then return "done " .. left end
   if answer[1] == "missing" then return {"missing", left, answer[2], leader} end
   local record = cjson.encode({"next", left, answer[2], answer[3], "", leader})
   redis.call("SET", key("handed:" .. token), record, "PX", lease)
@@ -459,7 +470,7 @@ local function handed_before(token)  -- rarely
   local record = token ~= "" and redis.call("GET", key("handed:" .. token))
   if not record then return nil end
   local answer = cjson.decode(record)
-  if holder(answer[3]) ~= token then return nil end  -- so late that the lease is over: whoever sweeps finds the event
+  if holder(answer[3]) ~= token then return nil end  -- so late that the lease is over: a sweep finds the event
   answer[5] = redis.call("GET", key("event:" .. answer[3]))
   return answer[5] and answer or nil
 end
@@ -485,20 +496,23 @@ end
 
 -- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
 -- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
+-- Values that are only passed on to Redis stay text: a number would be formatted again for each command.
 local function read_rules(causal, shared)
-  local numbers = cjson.decode(ARGV[1])
+  local lookback, lease, retention, memory, redelivery, attempts, dead =
+    string.match(ARGV[1], "^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$")
   return {
-    lookback = numbers[1], lease = numbers[2], retention = numbers[3], keep = numbers[3], memory = numbers[4],
-    redelivery = numbers[5], attempts = numbers[6], dead = numbers[7], causal = causal, shared = shared,
+    lookback = tonumber(lookback), lease = tonumber(lease), lease_text = lease, retention = retention,
+    memory = tonumber(memory), redelivery = tonumber(redelivery), redelivery_text = redelivery,
+    attempts = tonumber(attempts), dead = dead, causal = causal, shared = shared,
   }
 end
 
--- Whether a follower may be granted together with its leader: if nobody came before it who still waits.
+-- Whether a follower may be granted together with its leader: if no earlier follower still waits.
 local function goes_along(leader, together)
   return together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0
 end
 
--- What a drainer had in hand returns to its place among its siblings, else those who wait there would overtake it.
+-- The event that a drainer had in hand returns to its place among its siblings; otherwise those would overtake it.
 local function return_to_queue(id, leader, place)
   redis.call("ZREM", key("claims"), id)
   redis.call("HDEL", key("claimants"), id)
@@ -526,22 +540,22 @@ local function behind_siblings(e, rules, parked_behind, deadline)  -- rarely
   if first == e.id and (not draining or is_drained_by(e.leader, e.claim)) then
     local drain = draining and e.claim or e.token
     drain_by(e.leader, drain, rules.lease)
-    return {"granted", grant(e.id, e.token, parked_behind, rules, e.attempts), drain}
+    return "granted " .. grant(e.id, e.token, parked_behind, rules, e.attempts, e.fence) .. " " .. drain, true
   end
   park(e.id, e.leader, e.occurred, e.payload, e.received)
   if draining then
-    if redis.call("HGET", key("drainers"), e.leader) == e.token then return {"drain", e.token} end
-    return {"parked"}
+    if redis.call("HGET", key("drainers"), e.leader) == e.token then return "drain " .. e.token end
+    return "parked"
   end
   drain_by(e.leader, e.token, rules.lease)
-  return {"drain", e.token}
+  return "drain " .. e.token
 end
 
 -- Decide about an event whose leader was handled: earlier siblings that have not started go first. Every leader that is
 -- done and has a queue is among the releases, so most events ask no more than that.
 local function after_leader(e, rules, parked_behind)
   local deadline = redis.call("ZSCORE", key("releases"), e.leader)
-  return deadline and behind_siblings(e, rules, parked_behind, deadline)
+  if deadline then return behind_siblings(e, rules, parked_behind, deadline) end
 end
 
 -- Whether an event has waited long enough for a leader that may not come. Whose claim it is, has waited.
@@ -550,55 +564,56 @@ local function is_overdue(e, rules, mine)
   return mine or now - since >= rules.lookback
 end
 
--- Park an event whose leader was not handled. Returns for how long somebody holds the leader, if somebody does.
+-- Park an event whose leader was not handled. Returns for how long the leader is held, if it is.
 local function park_before_leader(e, rules)
   park(e.id, e.leader, e.occurred, e.payload, e.received)
   local left = lease_left(e.leader)
   return left > 0 and left or nil
 end
 
--- Decide about an event whose leader was not handled: it waits, unless it has waited long enough for one that nobody
--- expects any more.
+-- Decide about an event whose leader was not handled: it waits, unless it has waited for the lookback and the leader is not
+-- expected any more.
 local function before_leader(e, rules, mine)  -- rarely
   local overdue = is_overdue(e, rules, mine)
   if overdue and not is_expected(e.leader, rules.redelivery) then return nil end
   local left = park_before_leader(e, rules)
-  return left and {"waiting", left} or {"parked"}
+  return left and "waiting " .. left or "parked"
 end
 
--- Decide about an event that is held: by the caller, whose reply was lost, or by somebody else.
+-- Decide about an event that is held: by the caller, whose reply was lost, or by another consumer.
 local function decide_held(e, owner, fence, follows, rules)  -- rarely
   if owner == e.token then
     -- Asked again: the reply was lost, and with it whose queue came along.
     redis.call("PEXPIRE", key("processing:" .. e.id), rules.lease)
     local drainer = follows and redis.call("HGET", key("drainers"), e.leader)
-    if drainer and (drainer == e.token or drainer == e.claim) then return {"granted", fence, drainer} end
-    return {"granted", fence}
+    if drainer and (drainer == e.token or drainer == e.claim) then return "granted " .. fence .. " " .. drainer, true end
+    return "granted " .. fence, true
   end
-  -- Several may go through what a sweep has claimed: whoever comes second leaves an event to the first.
-  if owner and text(e.claim) and is_parked(e.id) then return {"parked"} end
+  -- Several consumers may go through a sweep's list: each event is left to the first that asks for it.
+  if owner and text(e.claim) and is_parked(e.id) then return "parked" end
   lease_left(e.id)
-  return {"held"}
+  return "held"
 end
 
--- Decide about a parked event whether it is the caller's. Returns the answer if it is not; else nil, whether he has a claim on
+-- Decide whether a parked event is the caller's. Returns the answer if it is not; else nil, whether the caller has a claim on
 -- it, and whether that is to break a cycle.
 local function decide_parked(e, rules)  -- rarely
-  -- Whoever has a claim on the event will handle it; others may rely on that.
+  -- The consumer with a claim on the event will handle it; others may rely on that.
   local claimant = claimant_of(e)
   local forced = claimant == e.claim .. "!"
   local mine = text(e.claim) and (claimant == e.claim or forced)
   if text(e.claim) then go_through(e.claim, rules.lease) end
-  if is_live("claims", e.id) and not mine then return {"parked"} end
+  if is_live("claims", e.id) and not mine then return "parked" end
   if not mine and is_parked(e.id) and not take_from_original(e.id) then
     leave(e.id, rules.lookback)
-    return {"parked"}
+    return "parked"
   end
   return nil, mine, forced
 end
 
 -- Decide about one event `e` that was delivered: grant its lease, park it, or refuse it. `rules` are the policy's numbers;
--- `together` names the events whose leases were granted in the same request: whoever handles them handles them in order.
+-- `together` names the events whose leases were granted in the same request: their holder handles them in order.
+-- Returns the answer as one text, its words with spaces between them, and whether the event was granted.
 local function decide(e, rules, together)
   local state
   local follows = text(e.leader)
@@ -615,31 +630,33 @@ local function decide(e, rules, together)
   end
   if state[1] then
     forget_if_parked(e.id)
-    return {"seen"}
+    return "seen"
   end
-  if state[4] then return {"dead"} end
+  if state[4] then return "dead" end
   local owner, fence = parse_lease(state[2])
   if owner then return decide_held(e, owner, fence, follows, rules) end
-  e.attempts = tonumber(state[3] or 0)
-  if e.attempts >= rules.attempts then return {"exhausted", e.attempts} end
-  if rules.shared and e.attempts > 0 then return {"alone"} end
-  if not follows then return {"granted", grant(e.id, e.token, nil, rules, e.attempts)} end
+  e.attempts, e.fence = parse_tried(state[3])
+  if e.attempts >= rules.attempts then return "exhausted " .. e.attempts end
+  if rules.shared and e.attempts > 0 then return "alone" end
+  if not follows then return "granted " .. grant(e.id, e.token, nil, rules, e.attempts, e.fence), true end
 
   local parked_behind = redis.call("HGET", key("leaders"), e.id)
-  if parked_behind and parked_behind ~= e.leader then return {"parked"} end
+  if parked_behind and parked_behind ~= e.leader then return "parked" end
   local mine, forced = false, false
   if parked_behind then
     local answer
     answer, mine, forced = decide_parked(e, rules)
     if answer then return answer end
   end
-  local answer = nil
+  local answer, granted
   if rules.causal and not forced and not goes_along(e.leader, together) then
     if state[5] or state[6] or is_remembered(e.digest, rules.memory) then
-      answer = not mine and after_leader(e, rules, parked_behind)
+      if not mine then answer, granted = after_leader(e, rules, parked_behind) end
     else
       answer = before_leader(e, rules, mine)
     end
   end
-  return answer or {"granted", grant(e.id, e.token, parked_behind, rules, e.attempts, forced and "!" or mine and "+")}
+  if answer then return answer, granted end
+  local mark = forced and "!" or mine and "+"
+  return "granted " .. grant(e.id, e.token, parked_behind, rules, e.attempts, e.fence, mark), true
 end

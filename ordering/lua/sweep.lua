@@ -1,17 +1,22 @@
--- Claim events that wait in vain: queues whose drainer is gone, events whose holder is gone, followers of lost leaders. And
--- share what others have claimed before: who goes through it is not alone with it, however long each event takes.
+-- Claim overdue events: queues whose drainer is gone, events whose holder is gone, followers of missing leaders. And share the
+-- claims of earlier sweeps: several consumers go through one list, however long each event takes.
 -- keys: waitlist
 -- args: rules token batch chains delay unreadable...
 -- returns: {id, payload, leader, why, claim}...
 -- `claim` is the token of the sweep that has claimed it. The same token asking again gets what it has claimed again.
--- The `unreadable` are events that the caller could not read a while ago: they are left to others.
+-- The `unreadable` are events that the caller could not read a while ago: they are left to others, for half a lease from
+-- when they may be claimed.
 local rules = read_rules(true)
 local lookback, lease = rules.lookback, rules.lease
 local token, batch, chains, delay = ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5])
 local found, told = {}, 0
 
-local left_to_others = {}
-for i = 6, #ARGV do left_to_others[ARGV[i]] = true end
+local unreadable = {}
+for i = 6, #ARGV do unreadable[ARGV[i]] = true end
+local function is_left_to_others(id)
+  return unreadable[id] and tonumber(redis.call("ZSCORE", key("claims"), id) or now) > now - lease / 2
+end
+
 -- So many claims may have lapsed that the caller does not take.
 local window = batch + #ARGV - 5
 
@@ -53,8 +58,8 @@ local function claim(id, mark)
   return leader
 end
 
--- Whoever follows a cycle without being on it waits for it, as for any leader that is still to come.
--- And a cycle is broken in one place: while somebody has one of its members, the others wait for that.
+-- An event that follows a cycle without being on it waits for it, as for any leader that is still expected.
+-- A cycle is broken in one place: while a consumer has one of its members, the others wait for that.
 local function is_on_cycle(start, untouched)
   local visited, id = {}, start
   repeat
@@ -65,8 +70,8 @@ local function is_on_cycle(start, untouched)
   return id == start
 end
 
--- 0. What may be evicted about an event that waits is written down again from what is left; the next sweep decides. Whoever
--- waits has a place, and so a waitlist that was evicted is made anew from the places, some of them in each sweep.
+-- 0. Evicted keys about an event that waits are rebuilt from the keys that are left; the next sweep decides. Every event that
+-- waits has a place, so a waitlist that was evicted is rebuilt from the places, some of them in each sweep.
 local function mend(id)
   local payload = redis.call("GET", key("event:" .. id))
   local read, event = pcall(cjson.decode, payload or "")
@@ -85,7 +90,7 @@ if redis.call("HLEN", key("places")) > redis.call("ZCARD", waitlist) then
   end
 end
 
--- Deadlines that are further ahead than anybody sets them, and beginnings that are still to come, are of the time before
+-- Deadlines that are further ahead than any script sets them, and beginnings in the future, are of the time before
 -- the server's clock was set back: they are set to what they would be if they were written now, some in each sweep.
 local function pull_back(set, most, to)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", key(set), "(" .. most, "+inf", "LIMIT", 0, batch)) do
@@ -138,9 +143,9 @@ end
 local function first_in_queue(leader)
   while true do
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
-    local attempts = first and tonumber(redis.call("GET", key("tried:" .. first)) or 0)
-    if first and left_to_others[first] then
-      -- Its siblings do not wait for somebody who can read it.
+    local attempts = first and parse_tried(redis.call("GET", key("tried:" .. first)))
+    if first and is_left_to_others(first) then
+      -- Its siblings do not wait for a consumer that can read it.
       redis.call("ZREM", key("queue:" .. leader), first)
       redis.call("ZREM", key("heads"), first)
       redis.call("ZADD", key("claims"), now, first)
@@ -175,16 +180,16 @@ for _, leader in ipairs(redis.call("ZRANGEBYSCORE", key("releases"), "-inf", now
   end
 end
 
--- 2. Events in somebody's hands for longer than a lease, and those whose rest after a failure is over.
+-- 2. Events that a consumer has had for longer than a lease, and those whose rest after a failure is over.
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, math.max(0, window - #found))) do
-  local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
+  local attempts = parse_tried(redis.call("GET", key("tried:" .. id)))
   if not is_parked(id) then
     forget(id)
   elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
     redis.call("ZADD", key("claims"), look_again_at(id), id)
   elseif attempts >= rules.attempts then
     bury_exhausted(id, rules, attempts)
-  elseif #found < batch and not left_to_others[id] then
+  elseif #found < batch and not is_left_to_others(id) then
     -- What was left to the original, and was not handled, is offered to both again.
     if beside then redis.call("ZADD", key("waitlist"), string.format("%.3f", now / 1000), id) end
     -- Who has broken a cycle and failed breaks it again.
@@ -192,11 +197,11 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIM
   end
 end
 
--- 3. What others have claimed and nobody has begun with. A list that somebody goes through is everybody's: whoever sweeps
--- gets the rest of it too, and goes through it in the same order. Each event is granted to the first who asks, so all of
+-- 3. Events that other sweeps have claimed and no consumer has begun with. A list that one consumer goes through is shared:
+-- each sweep returns the rest of it, too, in the same order. Each event is granted to the first consumer that asks, so all of
 -- them are at work, and siblings start in their order.
 
--- A chain is never split: who waits for an event that is in somebody's hands is left to him.
+-- A chain is never split: an event that waits for one that a consumer has is left to that consumer.
 local function unbegun_of(sweep)
   local items, together = {}, {}
   for _, line in ipairs(redis.call("LRANGE", key("sweep:" .. sweep), 0, -1)) do
@@ -227,14 +232,14 @@ end
 -- Whether an event is as good as in the caller's hands, and comes in its order.
 local in_hand = {}
 local function share(item)
-  if in_hand[item.id] or left_to_others[item.id] then return end
+  if in_hand[item.id] or is_left_to_others(item.id) then return end
   in_hand[item.id] = true
   local payload = redis.call("GET", key("event:" .. item.id))
   if payload then table.insert(found, {item.id, payload, item.leader, item.why, item.claim}) end
 end
 
--- Siblings that others have claimed go first. They come along, if somebody goes through them; if they were given to somebody
--- just now, or are too many, the leader's other followers wait.
+-- Siblings that other sweeps have claimed go first. They are returned, too, if a consumer goes through them; if they were
+-- claimed just now, or are too many, the leader's other followers wait.
 local function brings_siblings(leader)
   local before = siblings[leader] or {}
   if #before > 0 and #found + #before >= batch then return false end
@@ -262,14 +267,14 @@ local function find_head(id)
   return head
 end
 
--- Whoever has waited for longer than the lookback may have been a head in a list that was evicted, and begun anew since.
-local function somebody_waits_too_long()
+-- An event that has waited for longer than the lookback may have been a head in a list that was evicted, and rebuilt since.
+local function oldest_waits_too_long()
   local oldest = redis.call("ZRANGE", waitlist, 0, 0, "WITHSCORES")
   return oldest[2] and tonumber(oldest[2]) <= now - lookback - lease
 end
 
-if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then
-  -- Nobody is the first of those who wait: either all are in somebody's hands, or the list was evicted.
+if redis.call("EXISTS", key("heads")) == 0 or oldest_waits_too_long() then
+  -- The list has no first event: either consumers have all of its events, or it was evicted.
   for _, id in ipairs(redis.call("ZRANGE", waitlist, 0, batch - 1)) do
     if redis.call("EXISTS", key("event:" .. id)) == 0 then
       keep(id, redis.call("HGET", key("leaders"), id), "missing")
@@ -318,7 +323,7 @@ end
 local function claim_family(first, leader)
   local last = nil
   local function take(id)
-    if in_hand[id] or left_to_others[id] or #found >= batch then return end
+    if in_hand[id] or is_left_to_others(id) or #found >= batch then return end
     if not take_from_original(id) then return leave(id, lookback) end
     claim(id, "")
     keep(id, leader, "lost")
@@ -365,7 +370,7 @@ end
 for _, item in ipairs(others) do
   if #found < batch then share(item) end
 end
--- 5. Dead letters of which nobody was told. Whoever gets one tells of it, and says so; if not, it is told again.
+-- 5. Dead letters that were not reported. The caller reports them and confirms that; otherwise the next sweep returns them again.
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("untold"), "-inf", now, "LIMIT", 0, batch)) do
   local letter = redis.call("GET", key("dead:" .. id))
   if letter then

@@ -1,5 +1,5 @@
--- Say whether what an event follows lets it be handled now. If not, it is parked; unless somebody is handling its leader,
--- and whoever asks has time: then the end of that is published. An event that is parked is in nobody's hands.
+-- Say whether an event may be handled now, by its leader. If not, it is parked. If its leader is being handled and the caller
+-- can wait, it is not parked, and the end of the leader's handling is published. No consumer holds a parked event.
 -- keys: waitlist
 -- args: rules id token claim given leader occurred received digest payload patient leased
 -- returns: ready | seen | dead | waiting ms | parked

@@ -36,7 +36,7 @@ class Row:
         """Return the row of a run from its folder, relative to the page, and what its `verdict.json` says."""
         verdict = str(record.get("verdict", ""))
         violating = record.get("violating_runs")
-        share = f", {violating} violated" if violating else ""
+        share = f" ({violating} violated)" if violating and record.get("runs", 1) != 1 else ""
         return cls(
             link=quote(f"{folder.as_posix()}/report.html"),
             when=_moment(stamp),

@@ -23,7 +23,7 @@ BROKER, AXIS = 0, -1
 """The broker is always the first lane; what stands on the axis belongs to none."""
 
 SIGNS = ("refused", "lease-lost", "dead-lettered", "store-lost", "crashed")
-"""The kinds of entry that are a sign, with a sentence, on the lane of whoever they are about."""
+"""The kinds of entry that are drawn as a sign, with a sentence, on the lane of their consumer."""
 
 STATES = {
     "joined": (("absent", False), ("down", False)),
@@ -230,5 +230,5 @@ def _sent(event: EventStory, before: Delivery | None, delivery: Delivery) -> int
 
 def settled_at(event: EventStory) -> int:
     """Return when an event that was parked was handled or given up; NEVER if neither happened."""
-    told = event.main_handling
-    return event.dead_at if told is None or event.is_lost else told.start_at
+    handling = event.main_handling
+    return event.dead_at if handling is None or event.is_lost else handling.start_at

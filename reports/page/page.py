@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reports.tables.tables import Table
     from simulation.invariants import Judgement, Violation
 
-SCRIPTS = ("words.js", "view.js", "draw.js", "controls.js", "charts.js")
+SCRIPTS = ("words.js", "view.js", "labels.js", "draw.js", "controls.js", "charts.js")
 """The scripts of the page, in the order in which they run."""
 
 LISTED = 50
@@ -176,7 +176,7 @@ def _facts(run: RunLike, table: Table, diagram: Diagram) -> list[tuple[str, str]
         ("publish to effect", " · ".join(f"{m.name} {duration(m.value)}" for m in marks(latencies)) or "–"),
         ("never finished", f"{unfinished:,}"),
         ("followers parked", f"{fates['parked']:,}"),
-        ("released", f"{fates['released']:,}"),
+        ("of them released", f"{fates['released']:,}"),
         ("rescued", f"{fates['rescued']:,}"),
         ("lost", f"{fates['lost']:,} ({share(fates['lost'], fates['parked'])} of the parked)"),
     ]
@@ -212,8 +212,8 @@ def _strips(diagram: Diagram, times: Timeline) -> list[Strip]:
             name, words = STATES[mark.kind], f"{diagram.lanes[mark.lane].name} {mark.kind}"
         else:
             continue
-        told = f"{words}, {moment(mark.at)}" + (f" to {moment(mark.until)}" if mark.until > mark.at else "")
-        rows.setdefault(name, []).append((x(mark.at / 1e6, times), x(mark.until / 1e6, times), told))
+        text = f"{words}, {moment(mark.at)}" + (f" to {moment(mark.until)}" if mark.until > mark.at else "")
+        rows.setdefault(name, []).append((x(mark.at / 1e6, times), x(mark.until / 1e6, times), text))
     return [Strip(name, len(row), tuple(_merged(row))) for name, row in sorted(rows.items())]
 
 

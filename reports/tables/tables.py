@@ -56,7 +56,7 @@ EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
 
 DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event that was handed over"),
-    "consumer": ("string", "to whom"),
+    "consumer": ("string", "the consumer that received it"),
     "attempt": ("int64", "counted from 1"),
     "delivered_s": ("float64", "when"),
     "done_s": ("float64", "when the consumer answered for it, or was gone"),
@@ -70,7 +70,7 @@ DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
 
 HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event that was handled"),
-    "consumer": ("string", "by whom"),
+    "consumer": ("string", "the consumer that handled it"),
     "handling": ("string", "the handling's number in the history"),
     "via": ("string", "delivered, released or rescued"),
     "started_s": ("float64", "when the handler began"),
@@ -98,14 +98,14 @@ class Table:
     @classmethod
     def of_rows(cls, rows: Iterable[tuple[Any, ...]], columns: Mapping[str, tuple[str, str]]) -> Self:
         """Return rows as a table, with the dtypes of its columns."""
-        told = list(zip(*rows, strict=True)) or [()] * len(columns)
-        named = zip(columns.items(), told, strict=True)
+        event_rows = list(zip(*rows, strict=True)) or [()] * len(columns)
+        named = zip(columns.items(), event_rows, strict=True)
         return cls({name: _column(values, dtype) for (name, (dtype, _)), values in named})
 
     @classmethod
-    def of_events(cls, told: EventRows) -> Self:
+    def of_events(cls, event_rows: EventRows) -> Self:
         """Return the rows of events as a table."""
-        return cls(cls.of_rows(told.rows, EVENT_COLUMNS).columns, told.attrs)
+        return cls(cls.of_rows(event_rows.rows, EVENT_COLUMNS).columns, event_rows.attrs)
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Self:

@@ -77,7 +77,7 @@ def choices(run: Run) -> list[str]:
     if run.steps is None:
         return ["the order follows from drawn delays"]
     if not run.steps.deviations:
-        return ["no choices: everybody goes on with what they do"]
+        return ["no choices: every step is the one that comes next anyway"]
     naming = Naming(run.history)
     return [
         f"choice {number}: {naming.sentence(came.about)}, before {naming.sentence(first.about)}"

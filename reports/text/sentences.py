@@ -30,8 +30,8 @@ def moment(at: int) -> str:
 
 def _with(words: str, details: Details, *names: str) -> str:
     """Append to some words the details that the history has."""
-    told = [f"{name} {_plain(details[name])}" for name in names if name in details]
-    return f"{words} ({', '.join(told)})" if told else words
+    shown = [f"{name} {_plain(details[name])}" for name in names if name in details]
+    return f"{words} ({', '.join(shown)})" if shown else words
 
 
 def _plain(value: object) -> str:
@@ -139,10 +139,13 @@ WORDS: Mapping[str, Tell] = {
     "healed": lambda _, details: f"fault {details.get('fault', '')} ended",
     "unreachable": lambda *_: "Redis became unreachable",
     "reachable": lambda *_: "Redis is reachable again",
+    "slot-moving": lambda *_: "a slot of the cluster began to move",
+    "slot-moved": lambda *_: "the slot of the cluster has moved",
     "store-lost": lambda _, details: _with("Redis lost data", details, "keys"),
     "phase": _phase,
     "census": _census,
     "raised": _raised,
+    "warned": lambda event, _: f"warned of {event}",
     "command": _command,
     "reply": _reply,
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import Violation
 
-LONGEST = 60
+MAX_STORY_LINES = 60
 """How many lines a story may have; a witness is told even beyond it."""
 
 UNTOLD = ("joined", "swept", "census")
@@ -53,7 +53,7 @@ class ViolationEntries:
             elif entry.kind not in UNTOLD:
                 self._of.setdefault(entry.consumer, []).append(index)
 
-    def story(self, violation: Violation, longest: int = LONGEST) -> Story:
+    def story(self, violation: Violation, longest: int = MAX_STORY_LINES) -> Story:
         """Return the entries of a violation: its witness, and as many others about its events as there is room for."""
         witness = self._witness(violation)
         about = sorted(witness | self._around(violation, witness))
@@ -70,7 +70,7 @@ class ViolationEntries:
         return {index for index in violation.witness if 0 <= index < len(self._entries)}
 
     def _around(self, violation: Violation, witness: set[int]) -> set[int]:
-        """Find the entries about the violation's events and, between its witnesses, what befell its consumers."""
+        """Find the entries about the violation's events and, between its witnesses, about its consumers."""
         found = {index for event in violation.events for index in self._about.get(event, ())}
         if witness:
             for consumer in ("", *violation.consumers):
@@ -83,7 +83,7 @@ class ViolationEntries:
         return Line(entry.at, entry.consumer, sentence(entry), witness)
 
     def _kept(self, about: list[int], witness: set[int], longest: int) -> list[int]:
-        """Keep the witness, then what befell the events, then the rest; of each, what stands nearest to the witness."""
+        """Keep the witness, then entries about the events, then the rest; of each, those nearest to the witness."""
         anchors = sorted(witness) or about[:1]
 
         def rank(index: int) -> tuple[bool, bool, int]:

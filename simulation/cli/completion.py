@@ -37,7 +37,7 @@ _PLACEHOLDER = re.compile(r"VERSION|NAME|module:Class")
 def execute(given: argparse.Namespace) -> int:
     """Print the function that the shell is to define. Raises BadUsage if argcomplete is not installed."""
     try:
-        # an extra, which is needed by those who complete words alone
+        # an extra, which only completion needs
         from argcomplete.shell_integration import shellcode
     except ImportError:
         raise BadUsage("argcomplete is not installed: pip install 'causim[completion]'") from None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from simulation.search.sweep.mutation import Trial
 
 NARROWEST = 160
-"""The width of the table where nobody looks at it through a window, in characters."""
+"""The width of the table without a terminal, in characters."""
 
 
 def execute(given: argparse.Namespace) -> int:

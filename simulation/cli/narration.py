@@ -22,7 +22,11 @@ def tell_run(run: Run, invariant: str = "") -> None:
     violation = violation_of(run, invariant)
     if violation is None:
         return
+    steps = []
     for told in story(run, violation):
+        steps += [told.text.split()[0]] if told.witness else []
         write(f"[bold]{escape(told.text)}[/]" if told.witness else escape(told.text))
     write(f"  [bold red]violated[/]  {violation.invariant}")
     write(f"  because   {escape(violation.because.removeprefix('because '))}")
+    if steps:  # without a clock all that happens at once has one time, and the order is what counts
+        write(f"  rests on  step{'s' * (len(steps) > 1)} {', '.join(steps)}")

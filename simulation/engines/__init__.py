@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from simulation.scenario.model import PolicyTable, Producer
 
 Outcome = Literal["handled", "parked", "seen", "busy"]
-"""What became of a delivery. All but `busy` are acknowledged; `busy`: somebody holds the event, ask again later.
+"""The outcome of a delivery. All but `busy` are acknowledged; `busy`: another consumer holds it, ask again later.
 An exception is a failure: the delivery is not acknowledged, and counts towards the dead letter."""
 
 

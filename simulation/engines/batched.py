@@ -52,7 +52,7 @@ class BatchEngine(NativeEngine):
         return len(lost)
 
     async def _handle_all(self, batch: list[tuple[Any, asyncio.Future[Outcome]]]) -> None:
-        words: list[str] = []  # nobody may wait for ever, however it ends
+        words: list[str] = []  # no caller may wait for ever, however it ends
         try:
             words = await self._ordering.handle_batch(self._handler, [event for event, _ in batch])
         except Exception as error:
@@ -67,10 +67,10 @@ class BatchEngine(NativeEngine):
 
 
 def _settle(done: asyncio.Future[Outcome], word: str) -> None:
-    if done.done():  # whoever waited for it was cancelled
+    if done.done():  # the waiting caller was cancelled
         return
     if word in OUTCOMES:
         done.set_result(OUTCOMES[word])
     else:
         done.set_exception(Interrupted() if word == INTERRUPTED else BatchFailed(word))
-        done.exception()  # whoever has handed over the batch does not look at it if he was cancelled himself
+        done.exception()  # the caller that has handed over the batch does not look at it if it was cancelled

@@ -25,7 +25,7 @@ from prefect_redis.client import get_async_redis_client
 from simulation.engines import EngineContext, Outcome
 from simulation.scenario.model import PolicyTable
 
-# Every client reads all of Prefect's settings anew, which takes longer than a short run; they do not change in here.
+# Every client reads all of Prefect's settings again, which takes longer than a short run; they do not change in here.
 prefect_redis.client.RedisMessagingSettings = cache(prefect_redis.client.RedisMessagingSettings)
 
 

@@ -1,4 +1,4 @@
-"""Who descends from whom. Every event has at most one leader, so a family is a tree, or a cycle with trees on it.
+"""Leaders, families and cycles. Every event has at most one leader, so a family is a tree, or a cycle with trees on it.
 
 Each function is one pass over the events, without recursion: chains of ten thousand are ordinary here.
 """

@@ -2,7 +2,8 @@
 
 A consumer whose first entry is `joined` was down until then; any other was alive from the start. A pause ends when the
 consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if two faults overlap, both must
-end. When the world is `healing`, no consumer is cut off.
+end. When the world is `healing`, no consumer is cut off. While a slot of a cluster moves, Redis refuses what an engine
+asks about several of its keys.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ ALL_CONSUMERS = ""
 class Availability:
     """Keeps the lives of all consumers while a history is read."""
 
-    __slots__ = ("_cuts", "_open", "blackouts", "consumers", "dark")
+    __slots__ = ("_cuts", "_moving", "_open", "blackouts", "consumers", "dark", "slot_moves")
 
     def __init__(self) -> None:
         self.consumers: dict[str, ConsumerStory] = {}
         self.blackouts: list[Span] = []
+        self.slot_moves: list[Span] = []
         self.dark = False
-        """Whether Redis was still out of everybody's reach when the history ended."""
+        """Whether no consumer could reach Redis when the history ended."""
         self._open: dict[tuple[str, str], int] = {}
         self._cuts: Counter[str] = Counter()
+        self._moving = 0
 
     def add_consumer(self, name: str, kind: str) -> ConsumerStory:
         """Return the story of a consumer, begun if this is its first mention."""
@@ -71,27 +74,38 @@ class Availability:
                 for cut in list(self._cuts):
                     self._mend(cut, at)
 
+    def note_slot(self, _: int, entry: Entry, __: object) -> None:
+        """Record that a slot begins to move, or has moved; several may move at a time."""
+        if entry.kind == "slot-moving":
+            self._moving += 1
+            self._open.setdefault(("moving", ALL_CONSUMERS), entry.at)
+            return
+        self._moving = max(0, self._moving - 1)
+        if not self._moving:
+            self._close("moving", ALL_CONSUMERS, entry.at)
+
     def finish(self, at: int) -> None:
         """Close what is open at the end of the history, `at` microseconds, and leave every list of spans merged."""
         for what, name in list(self._open):
             self._close(what, name, at)
-            if name == ALL_CONSUMERS:
+            if what == "cut_off" and name == ALL_CONSUMERS:
                 self.dark = True
-            elif what != "down":
+            elif name != ALL_CONSUMERS and what != "down":
                 self.consumers[name].silent = True
-        self.blackouts = merge(self.blackouts)
+        self.blackouts, self.slot_moves = merge(self.blackouts), merge(self.slot_moves)
         for story in self.consumers.values():
             story.down, story.paused, story.cut_off = merge(story.down), merge(story.paused), merge(story.cut_off)
 
     def unavailable(self) -> list[Span]:
         """Return the time in which no consumer was alive, unpaused and in reach of Redis."""
+        always = [*self.blackouts, *self.slot_moves]
         lanes = []
         for story in self.consumers.values():
             lane = merge([*story.down, *story.paused, *story.cut_off])
             if not lane:
-                return self.blackouts
+                return merge(always)
             lanes.append(lane)
-        return merge([*self.blackouts, *everywhere(lanes)])
+        return merge([*always, *everywhere(lanes)])
 
     def _mend(self, name: str, at: int) -> None:
         self._cuts.pop(name, None)
@@ -101,7 +115,9 @@ class Availability:
         since = self._open.pop((what, name), None)
         if since is None:
             return
-        if name == ALL_CONSUMERS:
+        if what == "moving":
+            self.slot_moves.append((since, at))
+        elif name == ALL_CONSUMERS:
             self.blackouts.append((since, at))
         else:
             spans: list[Span] = getattr(self.consumers[name], what)

@@ -31,7 +31,7 @@ KINDS: Mapping[str, str] = {
     "lease-lost": "the holder was told that its lease is no longer its own",
     "started": "a handler began (handling, via: delivered, released or rescued; fingerprint; fence; delivery)",
     "ended": "a handler ended (handling, outcome: ok, failed or unknown; write: accepted or refused)",
-    "swept": "a sweep for followers that wait in vain ended (found; who writes down one that found 0 writes down all)",
+    "swept": "a sweep for overdue followers ended (found; a history with a sweep that found 0 has all sweeps)",
     # the world
     "joined": "a consumer came alive",
     "stopped": "a consumer stopped in good order",
@@ -43,12 +43,15 @@ KINDS: Mapping[str, str] = {
     "healed": "a fault ended (fault)",
     "unreachable": "Redis became unreachable for a consumer, or for all if none is named",
     "reachable": "Redis is reachable again",
+    "slot-moving": "a slot of a cluster began to move: who needs several of its keys at once is refused until it has",
+    "slot-moved": "a slot of a cluster has moved",
     "store-lost": "the store lost data by an injected fault (fault; keys: their names, or left out if it may be any)",
     "phase": "the run entered a phase (phase: safety, healing, quiet or horizon; in_flight)",
     "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and perhaps role)",
     # the code under test
     "raised": "the consumer's code raised, for the first time like this (error, message, frames, where; "
     "raised_at, in microseconds, if it was a background task, of which the end of the run tells)",
+    "warned": "a consumer warned of the event, in its log or by an error, where `loud` asks for it (level)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
     "reply": "the reply to a request reached the consumer (reply, connection)",
@@ -194,10 +197,14 @@ class Header:
     """Losses that the scenario's faults make unavoidable, by name of the fault that causes them."""
     documented_keys: tuple[str, ...] = ()
     """Patterns of the keys that may stay in the store without a TTL, because the policy documents them."""
+    loud: bool = False
+    """Whether a loss that is allowed must be told."""
 
     def to_json(self) -> str:
         """Return the header as one line of canonical JSON."""
         record = {"causim-history": FORMAT, **asdict(self)}
+        if not self.loud:
+            del record["loud"]  # few ask for it, and histories of others are as they were
         return json.dumps(record, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
     @classmethod

@@ -88,10 +88,10 @@ class HistoryGenerator:
             self._write("joined", consumer=consumer)
         while options := self._usual():
             unusual = self._unusual() if self._faults_left else []
-            verb, whom = self._choose(options + unusual)
-            if (verb, whom) in unusual:
+            verb, about = self._choose(options + unusual)
+            if (verb, about) in unusual:
                 self._faults_left -= 1
-            self._verbs[verb](whom)
+            self._verbs[verb](about)
         self._rescue()
         self._write("census", keys={})
         self._write("phase", phase="quiet", in_flight=[])

@@ -40,7 +40,7 @@ class FileEntries:
     def __init__(self, path: Path, end: int = 0, plain: PlainFile | None = None) -> None:
         self.path = path
         self._plain = plain
-        """The file that holds a copy of what was packed, as long as somebody reads it."""
+        """The file with the decompressed copy, as long as a reader is open."""
         self._shown = plain.shown if plain else path
         self._end = end
         """The size of the file, as far as it holds whole lines."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from simulation.history import ancestry
@@ -17,7 +17,7 @@ from simulation.history.intervals import Clock, Span, merge, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase, TrivialCounts
 
 REFUSALS = ("unreadable", "unknown-schema")
-"""The reasons for which an event may be given up although nobody has tried to handle it."""
+"""The reasons for which an event may be given up although no handler was called."""
 
 
 class HistoryIndex:
@@ -30,6 +30,10 @@ class HistoryIndex:
 
     clock_error = 0
     """By how many microseconds the clock of Redis has jumped in all, in either direction."""
+    slot_moves: Sequence[Span] = ()
+    """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
+    dark = False
+    """Whether no consumer could reach Redis at the end."""
 
     def __init__(self, header: Header) -> None:
         self.header = header
@@ -48,14 +52,14 @@ class HistoryIndex:
         """The entries that tell what the store held, by their indices."""
         self.leases_lost: list[tuple[int, str, str]] = []
         """Index, event and consumer of each lease whose holder was told that it is no longer its own."""
+        self.warnings: dict[str, list[int]] = {}
+        """The indices at which a consumer warned of an event, by its name."""
         self.crashed_holding: list[int] = []
         """The crashes of consumers that were handling something."""
         self.store_losses: list[Loss] = []
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
         self.blackouts: list[Span] = []
-        self.dark = False
-        """Whether Redis was still out of everybody's reach at the end."""
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
@@ -126,11 +130,11 @@ class HistoryIndex:
         return (self.events[name] for name in event.followers)
 
     def silences(self, consumer: str) -> list[Span]:
-        """Return the merged spans in which a consumer was paused or cut off: alive, but unable to renew a lease."""
+        """Return the merged spans in which a consumer was alive, but unable to renew a lease: paused or cut off."""
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
             own = [*story.paused, *story.cut_off] if story else []
-            self._silences[consumer] = merge([*own, *self.blackouts])
+            self._silences[consumer] = merge([*own, *self.blackouts, *self.slot_moves])
         return self._silences[consumer]
 
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:
@@ -157,12 +161,18 @@ class HistoryIndex:
         What it holds of an event may be in a key that bears its leader's name, such as a queue. The loss excuses what
         was in the store at that moment: an event that was delivered before, and not parked again afterwards.
         """
-        return any(
-            loss.index < before
+        return self.allowed_loss_of(event, before) is not None
+
+    def allowed_loss_of(self, event: EventStory, before: int) -> Loss | None:
+        """Return the first such loss, or None."""
+        losses = (
+            loss
+            for loss in self.allowed_losses
+            if loss.index < before
             and (loss.touches(event.name) or (event.leader != "" and loss.touches(event.leader)))
             and self._kept_at(event, loss.index)
-            for loss in self.allowed_losses
         )
+        return next(losses, None)
 
     @staticmethod
     def _kept_at(event: EventStory, index: int) -> bool:

@@ -99,6 +99,7 @@ class IndexBuilder:
             "parked": self._parked,
             "refused": self._refused,
             "lease-lost": self._lease_lost,
+            "warned": self._warned,
             "started": self._started,
             "ended": self._ended,
             "swept": self._swept,
@@ -110,6 +111,7 @@ class IndexBuilder:
             "blocked": self._available,
             "unreachable": self._available,
             "reachable": self._available,
+            **dict.fromkeys(("slot-moving", "slot-moved"), self.availability.note_slot),
             "fault": self._lost,
             "store-lost": self._lost,
             "phase": self._phase,
@@ -234,6 +236,9 @@ class IndexBuilder:
     def _lease_lost(self, position: int, entry: Entry, _: EventStory | None) -> None:
         self.index.leases_lost.append((position, entry.event, entry.consumer))
 
+    def _warned(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.index.warnings.setdefault(entry.event, []).append(position)
+
     def _started(self, position: int, entry: Entry, story: EventStory | None) -> None:
         at, _, name, consumer, details = entry
         story = story or self._event_of(name)
@@ -303,11 +308,13 @@ class IndexBuilder:
             handling.end, handling.end_at, handling.outcome, handling.cut = position, entry.at, "unknown", True
             handling.crashed = crashed
 
-    def _lost(self, position: int, entry: Entry, _: EventStory | None) -> None:
+    def _lost(self, position: int, entry: Entry, story: EventStory | None) -> None:
         if entry.kind == "fault":
             self.last_fault = str(entry.details.get("fault", ""))
             self.index.faults[self.last_fault] += 1
-            if self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
+            if self.last_fault == "unreadable-for-some" and story:
+                story.unread += (position,)
+            elif self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
                 self.index.clock_error += abs(offset)
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
@@ -327,7 +334,7 @@ class IndexBuilder:
         index, found = self.index, self.availability
         found.finish(index.end_at)
         index.consumers, index.blackouts, index.dark = found.consumers, found.blackouts, found.dark
-        index.clock = Clock(found.unavailable())
+        index.slot_moves, index.clock = found.slot_moves, Clock(found.unavailable())
         for story in list(index.events.values()):
             self._settle_event(story)
         for position, entry, fault in self.losses:
@@ -385,8 +392,6 @@ def _listed(in_flight: Any) -> str:
     match in_flight:
         case None:
             return ""
-        case str():
-            return in_flight
         case list() | tuple():
             return ", ".join(str(one) for one in in_flight)
         case dict():

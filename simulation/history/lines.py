@@ -1,4 +1,4 @@
-"""The lines of files that anybody may have written."""
+"""The lines of files that are not trusted."""
 
 from __future__ import annotations
 

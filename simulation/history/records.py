@@ -118,6 +118,8 @@ class EventStory:
     """Whether the engine was told that the queue gave it up."""
     duplicated: bool = False
     """Whether the broker made a second copy of it."""
+    unread: tuple[int, ...] = ()
+    """The indices at which a consumer could not read it, although others can."""
     incomplete: bool = False
     """Whether the history tells of a handling without its start, or without how it ended."""
     trivial: bool = False
@@ -319,7 +321,7 @@ class ConsumerStory:
     sweeps: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of the end of each sweep."""
     silent: bool = False
-    """Whether it was still paused or cut off when the history ended: for how long, nobody knows."""
+    """Whether it was still paused or cut off when the history ended, so that the duration is unknown."""
     tells_all_sweeps: bool = False
     """Whether it has written down a sweep that found nothing: then it writes down every sweep."""
     restarts: int = 0

@@ -71,7 +71,7 @@ def _unpacked(path: Path) -> Iterator[bytes]:
                     raise MalformedHistory(f"{path}: unpacks to more than {size} GiB; unpack it: gunzip {path.name}")
                 yield block
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise MalformedHistory(f"{path}: is not a whole gzip file ({error}); pack it anew") from None
+        raise MalformedHistory(f"{path}: is not a whole gzip file ({error}); pack it again") from None
 
 
 def _without_mark(path: Path) -> Iterator[bytes]:
@@ -129,6 +129,8 @@ def check_header(values: Mapping[str, Any]) -> None:
             check_name(f"{name!r}", values[name])
     if "seed" in values and (not isinstance(values["seed"], int) or isinstance(values["seed"], bool)):
         raise ValueError(f"'seed' must be a whole number, not {_short(values['seed'])}")
+    if not isinstance(values.get("loud", False), bool):
+        raise ValueError(f"'loud' must be true or false, not {_short(values['loud'])}")
     for name in ("exercise", "invariants", "allowed_loss", "documented_keys"):
         words = values.get(name, [])
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
@@ -147,8 +149,8 @@ def check_terms(record: Mapping[str, Any]) -> None:
 def _short(value: object) -> str:
     if isinstance(value, int) and abs(value) > MAX_AT:
         return "a number of more than 62 bits"
-    told = ascii(value)
-    return told if len(told) <= 60 else told[:57] + "..."
+    shown = ascii(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -71,7 +71,14 @@ def no_consumer_free(index: HistoryIndex) -> list[Span]:
     """
     lanes = []
     for name, story in index.consumers.items():
-        busy = [*story.down, *story.paused, *story.cut_off, *index.blackouts, *found_work(index, name)]
+        busy = [
+            *story.down,
+            *story.paused,
+            *story.cut_off,
+            *index.blackouts,
+            *index.slot_moves,
+            *found_work(index, name),
+        ]
         lanes.append(merge(busy))
     return everywhere(lanes) if all(lanes) else []
 
@@ -91,9 +98,9 @@ def found_work(index: HistoryIndex, consumer: str) -> list[Span]:
 def closure(index: HistoryIndex, leader: EventStory, before: int) -> tuple[list[Span], dict[str, int]]:
     """Return the time in which what a leader released was being handled, if it began before an index.
 
-    And return, for each event of which a handling failed, the moment at which that happened first: whoever was to go on
-    from there does not. The walk goes down from an event only if it was handled in that time: nothing below it was
-    released otherwise.
+    And return, for each event of which a handling failed, the moment of the first failure: its consumer does not go on
+    from there. The walk goes down from an event only if it was handled in that time: nothing below it was released
+    otherwise.
     """
     busy: list[Span] = []
     failures: dict[str, int] = {}

@@ -6,8 +6,10 @@ A leader *came* if one of these holds:
 
 - from f's first delivery until the lookback had passed, it was delivered to a consumer;
 - a consumer or the engine still had it when f started: it was being handled, not yet answered, or parked in turn;
-- its last delivery before the lookback had passed was rejected: it failed and will be offered again, unless the queue
-  was trimmed of it.
+- its last delivery before the lookback had passed was rejected: it failed and will be offered again.
+
+A leader of which the queue was trimmed will not be offered again: then only what a consumer or the engine still had of
+it counts.
 
 These deliveries do not count, because no engine can know of them:
 
@@ -18,6 +20,9 @@ These deliveries do not count, because no engine can know of them:
   lookback).
 
 A delivery to a consumer that cannot reach Redis counts from the time at which it can.
+
+A leader that the engine has given up is reported by the consumer that did so, or by the first sweep after a lease: a
+follower may start before that, if no consumer handles the leader then or later.
 
 If the clock of Redis jumps, the lookback may be shorter by the sum of all jumps, in either direction.
 
@@ -68,11 +73,18 @@ def _early(index: HistoryIndex, event: EventStory) -> Iterator[Handling]:
 
 
 def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
-    if leader.dead != NEVER and leader.dead < effect.start:
+    if leader.dead != NEVER and (leader.dead < effect.start or _given_up_untold(index, leader, effect)):
         return True
     if effect.start_at < _held_until(index, event):
         return False
     return not _came(index, event, leader, effect) or _first_of_cycle(index, event, effect)
+
+
+def _given_up_untold(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
+    """Say whether the engine can have given a dead leader up before a follower started, and told of it only later."""
+    told_within = index.terms.lease + index.terms.sweep_interval
+    in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= told_within
+    return in_time and not any(h.start > effect.start or h.open_at(effect.start) for h in leader.handlings)
 
 
 def _first_of_cycle(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
@@ -122,7 +134,8 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
         again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(index, delivery)
-        if delivery.closing == "rejected" and _trimmed(index, leader, delivery, effect):
+        given_back = not unanswered and delivery.closing != "acknowledged"
+        if given_back and _trimmed(index, leader, delivery, effect):
             continue
         if delivery.index <= first and not unanswered and not again:
             continue
@@ -209,9 +222,10 @@ INVARIANT = Invariant(
     name=NAME,
     summary="every effect of an event starts at or after the end of an effect of its leader",
     excuses=(
-        "the leader was delivered to nobody for the whole lookback after the event's first delivery, nobody holds it"
+        "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds it"
         " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
-        " offered again is not lost); or the leader was dead-lettered before; in a cycle, the first member to take"
+        " offered again is not lost); or the leader was dead-lettered before, or by"
+        " the engine, which may tell of it a lease and a sweep later; in a cycle, the first member to take"
         " effect"
     ),
     subjects=subjects,

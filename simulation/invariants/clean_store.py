@@ -23,7 +23,7 @@ from simulation.invariants.verdict import Invariant, Violation
 NAME = "clean-store"
 
 HELD = ("lock", "claim")
-"""The roles of keys that nobody may hold when all is quiet."""
+"""The roles of keys that no consumer may hold when all is quiet."""
 
 SECOND = 1_000_000
 """Microseconds; the TTL of a key is in seconds."""
@@ -57,7 +57,7 @@ def _violations(index: HistoryIndex, number: int, keys: Mapping[str, Any]) -> It
     at = index.times[number]
     flaws = (
         (leaked, "without a TTL"),
-        (held, "that somebody still holds"),
+        (held, "that a consumer still holds"),
         (lasting, "that lives longer than any time of the policy"),
     )
     for names, flaw in flaws:

@@ -53,7 +53,11 @@ def _reordered(index: HistoryIndex) -> int:
 
 
 def _released(index: HistoryIndex) -> int:
-    return index.trivial.released + sum(1 for handling in _all_handlings(index) if handling.via == "released")
+    return index.trivial.released + _begun("released")(index)
+
+
+def _begun(via: str) -> Count:
+    return lambda index: sum(1 for event in index.nontrivial if any(each.via == via for each in event.handlings))
 
 
 def _parked(index: HistoryIndex) -> int:
@@ -161,8 +165,8 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "unreadable-for-some": (_fault("unreadable-for-some"), "a consumer could not read an event that others can read"),
     # the engine
     "parked": (_parked, "an event was kept until its leader was handled; each event counts once"),
-    "released": (_released, "a handling began because the event's leader had taken effect"),
-    "rescued": (_handlings(lambda h: h.via == "rescued"), "an event was handled because a sweep had found it"),
+    "released": (_released, "an event was handled because its leader had taken effect; each event counts once"),
+    "rescued": (_begun("rescued"), "an event was handled because a sweep had found it; each event counts once"),
     "waited-for-leader": (
         _waited_for_leader,
         "a follower was delivered while its leader was being handled, was not parked, and started once that had ended",

@@ -61,7 +61,7 @@ def _violation(event: EventStory, tries: int) -> Violation:
     who = f"the {event.dead_by}"
     because = (
         f"because {who} gave event {event.name} up at {moment(event.dead_at)},"
-        f" though it had {often} been tried in vain, and stated no refusal"
+        f" though it had {often} been tried without success, and stated no refusal"
     )
     witness = {event.dead, *(handling.start for handling in event.handlings if handling.start < event.dead)}
     return Violation(NAME, event.dead_at, (event.name,), (), because, tuple(sorted(witness)))
@@ -71,7 +71,7 @@ INVARIANT = Invariant(
     name=NAME,
     summary=(
         "a dead letter follows at least `max_attempts` failed or vanished handlings of the event, or a stated refusal"
-        " (unreadable, unknown schema), and somebody was told of it"
+        " (unreadable, unknown schema), and it is reported"
     ),
     excuses=(
         "the store lost what it held of the event by an injected fault; a consumer died between the grant of the event"

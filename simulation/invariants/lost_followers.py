@@ -13,7 +13,7 @@ deliveries does not show whether a leader came.
 The chain below a missing leader has leaders that come, though late: prompt-release judges each link. That a rescued
 follower takes effect once is judged by handled-once, and the order of its chain by causal-order.
 
-The members of a cycle wait for each other, so they wait in vain as soon as all of them were delivered: one of them must
+The members of a cycle wait for each other, so they are overdue as soon as all of them were delivered: one of them must
 start, within the same time after the last was parked. If the history leaves out how a handling of one of them began or
 ended, the cycle is not judged.
 """

@@ -96,7 +96,7 @@ def _silence(index: HistoryIndex, work: _Work, clock: Clock) -> _Silence | None:
     """Return the first stretch without progress that is longer than the bound."""
     since, root = work.begin, index.roots[work.event]
     if work.consumer not in index.consumers:
-        return None  # whoever wrote the history did not say whose work it was
+        return None  # the history does not say which consumer it was
     consumer = index.consumers[work.consumer]
     indices = consumer.work
     for position in range(bisect_right(indices, work.begin), len(indices)):

@@ -9,6 +9,10 @@ An event that was never delivered was lost by the broker, and is not judged. One
 delivered, even if the history does not say so. No crash, pause, retry or restart excuses a loss. Only a scenario that
 destroys data on purpose does: it names the fault in `allowed_loss`, and excuses only what was in the store at that
 moment: events that were delivered before it struck, and not parked again afterwards.
+
+Where the scenario asks for it (`loud`), the loss excuses an event only if the loss was reported after that: a
+consumer warned of it, in its log or by an error that names it. (After a dead letter an event is not lost.) A scenario
+asks for it if the engine can know of the loss: by what the faults leave, it comes upon the event again.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
-from simulation.history.records import NEVER, EventStory
+from simulation.history.records import NEVER, EventStory, Loss
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -37,8 +41,12 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
     for event in index.nontrivial:
         if event.first_known == NEVER or event.effects or event.dead != NEVER or event.incomplete:
             continue
-        if (index.phases or _let_go(event)) and not index.loss_allowed(event, index.end):
-            yield _violation(index, event)
+        if index.phases or _let_go(event):
+            loss = index.allowed_loss_of(event, index.end)
+            if loss is None:
+                yield _violation(index, event)
+            elif index.header.loud and max(index.warnings.get(event.name, ()), default=NEVER) < loss.index:
+                yield _untold(index, event, loss)
 
 
 def _let_go(event: EventStory) -> bool:
@@ -74,6 +82,15 @@ def _violation(index: HistoryIndex, event: EventStory) -> Violation:
     )
 
 
+def _untold(index: HistoryIndex, event: EventStory, loss: Loss) -> Violation:
+    delivered, lost = moments(index.times[event.first_known], loss.at)
+    because = (
+        f"because event {event.name} was delivered at {delivered}, the store lost what it held of it at {lost},"
+        " and the loss was not reported"
+    )
+    return Violation(NAME, loss.at, (event.name,), (), because, (event.first_known, loss.index))
+
+
 INVARIANT = Invariant(
     name=NAME,
     summary=(
@@ -82,7 +99,7 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "never a crash, pause, retry or restart; a scenario that destroys the store's data names the fault in"
-        " allowed_loss, for what was in the store at that moment"
+        " allowed_loss, for what was in the store at that moment (with `loud`: if the loss was reported)"
     ),
     subjects=subjects,
     check=check,

@@ -52,7 +52,7 @@ INVARIANT = Invariant(
     exercised_by=("parked", "released"),
     reading=(
         "The first fingerprint is of what the handler was given, the second of what was published. What was parked "
-        "goes through Redis and is parsed anew: a field that is lost there changes the fingerprint."
+        "goes through Redis and is parsed again: a field that is lost there changes the fingerprint."
     ),
     needs=frozenset({"publications"}),
     holds_for_trivial=True,

@@ -121,8 +121,8 @@ def _violation(wait: Wait, consumer: str) -> Violation:
 INVARIANT = Invariant(
     name=NAME,
     summary=(
-        "an event that waits for nobody (no leader, or one that is done when it is delivered) starts within the release"
-        " bound after it was delivered to a consumer with room"
+        "an event that waits for no leader (it has none, or one that is done when it is delivered) starts within the"
+        " release bound after it was delivered to a consumer with room"
     ),
     excuses=(
         "as for prompt-release; time in which the consumer that has it was handling something does not count; losses"

@@ -94,7 +94,7 @@ def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: i
     what = "died" if handling.cut else "fell silent"
     because = (
         f"because {handling.consumer} {what} at {lost} with event {event.name} in hand,"
-        f" and nobody had begun with it again at {until}"
+        f" and no consumer had begun with it again at {until}"
     )
     witness = [
         handling.start,
@@ -121,7 +121,7 @@ def _refused(index: HistoryIndex, event: EventStory, handling: Handling, lost_at
             what = "died" if handling.cut else "fell silent"
             because = (
                 f"because {handling.consumer} {what} at {lost} with event {event.name} in hand, and at {at}"
-                f" {delivery.consumer} was still told that somebody held it"
+                f" {delivery.consumer} was still told that another consumer held it"
             )
             events, consumers = (event.name,), tuple(dict.fromkeys((handling.consumer, delivery.consumer)))
             return Violation(NAME, refused_at, events, consumers, because, (handling.start, delivery.index, closed))
@@ -150,15 +150,15 @@ INVARIANT = Invariant(
         " that the queue offers again after that is not refused as held"
     ),
     excuses=(
-        "time in which no consumer was alive or Redis was unreachable, or in which whoever took it over was handling"
-        " what the same sweep had found before; losses that the scenario allows"
+        "time in which no consumer was alive or Redis was unreachable, or in which the consumer that took it over was"
+        " handling what the same sweep had found before; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,
     exercised_by=("crashed-while-holding", "lease-expired"),
     reading=(
         "The first time is when the holder died or fell silent. Take one lease and one sweep off the difference: what "
-        "is left is how long nobody looked for what it had."
+        "is left is how long no consumer looked for its events."
     ),
     needs=frozenset({"outcomes"}),
     holds_for_trivial=True,

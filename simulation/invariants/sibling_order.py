@@ -5,7 +5,8 @@ ones in order of their ids, compared as text. What counts is the start of the fi
 later may start before them, not even one that arrives only after the leader had completed. One that occurred earlier
 and arrives late may.
 
-An event that was given up, and never handled, holds up no sibling. If the history does not show how all handlings of an
+An event that was given up, and never handled, holds up no sibling; nor does one that a consumer could not read after
+its leader's completion: it has had its turn. If the history does not show how all handlings of an
 event began and ended, its start is not known.
 """
 
@@ -36,7 +37,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
         for follower in sorted(index.followers_of(leader), key=lambda event: event.order, reverse=True):
             first = follower.first_start
             overtaken = ahead and _waited(follower, done) and (first is None or ahead.start < first.start)
-            if ahead and overtaken and not _excused(index, follower, ahead):
+            if ahead and overtaken and not _excused(index, follower, done, ahead):
                 yield _violation(index, leader, done, follower, ahead)
             if first and first.start > done.end and (ahead is None or first.start < ahead.start):
                 ahead = first
@@ -59,9 +60,10 @@ def _waited(follower: EventStory, done: Handling) -> bool:
     )
 
 
-def _excused(index: HistoryIndex, follower: EventStory, ahead: Handling) -> bool:
+def _excused(index: HistoryIndex, follower: EventStory, done: Handling, ahead: Handling) -> bool:
     given_up = follower.first_start is None and follower.dead != NEVER
-    return given_up or index.loss_allowed(follower, ahead.start)
+    unread = any(done.end < at < ahead.start for at in follower.unread)
+    return given_up or unread or index.loss_allowed(follower, ahead.start)
 
 
 def _violation(
@@ -88,7 +90,10 @@ INVARIANT = Invariant(
         "followers of one leader that were parked when it completed start in order of `occurred`, ties by id;"
         " a later sibling does not overtake them"
     ),
-    excuses="an event that was dead-lettered instead of handled; losses that the scenario allows",
+    excuses=(
+        "an event that was dead-lettered instead of handled, or that a consumer could not read after its leader's"
+        " completion; losses that the scenario allows"
+    ),
     subjects=subjects,
     check=check,
     exercised_by=("parked", "released"),

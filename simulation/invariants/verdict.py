@@ -12,7 +12,7 @@ Verdict = Literal["holds", "violated", "unknown"]
 """`unknown` is never a pass: it says that the history proves nothing either way."""
 
 Need = Literal["outcomes", "deliveries", "leaders", "publications", "census", "end"]
-"""What an invariant must find in a history: how handlings began and ended, the deliveries, what became of leaders,
+"""What an invariant must find in a history: how handlings began and ended, the deliveries, the fate of leaders,
 what was published, what the store held at the end, and the end of the run."""
 
 Case = Literal["accepted", "excused", "rejected"]
@@ -86,9 +86,9 @@ def rests_on(judged: Collection[str], unjudged: Mapping[str, str]) -> str:
     reasons: dict[str, list[str]] = {}
     for name, why in unjudged.items():
         reasons.setdefault(why, []).append(name)
-    told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    reasons_text = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
     total = len(judged) + len(unjudged)
-    return f"{len(judged)} of {total} invariants" + (f" (not {told})" if told else "")
+    return f"{len(judged)} of {total} invariants" + (f" (not {reasons_text})" if reasons_text else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 EVERYTHING = "*"
-"""What a step has touched if nobody can tell: it commutes with nothing."""
+"""What a step has touched if that is unknown: it commutes with nothing."""
 
 
 SEEN, BLIND, CHANGED = 1, 2, 3

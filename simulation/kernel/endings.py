@@ -12,7 +12,6 @@ The same is done with a callback that never returns while the run is in progress
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import gc
 import logging
@@ -28,6 +27,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from simulation.kernel.process import Process, current_process
+from simulation.kernel.running_loop import running
 
 CLOSE_SECONDS = 0.5
 """Seconds on the wall in which each thing has to end. One that is slower costs memory, and changes no result."""
@@ -45,14 +45,14 @@ def keep_for_ever(one: object) -> None:
 
 
 def end_all(unfinished: Iterable[Any]) -> None:
-    """Close coroutines and generators, in the context of a process that is over, with nobody listening.
+    """Close coroutines and generators, in the context of a process that is over; what they do is ignored.
 
     What does not end, and all that comes after it, is kept in memory as it is.
     """
     rest = iter(unfinished)
     context = copy_context()
     context.run(current_process.set, Process("the end"))
-    with _silence(), _nobody_running():
+    with _silence(), running(None):  # in a notebook, a task that ends would open real connections on its loop
         if not _in_time(lambda progress: context.run(_end_each, rest, progress)):
             for one in rest:
                 keep_for_ever(one)
@@ -64,7 +64,7 @@ def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
         quiet &= _end(one)
         progress()
     if not quiet:
-        gc.collect()  # what was cut off in the middle of its work must end here, and not when somebody listens
+        gc.collect()  # code that was cut off must end here, where nothing that it does is recorded
 
 
 def _end(coroutine: Any) -> bool:
@@ -73,7 +73,7 @@ def _end(coroutine: Any) -> bool:
     for attempt in range(_ATTEMPTS):
         try:
             coroutine.close()
-        except BaseException:  # noqa: S112  # whatever a dying coroutine raises concerns nobody
+        except BaseException:  # noqa: S112  # what a coroutine raises while it is closed is ignored
             continue
         return attempt == 0
     return False
@@ -120,17 +120,6 @@ def _alarm(look: Callable[[int, object], None], interval: float) -> Iterator[Non
     finally:
         signal.setitimer(timer, 0)
         signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def _nobody_running() -> Iterator[None]:
-    """Unset the running loop, as in a notebook: tasks that end here would open real connections on it."""
-    previous = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(previous)
 
 
 @contextmanager

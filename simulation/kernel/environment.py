@@ -99,7 +99,7 @@ class VirtualTime(simpy.Environment):
                 super().step()
                 return
             heappop(heap)
-            if event._cancelled:  # the clock must not move for a timer that nobody waits for any more
+            if event._cancelled:  # the clock must not move for a cancelled timer
                 self.cancelled -= _was_counted(event)
                 continue
             if moment > self._now:

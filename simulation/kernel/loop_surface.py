@@ -68,7 +68,7 @@ class LoopSurface:
         self.resolve: Callable[[str], str] = any_address
         """Returns the address of a host: the network's."""
         self.failures: list[dict[str, Any]] = []
-        """Contexts of exceptions that nobody handled, as asyncio reports them, with the time as `at`."""
+        """Contexts of unhandled exceptions, as asyncio reports them, with the time as `at`."""
 
     @property
     def now(self) -> int:
@@ -89,7 +89,7 @@ class LoopSurface:
 
     async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[tuple[Any, ...]]:
         """Return the address of a host in the simulated network; if there is none, one that stands for all."""
-        address = self.resolve(str(host))
+        address = self.resolve(host.decode() if isinstance(host, bytes) else str(host))
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, int(port or 0)))]
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:

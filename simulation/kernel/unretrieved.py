@@ -1,8 +1,8 @@
 """Exceptions that no code of a run has retrieved: those of background tasks that died, and of callbacks.
 
-asyncio logs the exception of a task that nobody awaits when the task is collected, and when that is depends on the
-memory of the whole program. Here it counts when the task ended, and whether anybody had asked for its result by the end
-of the run.
+asyncio logs the exception of a task that is not awaited when the task is collected, and when that is depends on the
+memory of the whole program. Here it counts when the task ended, and whether code had asked for its result by the end of
+the run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from simulation.kernel.tasks import NumberedTask
 
 @dataclass(frozen=True, slots=True)
 class Unretrieved:
-    """An exception that nobody retrieved. `at` is in microseconds since the start of the run."""
+    """An exception that was not retrieved. `at` is in microseconds since the start of the run."""
 
     error: BaseException
     process: Process
@@ -27,7 +27,7 @@ class Unretrieved:
 
 
 def unretrieved(contexts: Collection[Mapping[str, Any]], tasks: Iterable[Any]) -> list[Unretrieved]:
-    """Return what nobody retrieved, in the order in which it was raised.
+    """Return the exceptions that were not retrieved, in the order in which they were raised.
 
     Args:
         contexts: what asyncio has reported, each with the time of the report as `at`.
@@ -38,7 +38,7 @@ def unretrieved(contexts: Collection[Mapping[str, Any]], tasks: Iterable[Any]) -
         if isinstance(task := context.get("future"), NumberedTask):
             dead[task] = task.exception()
     for task in tasks:
-        # asyncio has no public word for whether anybody has asked for a task's result.
+        # asyncio has no public way to learn whether a task's result was asked for.
         if task.done() and not task.cancelled() and task._log_traceback:
             dead[task] = task.exception()
     found = [

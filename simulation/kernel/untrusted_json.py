@@ -1,4 +1,4 @@
-"""JSON of files that anybody may have written."""
+"""JSON of files that are not trusted."""
 
 from __future__ import annotations
 

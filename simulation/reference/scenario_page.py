@@ -108,7 +108,7 @@ def _rest() -> list[str]:
         "## Durations",
         f"Text: {durations.ACCEPTED}. A number without a unit is an error, except 0.",
         "## Distributions",
-        "A duration that is drawn anew each time. What is drawn depends on the seed alone.",
+        "A duration that is drawn each time it is used. What is drawn depends on the seed alone.",
         f"```text\n{forms[1]}\n```",
         "## Coverage words",
         "`judge.require_coverage` lists words from this table. A run in which one of them counted 0 is `unknown`.",

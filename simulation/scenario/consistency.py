@@ -50,4 +50,4 @@ def misplaced(faults: Sequence[AnyFault], topology: str, pool: str) -> Iterator[
 def _left_alone(faults: Sequence[AnyFault], names: Sequence[str]) -> Iterator[str]:
     leaving = {fault.consumer for fault in faults if isinstance(fault, Leave)}
     if leaving >= set(names):
-        yield "table [faults], kind 'leave': every consumer leaves and nobody is left; let one stay"
+        yield "table [faults], kind 'leave': every consumer leaves; let one stay"

@@ -1,4 +1,4 @@
-"""Distributions of durations, as a scenario file writes them. They hold parameters; whoever draws owns the stream.
+"""Distributions of durations, as a scenario file writes them. They hold parameters; the caller owns the stream.
 
 delay = "5ms"                                              always the same
 delay = { uniform = ["1ms", "9ms"] }

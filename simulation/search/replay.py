@@ -9,8 +9,9 @@
     4 = 1                          # at the fifth choice, the second of those that could come next
 
 
-A choice is the place of what came next among what could, in the order that `steps.Oracle` describes: 0 is whoever is
-at it going on with it. So the choices that are not 0, and are listed, are the interruptions that make the run special.
+A choice is the number of the step that came next, among those that could, in the order that `steps.Oracle` describes:
+0 continues with the current actor. So the listed choices, which are not 0, are the interruptions that make the run
+special.
 A file of another format is refused, and one of a version whose choices may mean something else.
 """
 
@@ -37,7 +38,7 @@ from simulation.world.scheduling import Bounds, Exploration
 FORMAT = 1
 """The version of the table; a reader refuses any other."""
 
-LONGEST = 10_000_000
+MAX_CHOICES = 10_000_000
 """How many choices a run may have; a greater place in a file is a slip."""
 
 _KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant", "scouted"}
@@ -114,8 +115,8 @@ def first_difference(first: History, second: History) -> Difference | None:
 
     Entries of the wire are skipped: only traced runs have them.
     """
-    told = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
-    for number, (one, other) in enumerate(zip_longest(*told), start=1):
+    entries = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
+    for number, (one, other) in enumerate(zip_longest(*entries), start=1):
         if one != other:
             return Difference(number, one, other)
     return None
@@ -176,10 +177,10 @@ def _choices(written: object, where: str) -> tuple[int, ...] | None:
         raise BadReplay(f"{where}: table [replay.choices]: must be a table of places and choices, such as 4 = 1")
     chosen: dict[int, int] = {}
     for place, choice in written.items():
-        if not (str(place).isdecimal() and int(place) < LONGEST and _is_place(choice)):
+        if not (str(place).isdecimal() and int(place) < MAX_CHOICES and _is_place(choice)):
             raise BadReplay(
                 f"{where}: table [replay.choices], key {place!r}: place and choice must be whole numbers from 0 on, "
-                f"the place below {LONGEST:,} (given: {choice!r})"
+                f"the place below {MAX_CHOICES:,} (given: {choice!r})"
             )
         chosen[int(place)] = choice
     return tuple(chosen.get(place, 0) for place in range(max(chosen, default=-1) + 1))
@@ -194,7 +195,7 @@ def _refuse_other_versions(written_by: str, where: str) -> None:
     if _series(written_by) != _series(own):
         raise BadReplay(
             f"{where}: written by causim {written_by or 'of an unknown version'}, and this is {own}: "
-            f"the same choices may lead elsewhere. Use that version, or run the scenario again to find such a run anew"
+            f"the same choices may lead elsewhere. Use that version, or run the scenario again to find such a run"
         )
 
 

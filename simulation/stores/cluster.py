@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
@@ -38,8 +39,11 @@ _NO_BUS = 1
 """The port at which nodes look for each other's bus: none listens there."""
 _ATTEMPTS = 5
 """How often a port for the bus is chosen: another program may take it before the node does."""
-_UNTIL_OK = 200
-"""Seconds of virtual time within which a node has taken note that all slots are covered; it takes two."""
+_PATIENCE = 20.0
+"""Seconds of real time within which a node has taken note that all slots are covered.
+
+It takes two seconds by its clock, and then until its next periodic work.
+"""
 
 _SPECIAL = re.compile(rb"[*?\[\]\\^-]")
 """The characters of a key that mean something in a pattern."""
@@ -77,12 +81,16 @@ class ClusterNode(ServerStore):
 
     def _probe(self) -> None:
         super()._probe()
-        for seconds in range(_UNTIL_OK):
-            self.set_time(seconds * 1_000_000)
+        deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
+        seconds = 0
+        while time.monotonic() < deadline:
             told = self.ask(command("CLUSTER", "INFO"))
             if isinstance(told, bytes) and told.startswith(b"cluster_state:ok"):
                 self.set_time(0)
                 return
+            seconds += 1
+            self.set_time(seconds * 1_000_000)
+            time.sleep(0.005)
         raise StoreUnavailable(f"{self.version} ({self.origin}) does not start as a node of a cluster")
 
     def answers_to(self, *commands: Sequence[bytes | str | int], but: str = "nothing") -> list[Any]:

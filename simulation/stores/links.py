@@ -42,7 +42,7 @@ class SocketLink:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether a request was left before its replies were read: whoever asks next would take them for its own."""
+        """Whether a request was left before its replies were read: the next request would take them for its own."""
         return self._owed > 0
 
     def execute(self, request: bytes, replies: int) -> bytes:
@@ -67,8 +67,8 @@ class SocketLink:
         try:
             return self._socket.recv(_READ)
         except (BlockingIOError, TimeoutError):
-            told = request[:80].decode("utf-8", "backslashreplace")
-            raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {told!r}") from None
+            shown = request[:80].decode("utf-8", "backslashreplace")
+            raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {shown!r}") from None
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
         """Encode the commands, and execute them."""

@@ -193,10 +193,10 @@ class Broker:
         self.pending -= 1
         self._watcher.progress()
 
-    def duplicate(self, publication: Publication, *, anew: bool = False) -> None:
-        """Offer the expected copy of an event now; with `anew`, as if it were published again with another payload."""
+    def duplicate(self, publication: Publication, *, republished: bool = False) -> None:
+        """Offer the expected copy of an event now; if `republished`, as a new publication with another payload."""
         self.pending -= 1
-        if anew:
+        if republished:
             self._note_published(publication, self._watcher.fingerprint(publication))
         self._history.append(self._loop.now, "duplicated", publication.name)
         self.offer(self._expected(publication))
@@ -252,18 +252,18 @@ class Broker:
             self.hook.acknowledged(delivery.name)
         self._settle(delivery.message)
 
-    def may_be_told(self, delivery: Delivery) -> bool:
+    def may_be_reported(self, delivery: Delivery) -> bool:
         """Return whether one more failure of an event is its last, and its engine is to be told of that."""
         message, settings = delivery.message, self._settings
         return settings.tells_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
 
     def reject(
-        self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, told: bool = False
+        self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, reported: bool = False
     ) -> None:
         """The consumer failed: offer the event again once it was idle for long enough, or give it up.
 
         A rejection that does not count is none of the event's failures, whose number decides when it is given up.
-        `told`: the engine was told that it is given up.
+        `reported`: the engine was told that it is given up.
         """
         self._history.append(
             self._loop.now, "rejected", delivery.name, consumer, delivery=delivery.number, because=because
@@ -272,7 +272,7 @@ class Broker:
         self._touch(f"copies of {delivery.name}")
         message.failures += counts
         if counts and message.failures >= self._settings.max_failures and not message.settled:
-            details: dict[str, Any] = {"by": "broker", "told": True} if told else {"by": "broker"}
+            details: dict[str, Any] = {"by": "broker", "told": True} if reported else {"by": "broker"}
             self._history.append(self._loop.now, "dead-lettered", delivery.name, **details)
             self._watcher.given_up(delivery.name)
             self._settle(message)
@@ -308,7 +308,7 @@ class Broker:
         self._let_go()
         self._hand_out()
         if self._ready:
-            self._touch("the head of the line", "the end of the line")  # whoever comes next is served at once
+            self._touch("the head of the line", "the end of the line")  # the next consumer is served at once
 
     def _let_go(self) -> None:
         if self.hook is not None:

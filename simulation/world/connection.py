@@ -82,7 +82,7 @@ class Wire(asyncio.Transport):
         fate = network.fate(packet)
         if network.triggers:
             fate = network.trigger(packet, fate)
-            if self._closing:  # whoever writes here has died of it, before anything was sent
+            if self._closing:  # the writing process has died of it, before anything was sent
                 return
         self.idle_since = NEVER_IDLE
         self._carrier.send(packet, fate, counted=bool(network.faults))
@@ -100,8 +100,8 @@ class Wire(asyncio.Transport):
             if words.__class__ is not list or not words:
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
             if words[0].upper() in REFUSED_VERBS and (why := why_refused(words)):
-                told = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
-                self._network.loop.escape(f"the command {told} was sent to Redis, but {why}")
+                words_of_command = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
+                self._network.loop.escape(f"the command {words_of_command} was sent to Redis, but {why}")
             self._network.notes_settings(words)
         return commands
 
@@ -219,8 +219,10 @@ class Wire(asyncio.Transport):
         try:
             self._protocol.data_received(data)
         except Exception as error:  # asyncio's own transports do the same
-            told = {"message": "Fatal error: protocol.data_received() call failed.", "exception": error}
-            self._network.loop.call_exception_handler({**told, "transport": self, "protocol": self._protocol})
+            words_of_command = {"message": "Fatal error: protocol.data_received() call failed.", "exception": error}
+            self._network.loop.call_exception_handler(
+                {**words_of_command, "transport": self, "protocol": self._protocol}
+            )
             self.reset(error)
 
     def _trace(self, kind: str, **details: Any) -> None:
@@ -282,7 +284,7 @@ class Wire(asyncio.Transport):
 
 
 def _is_refused(packet: Packet, server: Server | None) -> bool:
-    """Whether a server refuses a packet because it is a replica, and somebody wants to write."""
+    """Whether a server refuses a packet because it is a replica, and the packet writes."""
     if server is None or not server.is_replica or not _writes(packet):
         return False
     server.told(packet)

@@ -13,6 +13,7 @@ from typing import Any
 import redis.asyncio
 
 from simulation.engines import Effect, Engine, EngineContext, Interrupted, decoder
+from simulation.history.index import REFUSALS
 from simulation.kernel.environment import SECOND
 from simulation.kernel.process import Process
 from simulation.world.broker import Delivery
@@ -162,7 +163,9 @@ class Consumer:
     def _give_up(self, event: Any) -> None:
         world = self._world
         name = world.ledger.name_of(str(event.id))
-        world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine")
+        reason = getattr(event, "reason", "")
+        because = {"because": reason} if reason in REFUSALS else {}
+        world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine", **because)
         world.ledger.engine_finished(name)
 
     def _connect(self, **options: Any) -> redis.asyncio.Redis:
@@ -188,8 +191,8 @@ class Consumer:
             if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
                 world.errors.add(error, self.name, "handle", delivery.name)
             counts = not isinstance(error, Interrupted)
-            told = counts and broker.may_be_told(delivery) and await self._tell(delivery)
-            broker.reject(delivery, self.name, type(error).__name__, counts=counts, told=told)
+            reported = counts and broker.may_be_reported(delivery) and await self._tell(delivery)
+            broker.reject(delivery, self.name, type(error).__name__, counts=counts, reported=reported)
             return
         except asyncio.CancelledError as error:
             # The delivered event may have been handled: a cancelled handler of a follower is no failure of its leader.

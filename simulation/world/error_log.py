@@ -57,6 +57,8 @@ class ErrorLog:
         self._on_first = on_first
         self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
         self._closed = False
+        self.on_each: Callable[[BaseException, str, str], None] | None = None
+        """Is told of each error, also of the same again: the error, the consumer and the event."""
 
     def add(
         self, error: BaseException, consumer: str, where: str = "main", event: str = "", at: int | None = None
@@ -64,6 +66,8 @@ class ErrorLog:
         """Record an error; `at`, in microseconds, if not now. `on_first` is called with the first of each kind."""
         for leaf in _leaves(error) if not self._closed else ():
             self._add(leaf, consumer, where, event, self._now() if at is None else at)
+            if self.on_each is not None:
+                self.on_each(leaf, consumer, event)
 
     def close(self) -> None:
         """Record nothing any more: what code says that is ended with its run says nothing about the run."""

@@ -81,7 +81,7 @@ class Medium:
         return bool(self._listening)
 
     def carry_pushes(self) -> None:
-        """Carry what the store has pushed since the last command to those who listen."""
+        """Carry what the store has pushed since the last command to the subscribers."""
         if not self._listening:
             return
         self.store.settle()

@@ -23,14 +23,16 @@ from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.distributions import Distribution
 from simulation.scenario.topology import TopologyTable
+from simulation.stores.cluster import Cluster
+from simulation.stores.cluster_bus import ClusterBus
 from simulation.stores.protocol import Store
 from simulation.world.carriers import Carrier, Ends, SteppedCarrier, TimedCarrier
 from simulation.world.connection import Place, Wire
-from simulation.world.medium import Medium
+from simulation.world.medium import Listener, Medium
 from simulation.world.packets import Packet, Trace
 from simulation.world.scheduling import Steps
 from simulation.world.sentinel import SentinelSession
-from simulation.world.servers import Server, told_nobody
+from simulation.world.servers import Server, told_of_nothing
 from simulation.world.session import Session
 from simulation.world.topology import Topology, open_topology
 
@@ -57,6 +59,7 @@ class Network(Medium):
         self._streams = streams
         self._connections: dict[str, int] = {}
         self._wires: set[object] = set()
+        self._bus = ClusterBus(store) if isinstance(store, Cluster) else None
         loop.network = self
         loop.resolve = self.topology.resolve
 
@@ -68,7 +71,7 @@ class Network(Medium):
         Raises ConnectionRefusedError if the process is cut off, or the server at that address is down. An address that
         the topology does not have ends the run.
         """
-        place = self._at(str(host), int(port or 0))
+        place = self._at(host.decode() if isinstance(host, bytes) else str(host), int(port or 0))
         name = process.name if process else "world"
         number = self._connections[name] = self._connections.get(name, 0) + 1
         stream = self._streams.fresh(f"network/{name}/{number}")
@@ -140,7 +143,7 @@ class Network(Medium):
         old.told = told
 
         def close() -> None:
-            old.told = told_nobody
+            old.told = told_of_nothing
             for wire in demoted:
                 wire.hang_up()
 
@@ -161,6 +164,18 @@ class Network(Medium):
         chosen = (wire for wire in wires if not consumer or wire.consumer == consumer)
         return sorted(chosen, key=lambda wire: (wire.consumer, wire.connection))
 
+    def listen(self, connection: Listener) -> None:
+        """Watch a connection for what the store pushes; on a cluster, for what any node publishes."""
+        if self._bus is not None:
+            self._bus.open()
+        super().listen(connection)
+
+    def carry_pushes(self) -> None:
+        """Carry what the store has pushed since the last command to the clients that listen."""
+        if self._bus is not None and self.listened_to:
+            self._bus.relay()
+        super().carry_pushes()
+
     def ended(self, wire: object) -> None:
         """Forget a wire that is closed on both ends."""
         self._wires.discard(wire)
@@ -168,6 +183,8 @@ class Network(Medium):
     def close(self) -> None:
         """Close every connection, without a notification."""
         self.loop.resolve = any_address
+        if self._bus is not None:
+            self._bus.close()
         self.backlog.close()
         for wire in self._of(""):
             wire.close_link()

@@ -172,7 +172,7 @@ def is_program(kind: Any, name: str, scenario: Scenario) -> bool:
     if kind.publish is None and scenario.producer is None:
         module = name.partition(":")[0]
         raise UnknownEngine(
-            f"engine {name!r} reads a queue, and nobody says which: add a table [producer] to the scenario"
+            f"engine {name!r} reads a queue that the scenario does not name: add a table [producer] to it"
             f' (to = "stream" or "list", key = "…"), or an `async def publish(client, body)` to {module}'
         )
     if scenario.consumers.engines:

@@ -93,7 +93,7 @@ class Run:
 
     @property
     def followers(self) -> Any:
-        """A picture of what became of followers."""
+        """A picture of the states of followers over time."""
         return view("figures.run_figures:followers_figure")(self.history)
 
     @property

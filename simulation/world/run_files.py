@@ -77,7 +77,7 @@ def write_run(
 
 
 def explain_report(run: Run, folder: Path, likelihood: Likelihood) -> None:
-    """Write the page of a run in its folder anew, with how likely its violation was along the way. Raises OSError.
+    """Write the page of a run in its folder again, with how likely its violation was along the way. Raises OSError.
 
     What the run's own text and command were is read from the folder; a folder without a page is left alone.
     """

@@ -8,7 +8,7 @@
 
 Steps of one lane, such as the requests of one connection, keep their order. No virtual time passes for a step. Delays
 of a second and more (redelivery, sweeps, leases, a slow handler) stay timers. This module does not know what a step
-does, only whom it concerns and what it has touched.
+does, only which consumer or event it is about, and what it has touched.
 """
 
 from __future__ import annotations

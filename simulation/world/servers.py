@@ -22,7 +22,7 @@ _ABOUT_ROLES = (b"role:", b"connected_slaves:", b"slave", b"master_host:", b"mas
 """How the lines of INFO begin that tell of roles."""
 
 
-def told_nobody(packet: Packet) -> None:
+def told_of_nothing(packet: Packet) -> None:
     """Do nothing about a packet that was refused."""
 
 
@@ -38,7 +38,7 @@ class Server:
         self.scripts = Scripts()
         self.is_up = True
         self.is_replica = False
-        self.told: Callable[[Packet], None] = told_nobody
+        self.told: Callable[[Packet], None] = told_of_nothing
         """Told of each packet that it refuses because it is a replica."""
         self.watch: Callable[[str, bytes], None] | None = None
         """Told of the replies to each packet: the consumer, and their bytes."""

@@ -49,8 +49,8 @@ class Topology:
         raise LookupError(f"a connection to {host}:{port} was opened, but this topology has only {known}")
 
     def _known(self) -> Iterator[Address]:
-        yield from (server.address for server in self.servers)
-        yield from self.table.sentinel_addresses
+        yield from ((f"redis-{i}", port) for i, (_, port) in enumerate(self.table.server_addresses, start=1))
+        yield from ((f"sentinel-{i}", port) for i, (_, port) in enumerate(self.table.sentinel_addresses, start=1))
 
     def resolve(self, host: str) -> str:
         """Return the address of a host."""

@@ -54,6 +54,7 @@ from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
 from simulation.world.topology import open_topology
+from simulation.world.warnings_heard import warnings_heard
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -179,6 +180,7 @@ class World:
             exercise=scenario.judge.require_coverage,
             invariants=scenario.judge.invariants,
             allowed_loss=scenario.judge.allowed_loss,
+            loud=scenario.judge.loud,
         )
 
     def _new_history(self, engine: str) -> History:
@@ -194,7 +196,7 @@ class World:
 
         def tell(kind: str, consumer: str, details: Any) -> None:
             if kind == "command":
-                details = {**details, "commands": [spelling.told(words) for words in details["commands"]]}
+                details = {**details, "commands": [spelling.spelled(words) for words in details["commands"]]}
             self.history.append(self.loop.now, kind, "", consumer, **details)
 
         return tell
@@ -223,21 +225,14 @@ class World:
         commands, packets, *idle = self.quiescence.spent
         counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent = self.injector.log.silent
-        return Run(
-            self.scenario,
-            history,
-            counts,
-            silent,
-            self.steps,
-            requests=self.network.requests,
-            errors=self.errors.all,
-        )
+        requests, errors = self.network.requests, self.errors.all
+        return Run(self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
 
     def _live(self) -> History:
         """Run everything to its end, end the code that is left, and return the history."""
         with self.store.nearby(), self.ambient:
             try:
-                with watchdog(self.loop):
+                with watchdog(self.loop), warnings_heard(self.history, self.ledger, self.errors, lambda: self.loop.now):
                     self._begin()
                     with deferred_sigint(self.loop) as interrupted:
                         step = self.steps.step if self.steps else None
@@ -248,8 +243,8 @@ class World:
             except NeverReturns:
                 pass  # what it is about was told
             finally:
-                # The dead may still write, by way of whoever holds the history, now or when they are collected at last:
-                # they keep the world's, which nobody reads any more.
+                # Code of dead processes may still write to the history, now or when it is collected: it keeps the
+                # world's history, which is not read any more.
                 history = self.history.handed_over()
                 self.errors.close()
                 self.loop.close()
@@ -378,6 +373,8 @@ class World:
     def _blocked(self, process: Process, delay: int, where: str) -> None:
         if delay:
             self.history.append(self.loop.now, "blocked", consumer=process.name, duration=delay, where=where)
+            self.quiescence.wait_until(self.loop.now + delay)  # what it has in hand goes on then
+            self.loop.in_world(delay, self.progress)
         else:
             self.broker.wake()
 

@@ -100,7 +100,6 @@ class Recorder:
 async def expire(engine: CausalOrdering) -> None:
     """Let all leases and claims run out, as if their holders had died long ago, and rests be over."""
     client = engine.redis
-    engine._state.unreadable.clear()
     for key in await client.keys(engine._key("processing:*")):
         await client.delete(key)
     for name in ("claims", "releases", "untold"):

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from itertools import count, pairwise
+from itertools import combinations, count, pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -210,6 +210,35 @@ def test_steps_through_the_marks_are_announced(opened):
     shown = opened(toy_run(5, 2))
     shown.press(".")
     assert re.match(r"[\d.]+ s: e0 was published — ", shown.find("#status").text)
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_no_label_lies_on_a_bar_or_on_another(opened, browser, width):
+    """A release, a rescue and a refusal within a moment of each other, at the end of a long wait."""
+    h = History(Header())
+    h.append(1 * MS, "published", "a")
+    h.append(1 * MS, "published", "b", follows="a")
+    h.append(2 * MS, "delivered", "b", "c1", delivery=1)
+    h.append(3 * MS, "parked", "b", "c1")
+    h.append(4 * MS, "delivered", "a", "c2", delivery=2)
+    h.append(900_000 * MS, "refused", "a", "c2", because="seen")
+    h.append(900_000 * MS, "started", "b", "c2", via="rescued")
+    h.append(900_004 * MS, "ended", "b", "c2", outcome="ok")
+    before = browser.get_window_size()
+    browser.set_window_size(width, 1000)
+    try:
+        shown = opened(ToyRun(h, judgement()))
+        boxes = shown.run("draw(); return taken")
+        told = shown.run("return labels.map((each) => each.words)")
+    finally:
+        browser.set_window_size(before["width"], before["height"])
+    assert {"b parked", "b rescued", "refused a"} <= set(told)
+    touching = [
+        (one, other)
+        for one, other in combinations(boxes, 2)
+        if one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    ]
+    assert touching == []
 
 
 def test_a_long_wait_is_folded_and_can_be_unfolded(opened):

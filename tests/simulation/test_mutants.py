@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ordering.scripts import script
 from simulation import Laboratory, load
 from simulation.cli import main
 from simulation.engines import UnknownEngine, mutants, resolve
-from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant
+from simulation.engines.mutants import MUTANTS, Edit, Mutant, StaleMutant, equivalent, scripted, wrapped
 from simulation.engines.mutants.planting import plant
 from simulation.engines.native import NativeEngine
 from simulation.invariants import INVARIANTS
@@ -72,6 +73,8 @@ def test_no_two_mutants_plant_the_same() -> None:
     planted = [(mutant.edits, mutant.ordering, mutant.host) for mutant in MUTANTS.values()]
     assert len(set(planted)) == len(planted)
     assert len({mutant.planted for mutant in MUTANTS.values()}) == len(planted)
+    tables = (*scripted.MUTANTS, *wrapped.MUTANTS, *equivalent.MUTANTS)
+    assert Counter(mutant.name for mutant in tables) == Counter(list(MUTANTS))  # none hides behind another's name
 
 
 # -- planting ---------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ def test_the_list_links_to_every_report_newest_first(tmp_path: Path) -> None:
     assert [page.parent / link for link in links.found] == reports[::-1]
     assert "1 violated · 1 unknown · 1 holds" in text
     assert "causal-order: &lt;b&gt;a&lt;/b&gt; came first" in text
-    assert "50, 3 violated" in text
+    assert "50 (3 violated)" in text
     assert "nothing was proved about &#39;parked&#39;" in text
     assert "2026-03-01 09:30:12" in text
 

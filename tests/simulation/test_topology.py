@@ -25,6 +25,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.scenario.errors import BadScenario
+from simulation.scenario.swarm import check, draw
 from simulation.scenario.topology import TopologyTable
 from simulation.stores.cluster import Cluster
 from simulation.stores.protocol import Store, StoreUnavailable
@@ -295,6 +296,49 @@ def test_two_processes_give_one_history(laboratory: Laboratory) -> None:
     assert other.stdout.split() == [traced(laboratory, text) for text in texts]
 
 
+@pytest.mark.parametrize("kind", ["server", "script"])
+def test_a_message_reaches_the_listeners_of_all_nodes(server: Store, kind: str) -> None:
+    async def story(_: Network) -> Any:
+        listeners = [client(f"redis-{i}").pubsub(ignore_subscribe_messages=True) for i in (1, 2, 3)]
+        for listener in listeners:
+            await listener.subscribe("news")
+            await listener.get_message(timeout=1)  # that it has subscribed
+        if kind == "server":
+            await client("redis-2").publish("news", "1")
+        else:
+            await client("redis-2").eval("return redis.call('PUBLISH', 'news', '1')", 0)
+        heard = [await listener.get_message(timeout=1) for listener in listeners]
+        more = [await listener.get_message(timeout=1) for listener in listeners]
+        return [message["data"] for message in heard if message], more
+
+    assert tell(server, "cluster", story) == ([b"1"] * 3, [None] * 3)
+
+
+def test_who_waits_for_a_leader_on_a_cluster_hears_of_its_end(laboratory: Laboratory) -> None:
+    text = NATIVE.replace('"500ms"', '"0s"').replace('"2s"', '"100ms"') + CLUSTER
+    result = run(laboratory, text, "native-waiting")
+    assert result.verdict == "holds"
+    assert result.judgement.coverage["waited-for-leader"] >= 1
+
+
+def test_waiting_for_a_key_that_moves_ends_the_run(server: Store) -> None:
+    loop, network = world(server, "cluster")
+    ends: list[Any] = []
+    network.refused = ends.append
+
+    async def story() -> None:
+        one = client("redis-1", single_connection_client=True, socket_timeout=None)
+        await one.execute_command("ASKING")
+        await one.blpop(["key"])
+
+    loop.spawn(story(), None)
+    loop.run_while(lambda: not ends)
+    assert isinstance(ends[0], Escaped)
+    assert "BLPOP was sent behind ASKING" in str(ends[0])
+    loop.close()
+    network.close()
+
+
 # -- refused -----------------------------------------------------------------------------------------------------
 
 
@@ -335,3 +379,55 @@ def test_a_program_brings_its_own_client(laboratory: Laboratory, engine: str) ->
     result = run(laboratory, text, f"{HERE}:{engine}")
     assert result.verdict == "holds"
     assert len(list(result.history.of("started"))) == 2
+
+
+def test_steps_cannot_be_chosen_in_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(NATIVE + CLUSTER, encoding="utf-8")
+    asked = ["run", str(file), "--strategy", "random-walk", "--no-results", "--store", "server"]
+    assert main(asked) == 4
+    assert "cannot be chosen in a cluster" in capsys.readouterr().err
+
+
+SWARM = """
+[swarm.choose]
+"topology.kind" = [{kinds}]
+[[swarm.faults]]
+kind = "failover"
+chance = 1
+at = ["700ms"]
+lag = "0s"
+[[swarm.faults]]
+kind = "slot-migrates"
+chance = 1
+at = ["700ms"]
+for = "2s"
+"""
+
+
+def test_a_swarm_draws_topologies_and_the_faults_that_suit() -> None:
+    swarm = loads(NATIVE + SWARM.format(kinds='"single", "sentinel", "cluster"'))
+    drawn = {
+        (world.topology.kind, *(f.name for f in world.faults)) for world in (draw(swarm, n).scenario for n in range(30))
+    }
+    assert drawn == {("single", "failover"), ("sentinel", "failover"), ("cluster", "slot-migrates")}
+    with pytest.raises(BadScenario, match="'slot-migrates' can strike in no topology"):
+        check(loads(NATIVE + SWARM.format(kinds='"single", "sentinel"')))
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind", "struck"),
+    [
+        ("by_sentinel", "sentinel", ""),
+        ("by_sentinel", "sentinel", fault("server-demoted", at="10ms", for_="1s")),
+        ("by_cluster", "cluster", ""),
+        ("moved", "cluster", fault("slot-migrates", at="10ms", for_="3s", key="orders")),
+    ],
+)
+def test_coredis_runs_as_it_is(laboratory: Laboratory, engine: str, kind: str, struck: str) -> None:
+    pytest.importorskip("coredis")
+    text = PROGRAM.replace("count = 2", 'count = 6, interval = "200ms"') + f'topology.kind = "{kind}"\n' + struck
+    result, again = (run(laboratory, text, f"tests.simulation.topologies_coredis:{engine}") for _ in range(2))
+    assert result.verdict == "holds"
+    assert result.digest == again.digest
+    assert not result.silent_faults

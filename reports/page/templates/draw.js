@@ -29,6 +29,7 @@ function sized(target, context, width, height) {
 
 function draw() {
   view.width = canvas.clientWidth || 900;
+  forgetLabels();
   arrange();
   sized(canvas, pen, view.width, view.height);
   pen.fillStyle = colour.paper;
@@ -64,7 +65,8 @@ function draw() {
   drawAxis(marks);
   clipped(AXIS, view.height, nameFolds);
   drawViolation();
-  drawLabels();
+  clipped(AXIS, view.height, placeLabels);
+  nameLanes();
   drawThumb();
   drawOverview();
   report(marks.length);
@@ -149,6 +151,7 @@ function drawBar(place, mark) {
   pen.globalAlpha = isWait ? (height > 4 ? 0.3 : 0.6) : 1;
   pen.fillRect(left, top, width, height);
   pen.globalAlpha = 1;
+  if (!isWait) occupy(left, top, width, height);
   if (isWait && height > 4) { pen.strokeStyle = colour.waiting; pen.lineWidth = 1.5; pen.strokeRect(left + 1, top + 1, Math.max(width - 2, 1), height - 2); }
   if (bad.has(place)) {
     pen.strokeStyle = colour.bad; pen.lineWidth = view.witness.has(place) ? 2.5 : 1.5;
@@ -159,6 +162,7 @@ function drawBar(place, mark) {
     pen.fillStyle = isWait ? colour.ink : "#ffffff";
     if (kind === "handling failed" || kind === "handling open") pen.fillStyle = "#1b1f24";
     pen.fillText(name, Math.max(left, GUTTER) + 4, top + height / 2);
+    if (isWait) occupy(Math.max(left, GUTTER) + 2, top + height / 2 - 8, 7.5 * name.length + 4, 16);
   }
 }
 
@@ -181,7 +185,7 @@ function drawArrow(place, mark, few, faint) {
   if (few && ["delivery", "parked", "released", "rescued"].includes(kind)) {
     const words = eventName(mark[EVENT]) + (kind === "delivery" ? "" : " " + kind);
     const nearer = kind === "delivery" ? 0.5 : 0.3;
-    tag(words, fromX + (toX - fromX) * nearer + 5, fromY + (toY - fromY) * nearer, isBad ? colour.bad : colour.ink);
+    label(words, fromX + (toX - fromX) * nearer + 5, fromY + (toY - fromY) * nearer, isBad ? colour.bad : colour.ink, isBad);
   }
 }
 
@@ -199,15 +203,6 @@ function head(fromX, fromY, toX, toY, ink) {
   pen.fill();
 }
 
-function tag(words, x, y, ink) {
-  const wide = pen.measureText(words).width + 4;
-  if (pen.textAlign !== "center") x = Math.max(Math.min(x, view.width - wide), GUTTER + 4);
-  pen.fillStyle = colour.paper; pen.globalAlpha = 0.8;
-  pen.fillRect(pen.textAlign === "center" ? x - wide / 2 : x - 2, y - 8, wide, 16);
-  pen.globalAlpha = 1; pen.fillStyle = ink;
-  pen.fillText(words, x, y);
-}
-
 function drawSign(place, mark, few, many) {
   const kind = kindOf(mark), isBad = bad.has(place), isRed = isBad || reds.has(kind);
   if (many && !isRed) return;
@@ -216,7 +211,7 @@ function drawSign(place, mark, few, many) {
   pen.fillStyle = pen.strokeStyle = isRed ? colour.bad : kind === "published" ? colour.delivery : colour.ink;
   pen.lineWidth = 1.8;
   shapes[signs[kind]](x, y);
-  if (few && kind !== "published") tag(kind + (mark[EVENT] >= 0 ? " " + eventName(mark[EVENT]) : ""), x + 8, y, pen.fillStyle);
+  if (few && kind !== "published" && onScreen(mark[LANE])) label(kind + (mark[EVENT] >= 0 ? " " + eventName(mark[EVENT]) : ""), x + 8, y, pen.fillStyle, isBad);
 }
 
 function path(...points) {
@@ -311,13 +306,12 @@ function drawFolds() {
 }
 
 function nameFolds() {
-  pen.textAlign = "center"; pen.fillStyle = colour.soft;
   for (const fold of view.folds) {
     const left = Math.max(xOf(fold.at), GUTTER), right = Math.min(xOf(fold.until), view.width);
     const words = "… " + duration(fold.until - fold.at) + " …";
-    if (right - left > pen.measureText(words).width) tag(words, (left + right) / 2, view.height - PINNED / 2, colour.soft);
+    const wide = pen.measureText(words).width + 4;
+    if (right - left > wide) write(words, (left + right - wide) / 2 + 2, view.height - PINNED / 2, wide, colour.soft);
   }
-  pen.textAlign = "left";
 }
 
 function drawViolation() {
@@ -325,13 +319,13 @@ function drawViolation() {
   if (!violation) return;
   const x = xOf(violation.at), at = folded(violation.at), when = " at " + moment(violation.at);
   const words = violation.invariant + (at > view.to ? when + " →" : at < view.from ? when + " ←" : "");
-  const inside = x >= GUTTER && x <= view.width, wide = pen.measureText(words).width;
+  const inside = x >= GUTTER && x <= view.width, wide = pen.measureText(words).width + 4;
   if (inside) { pen.setLineDash([5, 4]); line(x, AXIS, x, view.height, colour.bad, 1.5); pen.setLineDash([]); }
   const left = Math.max(GUTTER + 4, Math.min(inside ? x + 4 : x, view.width - wide - 8));
-  tag(words, left, AXIS + 9, colour.bad);
+  write(words, left, AXIS + 9, wide, colour.bad);
 }
 
-function drawLabels() {
+function nameLanes() {
   pen.fillStyle = colour.paper;
   pen.fillRect(0, AXIS, GUTTER - 1, view.height - AXIS);
   pen.textAlign = "right";
@@ -394,7 +388,7 @@ function drawOverview() {
   for (const violation of diagram.violations) overviewPen.fillRect(Math.min((folded(violation.stretch[0]) / end) * width, width - 2), 0, 2, 9);
 }
 
-/* Say what is shown, for people who cannot see it and for whoever drives the page. */
+/* Describe the diagram as text, for screen readers and for tests that drive the page. */
 function report(count) {
   const lanes = view.lanes.length, about = view.events ? view.events.size : diagram.events.length;
   const from = Math.round(Math.max(0, unfolded(view.from))), to = Math.round(unfolded(view.to));

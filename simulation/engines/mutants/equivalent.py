@@ -58,7 +58,7 @@ MUTANTS = (
         scenario="long-release.toml",
         seeds=5,
         edits=(Edit("renew", 'redis.call("ZADD", key("claims"), "XX", now + lease, id)\n', ""),),
-        equivalent="whoever reads a claim reads the lease before: the sweep sets a lapsed claim by the lease that is"
+        equivalent="every reader of a claim reads the lease first: the sweep sets a lapsed claim by the lease that is"
         " left, and begin says held.",
     ),
     Mutant(
@@ -67,8 +67,8 @@ MUTANTS = (
         scenario="paused-before-recording.toml",
         seeds=5,
         edits=(Edit(SHARED, '  if owner and owner ~= token then return "lost" end\n', ""),),
-        equivalent="whoever completes has had an effect, so it is true that the event was handled. The other holder"
-        " will be told lost, and has had, or will have, the effect that it has in the native engine too; nobody else"
+        equivalent="a consumer that completes has had an effect, so the event was handled. The other holder's answer is"
+        " lost, and it has had, or will have, the effect that it has in the native engine, too; no other consumer"
         " can begin, since seen is asked before the lease; and followers may start, since their leader took effect.",
     ),
 )

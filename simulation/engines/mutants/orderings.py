@@ -17,6 +17,7 @@ from ordering import CausalOrdering
 from ordering.leases import Grant
 from ordering.requests import Queues
 from ordering.scripts import text, words
+from ordering.shielding import is_between_nodes
 from ordering.terms import id_of, leader_of, milliseconds
 
 
@@ -110,6 +111,17 @@ class TakesNoForAnAnswer(CausalOrdering[Any]):
         raise refusal
 
 
+class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):
+    """Asks once to record what was handled, if its slot is being moved."""
+
+    async def _record(
+        self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
+    ) -> Any:
+        if is_between_nodes(refusal):
+            raise refusal
+        return await super()._record(grants, ask, refusal, queues)
+
+
 class ClaimsThenCompletes(CausalOrdering[Any]):
     """Claims followers before their leader is marked."""
 
@@ -127,7 +139,7 @@ class OwnConnection(CausalOrdering[Any]):
     """Sends its scripts on one connection of its own, past the client and what that does about errors."""
 
     ignored_errors: tuple[type[Exception], ...] = ()
-    """Errors after which it waits for ever for the reply: nobody reads the connection any more."""
+    """Errors after which it waits for ever for the reply: the connection is not read any more."""
 
     def __init__(self, scope: str, **options: Any) -> None:
         super().__init__(scope, **options)
@@ -181,7 +193,7 @@ class DropsTheUnreadable(CausalOrdering[Any]):
 
 
 class ReadsItAgainAtOnce(CausalOrdering[Any]):
-    """Is offered again what it could not read, as soon as anybody is."""
+    """Is offered an event that it could not read again as soon as any other consumer is."""
 
     def _leave_to_others(self, identity: str) -> None:
         """Leave nothing to others."""
@@ -193,3 +205,10 @@ class IgnoresQueueErrors(CausalOrdering[Any]):
     async def give_up(self, event: Any, reason: str = "") -> bool:
         """Do nothing."""
         return True
+
+
+class SaysNothingOfLosses(CausalOrdering[Any]):
+    """Goes on if the payload of an event is gone, and does not report it."""
+
+    def _log_missing_payload(self, identity: str) -> None:
+        """Log nothing."""

@@ -24,7 +24,7 @@ BEGIN = (
     ),
     Mutant(
         name="skip-held",
-        planted="begin grants a lease that somebody else holds",
+        planted="begin grants a lease that another consumer holds",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
         edits=(Edit(SHARED, "if owner then return decide_held", "if owner == e.token then return decide_held"),),
@@ -54,7 +54,7 @@ BEGIN = (
         planted="begin does not ask whether earlier siblings still wait",
         scenario="ladder/n16-fresh-sibling.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit(SHARED, "answer = not mine and after_leader(e, rules, parked_behind)", "answer = nil"),),
+        edits=(Edit(SHARED, "if not mine then answer, granted = after_leader(e, rules, parked_behind) end\n", "\n"),),
     ),
     Mutant(
         name="overdue-is-enough",
@@ -65,7 +65,7 @@ BEGIN = (
     ),
     Mutant(
         name="drop-nx",
-        planted="parking an event once more begins its wait anew: both ZADDs have lost their NX",
+        planted="parking an event once more begins its wait again: both ZADDs have lost their NX",
         scenario="parked-again.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
@@ -90,7 +90,7 @@ BEGIN = (
             Edit(
                 SHARED,
                 'value, "PX", lease)\n',
-                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.keep)\n',
+                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.retention)\n',
             ),
         ),
     ),
@@ -111,7 +111,7 @@ BEGIN = (
     ),
     Mutant(
         name="lease-without-ttl",
-        planted="a lease has no TTL, so whoever dies holds it for ever",
+        planted="a lease has no TTL, so a consumer that dies holds it for ever",
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost", "clean-store", "prompt-release"),
         edits=(
@@ -127,35 +127,18 @@ BEGIN = (
         edits=(Edit(SHARED, 'value, "PX", lease)', 'value, "PX", math.floor(lease / 10))'),),
     ),
     Mutant(
-        name="give-up-early",
-        planted="a released event is given up at its first failure",
-        scenario="failing-follower.toml",
-        convicted_by=("given-up-with-reason",),
-        edits=(Edit("fail", "if attempts < rules.attempts then", "if false then"),),
-    ),
-    Mutant(
-        name="failures-counted-twice",
-        planted="a failure counts when it is reported, too, and once more if its reply was lost",
-        scenario="ladder/p3-reply-lost-failing.toml",
-        convicted_by=("given-up-with-reason",),
-        edits=(
-            Edit("fail", "if told then", "if false then"),
-            Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
-        ),
-    ),
-    Mutant(
         name="long-lease",
-        planted="a lease lasts a hundred times as long as the policy says: nobody takes over what a dead holder had",
+        planted="a lease lasts a hundred times as long as the policy says: what a dead holder had is not taken over",
         scenario="crash-while-draining.toml",
         convicted_by=("recovery",),
-        edits=(Edit(SHARED, "next_fence(rules.keep), rules.lease", "next_fence(rules.keep), 100 * rules.lease"),),
+        edits=(Edit(SHARED, "next_fence(last), rules.lease_text", "next_fence(last), 100 * rules.lease"),),
     ),
     Mutant(
         name="constant-fence",
         planted="fencing tokens do not grow: every holder gets the first one",
         scenario="paused-holder.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, 'local fence = string.format("%.0f", now_us)', 'local fence = "2"'),),
+        edits=(Edit(SHARED, 'local fence = time[1] .. string.sub("00000" .. time[2], -6)', 'local fence = "2"'),),
     ),
     Mutant(
         name="order-of-arrival",
@@ -207,7 +190,7 @@ BEGIN = (
         scenario="production/q12-duplicate-with-another-leader.toml",
         convicted_by=("clean-store", "causal-order"),
         edits=(
-            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return {"parked"} end\n', ""),
+            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return "parked" end\n', ""),
             Edit(SHARED, "  if before and before ~= leader and is_parked(id) then return end\n", ""),
         ),
     ),
@@ -219,14 +202,14 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                '"SET", key("tried:" .. id), attempts, "PX", lasts)',
-                '"SET", key("tried:" .. id), attempts, "PX", 32000)',
+                'attempts .. "|" .. fence, "PX", lasts)',
+                'attempts .. "|" .. fence, "PX", 32000)',
             ),
         ),
     ),
     Mutant(
         name="no-heads",
-        planted="nobody notes which parked events wait for a leader that is not expected",
+        planted="parked events whose leader is not expected are not listed",
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("lost-followers-surface",),
         edits=(
@@ -242,8 +225,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                "note_attempts(id, count_attempt(attempts, rules.shared), rules.redelivery)\n",
-                "note_attempts(id, attempts, rules.redelivery)\n",
+                "note_attempts(id, count_attempt(attempts, rules.shared), fence, rules.redelivery_text)\n",
+                "note_attempts(id, attempts, fence, rules.redelivery_text)\n",
             ),
             Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
         ),

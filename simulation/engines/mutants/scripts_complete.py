@@ -45,7 +45,7 @@ COMPLETE = (
     ),
     Mutant(
         name="leaked-leaders",
-        planted="whom it followed is still known of an event that was handled",
+        planted="the leader of an event that was handled is still recorded",
         scenario="failing-follower.toml",
         convicted_by=("clean-store",),
         edits=(Edit(SHARED, '  redis.call("HDEL", key("leaders"), id)\n', ""),),
@@ -66,7 +66,7 @@ COMPLETE = (
     ),
     Mutant(
         name="not-mine",
-        planted="a completion that is repeated takes its own seen marker for somebody else's",
+        planted="a completion that is repeated takes its own seen marker for another consumer's",
         scenario="completion-repeated.toml",
         convicted_by=("prompt-release",),
         edits=(Edit(SHARED, 'return state[1] == token and "again" or "lost"', 'return "lost"'),),
@@ -79,8 +79,8 @@ COMPLETE = (
         edits=(
             Edit(
                 SHARED,
-                'return {"granted", id, grant(id, token, leader, rules, attempts), payload}',
-                "local fence = grant(id, token, leader, rules, attempts)\n"
+                'return {"granted", id, grant(id, token, leader, rules, attempts, last), payload}',
+                "local fence = grant(id, token, leader, rules, attempts, last)\n"
                 "      forget(id)\n"
                 '      return {"granted", id, fence, payload}',
             ),
@@ -119,7 +119,7 @@ ADVANCE = (
     ),
     Mutant(
         name="stop-after-one",
-        planted="a drain ends after the first follower, whoever else waits in the queue",
+        planted="a drain ends after the first follower, though others wait in the queue",
         scenario="siblings.toml",
         convicted_by=("prompt-release", "nothing-lost"),
         edits=(
@@ -129,7 +129,7 @@ ADVANCE = (
     ),
     Mutant(
         name="two-drainers",
-        planted="nobody who drains a queue asks whether somebody else has taken it over",
+        planted="a consumer that drains a queue does not ask whether another has taken it over",
         scenario="paused-drainer.toml",
         convicted_by=("sibling-order",),
         edits=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 
 NO_SECOND_LOOK = Edit(
-    "sweep", 'if redis.call("EXISTS", key("heads")) == 0 or somebody_waits_too_long() then', "if false then"
+    "sweep", 'if redis.call("EXISTS", key("heads")) == 0 or oldest_waits_too_long() then', "if false then"
 )
 """What a sweep does about lists that were evicted would make up for other faults, later."""
 
@@ -17,7 +17,7 @@ NOTHING_IN_HAND = Edit(SHARED, "tonumber(deadline) > now or return_from_hands(e.
 SWEEP = (
     Mutant(
         name="dropped-from-hands",
-        planted="whoever takes a queue over leaves to the sweep what its last drainer had in hand",
+        planted="a consumer that takes a queue over leaves to the sweep what its last drainer had in hand",
         scenario="ladder/f12-dropped-by-a-drainer.toml",
         convicted_by=("sibling-order",),
         edits=(NOTHING_IN_HAND,),
@@ -39,7 +39,7 @@ SWEEP = (
     ),
     Mutant(
         name="sweep-is-not-kept",
-        planted="claims last for a lease, however long somebody goes through what they are on",
+        planted="claims last for a lease, however long a consumer goes through the list",
         scenario="ladder/f10-slower-than-the-lease.toml",
         convicted_by=("lost-followers-surface",),
         seeds=40,
@@ -131,7 +131,7 @@ SWEEP = (
     ),
     Mutant(
         name="told-by-its-writer-alone",
-        planted="a sweep does not tell of dead letters that nobody was told of",
+        planted="a sweep does not return dead letters that were not reported",
         scenario="production/q14-dead-letter-of-a-dead-consumer.toml",
         convicted_by=("nothing-lost",),
         edits=(
@@ -169,7 +169,7 @@ SWEEP = (
     ),
     Mutant(
         name="evicted-for-good",
-        planted="the sweep does not write down again what was evicted about those who wait",
+        planted="the sweep does not rebuild what was evicted about waiting events",
         scenario="ladder/p5-evicted-leaders.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
         edits=(Edit("sweep", "if not mend(id) then", "if true then"), NO_SECOND_LOOK),
@@ -183,14 +183,14 @@ SWEEP = (
     ),
     Mutant(
         name="evicted-and-begun-anew",
-        planted="a list of waiting followers that exists is taken for whole, though it was evicted and begun anew",
+        planted="a list of waiting followers that exists is taken for whole, though it was evicted and begun again",
         scenario="ladder/f9-evicted-heads-begun-anew.toml",
         convicted_by=("lost-followers-surface",),
-        edits=(Edit("sweep", " or somebody_waits_too_long() then", " then"),),
+        edits=(Edit("sweep", " or oldest_waits_too_long() then", " then"),),
     ),
     Mutant(
         name="evicted-kinship",
-        planted="the list of waiting followers is not made anew from events, if what they follow was evicted too",
+        planted="the list of waiting followers is not rebuilt from payloads, if the leaders were evicted, too",
         scenario="ladder/f9-evicted-leaders-and-heads.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
         edits=(Edit("sweep", " == 1 or mend(id) then", " == 1 then"),),
@@ -207,7 +207,7 @@ SWEEP = (
         planted="a leader is expected for no longer than its lease",
         scenario="ladder/f2-leader-crashes-at-the-edge.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("shared", "rules.shared), rules.redelivery)", "rules.shared), lease)"),),
+        edits=(Edit("shared", "rules.shared), fence, rules.redelivery_text)", "rules.shared), fence, lease)"),),
     ),
     Mutant(
         name="abandoned-claims",

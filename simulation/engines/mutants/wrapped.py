@@ -11,8 +11,11 @@ MUTANTS = (
         scenario="wrong-clock.toml",
         convicted_by=("causal-order",),
         edits=(
-            Edit(SHARED, 'local time = redis.call("TIME")\n', ""),
-            Edit(SHARED, "local now_us = time[1] * 1000000 + time[2]", "local now_us = tonumber(ARGV[#ARGV])"),
+            Edit(
+                SHARED,
+                'local time = redis.call("TIME")\n',
+                "local time = {string.sub(ARGV[#ARGV], 1, -7), string.sub(ARGV[#ARGV], -6)}\n",
+            ),
         ),
         ordering="LocalClock",
     ),
@@ -33,6 +36,13 @@ MUTANTS = (
         ordering="LooksThenTakes",
     ),
     Mutant(
+        name="lose-in-silence",
+        planted="an event whose payload has been evicted is not reported",
+        scenario="ladder/p5-evicted-payload.toml",
+        convicted_by=("nothing-lost",),
+        ordering="SaysNothingOfLosses",
+    ),
+    Mutant(
         name="trust-late-grants",
         planted="a handler begins however long the reply that granted its lease was under way",
         scenario="production/q2-grant-later-than-its-lease.toml",
@@ -49,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         name="wait-in-the-worker",
-        planted="whoever brings an early event waits for its leader, and works on nothing else",
+        planted="a consumer with an early event waits for its leader, and handles nothing else",
         scenario="ladder/n02-lost-chain-twice.toml",
         convicted_by=("no-stuck-worker",),
         ordering="Waits",
@@ -69,7 +79,7 @@ MUTANTS = (
         ordering="ForgivesHandlers",
     ),
     Mutant(
-        name="give-up-at-once",
+        name="takes-no-for-an-answer",
         planted="a completion that Redis refuses is not asked for again",
         scenario="ladder/f9-completion-refused.toml",
         convicted_by=("handled-once",),
@@ -119,7 +129,7 @@ MUTANTS = (
         planted="a completion that is refused because its slot is being moved is not asked for again",
         scenario="production/q4-slot-migrates.toml",
         convicted_by=("handled-once",),
-        ordering="TakesNoForAnAnswer",
+        ordering="TakesAMovingSlotForAnAnswer",
     ),
     Mutant(
         name="compares-as-they-come",

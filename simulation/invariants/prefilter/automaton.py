@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simulation.history.history_file import FileEntries
 
 _BEGINNINGS = frozenset({"published", "delivered", "parked", "started", "dead-lettered"})
-"""The kinds of entries that always make an event known to the chronicle."""
+"""The kinds of entries that always put their event into the index."""
 
 _UNHASHABLE = frozenset({list, dict})
 _KEPT = frozenset({None, "", "accepted"})
@@ -43,12 +43,12 @@ _Course = Generator[int, _Record, None]
 
 
 class Prefiltered(NamedTuple):
-    """What a sieve found out about a history."""
+    """What the prefilter found out about a history."""
 
     times: array[int]
     """The time of each entry."""
     kept: Sequence[int]
-    """For each entry, whether the chronicle must be told of it."""
+    """For each entry, whether it must be indexed."""
     trivial: TrivialCounts
     """The events that are left out."""
     counts: Mapping[str, int]
@@ -65,7 +65,7 @@ class Prefilter:
         self._families = array("I")
         """The family of each entry on a course; 0 for any other."""
         self._nontrivial = bytearray(b"\1")
-        """For each family, whether it must be told of."""
+        """For each family, whether it must be indexed."""
         self._courses: dict[str | None, Callable[[_Record], int]] = {}
         """The events that are amid a course, or left it."""
         self._columns = Columns()
@@ -74,7 +74,7 @@ class Prefilter:
         self._gone = array("q")
         """Where each consumer was last gone."""
         self._mentioned: set[str] = set()
-        """What may be the name or the id of an event that has to do with an odd one."""
+        """What may be the name or the id of an event whose family is not trivial."""
         self.unresolved_ids: set[str] = set()
         """What may be the id of such an event, and is no event's name."""
 
@@ -292,7 +292,7 @@ class Prefilter:
             self._mentioned.update(word for key in details.get("keys") or () for word in WORDS.findall(str(key)))
 
     def _leave(self, event: str) -> None:
-        """Follow an event no longer: its family is odd."""
+        """Stop following an event: its family is not trivial."""
         columns = self._columns
         number = columns.numbers.get(event)
         if number is None:

@@ -68,7 +68,7 @@ class Columns:
         return number
 
     def follow(self, number: int, leader: int, occurred: int) -> None:
-        """Write down whom an event follows, and when it occurred. Raises OverflowError if that is no time."""
+        """Write down the leader of an event, and when it occurred. Raises OverflowError if that is no time."""
         self.occurred[number] = occurred
         first = self._first_follower[leader]
         if first:
@@ -87,7 +87,7 @@ class Columns:
         return all(occurred < later and start < after for (occurred, start), (later, after) in pairwise(order))
 
     def trivial(self, nontrivial: Sequence[int]) -> tuple[TrivialCounts, Counter[str]]:
-        """Count the events whose families are not odd, and the entries about them by their kinds."""
+        """Count the events of trivial families, and the entries about them by their kinds."""
         chosen = [not nontrivial[family] for family in self.family[1 : len(self)]]
 
         def total(column: Iterable[int]) -> int:
@@ -100,7 +100,7 @@ class Columns:
         parkings, repeats = self.parkings[1:], self.repeats[1:]
         released = total(map(bool, parkings))
         deliveries = events - released + total(parkings) + total(repeats)
-        followers = events - nontrivial.count(False)  # of each family all but the first follow somebody
+        followers = events - nontrivial.count(False)  # in each family all but the first have a leader
         waited = (self.waited(leader) for leader in self.siblings if not nontrivial[self.family[leader]])
         counts = Counter(
             {

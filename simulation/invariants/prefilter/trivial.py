@@ -10,11 +10,11 @@ The life of an event is trivial if all of these hold:
 No member of a cycle is trivial: leaders are marked before their followers, so none of the cycle can be the first.
 
 Every invariant that sets `holds_for_trivial` holds for such an event and counts how many it examined, so it reads the
-*odd* events alone, and the leaders that are odd or have an odd follower. This module finds the trivial events of an
-index, `automaton.py` the trivial families while the lines are read. An event that either calls odd without need costs
-time and changes no judgement. The automaton sees whole families, so for it a life is trivial, too, in which the event
-was parked and handled in its turn, or delivered again and refused. What the invariants count of those is in
-`TrivialCounts`.
+other events alone, and the leaders that are not trivial or have a follower that is not. This module finds the trivial
+events of an index, `automaton.py` the trivial families while the lines are read. A trivial event that either does not
+recognise costs time and changes no judgement. The automaton sees whole families, so for it a life is trivial, too, in
+which the event was parked and handled in its turn, or delivered again and refused. What the invariants count of those
+is in `TrivialCounts`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from simulation.history.records import NEVER, EventStory, TrivialCounts
 
 
 def bound_of(terms: Terms) -> int:
-    """Return for how long a plain life may last, from its delivery to the answer."""
+    """Return how long a trivial life may last, from its delivery to the answer, in microseconds."""
     return min(terms.lease, terms.release_bound, terms.stuck_bound)
 
 
@@ -40,7 +40,7 @@ def sort_out(
     trivial = TrivialCounts()
     nontrivial: list[EventStory] = []
     ends = array("q", [NEVER]) * len(events)
-    """When each plain event had ended, by its number."""
+    """When each trivial event had ended, by its number."""
     for event in events.values():
         course = event.course
         if course and _was_trivial(event) and times[course[3]] - times[course[0]] <= bound:
@@ -65,7 +65,7 @@ def sort_out(
 
 
 def keep_all(index: HistoryIndex) -> HistoryIndex:
-    """Make every event of an index odd again, and return the index."""
+    """Take no event of an index for trivial, and return the index."""
     for event in index:
         event.trivial = False
     index.trivial, index.nontrivial = TrivialCounts(), list(index)

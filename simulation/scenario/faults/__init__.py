@@ -1,4 +1,4 @@
-"""Faults: what goes wrong, when, to whom, when it heals, and what it does.
+"""Faults: what goes wrong, when and where, when it heals, and what it does.
 
 A fault is a class with a `kind` in any module of this package: its keys, its act (on the protocols of `targets`), its
 recipe for scenarios that are drawn, whether it loses data, and its example. A module that is added here is found by

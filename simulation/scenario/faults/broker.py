@@ -145,9 +145,7 @@ native = "holds"
         "visible",
         description="later than what: the first copy, the event's effect, or the end of the effect's retention",
     )
-    received: Literal["same", "new"] = Field(
-        "same", description="new: it is received anew, and says so in its `received`"
-    )
+    received: Literal["same", "new"] = Field("same", description="new: it is received again, with a new `received`")
 
     @model_validator(mode="after")
     def _is_possible_in_time(self) -> Self:

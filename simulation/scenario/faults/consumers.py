@@ -15,7 +15,9 @@ ALL_CONSUMERS, ANY_CONSUMER = "all", "any"
 class ConsumerFault(TimedFault):
     """A fault of a consumer: at a moment, or when a consumer comes to a command or a handler step."""
 
-    consumer: str = Field(ANY_CONSUMER, description='whom: a name ("c1"), "all", or "any" for one that is drawn')
+    consumer: str = Field(
+        ANY_CONSUMER, description='which consumer: a name ("c1"), "all", or "any" for one that is drawn'
+    )
     needs_life: ClassVar[bool] = True
     """Whether it strikes only those that are alive."""
 
@@ -172,7 +174,9 @@ native = "holds"
     @model_validator(mode="after")
     def _names_who(self) -> Self:
         if self.consumer in (ALL_CONSUMERS, ANY_CONSUMER):
-            raise ValueError(f"'consumer' must name who joins late, such as \"c2\"; {self.consumer!r} is nobody's name")
+            raise ValueError(
+                f"'consumer' must name the consumer that joins late, such as \"c2\", not {self.consumer!r}"
+            )
         if self.at is None or self.times > 1:
             raise ValueError("a consumer joins once, at a moment: give 'at', and neither 'every' nor 'times'")
         return self
@@ -240,7 +244,7 @@ class Pause(ConsumerFault):
     kind: Literal["pause"] = "pause"
     example: ClassVar[str] = """\
 name = "fault-pause"
-description = "Whoever has handled a freezes for longer than its lease; its late write is refused."
+description = "The holder of a freezes for longer than its lease; its late write is refused."
 
 [workload]
 events = [{ name = "a" }]

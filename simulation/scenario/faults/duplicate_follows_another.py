@@ -70,7 +70,7 @@ native = "holds"
 
 
 def _following(publication: Publication, active: Active) -> Publication | None:
-    """Return the event as if it followed one that nobody has published; None if it cannot be read."""
+    """Return the event as a follower of an event that was not published; None if it cannot be read."""
     try:
         record: dict[str, Any] = json.loads(publication.body)
     except ValueError:

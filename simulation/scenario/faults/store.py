@@ -183,7 +183,7 @@ class Evict(StoreFault):
     kind: Literal["evict"] = "evict"
     example: ClassVar[str] = """\
 name = "fault-evict"
-description = "The marks of handled events are evicted, and a duplicate comes: nobody can know it for one."
+description = "The marks of handled events are evicted, and a duplicate comes, which cannot be recognised."
 
 [workload]
 events = [{ name = "a" }]

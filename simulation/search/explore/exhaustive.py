@@ -16,7 +16,7 @@ What commutes is told as narrowly as can be known:
 
 - In Redis: commands on other keys, or on other members of a key, unless one looks at the whole (`footprints.py`).
 - In the history: entries whose exchange no invariant notices (`simulation/invariants/commutativity.py`).
-- In the queue: to queue up and to be served, as long as somebody stands in line before (`simulation/world/broker.py`).
+- In the queue: to queue up and to be served, as long as another consumer is in line (`simulation/world/broker.py`).
 - A crash is about its own consumer, the events that it has had to do with, and the queue if it stood in line. So all
   moments between two steps of that consumer are one, whatever the others do. No world is quiet before a crashed
   consumer is back: else it would matter whether it died before or after the last event came to rest.
@@ -160,7 +160,7 @@ class _Search:
 
     def advance(self) -> bool:
         """Turn to the next branch, the deepest first; return whether there is one."""
-        if self._chosen:  # the run ended with this step: nobody knows what it would have touched
+        if self._chosen:  # the run ended with this step: what it would have touched is unknown
             node = self._path[self._depth - 1]
             node.explored[node.current] = _UNKNOWN
             node.wanted.update(node.labels)

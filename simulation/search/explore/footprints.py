@@ -6,9 +6,10 @@ touching everything. So does every command that this file does not know: to be w
 never a run.
 
 Most commands on a sorted set or a hash are about some of its members. Two that change different members commute, and
-both conflict with whoever looks at the whole. There are two exceptions. A key with a time to live loses that when its
-last member goes, so the members of such a key are not told apart. And a hash lists its fields in an order that depends
-on who came first; so when somebody lists one, the search begins anew and tells the fields of hashes apart no longer.
+both conflict with a request that reads the whole key. There are two exceptions. A key with a time to live loses that
+when its last member goes, so the members of such a key are not distinguished. And a hash lists its fields in an order
+that depends on which came first. So when a request lists one, the search starts again, without distinguishing the
+fields of hashes.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Footprints:
         self._apart = True
         """Whether members can be told apart: a command that is not known may have given any key a time to live."""
         self._fields = True
-        """Whether fields of hashes can be told apart: nobody lists them."""
+        """Whether fields of hashes can be told apart: no request lists them."""
 
     def __call__(self, commands: Sequence[Sequence[bytes]], reply: bytes) -> Touched:
         """Return what a request that was just executed has touched."""

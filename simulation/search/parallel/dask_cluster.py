@@ -143,7 +143,7 @@ class Cluster:
                 waiting[future] = (place, seed)
 
         try:
-            submit(4 * self._slots)  # enough to keep everybody busy, few enough to forget
+            submit(4 * self._slots)  # enough to keep all workers busy, few enough to drop
             while waiting:
                 for future in self._finished(list(waiting)):
                     place, seed = waiting.pop(future)

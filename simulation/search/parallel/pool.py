@@ -41,7 +41,7 @@ def in_parallel(
         for piece in pieces:
             with _undisturbed():  # the first of them starts the processes
                 running.add(pool.submit(work, piece))
-            if len(running) >= 4 * jobs:  # enough to keep everybody busy, few enough to forget
+            if len(running) >= 4 * jobs:  # enough to keep all workers busy, few enough to drop
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         while running:
@@ -87,7 +87,7 @@ def _end_with_parent(keep_alive: Connection | None) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel, *([keep_alive] if keep_alive else [])])
-    os._exit(1)  # nobody reads results any more; the server is ended by its watcher
+    os._exit(1)  # the results are not read any more; the server is ended by its watcher
 
 
 def _prepare(prepare: Callable[[], None], keep_alive: Connection | None) -> None:

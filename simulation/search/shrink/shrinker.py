@@ -5,7 +5,7 @@ as some order of it still shows the same cause (`cause.py`); the choices are mad
 
 Hypothesis shrinks such things well, and could carry the choices; but it must have found the failing example itself
 (there is no public way to hand it one), its effort is bounded by the clock on the wall, so that the result would depend
-on the machine, and a simpler scenario gives the same choices another meaning: for each, an order must be searched anew.
+on the machine, and a simpler scenario gives the same choices another meaning: for each, an order must be found again.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ KINDS = ("crash", "stop", "pause", "reply-lost", "request-lost")
 """The faults that can strike at every point."""
 
 BY_ITSELF = {"crash": 1_000_000, "stop": 1_000_000}
-"""How long a fault lasts if nobody says, in microseconds. A pause lasts longer than a lease."""
+"""The default duration of a fault, in microseconds. A pause lasts longer than a lease."""
 
 
 Outcome = Literal["survived", "violated", "unknown", "missed"]

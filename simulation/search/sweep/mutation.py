@@ -36,7 +36,7 @@ class Trial:
     host_violates: tuple[str, ...] = ()
     """What its host violates in the same scenario with the same seeds: anything here, and the trial proves nothing."""
     script_error: str = ""
-    """What Redis said of a script that does not run. Anybody would convict it: that proves nothing either."""
+    """What Redis said of a script that does not run. Every invariant would convict it, so that proves nothing."""
 
     @property
     def ok(self) -> bool:

@@ -130,7 +130,7 @@ class DeliveryInjector:
             self.broker.expect_no_more()
         else:
             active.note(event=publication.name)
-            self.broker.duplicate(publication, anew=True)
+            self.broker.duplicate(publication, republished=True)
 
     def once_handled(self, event: str, act: Callable[[], None]) -> None:
         """Do something once an event has taken effect."""
@@ -168,7 +168,7 @@ class DeliveryInjector:
         record = json.loads(publication.body)
         record["received"] = instant(self._epoch + timedelta(microseconds=self._log.now))
         body = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()
-        self.broker.duplicate(replace(publication, body=body), anew=True)
+        self.broker.duplicate(replace(publication, body=body), republished=True)
 
     # -- the whole queue -------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class StoreActs:
         self._store.set_time(self._log.now)
         assert isinstance(struck.fault, StoreFault)
         undo = struck.fault.strike(struck, self)
-        self._network.blocking.serve()  # whoever waits for a stream that is gone is told
+        self._network.blocking.serve()  # clients that wait for a stream that is gone get an answer
         return undo
 
     # -- what faults may do to Redis --------------------------------------------------------------------------
@@ -103,11 +103,20 @@ class StoreActs:
         return self._network.demote(partial(_note_packet, active))
 
     def move_slot(self, active: Active, key: str, duration: int) -> Undo:
-        """Begin to move the slot of a key to the next node, which takes so many microseconds."""
+        """Begin to move the slot of a key to the next node, which takes so many microseconds.
+
+        Until it has moved, a request that needs several of its keys is refused: no engine can do anything about that.
+        """
         assert isinstance(self._store, Cluster)  # the fault needs one
         migration = Migration(self._network, self._store, active, key)
         migration.begin(duration)
-        return migration.end
+        self._log.write("slot-moving")
+
+        def end() -> None:
+            migration.end()
+            self._log.write("slot-moved")
+
+        return end
 
     def lose_primary(self) -> Undo:
         """Break every connection to the primary, and accept none, until another server has its place."""

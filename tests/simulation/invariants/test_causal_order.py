@@ -473,7 +473,7 @@ def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
         0s   published      b  follows=a
         1s   delivered      a  @c1
         2s   started        b  @c1
-        3s   dead-lettered  a
+        3s   dead-lettered  a  by=broker
         4s   ended          b  @c1  outcome=ok
         """)
     )
@@ -653,3 +653,40 @@ def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offse
         15m1s    ended      b  @c1  outcome=ok
         """)
     assert accepted(history) if offset else rejected(history)
+
+
+@pytest.mark.parametrize(("told", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
+def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started(told, ended):
+    story = f"""
+        0s       published      b  follows=a
+        1s       delivered      b  @c1
+        2s       started        a  @c2
+        {ended}  ended          a  @c2  outcome=failed
+        4s       started        b  @c1  via=released
+        4.6s     ended          b  @c1  outcome=ok
+        {told}   dead-lettered  a  @c2  by=engine
+        """
+    lines = sorted(story.splitlines()[1:-1], key=lambda line: float(line.split()[0][:-1]))
+    history = tell("\n".join(lines), lease="16s", sweep_interval="5s")
+    assert accepted(history) if (told, ended) == ("5s", "3s") else rejected(history)
+
+
+def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_trimmed_of_it():
+    lines = [
+        "0s   delivered  b  @c1",
+        "0s   parked     b  @c1",
+        "0s   delivered  a  @c1  delivery=1",
+        "0s   started    a  @c1",
+        "0s   crashed       @c1",
+        "6s   dropped    a  fault=trim",
+        "36s  started    b  @c2  via=rescued",
+        "36s  ended      b  @c2  outcome=ok",
+    ]
+
+    def story(*more):
+        told = ["0s published a", "0s published b follows=a", *lines]
+        told[-3:-3] = more
+        return tell("\n".join(told), at_most=11, allowed_loss=("trim",), lookback="10s")
+
+    assert accepted(story())
+    assert rejected(story("5s delivered a @c3 delivery=2")), "c3 has it"

@@ -32,13 +32,13 @@ def test_rejects_many_keys_with_one_sentence():
 
 def test_rejects_a_lock_or_a_claim_though_it_will_expire():
     for role in ("lock", "claim"):
-        assert "that somebody still holds" in rejected(tell(f"9s census keys=held/a:{role}")).because
+        assert "that a consumer still holds" in rejected(tell(f"9s census keys=held/a:{role}")).because
 
 
 def test_tells_of_a_lock_without_a_ttl_once():
     history = tell("9s census")
     history.entries[0].details["keys"] = {"held/a": {"type": "string", "ttl": None, "role": "lock"}}
-    assert "that somebody still holds" in rejected(history).because
+    assert "that a consumer still holds" in rejected(history).because
 
 
 def test_accepts_a_key_that_the_policy_documents():

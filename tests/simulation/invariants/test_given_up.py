@@ -21,7 +21,8 @@ def test_a_dead_letter_follows_as_many_failures_as_the_policy_says():
     assert accepted(tell(tried(2, "ended a @c1 handling={} outcome=failed"), max_attempts="2us"))
     violation = rejected(tell(tried(1, "ended a @c1 handling={} outcome=failed"), max_attempts="2us"))
     assert violation.because == (
-        "because the engine gave event a up at 60 s, though it had only once been tried in vain, and stated no refusal"
+        "because the engine gave event a up at 60 s, though it had only once been tried without success,"
+        " and stated no refusal"
     )
 
 

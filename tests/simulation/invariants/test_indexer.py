@@ -149,6 +149,21 @@ def test_a_dead_consumer_is_no_longer_paused_and_two_cuts_need_two_repairs():
     assert index.consumers["c1"].cut_off == [(3_000_000, 6_000_000)]
 
 
+def test_a_slot_that_moves_keeps_everybody_from_renewing():
+    index = read("""
+        0s   joined       @c1
+        1s   slot-moving
+        2s   slot-moving
+        3s   slot-moved
+        6s   slot-moved
+        7s   slot-moving
+        8s   resumed      @c1
+    """)
+    assert index.clock.still == index.silences("c1") == [(1_000_000, 6_000_000), (7_000_000, 8_000_000)]
+    assert not index.blackouts
+    assert not index.dark
+
+
 def test_the_completion_of_an_event_is_the_first_effect_that_was_recorded():
     index = read("""
         0s    started  a  @c1

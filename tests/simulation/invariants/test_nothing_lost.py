@@ -226,3 +226,29 @@ def test_rejects_an_event_when_the_broker_trimmed_another():
             allowed_loss=("trim",),
         )
     )
+
+
+LOUD = """
+    0s   delivered   b  @c1
+    0s   parked      b  @c1
+    1s   {}
+    2s   {}
+    9s   phase       quiet
+"""
+LOSS, WARNING = "store-lost  fault=evict", "warned  b  @c1"
+
+
+def test_a_loss_must_be_told_where_the_scenario_asks_for_it():
+    terms = {"allowed_loss": ("evict",), "loud": True}
+    assert accepted(tell(LOUD.format(LOSS, WARNING), **terms))
+    violation = rejected(tell(LOUD.format(LOSS, "swept  @c1"), **terms))
+    assert violation.because == (
+        "because event b was delivered at 0 s, the store lost what it held of it at 1 s, and the loss was not reported"
+    )
+
+
+def test_a_warning_before_the_loss_or_of_another_event_does_not_tell_of_it():
+    terms = {"allowed_loss": ("evict",), "loud": True}
+    rejected(tell(LOUD.format(WARNING, LOSS), **terms))
+    rejected(tell(LOUD.format(LOSS, "warned  a  @c1"), **terms))
+    assert accepted(tell(LOUD.format(LOSS, "swept  @c1"), allowed_loss=("evict",)))

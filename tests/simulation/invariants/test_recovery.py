@@ -36,7 +36,7 @@ def test_what_a_silent_holder_has_starts_again_in_time():
 def test_rejects_what_is_never_begun_again():
     assert rejected(
         tell(LEFT.format("crashed", "10m").replace("started   b  @c2  via=rescued", "swept @c2"))
-    ).because == ("because c1 died at 1 s with event b in hand, and nobody had begun with it again at 600 s")
+    ).because == ("because c1 died at 1 s with event b in hand, and no consumer had begun with it again at 600 s")
 
 
 def test_accepts_a_holder_that_goes_on():

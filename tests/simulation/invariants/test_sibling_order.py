@@ -231,3 +231,21 @@ def test_accepts_a_younger_sibling_if_the_elder_was_lost_as_the_scenario_allows(
     """
     assert accepted(tell(story, allowed_loss=("flush",)))
     rejected(tell(story))
+
+
+def test_excuses_a_sibling_that_goes_on_without_one_that_could_not_be_read():
+    def story(fault_at):
+        lines = [
+            "0s   published  c  follows=a  occurred=1s",
+            "0s   published  b  follows=a  occurred=2s",
+            "0s   parked     c  @c1",
+            "1s   started    a  @c2",
+            "2s   ended      a  @c2  outcome=ok",
+            "3s   started    b  @c2",
+            "9s   started    c  @c1  via=rescued",
+        ]
+        lines.insert(fault_at, f"{fault_at - 3}s   fault unreadable-for-some  event=c  @c2")
+        return tell("\n".join(lines))
+
+    assert accepted(story(5))
+    assert rejected(story(6)).events == ("c", "b", "a"), "b was not to know of it"

@@ -130,6 +130,14 @@ def test_two_runs_are_needed_to_say_anything() -> None:
     assert unseen([1, 2]) is not None
 
 
+@pytest.mark.parametrize(("runs", "low"), [(2, 0.025), (20, 0.69), (1000, 0.99)])
+def test_runs_that_are_all_new_prove_no_more_than_their_number(runs: int, low: float) -> None:
+    told = unseen(range(runs))
+    assert told is not None
+    assert told.low == pytest.approx(low, abs=0.005)
+    assert (told.estimate, told.high) == (1.0, 1.0)
+
+
 # -- transitions and faults --------------------------------------------------------------------------------------
 
 

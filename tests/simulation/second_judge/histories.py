@@ -51,6 +51,7 @@ retention = "{retention}"
 lease = "{lease}"
 [judge]
 allowed_loss = {allowed}
+loud = {loud}
 {faults}
 """
 
@@ -147,7 +148,7 @@ def stretched(history: History, rng: Random) -> History:
             later += rng.choice(lengths)
         entries.append(entry._replace(at=entry.at + later))
     allowed = rng.choice([(), (), ("evict",)])
-    return History(Header(terms=terms, allowed_loss=allowed), entries)
+    return History(Header(terms=terms, allowed_loss=allowed, loud=rng.random() < 0.3), entries)
 
 
 def real(rng: Random, laboratory: Laboratory, engine: str) -> History:
@@ -175,6 +176,7 @@ def real(rng: Random, laboratory: Laboratory, engine: str) -> History:
         retention=rng.choice(["15m", "30m"]),
         lease=rng.choice(["4s", "16s"]),
         allowed=rng.choice(["[]", '["evict"]']),
+        loud=rng.choice(["true", "false"]),
         faults=faults,
     )
     run = laboratory.run(loads(text), rng.randrange(1 << 30), engine)
@@ -271,7 +273,7 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
     names = sorted({e.consumer for e in entries if e.consumer}) or ["c1"]
     events = sorted({e.event for e in entries if e.event}) or ["a"]
     lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
-    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept"])
+    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept", "warned", "blocked"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}
@@ -280,6 +282,11 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
             entry = Entry(at, kind, details=details)
         case "dead-lettered":
             entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"by": rng.choice(["broker", "engine"])})
+        case "blocked":
+            long = rng.choice([1, 3, 20, 2000]) * SECOND
+            entry = Entry(at, kind, "", rng.choice(names), {"duration": long, "where": "f.py:1 in f"})
+        case "warned":
+            entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"level": "warning"})
         case "swept":
             entry = Entry(at, kind, "", rng.choice(names), {"found": rng.randint(0, 2)})
         case _:

@@ -271,6 +271,9 @@ class Reading:
         for entry in self.entries:
             if entry.consumer != consumer:
                 continue
+            lasted = entry.details.get("duration")
+            if entry.kind == "blocked" and isinstance(lasted, int):
+                spans.append((entry.at, entry.at + lasted))
             if entry.kind == "paused" and since is None:
                 since = entry.at
             elif entry.kind in ("resumed", "crashed", "stopped") and since is not None:
@@ -297,9 +300,22 @@ class Reading:
                 since = None
         return spans if since is None else [*spans, (since, self.end_at)]
 
+    def slot_moves(self) -> list[Span]:
+        """When a slot of a cluster moved, and Redis refused what an engine asks about it."""
+        spans: list[Span] = []
+        moves, since = 0, 0
+        for entry in self.entries:
+            if entry.kind == "slot-moving":
+                since = since if moves else entry.at
+                moves += 1
+            elif entry.kind == "slot-moved" and moves:
+                moves -= 1
+                spans += [] if moves else [(since, entry.at)]
+        return [*spans, (since, self.end_at)] if moves else spans
+
     def silences(self, consumer: str) -> list[Span]:
         own = [*self.paused(consumer), *self.cut_off(consumer)] if consumer in self.consumers else []
-        return union([*own, *self.cut_off("")])
+        return union([*own, *self.cut_off(""), *self.slot_moves()])
 
     def silent_at_end(self, consumer: str) -> bool:
         """Say whether a pause or a cut was never taken back: of how long it was to last nothing is told."""
@@ -338,7 +354,7 @@ class Reading:
     def helpless(self) -> list[Span]:
         """When no consumer was alive, unpaused and in reach of Redis."""
         lanes = [[*self.down(c), *self.paused(c), *self.cut_off(c)] for c in self.consumers]
-        return union([*(common(lanes) if lanes else []), *self.cut_off("")])
+        return union([*(common(lanes) if lanes else []), *self.cut_off(""), *self.slot_moves()])
 
     # -- losses
 
@@ -372,13 +388,16 @@ class Reading:
     def store_lost(self, event: str, after: int, before: int) -> bool:
         return any(after < i < before and (about is None or event in about) for i, about in self.losses(allowed=False))
 
-    def loss_allowed(self, event: str, before: int) -> bool:
+    def warned(self, event: str, after: int) -> bool:
+        return any(i > after and e.event == event for i, e in self.of("warned"))
+
+    def loss_allowed(self, event: str, before: int, *, told: bool = False) -> bool:
         known = self.first_known(event)
         names = {event, self.leaders.get(event, "")} - {""}
         for i, about in self.losses(allowed=True):
             again = any(offer.parked and offer.index > i for offer in self.offers_of(event))
             if i < before and (about is None or names & about) and known is not None and known < i and not again:
-                return True
+                return not told or self.warned(event, i)
         return False
 
     # -- the run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from itertools import pairwise
+from typing import Any
 
 from simulation.history.history import History
 from tests.simulation.second_judge.reading import Offer, Reading, Span, Work, common, uncovered, union
@@ -197,7 +198,7 @@ def causal_order(reading: Reading) -> Iterator[str]:
 
 def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     dead = reading.dead(leader)
-    if dead and dead[0] < effect.start:
+    if dead and (dead[0] < effect.start or told_later(reading, leader, effect, *dead)):
         return True
     offers = reading.offers_of(event)
     published = reading.publication(event)
@@ -209,6 +210,13 @@ def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     if others and all(effect.start < w.start for one in others for w in reading.effects_of(one)):
         return True
     return not came(reading, event, leader, effect, until_at)
+
+
+def told_later(reading: Reading, leader: str, effect: Work, index: int, letter: Any) -> bool:
+    late = reading.at(index) - effect.at > reading.terms.lease + reading.terms.sweep_interval
+    if late or letter.details.get("by") == "broker":
+        return False
+    return all(w.start < effect.start and not w.open_at(effect.start) for w in reading.works_of(leader))
 
 
 def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int) -> bool:
@@ -223,7 +231,7 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         )
         again = offer is handed[-1] and offer.how == "rejected" and not away
         forgotten = reading.store_lost(leader, offer.index, effect.start)
-        if offer.how == "rejected" and trimmed(reading, leader, offer, effect):
+        if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
             continue
         if offer.index < first and not unanswered and not again:
             continue
@@ -347,7 +355,8 @@ def nothing_lost(reading: Reading) -> Iterator[str]:
         return
     for event in reading.events:
         settled = reading.first_known(event) is None or reading.effects_of(event) or reading.dead(event)
-        if settled or event in reading.incomplete or reading.loss_allowed(event, reading.last):
+        excused = reading.loss_allowed(event, reading.last, told=reading.header.loud)
+        if settled or event in reading.incomplete or excused:
             continue
         if reading.phases or let_go(reading, event):
             yield event
@@ -597,8 +606,15 @@ def sibling_order(reading: Reading) -> Iterator[str]:
                 later = order(reading, other) > order(reading, one) and firsts and firsts[0].start > done.end
                 if not later or (works and works[0].start < firsts[0].start):
                     continue
+                if any(done.end < i < firsts[0].start for i in unread(reading, one)):
+                    continue
                 if not (dead and not works) and not reading.loss_allowed(one, firsts[0].start):
                     yield one
+
+
+def unread(reading: Reading, event: str) -> list[int]:
+    faults = (i for i, e in reading.of("fault") if e.event == event)
+    return [i for i in faults if reading.entries[i].details.get("fault") == "unreadable-for-some"]
 
 
 def waited(reading: Reading, event: str, done: int) -> bool:

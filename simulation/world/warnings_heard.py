@@ -1,0 +1,71 @@
+"""Reports of consumers about events, if a scenario asks whether losses are reported: warnings, and errors of the code.
+
+A report is a log record of level warning or above that names the event, by its id in the message or as `event_id`, or
+an error that names the event and leaves a consumer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from simulation.history.history import History
+from simulation.kernel.process import current_process
+from simulation.scenario.workload import IDENTITY
+from simulation.world.error_log import ErrorLog
+from simulation.world.ledger import Ledger
+
+
+class _Listener(logging.Handler):
+    """Writes down which events a record names."""
+
+    def __init__(self, hear: Callable[[str, str, str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._hear = hear
+
+    def emit(self, record: logging.LogRecord) -> None:
+        process = current_process.get()
+        if process is None or not process.alive:
+            return  # the world itself, or a consumer that is collected after its death
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # its arguments do not fit, which is the user's to see
+            message = str(record.msg)
+        error = record.exc_info[1] if record.exc_info else ""
+        self._hear(f"{message} {getattr(record, 'event_id', '')} {error}", process.name, record.levelname.lower())
+
+
+@contextmanager
+def warnings_heard(history: History, ledger: Ledger, errors: ErrorLog, now: Callable[[], int]) -> Iterator[None]:
+    """Write down in a history, if its scenario is `loud`, what consumers warn of. `now` is in microseconds.
+
+    It listens to all loggers, also to those that hand nothing on, and while logging is switched off.
+    """
+    if not history.header.loud:
+        yield
+        return
+
+    def hear(said: str, consumer: str, level: str, event: str = "") -> None:
+        known = ledger.names
+        named = [name for name in map(ledger.name_of, IDENTITY.findall(said)) if name in known]
+        for name in dict.fromkeys([event, *named] if event else named):
+            history.append(now(), "warned", name, consumer, level=level)
+
+    errors.on_each = lambda error, consumer, event: hear(str(error), consumer, "error", event)
+    listener, disabled = _Listener(hear), logging.root.manager.disable
+    loggers = [logging.root, *(logger for logger in _loggers() if not logger.propagate)]
+    logging.disable(logging.NOTSET)
+    for logger in loggers:
+        logger.addHandler(listener)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        for logger in loggers:
+            logger.removeHandler(listener)
+
+
+def _loggers() -> list[logging.Logger]:
+    known = logging.root.manager.loggerDict.values()
+    return [one for one in known if isinstance(one, logging.Logger)]
