@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -130,7 +131,7 @@ class ScenarioItem(pytest.Item):
         scenario = self._scenario.model_copy(update={"seed": seed})
         again = Replay(scenario, self.replay.choices, self.replay.bounds)
         run = again.perform(laboratory, self._engine, trace=True)
-        words = ["causim", "run", str(self.path), "--engine", self._engine]
+        words = [*_program(self._engine), "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
         return story_of(run, shlex.join(words), self.config.getoption("--causim-results"))
@@ -183,8 +184,9 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
         run = store.run(scenario, seed, engine or config.getoption("--causim-engine"))
         if run.verdict == "violated":
             again = store.run(scenario, run.seed, run.history.header.engine, trace=True)
-            engine_words = ["--engine", run.history.header.engine, "--seed", str(run.seed)]
-            command = shlex.join(["causim", "run", *_named(scenario), *engine_words])
+            name = run.history.header.engine
+            words = [*_program(name), "run", *_named(scenario), "--engine", name, "--seed", str(run.seed)]
+            command = shlex.join(words)
             pytest.fail(story_of(again, command, config.getoption("--causim-results")), pytrace=False)
         if run.verdict != "holds":
             why = [*run.judgement.reasons, *(f"'{word}' did not happen" for word in run.judgement.missing)]
@@ -192,6 +194,18 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
         return run
 
     return verify
+
+
+def _program(engine: str) -> list[str]:
+    """Return the command that finds an engine: causim looks in the current folder, pytest in that of a test."""
+    module = sys.modules.get(engine.partition(":")[0].partition(".")[0]) if ":" in engine else None
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return ["causim"]
+    folder = Path(file).parents[1 if Path(file).name == "__init__.py" else 0]
+    if folder == Path.cwd() or not folder.is_relative_to(Path.cwd()) or "site-packages" in folder.parts:
+        return ["causim"]
+    return [f"PYTHONPATH={folder.relative_to(Path.cwd())}", "causim"]
 
 
 def _named(scenario: Scenario | Path | str) -> list[str]:
