@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from typing import TypeVar
 
 from redis.exceptions import (
@@ -49,6 +51,8 @@ _PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyEr
 _PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _DEADLINE = "ordering_must_end_by"
+_must_end_by: ContextVar[float] = ContextVar("must_end_by", default=math.inf)
+"""Until when all that runs in this context cleans up after a cancellation, in the loop's time."""
 
 
 def is_moving(refusal: Exception) -> bool:
@@ -127,12 +131,15 @@ async def bounded(error: BaseException, patience: float) -> AsyncIterator[None]:
     """Let the body clean up after an error. After a cancellation it ends in time, and no refusal hides it.
 
     The time is counted from where the cancellation was first seen: it travels with the exception, through every layer
-    that has something to clean up.
+    that has something to clean up. The end of that time is a cancellation, too, of what the body asks: that takes no
+    time of its own.
     """
     if not isinstance(error, asyncio.CancelledError):
         yield
         return
     deadline = vars(error).setdefault(_DEADLINE, asyncio.get_running_loop().time() + patience)
+    deadline = min(deadline, _must_end_by.get())
+    before = _must_end_by.set(deadline)
     try:
         async with asyncio.timeout_at(deadline):
             yield
@@ -142,3 +149,6 @@ async def bounded(error: BaseException, patience: float) -> AsyncIterator[None]:
             refusal,
             patience,
         )
+    finally:
+        with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set
+            _must_end_by.reset(before)

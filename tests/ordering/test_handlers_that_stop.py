@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ordering import EventArrivedEarly, EventGivenUp, Policy
+from ordering.shielding import bounded, brought_to_its_end
 from tests.ordering.conftest import Fleet, Recorder, event, number, sweep
 
 TWICE = Policy(max_attempts=2)
@@ -90,7 +91,8 @@ async def test_who_is_cancelled_from_outside_ends_and_has_no_attempt(fleet: Flee
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await handler.engine.redis.get(handler.engine._key(f"tried:{event(1).id}")) == b"0"
+    said = await handler.engine.redis.get(handler.engine._key(f"tried:{event(1).id}"))
+    assert said.partition(b"|")[0] == b"0"
 
 
 @pytest.mark.parametrize("way", ["one", "batch", "stream"])
@@ -137,3 +139,17 @@ async def test_a_parked_handler_that_exits_is_given_up_and_says_why(fleet: Fleet
         await sweep(handler)
     [letter] = await handler.engine.dead_letters()
     assert (letter.id, letter.attempts, letter.error) == (str(event(2).id), 2, "SystemExit: 1")
+
+
+async def test_what_is_asked_after_a_cancellation_has_no_time_of_its_own() -> None:
+    asked = list[str]()
+
+    async def record() -> None:
+        asked.append("silence" if not asked else "again")
+        await asyncio.sleep(3600 if asked == ["silence"] else 0.001)
+        asked.append("answered")
+
+    stopped = asyncio.CancelledError()
+    async with bounded(stopped, 0.01):
+        await brought_to_its_end(record, 60)
+    assert asked == ["silence", "again"]
