@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LINE = 1_000
 """How many runs are done between two lines if their number is unknown."""
 
-_MANY = 100
+_LOGGED_FROM_RUNS = 100
 """From how many runs on the progress is written to a log."""
 
 _WIDE = 80
@@ -276,7 +276,7 @@ def counting(
         of_all = "" if total is None else f"of {total:,} "
 
         def count(done: int, found: str) -> None:
-            if not quiet and (total is None or total >= _MANY) and done % step == 0:
+            if not quiet and (total is None or total >= _LOGGED_FROM_RUNS) and done % step == 0:
                 console.print(f"{escape(title)} · {done:,} {of_all}{what}", style="dim")
 
         yield count

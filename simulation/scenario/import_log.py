@@ -35,7 +35,7 @@ FIELDS: Mapping[str, str] = {
     "resource": "what it is about",
 }
 REQUIRED = ("id", "occurred")
-MOST = 50
+MAX_DURATIONS = 50
 """How many measured durations a scenario file lists."""
 
 
@@ -266,7 +266,7 @@ def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any
 
 
 def measured(durations: Sequence[int]) -> dict[str, Any] | None:
-    """Return durations in microseconds as a distribution: at most `MOST` of them, evenly from the shortest on.
+    """Return durations in microseconds as a distribution: at most `MAX_DURATIONS` of them, evenly from the shortest on.
 
     The longest is always among them. Where nothing took any time, the log says nothing: `None`.
     """
@@ -274,7 +274,11 @@ def measured(durations: Sequence[int]) -> dict[str, Any] | None:
     if not ordered or not ordered[-1]:
         return None
     last = len(ordered) - 1
-    places = {round(last * step / (MOST - 1)) for step in range(MOST)} if last >= MOST else set(range(last + 1))
+    places = (
+        {round(last * step / (MAX_DURATIONS - 1)) for step in range(MAX_DURATIONS)}
+        if last >= MAX_DURATIONS
+        else set(range(last + 1))
+    )
     return {"empirical": [format_duration(ordered[place]) for place in sorted(places)]}
 
 
