@@ -1,6 +1,8 @@
 """What a long waitlist costs: Redis memory of a parked event and of a seen marker, and the server's time for a verb.
 
-    python benchmarks/waitlist.py [--parked 1000 10000 100000]
+    python benchmarks/waitlist.py [--parked 10000 100000]
+
+It writes `waitlist.json`, whose table is in the engine's guide.
 
 So many followers wait, each for a leader of its own that has not come. Beside them a few hundred more are parked, and
 their leaders are handled, which releases them; then sweeps find nothing, and at last, when the lookback is over for all
@@ -12,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +26,13 @@ import redis.asyncio
 
 from ordering import CausalOrdering, EventArrivedEarly, Policy, ReceivedEvent
 from simulation.stores.bundled import running_server
+
+RESULTS = Path(__file__).with_suffix(".json")
+COLUMNS = [
+    *("parked", "bytes for each", "bytes for a handled event", "park one, µs", "handle a leader and its follower, µs"),
+    *("a sweep that finds nothing, µs", "a sweep that finds a hundred, µs an event"),
+]
+"""Memory is the server's, and so is the processor time of what is done beside so many parked events."""
 
 PROBES = 300
 OVERDUE_SWEEPS = 30
@@ -80,8 +91,8 @@ class Probe:
         return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
 
 
-async def measure(address: str, parked: int) -> str:
-    """Return a row of the table."""
+async def measure(address: str, parked: int) -> dict[str, int]:
+    """Return a row of the table, by the names of its columns."""
     client = redis.asyncio.Redis(unix_socket_path=address, decode_responses=True, protocol=2)
     await client.flushall()
     probe = Probe(client)
@@ -106,8 +117,20 @@ async def measure(address: str, parked: int) -> str:
         await probe.fill([event(2 * far + n) for n in numbers])
     marker = (await probe.memory() - before) / parked
     await client.aclose()
-    told = " | ".join(f"{cost:.0f}" for cost in costs)
-    return f"| {parked:,} | {waiting:,.0f} | {marker:,.0f} | {told} |"
+    return dict(zip(COLUMNS, [round(each) for each in (parked, waiting, marker, *costs)], strict=True))
+
+
+async def version(address: str) -> str:
+    """Return the name and the version of the server."""
+    async with redis.asyncio.Redis(unix_socket_path=address, decode_responses=True, protocol=2) as client:
+        told = await client.info("server")
+    return f"{told.get('server_name', 'redis')} {told.get('valkey_version', told['redis_version'])}"
+
+
+def table(rows: Sequence[Mapping[str, int]]) -> str:
+    """Return the rows as a table in Markdown."""
+    lines = [COLUMNS, ["---:"] * len(COLUMNS), *([f"{row[name]:,}" for name in COLUMNS] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def portions(count: int) -> Iterator[range]:
@@ -131,16 +154,14 @@ async def _sweeps(probe: Probe) -> None:
 def main() -> None:
     """Start a server, measure, stop it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parked", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--parked", type=int, nargs="+", default=[10_000, 100_000])
     given = parser.parse_args()
-    print(
-        "| parked | bytes a parked event | bytes a seen marker | park, µs | handle a leader and its follower, µs |",
-        end="",
-    )
-    print(" idle sweep, µs | rescued by a sweep, µs an event |\n|---:|---:|---:|---:|---:|---:|---:|")
     with running_server() as address:
-        for parked in given.parked:
-            print(asyncio.run(measure(address, parked)), flush=True)
+        server = asyncio.run(version(address))
+        rows = [asyncio.run(measure(address, parked)) for parked in given.parked]
+    measured = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "server": server, "rows": rows}
+    RESULTS.write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from causim import own_packages
+from causim.kept_runs import is_kept
 
 if TYPE_CHECKING:
     from simulation.pytest_plugin import Verify, WorldRunner
@@ -47,6 +48,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect a scenario file."""
     if file_path.suffix != ".toml" or not _is_scenario(file_path, parent.config.args):
         return None
+    if is_kept(file_path) and not _is_named(file_path, parent.config):
+        return None
     if own_packages.missing() or own_packages.what_clashes(parent.config.rootpath):
         # installed causim must not slow down the tests of others
         from causim.separate_scenarios import SeparateFile
@@ -58,6 +61,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
     collector: pytest.Collector = ScenarioFile.from_parent(parent, path=file_path)
     return collector
+
+
+def _is_named(path: Path, config: pytest.Config) -> bool:
+    folder = config.invocation_params.dir
+    return path in {(folder / argument.partition("::")[0]).resolve() for argument in config.args}
 
 
 def _is_scenario(path: Path, named: Iterable[str]) -> bool:

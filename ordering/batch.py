@@ -201,15 +201,16 @@ class _Work:
     async def _handle(self, i: int, grant: Grant, renewer: LeaseRenewer) -> None:
         leader = grant.leader
         outcome: Outcome = "failed"
-        if not await self._ordering._may_begin(grant, renewer):
+        ordering = self._ordering
+        if not (ordering._lasts(grant) or await ordering._may_begin(grant, renewer)):
             outcome = "lost"
             self._doubtful.add(grant.identity)
         elif leader in self._failed:  # it was granted on the strength of its leader
-            await self._ordering._fail(grant, counts=False)
+            await ordering._fail(grant, counts=False)
         elif leader in self._doubtful and (refused := await self._ask_again(grant)):
             outcome = refused
             self._doubtful.add(grant.identity)
-        elif await _one(self._ordering, self._handler, grant):
+        elif await _one(ordering, self._handler, grant):
             self._done.append((i, grant))
             return
         if outcome == "failed":

@@ -84,7 +84,7 @@ class Drain:
         """Prepare for a handler to begin; return False, and let the lease go, if it is lost."""
         try:
             await self._prepare()
-            ready = await self._ordering._may_begin(grant, renewer)
+            ready = self._ordering._lasts(grant) or await self._ordering._may_begin(grant, renewer)
         except BaseException as error:
             renewer.stop()
             async with bounded(error, self._ordering._lease_s):

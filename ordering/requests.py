@@ -276,6 +276,10 @@ class Requests(Operations, Generic[E]):
         if renewed:
             grant.proven_until = sent + self._lease_s
 
+    def _lasts(self, grant: Grant) -> bool:
+        """Return whether a lease lasts for so long by this process's clock that it need not be renewed to be sure."""
+        return not grant.lost and self._now() < grant.proven_until - self._lease_s / RENEWALS
+
     async def _is_proven(self, grant: Grant, renew: Callable[[], Awaitable[None]], if_lapsed: bool = True) -> bool:
         """Return whether a lease lasts, by this process's clock too; one that may be over soon, or is, is renewed."""
         now, near = self._now(), grant.proven_until - self._lease_s / RENEWALS

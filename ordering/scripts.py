@@ -125,8 +125,8 @@ async def call_again(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:
 
 
 def words(reply: Sequence[Any]) -> list[str]:
-    """Return a reply as text, whether the client decodes replies or not."""
-    return [text(part) for part in reply]
+    """Return a reply as text, whether the client decodes replies or not: a list, or words with spaces between them."""
+    return text(reply).split(" ") if isinstance(reply, bytes | str) else [text(part) for part in reply]
 
 
 def text(value: Any) -> str:

@@ -25,6 +25,8 @@ from redis.asyncio import Redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
 
+from ordering.terms import as_bytes
+
 Word = str | int | bytes
 
 MAX_PIPELINES = 4
@@ -45,7 +47,7 @@ def encoded(words: Sequence[Word]) -> list[int | bytes]:
         # Several times faster than with an error handler named.
         return [word.encode() if isinstance(word, str) else word for word in words]
     except UnicodeEncodeError:
-        return [word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word for word in words]
+        return [as_bytes(word) if isinstance(word, str) else word for word in words]
 
 
 @dataclass(slots=True, eq=False)

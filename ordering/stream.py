@@ -78,6 +78,8 @@ class _Item:
     """An event that was read ahead, and what the script is asked about it, always under the same token."""
 
     event: Any
+    identity: str
+    """The event's id, empty if it has none."""
     asked: Asked | None = None
     impossible: bool = False
     """Whether it cannot be written down."""
@@ -111,7 +113,7 @@ class ReadAhead:
             async for event in events:
                 if self._closed:  # the stream has swallowed the cancellation
                     break
-                self.items.append(_Item(event))
+                self.items.append(_Item(event, _identity_of(event)))
                 self._changed.set()
                 while len(self.items) >= self._limit:
                     self._changed.clear()
@@ -126,13 +128,17 @@ class ReadAhead:
             self._changed.set()
 
     def top_up(self) -> None:
-        """Read what may be read: a plain iterator now, an asynchronous one as soon as its task has its turn."""
+        """Read what may be read: a plain iterator now, an asynchronous one as soon as its task has its turn.
+
+        That one goes on when half of what was read is taken: to wake its task for each event costs more than reading.
+        """
         if self._iterator is None:
-            self._changed.set()
+            if len(self.items) <= self._limit // 2:
+                self._changed.set()
             return
         try:
             for event in self._iterator:
-                self.items.append(_Item(event))
+                self.items.append(_Item(event, _identity_of(event)))
                 if len(self.items) >= self._limit:
                     return
         except Exception as error:  # told in its turn: an event may be waiting to be completed
@@ -210,7 +216,7 @@ class _Stream(Drain):
     async def _tell(self) -> None:
         while self._outcomes:
             event, outcome = self._outcomes[0]
-            if id_of(event) in self._exhausted:
+            if self._exhausted and id_of(event) in self._exhausted:
                 await self._ordering._give_up_exhausted(event)
                 self._exhausted.discard(id_of(event))
             self._outcomes.pop(0)
@@ -226,12 +232,12 @@ class _Stream(Drain):
         ordering, queues = self._ordering, self._queues
         self._asked_at = ordering._now()
         try:
-            completion, answers = await ordering._complete(grant, queues, following, offered)
+            completion, *answers = await ordering._complete(grant, queues, following, offered)
         except asyncio.CancelledError as stopped:
 
             async def give_back(answer: Any) -> None:
                 await self._give_back(words(answer[0]), following, grant.identity, level)
-                await self._return(offered, answer[1])
+                await self._return(offered, answer[1:])
 
             ask = partial(ordering._complete, grant, queues, following, offered)
             await end_after(stopped, ask, ordering._lease_s, give_back)
@@ -250,10 +256,10 @@ class _Stream(Drain):
         ask = partial(ordering._call, "complete_and_begin", ordering._rules, *nothing, *listed(offered))
 
         async def give_back(answer: Any) -> None:
-            await self._return(offered, answer[1])
+            await self._return(offered, answer[1:])
 
         self._asked_at = ordering._now()
-        _, answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
+        _, *answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
         self._answers = offered, answers
 
     def _offer(self, completed: str) -> list[Asked]:
@@ -274,8 +280,7 @@ class _Stream(Drain):
 
     def _unasked(self, item: _Item, completed: str) -> Outcome | None:
         """Return the outcome of an event for which no script is called; None if one is called for it."""
-        ordering = self._ordering
-        identity = _identity_of(item.event)
+        ordering, identity = self._ordering, item.identity
         if identity != completed and identity in ordering._state.active:
             return "held"
         if item.asked is None and not item.impossible:

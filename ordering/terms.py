@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Sequence
@@ -84,7 +83,7 @@ def rules_of(policy: Policy) -> bytes:
         policy.max_attempts,
         milliseconds(policy.dead_retention),
     )
-    return json.dumps(numbers).encode()
+    return " ".join(map(str, numbers)).encode()
 
 
 @lru_cache(maxsize=4096)  # a leader's is asked for again by its followers

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -114,7 +115,7 @@ class ScenarioItem(pytest.Item):
 
     def _check_budgets(self, tally: Tally) -> None:
         budgets = check(self._scenario.budgets(self._engine), tally)
-        over = [f"budget    {checked.told}" for checked in budgets if not checked.kept]
+        over = [f"budget    {checked.words}" for checked in budgets if not checked.kept]
         if over:
             raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
@@ -130,10 +131,10 @@ class ScenarioItem(pytest.Item):
         scenario = self._scenario.model_copy(update={"seed": seed})
         again = Replay(scenario, self.replay.choices, self.replay.bounds)
         run = again.perform(laboratory, self._engine, trace=True)
-        words = ["causim", "run", str(self.path), "--engine", self._engine]
+        words = [*_program(self._engine), "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
-        return told(run, shlex.join(words), self.config.getoption("--causim-results"))
+        return story_of(run, shlex.join(words), self.config.getoption("--causim-results"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a failure as its story, without a traceback."""
@@ -146,7 +147,7 @@ class ScenarioItem(pytest.Item):
         return self.path, None, f"{self._scenario.name} on {self._engine}"
 
 
-def told(run: Run, replay: str, results: str | None) -> str:
+def story_of(run: Run, replay: str, results: str | None) -> str:
     """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
     violation = violation_of(run)
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
@@ -183,15 +184,28 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
         run = store.run(scenario, seed, engine or config.getoption("--causim-engine"))
         if run.verdict == "violated":
             again = store.run(scenario, run.seed, run.history.header.engine, trace=True)
-            engine_words = ["--engine", run.history.header.engine, "--seed", str(run.seed)]
-            command = shlex.join(["causim", "run", *_named(scenario), *engine_words])
-            pytest.fail(told(again, command, config.getoption("--causim-results")), pytrace=False)
+            name = run.history.header.engine
+            words = [*_program(name), "run", *_named(scenario), "--engine", name, "--seed", str(run.seed)]
+            command = shlex.join(words)
+            pytest.fail(story_of(again, command, config.getoption("--causim-results")), pytrace=False)
         if run.verdict != "holds":
             why = [*run.judgement.reasons, *(f"'{word}' did not happen" for word in run.judgement.missing)]
             pytest.fail(f"{run!r}: {'; '.join(why)}", pytrace=False)
         return run
 
     return verify
+
+
+def _program(engine: str) -> list[str]:
+    """Return the command that finds an engine: causim looks in the current folder, pytest in that of a test."""
+    module = sys.modules.get(engine.partition(":")[0].partition(".")[0]) if ":" in engine else None
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return ["causim"]
+    folder = Path(file).parents[1 if Path(file).name == "__init__.py" else 0]
+    if folder == Path.cwd() or not folder.is_relative_to(Path.cwd()) or "site-packages" in folder.parts:
+        return ["causim"]
+    return [f"PYTHONPATH={folder.relative_to(Path.cwd())}", "causim"]
 
 
 def _named(scenario: Scenario | Path | str) -> list[str]:

@@ -8,7 +8,7 @@ local rules = read_rules(true)
 local id, token, digest, leader, drain, next_token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
 local word = mark_seen(id, token, digest, rules.retention, rules.memory)
-if word == "lost" then return {"lost"} end
+if word == "lost" then return "lost" end
 if word == "again" then
   -- The reply to this very completion was lost: what it handed out is still leased under the next token.
   local answer = handed_before(next_token)
@@ -26,7 +26,7 @@ end
 if next_token == "" then
   -- The caller does not go on with the queue: it is due for the next claim or sweep.
   if redis.call("EXISTS", key("queue:" .. id)) == 1 then redis.call("ZADD", key("releases"), now, id) end
-  return {"done", left}
+  return "done " .. left
 end
 local from = id
 local answer = next_of(id, next_token, next_token, rules)

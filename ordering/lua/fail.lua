@@ -38,7 +38,7 @@ if how == "stopped" then
   return answer({"retry", 0})
 end
 redis.call("ZADD", key("claims"), now + delay, id)
-local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
+local attempts, fence = parse_tried(redis.call("GET", key("tried:" .. id)))
 if how == "unread" then
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("ZREM", key("heads"), id)
@@ -48,7 +48,7 @@ if how == "unread" then
 end
 attempts = math.max(1, math.ceil(attempts))
 if attempts < rules.attempts then
-  note_attempts(id, attempts, rules.redelivery)
+  note_attempts(id, attempts, string.format("%.0f", fence), rules.redelivery)
   return answer({"retry", attempts})
 end
 bury(id, rules, attempts, {reason = how == "unread" and "unreadable" or "failed", error = message}, nil, now + rules.lease)

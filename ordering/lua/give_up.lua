@@ -7,7 +7,7 @@ local rules = read_rules(true)
 local id, leader, occurred = ARGV[2], ARGV[3], ARGV[4]
 local state = redis.call("MGET", key("seen:" .. id), key("processing:" .. id), key("tried:" .. id), key("dead:" .. id))
 if state[1] then return {"seen"} end
-local attempts = math.ceil(tonumber(state[3] or 0))
+local attempts = math.ceil((parse_tried(state[3])))
 if state[4] then return {"dead", attempts} end
 if state[2] then return {"held"} end
 local why = {reason = ARGV[5], error = ARGV[6], leader = leader, place = occurred}

@@ -42,20 +42,14 @@ end
 
 local function holder(id) return parse_lease(redis.call("GET", key("processing:" .. id))) end
 
--- Fences only grow, also when Redis forgets: each is the clock, in microseconds, or one more than the last one, whichever
--- is greater. The last one counts when two are granted at once and when the clock was set back; the clock counts when the
--- last one lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the
--- last one is lost, and the clock of the new server is behind by more than the time that has passed since.
-local last_fence  -- of those that this script has granted
-local function next_fence(keep)
-  local fence = string.format("%.0f", now_us)
-  local last = last_fence or tonumber(redis.call("SET", key("fence"), fence, "PX", keep, "GET") or 0)
-  last_fence = now_us
+-- The fences of an event only grow, also when Redis forgets: each is the clock, in microseconds, or one more than the last one
+-- of this event, whichever is greater. The last one counts when the clock was set back; the clock counts when the last one
+-- lapsed, or was lost with the last writes before a failover. So they repeat only if both happen at a time: the last one is
+-- lost, and the clock of the new server is behind by more than the time that has passed since.
+local function next_fence(last)
+  local fence = time[1] .. string.sub("00000" .. time[2], -6)
   if last < now_us then return fence end
-  last_fence = last + 1
-  fence = string.format("%.0f", last_fence)
-  redis.call("SET", key("fence"), fence, "PX", keep)
-  return fence
+  return string.format("%.0f", last + 1)
 end
 
 -- For how many milliseconds an event is still held. A lease that lasts for longer than it was taken for was taken before
@@ -182,8 +176,17 @@ end
 
 -- `tried:<id>` says how often an event was granted and not handled: for as long as the queue may offer it again, it is
 -- still to come, and its followers are not lost. An attempt counts when it is granted, since a handler that kills its
--- process reports nothing; what is given back uncounted is taken off again.
-local function note_attempts(id, attempts, lasts) redis.call("SET", key("tried:" .. id), attempts, "PX", lasts) end
+-- process reports nothing; what is given back uncounted is taken off again. Behind a bar is the last fence of the event.
+local function note_attempts(id, attempts, fence, lasts)
+  redis.call("SET", key("tried:" .. id), attempts .. "|" .. fence, "PX", lasts)
+end
+
+-- What `tried` says: attempts and fence, 0 if there is none.
+local function parse_tried(value)
+  if not value then return 0, 0 end
+  local attempts, fence = string.match(value, "^([^|]+)|?(%d*)$")
+  return tonumber(attempts or 0), tonumber(fence) or 0
+end
 
 -- What is granted together with others may have died of them. It counts half, once, so that it is granted alone next time.
 local function count_attempt(attempts, shared)
@@ -193,18 +196,25 @@ end
 
 -- An attempt that is given back, before its handler began or by one that was stopped, is none.
 local function uncount(id, lasts)
-  local attempts = redis.call("GET", key("tried:" .. id))
-  if attempts then note_attempts(id, math.max(0, math.ceil(tonumber(attempts)) - 1), lasts) end
+  local value = redis.call("GET", key("tried:" .. id))
+  local attempts, fence = parse_tried(value)
+  if value then note_attempts(id, math.max(0, math.ceil(attempts) - 1), string.format("%.0f", fence), lasts) end
 end
 
--- Grant the lease on an event that was granted `attempts` times before. `leader` is the one that it is parked behind, if it
--- is parked; `mark` is "+" if the lease comes of a claim on the event, and "!" if that was to break a cycle.
-local function grant(id, token, leader, rules, attempts, mark)
-  local fence, lease = next_fence(rules.keep), rules.lease
-  local value = string.format("%s|%s|%.0f|%.0f", token, fence, lease, rules.redelivery)
+-- Grant the lease on an event that was granted `attempts` times before, under the fence `last`. `leader` is the one that it is
+-- parked behind, if it is parked; `mark` is "+" if the lease comes of a claim on the event, and "!" if that was to break a
+-- cycle. A script that grants many leases collects them in `rules.hands`, and writes them to `hands` at once.
+local function grant(id, token, leader, rules, attempts, last, mark)
+  local fence, lease = next_fence(last), rules.lease_text
+  local value = token .. "|" .. fence .. "|" .. lease .. "|" .. rules.redelivery_text
   redis.call("SET", key("processing:" .. id), value, "PX", lease)
-  redis.call("ZADD", key("hands"), now + lease, id)
-  note_attempts(id, count_attempt(attempts, rules.shared), rules.redelivery)
+  local hands = rules.hands
+  if hands then
+    hands[#hands + 1], hands[#hands + 2] = rules.held_until, id
+  else
+    redis.call("ZADD", key("hands"), now + lease, id)
+  end
+  note_attempts(id, count_attempt(attempts, rules.shared), fence, rules.redelivery_text)
   if leader then
     -- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
     redis.call("ZREM", key("queue:" .. leader), id)
@@ -394,7 +404,7 @@ local function take_next(leader, drain, token, rules)  -- rarely
     local state = redis.call(
       "MGET", key("seen:" .. id), key("processing:" .. id), key("event:" .. id), key("tried:" .. id)
     )
-    local attempts = tonumber(state[4] or 0)
+    local attempts, last = parse_tried(state[4])
     if state[1] then
       redis.call("ZREM", key("queue:" .. leader), id)
       forget(id)
@@ -415,7 +425,7 @@ local function take_next(leader, drain, token, rules)  -- rarely
         forget_lost(id)
         return {"missing", id}
       end
-      return {"granted", id, grant(id, token, leader, rules, attempts), payload}
+      return {"granted", id, grant(id, token, leader, rules, attempts, last), payload}
     end
   end
 end
@@ -426,8 +436,9 @@ local function next_of(leader, drain, token, rules)
   return redis.call("EXISTS", key("queue:" .. leader)) == 1 and take_next(leader, drain, token, rules) or nil
 end
 
--- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost".
-local function mark_seen(id, token, digest, retention, memory)
+-- Complete an event under its lease. Returns "done", "again" if this very token has completed it before, or "lost". A script
+-- that completes many events collects them in `hands`, and takes them out of the key of that name at once.
+local function mark_seen(id, token, digest, retention, memory, hands)
   local seen, processing = key("seen:" .. id), key("processing:" .. id)
   local tried, watched = key("tried:" .. id), key("watched:" .. id)
   local state = redis.call("MGET", seen, processing, tried, watched)
@@ -439,8 +450,8 @@ local function mark_seen(id, token, digest, retention, memory)
   local known = (state[2] and 1 or 0) + (state[3] and 1 or 0) + (state[4] and 1 or 0)
   -- A parked event has left its payload, or its place in the waitlist, if one of them was evicted.
   local payloads = redis.call("DEL", processing, tried, watched, key("event:" .. id)) - known
-  redis.call("ZREM", key("hands"), id)
-  if payloads > 0 or is_parked(id) then forget(id) end
+  if hands then hands[#hands + 1] = id else redis.call("ZREM", key("hands"), id) end
+  if payloads > 0 or whole == 1 and is_parked(id) then forget(id) end
   if beside then adopt_followers(id) end
   if state[4] then publish_end(id) end
   return "done"
@@ -448,7 +459,7 @@ end
 
 -- Tell the caller what was handed out, and remember it for a retry of the same request whose reply was lost.
 local function hand_over(answer, left, token, leader, lease)
-  if not answer then return {"done", left} end
+  if not answer then return "done " .. left end
   if answer[1] == "missing" then return {"missing", left, answer[2], leader} end
   local record = cjson.encode({"next", left, answer[2], answer[3], "", leader})
   redis.call("SET", key("handed:" .. token), record, "PX", lease)
@@ -485,11 +496,14 @@ end
 
 -- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
 -- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
+-- Values that are only passed on to Redis stay text: a number would be formatted again for each command.
 local function read_rules(causal, shared)
-  local numbers = cjson.decode(ARGV[1])
+  local lookback, lease, retention, memory, redelivery, attempts, dead =
+    string.match(ARGV[1], "^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$")
   return {
-    lookback = numbers[1], lease = numbers[2], retention = numbers[3], keep = numbers[3], memory = numbers[4],
-    redelivery = numbers[5], attempts = numbers[6], dead = numbers[7], causal = causal, shared = shared,
+    lookback = tonumber(lookback), lease = tonumber(lease), lease_text = lease, retention = retention,
+    memory = tonumber(memory), redelivery = tonumber(redelivery), redelivery_text = redelivery,
+    attempts = tonumber(attempts), dead = dead, causal = causal, shared = shared,
   }
 end
 
@@ -526,22 +540,22 @@ local function behind_siblings(e, rules, parked_behind, deadline)  -- rarely
   if first == e.id and (not draining or is_drained_by(e.leader, e.claim)) then
     local drain = draining and e.claim or e.token
     drain_by(e.leader, drain, rules.lease)
-    return {"granted", grant(e.id, e.token, parked_behind, rules, e.attempts), drain}
+    return "granted " .. grant(e.id, e.token, parked_behind, rules, e.attempts, e.fence) .. " " .. drain, true
   end
   park(e.id, e.leader, e.occurred, e.payload, e.received)
   if draining then
-    if redis.call("HGET", key("drainers"), e.leader) == e.token then return {"drain", e.token} end
-    return {"parked"}
+    if redis.call("HGET", key("drainers"), e.leader) == e.token then return "drain " .. e.token end
+    return "parked"
   end
   drain_by(e.leader, e.token, rules.lease)
-  return {"drain", e.token}
+  return "drain " .. e.token
 end
 
 -- Decide about an event whose leader was handled: earlier siblings that have not started go first. Every leader that is
 -- done and has a queue is among the releases, so most events ask no more than that.
 local function after_leader(e, rules, parked_behind)
   local deadline = redis.call("ZSCORE", key("releases"), e.leader)
-  return deadline and behind_siblings(e, rules, parked_behind, deadline)
+  if deadline then return behind_siblings(e, rules, parked_behind, deadline) end
 end
 
 -- Whether an event has waited long enough for a leader that may not come. Whose claim it is, has waited.
@@ -563,7 +577,7 @@ local function before_leader(e, rules, mine)  -- rarely
   local overdue = is_overdue(e, rules, mine)
   if overdue and not is_expected(e.leader, rules.redelivery) then return nil end
   local left = park_before_leader(e, rules)
-  return left and {"waiting", left} or {"parked"}
+  return left and "waiting " .. left or "parked"
 end
 
 -- Decide about an event that is held: by the caller, whose reply was lost, or by another consumer.
@@ -572,13 +586,13 @@ local function decide_held(e, owner, fence, follows, rules)  -- rarely
     -- Asked again: the reply was lost, and with it whose queue came along.
     redis.call("PEXPIRE", key("processing:" .. e.id), rules.lease)
     local drainer = follows and redis.call("HGET", key("drainers"), e.leader)
-    if drainer and (drainer == e.token or drainer == e.claim) then return {"granted", fence, drainer} end
-    return {"granted", fence}
+    if drainer and (drainer == e.token or drainer == e.claim) then return "granted " .. fence .. " " .. drainer, true end
+    return "granted " .. fence, true
   end
   -- Several consumers may go through a sweep's list: each event is left to the first that asks for it.
-  if owner and text(e.claim) and is_parked(e.id) then return {"parked"} end
+  if owner and text(e.claim) and is_parked(e.id) then return "parked" end
   lease_left(e.id)
-  return {"held"}
+  return "held"
 end
 
 -- Decide whether a parked event is the caller's. Returns the answer if it is not; else nil, whether the caller has a claim on
@@ -589,16 +603,17 @@ local function decide_parked(e, rules)  -- rarely
   local forced = claimant == e.claim .. "!"
   local mine = text(e.claim) and (claimant == e.claim or forced)
   if text(e.claim) then go_through(e.claim, rules.lease) end
-  if is_live("claims", e.id) and not mine then return {"parked"} end
+  if is_live("claims", e.id) and not mine then return "parked" end
   if not mine and is_parked(e.id) and not take_from_original(e.id) then
     leave(e.id, rules.lookback)
-    return {"parked"}
+    return "parked"
   end
   return nil, mine, forced
 end
 
 -- Decide about one event `e` that was delivered: grant its lease, park it, or refuse it. `rules` are the policy's numbers;
 -- `together` names the events whose leases were granted in the same request: their holder handles them in order.
+-- Returns the answer as one text, its words with spaces between them, and whether the event was granted.
 local function decide(e, rules, together)
   local state
   local follows = text(e.leader)
@@ -615,31 +630,33 @@ local function decide(e, rules, together)
   end
   if state[1] then
     forget_if_parked(e.id)
-    return {"seen"}
+    return "seen"
   end
-  if state[4] then return {"dead"} end
+  if state[4] then return "dead" end
   local owner, fence = parse_lease(state[2])
   if owner then return decide_held(e, owner, fence, follows, rules) end
-  e.attempts = tonumber(state[3] or 0)
-  if e.attempts >= rules.attempts then return {"exhausted", e.attempts} end
-  if rules.shared and e.attempts > 0 then return {"alone"} end
-  if not follows then return {"granted", grant(e.id, e.token, nil, rules, e.attempts)} end
+  e.attempts, e.fence = parse_tried(state[3])
+  if e.attempts >= rules.attempts then return "exhausted " .. e.attempts end
+  if rules.shared and e.attempts > 0 then return "alone" end
+  if not follows then return "granted " .. grant(e.id, e.token, nil, rules, e.attempts, e.fence), true end
 
   local parked_behind = redis.call("HGET", key("leaders"), e.id)
-  if parked_behind and parked_behind ~= e.leader then return {"parked"} end
+  if parked_behind and parked_behind ~= e.leader then return "parked" end
   local mine, forced = false, false
   if parked_behind then
     local answer
     answer, mine, forced = decide_parked(e, rules)
     if answer then return answer end
   end
-  local answer = nil
+  local answer, granted
   if rules.causal and not forced and not goes_along(e.leader, together) then
     if state[5] or state[6] or is_remembered(e.digest, rules.memory) then
-      answer = not mine and after_leader(e, rules, parked_behind)
+      if not mine then answer, granted = after_leader(e, rules, parked_behind) end
     else
       answer = before_leader(e, rules, mine)
     end
   end
-  return answer or {"granted", grant(e.id, e.token, parked_behind, rules, e.attempts, forced and "!" or mine and "+")}
+  if answer then return answer, granted end
+  local mark = forced and "!" or mine and "+"
+  return "granted " .. grant(e.id, e.token, parked_behind, rules, e.attempts, e.fence, mark), true
 end

@@ -143,7 +143,7 @@ end
 local function first_in_queue(leader)
   while true do
     local first = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1]
-    local attempts = first and tonumber(redis.call("GET", key("tried:" .. first)) or 0)
+    local attempts = first and parse_tried(redis.call("GET", key("tried:" .. first)))
     if first and is_left_to_others(first) then
       -- Its siblings do not wait for a consumer that can read it.
       redis.call("ZREM", key("queue:" .. leader), first)
@@ -182,7 +182,7 @@ end
 
 -- 2. Events that a consumer has had for longer than a lease, and those whose rest after a failure is over.
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, math.max(0, window - #found))) do
-  local attempts = tonumber(redis.call("GET", key("tried:" .. id)) or 0)
+  local attempts = parse_tried(redis.call("GET", key("tried:" .. id)))
   if not is_parked(id) then
     forget(id)
   elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then

@@ -59,10 +59,10 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
             "time": f"{outcome.seconds:.3f}",
         },
     )
-    told = {"judged": outcome.rests, "coverage": outcome.covered}
-    if any(told.values()):
+    facts = {"judged": outcome.rests, "coverage": outcome.covered}
+    if any(facts.values()):
         properties = ET.SubElement(case, "properties")
-        for name, value in told.items():
+        for name, value in facts.items():
             if value:
                 ET.SubElement(properties, "property", {"name": name, "value": _text(value)})
     if outcome.verdict == "holds":

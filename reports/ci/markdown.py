@@ -12,10 +12,10 @@ from pathlib import Path
 from reports.ci.outcome import Outcome
 from reports.figures.units import duration
 
-MOST = 20
+MAX_OUTCOMES = 20
 """How many outcomes are told in full; a build server refuses summaries beyond a megabyte."""
 
-LONGEST = 30
+MAX_STORY_LINES = 30
 """How many lines of a story are told."""
 
 _ORDER = {"violated": 0, "unknown": 1, "holds": 2}
@@ -27,9 +27,9 @@ def summary(outcomes: Iterable[Outcome]) -> str:
     ordered = sorted(outcomes, key=lambda outcome: _ORDER.get(outcome.verdict, 1))
     wrong = [outcome for outcome in ordered if outcome.verdict != "holds"]
     parts = [f"## {_headline(ordered)}", _table(ordered), *_covered(ordered)]
-    parts += [_why(outcome) for outcome in wrong[:MOST]]
-    if len(wrong) > MOST:
-        parts.append(f"{len(wrong) - MOST:,} more do not hold; the table names them all.")
+    parts += [_why(outcome) for outcome in wrong[:MAX_OUTCOMES]]
+    if len(wrong) > MAX_OUTCOMES:
+        parts.append(f"{len(wrong) - MAX_OUTCOMES:,} more do not hold; the table names them all.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -41,8 +41,8 @@ def append_summary(path: Path, outcomes: Iterable[Outcome]) -> None:
 
 def _headline(outcomes: list[Outcome]) -> str:
     counts = {verdict: sum(outcome.verdict == verdict for outcome in outcomes) for verdict in _ORDER}
-    told = [f"{count:,} {verdict}" for verdict, count in counts.items() if count]
-    return f"causim: {', '.join(told) or 'nothing was run'}"
+    lines = [f"{count:,} {verdict}" for verdict, count in counts.items() if count]
+    return f"causim: {', '.join(lines) or 'nothing was run'}"
 
 
 def _table(outcomes: list[Outcome]) -> str:
@@ -56,22 +56,22 @@ def _table(outcomes: list[Outcome]) -> str:
 
 
 def _covered(outcomes: list[Outcome]) -> list[str]:
-    told = [
+    lines = [
         f"- {plain(outcome.name)}, {plain(outcome.engine)}: {plain(outcome.covered)}"
         for outcome in outcomes
         if outcome.covered
     ]
-    more = [f"- and {len(told) - MOST:,} more"] if len(told) > MOST else []
-    return ["\n".join(["What the runs covered:", "", *told[:MOST], *more])] if told else []
+    more = [f"- and {len(lines) - MAX_OUTCOMES:,} more"] if len(lines) > MAX_OUTCOMES else []
+    return ["\n".join(["What the runs covered:", "", *lines[:MAX_OUTCOMES], *more])] if lines else []
 
 
 def _why(outcome: Outcome) -> str:
     head = f"### {plain(outcome.name)}, engine {plain(outcome.engine)}: {plain(outcome.invariant or outcome.verdict)}"
     parts = [head, plain(outcome.because)]
     if outcome.story:
-        left = len(outcome.story) - LONGEST
+        left = len(outcome.story) - MAX_STORY_LINES
         more = [f"… {left:,} more lines"] if left > 0 else []
-        parts.append(_fenced("\n".join([*outcome.story[:LONGEST], *more])))
+        parts.append(_fenced("\n".join([*outcome.story[:MAX_STORY_LINES], *more])))
     if outcome.replay:
         parts.append(_fenced(outcome.replay))
     return "\n\n".join(parts)

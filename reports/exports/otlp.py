@@ -125,13 +125,13 @@ class Tracing:
         for index, entry in enumerate(self._history):
             self._note(run, index, entry)
         for violation in self._violations:
-            told = {
+            values = {
                 "causim.invariant": violation.invariant,
                 "causim.events": list(violation.events),
                 "causim.consumers": list(violation.consumers),
                 "causim.because": violation.because,
             }
-            run["events"].append(self._moment(violation.at, f"violation {violation.invariant}", told))
+            run["events"].append(self._moment(violation.at, f"violation {violation.invariant}", values))
         run["events"].sort(key=lambda moment: int(moment["timeUnixNano"]))
 
     def _run_span(self) -> Record:
@@ -244,8 +244,8 @@ class Tracing:
                 span = delivered or self._publications.get(entry.event) or run
             case _:
                 span = run
-        told = {"causim.says": sentence(entry), "causim.consumer": entry.consumer, "causim.entry": index}
-        span.setdefault("events", []).append(self._moment(entry.at, entry.kind, told))
+        values = {"causim.says": sentence(entry), "causim.consumer": entry.consumer, "causim.entry": index}
+        span.setdefault("events", []).append(self._moment(entry.at, entry.kind, values))
 
     # -- spans -----------------------------------------------------------------------------------------------
 

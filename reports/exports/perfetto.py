@@ -114,7 +114,7 @@ class Trace:
             at_once[entry.at] += 1
             begin = entry.at * _US + place
             drawn = Slice(begin, begin + 1, self._track(BROKER, "published", lane))
-            self._slice(drawn, entry.event, "published", _told(index, entry))
+            self._slice(drawn, entry.event, "published", _args(index, entry))
             self._published.setdefault(entry.event, (index, drawn))
 
     def _deliver(self) -> None:
@@ -145,11 +145,11 @@ class Trace:
             asked = entries[exchange.command]
             until = asked.at if exchange.reply is None else entries[exchange.reply].at
             drawn = self._in_lane(REDIS, "requests", asked.at, until)
-            told = _told(exchange.command, asked)
+            args = _args(exchange.command, asked)
             if exchange.reply is not None:
-                told["reply"] = sentence(entries[exchange.reply])
+                args["reply"] = sentence(entries[exchange.reply])
             name = asked.consumer if exchange.reply is not None else f"{asked.consumer} (no reply)"
-            self._slice(drawn, name, "request", told)
+            self._slice(drawn, name, "request", args)
 
     def _lead(self) -> None:
         """Draw the arrows that lead to handlings: from their deliveries and from their leaders' effects."""
@@ -175,12 +175,12 @@ class Trace:
             place = place_of(entry)
             track = self._track(place, _THREADS.get(entry.kind, "moments"))
             about = entry.event or str(entry.details.get("fault") or entry.details.get("phase") or "")
-            self._moment(entry.at, track, f"{entry.kind} {about}".strip(), entry.kind, _told(index, entry))
+            self._moment(entry.at, track, f"{entry.kind} {about}".strip(), entry.kind, _args(index, entry))
         for violation in self._violations:
-            told: Record = {"because": violation.because, "witness": violation.witness}
-            told |= {"events": violation.events, "consumers": violation.consumers}
+            args: Record = {"because": violation.because, "witness": violation.witness}
+            args |= {"events": violation.events, "consumers": violation.consumers}
             track = self._track(WORLD, "violations")
-            self._moment(violation.at, track, violation.invariant, "violation", told)
+            self._moment(violation.at, track, violation.invariant, "violation", args)
 
     def _count_parked(self) -> None:
         steps: Counter[int] = Counter()
@@ -262,15 +262,15 @@ def _micro(at: int) -> int | float:
     return at // _US if at % _US == 0 else at / _US
 
 
-def _told(index: int, entry: Entry) -> Record:
+def _args(index: int, entry: Entry) -> Record:
     return {**entry.details, "entry": index, "says": sentence(entry)}
 
 
 def _of_handling(handling: Handling) -> Record:
-    told = {
+    args = {
         "entry": handling.start,
         "handling": handling.number,
         "via": handling.via,
         "outcome": handling.reported_outcome,
     }
-    return {**told, "write": handling.write, "effect": handling.took_effect}
+    return {**args, "write": handling.write, "effect": handling.took_effect}

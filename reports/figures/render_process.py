@@ -36,22 +36,22 @@ class Illustrator:
         self._process = process
 
     @contextmanager
-    def drawing(self, told: EventRows, folder: Path) -> Iterator[None]:
+    def drawing(self, event_rows: EventRows, folder: Path) -> Iterator[None]:
         """Draw the pictures of a run into a folder while the block is executed; they are there when it ends."""
-        handed_over = self._hand_over(told, folder.absolute())
+        handed_over = self._hand_over(event_rows, folder.absolute())
         try:
             yield
         except BaseException:
             self.close()  # these pictures are not wanted any more
             raise
         if not (handed_over and self._is_done()):
-            draw(told, folder)
+            draw(event_rows, folder)
 
-    def _hand_over(self, told: EventRows, folder: Path) -> bool:
+    def _hand_over(self, event_rows: EventRows, folder: Path) -> bool:
         if self._process is None or self._process.stdin is None:
             return False
         try:
-            pickle.dump((told, folder), self._process.stdin, pickle.HIGHEST_PROTOCOL)
+            pickle.dump((event_rows, folder), self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
         except OSError:  # it has died
             self.close()
@@ -83,13 +83,13 @@ def illustrator() -> Iterator[Illustrator]:
         ours.close()
 
 
-def draw(told: EventRows, folder: Path) -> None:
+def draw(event_rows: EventRows, folder: Path) -> None:
     """Draw the pictures of a run into a folder, here and now. Raises OSError."""
     # the process that draws has matplotlib, and no other
     from reports.figures.run_figures import followers_figure, latency_figure
     from reports.tables.tables import Table
 
-    table = Table.of_events(told)
+    table = Table.of_events(event_rows)
     for name, figure in zip(NAMES, (latency_figure, followers_figure), strict=True):
         figure(table).savefig(folder / name, pil_kwargs=PACKED)
 
@@ -139,7 +139,7 @@ def _serve(asked: IO[bytes], answered: IO[bytes]) -> None:
 
 def _next(asked: IO[bytes]) -> tuple[EventRows, Path] | None:
     try:
-        told, folder = pickle.load(asked)  # noqa: S301  # from the process that started this one
+        event_rows, folder = pickle.load(asked)  # noqa: S301  # from the process that started this one
     except EOFError:
         return None
-    return told, folder
+    return event_rows, folder

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
 
 from reports.figures.series import (
-    ENOUGH,
     FATES,
+    P99_VALUES,
     edges,
     effects,
     end_of,
@@ -145,9 +145,9 @@ def _over_time(axes: Axes, at: Floats, values: Floats, of: str) -> None:
         return empty(axes, "nothing to show")
     end = float(at.max())
     seen, unit = np.maximum(values, RESOLUTION), unit_for(end)
-    size, alpha = (26, 0.9) if len(seen) < ENOUGH else (7, max(0.12, min(0.6, 300 / len(seen))))
+    size, alpha = (26, 0.9) if len(seen) < P99_VALUES else (7, max(0.12, min(0.6, 300 / len(seen))))
     axes.scatter(at / unit.seconds, seen, s=size, color=SKY, alpha=alpha, linewidths=0, label="event", rasterized=True)
-    if len(seen) >= ENOUGH:
+    if len(seen) >= P99_VALUES:
         bins = edges(end, len(seen), each=250)
         for q, name, color, style in ((0.5, "p50", BLACK, "-"), (0.99, "p99", VERMILION, (0, (4, 1)))):
             line = quantile_by_bin(at, seen, bins, q)

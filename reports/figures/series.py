@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ENOUGH = 100
+P99_VALUES = 100
 """How many values a 99th percentile needs before it is more than a grand name for the maximum."""
 
 FATES = ("parked", "released", "rescued", "redelivered", "lost")
@@ -64,11 +64,11 @@ def marks(values: Floats) -> list[Mark]:
     if not len(values):
         return []
     counts = counted(np.rint(values * 1e6).astype(np.int64).tolist())
-    last = Mark("p99", _told(counts, 0.99)) if len(values) >= ENOUGH else Mark("max", float(values.max()))
-    return [Mark("p50", _told(counts, 0.5)), last]
+    last = Mark("p99", _quantile_s(counts, 0.99)) if len(values) >= P99_VALUES else Mark("max", float(values.max()))
+    return [Mark("p50", _quantile_s(counts, 0.5)), last]
 
 
-def _told(counts: Mapping[int, int], q: float) -> float:
+def _quantile_s(counts: Mapping[int, int], q: float) -> float:
     """Return a quantile in seconds, as the command line has it."""
     return (quantile(counts, q) or 0) / 1e6
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import Violation
 
-MOST = 150
+MAX_MARKS = 150
 """How many marks are drawn if there is no violation to choose by."""
 
-LONG, SHORTENED = 8.0, 3.0
+LONG_GAP, SHORTENED_GAP = 8.0, 3.0
 """A gap of so many usual ones is drawn as long as so many."""
 
 WAIT_ROW = 0.34
@@ -93,8 +93,8 @@ class Scale:
         place = 0.0
         for later, gap in zip(times[1:], gaps, strict=True):
             before = place
-            if gap > LONG * usual:
-                place += SHORTENED
+            if gap > LONG_GAP * usual:
+                place += SHORTENED_GAP
                 self.shortened.append((before, place, gap))
             else:
                 place += max(0.3, gap / usual)
@@ -109,7 +109,7 @@ def _chosen(diagram: Diagram) -> list[Mark]:
     """Return the marks about the violation, as far as its story goes; without one, the first of all."""
     drawn = [mark for mark in diagram.marks if mark.kind in DRAWN]
     if not diagram.foci:
-        return drawn[:MOST]
+        return drawn[:MAX_MARKS]
     focus = diagram.foci[0]
     return [mark for mark in drawn if mark.event in focus.events and mark.at <= focus.end]
 

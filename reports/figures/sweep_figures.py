@@ -115,7 +115,7 @@ def answer(frame: pd.DataFrame, axes: Sequence[str], measure: Measure) -> str:
     numbers = values.to_numpy()
     least, most = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
 
-    def told(row: int) -> str:
+    def describe(row: int) -> str:
         where = ", ".join(f"{axis} = {_label(frame[axis].iloc[row])}" for axis in axes)
         return f"{said(row)} at {where}"
 
@@ -125,7 +125,7 @@ def answer(frame: pd.DataFrame, axes: Sequence[str], measure: Measure) -> str:
 
     if numbers[least] == numbers[most]:
         return f"The same everywhere: {said(least)}."
-    return f"From {told(least)} to {told(most)}."
+    return f"From {describe(least)} to {describe(most)}."
 
 
 def _round(value: float) -> str:

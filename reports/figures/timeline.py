@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from reports.figures.series import Floats
     from reports.tables.tables import Table
 
-LONG = 2.0
+FOLD_RATIO = 2.0
 """An idle stretch is folded if it lasts this many times as long as all that is left without it."""
 
-LEAST = 1e-5
+SHORTEST_REST_S = 1e-5
 """Less than this, in seconds, is not left by any fold: a history counts microseconds."""
 
-MOST_FOLDS = 4
+MAX_FOLDS = 4
 
 FOLDED = 0.07
 """The share of the axis that a fold gets, whatever it lasted."""
@@ -121,9 +121,9 @@ def _folds(end: float, happened: Iterable[float]) -> Iterator[Fold]:
     times = sorted({0.0, end, *(min(max(at, 0.0), end) for at in happened)})
     gaps = sorted(((later - earlier, earlier, later) for earlier, later in pairwise(times)), reverse=True)
     left, chosen = end, []
-    for gap, earlier, later in gaps[: min(MOST_FOLDS, len(gaps) - 1)]:
+    for gap, earlier, later in gaps[: min(MAX_FOLDS, len(gaps) - 1)]:
         left -= gap
-        if left < LEAST or gap <= LONG * left:
+        if left < SHORTEST_REST_S or gap <= FOLD_RATIO * left:
             break
         chosen.append((earlier, later))
     left = end - sum(later - earlier for earlier, later in chosen)
@@ -134,5 +134,5 @@ def _folds(end: float, happened: Iterable[float]) -> Iterator[Fold]:
 def of_run(table: Table, end: float, more: Iterable[float] = ()) -> Timeline:
     """Return the time axis of a run to its end, on which nothing of its table, and no further moment, is folded."""
     names = ("published_s", "parked_s", "started_s", "effect_s")
-    told = np.concatenate([table[name][table.has(name)] for name in names])
-    return Timeline(end, [*told.tolist(), *more])
+    times = np.concatenate([table[name][table.has(name)] for name in names])
+    return Timeline(end, [*times.tolist(), *more])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reports.figures.series import (
-    ENOUGH,
     FATES,
+    P99_VALUES,
     edges,
     effects,
     follower_times,
@@ -134,7 +134,7 @@ def _durations(title: str, rows: Table, when: str, what: str, times: Timeline) -
         return Chart(title, nothing="none to show")
     scale = _log_scale(np.maximum(values, 1e-6))
     lines, dots = [], []
-    if len(values) >= ENOUGH:
+    if len(values) >= P99_VALUES:
         bins = edges(float(at.max()), len(values), each=250)
         place = np.searchsorted(bins, grid(times), side="right") - 1
         for q, name in ((0.5, "p50"), (0.99, "p99")):
@@ -190,8 +190,8 @@ def likelihood_chart(likelihood: Likelihood, times: Timeline) -> Chart:
 
 
 def _line(name: str, style: str, values: Floats, scale: Scale, times: Timeline) -> Line:
-    told = tuple(None if math.isnan(value) else float(f"{value:.4g}") for value in values)
-    return Line(name, style, _path(told, scale, times), told)
+    rounded = tuple(None if math.isnan(value) else float(f"{value:.4g}") for value in values)
+    return Line(name, style, _path(rounded, scale, times), rounded)
 
 
 def _path(values: Sequence[float | None], scale: Scale, times: Timeline) -> str:

@@ -230,5 +230,5 @@ def _sent(event: EventStory, before: Delivery | None, delivery: Delivery) -> int
 
 def settled_at(event: EventStory) -> int:
     """Return when an event that was parked was handled or given up; NEVER if neither happened."""
-    told = event.main_handling
-    return event.dead_at if told is None or event.is_lost else told.start_at
+    handling = event.main_handling
+    return event.dead_at if handling is None or event.is_lost else handling.start_at

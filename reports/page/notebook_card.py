@@ -27,11 +27,11 @@ def card(history: History, judgement: Judgement) -> str:
         "what happened": escape(exercised),
         "what was judged": escape(judgement.rests),
     }
-    told = [f"<b>{escape(v.invariant)}</b>: {escape(v.because)}" for v in judgement.violations[:LISTED]]
+    shown = [f"<b>{escape(v.invariant)}</b>: {escape(v.because)}" for v in judgement.violations[:LISTED]]
     unknown = [*judgement.reasons, *(f"it did not happen: {word}" for word in judgement.missing)]
-    if told:
-        more = len(judgement.violations) - len(told)
-        rows["violations"] = "<br>".join([*told, *([f"and {more:,} more"] if more else [])])
+    if shown:
+        more = len(judgement.violations) - len(shown)
+        rows["violations"] = "<br>".join([*shown, *([f"and {more:,} more"] if more else [])])
     elif unknown:
         rows["why unknown"] = "<br>".join(escape(reason) for reason in unknown)
     cells = "".join(

@@ -212,8 +212,8 @@ def _strips(diagram: Diagram, times: Timeline) -> list[Strip]:
             name, words = STATES[mark.kind], f"{diagram.lanes[mark.lane].name} {mark.kind}"
         else:
             continue
-        told = f"{words}, {moment(mark.at)}" + (f" to {moment(mark.until)}" if mark.until > mark.at else "")
-        rows.setdefault(name, []).append((x(mark.at / 1e6, times), x(mark.until / 1e6, times), told))
+        text = f"{words}, {moment(mark.at)}" + (f" to {moment(mark.until)}" if mark.until > mark.at else "")
+        rows.setdefault(name, []).append((x(mark.at / 1e6, times), x(mark.until / 1e6, times), text))
     return [Strip(name, len(row), tuple(_merged(row))) for name, row in sorted(rows.items())]
 
 

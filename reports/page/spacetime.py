@@ -131,10 +131,10 @@ def _under_the_cap(
     """Keep what violations are about; of the rest first the wire goes, then what happened late."""
     if len(marks) <= cap:
         return marks, None
-    told = [mark.event in about or not witness.isdisjoint(mark.entries) for mark in marks]
-    room, kept, since = cap - sum(told), [], end
-    for mark, is_told in zip(marks, told, strict=True):
-        if is_told:
+    relevant = [mark.event in about or not witness.isdisjoint(mark.entries) for mark in marks]
+    room, kept, since = cap - sum(relevant), [], end
+    for mark, is_relevant in zip(marks, relevant, strict=True):
+        if is_relevant:
             kept.append(mark)
         elif mark.kind not in WIRE:
             if room > 0:

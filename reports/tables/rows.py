@@ -44,7 +44,7 @@ def _span(start: int, end: int) -> float:
 
 
 def _event_row(index: HistoryIndex, event: EventStory) -> tuple[Any, ...]:
-    told, effects, deliveries = event.main_handling, event.effects, event.deliveries
+    handling, effects, deliveries = event.main_handling, event.effects, event.deliveries
     effect = effects[0].end_at if effects else NEVER
     return (
         event.name,
@@ -53,12 +53,12 @@ def _event_row(index: HistoryIndex, event: EventStory) -> tuple[Any, ...]:
         seconds(deliveries[0].at if deliveries else NEVER),
         len(deliveries),
         seconds(event.parked_at),
-        seconds(told.start_at if told else NEVER),
+        seconds(handling.start_at if handling else NEVER),
         seconds(effect),
         len(event.handlings),
         len(effects),
-        told.via if told else "",
-        told.consumer if told else "",
+        handling.via if handling else "",
+        handling.consumer if handling else "",
         seconds(event.dead_at),
         event.dead != NEVER,
         _span(event.published_at, effect),
@@ -69,9 +69,9 @@ def _event_row(index: HistoryIndex, event: EventStory) -> tuple[Any, ...]:
 
 def _wait(index: HistoryIndex, event: EventStory) -> float:
     """Return how long a follower that was handled had waited for its release, in seconds; `NaN` for others."""
-    told, leader = event.main_handling, index.leader_of(event)
-    if leader is None or told is None:
+    handling, leader = event.main_handling, index.leader_of(event)
+    if leader is None or handling is None:
         return float("nan")
     ready = [delivery.at for delivery in event.deliveries[:1]] + [effect.end_at for effect in leader.effects[:1]]
-    known = [at for at in ready if at <= told.start_at]
-    return _span(max(known), told.start_at) if known else float("nan")
+    known = [at for at in ready if at <= handling.start_at]
+    return _span(max(known), handling.start_at) if known else float("nan")

@@ -98,14 +98,14 @@ class Table:
     @classmethod
     def of_rows(cls, rows: Iterable[tuple[Any, ...]], columns: Mapping[str, tuple[str, str]]) -> Self:
         """Return rows as a table, with the dtypes of its columns."""
-        told = list(zip(*rows, strict=True)) or [()] * len(columns)
-        named = zip(columns.items(), told, strict=True)
+        event_rows = list(zip(*rows, strict=True)) or [()] * len(columns)
+        named = zip(columns.items(), event_rows, strict=True)
         return cls({name: _column(values, dtype) for (name, (dtype, _)), values in named})
 
     @classmethod
-    def of_events(cls, told: EventRows) -> Self:
+    def of_events(cls, event_rows: EventRows) -> Self:
         """Return the rows of events as a table."""
-        return cls(cls.of_rows(told.rows, EVENT_COLUMNS).columns, told.attrs)
+        return cls(cls.of_rows(event_rows.rows, EVENT_COLUMNS).columns, event_rows.attrs)
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame) -> Self:

@@ -41,7 +41,7 @@ _SCOPE = re.compile(r"^\{?causim(-[0-9a-f]+)?\}?:")
 
 
 @dataclass(slots=True)
-class Told:
+class StoryLine:
     """One line: when, who and what happened, and whether the violation rests on it."""
 
     at: int
@@ -56,7 +56,7 @@ class Told:
 class Narrative:
     """The lines, how many commands about other events were left out, and how many lines for want of room."""
 
-    lines: tuple[Told, ...]
+    lines: tuple[StoryLine, ...]
     omitted: int
     unlisted: int = 0
 
@@ -81,8 +81,8 @@ class Naming:
         if word.startswith("{") and len(word) > LONGEST_WORD:
             found = IDENTITY.findall(word)
             return "{" + next((self._names[i] for i in found if i in self._names), "") + " …}"
-        told = self(" ".join(word.split()))
-        return told if len(told) <= LONGEST_WORD else told[:LONGEST_WORD] + "…"
+        text = self(" ".join(word.split()))
+        return text if len(text) <= LONGEST_WORD else text[:LONGEST_WORD] + "…"
 
     def value(self, value: Any) -> str:
         """Return what Redis answered, shortened."""
@@ -92,8 +92,8 @@ class Naming:
             case bytes():
                 return self.word(value.decode("utf-8", "backslashreplace")) or '""'
             case list():
-                told = "[" + ", ".join(map(self.value, value)) + "]"
-                return told if len(told) <= LONGEST_VALUE else told[:LONGEST_VALUE] + "…"
+                text = "[" + ", ".join(map(self.value, value)) + "]"
+                return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
             case Exception():
                 return f"error: {value}"
             case _:
@@ -105,13 +105,13 @@ def narrate(history: History, violation: Violation, longest: int = MAX_LINES) ->
 
     Of a longer story, the lines of the witness are kept, and those nearest to them.
     """
-    told = _Narrator(history, violation).tell()
-    for number, line in enumerate(told.lines, start=1):
+    whole = _Narrator(history, violation).tell()
+    for number, line in enumerate(whole.lines, start=1):
         line.number = number
-    if len(told.lines) <= longest:
-        return told
-    kept = tuple(told.lines[place] for place in chosen([line.witness for line in told.lines], longest))
-    return Narrative(kept, told.omitted, len(told.lines) - len(kept))
+    if len(whole.lines) <= longest:
+        return whole
+    kept = tuple(whole.lines[place] for place in chosen([line.witness for line in whole.lines], longest))
+    return Narrative(kept, whole.omitted, len(whole.lines) - len(kept))
 
 
 def chosen(witnesses: Sequence[bool], most: int = MAX_LINES) -> list[int]:
@@ -136,20 +136,20 @@ def story_text(history: History, violations: Sequence[Violation]) -> str:
     """Return the first violation as text: its sentence, then a numbered line for each step; empty without one."""
     if not violations:
         return ""
-    told = narrate(history, violations[0])
-    return "\n".join([violations[0].because, "", *(f"{'→' if w else ' '} {text}" for text, w in numbered(told))])
+    narrative = narrate(history, violations[0])
+    return "\n".join([violations[0].because, "", *(f"{'→' if w else ' '} {text}" for text, w in numbered(narrative))])
 
 
-def numbered(told: Narrative) -> Iterator[tuple[str, bool]]:
+def numbered(narrative: Narrative) -> Iterator[tuple[str, bool]]:
     """Yield each line of a narrative as text, and whether the violation rests on it."""
     last = 0
-    for line in told.lines:
+    for line in narrative.lines:
         if line.number > last + 1:
             yield f"      … {line.number - last - 1:,} steps", False
         last = line.number
         yield f"{line.number:>4}  {moment(line.at):>12}  {line.who:<4} {line.words}", line.witness
-    if told.omitted:
-        yield f"      {told.omitted:,} commands about other events or none were left out", False
+    if narrative.omitted:
+        yield f"      {narrative.omitted:,} commands about other events or none were left out", False
 
 
 class _Narrator:
@@ -159,8 +159,8 @@ class _Narrator:
         self._witness = set(violation.witness)
         leaders = {e.event: str(e.details.get("follows") or "") for e in history.of("published")}
         self._concerned = set(violation.events) | {leaders.get(event, "") for event in violation.events}
-        self._waiting: dict[tuple[str, int], deque[tuple[Told | None, list[list[str]]]]] = {}
-        self._lines: list[Told] = []
+        self._waiting: dict[tuple[str, int], deque[tuple[StoryLine | None, list[list[str]]]]] = {}
+        self._lines: list[StoryLine] = []
         self._omitted = 0
 
     def tell(self) -> Narrative:
@@ -173,7 +173,7 @@ class _Narrator:
                 case "reply":
                     self._reply(entry)
                 case kind if witness or (kind not in UNTOLD and self._concerns(entry)):
-                    self._lines.append(Told(entry.at, entry.consumer, sentence(entry), witness))
+                    self._lines.append(StoryLine(entry.at, entry.consumer, sentence(entry), witness))
         return Narrative(tuple(self._lines), self._omitted)
 
     def _concerns(self, entry: Entry) -> bool:
@@ -181,17 +181,17 @@ class _Narrator:
 
     def _command(self, entry: Entry) -> None:
         commands = entry.details.get("commands", [])
-        told = None
+        line = None
         if not all(words[0].upper() in GREETINGS for words in commands):
             text = "; ".join(self._spoken(words) for words in commands if words[0].upper() not in ("MULTI", "EXEC"))
             if self._names_concerned(commands):
-                told = Told(entry.at, entry.consumer, text)
-                self._lines.append(told)
+                line = StoryLine(entry.at, entry.consumer, text)
+                self._lines.append(line)
             else:
                 self._omitted += 1
-        self._line_of(entry).append((told, commands))
+        self._line_of(entry).append((line, commands))
 
-    def _line_of(self, entry: Entry) -> deque[tuple[Told | None, list[list[str]]]]:
+    def _line_of(self, entry: Entry) -> deque[tuple[StoryLine | None, list[list[str]]]]:
         return self._waiting.setdefault((entry.consumer, entry.details.get("connection", 0)), deque())
 
     def _spoken(self, words: Sequence[str]) -> str:
@@ -205,13 +205,13 @@ class _Narrator:
         line = self._line_of(entry)
         if not line:
             return
-        told, commands = line.popleft()
-        if told is None:
+        shown, commands = line.popleft()
+        if shown is None:
             return
-        told.words += f" → {self._answer(commands, str(entry.details.get('reply', '')))}"
-        if self._lines[-1] is not told:
-            number = next(i for i, earlier in enumerate(self._lines, start=1) if earlier is told)
-            self._lines.append(Told(entry.at, entry.consumer, f"learns the reply to step {number}"))
+        shown.words += f" → {self._answer(commands, str(entry.details.get('reply', '')))}"
+        if self._lines[-1] is not shown:
+            number = next(i for i, earlier in enumerate(self._lines, start=1) if earlier is shown)
+            self._lines.append(StoryLine(entry.at, entry.consumer, f"learns the reply to step {number}"))
 
     def _answer(self, commands: Sequence[Sequence[str]], reply: str) -> str:
         reader = hiredis.Reader()

@@ -30,8 +30,8 @@ def moment(at: int) -> str:
 
 def _with(words: str, details: Details, *names: str) -> str:
     """Append to some words the details that the history has."""
-    told = [f"{name} {_plain(details[name])}" for name in names if name in details]
-    return f"{words} ({', '.join(told)})" if told else words
+    shown = [f"{name} {_plain(details[name])}" for name in names if name in details]
+    return f"{words} ({', '.join(shown)})" if shown else words
 
 
 def _plain(value: object) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import Violation
 
-LONGEST = 60
+MAX_STORY_LINES = 60
 """How many lines a story may have; a witness is told even beyond it."""
 
 UNTOLD = ("joined", "swept", "census")
@@ -53,7 +53,7 @@ class ViolationEntries:
             elif entry.kind not in UNTOLD:
                 self._of.setdefault(entry.consumer, []).append(index)
 
-    def story(self, violation: Violation, longest: int = LONGEST) -> Story:
+    def story(self, violation: Violation, longest: int = MAX_STORY_LINES) -> Story:
         """Return the entries of a violation: its witness, and as many others about its events as there is room for."""
         witness = self._witness(violation)
         about = sorted(witness | self._around(violation, witness))

@@ -104,10 +104,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        _discard_output()
         return CLOSED_PIPE
     except Exception as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # what cannot be written now cannot be written at the end
+            _discard_output()
         return _failed(error)
+
+
+def _discard_output() -> None:
+    """Have what is still buffered go nowhere: Python would try to write it, and end with an exit code of its own."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _execute(given: argparse.Namespace) -> int:
@@ -127,10 +136,10 @@ def _function(place: str) -> Any:
 def _failed(error: Exception) -> int:
     """Say what went wrong, and return the exit code: the input, the surroundings, or causim itself."""
     # the errors of input come from all over the house, and most commands need no other of its modules
-    from simulation.cli.errors import is_bad_input, is_complete, told
+    from simulation.cli.errors import is_bad_input, is_complete, message_of
 
     if is_bad_input(error):
-        _say(f"error: {told(error)}")
+        _say(f"error: {message_of(error)}")
         return USAGE
     if is_complete(error):
         _say(f"error: {error}")

@@ -135,16 +135,16 @@ def _in_words(microseconds: int) -> str:
 
 
 def _cells(row: Row, violated: Sequence[str]) -> Iterator[tuple[str, str]]:
-    def told(key: str, how: Callable[[Any], str]) -> str:
+    def row_of(key: str, how: Callable[[Any], str]) -> str:
         return "" if record[key] is None else how(record[key])
 
     record = row.record(violated)
     yield "verdict", f"[{STYLES.get(row.verdict, 'yellow')}]{row.verdict}[/]"
     for name in violated:
-        yield name, told(name, lambda share: f"{share:.1%}" if share else "–")
-    yield "latency p50", told("latency_p50_us", _in_words)
-    yield "latency p99", told("latency_p99_us", _in_words)
-    yield "lost followers", told("lost_followers", "{:.2%}".format)
-    yield "Redis commands an event", told("commands_per_event", "{:.1f}".format)
-    yield "round trips an event", told("round_trips_per_event", "{:.1f}".format)
+        yield name, row_of(name, lambda share: f"{share:.1%}" if share else "–")
+    yield "latency p50", row_of("latency_p50_us", _in_words)
+    yield "latency p99", row_of("latency_p99_us", _in_words)
+    yield "lost followers", row_of("lost_followers", "{:.2%}".format)
+    yield "Redis commands an event", row_of("commands_per_event", "{:.1f}".format)
+    yield "round trips an event", row_of("round_trips_per_event", "{:.1f}".format)
     yield "seeds", f"{row.tally.runs:,}"

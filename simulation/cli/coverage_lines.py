@@ -27,13 +27,13 @@ def headline(covered: SearchCoverage, *, independent: bool) -> str:
     if not runs:
         return "not measured: the runs are too long to be compared"
     distinct = covered.distinct
-    told = f"{distinct:,} distinct behaviour{'s' * (distinct != 1)} in {runs:,} runs"
+    line = f"{distinct:,} distinct behaviour{'s' * (distinct != 1)} in {runs:,} runs"
     if runs > 100:
-        told += f", {covered.new_lately} new in the last 100"
+        line += f", {covered.new_lately} new in the last 100"
     estimate = covered.unseen() if independent else None
     if estimate is None:
-        return told
-    return f"{told} · unseen {estimate.estimate:.1%} of the probability ({estimate.low:.1%} to {estimate.high:.1%})"
+        return line
+    return f"{line} · unseen {estimate.estimate:.1%} of the probability ({estimate.low:.1%} to {estimate.high:.1%})"
 
 
 def lines(covered: SearchCoverage, *, independent: bool) -> Iterator[str]:
@@ -42,11 +42,11 @@ def lines(covered: SearchCoverage, *, independent: bool) -> Iterator[str]:
     if not covered.transitions:
         return
     never = covered.never
-    told = f"{covered.hit} of {covered.hit + len(never)} transitions of the event model hit"
+    line = f"{covered.hit} of {covered.hit + len(never)} transitions of the event model hit"
     if never:
         more = f" and {len(never) - _SHOWN} more" if len(never) > _SHOWN else ""
-        told += f"; never: {'; '.join(map(_in_words, never[:_SHOWN]))}{more}"
-    yield told
+        line += f"; never: {'; '.join(map(_in_words, never[:_SHOWN]))}{more}"
+    yield line
     if covered.struck:
         most = covered.struck.most_common(_SHOWN)
         rest = len(covered.struck) - len(most)

@@ -68,7 +68,7 @@ def _duration(given: argparse.Namespace) -> int | None:
     if given.duration is None:
         return None
     if given.fault in ("reply-lost", "request-lost"):
-        raise BadUsage(f"--for: what is lost is lost, so {given.fault} does not last; leave --for out")
+        raise BadUsage(f"--for: {given.fault} has no duration; leave --for out")
     try:
         duration = parse_duration(given.duration)
     except ValueError as error:
@@ -101,7 +101,7 @@ def _begin(sweep: FaultPointSweep) -> None:
         f"{sweep.kind}{lasting} at each of {len(sweep.points):,} points"
     )
     if sweep.verdict != "holds":
-        sys.stdout.write(f"  note      without it the run is {sweep.verdict} already: see `causim run`\n")
+        sys.stdout.write(f"  note      the run without the fault is {sweep.verdict} already: see `causim run`\n")
     if sweep.too_late:
         sys.stdout.write(f"  note      {sweep.too_late:,} moments are left out: the world had healed by then\n")
     sys.stdout.flush()

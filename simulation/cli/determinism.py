@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from simulation.cli.jobs import Job
     from simulation.search.parallel.determinism import Difference
 
-LONGEST = 400
+MAX_ENTRY_CHARACTERS = 400
 """How many characters of an entry are shown."""
 
 
@@ -58,7 +58,7 @@ def _tell(job: Job, difference: Difference) -> None:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST] + " …"
+    return text if len(text) <= MAX_ENTRY_CHARACTERS else text[:MAX_ENTRY_CHARACTERS] + " …"
 
 
 def _say(text: str) -> None:

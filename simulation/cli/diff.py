@@ -24,7 +24,7 @@ from simulation.kernel.durations import in_words
 from simulation.kernel.quantiles import quantile
 from simulation.kernel.untrusted_json import parse_json
 from simulation.search.replay import Difference, first_difference
-from simulation.search.summary import Told, told_of
+from simulation.search.summary import EventTotals, event_totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Side:
     file: Path
     history: History
     judgement: Judgement
-    told: Told
+    totals: EventTotals
     costs: Mapping[str, float]
     """Commands and round trips for each event, without idle sweeps; empty if only the history is there."""
 
@@ -44,7 +44,7 @@ class Side:
         """Read a kept run and judge it. Raises BadUsage, MalformedHistory, OSError."""
         file = history_file(result)
         history = History.open(file)
-        return cls(name, file, history, judge(history), told_of(history), _costs(file.with_name("verdict.json")))
+        return cls(name, file, history, judge(history), event_totals(history), _costs(file.with_name("verdict.json")))
 
     @property
     def violated(self) -> list[str]:
@@ -59,9 +59,9 @@ class Side:
             **{key: getattr(header, key) for key in ("scenario", "engine", "seed", "store", "version")},
             "verdict": self.judgement.verdict,
             "violated": self.violated,
-            "latency_p50_us": quantile(self.told.latencies, 0.5),
-            "latency_p99_us": quantile(self.told.latencies, 0.99),
-            "never_handled": self.told.unfinished,
+            "latency_p50_us": quantile(self.totals.latencies, 0.5),
+            "latency_p99_us": quantile(self.totals.latencies, 0.99),
+            "never_handled": self.totals.unfinished,
             "commands_per_event": self.costs.get("commands"),
             "round_trips_per_event": self.costs.get("round_trips"),
         }
@@ -118,16 +118,16 @@ def _show(sides: tuple[Side, Side], difference: Difference | None) -> None:
 
 
 def _cells(side: Side) -> Iterator[tuple[str, str]]:
-    def told(key: str, how: Callable[[Any], str]) -> str:
+    def row_of(key: str, how: Callable[[Any], str]) -> str:
         return "–" if record[key] is None else how(record[key])
 
     record = side.record()
     for key in ("scenario", "engine", "seed", "store"):
-        yield key, told(key, lambda value: escape(visible(str(value))))
+        yield key, row_of(key, lambda value: escape(visible(str(value))))
     yield "verdict", f"[{STYLES[side.judgement.verdict]}]{side.judgement.verdict}[/]"
     yield "violated", ", ".join(side.violated) or "–"
-    yield "latency p50", told("latency_p50_us", in_words)
-    yield "latency p99", told("latency_p99_us", in_words)
-    yield "never handled", told("never_handled", "{:,}".format)
-    yield "Redis commands an event", told("commands_per_event", "{:.1f}".format)
-    yield "round trips an event", told("round_trips_per_event", "{:.1f}".format)
+    yield "latency p50", row_of("latency_p50_us", in_words)
+    yield "latency p99", row_of("latency_p99_us", in_words)
+    yield "never handled", row_of("never_handled", "{:,}".format)
+    yield "Redis commands an event", row_of("commands_per_event", "{:.1f}".format)
+    yield "round trips an event", row_of("round_trips_per_event", "{:.1f}".format)

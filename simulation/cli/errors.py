@@ -22,7 +22,7 @@ def is_complete(error: Exception) -> bool:
     return isinstance(error, Escaped)
 
 
-def told(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return what an error of the user's says: of a file, its name first."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"

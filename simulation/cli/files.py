@@ -6,16 +6,22 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
+from causim.kept_runs import is_kept
 from causim.shipped import scenarios
 from simulation.cli import BadUsage
 
 
 def scenario_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the scenario files that the paths mean, in order, each once. Raises BadUsage if a path means none."""
+    """Return the scenario files that the paths mean, in order, each once.
+
+    The scenarios of kept runs are left out of a folder, unless it is the folder of one run. Raises BadUsage if a path
+    means none.
+    """
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            below = sorted(path.rglob("*.toml"))
+            named = is_kept(path / "scenario.toml")
+            below = [file for file in sorted(path.rglob("*.toml")) if named or not is_kept(file)]
             if not below:
                 raise BadUsage(f"{path}: no scenario files (*.toml) in this folder")
             found.update(dict.fromkeys(below))

@@ -47,7 +47,7 @@ def _description(path: Path) -> str:
 def _engines(_: list[Path]) -> Iterable[Row]:
     yield from ((name, text) for name, (_, text) in BUILT_IN.items())
     yield "prefect@VERSION", "another release of prefect_redis, fetched on demand: prefect@0.2.8"
-    yield "mutant:NAME", "ours with one planted fault, to test the judge: `causim list mutants` names them"
+    yield "mutant:NAME", "the engine native with one planted fault, to test the judge: see `causim list mutants`"
     yield "module:Class", "an engine of your own, with the methods handle(event) and sweep()"
 
 

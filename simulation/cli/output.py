@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LINE = 1_000
 """How many runs are done between two lines if their number is unknown."""
 
-_MANY = 100
+_LOGGED_FROM_RUNS = 100
 """From how many runs on the progress is written to a log."""
 
 _WIDE = 80
@@ -113,7 +113,7 @@ class Output:
         self._violations(outcome)
         for checked in outcome.budgets:
             told = "budget   " if checked.kept else "[bold red]over budget[/]"
-            write(f"  {told} {escape(checked.told)}")
+            write(f"  {told} {escape(checked.words)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.require_coverage):
@@ -276,7 +276,7 @@ def counting(
         of_all = "" if total is None else f"of {total:,} "
 
         def count(done: int, found: str) -> None:
-            if not quiet and (total is None or total >= _MANY) and done % step == 0:
+            if not quiet and (total is None or total >= _LOGGED_FROM_RUNS) and done % step == 0:
                 console.print(f"{escape(title)} · {done:,} {of_all}{what}", style="dim")
 
         yield count

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.ci.junit import write_junit
 from reports.ci.markdown import append_summary
-from reports.ci.outcome import Outcome as Told
+from reports.ci.outcome import Outcome as CiOutcome
 from reports.figures.render_process import Illustrator, illustrator
 from reports.text.run_text import story
 from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
@@ -223,14 +223,14 @@ def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
 def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
     if not (given.junit or given.summary):
         return
-    told = [_told(outcome, given) for outcome in outcomes]
+    ci_outcomes = [_ci_outcome(outcome, given) for outcome in outcomes]
     if given.junit:
-        write_junit(given.junit, told)
+        write_junit(given.junit, ci_outcomes)
     if given.summary:
-        append_summary(given.summary, told)
+        append_summary(given.summary, ci_outcomes)
 
 
-def _told(outcome: Outcome, given: argparse.Namespace) -> Told:
+def _ci_outcome(outcome: Outcome, given: argparse.Namespace) -> CiOutcome:
     job, tally = outcome.job, outcome.tally
     seed = job.seeds[0] if tally.first_violating is None else tally.first_violating
     because, invariant = "", ""
@@ -238,7 +238,7 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> Told:
         if first == seed:
             because, invariant = violation.because, name
             break
-    over = [checked.told for checked in outcome.budgets if not checked.kept]
+    over = [checked.words for checked in outcome.budgets if not checked.kept]
     if over and not invariant:
         because, invariant = "over budget: " + "; ".join(over), "budget"
     if outcome.verdict == "unknown":
@@ -246,7 +246,7 @@ def _told(outcome: Outcome, given: argparse.Namespace) -> Told:
         because = "; ".join([*missing, *tally.reasons]) or "not every order was tried"
     if outcome.verdict != "holds" and not is_shipped(job.engine):
         because += "".join(f"; raised {error}" for error, _ in list(tally.errors.values())[:1])
-    return Told(
+    return CiOutcome(
         scenario=job.scenario.name,
         engine=job.engine,
         seed=seed,

@@ -50,7 +50,7 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         type=natural,
         default=0,
         metavar="N",
-        help="how often a timer may fire before what is pending, which it holds for half a lease at most (default: 0)",
+        help="how often a timer may fire before pending steps, which then wait for half a lease at most (default: 0)",
     )
     group.add_argument(
         "--max-faults", type=natural, default=0, metavar="N", help="how many crashes or lost replies (default: 0)"

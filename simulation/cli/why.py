@@ -39,7 +39,7 @@ def execute(given: argparse.Namespace) -> int:
     if given.json:
         sys.stdout.write(json.dumps(record) + "\n")
     else:
-        write_lines(_told(why))
+        write_lines(_summary(why))
     return INTERRUPTED if interrupted else VIOLATED
 
 
@@ -77,7 +77,7 @@ def _record(why: Why, scenario: str) -> dict[str, Any]:
     }
 
 
-def _told(why: Why) -> str:
+def _summary(why: Why) -> str:
     lines = [
         f"how likely {why.invariant} was violated, if everything from then on had been drawn again",
         *bars(why.places),

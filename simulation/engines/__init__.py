@@ -173,6 +173,11 @@ def resolve(name: str) -> type[Engine]:
         raise UnknownEngine(f"engine {name!r}: module {module_name} has no {class_name}") from None
     if inspect.iscoroutinefunction(found):
         return _program(name, found, getattr(sys.modules[module_name], "publish", None))
+    if inspect.isfunction(found):
+        raise UnknownEngine(
+            f"engine {name!r}: {class_name} is not async; name the `async def` that it gives to asyncio.run (a worker"
+            " that blocks in its own client, without asyncio, cannot be run in virtual time)"
+        )
     for verb in ("handle", "sweep"):
         if not callable(getattr(found, verb, None)):
             raise UnknownEngine(f"engine {name!r}: {class_name} has no method {verb}")

@@ -19,6 +19,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from redis.exceptions import ReadOnlyError
+
 if TYPE_CHECKING:
     from simulation.engines import EngineContext, Outcome
 
@@ -39,7 +41,8 @@ class ProgramEngine:
     publish: ClassVar[Publish | None]
 
     def __init__(self, context: EngineContext) -> None:
-        self._client = context.connect()
+        # What it gave up waiting for, or a replica refused, would be a duplicate or a loss that is not the program's.
+        self._client = context.connect(socket_timeout=None, retry_on_error=[ReadOnlyError])
         self._producer = context.producer
 
     async def handle(self, event: Any) -> Outcome:

@@ -111,8 +111,7 @@ class IndexBuilder:
             "blocked": self._available,
             "unreachable": self._available,
             "reachable": self._available,
-            "slot-moving": self.availability.note_slot,
-            "slot-moved": self.availability.note_slot,
+            **dict.fromkeys(("slot-moving", "slot-moved"), self.availability.note_slot),
             "fault": self._lost,
             "store-lost": self._lost,
             "phase": self._phase,
@@ -335,8 +334,7 @@ class IndexBuilder:
         index, found = self.index, self.availability
         found.finish(index.end_at)
         index.consumers, index.blackouts, index.dark = found.consumers, found.blackouts, found.dark
-        index.slot_moves = found.slot_moves
-        index.clock = Clock(found.unavailable())
+        index.slot_moves, index.clock = found.slot_moves, Clock(found.unavailable())
         for story in list(index.events.values()):
             self._settle_event(story)
         for position, entry, fault in self.losses:

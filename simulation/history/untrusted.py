@@ -149,8 +149,8 @@ def check_terms(record: Mapping[str, Any]) -> None:
 def _short(value: object) -> str:
     if isinstance(value, int) and abs(value) > MAX_AT:
         return "a number of more than 62 bits"
-    told = ascii(value)
-    return told if len(told) <= 60 else told[:57] + "..."
+    shown = ascii(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -7,18 +7,18 @@ MICRO = 1_000_000
 
 def moments(*ats: int) -> list[str]:
     """Return times, in microseconds, as words: to a tenth of a millisecond, finer where two would read the same."""
-    told: list[str] = []
+    moments: list[str] = []
     for digits in (4, 5, 6):
-        told = [_told(at, digits) for at in ats]
-        if len(set(told)) == len(set(ats)):
+        moments = [_moment(at, digits) for at in ats]
+        if len(set(moments)) == len(set(ats)):
             break
-    return told
+    return moments
 
 
 def moment(at: int) -> str:
     """Return one time or duration, in microseconds, as words."""
-    return _told(at, 4 if at >= 100 or at == 0 else 6)
+    return _moment(at, 4 if at >= 100 or at == 0 else 6)
 
 
-def _told(at: int, digits: int) -> str:
+def _moment(at: int, digits: int) -> str:
     return f"{at / MICRO:.{digits}f}".rstrip("0").rstrip(".") + " s"

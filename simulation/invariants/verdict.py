@@ -86,9 +86,9 @@ def rests_on(judged: Collection[str], unjudged: Mapping[str, str]) -> str:
     reasons: dict[str, list[str]] = {}
     for name, why in unjudged.items():
         reasons.setdefault(why, []).append(name)
-    told = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    reasons_text = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
     total = len(judged) + len(unjudged)
-    return f"{len(judged)} of {total} invariants" + (f" (not {told})" if told else "")
+    return f"{len(judged)} of {total} invariants" + (f" (not {reasons_text})" if reasons_text else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ The same is done with a callback that never returns while the run is in progress
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import gc
 import logging
@@ -28,6 +27,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from simulation.kernel.process import Process, current_process
+from simulation.kernel.running_loop import running
 
 CLOSE_SECONDS = 0.5
 """Seconds on the wall in which each thing has to end. One that is slower costs memory, and changes no result."""
@@ -52,7 +52,7 @@ def end_all(unfinished: Iterable[Any]) -> None:
     rest = iter(unfinished)
     context = copy_context()
     context.run(current_process.set, Process("the end"))
-    with _silence(), _nobody_running():
+    with _silence(), running(None):  # in a notebook, a task that ends would open real connections on its loop
         if not _in_time(lambda progress: context.run(_end_each, rest, progress)):
             for one in rest:
                 keep_for_ever(one)
@@ -120,17 +120,6 @@ def _alarm(look: Callable[[int, object], None], interval: float) -> Iterator[Non
     finally:
         signal.setitimer(timer, 0)
         signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def _nobody_running() -> Iterator[None]:
-    """Unset the running loop, as in a notebook: tasks that end here would open real connections on it."""
-    previous = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
-    try:
-        yield
-    finally:
-        asyncio._set_running_loop(previous)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from simulation.kernel.environment import SECOND, Handle, Timer, VirtualTime
 from simulation.kernel.escapes import Escaped, place
 from simulation.kernel.loop_surface import LoopSurface
 from simulation.kernel.process import Process, current_process
+from simulation.kernel.running_loop import running
 from simulation.kernel.tasks import NumberedFuture, NumberedTask
 from simulation.kernel.unretrieved import Unretrieved, unretrieved
 
@@ -257,14 +258,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """Run the function now, to its end, while the clock stands still: a thread would bring its own schedule."""
         future: asyncio.Future[T] = self.create_future()
         before, self.in_executor = self.in_executor, True
-        asyncio._set_running_loop(None)  # as in a thread, where no loop runs
         try:
-            future.set_result(func(*args))
+            with running(None):  # as in a thread
+                future.set_result(func(*args))
         except Exception as error:
             future.set_exception(error)
         finally:
             self.in_executor = before
-            asyncio._set_running_loop(self)
         return future
 
     async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any) -> Any:
@@ -295,18 +295,16 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         if self._running:
             raise RuntimeError("this loop is already running")
         self._driver = Driver(wanted, step or self.env.step)
-        previous = asyncio._get_running_loop()
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_ignore)
-        asyncio._set_running_loop(self)
         self._running = True
         try:
-            self._driver.run()
+            with running(self):
+                self._driver.run()
         except EmptySchedule:
             return
         finally:
             self._running = False
-            asyncio._set_running_loop(previous)
             sys.set_asyncgen_hooks(*hooks)
 
     def is_running(self) -> bool:

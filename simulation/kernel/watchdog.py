@@ -51,9 +51,9 @@ class _Watch:
             self._ticks = 0
             where = place(frame)
             took = f"{self._what} for {self._limit:g} seconds without an await"
-            told = f"at {self._loop.time():.6f} s: {took} ({where}); nothing else can happen meanwhile"
-            self._loop.on_escape(Escaped(told))
-            self._loop.abandon(NeverReturns(told))
+            sentence = f"at {self._loop.time():.6f} s: {took} ({where}); nothing else can happen meanwhile"
+            self._loop.on_escape(Escaped(sentence))
+            self._loop.abandon(NeverReturns(sentence))
 
 
 @contextmanager

@@ -76,9 +76,9 @@ def _histories(name: str, invariant: Invariant) -> Iterator[str]:
             entries = list(reader.entries(invariant.examples[case].encode().splitlines(keepends=True)))
             history = History(reader.header, entries)
             yield f"{words} [`{file}`](invariants/{file})"
-            told = "\n".join(_line(entry) for entry in history)
+            text = "\n".join(_line(entry) for entry in history)
             said = "".join(f"\n\n{violation.because}" for violation in judge(history, [name]).violations)
-            yield f"```text\n{told}{said}\n```"
+            yield f"```text\n{text}{said}\n```"
 
 
 def _line(entry: Entry) -> str:

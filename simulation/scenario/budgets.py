@@ -56,7 +56,7 @@ class Budget:
         """Whether a measured value is within the limit."""
         return _COMPARISONS[self.comparison](value, self.limit)
 
-    def told(self, value: float | None) -> str:
+    def describe(self, value: float | None) -> str:
         """Return a value beside the limit: `round_trips_per_event is 3.4, expected <= 3`."""
         shown = "was not measured" if value is None else f"is {self._shown(value)}"
         return f"{self.measure} {shown}, expected {self.comparison} {self._shown(self.limit)}"

@@ -35,7 +35,7 @@ FIELDS: Mapping[str, str] = {
     "resource": "what it is about",
 }
 REQUIRED = ("id", "occurred")
-MOST = 50
+MAX_DURATIONS = 50
 """How many measured durations a scenario file lists."""
 
 
@@ -246,6 +246,8 @@ def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any
     How long handlers work is as in the log, if it says so.
     """
     handler_time = measured(found.handlings) or {"lognormal": {"median": "10ms", "sigma": 0.6}}
+    moments = [datetime.fromisoformat(event["occurred"]) for event in found.events]
+    lasts = max(moments) - min(moments)
     return {
         "name": name,
         "description": f"{len(found.events):,} imported events, reordered and duplicated.",
@@ -257,12 +259,14 @@ def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any
             "reorder_delay": {"exponential": "300ms"},
         },
         "consumers": {"count": 5, "handler_time": handler_time},
+        # A run ends after a day, unless it is told otherwise; what is published last must be handled before that.
+        **({"judge": {"horizon": f"{lasts.days + 2}d"}} if lasts > timedelta(hours=12) else {}),
         "expect": {"native": "holds"},
     }
 
 
 def measured(durations: Sequence[int]) -> dict[str, Any] | None:
-    """Return durations in microseconds as a distribution: at most `MOST` of them, evenly from the shortest on.
+    """Return durations in microseconds as a distribution: at most `MAX_DURATIONS` of them, evenly from the shortest on.
 
     The longest is always among them. Where nothing took any time, the log says nothing: `None`.
     """
@@ -270,7 +274,11 @@ def measured(durations: Sequence[int]) -> dict[str, Any] | None:
     if not ordered or not ordered[-1]:
         return None
     last = len(ordered) - 1
-    places = {round(last * step / (MOST - 1)) for step in range(MOST)} if last >= MOST else set(range(last + 1))
+    places = (
+        {round(last * step / (MAX_DURATIONS - 1)) for step in range(MAX_DURATIONS)}
+        if last >= MAX_DURATIONS
+        else set(range(last + 1))
+    )
     return {"empirical": [format_duration(ordered[place]) for place in sorted(places)]}
 
 
@@ -278,8 +286,8 @@ def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
     """Write imported events and the scenario that replays them into a folder, and return both files. Raises OSError."""
     file, events = out / f"{name}.toml", out / "data" / f"{name}.jsonl"
     events.parent.mkdir(parents=True, exist_ok=True)
-    told = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
-    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in told)
+    written = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
+    lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in written)
     events.write_text("".join(lines), encoding="utf-8")
     file.write_text(tomli_w.dumps(scenario_record(name, f"data/{events.name}", found)), encoding="utf-8")
     return file, events

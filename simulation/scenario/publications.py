@@ -25,6 +25,7 @@ from simulation.scenario.workload import (
     read_trace,
     trace_epoch,
     trace_leaders,
+    trace_length,
     trace_publications,
     trees,
 )
@@ -56,6 +57,12 @@ def make_workload(scenario: Scenario, seed: int, streams: Streams) -> Workload:
         except (BadTrace, OSError) as error:
             raise BadScenario(f"{scenario.name}: table [workload], key 'file': {error}") from None
         epoch = trace_epoch(events)
+        if (lasts := trace_length(events, epoch) / table.speed) > scenario.judge.horizon:
+            raise BadScenario(
+                f"{scenario.name}: table [workload], key 'file': {path}: its events occurred within"
+                f" {lasts / 1e6:,.0f} s at speed {table.speed:g}, and a run ends at judge.horizon,"
+                f" {scenario.judge.horizon / 1e6:,.0f} s; raise that, or workload.speed"
+            )
         return Workload(epoch, trace_publications(events, epoch, table.speed), trace_leaders(events))
     plans = _plans(scenario, streams)
     leaders = {plan.name: plan.follows for plan in plans if plan.published}

@@ -34,6 +34,7 @@ from simulation.scenario.renamed import first_path
 CHANCE = 0.5
 """How likely a fault is whose `chance` is not given."""
 
+_TOPOLOGY = "topology.kind"
 _LEFT_OUT = ("swarm", "expect")
 
 
@@ -68,7 +69,22 @@ def check(scenario: Scenario) -> None:
             _world(scenario, {**first, path: option}, [], f"{scenario.name}: table [swarm.choose], {path} = {option!r}")
     for number, table in enumerate(scenario.swarm.faults, start=1):
         for fault in _variants(table):
-            _world(scenario, first, [fault], f"{scenario.name}: table [swarm.faults[{number}]]")
+            source = f"{scenario.name}: table [swarm.faults[{number}]]"
+            _world(scenario, {**first, **_topology_for(fault, scenario.swarm, source)}, [fault], source)
+
+
+def _topology_for(fault: Mapping[str, Any], swarm: SwarmTable, source: str) -> dict[str, Any]:
+    """Return the first topology of those that are drawn in which a fault can strike. Raises BadScenario."""
+    kinds = swarm.choose.get(_TOPOLOGY, ())
+    found = next((kind for kind in kinds if _strikes_in(fault, kind)), None)
+    if kinds and found is None:
+        raise BadScenario(f"{source}: '{fault.get('kind')}' can strike in no topology.kind that is drawn")
+    return {} if found is None else {_TOPOLOGY: found}
+
+
+def _strikes_in(fault: Mapping[str, Any], topology: object) -> bool:
+    kind = FAULTS.get(str(fault.get("kind")))
+    return kind is None or topology in kind.topologies
 
 
 def _world(scenario: Scenario, chosen: Mapping[str, Any], faults: list[dict[str, Any]], source: str) -> Drawn:
@@ -82,6 +98,8 @@ def _world(scenario: Scenario, chosen: Mapping[str, Any], faults: list[dict[str,
     if record["workload"].get("kind") == "cycles":
         # No event of a cycle is handled before the lookback: a world that loses its store by then proves nothing.
         faults = [fault for fault in faults if not _loses(fault)]
+    if _TOPOLOGY in chosen:
+        faults = [fault for fault in faults if _strikes_in(fault, chosen[_TOPOLOGY])]
     record["faults"] = [*record.get("faults", []), *faults]
     judge = dict(record.get("judge", {}))
     judge.pop("require_coverage", None)  # it is asked of all seeds together

@@ -216,6 +216,11 @@ def trace_epoch(events: Sequence[dict[str, Any]]) -> datetime:
     return min(map(_occurred, events)).replace(microsecond=0)
 
 
+def trace_length(events: Sequence[dict[str, Any]], epoch: datetime) -> int:
+    """Return how many microseconds after the epoch the last event of a trace occurred."""
+    return (max(map(_occurred, events)) - epoch) // timedelta(microseconds=1)
+
+
 def _occurred(event: dict[str, Any]) -> datetime:
     """Return when an event occurred; a time without a zone is UTC. Raises ValueError, TypeError, KeyError."""
     moment = datetime.fromisoformat(event["occurred"])

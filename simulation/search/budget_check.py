@@ -28,9 +28,9 @@ class Checked:
         return {"measure": self.budget.measure, "value": self.value, "expected": limit, "kept": self.kept}
 
     @property
-    def told(self) -> str:
+    def words(self) -> str:
         """The value beside the limit, in words."""
-        return self.budget.told(self.value)
+        return self.budget.describe(self.value)
 
 
 def check(budgets: Iterable[Budget], tally: Tally) -> list[Checked]:

@@ -17,7 +17,7 @@ from simulation.scenario.model import Scenario
 from simulation.search.explore.strategies import Strategy
 
 FILE = Path(".causim/failures.json")
-MOST = 100
+MAX_SEEDS = 100
 """How many seeds are remembered of one scenario."""
 
 
@@ -44,7 +44,7 @@ class Failures:
         record = self._read()
         known = record.pop(self._key, [])
         fresh = set(ran)
-        seeds = sorted({*failed, *(seed for seed in known if seed not in fresh)})[:MOST]
+        seeds = sorted({*failed, *(seed for seed in known if seed not in fresh)})[:MAX_SEEDS]
         if seeds:
             record[self._key] = seeds
         elif not known:

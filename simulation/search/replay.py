@@ -38,7 +38,7 @@ from simulation.world.scheduling import Bounds, Exploration
 FORMAT = 1
 """The version of the table; a reader refuses any other."""
 
-LONGEST = 10_000_000
+MAX_CHOICES = 10_000_000
 """How many choices a run may have; a greater place in a file is a slip."""
 
 _KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant", "scouted"}
@@ -115,8 +115,8 @@ def first_difference(first: History, second: History) -> Difference | None:
 
     Entries of the wire are skipped: only traced runs have them.
     """
-    told = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
-    for number, (one, other) in enumerate(zip_longest(*told), start=1):
+    entries = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
+    for number, (one, other) in enumerate(zip_longest(*entries), start=1):
         if one != other:
             return Difference(number, one, other)
     return None
@@ -177,10 +177,10 @@ def _choices(written: object, where: str) -> tuple[int, ...] | None:
         raise BadReplay(f"{where}: table [replay.choices]: must be a table of places and choices, such as 4 = 1")
     chosen: dict[int, int] = {}
     for place, choice in written.items():
-        if not (str(place).isdecimal() and int(place) < LONGEST and _is_place(choice)):
+        if not (str(place).isdecimal() and int(place) < MAX_CHOICES and _is_place(choice)):
             raise BadReplay(
                 f"{where}: table [replay.choices], key {place!r}: place and choice must be whole numbers from 0 on, "
-                f"the place below {LONGEST:,} (given: {choice!r})"
+                f"the place below {MAX_CHOICES:,} (given: {choice!r})"
             )
         chosen[int(place)] = choice
     return tuple(chosen.get(place, 0) for place in range(max(chosen, default=-1) + 1))

@@ -194,7 +194,7 @@ def summarise(run: Run) -> Summary:
     first: dict[str, Violation] = {}
     for violation in judgement.violations:
         first.setdefault(violation.invariant, violation)
-    told = told_of(run.history, run.index)
+    totals = event_totals(run.history, run.index)
     return Summary(
         seed=run.seed,
         verdict=judgement.verdict,
@@ -204,11 +204,11 @@ def summarise(run: Run) -> Summary:
         reasons=judgement.reasons,
         counts=run.counts,
         digest=run.digest,
-        latencies=told.latencies,
-        followers=told.followers,
-        lost=told.lost,
-        waiting=told.waiting,
-        unfinished=told.unfinished,
+        latencies=totals.latencies,
+        followers=totals.followers,
+        lost=totals.lost,
+        waiting=totals.waiting,
+        unfinished=totals.unfinished,
         errors=run.errors,
         silent_faults=run.silent_faults,
         judged=judgement.judged,
@@ -218,7 +218,7 @@ def summarise(run: Run) -> Summary:
     )
 
 
-class Told(NamedTuple):
+class EventTotals(NamedTuple):
     """What a summary takes from a history."""
 
     latencies: Counter[int]
@@ -228,7 +228,7 @@ class Told(NamedTuple):
     unfinished: int
 
 
-def told_of(history: History, index: HistoryIndex | None = None) -> Told:
+def event_totals(history: History, index: HistoryIndex | None = None) -> EventTotals:
     """Return the latencies of a run, and how many of its events waited, were lost or never finished."""
     latencies: Counter[int] = Counter()
     followers = lost = unfinished = 0
@@ -245,4 +245,4 @@ def told_of(history: History, index: HistoryIndex | None = None) -> Told:
                 steps[begin] += 1
                 steps[end] -= 1
     longest = max(accumulate(steps[at] for at in sorted(steps)), default=0)
-    return Told(latencies, followers, lost, longest, unfinished)
+    return EventTotals(latencies, followers, lost, longest, unfinished)

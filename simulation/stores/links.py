@@ -67,8 +67,8 @@ class SocketLink:
         try:
             return self._socket.recv(_READ)
         except (BlockingIOError, TimeoutError):
-            told = request[:80].decode("utf-8", "backslashreplace")
-            raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {told!r}") from None
+            shown = request[:80].decode("utf-8", "backslashreplace")
+            raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {shown!r}") from None
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
         """Encode the commands, and execute them."""

@@ -190,9 +190,9 @@ class Replica:
 
     def _written(self) -> int:
         """Return how far the stream goes, as the server counts it."""
-        told = self._ask("INFO", "replication")
-        assert isinstance(told, bytes)
-        return int(told.partition(b"master_repl_offset:")[2].split()[0])
+        info = self._ask("INFO", "replication")
+        assert isinstance(info, bytes)
+        return int(info.partition(b"master_repl_offset:")[2].split()[0])
 
 
 def _until_deadline(what: str) -> Iterator[None]:

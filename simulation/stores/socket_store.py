@@ -30,10 +30,10 @@ class SocketStore:
     def _server_version(self) -> str:
         info = self.ask(command("INFO", "server"))
         lines = info.decode(errors="replace").splitlines() if isinstance(info, bytes) else []
-        told = dict(line.split(":", 1) for line in lines if ":" in line)
-        if "valkey_version" in told:  # its redis_version is the one that it is compatible with
-            return f"valkey {told['valkey_version']}"
-        return f"redis-server {told.get('redis_version', 'of an unknown version')}"
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        if "valkey_version" in facts:  # its redis_version is the one that it is compatible with
+            return f"valkey {facts['valkey_version']}"
+        return f"redis-server {facts.get('redis_version', 'of an unknown version')}"
 
     def ask(self, request: bytes) -> object:
         """Execute one command on the control connection and return its parsed reply. Raises StoreUnavailable."""

@@ -169,10 +169,10 @@ def _resolved(link: Link, words: Words) -> Words:
 def _last_id(link: Link, key: bytes) -> bytes:
     reader = hiredis.Reader()
     reader.feed(link.run([[b"XINFO", b"STREAM", key]]))
-    told: Any = reader.gets()
-    if isinstance(told, hiredis.ReplyError):
+    reply: Any = reader.gets()
+    if isinstance(reply, hiredis.ReplyError):
         return b"0-0"  # there is no such stream: whatever comes is new
-    pairs = told.items() if isinstance(told, dict) else _pairs(told)
+    pairs = reply.items() if isinstance(reply, dict) else _pairs(reply)
     return bytes(dict(pairs)[b"last-generated-id"])
 
 

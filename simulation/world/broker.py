@@ -252,18 +252,18 @@ class Broker:
             self.hook.acknowledged(delivery.name)
         self._settle(delivery.message)
 
-    def may_be_told(self, delivery: Delivery) -> bool:
+    def may_be_reported(self, delivery: Delivery) -> bool:
         """Return whether one more failure of an event is its last, and its engine is to be told of that."""
         message, settings = delivery.message, self._settings
         return settings.tells_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
 
     def reject(
-        self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, told: bool = False
+        self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, reported: bool = False
     ) -> None:
         """The consumer failed: offer the event again once it was idle for long enough, or give it up.
 
         A rejection that does not count is none of the event's failures, whose number decides when it is given up.
-        `told`: the engine was told that it is given up.
+        `reported`: the engine was told that it is given up.
         """
         self._history.append(
             self._loop.now, "rejected", delivery.name, consumer, delivery=delivery.number, because=because
@@ -272,7 +272,7 @@ class Broker:
         self._touch(f"copies of {delivery.name}")
         message.failures += counts
         if counts and message.failures >= self._settings.max_failures and not message.settled:
-            details: dict[str, Any] = {"by": "broker", "told": True} if told else {"by": "broker"}
+            details: dict[str, Any] = {"by": "broker", "told": True} if reported else {"by": "broker"}
             self._history.append(self._loop.now, "dead-lettered", delivery.name, **details)
             self._watcher.given_up(delivery.name)
             self._settle(message)

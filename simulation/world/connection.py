@@ -100,8 +100,8 @@ class Wire(asyncio.Transport):
             if words.__class__ is not list or not words:
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
             if words[0].upper() in REFUSED_VERBS and (why := why_refused(words)):
-                told = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
-                self._network.loop.escape(f"the command {told} was sent to Redis, but {why}")
+                words_of_command = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
+                self._network.loop.escape(f"the command {words_of_command} was sent to Redis, but {why}")
             self._network.notes_settings(words)
         return commands
 
@@ -219,8 +219,10 @@ class Wire(asyncio.Transport):
         try:
             self._protocol.data_received(data)
         except Exception as error:  # asyncio's own transports do the same
-            told = {"message": "Fatal error: protocol.data_received() call failed.", "exception": error}
-            self._network.loop.call_exception_handler({**told, "transport": self, "protocol": self._protocol})
+            words_of_command = {"message": "Fatal error: protocol.data_received() call failed.", "exception": error}
+            self._network.loop.call_exception_handler(
+                {**words_of_command, "transport": self, "protocol": self._protocol}
+            )
             self.reset(error)
 
     def _trace(self, kind: str, **details: Any) -> None:

@@ -191,8 +191,8 @@ class Consumer:
             if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
                 world.errors.add(error, self.name, "handle", delivery.name)
             counts = not isinstance(error, Interrupted)
-            told = counts and broker.may_be_told(delivery) and await self._tell(delivery)
-            broker.reject(delivery, self.name, type(error).__name__, counts=counts, told=told)
+            reported = counts and broker.may_be_reported(delivery) and await self._tell(delivery)
+            broker.reject(delivery, self.name, type(error).__name__, counts=counts, reported=reported)
             return
         except asyncio.CancelledError as error:
             # The delivered event may have been handled: a cancelled handler of a follower is no failure of its leader.

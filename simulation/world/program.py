@@ -15,6 +15,8 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from ordering import ReceivedEvent
 from simulation.engines import UnknownEngine
 from simulation.engines.program import ProgramEngine, arguments
@@ -26,6 +28,8 @@ from simulation.world.ports import World
 _GRACE = 30 * SECOND
 """Microseconds between SIGTERM and SIGKILL: what Kubernetes gives a container."""
 _LONGEST_DELAY = 300 * SECOND
+_MAX_SHOWN = 200
+"""Characters of a message in a sentence."""
 
 
 class ProgramConsumer(Consumer):
@@ -49,18 +53,43 @@ class ProgramConsumer(Consumer):
         await self._handler(parsed, fence)
 
     def _event(self, message: Any) -> Any:
-        """Return the event of a message: as it was published, parsed as JSON, or parsed as an event."""
+        """Return the event of a message: as it was published, parsed as JSON, or parsed as an event.
+
+        Ends the run if it is none: a verdict would be about how the program was connected.
+        """
         if isinstance(message, Mapping):
-            fields = {_text(key): value for key, value in message.items()}
-            field = self._world.scenario.producer.field if self._world.scenario.producer else ""
-            message = fields.get(field, fields)
+            message = self._of_fields({_text(key): value for key, value in message.items()})
         if isinstance(message, str):
             message = message.encode()
         if isinstance(message, bytes | bytearray):
             return self._decode(bytes(message))
-        if isinstance(message, Mapping):
-            return ReceivedEvent.model_validate(dict(message))
+        if not hasattr(message, "id"):
+            self._world.loop.escape(f"effect was given {_shown(message)}, which is not a message of an event")
         return message
+
+    def _of_fields(self, fields: Mapping[str, Any]) -> Any:
+        """Return the event of a stream's entry or of a JSON object: the fields are it, or one of them holds it."""
+        producer = self._world.scenario.producer
+        chosen = fields.get(producer.field) if producer else None
+        if chosen is not None:
+            return chosen
+        try:
+            return ReceivedEvent.model_validate(fields)
+        except ValidationError as error:
+            found = [value for value in fields.values() if self._is_event(value)]
+            if len(found) == 1:
+                return found[0]
+            if self._world.scenario.faults:  # one of them may have made it so, and that is for the program to bear
+                raise
+            why = f"none of whose fields holds an event ({error.error_count()} errors if they are taken for one)"
+            self._world.loop.escape(f"effect was given {_shown(fields)}, {why}")
+
+    def _is_event(self, value: Any) -> bool:
+        try:
+            self._decode(value.encode() if isinstance(value, str) else bytes(value))
+        except (ValueError, TypeError, AttributeError):
+            return False
+        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -120,6 +149,12 @@ class ProgramConsumer(Consumer):
 
 async def _call(handler: Any) -> None:
     handler()
+
+
+def _shown(message: object) -> str:
+    """Return the beginning of a message, as Python writes it."""
+    text = repr(message)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _text(key: Any) -> str:

@@ -59,10 +59,10 @@ def _name(words: Sequence[bytes]) -> bytes:
 
 def shape(reply: bytes) -> bytes:
     """Return a reply without ids, payloads and large numbers."""
-    told = _BULK.sub(_kept, reply) if b"$" in reply else reply
-    if b"-" in told:
-        told = _ERROR.sub(rb"-\1", told)
-    return _NUMBER.sub(b":#", told)[:200]
+    shape = _BULK.sub(_kept, reply) if b"$" in reply else reply
+    if b"-" in shape:
+        shape = _ERROR.sub(rb"-\1", shape)
+    return _NUMBER.sub(b":#", shape)[:200]
 
 
 def _kept(found: re.Match[bytes]) -> bytes:

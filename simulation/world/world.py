@@ -196,7 +196,7 @@ class World:
 
         def tell(kind: str, consumer: str, details: Any) -> None:
             if kind == "command":
-                details = {**details, "commands": [spelling.told(words) for words in details["commands"]]}
+                details = {**details, "commands": [spelling.spelled(words) for words in details["commands"]]}
             self.history.append(self.loop.now, kind, "", consumer, **details)
 
         return tell
@@ -373,6 +373,8 @@ class World:
     def _blocked(self, process: Process, delay: int, where: str) -> None:
         if delay:
             self.history.append(self.loop.now, "blocked", consumer=process.name, duration=delay, where=where)
+            self.quiescence.wait_until(self.loop.now + delay)  # what it has in hand goes on then
+            self.loop.in_world(delay, self.progress)
         else:
             self.broker.wake()
 

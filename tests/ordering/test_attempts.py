@@ -19,7 +19,9 @@ async def die_in(engine: Any, one: Any) -> None:
 
 
 async def attempts(engine: Any, one: Any) -> float:
-    return float(await engine.redis.get(engine._key(f"tried:{one.id}")) or 0)
+    """Return how often an event was tried; behind that stands its last fence."""
+    said = await engine.redis.get(engine._key(f"tried:{one.id}")) or b"0"
+    return float(said.partition(b"|")[0])
 
 
 async def park(handler: Recorder, *events: Any) -> None:

@@ -85,4 +85,4 @@ async def test_after_all_only_marks_remain(handler: Recorder) -> None:
     lasting = [key async for key in redis.scan_iter("*") if await redis.ttl(key) < 0]
     assert lasting == []
     names = {key.decode().split(":")[1] for key in await redis.keys("*")}
-    assert names <= {"seen", "fence", "handed", "handled"}
+    assert names <= {"seen", "handed", "handled"}

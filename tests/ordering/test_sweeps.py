@@ -201,8 +201,8 @@ async def test_nothing_is_left_of_a_sweep(fleet: Fleet) -> None:
     await go_through(other, await other.engine.get_lost_followers())
     left = {key.decode().split(":")[1]: await one.engine.redis.pttl(key) for key in await one.engine.redis.keys()}
     assert "sweeps" in left
-    assert all(0 < rest <= 60_000 for name, rest in left.items() if name not in {"seen", "handled", "fence"})
-    assert all(left[name] > 60_000 for name in ("seen", "handled", "fence"))
+    assert all(0 < rest <= 60_000 for name, rest in left.items() if name not in {"seen", "handled"})
+    assert all(left[name] > 60_000 for name in ("seen", "handled"))
 
 
 async def test_events_that_are_passed_on_do_not_add_up_in_the_process_that_sweeps(

@@ -80,7 +80,8 @@ async def test_who_could_not_read_it_leaves_it_to_others(fleet: Fleet) -> None:
     for one in (handler, other, handler, other):
         await end_rest(newer.engine)
         await sweep(one)
-    assert await newer.engine.redis.get(newer.engine._key(f"tried:{TOMORROWS.id}")) == b"2", "once each"
+    said = await newer.engine.redis.get(newer.engine._key(f"tried:{TOMORROWS.id}"))
+    assert said.partition(b"|")[0] == b"2", "once each"
     await end_rest(newer.engine)
     assert await sweep(newer) == [2]
 
@@ -92,7 +93,8 @@ async def test_if_nobody_else_takes_it_it_is_tried_again(fleet: Fleet) -> None:
     for attempts, since in ((b"1", 7), (b"2", 9), (b"2", 7)):
         await end_rest(handler.engine, timedelta(seconds=since))
         await sweep(handler)
-        assert await handler.engine.redis.get(handler.engine._key(f"tried:{TOMORROWS.id}")) == attempts
+        said = await handler.engine.redis.get(handler.engine._key(f"tried:{TOMORROWS.id}"))
+        assert said.partition(b"|")[0] == attempts
 
 
 async def test_what_it_could_not_read_does_not_add_up(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from reports.ci.junit import junit, write_junit
-from reports.ci.markdown import LONGEST, MOST, append_summary, summary
+from reports.ci.markdown import MAX_OUTCOMES, MAX_STORY_LINES, append_summary, summary
 from reports.ci.outcome import Outcome
 
 HOLDS = Outcome("in-order", "native", 1, "holds", seconds=0.25, seeds=200)
@@ -75,11 +75,11 @@ def test_the_summary_lets_no_name_become_markup():
 
 
 def test_the_summary_cuts_nothing_silently():
-    many = [Outcome(f"s{n}", "native", n, "violated", "because") for n in range(MOST + 3)]
+    many = [Outcome(f"s{n}", "native", n, "violated", "because") for n in range(MAX_OUTCOMES + 3)]
     text = summary(many)
     assert "3 more do not hold" in text
-    assert all(f"| s{n} " in text for n in range(MOST + 3))
-    long = Outcome("s", "native", 1, "violated", story=tuple(f"line {n}" for n in range(LONGEST + 5)))
+    assert all(f"| s{n} " in text for n in range(MAX_OUTCOMES + 3))
+    long = Outcome("s", "native", 1, "violated", story=tuple(f"line {n}" for n in range(MAX_STORY_LINES + 5)))
     assert "… 5 more lines" in summary([long])
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from reports.figures.spacetime_figure import LONG, SHORTENED, Scale
+from reports.figures.spacetime_figure import LONG_GAP, SHORTENED_GAP, Scale
 from reports.figures.sweep_figures import MEASURES, answer, figure
 from simulation import loads
 from simulation.search.summary import Tally
@@ -75,6 +75,6 @@ def test_every_rate_has_an_interval_around_it(measure) -> None:
 def test_a_long_gap_is_shortened_and_says_how_long_it_was() -> None:
     times = [0, 10, 20, 30, 900_000_000]
     scale = Scale(times)
-    assert [scale(time) for time in times] == [0, 1, 2, 3, 3 + SHORTENED]
-    assert scale.shortened == [(3, 3 + SHORTENED, 899_999_970)]
-    assert not Scale([0, 10, 20, int(20 + LONG * 10)]).shortened
+    assert [scale(time) for time in times] == [0, 1, 2, 3, 3 + SHORTENED_GAP]
+    assert scale.shortened == [(3, 3 + SHORTENED_GAP, 899_999_970)]
+    assert not Scale([0, 10, 20, int(20 + LONG_GAP * 10)]).shortened

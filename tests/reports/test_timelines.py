@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.figures.timeline import FOLDED, MOST_FOLDS, Timeline, nice
+from reports.figures.timeline import FOLDED, MAX_FOLDS, Timeline, nice
 
 moments = st.lists(st.floats(0, 1000, allow_nan=False), max_size=30)
 
@@ -17,7 +17,7 @@ moments = st.lists(st.floats(0, 1000, allow_nan=False), max_size=30)
 def test_nothing_that_happened_lies_in_a_fold_and_the_order_is_kept(happened, end):
     inside = sorted(at for at in happened if at <= end)
     times = Timeline(end, happened)
-    assert len(times.folds) <= MOST_FOLDS
+    assert len(times.folds) <= MAX_FOLDS
     for fold in times.folds:
         assert 0 < fold.begin < fold.end < end
         assert not any(fold.begin < at < fold.end for at in inside)

@@ -141,3 +141,21 @@ class Tidy:
         return "handled"
 
     async def sweep(self) -> None: ...
+
+
+async def of_nothing(redis_url: str, effect: Effect) -> None:
+    """Hands on something else than the message."""
+    await client(redis_url).blpop(["orders"], timeout=0)
+    await effect({"order": 1})
+
+
+async def of_a_tuple(redis_url: str, effect: Effect) -> None:
+    """Hands on the whole reply."""
+    await effect(await client(redis_url).blpop(["orders"], timeout=0))
+
+
+async def of_fields(redis_url: str, effect: Effect) -> None:
+    """Hands on fields of which one holds the event."""
+    while True:
+        item = await client(redis_url).blpop(["orders"], timeout=0)
+        await effect({b"kind": b"order", b"data": item[1]})

@@ -11,7 +11,7 @@ import pytest
 from simulation import load
 from simulation.cli import main
 from simulation.scenario import log_rows
-from simulation.scenario.import_log import MOST, BadLog, Import, import_log, measured, parse_map, read_log
+from simulation.scenario.import_log import MAX_DURATIONS, BadLog, Import, import_log, measured, parse_map, read_log
 
 ROWS = [
     {"key": "order-1", "after": None, "ts": 1_700_000_000},
@@ -74,7 +74,7 @@ def test_times_from_arrival_to_acknowledgement_become_handler_times(tmp_path: Pa
 def test_of_many_durations_a_few_are_kept_from_the_shortest_to_the_longest() -> None:
     kept = measured(range(1, 100_000))
     assert kept is not None
-    assert len(kept["empirical"]) == MOST
+    assert len(kept["empirical"]) == MAX_DURATIONS
     assert (kept["empirical"][0], kept["empirical"][-1]) == ("1us", "99ms999us")
     assert measured([0, 0]) is None
     assert measured([]) is None
@@ -261,3 +261,10 @@ def test_a_log_has_a_greatest_number_of_rows(tmp_path: Path, monkeypatch: pytest
     assert len(parquet(tmp_path, id=["a", "b"], occurred=[1, 2]).events) == 2
     with pytest.raises(BadLog, match="has more than 2 rows; cut it into parts"):
         parquet(tmp_path, id=["a", "b", "c"], occurred=[1, 2, 3])
+
+
+@pytest.mark.parametrize(("day", "horizon"), [(1, 86_400), (4, 5 * 86_400)])
+def test_a_log_of_days_gets_a_horizon_behind_its_end(day: int, horizon: int, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(f"id,follows,occurred\na,,2026-01-01T00:00:00Z\nb,,2026-01-0{day}T00:00:00Z\n")
+    assert import_log(log, tmp_path).judge.horizon == horizon * 1_000_000

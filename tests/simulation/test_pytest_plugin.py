@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from simulation.cli.files import scenario_files
+
 pytest_plugins = "pytester"
 
 LATE = """
@@ -162,4 +164,36 @@ def test_an_engine_of_ones_own_is_tested_by_a_decorator_and_a_fixture(pytester: 
             "violated  causal-order",
             "replay    causim run late.toml --engine mine:Hasty --seed 1",
         ]
+    )
+
+
+def test_what_a_run_has_kept_is_no_test(pytester: pytest.Pytester) -> None:
+    """Neither pytest, nor `causim run` or `causim validate` of a folder, takes the copies of a kept run for tests."""
+    write(pytester, engine="null")
+    run(pytester, "--causim-results", "kept").assert_outcomes(failed=1)
+    kept = next(pytester.path.glob("kept/late/*/scenario.toml"))
+    result = run(pytester, "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["late.toml::late"])
+    result.stdout.no_fnmatch_line("*scenario.toml*")
+    assert scenario_files([pytester.path]) == [pytester.path / "late.toml"]
+    run(pytester, str(kept)).assert_outcomes(failed=1)
+    assert scenario_files([kept.parent]) == [kept]
+
+
+def test_the_replay_of_an_engine_beside_its_test_finds_it(pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("checks")
+    (folder / "test_beside.py").write_text(
+        "from causim.testing import scenarios\n"
+        "class Hasty:\n"
+        "    in_memory = True\n"
+        "    def __init__(self, context): self.effect = context.effect\n"
+        "    async def handle(self, event): await self.effect(event)\n"
+        "    async def sweep(self): return 0\n"
+        "@scenarios('late-leader')\n"
+        "def test_it(causim_verify, scenario, seed): causim_verify(scenario, seed, engine=Hasty)\n"
+    )
+    result = run(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["replay    PYTHONPATH=checks causim run late-leader --engine test_beside:Hasty --seed 1"]
     )

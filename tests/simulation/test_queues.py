@@ -26,7 +26,10 @@ def test_a_queue_gives_the_same_history_twice(laboratory: Laboratory, name: str)
     scenario = load(SCENARIOS[0])
     one, other = (laboratory.run(scenario, 3, engine(name)) for _ in range(2))
     assert one.digest == other.digest
-    assert one.judgement.coverage["handled"] == 8
+    found = {violation.invariant for violation in one.judgement.violations}
+    expected = scenario.expected[QUEUE + name]
+    assert found <= set(expected)
+    assert one.judgement.coverage["handled"] == 8 or "nothing-lost" in expected
 
 
 def test_each_queue_has_an_expectation_and_a_row_on_its_page() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from simulation import Laboratory, load, loads
+from simulation.invariants import INVARIANTS
 
 HERE = "tests.simulation.suspects:"
 
@@ -24,6 +25,46 @@ at = "100ms"
 for = "1s"
 """
 
+BLOCKED = """
+name = "blocked"
+[workload]
+events = [{ name = "a" }]
+[broker]
+duplicate = 1.0
+[consumers]
+count = 2
+[policy]
+lease = "4s"
+lookback = "1m"
+"""
+
+OWN_KEYS = (
+    *("late-leader", "leader-follower", "three-events", "duplicates", "reversed-chain", "stream"),
+    *("ladder/n10-failure-deep-in-a-cascade", "ladder/n12-duplicate-of-a-claimed-follower"),
+    *("fan-out", "in-order", "slow-handler", "lossy-network", "crashing-consumers", "cluster", "sentinel-failover"),
+    *("ladder/f10-late-sibling-of-claimed", "ladder/f10-sweeps-share-leaders", "ladder/f10-sweeps-share-siblings"),
+    *("ladder/f11-not-before-the-lookback", "ladder/f13-timer-at-a-rounding-error", "ladder/f4-cycle-fails-once"),
+    *(
+        "ladder/f2-leader-crashes-at-the-edge",
+        "ladder/f5-drain-slower-than-lookback",
+        "ladder/n20-sweep-against-late-leader",
+    ),
+    *("ladder/f8-cycle-broken-in-one-place", "ladder/f9-drain-slower-than-retention", "ladder/n02-lost-chain-twice"),
+    *("ladder/n03-crash-in-the-sweep", "ladder/n03-handler-raises-in-the-sweep", "ladder/n07-slow-handler"),
+    *("ladder/n09-first-follower-raises", "ladder/n11-duplicate-between-check-and-lock", "ladder/n13-backlog"),
+    *("ladder/n15-clocks-apart", "ladder/n16-fresh-sibling", "ladder/n17-depth", "ladder/n22-leaks"),
+    *("ladder/n21-old-and-new-together", "ladder/p1-parent-attached-while-the-child-completes"),
+    *(
+        "ladder/p4-failover-of-what-was-parked",
+        "ladder/p4-failover",
+        "ladder/p5-evicted-seen",
+        "ladder/p6-nack-to-the-back",
+    ),
+    *("ladder/p7-one-level", "ladder/p8-edge-of-the-retention", "ladder/p9-reaper-and-live-work"),
+    *("ladder/r1-leader-in-flight", "ladder/r3-released-but-not-seen"),
+)
+"""What an engine can be tried by that has one lock and no fences, and expects no leader that will be offered again."""
+
 
 @pytest.mark.parametrize(
     ("engine", "invariant"),
@@ -39,6 +80,33 @@ def test_the_guilty_are_convicted(engine: str, invariant: str, laboratory: Labor
     scenario = loads(CRASHING) if engine == "KeepsItInADict" else load("scenarios/leader-follower.toml")
     judgement = laboratory.run(scenario, engine=HERE + engine).judgement
     assert invariant in {violation.invariant for violation in judgement.violations}, judgement.reasons
+
+
+def test_who_blocks_its_process_in_a_handler_is_convicted(laboratory: Laboratory) -> None:
+    judgement = laboratory.run(loads(BLOCKED), engine=HERE + "SleepsInItsHandler").judgement
+    assert "handled-once" in {violation.invariant for violation in judgement.violations}, judgement.reasons
+
+
+@pytest.mark.parametrize("scenario", OWN_KEYS[:8])
+def test_who_parks_under_keys_of_its_own_is_acquitted(scenario: str, laboratory: Laboratory) -> None:
+    judgement = laboratory.run(load(f"scenarios/{scenario}.toml"), engine=HERE + "ParksUnderItsOwnKeys").judgement
+    assert judgement.verdict == "holds", (judgement.violations[:2], judgement.reasons)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("scenario", OWN_KEYS[8:])
+def test_who_parks_under_keys_of_its_own_is_acquitted_everywhere(scenario: str, laboratory: Laboratory) -> None:
+    test_who_parks_under_keys_of_its_own_is_acquitted(scenario, laboratory)
+
+
+def test_siblings_may_start_as_they_come_only_where_the_scenario_says_so(laboratory: Laboratory) -> None:
+    shipped = load("scenarios/fan-out.toml")
+    judgement = laboratory.run(shipped, engine=HERE + "ReleasesInParallel").judgement
+    assert {violation.invariant for violation in judgement.violations} == {"sibling-order"}
+    others = tuple(name for name in INVARIANTS if name != "sibling-order")
+    free = shipped.model_copy(update={"judge": shipped.judge.model_copy(update={"invariants": others})})
+    judgement = laboratory.run(free, engine=HERE + "ReleasesInParallel").judgement
+    assert judgement.verdict == "holds", (judgement.violations[:2], judgement.reasons)
 
 
 @pytest.mark.parametrize("scenario", ["leader-follower", "late-leader", "three-events", "fan-out", "in-order"])

@@ -25,6 +25,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.scenario.errors import BadScenario
+from simulation.scenario.swarm import check, draw
 from simulation.scenario.topology import TopologyTable
 from simulation.stores.cluster import Cluster
 from simulation.stores.protocol import Store, StoreUnavailable
@@ -378,6 +379,40 @@ def test_a_program_brings_its_own_client(laboratory: Laboratory, engine: str) ->
     result = run(laboratory, text, f"{HERE}:{engine}")
     assert result.verdict == "holds"
     assert len(list(result.history.of("started"))) == 2
+
+
+def test_steps_cannot_be_chosen_in_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(NATIVE + CLUSTER, encoding="utf-8")
+    asked = ["run", str(file), "--strategy", "random-walk", "--no-results", "--store", "server"]
+    assert main(asked) == 4
+    assert "cannot be chosen in a cluster" in capsys.readouterr().err
+
+
+SWARM = """
+[swarm.choose]
+"topology.kind" = [{kinds}]
+[[swarm.faults]]
+kind = "failover"
+chance = 1
+at = ["700ms"]
+lag = "0s"
+[[swarm.faults]]
+kind = "slot-migrates"
+chance = 1
+at = ["700ms"]
+for = "2s"
+"""
+
+
+def test_a_swarm_draws_topologies_and_the_faults_that_suit() -> None:
+    swarm = loads(NATIVE + SWARM.format(kinds='"single", "sentinel", "cluster"'))
+    drawn = {
+        (world.topology.kind, *(f.name for f in world.faults)) for world in (draw(swarm, n).scenario for n in range(30))
+    }
+    assert drawn == {("single", "failover"), ("sentinel", "failover"), ("cluster", "slot-migrates")}
+    with pytest.raises(BadScenario, match="'slot-migrates' can strike in no topology"):
+        check(loads(NATIVE + SWARM.format(kinds='"single", "sentinel"')))
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,15 @@ def test_times_of_a_trace_without_a_zone_are_utc(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text(f'{{{IDENTITY},{WHEN}}}\n{{{other},"occurred":"2026-01-01T00:00:02"}}\n')
     events = read_trace(tmp_path / "events.jsonl")
     assert [one.at for one in trace_publications(events, trace_epoch(events), 1.0)] == [0, 2_000_000]
+
+
+def test_a_trace_that_is_longer_than_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    later = f'{{{IDENTITY.replace("a4", "b4")},"occurred":"2026-01-03T00:00:00Z"}}'
+    (tmp_path / "events.jsonl").write_text(f"{{{IDENTITY},{WHEN}}}\n{later}\n")
+    file = tmp_path / "s.toml"
+    text = 'name = "s"\n[workload]\nkind = "trace"\nfile = "events.jsonl"\n'
+    for speed in ("1.0", "1e-300"):
+        file.write_text(f"{text}speed = {speed}\n")
+        assert "raise that, or workload.speed" in refused(["run", str(file), "--no-results"], capsys)
+    file.write_text(text + "speed = 100000.0\n")
+    assert main(["run", str(file), "--no-results"]) == 5  # nobody can read those events

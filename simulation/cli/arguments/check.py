@@ -14,7 +14,7 @@ def register(commands: Any) -> None:
         "check",
         help="judge a history file",
         description="Judge a history (JSON Lines) against the causal invariants. The format is in the documentation. "
-        "A file whose last line is cut off is judged up to there: exit code 4, unless that much proves a violation.",
+        "A file whose last line is cut off is judged up to there: exit code 4, unless that part proves a violation.",
         epilog="example: causim check results/late-leader --invariant causal-order",
     )
     parser.add_argument(

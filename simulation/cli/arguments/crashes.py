@@ -25,7 +25,7 @@ def register(commands: Any) -> None:
         "--fault",
         choices=("crash", "stop", "pause", "reply-lost", "request-lost"),
         default="crash",
-        help="what goes wrong at each moment (default: crash)",
+        help="the fault at each moment (default: crash)",
     )
     parser.add_argument(
         "--for",

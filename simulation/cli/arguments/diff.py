@@ -18,6 +18,6 @@ def register(commands: Any) -> None:
     )
     result = "a folder that `causim run` has printed, that of its scenario, or a history"
     parser.add_argument("baseline", type=Path, metavar="A", help=f"the baseline: {result}")
-    parser.add_argument("change", type=Path, metavar="B", help="the change, likewise")
+    parser.add_argument("change", type=Path, metavar="B", help="the change, given in the same way")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(execute="simulation.cli.diff:execute")

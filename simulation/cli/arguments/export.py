@@ -10,13 +10,13 @@ _NAMES = ("perfetto", "shiviz", "otlp-json", "csv")
 
 _ABOUT = """\
 formats:
-  perfetto   a timeline for https://ui.perfetto.dev (Chrome trace events): a process a consumer, arrows from \
+  perfetto   a timeline for https://ui.perfetto.dev (Chrome trace events): one process for each consumer, arrows from \
 publications over deliveries to handlings and from leaders to the followers that they released
   shiviz     a log with vector clocks for ShiViz; its first line is the parser that reads it
-  otlp-json  OpenTelemetry traces (an OTLP request as JSON): a trace an event, with links from followers \
+  otlp-json  OpenTelemetry traces (an OTLP request as JSON): one trace for each event, with links from followers \
 to leaders
-  csv        a row an entry of the history, details in columns. Names are written as they are: tell a spreadsheet to \
-import them as text, or it takes one that begins with = + - @ for a formula
+  csv        one row for each entry, details in columns. Names are written unchanged: import them as text, otherwise a \
+spreadsheet takes a name that begins with = + - @ for a formula
 
 perfetto and otlp-json show the violations too, if the verdict lies beside the history and belongs to it.
 

@@ -13,7 +13,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "list",
         help="list scenarios, engines, mutants, invariants or faults",
-        description="List what there is to run, to put to the test, to judge and to go wrong.",
+        description="List the shipped scenarios, engines, faults, invariants, mutants or coverage words.",
         epilog="example: causim list scenarios",
     )
     parser.add_argument("what", choices=WHAT, help="what to list")

@@ -12,7 +12,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "mutants",
         help="run engines with a planted fault, which the judge must convict",
-        description="Run engines that differ from ours by one planted fault each. Every one must be convicted by a "
+        description="Run copies of the engine with one planted fault each. Every one must be convicted by a "
         "right invariant within its budget of seeds, and the engine without the fault must not. "
         "Exit code 1 if a mutant survived. One mutant alone: causim run SCENARIO --engine mutant:NAME.",
         epilog="example: causim mutants --seeds 50",

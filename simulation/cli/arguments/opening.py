@@ -11,7 +11,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "open",
         help="show the newest report in the browser",
-        description="Show a report in the browser, and print its path, which is all that happens where there is none.",
+        description="Print the path of a report, and show the report in the browser if there is one.",
         epilog="examples: causim open; causim open late-leader; causim open --all",
     )
     which = parser.add_mutually_exclusive_group()

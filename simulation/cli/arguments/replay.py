@@ -14,7 +14,7 @@ def register(commands: Any) -> None:
         "replay",
         help="run a run again from a file, and tell its story",
         description="Run a file that `causim shrink` or an explored `causim run` has written, step by step in the same "
-        "order. The exit code is the verdict's; 5 if the same history did not come out.",
+        "order. The exit code is the verdict's; 5 if the history is not the same.",
         epilog="example: causim replay results/late-leader/latest/shrunk.toml --engine native",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the file to replay")

@@ -55,7 +55,7 @@ def _add_which(parser: argparse.ArgumentParser) -> None:
         "--last-failed",
         action="store_true",
         help="run the seeds that failed when they were last run, as .causim/failures.json has them, and all that are "
-        "asked for if none did; seeds that failed before come first anyhow",
+        "asked for if none did; seeds that failed before always run first",
     )
     group.add_argument(
         "--check-determinism",
@@ -67,7 +67,7 @@ def _add_which(parser: argparse.ArgumentParser) -> None:
 def _add_results(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("results")
     group.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
-    group.add_argument("--no-results", action="store_true", help="leave nothing behind")
+    group.add_argument("--no-results", action="store_true", help="write no results")
     group.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML")
     group.add_argument("--summary", type=Path, metavar="FILE", help="append the verdicts as Markdown, for a CI host")
     group.add_argument("--json", action="store_true", help="print one line of JSON for each scenario")

@@ -14,7 +14,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "sweep",
         help="run a scenario over a grid of its values",
-        description="Run a scenario for every combination of some of its values, and leave a table and pictures.",
+        description="Run a scenario for every combination of some of its values, and write a table and pictures.",
         epilog="example: causim sweep scenarios/missing-leader.toml --vary broker.drop=0:0.2:0.02 "
         "--vary policy.lookback=1m,5m,15m --seeds 20 --jobs auto",
     )
@@ -26,7 +26,7 @@ def register(commands: Any) -> None:
         action="append",
         required=True,
         metavar="PATH=VALUES",
-        help="a value of the scenario and what it takes: FIRST:LAST:STEP or a list (repeatable)",
+        help="a key of the scenario and its values: FIRST:LAST:STEP or a list (repeatable)",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first seed (default: 1)")
     parser.add_argument("--seeds", type=count, default=20, metavar="N", help="seeds for each combination (default: 20)")

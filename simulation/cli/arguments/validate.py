@@ -12,7 +12,7 @@ def register(commands: Any) -> None:
     parser = commands.add_parser(
         "validate",
         help="read scenario files and say all that is wrong in them",
-        description="Read scenario and replay files, and run nothing. All errors of all files are told. Exit codes: 0 "
+        description="Check scenario and replay files, and run nothing. Prints all errors of all files. Exit codes: 0 "
         "if every file can be used, 4 if one cannot.",
         epilog="example: causim validate scenarios",
     )

@@ -50,8 +50,8 @@ GIVING_UP = (
         edits=(
             Edit(
                 SHARED,
-                'redis.call("SET", key("tried:" .. id), attempts, "PX", lasts)',
-                'redis.call("SET", key("tried:" .. id), attempts)',
+                'redis.call("SET", key("tried:" .. id), attempts .. "|" .. fence, "PX", lasts)',
+                'redis.call("SET", key("tried:" .. id), attempts .. "|" .. fence)',
             ),
             Edit(SHARED, "  return left > 0\nend", "  return left ~= -2\nend"),
         ),

@@ -54,7 +54,7 @@ BEGIN = (
         planted="begin does not ask whether earlier siblings still wait",
         scenario="ladder/n16-fresh-sibling.toml",
         convicted_by=("sibling-order",),
-        edits=(Edit(SHARED, "answer = not mine and after_leader(e, rules, parked_behind)", "answer = nil"),),
+        edits=(Edit(SHARED, "if not mine then answer, granted = after_leader(e, rules, parked_behind) end\n", "\n"),),
     ),
     Mutant(
         name="overdue-is-enough",
@@ -90,7 +90,7 @@ BEGIN = (
             Edit(
                 SHARED,
                 'value, "PX", lease)\n',
-                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.keep)\n',
+                'value, "PX", lease)\n  redis.call("SET", key("seen:" .. id), token, "PX", rules.retention)\n',
             ),
         ),
     ),
@@ -131,14 +131,14 @@ BEGIN = (
         planted="a lease lasts a hundred times as long as the policy says: what a dead holder had is not taken over",
         scenario="crash-while-draining.toml",
         convicted_by=("recovery",),
-        edits=(Edit(SHARED, "next_fence(rules.keep), rules.lease", "next_fence(rules.keep), 100 * rules.lease"),),
+        edits=(Edit(SHARED, "next_fence(last), rules.lease_text", "next_fence(last), 100 * rules.lease"),),
     ),
     Mutant(
         name="constant-fence",
         planted="fencing tokens do not grow: every holder gets the first one",
         scenario="paused-holder.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit(SHARED, 'local fence = string.format("%.0f", now_us)', 'local fence = "2"'),),
+        edits=(Edit(SHARED, 'local fence = time[1] .. string.sub("00000" .. time[2], -6)', 'local fence = "2"'),),
     ),
     Mutant(
         name="order-of-arrival",
@@ -190,7 +190,7 @@ BEGIN = (
         scenario="production/q12-duplicate-with-another-leader.toml",
         convicted_by=("clean-store", "causal-order"),
         edits=(
-            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return {"parked"} end\n', ""),
+            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return "parked" end\n', ""),
             Edit(SHARED, "  if before and before ~= leader and is_parked(id) then return end\n", ""),
         ),
     ),
@@ -202,8 +202,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                '"SET", key("tried:" .. id), attempts, "PX", lasts)',
-                '"SET", key("tried:" .. id), attempts, "PX", 32000)',
+                'attempts .. "|" .. fence, "PX", lasts)',
+                'attempts .. "|" .. fence, "PX", 32000)',
             ),
         ),
     ),
@@ -225,8 +225,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                "note_attempts(id, count_attempt(attempts, rules.shared), rules.redelivery)\n",
-                "note_attempts(id, attempts, rules.redelivery)\n",
+                "note_attempts(id, count_attempt(attempts, rules.shared), fence, rules.redelivery_text)\n",
+                "note_attempts(id, attempts, fence, rules.redelivery_text)\n",
             ),
             Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
         ),

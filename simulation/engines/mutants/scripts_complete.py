@@ -79,8 +79,8 @@ COMPLETE = (
         edits=(
             Edit(
                 SHARED,
-                'return {"granted", id, grant(id, token, leader, rules, attempts), payload}',
-                "local fence = grant(id, token, leader, rules, attempts)\n"
+                'return {"granted", id, grant(id, token, leader, rules, attempts, last), payload}',
+                "local fence = grant(id, token, leader, rules, attempts, last)\n"
                 "      forget(id)\n"
                 '      return {"granted", id, fence, payload}',
             ),

@@ -66,7 +66,7 @@ BATCHES = (
         planted="begin_many takes every event of a batch for granted as soon as its leader is in the batch too",
         scenario="batches.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("begin_many", 'if answer[1] == "granted" then together', "if true then together"),),
+        edits=(Edit("begin_many", "if granted then together", "if true then together"),),
         host="native-batches",
         seeds=10,
     ),
@@ -87,7 +87,7 @@ BATCHES = (
         planted="complete_many does not say which of the events others wait for",
         scenario="batches.toml",
         convicted_by=("prompt-release", "nothing-lost"),
-        edits=(Edit("complete_many", 'waiting and "1" or "0"', '"0"'),),
+        edits=(Edit("complete_many", '(waiting and " 1" or " 0")', '" 0"'),),
         host="native-batches",
     ),
     Mutant(

@@ -207,7 +207,7 @@ SWEEP = (
         planted="a leader is expected for no longer than its lease",
         scenario="ladder/f2-leader-crashes-at-the-edge.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("shared", "rules.shared), rules.redelivery)", "rules.shared), lease)"),),
+        edits=(Edit("shared", "rules.shared), fence, rules.redelivery_text)", "rules.shared), fence, lease)"),),
     ),
     Mutant(
         name="abandoned-claims",

@@ -11,8 +11,11 @@ MUTANTS = (
         scenario="wrong-clock.toml",
         convicted_by=("causal-order",),
         edits=(
-            Edit(SHARED, 'local time = redis.call("TIME")\n', ""),
-            Edit(SHARED, "local now_us = time[1] * 1000000 + time[2]", "local now_us = tonumber(ARGV[#ARGV])"),
+            Edit(
+                SHARED,
+                'local time = redis.call("TIME")\n',
+                "local time = {string.sub(ARGV[#ARGV], 1, -7), string.sub(ARGV[#ARGV], -6)}\n",
+            ),
         ),
         ordering="LocalClock",
     ),

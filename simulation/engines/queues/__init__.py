@@ -14,6 +14,8 @@ QUEUES: Mapping[str, tuple[str, str]] = {
     "saq": ("saq", "lists; a sweep returns jobs that are overdue to the queue"),
     "arq": ("arq", "a sorted set; a job that is in progress is held by a key that expires"),
     "bullmq": ("bullmq", "lists moved by scripts; a job whose lock is lost counts as stalled"),
+    "faststream": ("faststream", "a stream and a consumer group; a second subscriber claims what others have left"),
     "streaq": ("streaq", "a stream and a consumer group, by coredis and anyio"),
+    "taskiq": ("taskiq_redis", "a stream and a consumer group; a lease is over when a message was idle for too long"),
 }
 """The shipped queues: the package that each needs, and how it works in Redis."""

@@ -52,16 +52,16 @@ class BehaviourReader:
             return
         if kind == "published":
             self._leaders[event] = str(details.get("follows") or "")
-        told = kind, event, *(f"{name}={details[name]}" for name in SALIENT if name in details)
+        what = kind, event, *(f"{name}={details[name]}" for name in SALIENT if name in details)
         if consumer:
-            self._consumers[consumer].append(told)
+            self._consumers[consumer].append(what)
         concerned: Iterable[str] = (event,) if event else ()
         if kind in ("crashed", "stopped"):
             concerned = self._model.in_hand_of(consumer)
         elif kind == "store-lost":
             concerned = tuple(self._events)
         for name in concerned:
-            self._events[name].append((consumer, told))
+            self._events[name].append((consumer, what))
         self._take_turns(kind, event)
 
     def _take_turns(self, kind: str, event: str) -> None:
@@ -79,7 +79,7 @@ class BehaviourReader:
         order = sorted(views, key=lambda name: repr(views[name]))
         number = {name: place for place, name in enumerate(order)}
         events = sorted(
-            (event, tuple((number.get(consumer, -1), told) for consumer, told in entries))
+            (event, tuple((number.get(consumer, -1), what) for consumer, what in entries))
             for event, entries in self._events.items()
         )
         siblings = Counter(leader for leader in self._leaders.values() if leader)

@@ -136,25 +136,25 @@ class EventModel:
         elif event:
             if kind == "published":
                 self._leaders[event] = str(details.get("follows") or "")
-            self._move(event, kind, self._told(kind, details))
+            self._move(event, kind, self._outcome(kind, details))
             self._hold(kind, event, consumer, details)
 
     @staticmethod
-    def _told(kind: str, details: object) -> str:
+    def _outcome(kind: str, details: object) -> str:
         assert isinstance(details, dict)
         if kind == "delivered":
             return "delivered again" if details.get("attempt", 1) > 1 else kind
         return f"{kind}: {details.get(_DETAIL[kind], '')}" if kind in _DETAIL else kind
 
-    def _move(self, event: str, kind: str, told: str) -> None:
+    def _move(self, event: str, kind: str, outcome: str) -> None:
         state = self._states.get(event, UNPUBLISHED)
         leader = self._leaders.get(event, "") if kind in _WITH_LEADER and state in (IN_HAND, PARKED) else ""
         if leader:
             above = self._states.get(leader, UNPUBLISHED)
-            self.transitions[f"{state}, leader {_LEADER_WAITS.get(above, above)} · {told}"] += 1
+            self.transitions[f"{state}, leader {_LEADER_WAITS.get(above, above)} · {outcome}"] += 1
         else:
-            self.transitions[f"{state} · {told}"] += 1
-        self._states[event] = _next(state, kind, told)
+            self.transitions[f"{state} · {outcome}"] += 1
+        self._states[event] = _next(state, kind, outcome)
 
     def _hold(self, kind: str, event: str, consumer: str, details: object) -> None:
         if kind in ("delivered", "started"):
@@ -184,7 +184,7 @@ _MOVES = {
 }
 
 
-def _next(state: str, kind: str, told: str) -> str:
+def _next(state: str, kind: str, outcome: str) -> str:
     if kind == "ended":
-        return HANDLED if told == "ended: ok" else FAILED
+        return HANDLED if outcome == "ended: ok" else FAILED
     return _TARGETS.get(kind) or _MOVES.get((state, kind), state)

@@ -92,11 +92,11 @@ def reason(history: History, violation: Violation) -> str:
     names = {entry.event for entry in history} | {entry.consumer for entry in history}
     names |= {str(entry.details.get("follows") or "") for entry in history.of("published")}
     words = sorted(names - {""}, key=len, reverse=True)
-    told = violation.because
+    sentence = violation.because
     if words:
-        told = re.sub(rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})(?![\w-])", "NAME", told)
-    told = _PLURAL.sub(r"# \1", _NUMBER.sub("#", _KEY.sub("NAME", told)))
-    return _LIST.sub("NAME", told)
+        sentence = re.sub(rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})(?![\w-])", "NAME", sentence)
+    sentence = _PLURAL.sub(r"# \1", _NUMBER.sub("#", _KEY.sub("NAME", sentence)))
+    return _LIST.sub("NAME", sentence)
 
 
 def leaders_of(history: History) -> Mapping[str, str]:
@@ -123,7 +123,7 @@ def _anomalies(history: History, family: frozenset[str]) -> Iterator[str]:
     model = EventModel()
     delivered: set[str] = set()
     for entry in history:
-        yield from _told(entry, family, model)
+        yield from _shows(entry, family, model)
         if entry.kind in ("delivered", "started"):
             delivered.add(entry.event)
         model.add(entry)
@@ -132,7 +132,7 @@ def _anomalies(history: History, family: frozenset[str]) -> Iterator[str]:
         yield "a leader never came"
 
 
-def _told(entry: Entry, family: frozenset[str], model: EventModel) -> Iterator[str]:
+def _shows(entry: Entry, family: frozenset[str], model: EventModel) -> Iterator[str]:
     _, kind, event, consumer, details = entry
     if kind == "store-lost":
         yield kind

@@ -228,5 +228,5 @@ def size(scenario: Scenario) -> str:
     events = f"{len(_events(scenario))} event{'s' * (len(_events(scenario)) != 1)}"
     count = scenario.consumers.count
     faults = len(scenario.faults)
-    told = f"{faults} fault{'s' * (faults != 1)}" if faults else "no faults"
-    return f"{events}, {count} consumer{'s' * (count != 1)}, {told}"
+    faults_text = f"{faults} fault{'s' * (faults != 1)}" if faults else "no faults"
+    return f"{events}, {count} consumer{'s' * (count != 1)}, {faults_text}"

@@ -38,12 +38,12 @@ class Spelling:
             return self._scripts.get(words[1].decode("ascii", "replace"), "")
         return self._scripts.get(sha1(words[1], usedforsecurity=False).hexdigest(), "")
 
-    def told(self, words: Sequence[bytes]) -> list[str]:
+    def spelled(self, words: Sequence[bytes]) -> list[str]:
         """Return the words of a command as a trace has them: with its script's name, if that has one."""
-        told = [word.decode("utf-8", "backslashreplace") for word in words]
+        spelled = [word.decode("utf-8", "backslashreplace") for word in words]
         if name := self._script(words):
-            told[1] = name
-        return told
+            spelled[1] = name
+        return spelled
 
 
 def _text(words: Sequence[bytes]) -> str:

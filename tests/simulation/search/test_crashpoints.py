@@ -167,7 +167,7 @@ def test_what_did_not_survive_is_told_with_a_command_that_replays_it(tmp_path: P
     # The control group keeps no order: it is violated with or without a crash, and the command says so.
     assert crashes(tmp_path, "scenarios/late-leader.toml", "--engine", "null") == 1
     said = capsys.readouterr().out
-    assert "without it the run is violated already" in said
+    assert "the run without the fault is violated already" in said
     assert re.search(r"violated  c\d, just (before|after) the handler of c1\.\d (start|end)s, at ", said)
     assert "because   the effect of event c1." in said
     replays = re.findall(r"replay    causim (run .+)", said)

@@ -8,7 +8,7 @@ import pytest
 from simulation.cli import main
 from simulation.scenario.load import load, loads
 from simulation.search.explore.strategies import Strategy
-from simulation.search.failure_database import MOST, Failures
+from simulation.search.failure_database import MAX_SEEDS, Failures
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 ONE = loads('name = "one"\nworkload.events = [{ name = "a" }]')
@@ -45,7 +45,7 @@ def test_what_is_remembered_is_bounded_and_a_broken_file_is_begun_anew(tmp_path:
     file.write_text("{ not json")
     failures = Failures(ONE, "native", Strategy(), file)
     failures.remember(range(1_000), range(1_000))
-    assert [len(seeds) for seeds in json.loads(file.read_text()).values()] == [MOST]
+    assert [len(seeds) for seeds in json.loads(file.read_text()).values()] == [MAX_SEEDS]
     failures.remember([], range(1_000))
     assert json.loads(file.read_text()) == {}
 

@@ -273,7 +273,7 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
     names = sorted({e.consumer for e in entries if e.consumer}) or ["c1"]
     events = sorted({e.event for e in entries if e.event}) or ["a"]
     lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
-    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept", "warned"])
+    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept", "warned", "blocked"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}
@@ -282,6 +282,9 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
             entry = Entry(at, kind, details=details)
         case "dead-lettered":
             entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"by": rng.choice(["broker", "engine"])})
+        case "blocked":
+            long = rng.choice([1, 3, 20, 2000]) * SECOND
+            entry = Entry(at, kind, "", rng.choice(names), {"duration": long, "where": "f.py:1 in f"})
         case "warned":
             entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"level": "warning"})
         case "swept":

@@ -271,6 +271,9 @@ class Reading:
         for entry in self.entries:
             if entry.consumer != consumer:
                 continue
+            lasted = entry.details.get("duration")
+            if entry.kind == "blocked" and isinstance(lasted, int):
+                spans.append((entry.at, entry.at + lasted))
             if entry.kind == "paused" and since is None:
                 since = entry.at
             elif entry.kind in ("resumed", "crashed", "stopped") and since is not None:

@@ -1,0 +1,36 @@
+"""Numbers that a page takes from elsewhere are those that stand there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from benchmarks.waitlist import RESULTS, table
+
+README = Path("README.md").read_text(encoding="utf-8")
+TUTORIAL = Path("docs/tutorial.md").read_text(encoding="utf-8")
+GUIDE = Path("docs/engine.md").read_text(encoding="utf-8")
+SEARCH = Path("benchmarks/search.md").read_text(encoding="utf-8")
+
+
+def steps(text: str) -> list[str]:
+    """Return the numbered steps of a story, with one space between words."""
+    return [" ".join(line.split()) for line in re.findall(r"^ *\d+ +0 s .*", text, re.MULTILINE)]
+
+
+def test_the_story_of_the_readme_is_that_of_the_tutorial() -> None:
+    """A test runs the tutorial's command."""
+    assert len(steps(README)) >= 5
+    assert set(steps(README)) <= set(steps(TUTORIAL))
+
+
+def test_the_orders_of_the_readme_are_those_that_were_tried() -> None:
+    [row] = re.findall(r"^\| three-events \| 1 \| ([\d,]+) \| .* \| 0 \| yes \|", SEARCH, re.MULTILINE)
+    assert f"one crash is {row} orders" in " ".join(README.split())
+
+
+def test_the_guide_shows_what_a_waitlist_was_measured_to_cost() -> None:
+    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
+    assert table(measured["rows"]) in GUIDE
+    assert f"on {measured['date']} with {measured['server']}" in " ".join(GUIDE.split())

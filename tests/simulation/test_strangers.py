@@ -1,0 +1,81 @@
+"""Workers that were written without this harness in mind run as they are, are judged, and give one history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulation import Laboratory, loads
+from simulation.engines import UnknownEngine, resolve
+from simulation.kernel.escapes import Escaped
+
+HERE = "tests.simulation.strangers"
+QUIET = """
+name = "strangers"
+[workload]
+kind = "chains"
+count = 6
+length = 1
+interval = "50ms"
+[consumers]
+count = 3
+handler_time = { exponential = "200ms" }
+[judge]
+preset = "queue"
+require_coverage = ["handled"]
+horizon = "2h"
+[policy]
+lookback = "5m"
+retention = "10m"
+"""
+CRASHES = """
+[[faults]]
+kind = "crash"
+at = "300ms"
+every = "1s"
+times = 2
+consumer = "any"
+for = "5s"
+"""
+WORKERS = ("reliable_list", "stream_group", "threads", "notified", "delayed")
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_a_stranger_handles_everything_on_a_quiet_day(laboratory: Laboratory, worker: str) -> None:
+    result = laboratory.run(loads(QUIET), 1, f"{HERE}.{worker}:main")
+    assert result.verdict == "holds"
+    assert result.judgement.coverage["handled"] == 6
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_a_stranger_whose_workers_die_gives_one_history(laboratory: Laboratory, worker: str) -> None:
+    one, other = (laboratory.run(loads(QUIET + CRASHES), 2, f"{HERE}.{worker}:main") for _ in range(2))
+    assert one.digest == other.digest
+    found = {violation.invariant for violation in one.judgement.violations}
+    assert found <= ({"nothing-lost"} if worker == "threads" else set())  # it pops, and so loses what it holds
+
+
+def test_a_server_that_stalls_makes_the_producer_publish_nothing_twice(laboratory: Laboratory) -> None:
+    stall = '[[faults]]\nkind = "server-stalls"\nat = "120ms"\nfor = "30s"\n'
+    result = laboratory.run(loads(QUIET + stall), 1, f"{HERE}.notified:main")
+    assert "handled-once" not in {violation.invariant for violation in result.judgement.violations}
+
+
+def test_what_is_no_message_of_an_event_gets_no_verdict(laboratory: Laboratory) -> None:
+    for engine, what in (
+        ("of_nothing", "none of whose fields holds an event"),
+        ("of_a_tuple", "which is not a message"),
+    ):
+        with pytest.raises(Escaped, match=rf"effect was given .*{what}.*programs\.py:\d+ in {engine}"):
+            laboratory.run(loads(QUIET), 1, f"tests.simulation.programs:{engine}")
+
+
+def test_the_fields_of_an_entry_are_searched_for_the_event(laboratory: Laboratory) -> None:
+    result: Any = laboratory.run(loads(QUIET), 1, "tests.simulation.programs:of_fields")
+    assert result.verdict == "holds"
+
+
+def test_a_function_that_is_not_async_is_told_what_to_name() -> None:
+    with pytest.raises(UnknownEngine, match=r"is not async; name the `async def` that it gives to asyncio\.run"):
+        resolve("tests.simulation.programs:client")
