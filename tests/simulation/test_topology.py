@@ -25,6 +25,7 @@ from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.scenario.errors import BadScenario
+from simulation.scenario.faults import FAULTS
 from simulation.scenario.swarm import check, draw
 from simulation.scenario.topology import TopologyTable
 from simulation.stores.cluster import Cluster
@@ -429,5 +430,20 @@ def test_coredis_runs_as_it_is(laboratory: Laboratory, engine: str, kind: str, s
     text = PROGRAM.replace("count = 2", 'count = 6, interval = "200ms"') + f'topology.kind = "{kind}"\n' + struck
     result, again = (run(laboratory, text, f"tests.simulation.topologies_coredis:{engine}") for _ in range(2))
     assert result.verdict == "holds"
+    assert result.digest == again.digest
+    assert not result.silent_faults
+
+
+def _struck_elsewhere() -> list[tuple[str, str]]:
+    kinds = ("sentinel", "cluster")
+    return [(kind, name) for kind in kinds for name, fault in FAULTS.items() if kind in fault.topologies]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("kind", "name"), _struck_elsewhere())
+def test_each_fault_strikes_in_each_topology(laboratory: Laboratory, kind: str, name: str) -> None:
+    example = loads(FAULTS[name].example)
+    result, again = (laboratory.run(example.with_values({"topology.kind": kind}), 1, "native") for _ in range(2))
+    assert (result.verdict,) == example.expected.get("native", ("holds",))
     assert result.digest == again.digest
     assert not result.silent_faults

@@ -63,7 +63,7 @@ class Migration:
 
     def _watch(self, consumer: str, replies: bytes) -> None:
         """Note a packet that was answered as it was because the slot moves."""
-        if b"-" not in replies:
+        if not replies.startswith(b"-") and b"\r\n-" not in replies:
             return
         answers = {answer for frame in frames(replies) if (answer := _answer(frame))}
         if answers:
