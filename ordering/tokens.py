@@ -16,12 +16,12 @@ def _numbers() -> Iterator[str]:
 _tokens = _numbers()
 
 
-def _begin_anew() -> None:
+def _after_fork() -> None:
     global _tokens  # noqa: PLW0603
     _tokens = _numbers()
 
 
-os.register_at_fork(after_in_child=_begin_anew)  # a forked process would go on with its parent's
+os.register_at_fork(after_in_child=_after_fork)  # a forked process would go on with its parent's
 
 
 def unique_token() -> str:

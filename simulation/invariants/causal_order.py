@@ -240,7 +240,6 @@ INVARIANT = Invariant(
     order_is_known=True,
     examples={
         "accepted": """\
-{"at":0,"kind":"published","event":"a"}
 {"at":0,"kind":"published","event":"b","follows":"a"}
 {"at":1000,"kind":"delivered","event":"b","consumer":"c1"}
 {"at":2000,"kind":"parked","event":"b","consumer":"c1"}

@@ -90,7 +90,6 @@ INVARIANT = Invariant(
     examples={
         "accepted": """\
 {"causim-history":1,"terms":{"max_attempts":2}}
-{"at":0,"kind":"published","event":"a"}
 {"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
 {"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1,"via":"delivered"}
 {"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"failed"}

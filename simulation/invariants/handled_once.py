@@ -160,7 +160,6 @@ INVARIANT = Invariant(
     order_is_known=True,
     examples={
         "accepted": """\
-{"at":0,"kind":"published","event":"a"}
 {"at":1000000,"kind":"delivered","event":"a","consumer":"c1"}
 {"at":1000000,"kind":"started","event":"a","consumer":"c1","handling":1}
 {"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"failed"}

@@ -120,7 +120,6 @@ INVARIANT = Invariant(
 {"at":2000000,"kind":"ended","event":"a","consumer":"c1","handling":1,"outcome":"ok"}
 {"at":3000000,"kind":"delivered","event":"z","consumer":"c1"}
 {"at":9000000,"kind":"dead-lettered","event":"z","by":"broker"}
-{"at":99000000,"kind":"phase","phase":"healing"}
 {"at":99000000,"kind":"phase","phase":"quiet"}
 """,
         "rejected": """\
@@ -131,7 +130,6 @@ INVARIANT = Invariant(
 {"at":2000000,"kind":"delivered","event":"a","consumer":"c2"}
 {"at":2000000,"kind":"started","event":"a","consumer":"c2","handling":1}
 {"at":3000000,"kind":"ended","event":"a","consumer":"c2","handling":1,"outcome":"ok"}
-{"at":99000000,"kind":"phase","phase":"healing"}
 {"at":99000000,"kind":"phase","phase":"quiet"}
 """,
     },

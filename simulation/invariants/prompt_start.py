@@ -43,7 +43,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
         if event.incomplete or not event.deliveries:
             continue
         for wait, consumer in _waits(index, event):
-            if index.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_nobody(index, wait):
+            if index.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_no_leader(index, wait):
                 continue
             work = work or _work(index)
             if _idle(index, wait, work.get(consumer, [])) > bound + _spared(index, wait):
@@ -64,7 +64,7 @@ def _waits(index: HistoryIndex, event: EventStory) -> Iterator[tuple[Wait, str]]
         yield wait, delivery.consumer
 
 
-def _waits_for_nobody(index: HistoryIndex, wait: Wait) -> bool:
+def _waits_for_no_leader(index: HistoryIndex, wait: Wait) -> bool:
     event = wait.event
     leader = index.leader_of(event)
     if leader is None:

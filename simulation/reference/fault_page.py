@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import faults
@@ -21,6 +22,16 @@ _HEADINGS = {
     "to-packets": "To packets",
 }
 
+_TITLES = {
+    "consumers": "Consumers",
+    "handlers": "Handlers",
+    "packets": "The way to Redis",
+    "store": "Redis itself",
+    "broker": "The queue",
+    "workload": "Producers",
+}
+"""The families, by their modules."""
+
 
 def examples() -> dict[str, str]:
     """Return the example of each fault by the name of its file."""
@@ -31,10 +42,10 @@ def fault_page() -> str:
     """Return the page."""
     families: dict[str, list[type[AnyFault]]] = {}
     for kind in FAULTS.values():
-        families.setdefault(kind.__module__, []).append(kind)
+        families.setdefault(_family(kind), []).append(kind)
     parts = ["# Faults", prose(faults), _index(families), "## When they strike", *_shared()]
     for module, kinds in families.items():
-        parts += [f"## {_title(module)}", prose(inspect.getmodule(kinds[0]))]
+        parts += [f"## {_title(module)}", prose(sys.modules[module])]
         for kind in kinds:
             parts += _section(kind)
     return "\n\n".join(parts) + "\n"
@@ -48,10 +59,15 @@ def _index(families: dict[str, list[type[AnyFault]]]) -> str:
     return table(("family", "faults"), rows)
 
 
+def _family(kind: type[AnyFault]) -> str:
+    """Return the module of a fault's family: its own, or, for a fault in a file of its own, that of its base class."""
+    modules = [model.__module__ for model in kind.__mro__]
+    return next((module for module in modules if module.rpartition(".")[2] in _TITLES), kind.__module__)
+
+
 def _title(module: str) -> str:
-    words = {"packets": "The way to Redis", "store": "Redis itself", "broker": "The queue", "workload": "Producers"}
     name = module.rpartition(".")[2]
-    return words.get(name, name.replace("_", " ").capitalize())
+    return _TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def _name(kind: type[AnyFault]) -> str:
@@ -73,6 +89,7 @@ def _section(kind: type[AnyFault]) -> list[str]:
     example = f"{_name(kind)}.toml"
     return [
         f"### {_name(kind)}",
+        *([] if kind.__module__ == _family(kind) else [prose(inspect.getmodule(kind))]),
         prose(kind),
         *([key_table(own), f"And the {links}."] if own else [f"It has the {links}."]),
         f"Example, [`{example}`](faults/{example}):",

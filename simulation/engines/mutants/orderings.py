@@ -50,7 +50,7 @@ class LooksThenTakes(CausalOrdering[Any]):
         return await super()._begin(event, causal=causal)
 
 
-class LooksBehindNobody(CausalOrdering[Any]):
+class LooksOnceForSiblings(CausalOrdering[Any]):
     """Takes every queue to be empty."""
 
     async def _ask(self, name: str, *words: str | int | bytes) -> Any:

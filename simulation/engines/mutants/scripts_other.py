@@ -78,7 +78,7 @@ BATCHES = (
         edits=(
             Edit(SHARED, 'together[leader] and redis.call("EXISTS", key("queue:" .. leader)) == 0', "together[leader]"),
         ),
-        ordering="LooksBehindNobody",
+        ordering="LooksOnceForSiblings",
         host="native-batches",
         seeds=10,
     ),

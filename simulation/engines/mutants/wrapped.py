@@ -100,7 +100,7 @@ MUTANTS = (
         scenario="batches.toml",
         convicted_by=("sibling-order",),
         seeds=10,
-        ordering="LooksBehindNobody",
+        ordering="LooksOnceForSiblings",
         host="native-batches",
     ),
     Mutant(

@@ -54,6 +54,8 @@ def _value(name: str, text: str) -> Any:
             return {key: {"type": "string", **_key(value)} for key, value in pairs}
         case "keys":
             return text.split(",")
+        case "told":
+            return text == "true"
         case "occurred":
             return parse_duration(text)
         case _:

@@ -690,3 +690,20 @@ def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_tri
 
     assert accepted(story())
     assert rejected(story("5s delivered a @c3 delivery=2")), "c3 has it"
+
+
+def test_a_leader_that_failed_is_not_waited_for_once_the_queue_is_trimmed_of_it():
+    story = """
+        0s   published  b  follows=a
+        0s   delivered  b  @c1
+        0s   parked     b  @c1
+        1s   delivered  a  @c1
+        2s   rejected   a  @c1
+        3s   {}
+        1m   started    b  @c1  via=rescued
+        2m   ended      b  @c1  outcome=ok
+    """
+    trimmed = story.format("dropped  a  fault=trim")
+    assert accepted(tell(trimmed, allowed_loss=("trim",), lookback="30s"))
+    rejected(tell(trimmed, lookback="30s"))
+    rejected(tell(story.format("swept  @c1"), allowed_loss=("trim",), lookback="30s"))

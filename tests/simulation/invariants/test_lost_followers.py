@@ -1,5 +1,7 @@
 from functools import partial
 
+import pytest
+
 from simulation.invariants import judge
 from tests.simulation.invariants import telling
 from tests.simulation.invariants.telling import tell
@@ -279,3 +281,28 @@ def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_
     """
     assert accepted(tell(story, allowed_loss=("flush",)))
     rejected(tell(story))
+
+
+@pytest.mark.parametrize(("at", "held"), [("66s", True), ("67s", False)])
+def test_a_follower_is_not_held_back_once_the_engine_was_told_of_its_leaders_dead_letter(at, held):
+    story = f"""
+        0s    published      b  follows=a
+        0s    delivered      b  @c1
+        0s    parked         b  @c1
+        1s    dead-lettered  a  by=broker  told=true
+        {at}  started        b  @c1  via=rescued
+    """
+    history = tell(story)
+    assert accepted(history) if held else rejected(history)
+    assert accepted(tell(story.replace("told=true", "")))
+
+
+def test_a_dead_letter_that_was_told_is_forgotten_with_its_mark():
+    story = """
+        0s     published      b  follows=a
+        1s     dead-lettered  a  by=broker  told=true
+        {}     delivered      b  @c1
+        {}     started        b  @c1  via=rescued
+    """
+    assert accepted(tell(story.format("30m1s", "40m")))
+    rejected(tell(story.format("29m", "40m")))

@@ -373,3 +373,27 @@ def test_accepts_rejections_while_redis_is_out_of_reach():
         16m     phase        horizon
         """)
     )
+
+
+DEADLY = """
+    0s   started  a  @c1
+    1s   crashed  @c1
+    {}   started  a  @c2
+    {}   crashed  @c2
+    {}   started  a  @c3
+    {}   crashed  @c3
+    40s  {}
+"""
+
+
+def test_rejects_an_event_that_kills_its_consumers_for_ever():
+    in_a_row = DEADLY.format("5s", "6s", "10s", "11s", "{}")
+    assert "was begun 3 times" in rejected(tell(in_a_row.format("swept @c4"), max_attempts="1us")).because
+    assert accepted(tell(in_a_row.format("swept @c4"), max_attempts="2us"))
+
+
+def test_deaths_with_another_cause_or_far_apart_do_not_count():
+    in_a_row = DEADLY.format("5s", "6s", "10s", "11s", "{}")
+    assert accepted(tell(in_a_row.format("fault crash"), max_attempts="1us"))
+    rejected(tell(in_a_row.format("fault handler-kills-process"), max_attempts="1us"))
+    assert accepted(tell(DEADLY.format("5s", "6s", "39s", "39s", "swept @c4"), max_attempts="1us"))

@@ -244,6 +244,7 @@ def otherwise(entries: list[Entry], place: int, rng: Random) -> str:
         case "dead-lettered":
             details["by"] = rng.choice(["broker", "engine"])
             details["because"] = rng.choice(["unreadable", "", "tired"])
+            details["told"] = rng.random() < 0.5
     entries[place] = entry._replace(kind=kind, details=details)
     return f"{entry.kind} otherwise"
 
@@ -281,7 +282,8 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
                 details["keys"] = [f"x:queue:{rng.choice(events)}"]
             entry = Entry(at, kind, details=details)
         case "dead-lettered":
-            entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"by": rng.choice(["broker", "engine"])})
+            details = {"by": rng.choice(["broker", "engine"]), "told": rng.random() < 0.5}
+            entry = Entry(at, kind, rng.choice(events), rng.choice(names), details)
         case "blocked":
             long = rng.choice([1, 3, 20, 2000]) * SECOND
             entry = Entry(at, kind, "", rng.choice(names), {"duration": long, "where": "f.py:1 in f"})

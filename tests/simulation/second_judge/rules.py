@@ -542,7 +542,9 @@ def lost_followers(reading: Reading) -> Iterator[str]:
         return
     terms = reading.terms
     for event, begin, stop in lost_waits(reading):
-        held_back = 0 if dead_and_told(reading, reading.leaders[event], reading.at(begin)) else terms.lookback
+        held_back, dead = terms.lookback, reading.dead(reading.leaders[event])
+        if dead and dead_and_told(reading, reading.leaders[event], reading.at(begin)):
+            held_back = min(held_back, max(0, dead[1].at - reading.at(begin)))
         due_at, stop_at = reading.at(begin) + held_back, reading.at(stop)
         still = [*reading.helpless, *no_consumer_free(reading), *lists_in_hand(reading, due_at, stop)]
         bound = terms.sweep_interval + terms.release_bound
