@@ -94,11 +94,14 @@ class Log:
         """Return how many seeds an engine was run with."""
         return sum(batch.runs for batch in self.batches if batch.engine == engine)
 
-    def kinds(self, engine: str) -> dict[str, int]:
-        """Return the kinds of violations that an engine has shown, each with the first seed that showed it."""
+    def kinds(self, engine: str, made: str) -> dict[str, int]:
+        """Return the kinds of violations that an engine has shown at a commit, each with the first seed that did.
+
+        What comes back after it was mended is another bug, and is reduced anew.
+        """
         found: dict[str, int] = {}
         for done in self.batches:
-            for violation in done.violations if done.engine == engine else ():
+            for violation in done.violations if (done.engine, done.commit) == (engine, made) else ():
                 found.setdefault(violation.get("kind", ""), violation["seed"])
         return found
 
@@ -170,7 +173,7 @@ def batch(plan: Plan, seeds: range, replays: int, log: Log, folder: Path, *, job
         if summary.verdict == "violated":
             violated.append(summary)
     different = differing(plan, digests)
-    violations = list(told_of(plan, violated, log.kinds(plan.engine), folder))
+    violations = list(told_of(plan, violated, log.kinds(plan.engine, commit()), folder))
     return Batch(
         date=datetime.now(UTC).date().isoformat(),
         commit=commit(),

@@ -47,6 +47,9 @@ class Measure:
         return duration(value) if self.is_duration else _round(value)
 
 
+ALIKE = 0.05
+"""Values of a map that differ by no more than this share are shown from zero on."""
+
 MEASURES = (
     Measure("lost_rate", "Lost followers: never handled", "% of followers", 100.0, "lost_low", "lost_high"),
     Measure(
@@ -220,6 +223,8 @@ def _round_ticks(shades: Normalize) -> list[float]:
 
 def _shades(grid: Any, measure: Measure) -> Normalize:
     low, high = float(np.nanmin(grid)), float(np.nanmax(grid))
+    if high - low <= high * ALIKE:  # a scale of its own would show chance as contrast, and rates above 100 %
+        return Normalize(0.0, 100.0 if measure.unit.startswith("%") else high or 1.0)
     return LogNorm(low, high) if measure.is_duration and low > 0 and high / low > 5 else Normalize(low, high)
 
 

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from reports.figures.spacetime_figure import LONG_GAP, SHORTENED_GAP, Scale
-from reports.figures.sweep_figures import MEASURES, answer, figure
+from reports.figures.sweep_figures import MEASURES, _shades, answer, figure
 from simulation import loads
 from simulation.search.summary import Tally
 from simulation.search.sweep.grid import cells, row
@@ -78,3 +79,18 @@ def test_a_long_gap_is_shortened_and_says_how_long_it_was() -> None:
     assert [scale(time) for time in times] == [0, 1, 2, 3, 3 + SHORTENED_GAP]
     assert scale.shortened == [(3, 3 + SHORTENED_GAP, 899_999_970)]
     assert not Scale([0, 10, 20, int(20 + LONG_GAP * 10)]).shortened
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "limits"),
+    [
+        ("violated_rate", (100.0, 100.0), (0.0, 100.0)),
+        ("violated_rate", (0.0, 0.0), (0.0, 100.0)),
+        ("latency_p99_us", (0.0109, 0.011), (0.0, 0.011)),
+        ("violated_rate", (10.0, 60.0), (10.0, 60.0)),
+    ],
+)
+def test_a_map_of_values_that_are_alike_begins_at_zero(column, values, limits) -> None:
+    measure = next(each for each in MEASURES if each.column == column)
+    shades = _shades(np.array([values]), measure)
+    assert (shades.vmin, shades.vmax) == limits

@@ -7,12 +7,17 @@
    beginning and goes on at random, changes a few choices, shifts what follows, or goes over to another such run. Half
    of the variations keep the seed too, and with it the ids, times and drawn faults of the earlier run.
 
+If the bounds allow faults, one run of three repeats an earlier run with a fault: first the one that keeps the order of
+arrival, at one moment of each kind. Where a strategy draws the order, a fault most often strikes at each kind of
+moment in turn; see `strikes.py`.
+
 The same scenario, engine and seeds give the same runs. A run depends on those before it, so there is nothing to run
 in parallel, and no estimate of what is unseen.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -22,11 +27,15 @@ from simulation.search.coverage.search_coverage import coverage_of
 from simulation.search.explore.probe import Probe, probe
 from simulation.search.explore.schedulers import Continued, Listed, Walk
 from simulation.search.explore.strategies import Strategy, oracle_of
+from simulation.search.explore.strikes import FAULTS, Moment, Strikes, Striking, StrikingAt, moments_of
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
 from simulation.world.scheduling import Exploration, Oracle
 
-DELAYS, VARIATION = "random-delays", "variation"
+DELAYS, VARIATION, STRIKE = "random-delays", "variation", "strike"
+
+STRIKE_EVERY = 3
+"""Of so many runs one repeats an earlier run with a fault, if there may be faults."""
 
 MAX_PARENTS = 500
 """How many runs are kept to be varied; beyond that the oldest is forgotten."""
@@ -54,6 +63,8 @@ class Parent:
 
     seed: int
     choices: tuple[int, ...]
+    moments: tuple[tuple[Moment, ...], ...] = ()
+    """Where a fault can strike in it, those of each kind together; none if one has."""
 
 
 class Guided:
@@ -74,6 +85,10 @@ class Guided:
             Arm("walk", replace(strategy, name="random-walk")),
             Arm(VARIATION),
         ]
+        self._strike = Arm(STRIKE)
+        self._plan: deque[tuple[Parent, Moment]] | None = None
+        """Where a fault is still to strike in the run that keeps the order of arrival; None until that was run."""
+        self._strikes = Strikes()
         self._seen: set[int | None] = {None}
         self._parents: list[Parent] = []
         self._probe: Probe | None = None
@@ -95,6 +110,10 @@ class Guided:
             yield run
 
     def _arm(self, number: int, stream: Stream) -> Arm:
+        if self._bounds.faults:
+            if number % STRIKE_EVERY == 0:
+                return self._strike
+            number -= 1 + number // STRIKE_EVERY
         arms = [arm for arm in self.arms if arm.name != VARIATION or self._parents]
         if number < len(self.arms):
             return arms[min(number, len(arms) - 1)]
@@ -108,11 +127,45 @@ class Guided:
     def _made(self, arm: Arm, seed: int, stream: Stream) -> Run:
         if arm.name == DELAYS:
             return self._laboratory.run(self._scenario, seed, self._engine)
+        if arm.name == STRIKE:
+            return self._struck(seed, stream)
         if arm.strategy is not None:
-            return self._explored(oracle_of(arm.strategy, Streams(seed)["schedule"], self._known(seed)), seed)
+            return self._explored(self._drawn(arm.strategy, seed, stream), seed)
         parent = self._parents[stream.below(len(self._parents))]
         oracle = self._varied(parent.choices, stream, Streams(seed)["schedule"])
         return self._explored(oracle, parent.seed if stream.below(2) else seed)
+
+    def _struck(self, seed: int, stream: Stream) -> Run:
+        """Repeat a run with a fault: first the one that keeps the order of arrival, at one moment of each kind."""
+        if self._plan is None:
+            run = self._explored(Listed(), seed)
+            parent = self._parent(run)
+            self._plan = deque((parent, alike[0]) for alike in parent.moments)
+            return run
+        if self._plan:
+            parent, moment = self._plan.popleft()
+        else:
+            whole = [parent for parent in self._parents if parent.moments]
+            if not whole:
+                return self._explored(Listed(), seed)
+            parent = whole[stream.below(len(whole))]
+            alike = parent.moments[stream.below(len(parent.moments))]
+            moment = alike[stream.below(len(alike))]
+        return self._explored(StrikingAt(Listed(parent.choices), moment), parent.seed)
+
+    def _parent(self, run: Run) -> Parent:
+        assert run.steps is not None
+        struck = any(step.kind in FAULTS for step in run.steps.taken)
+        moments = () if struck or not self._bounds.faults else moments_of(run.steps.taken, self._bounds)
+        return Parent(run.seed, tuple(run.steps.choices), moments)
+
+    def _drawn(self, strategy: Strategy, seed: int, stream: Stream) -> Oracle:
+        """Return a strategy's oracle. If it may have a fault strike, in most runs one strikes in turn."""
+        strikes = strategy.bounds.faults > 0 and stream.below(4) > 0
+        if strikes:
+            strategy = replace(strategy, bounds=replace(strategy.bounds, faults=strategy.bounds.faults - 1))
+        oracle = oracle_of(strategy, Streams(seed)["schedule"], self._known(seed))
+        return Striking(oracle, self._strikes, stream) if strikes else oracle
 
     def _explored(self, oracle: Oracle, seed: int) -> Run:
         known = self._known(seed)
@@ -146,5 +199,5 @@ class Guided:
         self._seen.add(behaviour)
         arm.new += 1
         if run.steps is not None:
-            self._parents.append(Parent(run.seed, tuple(run.steps.choices)))
+            self._parents.append(self._parent(run))
             del self._parents[:-MAX_PARENTS]

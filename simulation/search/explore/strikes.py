@@ -1,0 +1,129 @@
+"""One fault at a chosen moment: where a fault strikes matters more than when.
+
+Most steps of a run are alike, such as the requests of sweeps that find nothing. A fault at a step that is drawn
+uniformly strikes most often there. So moments are told apart by what a fault would interrupt, and each kind is struck
+in turn:
+
+- of a run that is known, by the step and the next one of its consumer: a sweep that finds something is followed by
+  something else than one that finds nothing (`moments_of`, `StrikingAt`);
+- of a run whose order is yet to be drawn, by the step alone: at its first occurrence, then at a later one (`Striking`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from simulation.kernel.dependence import Touched
+from simulation.kernel.random_streams import Stream
+from simulation.world.scheduling import Bounds, Oracle, Step
+
+FAULTS = frozenset({"crash", "reply-lost"})
+Moment = tuple[str, str]
+"""A kind of fault, and what it interrupts."""
+
+
+def words(step: Step) -> str:
+    """Return what a step does, without its consumer, its event or the keys: the same for all steps that do the same."""
+    _, *said = step.about.split()
+    return f"{step.kind} {' '.join(said[: 2 if said and said[0].startswith('EVAL') else 1])}"
+
+
+def moments_of(taken: Sequence[Step], bounds: Bounds) -> tuple[tuple[Moment, ...], ...]:
+    """Return at which steps of a run faults can strike, by their labels: the moments of each kind together."""
+    steps = [step for step in taken if step.kind in ("request", "reply", "handler")]
+    found: defaultdict[tuple[str, str, str], list[Moment]] = defaultdict(list)
+    for step, after in zip(steps, _followed_by(steps), strict=True):
+        for kind in ("reply-lost", "crash") if step.kind == "request" else ("crash",):
+            if kind in bounds.kinds:
+                found[kind, words(step), after].append((kind, step.label))
+    return tuple(tuple(alike) for alike in found.values())
+
+
+def _followed_by(steps: Sequence[Step]) -> list[str]:
+    """Return for each step what its consumer requests next."""
+    requested: dict[str, str] = {}
+    found = []
+    for step in reversed(steps):
+        found.append(requested.get(step.who, ""))
+        if step.kind == "request":
+            requested[step.who] = words(step)
+    return found[::-1]
+
+
+class Strikes:
+    """What a search knows of the moments at which faults can strike in runs of any order."""
+
+    def __init__(self) -> None:
+        self.tried: dict[Moment, int] = {}
+        """How often each kind of moment was aimed at, in the order in which they were met first."""
+
+    def aim(self, stream: Stream) -> tuple[Moment, int] | None:
+        """Return the kind of moment that was aimed at least, and at which occurrence; None if none is known yet."""
+        if not self.tried:
+            return None
+        target = min(self.tried, key=self.tried.__getitem__)
+        nth = 1
+        while self.tried[target] and stream.below(2):
+            nth += 1
+        self.tried[target] += 1
+        return target, nth
+
+
+class Striking:
+    """Lets another oracle decide the order, and one fault strike: at the nth moment of a kind."""
+
+    def __init__(self, order: Oracle, strikes: Strikes, stream: Stream) -> None:
+        self._order = order
+        self._known = strikes.tried
+        self._target = strikes.aim(stream)
+        self._met: Counter[Moment] = Counter()
+        self._offered: set[Moment] = set()
+
+    def choose(self, steps: Sequence[Step]) -> int:
+        """Return the place of the fault when its moment has come; else what the other oracle chooses."""
+        ordinary = [step for step in steps if step.kind not in FAULTS]
+        for place, step in enumerate(steps):
+            if step.kind in FAULTS and (at := _interrupted(step, ordinary)) and self._is_due(step, at):
+                return place
+        return self._order.choose(ordinary)
+
+    def _is_due(self, fault: Step, at: Step) -> bool:
+        if (fault.label, at.label) in self._offered:
+            return False
+        self._offered.add((fault.label, at.label))
+        moment = fault.kind, words(at)
+        self._known.setdefault(moment, 0)
+        self._met[moment] += 1
+        return self._target == (moment, self._met[moment])
+
+    def done(self, step: Step, touched: Touched) -> None:
+        """Tell the other oracle."""
+        self._order.done(step, touched)
+
+
+class StrikingAt:
+    """Follows another oracle, and has one fault strike instead of a step that is named."""
+
+    def __init__(self, order: Oracle, moment: Moment) -> None:
+        self._order = order
+        self._kind, self._label = moment
+
+    def choose(self, steps: Sequence[Step]) -> int:
+        """Return the place of the fault when the step would be next; else what the other oracle chooses."""
+        chosen = self._order.choose(steps)
+        if steps[chosen].label != self._label:
+            return chosen
+        struck = (place for place, step in enumerate(steps) if step.kind == self._kind)
+        return next((place for place in struck if _interrupted(steps[place], [steps[chosen]])), chosen)
+
+    def done(self, step: Step, touched: Touched) -> None:
+        """Tell the other oracle."""
+        self._order.done(step, touched)
+
+
+def _interrupted(fault: Step, steps: Sequence[Step]) -> Step | None:
+    """Return which of the pending steps a fault would interrupt."""
+    if fault.kind == "reply-lost":
+        return next((step for step in steps if step.label == fault.label.removesuffix("!")), None)
+    return next((step for step in steps if step.who == fault.who), None)

@@ -1,0 +1,72 @@
+"""Faults at chosen moments: kinds of moments, one fault a run, and runs that are repeated with a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from simulation import Laboratory, loads
+from simulation.search.explore.guided import Guided
+from simulation.search.explore.strategies import Strategy
+from simulation.search.explore.strikes import FAULTS, moments_of
+from simulation.search.replay import replay_of
+from simulation.world.scheduling import Bounds, Step
+
+WORLD = """
+name = "one-follower"
+workload.events = [{ name = "b", follows = "a" }, { name = "a" }]
+broker.delay = "1ms"
+consumers.count = 1
+policy = { lookback = "1m", lease = "4s" }
+judge.horizon = "10m"
+"""
+BOUNDS = Bounds(faults=1)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Laboratory]:
+    with Laboratory("server") as laboratory:
+        yield laboratory
+
+
+def request(number: int, verb: str) -> Step:
+    return Step(f"c1/1>{number}", "request", "c1", f"c1 EVALSHA {verb}", lambda: None)
+
+
+def test_a_sweep_that_finds_something_is_another_moment_than_one_that_finds_nothing() -> None:
+    taken = [request(1, "sweep"), request(2, "sweep"), request(3, "sweep"), request(4, "begin"), request(5, "sweep")]
+    groups = moments_of(taken, Bounds(faults=1, kinds=("reply-lost",)))
+    assert [[label for _, label in group] for group in groups] == [
+        ["c1/1>1", "c1/1>2"],
+        ["c1/1>3"],
+        ["c1/1>4"],
+        ["c1/1>5"],
+    ]
+
+
+def test_a_crash_can_strike_at_replies_too_but_a_reply_is_lost_at_a_request() -> None:
+    taken = [request(1, "begin"), Step("c1/1<1", "reply", "c1", "c1 receives a reply", lambda: None)]
+    assert [kind for group in moments_of(taken, BOUNDS) for kind, _ in group] == ["reply-lost", "crash", "crash"]
+
+
+def test_a_guided_search_strikes_at_each_kind_of_moment(server: Laboratory) -> None:
+    search = Guided(server, loads(WORLD), "native", Strategy("guided", bounds=BOUNDS))
+    runs = list(search.runs(range(1, 46)))
+    struck = [[step for step in run.steps.taken if step.kind in FAULTS] for run in runs if run.steps is not None]
+    assert max(len(faults) for faults in struck) == 1
+    assert runs[0].steps is not None
+    kinds = moments_of(runs[0].steps.taken, BOUNDS)
+    lost = {label for group in kinds for kind, label in group[:1] if kind == "reply-lost"}
+    assert lost <= {step.label.removesuffix("!") for faults in struck for step in faults}
+
+
+def test_a_run_with_a_chosen_fault_is_made_again_and_replayed(server: Laboratory) -> None:
+    first, second = (
+        list(Guided(server, loads(WORLD), "native", Strategy("guided", bounds=BOUNDS)).runs(range(1, 13)))
+        for _ in range(2)
+    )
+    assert [run.digest for run in first] == [run.digest for run in second]
+    explored = [run for run in first if run.steps is not None]
+    assert any(step.kind in FAULTS for run in explored for step in run.steps.taken)  # type: ignore[union-attr]
+    assert all(replay_of(run).perform(server).digest == run.digest for run in explored)
