@@ -156,6 +156,15 @@ local function forget(id)  -- rarely
   redis.call("HDEL", key("unread"), id)
 end
 
+-- Whether an event that is parked behind `before` stays there, and not behind this leader: what was told first counts,
+-- unless Redis has lost its payload since.
+local function waits_for_another(id, before, leader)  -- rarely
+  if before == leader or not is_parked(id) then return false end
+  if redis.call("EXISTS", key("event:" .. id)) == 1 then return true end
+  forget(id)
+  return false
+end
+
 -- What was never parked has left nothing to forget.
 local function forget_if_parked(id)  -- rarely
   if is_parked(id) then forget(id) end
@@ -240,7 +249,7 @@ end
 -- now on, or since it was received, if its age goes by that.
 local function park(id, leader, occurred, payload, received)
   local before = redis.call("HGET", key("leaders"), id)
-  if before and before ~= leader and is_parked(id) then return end
+  if before and waits_for_another(id, before, leader) then return end
   redis.call("SET", key("event:" .. id), payload)
   redis.call("HSET", key("leaders"), id, leader)
   redis.call("ZADD", key("queue:" .. leader), occurred, id)
@@ -641,7 +650,10 @@ local function decide(e, rules, together)
   if not follows then return "granted " .. grant(e.id, e.token, nil, rules, e.attempts, e.fence), true end
 
   local parked_behind = redis.call("HGET", key("leaders"), e.id)
-  if parked_behind and parked_behind ~= e.leader then return "parked" end
+  if parked_behind and parked_behind ~= e.leader then
+    if waits_for_another(e.id, parked_behind, e.leader) then return "parked" end
+    parked_behind = nil
+  end
   local mine, forced = false, false
   if parked_behind then
     local answer

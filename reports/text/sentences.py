@@ -148,5 +148,6 @@ WORDS: Mapping[str, Tell] = {
     "warned": lambda event, _: f"warned of {event}",
     "command": _command,
     "reply": _reply,
+    "logged": lambda _, details: f"logged {details.get('level', '')}: {_short(str(details.get('message', '')))}",
 }
 """How each kind of entry is told; the time and the consumer stand before it."""

@@ -55,6 +55,7 @@ KINDS: Mapping[str, str] = {
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
     "reply": "the reply to a request reached the consumer (reply, connection)",
+    "logged": "the consumer's code logged, kept only when a run is traced (level, logger, message)",
 }
 """Every kind of entry, and what it says. A reader ignores details it does not know, but not kinds."""
 
@@ -93,7 +94,7 @@ _SIMPLE = frozenset({str, int, bool, type(None)})
 _written = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-WIRE = frozenset({"command", "reply"})
+WIRE = frozenset({"command", "reply", "logged"})
 """The kinds of entries that a history holds only if its run was traced."""
 
 

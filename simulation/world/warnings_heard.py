@@ -1,20 +1,28 @@
 """Reports of consumers about events, if a scenario asks whether losses are reported: warnings, and errors of the code.
 
 A report is a log record of level warning or above that names the event, by its id in the message or as `event_id`, or
-an error that names the event and leaves a consumer.
+an error that names the event and leaves a consumer. Of a run that is traced, all that the consumers' code logs is told.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from simulation.history.history import History
 from simulation.kernel.process import current_process
 from simulation.scenario.workload import IDENTITY
 from simulation.world.error_log import ErrorLog
 from simulation.world.ledger import Ledger
+
+Tell = Callable[[str, str, Mapping[str, Any]], None]
+"""Told the kind of an entry, the consumer and the details."""
+
+MAX_RECORDS = 1_000
+"""Log records of a run that are kept: a loop that logs must not fill the history."""
+_MAX_MESSAGE = 500
 
 
 class _Listener(logging.Handler):
@@ -34,6 +42,49 @@ class _Listener(logging.Handler):
             message = str(record.msg)
         error = record.exc_info[1] if record.exc_info else ""
         self._hear(f"{message} {getattr(record, 'event_id', '')} {error}", process.name, record.levelname.lower())
+
+
+class _Recorder(logging.Handler):
+    """Tells of each record of a living process: its level, its logger, and what it says."""
+
+    def __init__(self, tell: Tell) -> None:
+        super().__init__()
+        self._tell = tell
+        self._told = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        process = current_process.get()
+        if process is None or not process.alive or self._told == MAX_RECORDS:
+            return
+        self._told += 1
+        details = {"level": record.levelname.lower(), "logger": record.name, "message": _message(record)[:_MAX_MESSAGE]}
+        self._tell("logged", process.name, details)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError):  # its arguments do not fit, which is the user's to see
+        message = str(record.msg)
+    error = record.exc_info[1] if record.exc_info else None
+    return f"{message} ({type(error).__name__}: {error})" if error is not None else message
+
+
+@contextmanager
+def logs_recorded(tell: Tell | None) -> Iterator[None]:
+    """Tell of what consumers log, as far as the levels of their loggers let it through; nothing if `tell` is None."""
+    if tell is None:
+        yield
+        return
+    recorder = _Recorder(tell)
+    loggers = [logging.root, *(logger for logger in _loggers() if not logger.propagate)]
+    for logger in loggers:
+        logger.addHandler(recorder)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(recorder)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
 from simulation.world.topology import open_topology
-from simulation.world.warnings_heard import warnings_heard
+from simulation.world.warnings_heard import logs_recorded, warnings_heard
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -109,7 +109,7 @@ class World:
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
         self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
-        tracer = self._tracer(trace)
+        self._tell = tracer = self._tracer(trace)
         latency = scenario.network.latency
         self.network = Network(self.loop, store, latency, self.streams, tracer, steps=self.steps, topology=topology)
         self.network.refused = self._refused
@@ -234,7 +234,7 @@ class World:
             try:
                 with watchdog(self.loop), warnings_heard(self.history, self.ledger, self.errors, lambda: self.loop.now):
                     self._begin()
-                    with deferred_sigint(self.loop) as interrupted:
+                    with deferred_sigint(self.loop) as interrupted, logs_recorded(self._tell):
                         step = self.steps.step if self.steps else None
                         self.loop.run_while(lambda: not (self.quiescence.ended or interrupted), step)
                     if interrupted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -159,3 +160,12 @@ async def of_fields(redis_url: str, effect: Effect) -> None:
     while True:
         item = await client(redis_url).blpop(["orders"], timeout=0)
         await effect({b"kind": b"order", b"data": item[1]})
+
+
+async def logging_one(redis_url: str, effect: Effect) -> None:
+    """Logs what it does."""
+    one = client(redis_url)
+    while item := await one.blpop(["orders"], timeout=0):
+        logging.getLogger("worker").debug("not let through")
+        logging.getLogger("worker").warning("took %s bytes", len(item[1]))
+        await effect(item[1])

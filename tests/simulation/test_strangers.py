@@ -79,3 +79,16 @@ def test_the_fields_of_an_entry_are_searched_for_the_event(laboratory: Laborator
 def test_a_function_that_is_not_async_is_told_what_to_name() -> None:
     with pytest.raises(UnknownEngine, match=r"is not async; name the `async def` that it gives to asyncio\.run"):
         resolve("tests.simulation.programs:client")
+
+
+def test_what_a_program_logs_is_in_a_traced_history_at_virtual_times(laboratory: Laboratory) -> None:
+    engine = "tests.simulation.programs:logging_one"
+    plain, traced = (laboratory.run(loads(QUIET), 1, engine, trace=trace) for trace in (False, True))
+    assert plain.digest == traced.digest
+    assert not list(plain.history.of("logged"))
+    logged = list(traced.history.of("logged"))
+    assert len(logged) == 6
+    assert {(entry.details["level"], entry.details["logger"]) for entry in logged} == {("warning", "worker")}
+    assert all(entry.details["message"].startswith("took ") for entry in logged)
+    started = {entry.at for entry in traced.history.of("started")}
+    assert {entry.at for entry in logged} == started

@@ -190,8 +190,21 @@ BEGIN = (
         scenario="production/q12-duplicate-with-another-leader.toml",
         convicted_by=("clean-store", "causal-order"),
         edits=(
-            Edit(SHARED, '  if parked_behind and parked_behind ~= e.leader then return "parked" end\n', ""),
-            Edit(SHARED, "  if before and before ~= leader and is_parked(id) then return end\n", ""),
+            Edit(SHARED, "if waits_for_another(e.id, parked_behind, e.leader) then", "if false then"),
+            Edit(SHARED, "  if before and waits_for_another(id, before, leader) then return end\n", ""),
+        ),
+    ),
+    Mutant(
+        name="stays-without-a-payload",
+        planted="a duplicate that names another leader is not taken, though the payload of the first copy was lost",
+        scenario="production/q12-payload-lost-before-a-duplicate.toml",
+        convicted_by=("nothing-lost", "prompt-release"),
+        edits=(
+            Edit(
+                SHARED,
+                'if redis.call("EXISTS", key("event:" .. id)) == 1 then return true end',
+                "if true then return true end",
+            ),
         ),
     ),
     Mutant(
