@@ -15,7 +15,7 @@ from simulation.history.entries import KINDS, Entry
 from simulation.scenario.faults import FAULTS
 from simulation.strategies import faults, histories, scenarios, workloads
 
-BOTH_STORES = sorted(FAULTS.keys() - {"failover", "out-of-memory"})
+BOTH_STORES = sorted(FAULTS.keys() - {"failover", "out-of-memory", "slot-migrates"})
 """Faults that either store can have."""
 SURVIVED = sorted(FAULTS.keys() - {"error-reply", "out-of-memory", "trim"})
 """Faults that cost nothing but time. A store that refuses to write may refuse to write an effect down, and what is
