@@ -149,7 +149,7 @@ def test_a_program_needs_to_know_where_events_are_put(laboratory: Laboratory, tm
     (tmp_path / "lonely_worker.py").write_text("async def main(redis_url, effect): ...\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(tmp_path))
-        with pytest.raises(UnknownEngine, match=r"nobody says which: add a table \[producer\]"):
+        with pytest.raises(UnknownEngine, match=r"does not name: add a table \[producer\]"):
             laboratory.run(loads(SCENARIO.format(rest="", consumers="")), 1, "lonely_worker:main")
 
 

@@ -145,6 +145,6 @@ def test_the_command_tells_the_turn_and_keeps_the_places(
     report = (tmp_path / "race" / "latest" / "report.html").read_text(encoding="utf-8")
     assert "How likely causal-order was violated" in report
     assert report.count('<td class="told">') >= len(kept["places"])
-    assert "The search that this run is kept of covered" in report
+    assert "All runs of this search: " in report
     assert "--seed" in report
     assert main(["why", str(file), "--engine", "native"]) == 4
