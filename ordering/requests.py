@@ -13,8 +13,6 @@ from functools import partial
 from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from redis.exceptions import NoScriptError
-
 from ordering.describing import describe
 from ordering.errors import Errors
 from ordering.events import ReceivedEvent
@@ -22,7 +20,7 @@ from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, Work, is_
 from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
-from ordering.scripts import call_again, check, script, text, words
+from ordering.scripts import check, run, script, text, words
 from ordering.sending import Word, send
 from ordering.shielding import REFUSALS, asked_again, bounded, end_after, is_between_nodes, is_moving, passes
 from ordering.terms import (
@@ -115,17 +113,13 @@ class Requests(Operations, Generic[E]):
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
         verb, waitlist = self.scripts(name), self._key(self._waitlist)
         check(verb, args)
-        ask = self._ask
         try:
-            try:
-                return await ask("EVALSHA", verb.digest, 1, waitlist, *args)
-            except NoScriptError:
-                return await ask("EVAL", verb.text, 1, waitlist, *args)
+            return await run(self._ask, verb, waitlist, *args)
         except REFUSALS as refusal:
             if once or not is_moving(refusal):
                 raise
         # Nothing was written: a script looks at every key that it may write before it writes any.
-        return await asked_again(partial(call_again, ask, verb, waitlist, *args), self._lease_s, is_moving)
+        return await asked_again(partial(run, self._ask, verb, waitlist, *args), self._lease_s, is_moving)
 
     async def _claim(self, leader: str) -> list[str]:
         """Claim the followers of an event that was handled, and return their ids."""

@@ -116,8 +116,8 @@ def check(verb: Script, args: Sequence[Word]) -> None:
         raise TypeError(f"{verb.name} takes {' '.join(declared)}, not {len(args)} arguments")
 
 
-async def call_again(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:
-    """Run a script that was refused before; send it in full if the server has forgotten it."""
+async def run(ask: Ask, verb: Script, waitlist: str, *args: Word) -> Any:
+    """Run a script; send it in full if the server has forgotten it."""
     try:
         return await ask("EVALSHA", verb.digest, 1, waitlist, *args)
     except NoScriptError:

@@ -11,7 +11,7 @@ from typing import Any
 from simulation.engines import EngineContext, Outcome
 
 
-class TrivialCounts:
+class MinimalEngine:
     """Handles everything at once, and reads messages without the help of `ordering`."""
 
     in_memory = True
@@ -31,14 +31,14 @@ class TrivialCounts:
         return 0
 
 
-class Failing(TrivialCounts):
+class Failing(MinimalEngine):
     """Fails each delivery without having touched the event."""
 
     async def handle(self, event: Any) -> Outcome | None:
         raise RuntimeError("no")
 
 
-class Forgetful(TrivialCounts):
+class Forgetful(MinimalEngine):
     """Parks each event and fails to say so; its sweep handles what was parked half a minute ago."""
 
     def __init__(self, context: EngineContext) -> None:
@@ -58,7 +58,7 @@ class Forgetful(TrivialCounts):
         return 0
 
 
-class Busy(TrivialCounts):
+class Busy(MinimalEngine):
     """Says three times that somebody holds the event."""
 
     seen = 0
@@ -70,7 +70,7 @@ class Busy(TrivialCounts):
         return await super().handle(event)
 
 
-class Writing(TrivialCounts):
+class Writing(MinimalEngine):
     """Writes one key with a lifetime and one without."""
 
     async def handle(self, event: Any) -> Outcome | None:
@@ -80,7 +80,7 @@ class Writing(TrivialCounts):
         return await super().handle(event)
 
 
-class Stubborn(TrivialCounts):
+class Stubborn(MinimalEngine):
     """Answers its end with an error, as a `finally` does that finds no event loop any more."""
 
     async def handle(self, event: Any) -> Outcome | None:
@@ -90,14 +90,14 @@ class Stubborn(TrivialCounts):
             raise RuntimeError("no running event loop")
 
 
-class Broken(TrivialCounts):
+class Broken(MinimalEngine):
     """Cannot even be made."""
 
     def __init__(self, context: EngineContext) -> None:
         raise RuntimeError("no licence")
 
 
-class Hasty(TrivialCounts):
+class Hasty(MinimalEngine):
     """Tries again and again, and waits for no time."""
 
     async def handle(self, event: Any) -> Outcome | None:
@@ -105,14 +105,14 @@ class Hasty(TrivialCounts):
             await asyncio.sleep(0)
 
 
-class Dying(TrivialCounts):
+class Dying(MinimalEngine):
     """Takes its whole process with it."""
 
     def __init__(self, context: EngineContext) -> None:
         os._exit(9)
 
 
-class Sweeping(TrivialCounts):
+class Sweeping(MinimalEngine):
     """Fails in its sweep, which is no reason to stop handling."""
 
     async def sweep(self) -> int:

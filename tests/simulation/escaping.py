@@ -15,10 +15,10 @@ import anyio.to_thread
 import redis
 
 from simulation.engines import EngineContext
-from tests.simulation.engines import TrivialCounts
+from tests.simulation.engines import MinimalEngine
 
 
-class Marking(TrivialCounts):
+class Marking(MinimalEngine):
     """Leaves a mark in the store for each event."""
 
     in_memory = False
@@ -36,7 +36,7 @@ class Marking(TrivialCounts):
         """Do what the engine is about."""
 
 
-class Elsewhere(TrivialCounts):
+class Elsewhere(MinimalEngine):
     """Says nothing about the store and does not use it."""
 
     in_memory = False

@@ -12,19 +12,19 @@ from typing import Any
 
 from ordering.scripts import text
 from simulation.engines import EngineContext, Outcome
-from tests.simulation.engines import TrivialCounts
+from tests.simulation.engines import MinimalEngine
 
 SECOND = 1_000_000
 
 
-class AcknowledgesOnly(TrivialCounts):
+class AcknowledgesOnly(MinimalEngine):
     """Says that it has handled what it never touched."""
 
     async def handle(self, event: Any) -> Outcome | None:
         return "handled"
 
 
-class GivesUpUntried(TrivialCounts):
+class GivesUpUntried(MinimalEngine):
     """Writes a dead letter for each follower, at first sight, and tells everybody."""
 
     async def handle(self, event: Any) -> Outcome | None:
@@ -34,7 +34,7 @@ class GivesUpUntried(TrivialCounts):
         return "handled"
 
 
-class KeepsItInADict(TrivialCounts):
+class KeepsItInADict(MinimalEngine):
     """Parks followers in its own memory, and handles them with the next sweep."""
 
     def __init__(self, context: EngineContext) -> None:
@@ -71,7 +71,7 @@ class ParksRoots(KeepsItInADict):
         return await super().sweep() if self.sweeps * interval >= 600 * SECOND else 0
 
 
-class InOneLine(TrivialCounts):
+class InOneLine(MinimalEngine):
     """One lock for all, renewed while its holder works, and followers that poll for their leader. Slow, and right."""
 
     in_memory = False

@@ -6,12 +6,12 @@ import pytest
 
 from simulation import Laboratory, Run, load
 from simulation.scenario.model import Scenario
-from tests.simulation.engines import TrivialCounts
+from tests.simulation.engines import MinimalEngine
 
 HERE = "tests.simulation.test_loudness:"
 
 
-class Warns(TrivialCounts):
+class Warns(MinimalEngine):
     """Warns of each event in its log, and handles it."""
 
     async def handle(self, event):
@@ -19,7 +19,7 @@ class Warns(TrivialCounts):
         return await super().handle(event)
 
 
-class WarnsByField(TrivialCounts):
+class WarnsByField(MinimalEngine):
     """Names the event in a field of the record."""
 
     async def handle(self, event):
@@ -27,7 +27,7 @@ class WarnsByField(TrivialCounts):
         return await super().handle(event)
 
 
-class WarnsBelow(TrivialCounts):
+class WarnsBelow(MinimalEngine):
     """Says it where nobody need look."""
 
     async def handle(self, event):
@@ -35,7 +35,7 @@ class WarnsBelow(TrivialCounts):
         return await super().handle(event)
 
 
-class RaisesOnce(TrivialCounts):
+class RaisesOnce(MinimalEngine):
     """Raises for each event when it comes first."""
 
     def __init__(self, context):

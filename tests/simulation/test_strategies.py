@@ -62,7 +62,7 @@ def test_a_kind_of_fault_that_does_not_exist_is_named() -> None:
 
 
 def test_what_is_drawn_shrinks_to_one_event_and_no_fault() -> None:
-    # Which kind of workload is left is luck: the shrinker prefers fewer choices to an earlier alternative.
+    # Which kind of workload is left is chance: the shrinker prefers fewer choices to an earlier alternative.
     smallest = find(scenarios(), lambda scenario: scenario.workload.kind == "events", settings=steady)
     assert [event.name for event in smallest.workload.events] == ["a"]
     assert not smallest.faults

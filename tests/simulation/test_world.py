@@ -16,7 +16,7 @@ from simulation.world.world import EngineFailed, World
 HERE = "tests.simulation.engines"
 
 
-def run(laboratory: Laboratory, text: str, engine: str = "TrivialCounts", seed: int = 1, **options: Any) -> Run:
+def run(laboratory: Laboratory, text: str, engine: str = "MinimalEngine", seed: int = 1, **options: Any) -> Run:
     return laboratory.run(loads('name = "test"\n' + text), seed, f"{HERE}:{engine}", **options)
 
 

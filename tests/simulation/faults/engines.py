@@ -6,10 +6,10 @@ import asyncio
 import time
 from typing import Any, ClassVar
 
-from tests.simulation.engines import TrivialCounts
+from tests.simulation.engines import MinimalEngine
 
 
-class Watch(TrivialCounts):
+class Watch(MinimalEngine):
     shown = 0.0
 
     async def handle(self, event: Any) -> None:
@@ -17,7 +17,7 @@ class Watch(TrivialCounts):
         await super().handle(event)
 
 
-class Asking(TrivialCounts):
+class Asking(MinimalEngine):
     """Asks its client five things at a time."""
 
     def __init__(self, context: Any) -> None:
@@ -29,7 +29,7 @@ class Asking(TrivialCounts):
         await super().handle(event)
 
 
-class Messages(TrivialCounts):
+class Messages(MinimalEngine):
     """Keeps the events that it handles, as their messages have them."""
 
     seen: ClassVar[list[dict[str, Any]]] = []

@@ -1,4 +1,4 @@
-"""A sieve saves time and memory: who judges all of a history, from memory, judges the same."""
+"""The prefilter saves time and memory: a judge that reads all of a history, from memory, finds the same."""
 
 import re
 import tempfile

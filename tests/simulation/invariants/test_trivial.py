@@ -1,4 +1,4 @@
-"""TrivialCounts lives save time: whoever took none for plain would judge the same."""
+"""Events that went as usual are only counted, to save time: a judge that reads each of them finds the same."""
 
 from collections.abc import Mapping, Sequence
 from unittest.mock import patch

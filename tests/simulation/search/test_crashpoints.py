@@ -186,7 +186,7 @@ def test_many_jobs_find_the_same_as_one(tmp_path: Path) -> None:
 
 def test_a_run_that_has_nothing_to_crash_proves_nothing(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "x.toml").write_text('name = "x"\nworkload.events = [{ name = "a", published = false }]\n')
-    assert crashes(tmp_path, str(tmp_path / "x.toml"), "--engine", f"{HERE}:TrivialCounts") == 5
+    assert crashes(tmp_path, str(tmp_path / "x.toml"), "--engine", f"{HERE}:MinimalEngine") == 5
     assert "0 of 0 survived" in capsys.readouterr().out
 
 
