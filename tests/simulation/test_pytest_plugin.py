@@ -119,9 +119,8 @@ def test_a_failure_names_every_violated_invariant_and_the_report(pytester: pytes
     # In a process of its own: pytester restores modules, and a pool's processes must find the same ones.
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--causim-engine", "null", *options)
     result.assert_outcomes(failed=1)
-    # Of two processes, either may be the first to find a violation.
-    result.stdout.fnmatch_lines(["violated  causal-order", "report    kept/late/null-[123]/report.html"])
-    assert len(list((pytester.path / "kept" / "late").glob("null-?/report.html"))) == 1
+    result.stdout.fnmatch_lines(["violated  causal-order", "report    kept/late/null-1/report.html"])
+    assert (pytester.path / "kept" / "late" / "null-1" / "report.html").is_file()
 
 
 def test_an_unknown_engine_is_a_sentence(pytester: pytest.Pytester) -> None:
