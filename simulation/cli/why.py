@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import word_for
 from reports.run import Likelihood, LikelihoodPlace
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
+from simulation.cli.terminal import Terminal
 from simulation.cli.text import write_lines
 from simulation.search.why import NothingToExplain, Why, bars
 from simulation.world.laboratory import Laboratory
@@ -27,10 +30,12 @@ def execute(given: argparse.Namespace) -> int:
         start = replay_of_result(given)
         why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs)
         try:
-            for _ in why.look():
-                pass
+            with counting(f"{start.scenario.name} · why", given.max_runs, "runs", Terminal(stderr=True)) as count:
+                why.watch = lambda runs: count(runs, "")
+                for _ in why.look():
+                    pass
         except NothingToExplain as error:
-            raise BadUsage(f"{given.result}: {error}") from None
+            raise BadUsage(f"{word_for(given.result)}: {error}") from None
         except KeyboardInterrupt:
             interrupted = True
         record = _record(why, start.scenario.name)

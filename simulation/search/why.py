@@ -13,10 +13,11 @@ violation less likely.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
+from reports.text.sentences import sentence
 from simulation.kernel.random_streams import Reseed, Streams
 from simulation.search.explore.schedulers import Continued
 from simulation.search.replay import Replay
@@ -74,7 +75,9 @@ class Why:
         self._start = start
         self._invariant = invariant
         self._samples = samples
-        self._left = most
+        self._left = self._most = most
+        self.watch: Callable[[int], None] = lambda _: None
+        """Is told after each continuation how many there were."""
         self.places: list[Place] = []
         """What was found, in the order of the run."""
 
@@ -92,8 +95,11 @@ class Why:
             if self._left < self._samples:
                 return
             at, words = moments[number]
-            violated = sum(self._violates(run, number, at, extra) for extra in range(self._samples))
-            self._left -= self._samples
+            violated = 0
+            for extra in range(self._samples):
+                violated += self._violates(run, number, at, extra)
+                self._left -= 1
+                self.watch(self._most - self._left)
             place = Place(number, at, words, violated, self._samples)
             insort(self.places, place)
             yield place
@@ -163,10 +169,10 @@ def _moments(run: Run) -> Iterator[tuple[int, str]]:
         yield from ((at, run.steps.taken[place].about) for place, at in run.steps.places)
         return
     before = -1
-    for at, kind, event, consumer, _ in run.history:
-        if at != before and kind not in ("phase", "census"):
-            yield at, " ".join(filter(None, (consumer, kind, event)))
-            before = at
+    for entry in run.history:
+        if entry.at != before and entry.kind not in ("phase", "census"):
+            yield entry.at, ": ".join(filter(None, (entry.consumer, sentence(entry))))
+            before = entry.at
 
 
 def bars(places: Sequence[Place], width: int = 20) -> Iterator[str]:

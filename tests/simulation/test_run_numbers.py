@@ -80,9 +80,9 @@ def test_an_event_that_is_parked_again_counts_once() -> None:
     assert len(parked) > len(set(parked)) == told.judgement.coverage["parked"]
 
 
-def test_latencies_say_how_many_events_never_finished() -> None:
+def test_latencies_say_how_many_events_were_never_handled() -> None:
     told = run(OVERDUE + 'faults = [{ kind = "drop", event = "a" }]\n')
     tally = Tally()
     tally.add(summarise(told))
     assert (tally.unfinished, tally.lost) == (1, 0)
-    assert unfinished(tally) == " (1 of 3 events never finished)"
+    assert unfinished(tally) == " (1 of 3 events never handled: 1 never delivered)"

@@ -119,6 +119,15 @@ def test_results_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: p
     assert "the results could not be kept:" in said
 
 
+def test_crash_points_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "leader-follower").write_text("a file where the folder should be")
+    assert main(["crashes", "leader-follower", "--fault", "reply-lost", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert " survived\n" in said
+    assert "the results could not be kept:" in said
+    assert "crashes.parquet" not in said
+
+
 def test_the_first_line_says_something(capsys: pytest.CaptureFixture[str]) -> None:
     main(["run", SCENARIO, "leader-follower", "--no-results"])
     said = capsys.readouterr().out
