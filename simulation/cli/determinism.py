@@ -38,18 +38,18 @@ def _check(job: Job, given: argparse.Namespace) -> bool:
     for compared in compare_twice(plan, job.seeds):
         outside |= dict.fromkeys(compared.outside)
         if compared.difference is not None:
-            _tell(job, compared.difference)
-            _tell_outside(outside, "which may be the cause")
+            _print_difference(job, compared.difference)
+            _print_outside(outside, "which may be the cause")
             return False
         done += 1
         if not given.quiet and done % 100 == 0:
             _say(f"{job.scenario.name} · {done:,} of {len(job.seeds):,} seeds are the same")
     _say(f"{job.scenario.name} · {job.engine} · {done:,} seed{'s' * (done != 1)}: the same histories in two processes")
-    _tell_outside(outside, "so the histories may differ another time")
+    _print_outside(outside, "so the histories may differ another time")
     return True
 
 
-def _tell(job: Job, difference: Difference) -> None:
+def _print_difference(job: Job, difference: Difference) -> None:
     where = f"entry {difference.entry}" if difference.entry else "it could not be found again where"
     _say(
         f"{job.scenario.name} · {job.engine} · seed {difference.seed}: the histories of two processes differ\n"
@@ -60,7 +60,7 @@ def _tell(job: Job, difference: Difference) -> None:
     )
 
 
-def _tell_outside(outside: Iterable[str], so: str) -> None:
+def _print_outside(outside: Iterable[str], so: str) -> None:
     for what in outside:
         _say(f"  the scenario allows what is outside of the simulation, {so}: {what}")
 

@@ -70,12 +70,12 @@ class Ambient:
         epoch: datetime,
         streams: Streams,
         allowance: Allowance | None = None,
-        told: Callable[..., None] | None = None,
+        on_outside: Callable[..., None] | None = None,
     ) -> None:
-        """`told` is told what the run reaches outside, once: the `consumer`, `what`, and `where`."""
+        """`on_outside` receives what the run reaches outside, once: the `consumer`, `what`, and `where`."""
         self._loop = loop
         self._allowance = allowance or Allowance()
-        self._told = told
+        self._on_outside = on_outside
         self._epoch = epoch
         self._epoch_ns = round(epoch.timestamp()) * 1_000_000_000 + epoch.microsecond * 1_000
         self._streams = streams
@@ -140,8 +140,8 @@ class Ambient:
         self._reached.add(one)
         if (sentence := f"{what} ({where})") not in self.reached:
             self.reached.append(sentence)
-        if self._told is not None:
-            self._told(consumer=one[0], what=what, where=where)
+        if self._on_outside is not None:
+            self._on_outside(consumer=one[0], what=what, where=where)
 
     def host_name(self) -> str:
         """Return the name of the current process: each has a machine of its own."""

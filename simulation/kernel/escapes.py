@@ -113,7 +113,7 @@ def shortened(path: str) -> str:
 
 
 Judge = Callable[[str, tuple[Any, ...], str], None]
-"""Told the name of an audit event, its arguments, and what it means. Raises to prevent it."""
+"""Receives the name of an audit event, its arguments, and what it means. Raises to prevent it."""
 
 _judges: list[Judge | None] = [None]
 

@@ -12,12 +12,12 @@ from simulation.world.injection.command_patterns import Spelling
 
 
 def tracer_of(engine: type[Any], history: History, loop: SimulatedLoop) -> Callable[[str, str, Any], None]:
-    """Return a function that is told the kind of an entry, the consumer and the details; scripts get their names."""
+    """Return a function that writes an entry of a kind, about a consumer, with details; scripts get their names."""
     spelling = Spelling(scripts_of(engine))
 
-    def tell(kind: str, consumer: str, details: Any) -> None:
+    def record(kind: str, consumer: str, details: Any) -> None:
         if kind == "command":
             details = {**details, "commands": [spelling.spelled(words) for words in details["commands"]]}
         history.append(loop.now, kind, "", consumer, **details)
 
-    return tell
+    return record

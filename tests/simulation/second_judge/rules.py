@@ -337,6 +337,10 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     ):
         return True
     end = effect.end or 0
+    open_still = [o for o in reading.offers_of(event) if o.index < end and (o.closed is None or o.closed >= dead)]
+    asking = any(o.consumer == effect.consumer for o in open_still) and end < dead
+    if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
+        return True
     since, until = min(end, dead), max(end, dead)
     if reading.at(until) - reading.at(since) >= reading.terms.retention - reading.jumped:
         return True
