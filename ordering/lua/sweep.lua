@@ -9,7 +9,7 @@
 local rules = read_rules(true)
 local lookback, lease = rules.lookback, rules.lease
 local token, batch, chains, delay = ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5])
-local found, told = {}, 0
+local found, size = {}, 0
 
 local unreadable = {}
 for i = 6, #ARGV do unreadable[ARGV[i]] = true end
@@ -24,8 +24,8 @@ local window = batch + #ARGV - 5
 local MOST_BYTES = 16 * 1024 * 1024
 local function answer(id, leader, why)
   local payload = redis.call("GET", key("event:" .. id))
-  told = told + string.len(payload or "")
-  if told > MOST_BYTES then batch = math.min(batch, #found + 1) end
+  size = size + string.len(payload or "")
+  if size > MOST_BYTES then batch = math.min(batch, #found + 1) end
   table.insert(found, {id, payload or "", leader or "", why, token})
 end
 

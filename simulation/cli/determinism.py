@@ -37,7 +37,7 @@ def _check(job: Job, given: argparse.Namespace) -> bool:
     done = 0
     for compared in compare_twice(plan, job.seeds):
         if compared.difference is not None:
-            _tell(job, compared.difference)
+            _print_difference(job, compared.difference)
             return False
         done += 1
         if not given.quiet and done % 100 == 0:
@@ -46,7 +46,7 @@ def _check(job: Job, given: argparse.Namespace) -> bool:
     return True
 
 
-def _tell(job: Job, difference: Difference) -> None:
+def _print_difference(job: Job, difference: Difference) -> None:
     where = f"entry {difference.entry}" if difference.entry else "it could not be found again where"
     _say(
         f"{job.scenario.name} · {job.engine} · seed {difference.seed}: the histories of two processes differ\n"

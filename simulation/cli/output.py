@@ -49,7 +49,7 @@ class Output:
         self._jobs = jobs
         self._console = Terminal()
         self._store = ""
-        self._told = False
+        self._printed = False
         """Whether a paragraph was written: an empty line parts the next from it."""
 
     @property
@@ -96,9 +96,9 @@ class Output:
 
     def _paragraph(self, outcome: Outcome) -> None:
         tally, write = outcome.tally, self._console.print
-        if self._told:
+        if self._printed:
             write()
-        self._told = True
+        self._printed = True
         write(f"[bold]{escape(outcome.job.scenario.name)}[/] · {escape(self._facts(outcome))}")
         if not tally.runs:
             write("  interrupted before the first run was done")
@@ -112,8 +112,8 @@ class Output:
         self._covered(outcome)
         self._violations(outcome)
         for checked in outcome.budgets:
-            told = "budget   " if checked.kept else "[bold red]over budget[/]"
-            write(f"  {told} {escape(checked.words)}")
+            state = "budget   " if checked.kept else "[bold red]over budget[/]"
+            write(f"  {state} {escape(checked.words)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.require_coverage):
@@ -144,8 +144,8 @@ class Output:
 
     def _covered(self, outcome: Outcome) -> None:
         if outcome.tally.runs > 1:
-            told = lines(outcome.tally.covered, independent=is_independent(outcome.job))
-            for heading, line in zip(chain(["coverage"], repeat("")), told, strict=False):
+            shown = lines(outcome.tally.covered, independent=is_independent(outcome.job))
+            for heading, line in zip(chain(["coverage"], repeat("")), shown, strict=False):
                 self._console.print(f"  {heading:<9} {escape(line)}")
 
     def _ended(self, outcome: Outcome) -> None:

@@ -98,7 +98,7 @@ WIRE = frozenset({"command", "reply", "logged"})
 """The kinds of entries that a history holds only if its run was traced."""
 
 
-UNTOLD = WIRE | {"raised"}
+NOT_IN_DIGEST = WIRE | {"raised"}
 """The kinds of entries that make no difference to whether two histories are the same: paths differ between machines."""
 
 
@@ -240,6 +240,6 @@ def digest_of(entries: Iterable[Entry]) -> str:
     """Return the SHA-256 of all entries but those of the wire, which are optional, and of errors, which name files."""
     sha = hashlib.sha256()
     for entry in entries:
-        if entry.kind not in UNTOLD:
+        if entry.kind not in NOT_IN_DIGEST:
             sha.update(entry.to_json() + b"\n")
     return sha.hexdigest()

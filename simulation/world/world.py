@@ -45,6 +45,7 @@ from simulation.world.injection import Injector
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.interrupts import deferred_sigint
 from simulation.world.ledger import Ledger
+from simulation.world.log_capture import logs_recorded, warnings_recorded
 from simulation.world.network import Network
 from simulation.world.ports import HandlerHook, Startable
 from simulation.world.program import ProgramConsumer, is_program
@@ -54,7 +55,6 @@ from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
 from simulation.world.topology import open_topology
-from simulation.world.warnings_heard import logs_recorded, warnings_heard
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -109,7 +109,7 @@ class World:
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
         self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
-        self._tell = tracer = self._tracer(trace)
+        self._record_log = tracer = self._tracer(trace)
         latency = scenario.network.latency
         self.network = Network(self.loop, store, latency, self.streams, tracer, steps=self.steps, topology=topology)
         self.network.refused = self._refused
@@ -142,7 +142,7 @@ class World:
         if self.steps is not None:
             chosen = ChosenCrashes(self.loop, self.steps, self.broker, self.quiescence)
             self.steps.crashes = lambda: chosen.of(self.consumers.values(), self.ledger.names)
-            self.steps.strike = self._struck
+            self.steps.strike = self._note_fault
 
     def _new_broker(self) -> Broker:
         return Broker(
@@ -194,12 +194,12 @@ class World:
             return None
         spelling = Spelling(scripts_of(self.engine))
 
-        def tell(kind: str, consumer: str, details: Any) -> None:
+        def record(kind: str, consumer: str, details: Any) -> None:
             if kind == "command":
                 details = {**details, "commands": [spelling.spelled(words) for words in details["commands"]]}
             self.history.append(self.loop.now, kind, "", consumer, **details)
 
-        return tell
+        return record
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -232,9 +232,12 @@ class World:
         """Run everything to its end, end the code that is left, and return the history."""
         with self.store.nearby(), self.ambient:
             try:
-                with watchdog(self.loop), warnings_heard(self.history, self.ledger, self.errors, lambda: self.loop.now):
+                with (
+                    watchdog(self.loop),
+                    warnings_recorded(self.history, self.ledger, self.errors, lambda: self.loop.now),
+                ):
                     self._begin()
-                    with deferred_sigint(self.loop) as interrupted, logs_recorded(self._tell):
+                    with deferred_sigint(self.loop) as interrupted, logs_recorded(self._record_log):
                         step = self.steps.step if self.steps else None
                         self.loop.run_while(lambda: not (self.quiescence.ended or interrupted), step)
                     if interrupted:
@@ -383,7 +386,7 @@ class World:
         self._refusal = self._refusal or error
         self.quiescence.end("collapse")
 
-    def _struck(self, step: Step) -> None:
+    def _note_fault(self, step: Step) -> None:
         self._note("fault", consumer=step.who, fault=step.kind, chosen=True)
 
 

@@ -76,7 +76,7 @@ async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
     async def silent(_: str) -> None:
         """Die before a word of it is said."""
 
-    handler.engine._tell_of = silent  # type: ignore[method-assign]
+    handler.engine._report_dead_letter = silent  # type: ignore[method-assign]
     await fail_at_last(handler)
     other = fleet.engine(ONCE, on_dead_letter=told.append)
     await other.get_lost_followers()
