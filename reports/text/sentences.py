@@ -145,6 +145,7 @@ WORDS: Mapping[str, Phrase] = {
     "phase": _phase,
     "census": _census,
     "raised": _raised,
+    "outside": lambda _, details: f"{details.get('what', 'something outside of the run was reached')}, as is allowed",
     "warned": lambda event, _: f"warned of {event}",
     "command": _command,
     "reply": _reply,

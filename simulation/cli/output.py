@@ -123,6 +123,8 @@ class Output:
             write(f"  [yellow]unknown[/]   {escape(reason)} (seed {seed})")
         for fault in sorted(tally.silent_faults):
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
+        for what, seed in tally.outside.items():
+            write(f"  [yellow]outside[/]   {escape(what)} (seed {seed}); such a run may be another the next time")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
             self._console.copyable(f"  shrink    {escape(shrink(outcome, self._given))}")

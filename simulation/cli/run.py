@@ -259,6 +259,7 @@ def _ci_outcome(outcome: Outcome, given: argparse.Namespace) -> CiOutcome:
         seeds=tally.runs,
         rests=tally.rests,
         covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
+        outside="; ".join(tally.outside),
     )
 
 

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Generator
-from functools import cache
+from collections.abc import Awaitable, Generator
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import simpy
 
-from simulation.engines import Engine, decoder, is_shipped, resolve, scripts_of
+from simulation.engines import Engine, decoder, is_shipped, resolve
 from simulation.history.entries import Header
 from simulation.history.history import History
 from simulation.kernel.ambient import Ambient
@@ -42,7 +42,6 @@ from simulation.world.error_log import ErrorLog, RaisedError
 from simulation.world.exploration import ChosenCrashes, SteppedHistory, load_scripts, precedence_of
 from simulation.world.handler import digest, fingerprint
 from simulation.world.injection import Injector
-from simulation.world.injection.command_patterns import Spelling
 from simulation.world.interrupts import deferred_sigint
 from simulation.world.ledger import Ledger
 from simulation.world.log_capture import logs_recorded, warnings_recorded
@@ -55,6 +54,7 @@ from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
 from simulation.world.topology import open_topology
+from simulation.world.tracing import tracer_of
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -109,11 +109,11 @@ class World:
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
         self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
-        self._record_log = tracer = self._tracer(trace)
+        self._record_log = tracer = tracer_of(self.engine, self.history, self.loop) if trace else None
         latency = scenario.network.latency
         self.network = Network(self.loop, store, latency, self.streams, tracer, steps=self.steps, topology=topology)
         self.network.refused = self._refused
-        self.ambient = Ambient(self.loop, self.epoch, self.streams)
+        self.ambient = self._new_ambient()
         self.errors = ErrorLog(lambda: self.loop.now, self._raised)
         program = is_program(self.engine, engine, scenario)
         self.consumers = self._new_consumers(ProgramConsumer if program else Consumer, engine)
@@ -189,17 +189,9 @@ class World:
             return History(header)
         return SteppedHistory(header, self.steps, precedence_of(self.scenario, self.workload.leaders))
 
-    def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
-        if not trace:
-            return None
-        spelling = Spelling(scripts_of(self.engine))
-
-        def record(kind: str, consumer: str, details: Any) -> None:
-            if kind == "command":
-                details = {**details, "commands": [spelling.spelled(words) for words in details["commands"]]}
-            self.history.append(self.loop.now, kind, "", consumer, **details)
-
-        return record
+    def _new_ambient(self) -> Ambient:
+        allowed = self.scenario.allow.allowance
+        return Ambient(self.loop, self.epoch, self.streams, allowed, partial(self._note, "outside"))
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -225,8 +217,10 @@ class World:
         commands, packets, *idle = self.quiescence.spent
         counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent = self.injector.log.silent
-        requests, errors = self.network.requests, self.errors.all
-        return Run(self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
+        requests, errors, outside = self.network.requests, self.errors.all, tuple(self.ambient.reached)
+        return Run(
+            self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors, outside=outside
+        )
 
     def _live(self) -> History:
         """Run everything to its end, end the code that is left, and return the history."""
