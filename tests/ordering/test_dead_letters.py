@@ -178,6 +178,22 @@ async def test_what_was_handled_or_is_held_cannot_be_given_up(fleet: Fleet) -> N
     assert await handler.engine.dead_letters() == []
 
 
+@pytest.mark.parametrize("step", ["complete", "record"])
+async def test_an_event_that_is_handled_after_all_is_no_dead_letter(fleet: Fleet, step: str) -> None:
+    slow, other = fleet.engine(), fleet.engine()
+    assert await slow.record_event_as_processing(event(1))
+    await slow.redis.delete(slow._key(f"processing:{event(1).id}"))  # no sign of life for a whole lease
+    assert await other.give_up(event(1))
+    if step == "complete":
+        await slow.complete_event_and_get_followers(event(1))
+    else:
+        await slow.record_event_as_seen(event(1))
+    assert await other.dead_letters() == []
+    assert not await other.retry(event(1))
+    assert (await other.stats()).dead == 0
+    assert await other.event_has_been_seen(event(1))
+
+
 async def test_a_failure_that_is_reported_twice_counts_once(fleet: Fleet) -> None:
     handler = Recorder(fleet.engine(Policy(max_attempts=2)))
     with pytest.raises(EventArrivedEarly):

@@ -460,6 +460,10 @@ def waits_for_nobody(reading: Reading, event: str, since: int) -> bool:
     done = None if leader in reading.incomplete else completion(reading, leader)
     if done is None or done.end is None or known is None or reading.dead(leader):
         return False
+    parked = reading.parked(event)
+    if parked and since < parked:
+        idle = uncovered(reading.at(since), reading.at(parked), reading.helpless)
+        since = parked if idle <= reading.terms.release_bound else since
     return done.end < known and not reading.store_lost(leader, done.end, since)
 
 
