@@ -399,7 +399,7 @@ local function bury(id, rules, attempts, why, payload, report_from)
   end
 end
 
--- An event was given up while its last holder gave no sign of life, and that has handled it after all: nobody is to retry it.
+-- An event was given up while its last holder gave no sign of life, which has handled it after all: it is not retried.
 local function withdraw(id)  -- rarely
   if redis.call("DEL", key("dead:" .. id)) == 0 then return end
   redis.call("ZREM", key("dead-letters"), id)
