@@ -155,7 +155,7 @@ def test_an_engine_may_have_asked_after_a_loss_that_came_before_it_parked(lost, 
         [(lost, "store-lost fault=restart"), (parked, "parked b @c1")],
         key=lambda entry: parse_duration(entry[0]),
     )
-    history = tell(f"""
+    history = history_of(f"""
         0s    published   b  follows=a
         0s    started     a  @c1
         1s    ended       a  @c1  outcome=ok
