@@ -95,8 +95,8 @@ def test_engines_are_not_told_apart_by_their_classes_of_events(
     lines = [line.replace('"fingerprint":"', '"fingerprint":"0') for line in history.read_text().splitlines()]
     (tmp_path / "same.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "other.jsonl").write_text("\n".join([lines[0].replace('"native"', '"other"'), *lines[1:]]) + "\n")
-    assert told(capsys, history, tmp_path / "same.jsonl")["first_difference"] is not None
-    assert told(capsys, history, tmp_path / "other.jsonl")["first_difference"] is None
+    assert difference(capsys, history, tmp_path / "same.jsonl")["first_difference"] is not None
+    assert difference(capsys, history, tmp_path / "other.jsonl")["first_difference"] is None
 
 
 def test_the_first_difference_is_told_in_words(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
