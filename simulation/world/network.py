@@ -141,6 +141,8 @@ class Network(Medium):
             for wire in demoted:
                 wire.server = old
         old.told = told
+        for wire in demoted:
+            wire.unblock()
 
         def close() -> None:
             old.told = told_of_nothing
