@@ -195,10 +195,10 @@ class Session:
     def _described(self, commands: Sequence[Words], reply: bytes) -> bytes:
         """Return the replies as the server at this address gives them; pushes may lie between them."""
         if len(commands) == 1 and not self._listens:  # COMMAND has a reply that takes long to divide
-            return self._server.tells(commands[0], reply)
+            return self._server.adapted(commands[0], reply)
         asked = iter(commands)
-        told = (f if f.startswith(b">") else self._server.tells(next(asked), f) for f in frames(reply))
-        return b"".join(told)
+        replies = (f if f.startswith(b">") else self._server.adapted(next(asked), f) for f in frames(reply))
+        return b"".join(replies)
 
     def _begins_to_listen(self, verbs: set[bytes], commands: Sequence[Words]) -> bool:
         tracks = b"CLIENT" in verbs and any(len(w) > 2 and w[1].upper() == b"TRACKING" for w in commands)

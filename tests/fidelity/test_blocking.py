@@ -1,8 +1,8 @@
 """Clients that block get the same replies, after each step of a drawn story, as from a server in real time.
 
 A step is a packet of one client: a command, a pipeline or a transaction; or the end of its connection. The timeouts
-are 0, so no reply depends on a clock. Not drawn, since the harness cannot know it: a command that gives a key a value of
-another type (Redis wakes no client), and reads of several streams of which one has become something else.
+are 0, so no reply depends on a clock. Not drawn, since the harness cannot know it: a command that gives a key a value
+of another type (Redis wakes no client), and reads of several streams of which one has become something else.
 """
 
 from __future__ import annotations

@@ -588,3 +588,25 @@ def test_a_dead_letter_of_the_broker_may_stand_beside_the_effect_of_an_event_who
         61s   ended          a  @c1  outcome=ok
         """)
     assert accepted(history) if lost else rejected(history)
+
+
+ANSWER = "2500ms acknowledged a @c1 delivery=1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "dead", "excused"), [("", "3s", True), ("", "18s", True), ("", "19s", False), (ANSWER, "3s", False)]
+)
+def test_a_dead_letter_of_the_broker_may_come_before_the_answer_for_one_lease(answer, dead, excused):
+    history = tell(
+        f"""
+        0s      delivered      a  @c1  attempt=1 delivery=1
+        0s      started        a  @c1
+        1s      delivered      a  @c2  attempt=2 delivery=2
+        1s      rejected       a  @c2  because=Unreadable delivery=2
+        2s      ended          a  @c1  outcome=ok
+        {answer}
+        {dead}  dead-lettered  a  by=broker
+        """,
+        lease="16s",
+    )
+    assert accepted(history) if excused else rejected(history)

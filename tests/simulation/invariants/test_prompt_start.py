@@ -2,6 +2,7 @@
 
 import pytest
 
+from simulation.kernel.durations import parse_duration
 from tests.simulation.invariants import telling
 from tests.simulation.invariants.telling import tell
 
@@ -146,6 +147,24 @@ def test_accepts_a_follower_delivered_after_its_leaders_mark_was_lost():
         10m   started     b  @c1
         """)
     )
+
+
+@pytest.mark.parametrize(("lost", "parked", "excused"), [("3s", "5s", True), ("6s", "5s", False), ("3s", "9m", False)])
+def test_an_engine_may_have_asked_after_a_loss_that_came_before_it_parked(lost, parked, excused):
+    entries = sorted(
+        [(lost, "store-lost fault=restart"), (parked, "parked b @c1")],
+        key=lambda entry: parse_duration(entry[0]),
+    )
+    history = tell(f"""
+        0s    published   b  follows=a
+        0s    started     a  @c1
+        1s    ended       a  @c1  outcome=ok
+        2s    delivered   b  @c1
+        {" ".join(entries[0])}
+        {" ".join(entries[1])}
+        10m   started     b  @c1  via=rescued
+        """)
+    assert accepted(history) if excused else rejected(history)
 
 
 def test_accepts_work_that_began_before_shorter_work_of_the_same_consumer():

@@ -152,7 +152,7 @@ def test_a_search_tells_which_transitions_it_never_hit(server: Laboratory) -> No
 def test_crashing_consumers_hit_what_quiet_ones_do_not(server: Laboratory) -> None:
     found = covered(server, "crashing-consumers", "native", "random-delays", 15)
     assert "in handling · crashed" in found.transitions
-    assert any(what.startswith("crash · in hand") for what in found.struck)
+    assert any(what.startswith("crash · in hand") for what in found.faults_by_state)
 
 
 # -- the command line --------------------------------------------------------------------------------------------
