@@ -61,16 +61,16 @@ async def test_a_dead_letter_whose_time_is_over_is_neither_listed_nor_counted(fl
 
 
 async def test_its_writer_tells_of_it_once(fleet: Fleet) -> None:
-    told: list[DeadLetter] = []
-    handler = Recorder(fleet.engine(ONCE, on_dead_letter=told.append))
+    reported: list[DeadLetter] = []
+    handler = Recorder(fleet.engine(ONCE, on_dead_letter=reported.append))
     await fail_at_last(handler)
     await expire(handler.engine)
-    await sweep(Recorder(fleet.engine(ONCE, on_dead_letter=told.append)))
-    assert [letter.id for letter in told] == [str(event(2).id)]
+    await sweep(Recorder(fleet.engine(ONCE, on_dead_letter=reported.append)))
+    assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
 async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
-    told: list[DeadLetter] = []
+    reported: list[DeadLetter] = []
     handler = Recorder(fleet.engine(ONCE))
 
     async def silent(_: str) -> None:
@@ -78,14 +78,14 @@ async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
 
     handler.engine._report_dead_letter = silent  # type: ignore[method-assign]
     await fail_at_last(handler)
-    other = fleet.engine(ONCE, on_dead_letter=told.append)
+    other = fleet.engine(ONCE, on_dead_letter=reported.append)
     await other.get_lost_followers()
-    assert told == [], "its writer has the length of a lease to do so"
+    assert reported == [], "its writer has the length of a lease to do so"
     await expire(other)
     await other.get_lost_followers()
     await expire(other)
     await other.get_lost_followers()
-    assert [letter.id for letter in told] == [str(event(2).id)]
+    assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
 async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:

@@ -151,11 +151,11 @@ def test_a_reason_loses_names_numbers_and_times(server: Laboratory) -> None:
 
 
 def test_a_reason_loses_how_many_keys_were_left_and_which() -> None:
-    def told(because: str) -> str:
+    def shape(because: str) -> str:
         return reason(History(Header()), Violation("clean-store", 0, (), (), because, ()))
 
-    many = told("at 61.006 s Redis still had 6 keys: {causim}:a, {causim}:event:5b8b-61a9, {causim}:c and 3 more")
-    assert told("at 9 s Redis still had 1 key: {causim}:event:77") == many
+    many = shape("at 61.006 s Redis still had 6 keys: {causim}:a, {causim}:event:5b8b-61a9, {causim}:c and 3 more")
+    assert shape("at 9 s Redis still had 1 key: {causim}:event:77") == many
 
 
 def test_a_run_in_which_something_else_went_wrong_is_another_cause(server: Laboratory) -> None:
@@ -213,7 +213,7 @@ def test_an_engine_that_cannot_be_repeated_is_named(
 @pytest.mark.parametrize("count", [1, 119, 120, 121, 5_000])
 def test_a_story_has_its_end_at_any_length(count: int) -> None:
     witnesses = [place in (count // 3, count - 1) for place in range(count)]
-    told = chosen(witnesses)
-    assert told == sorted(set(told))
-    assert len(told) == min(count, 120)
-    assert {count // 3, count - 1} <= set(told)
+    kept = chosen(witnesses)
+    assert kept == sorted(set(kept))
+    assert len(kept) == min(count, 120)
+    assert {count // 3, count - 1} <= set(kept)

@@ -359,7 +359,7 @@ def nothing_lost(reading: Reading) -> Iterator[str]:
         return
     for event in reading.events:
         settled = reading.first_known(event) is None or reading.effects_of(event) or reading.dead(event)
-        excused = reading.loss_allowed(event, reading.last, told=reading.header.loud)
+        excused = reading.loss_allowed(event, reading.last, reported=reading.header.loud)
         if settled or event in reading.incomplete or excused:
             continue
         if reading.phases or let_go(reading, event):
