@@ -347,7 +347,7 @@ def test_a_value_of_another_type_wakes_none_but_the_readers_of_a_group(server: S
         await client().rpush("q", "x")
         return [still, (await popping)[1]]
 
-    assert tell(server, story) == [True, b"x"]
+    assert run_story(server, story) == [True, b"x"]
 
 
 def test_what_fakeredis_cannot_execute_ends_the_run(embedded: Laboratory) -> None:
@@ -356,7 +356,7 @@ def test_what_fakeredis_cannot_execute_ends_the_run(embedded: Laboratory) -> Non
         await client().xreadgroup("g", "me", {"q": ">"})
 
     with pytest.raises(StoreUnavailable, match=r"fakeredis cannot execute .*XREADGROUP.*AttributeError"):
-        tell(embedded.store, story)
+        run_story(embedded.store, story)
 
 
 def test_a_command_of_a_pipeline_finds_what_who_waits_has_left(any_store: Store) -> None:
@@ -366,7 +366,7 @@ def test_a_command_of_a_pipeline_finds_what_who_waits_has_left(any_store: Store)
         told = await _pipelined(["RPUSH", "q", "x"], ["LLEN", "q"], ["GET", "k"])
         return [*told, (await waiting)[0][1], await client().get("k")]
 
-    assert tell(any_store, story) == [1, 0, None, b"x", b"1"]
+    assert run_story(any_store, story) == [1, 0, None, b"x", b"1"]
 
 
 async def _pipelined(*commands: list[Any]) -> list[Any]:
@@ -383,7 +383,7 @@ def test_a_command_that_need_not_wait_wakes_others(any_store: Store) -> None:
         await client().blmove("a", "b", timeout=9)
         return (await waiting)[1]
 
-    assert tell(any_store, story) == b"x"
+    assert run_story(any_store, story) == b"x"
 
 
 @pytest.mark.parametrize(("asked", "milliseconds"), [("0.0000001", 1), ("0.0015", 2), ("0.25", 250)])
@@ -395,7 +395,7 @@ def test_a_fraction_of_a_millisecond_is_a_millisecond(any_store: Store, asked: s
         await one.execute_command("BLPOP", "q", asked)
         return loop.now - before - 1000
 
-    assert tell(any_store, story) == milliseconds * 1000
+    assert run_story(any_store, story) == milliseconds * 1000
 
 
 def test_a_timeout_that_cannot_be_read_ends_the_run(server: Store) -> None:
@@ -403,7 +403,7 @@ def test_a_timeout_that_cannot_be_read_ends_the_run(server: Store) -> None:
         await client().execute_command("BLPOP", "q", "0x10")  # Redis reads it as 16 seconds
 
     with pytest.raises(Escaped, match="BLPOP q 0x10 was sent to Redis, but how long it waits cannot be read"):
-        tell(server, story)
+        run_story(server, story)
 
 
 def test_a_server_that_becomes_a_replica_lets_nobody_wait(any_store: Store) -> None:

@@ -350,7 +350,7 @@ def test_a_client_waits_for_a_key_whose_slot_moves(server: Store) -> None:
         await nodes.rpush("{x}q", "second")
         return served[1], (await at_the_new[1])[1]
 
-    assert tell(server, "cluster", story) == (b"first", b"second")
+    assert run_story(server, "cluster", story) == (b"first", b"second")
 
 
 async def _blpop(host: str, *, asking: bool) -> Any:
