@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from causim.shipped import word_for
 from reports.run import Likelihood, LikelihoodPlace
+from reports.text.sentences import sentence
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
@@ -20,6 +21,7 @@ from simulation.world.laboratory import Laboratory
 from simulation.world.run_files import explain_report
 
 if TYPE_CHECKING:
+    from simulation.history.entries import Entry
     from simulation.search.replay import Replay
 
 
@@ -28,7 +30,7 @@ def execute(given: argparse.Namespace) -> int:
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs)
+        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, tell=_told)
         try:
             with counting(f"{start.scenario.name} · why", given.max_runs, "runs", Terminal(stderr=True)) as count:
                 why.watch = lambda runs: count(runs, "")
@@ -46,6 +48,10 @@ def execute(given: argparse.Namespace) -> int:
     else:
         write_lines(_summary(why))
     return INTERRUPTED if interrupted else VIOLATED
+
+
+def _told(entry: Entry) -> str:
+    return ": ".join(filter(None, (entry.consumer, sentence(entry))))
 
 
 def _keep(why: Why, record: dict[str, Any], start: Replay, laboratory: Laboratory, folder: Path) -> None:

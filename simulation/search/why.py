@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
-from reports.text.sentences import sentence
+from simulation.history.entries import Entry
 from simulation.kernel.random_streams import Reseed, Streams
 from simulation.search.explore.schedulers import Continued
 from simulation.search.replay import Replay
@@ -69,8 +69,17 @@ class Why:
     """Explains one violating run on one laboratory. The same run and numbers give the same places."""
 
     def __init__(
-        self, laboratory: Laboratory, start: Replay, invariant: str = "", *, samples: int = 20, most: int = 400
+        self,
+        laboratory: Laboratory,
+        start: Replay,
+        invariant: str = "",
+        *,
+        samples: int = 20,
+        most: int = 400,
+        tell: Callable[[Entry], str] | None = None,
     ) -> None:
+        """`tell` says in words what an entry of the history says; by default, who, what kind and which event."""
+        self._tell = tell or _briefly
         self._laboratory = laboratory
         self._start = start
         self._invariant = invariant
@@ -90,7 +99,7 @@ class Why:
         """Yield one place after the other, in the order in which they are looked at. Raises NothingToExplain."""
         run = self._start.perform(self._laboratory)
         self._choose_invariant(run)
-        moments = list(_moments(run))
+        moments = list(_moments(run, self._tell))
         for number in self._order(len(moments)):
             if self._left < self._samples:
                 return
@@ -163,7 +172,11 @@ class Why:
         return best if best and best[1].share > best[0].share else None
 
 
-def _moments(run: Run) -> Iterator[tuple[int, str]]:
+def _briefly(entry: Entry) -> str:
+    return " ".join(filter(None, (entry.consumer, entry.kind, entry.event)))
+
+
+def _moments(run: Run, tell: Callable[[Entry], str]) -> Iterator[tuple[int, str]]:
     """Yield the places of a run: its choices, or the moments at which its history has an entry."""
     if run.steps is not None:
         yield from ((at, run.steps.taken[place].about) for place, at in run.steps.places)
@@ -171,7 +184,7 @@ def _moments(run: Run) -> Iterator[tuple[int, str]]:
     before = -1
     for entry in run.history:
         if entry.at != before and entry.kind not in ("phase", "census"):
-            yield entry.at, ": ".join(filter(None, (entry.consumer, sentence(entry))))
+            yield entry.at, tell(entry)
             before = entry.at
 
 
