@@ -89,9 +89,7 @@ def test_a_folder_without_a_history_is_bad_usage(tmp_path: Path, capsys: pytest.
     assert "there is no history.jsonl in it" in capsys.readouterr().err
 
 
-def test_engines_are_not_told_apart_by_their_classes_of_events(
-    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_classes_of_events_are_no_difference(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     history = kept / "native" / "race" / "latest" / "history.jsonl"
     lines = [line.replace('"fingerprint":"', '"fingerprint":"0') for line in history.read_text().splitlines()]
     (tmp_path / "same.jsonl").write_text("\n".join(lines) + "\n")

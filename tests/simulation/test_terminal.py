@@ -120,7 +120,7 @@ def test_results_not_writable(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "the results could not be kept:" in said
 
 
-def test_crash_points_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unkept_crash_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "leader-follower").write_text("a file where the folder should be")
     assert main(["crashes", "leader-follower", "--fault", "reply-lost", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
