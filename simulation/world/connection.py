@@ -287,7 +287,7 @@ def _is_refused(packet: Packet, server: Server | None) -> bool:
     """Whether a server refuses a packet because it is a replica, and the packet writes."""
     if server is None or not server.is_replica or not _writes(packet):
         return False
-    server.told(packet)
+    server.on_refused(packet)
     return True
 
 

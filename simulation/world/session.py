@@ -86,8 +86,8 @@ class Session:
             self._network.blocking.executed(before)
         if place is not None:
             if self._last[0].upper() == b"ASKING":
-                told = commands[place][0].decode("utf-8", "replace")
-                raise Escaped(f"{told} was sent behind ASKING: how it would wait for a key that moves is not simulated")
+                name = commands[place][0].decode("utf-8", "replace")
+                raise Escaped(f"{name} was sent behind ASKING: how it would wait for a key that moves is not simulated")
             self._waits = True
             answer = partial(self._answer, commands[place + 1 :], fate)
             self._server.store.set_time(self._network.loop.now)
@@ -164,10 +164,10 @@ class Session:
     def _described(self, commands: Sequence[Words], reply: bytes) -> bytes:
         """Return the replies as the server at this address gives them; pushes may lie between them."""
         if len(commands) == 1 and not self._listens:  # COMMAND has a reply that takes long to divide
-            return self._server.tells(commands[0], reply)
+            return self._server.adapted(commands[0], reply)
         asked = iter(commands)
-        told = (f if f.startswith(b">") else self._server.tells(next(asked), f) for f in frames(reply))
-        return b"".join(told)
+        replies = (f if f.startswith(b">") else self._server.adapted(next(asked), f) for f in frames(reply))
+        return b"".join(replies)
 
     def _begins_to_listen(self, verbs: set[bytes], commands: Sequence[Words]) -> bool:
         tracks = b"CLIENT" in verbs and any(len(w) > 2 and w[1].upper() == b"TRACKING" for w in commands)

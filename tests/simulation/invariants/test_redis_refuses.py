@@ -8,7 +8,7 @@ import pytest
 
 from simulation.history.history import History
 from simulation.invariants import judge
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 
 OVERLAP = """
     0s   started  a  @c1  fence=1
@@ -51,23 +51,23 @@ overlaps = partial(violates, invariant="mutual-exclusion")
 )
 def test_a_demoted_server_that_refuses_the_holder_for_half_a_lease_is_an_excuse(first, last, who, excused):
     refusals = REFUSED.format(first, who), REFUSED.format(last, who)
-    assert repeats(tell(REPEAT.format(*refusals), lease="16s")) is not excused
-    assert overlaps(tell(OVERLAP.format(*refusals, "refused"), lease="16s")) is not excused
+    assert repeats(history_of(REPEAT.format(*refusals), lease="16s")) is not excused
+    assert overlaps(history_of(OVERLAP.format(*refusals, "refused"), lease="16s")) is not excused
 
 
 def test_two_demotions_are_two_spans():
     refusals = "1s fault server-demoted @c1 number=1", "9s fault server-demoted @c1 number=2"
-    assert repeats(tell(REPEAT.format(*refusals), lease="16s"))
+    assert repeats(history_of(REPEAT.format(*refusals), lease="16s"))
 
 
 def test_a_refusal_does_not_excuse_a_late_write_that_was_accepted():
     refusals = REFUSED.format("1s", "@c1"), REFUSED.format("9s", "@c1")
-    assert overlaps(tell(OVERLAP.format(*refusals, "accepted"), lease="16s"))
+    assert overlaps(history_of(OVERLAP.format(*refusals, "accepted"), lease="16s"))
 
 
 def test_a_refusal_does_not_excuse_what_the_holder_had_recorded():
     refusals = "1s acknowledged a @c1\n1s fault server-demoted @c1 number=1", REFUSED.format("9s", "@c1")
-    assert repeats(tell(REPEAT.format(*refusals), lease="16s"))
+    assert repeats(history_of(REPEAT.format(*refusals), lease="16s"))
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_a_refusal_does_not_excuse_what_the_holder_had_recorded():
     ],
 )
 def test_a_lease_ends_by_the_clock_of_redis(fault, later, excused):
-    assert repeats(tell(REPEAT.format(f"1s {fault}", later), lease="16s")) is not excused
-    assert overlaps(tell(OVERLAP.format(f"1s {fault}", later, "refused"), lease="16s")) is not excused
+    assert repeats(history_of(REPEAT.format(f"1s {fault}", later), lease="16s")) is not excused
+    assert overlaps(history_of(OVERLAP.format(f"1s {fault}", later, "refused"), lease="16s")) is not excused
 
 
 def test_a_clock_set_back_is_set_right_with_a_jump_ahead():
-    back = tell("1s fault server-clock number=1\n" + REPEAT.format("", ""), lease="16s")
+    back = history_of("1s fault server-clock number=1\n" + REPEAT.format("", ""), lease="16s")
     set_right = REPEAT.format("2s healed fault=server-clock number=1", "")
     for number, excused in (("1", True), ("2", False)):
-        history = tell(f"0s fault phase\n{set_right}", lease="16s")
+        history = history_of(f"0s fault phase\n{set_right}", lease="16s")
         entries = [one._replace(details={"fault": "server-clock", "number": int(number), "offset": -9_000_000})
                    if one.kind == "fault" else one for one in history]  # fmt: skip
         assert repeats(History(history.header, entries)) is not excused
@@ -98,14 +98,16 @@ def test_a_clock_set_back_is_set_right_with_a_jump_ahead():
 
 def test_a_clock_that_jumps_before_the_holder_has_the_lease_or_after_the_overlap_began_is_no_excuse():
     jump = "fault server-clock offset=8000000"
-    assert overlaps(tell(f"0s {jump}\n{OVERLAP.format('', '', 'refused').replace('0s   started', '1ms started')}"))
-    assert overlaps(tell(OVERLAP.format("", "", "refused").replace("12s", f"10001ms {jump}\n12s")))
-    assert overlaps(tell(OVERLAP.format(f"1s {jump}", "", "accepted"))), "the late write was not refused"
+    assert overlaps(
+        history_of(f"0s {jump}\n{OVERLAP.format('', '', 'refused').replace('0s   started', '1ms started')}")
+    )
+    assert overlaps(history_of(OVERLAP.format("", "", "refused").replace("12s", f"10001ms {jump}\n12s")))
+    assert overlaps(history_of(OVERLAP.format(f"1s {jump}", "", "accepted"))), "the late write was not refused"
 
 
 @pytest.mark.parametrize(("ahead", "excused"), [(30_000_000, True), (29_000_000, False), (-30_000_000, False)])
 def test_the_retention_is_over_sooner_only_by_a_jump_ahead(ahead, excused):
-    history = tell("0s fault server-clock\n" + REPEAT.format("1s acknowledged a @c1", ""), retention="39s")
+    history = history_of("0s fault server-clock\n" + REPEAT.format("1s acknowledged a @c1", ""), retention="39s")
     entries = [*history]
     entries.insert(5, entries.pop(0)._replace(at=2_000_000, details={"fault": "server-clock", "offset": ahead}))
     assert repeats(History(history.header, entries)) is not excused
@@ -117,18 +119,18 @@ UNREAD = """
     0s  delivered      f  @c1  delivery=1
     0s  started        f  @c1
     1s  ended          f  @c1  outcome=ok
+    1s  acknowledged   f  @c1  delivery=1
     2s  delivered      f  @c2  delivery=2
     {}
     3s  rejected       f  @c2  delivery=2
     3s  dead-lettered  f  by={}
-    4s  acknowledged   f  @c1  delivery=1
 """
 
 
 def test_the_broker_may_give_up_what_it_offered_only_to_consumers_that_cannot_read_it():
     def story(fault, by="broker"):
         told = UNREAD.format(fault, by)
-        return tell(told, at_most=8)
+        return history_of(told, at_most=8)
 
     assert not repeats(story("2s fault unreadable-for-some @c2 event=f"))
     assert repeats(story("2s swept @c2"))
@@ -139,7 +141,7 @@ def test_the_broker_may_give_up_what_it_offered_only_to_consumers_that_cannot_re
 def test_one_delivery_that_an_engine_was_given_is_enough_to_answer():
     unread = UNREAD.format("2s fault unreadable-for-some @c2 event=f", "broker")
     lines = unread.replace("2s  delivered", "1s delivered f @c3 delivery=3\n1s rejected f @c3 delivery=3\n2s delivered")
-    assert repeats(tell(lines, at_most=10))
+    assert repeats(history_of(lines, at_most=10))
 
 
 LAST = """
@@ -157,13 +159,13 @@ LAST = """
     [("paused @c2", True), ("blocked @c2 duration=8000000", True), ("blocked @c2 duration=7999999", False)],
 )
 def test_an_engine_cannot_tell_a_silent_last_holder_from_a_dead_one(silence, excused):
-    history = tell(LAST.format(silence), max_attempts="2us", lease="16s")
+    history = history_of(LAST.format(silence), max_attempts="2us", lease="16s")
     assert violates(history, "given-up-with-reason") is not excused
     assert repeats(history) is not excused
 
 
 def test_an_earlier_silence_does_not_make_the_last_attempt_vanish():
-    history = tell(LAST.format("swept @c2").replace("0s   started", "0s paused @c2\n1s resumed @c2\n0s started"))
+    history = history_of(LAST.format("swept @c2").replace("0s   started", "0s paused @c2\n1s resumed @c2\n0s started"))
     assert repeats(history)
 
 
@@ -191,7 +193,7 @@ CHANGED = """
     ],
 )
 def test_after_a_loss_a_copy_that_follows_another_event_is_the_first_word(loss, follows, until, excused):
-    history = tell(CHANGED.format(loss, follows, until))
+    history = history_of(CHANGED.format(loss, follows, until))
     assert violates(history, "prompt-release") is not excused
 
 
@@ -206,5 +208,5 @@ def test_a_leader_that_its_consumer_could_not_read_has_not_come():
         16m  ended      b  @c1  outcome=ok
     """
     early = partial(violates, invariant="causal-order")
-    assert not early(tell(story.format("c1")))
-    assert early(tell(story.format("c2")))
+    assert not early(history_of(story.format("c1")))
+    assert early(history_of(story.format("c2")))
