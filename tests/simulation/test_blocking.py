@@ -327,6 +327,105 @@ def test_whoever_waits_for_a_stream_is_told_when_it_is_lost(server: Store) -> No
     assert "NOGROUP" in loop.run_until_complete(story())
 
 
+def test_a_value_of_another_type_wakes_none_but_the_readers_of_a_group(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        await client().xgroup_create("q", "g", mkstream=True)
+        reading = asyncio.create_task(client().xreadgroup("g", "me", {"q": ">"}, block=9_000))
+        await asyncio.sleep(1)
+        await client().set("q", 1)
+        with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+            await reading
+        await client().delete("q")
+        popping = asyncio.create_task(client().blpop(["q"], timeout=9))
+        await asyncio.sleep(1)
+        await client().set("q", 1)
+        await client().delete("q")
+        await client().zadd("q", {"x": 1})
+        await asyncio.sleep(1)
+        still = not popping.done()
+        await client().delete("q")
+        await client().rpush("q", "x")
+        return [still, (await popping)[1]]
+
+    assert run_story(server, story) == [True, b"x"]
+
+
+def test_what_fakeredis_cannot_execute_ends_the_run(embedded: Laboratory) -> None:
+    async def story(loop: SimulatedLoop) -> None:
+        await client().set("q", 1)
+        await client().xreadgroup("g", "me", {"q": ">"})
+
+    with pytest.raises(StoreUnavailable, match=r"fakeredis cannot execute .*XREADGROUP.*AttributeError"):
+        run_story(embedded.store, story)
+
+
+def test_a_command_of_a_pipeline_finds_what_who_waits_has_left(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        waiting = asyncio.create_task(_pipelined(["BLPOP", "q", 9], ["SET", "k", 1]))
+        await asyncio.sleep(1)
+        told = await _pipelined(["RPUSH", "q", "x"], ["LLEN", "q"], ["GET", "k"])
+        return [*told, (await waiting)[0][1], await client().get("k")]
+
+    assert run_story(any_store, story) == [1, 0, None, b"x", b"1"]
+
+
+async def _pipelined(*commands: list[Any]) -> list[Any]:
+    pipeline = client().pipeline(transaction=False)
+    for words in commands:
+        pipeline.execute_command(*words)
+    return await pipeline.execute()
+
+
+def test_a_command_that_need_not_wait_wakes_others(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> Any:
+        waiting = asyncio.create_task(client().blpop(["b"], timeout=9))
+        await client().rpush("a", "x")
+        await client().blmove("a", "b", timeout=9)
+        return (await waiting)[1]
+
+    assert run_story(any_store, story) == b"x"
+
+
+@pytest.mark.parametrize(("asked", "milliseconds"), [("0.0000001", 1), ("0.0015", 2), ("0.25", 250)])
+def test_a_fraction_of_a_millisecond_is_a_millisecond(any_store: Store, asked: str, milliseconds: int) -> None:
+    async def story(loop: SimulatedLoop) -> int:
+        one = client()
+        await one.ping()
+        before = loop.now
+        await one.execute_command("BLPOP", "q", asked)
+        return loop.now - before - 1000
+
+    assert run_story(any_store, story) == milliseconds * 1000
+
+
+def test_a_timeout_that_cannot_be_read_ends_the_run(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> None:
+        await client().execute_command("BLPOP", "q", "0x10")  # Redis reads it as 16 seconds
+
+    with pytest.raises(Escaped, match="BLPOP q 0x10 was sent to Redis, but how long it waits cannot be read"):
+        run_story(server, story)
+
+
+def test_a_server_that_becomes_a_replica_lets_nobody_wait(any_store: Store) -> None:
+    loop, network = world(any_store)
+
+    async def story() -> list[Any]:
+        one = Client(host="redis", retry=None, single_connection_client=True, socket_timeout=None)
+        waiting = asyncio.create_task(one.blpop(["q"], timeout=0))
+        await asyncio.sleep(1)
+        network.demote(lambda packet: None)
+        with pytest.raises(redis.exceptions.ResponseError, match="UNBLOCKED"):
+            await waiting
+        with pytest.raises(redis.exceptions.ConnectionError, match="Connection lost"):
+            await one.ping()
+        await client().rpush("q", "x")
+        return [await client().llen("q"), (await one.blpop(["q"], timeout=0))[1]]
+
+    assert loop.run_until_complete(story()) == [1, b"x"]
+    loop.close()
+    network.close()
+
+
 def test_wait_returns_the_replicas_that_there_are_at_its_deadline(server: Store) -> None:
     async def story(loop: SimulatedLoop) -> tuple[int, int, int]:
         at_once = await client().execute_command("WAIT", 0, 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from collections import Counter
@@ -322,22 +323,41 @@ def test_who_waits_for_a_leader_on_a_cluster_hears_of_its_end(laboratory: Labora
     assert result.judgement.coverage["waited-for-leader"] >= 1
 
 
-def test_waiting_for_a_key_that_moves_ends_the_run(server: Store) -> None:
-    loop, network = world(server, "cluster")
-    ends: list[Any] = []
-    network.refused = ends.append
+def test_a_client_waits_for_a_key_whose_slot_moves(server: Store) -> None:
+    async def story(network: Network) -> Any:
+        cluster = network.store
+        assert isinstance(cluster, Cluster)
+        slot, source = cluster.owner_of("{x}")
+        old, new = f"redis-{source + 1}", f"redis-{(source + 1) % 3 + 1}"
+        at_the_old = asyncio.create_task(_blpop(old, asking=False))
+        await asyncio.sleep(1)
+        cluster.begin_migration(slot, source, (source + 1) % 3)
+        with pytest.raises(AskError):
+            await _blpop(old, asking=False)
+        with pytest.raises(MovedError):
+            await _blpop(new, asking=False)
+        at_the_new = [asyncio.create_task(_blpop(new, asking=True)) for _ in range(2)]
+        await asyncio.sleep(1)
+        nodes = RedisCluster(host="redis", port=6379)
+        await nodes.rpush("{x}q", "first")
+        served = await at_the_new[0]
+        network.blocking.serve()
+        assert not at_the_old.done()
+        cluster.end_migration(slot, (source + 1) % 3)
+        network.blocking.serve()
+        with pytest.raises(MovedError):
+            await at_the_old
+        await nodes.rpush("{x}q", "second")
+        return served[1], (await at_the_new[1])[1]
 
-    async def story() -> None:
-        one = client("redis-1", single_connection_client=True, socket_timeout=None)
+    assert run_story(server, "cluster", story) == (b"first", b"second")
+
+
+async def _blpop(host: str, *, asking: bool) -> Any:
+    one = client(host, single_connection_client=True, socket_timeout=None)
+    if asking:
         await one.execute_command("ASKING")
-        await one.blpop(["key"])
-
-    loop.spawn(story(), None)
-    loop.run_while(lambda: not ends)
-    assert isinstance(ends[0], Escaped)
-    assert "BLPOP was sent behind ASKING" in str(ends[0])
-    loop.close()
-    network.close()
+    return await one.blpop(["{x}q"])
 
 
 # -- refused -----------------------------------------------------------------------------------------------------
