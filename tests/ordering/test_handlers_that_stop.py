@@ -47,7 +47,8 @@ async def due(handler: Recorder) -> None:
         await handler.engine.redis.zadd(handler.engine._key("claims"), {identity: 0})
 
 
-async def test_a_cancellation_inside_a_released_handler_is_its_failure(fleet: Fleet) -> None:
+async def test_cancelled_inside_released_handler(fleet: Fleet) -> None:
+    """A cancellation inside a released handler is its failure."""
     handler = stopping(fleet, e2=await_something_cancelled)
     for one in (event(2, 1), event(3, 1)):
         with pytest.raises(EventArrivedEarly):
@@ -61,7 +62,8 @@ async def test_a_cancellation_inside_a_released_handler_is_its_failure(fleet: Fl
 
 
 @pytest.mark.parametrize("way", ["batch", "stream"])
-async def test_a_cancellation_inside_a_handler_concerns_its_event_alone(fleet: Fleet, way: str) -> None:
+async def test_cancelled_inside_handler(fleet: Fleet, way: str) -> None:
+    """A cancellation inside a handler concerns its event alone."""
     handler, events = stopping(fleet, e2=await_something_cancelled), [event(1), event(2), event(3)]
     outcomes: list[str] = []
 
@@ -78,7 +80,8 @@ async def test_a_cancellation_inside_a_handler_concerns_its_event_alone(fleet: F
     assert outcomes == ["handled", "failed", "handled"]
 
 
-async def test_who_is_cancelled_from_outside_ends_and_has_no_attempt(fleet: Fleet) -> None:
+async def test_cancelled_from_outside(fleet: Fleet) -> None:
+    """A call that is cancelled from outside ends and counts no attempt."""
     begun = asyncio.Event()
 
     async def rest() -> None:
@@ -128,7 +131,8 @@ async def test_a_handler_that_exits_is_given_up(fleet: Fleet, way: str) -> None:
     assert letter.reason == "exhausted"
 
 
-async def test_a_parked_handler_that_exits_is_given_up_and_says_why(fleet: Fleet) -> None:
+async def test_parked_handler_exits(fleet: Fleet) -> None:
+    """A parked handler that exits is given up and says why."""
     handler = stopping(fleet, e2=sys_exit)
     with pytest.raises(EventArrivedEarly):
         await handler(event(2, 1))
@@ -141,7 +145,8 @@ async def test_a_parked_handler_that_exits_is_given_up_and_says_why(fleet: Fleet
     assert (letter.id, letter.attempts, letter.error) == (str(event(2).id), 2, "SystemExit: 1")
 
 
-async def test_what_is_asked_after_a_cancellation_has_no_time_of_its_own() -> None:
+async def test_no_time_limit_after_cancellation() -> None:
+    """What is asked after a cancellation has no time of its own."""
     asked = list[str]()
 
     async def record() -> None:

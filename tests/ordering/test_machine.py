@@ -424,9 +424,11 @@ def drive(store: Store, examples: int) -> None:
         logging.disable(logging.NOTSET)
 
 
-def test_the_engine_agrees_with_its_model_on_a_server(laboratory: Laboratory) -> None:
+def test_model_on_a_server(laboratory: Laboratory) -> None:
+    """The engine agrees with its model on a server."""
     drive(laboratory.store, examples=100)
 
 
-def test_the_engine_agrees_with_its_model_on_fakeredis(embedded: Laboratory) -> None:
+def test_model_on_fakeredis(embedded: Laboratory) -> None:
+    """The engine agrees with its model on fakeredis."""
     drive(embedded.store, examples=10)

@@ -55,7 +55,8 @@ def test_the_same_run_has_the_same_history(kept: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines()[-1] == "the histories are the same"
 
 
-def test_the_first_difference_is_that_of_the_files(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_first_difference(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first difference is that of the files."""
     files = [kept / name / "race" / "latest" / "history.jsonl" for name in ("native", "null")]
     found = difference(capsys, *files)["first_difference"]
     one, other = ([e for e in History.read(f) if e.kind not in ("command", "reply")] for f in files)

@@ -84,7 +84,8 @@ def test_all_readers_agree(case: str, long: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("most", [1, 2, 100])
 @pytest.mark.parametrize("case", CASES)
-def test_slices_of_a_long_history_say_what_the_whole_says(case: str, most: int, tmp_path: Path) -> None:
+def test_slices_of_a_long_history(case: str, most: int, tmp_path: Path) -> None:
+    """Slices of a long history say what the whole says."""
     history = History(Header(), CASES[case][0])
     whole = {event.name: (len(event.deliveries), len(event.effects), event.is_lost) for event in index_of(history)}
     history.spill_to_file(tmp_path)
