@@ -126,7 +126,7 @@ class Race:
     kind: type[CausalOrdering]
     connect: Callable[[], Any]
     uniform: Callable[[float, float], float]
-    told: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
     _tokens: Iterator[int] = field(default_factory=count)
 
     async def consume(self, plan: Plan) -> None:
@@ -138,9 +138,9 @@ class Race:
         async def handler(event: Any, depth: int = 0) -> None:
             async with ordering.preceding_event_confirmed(handler, event, depth):
                 name = event.payload["name"]
-                self.told.append(f"{name} started")
+                self.steps.append(f"{name} started")
                 await asyncio.sleep(HANDLER_TIME)
-                self.told.append(f"{name} ended")
+                self.steps.append(f"{name} ended")
 
         try:
             await asyncio.sleep(plan.at / 1_000_000 + self.uniform(*DELAY))
@@ -160,12 +160,12 @@ class Race:
 
     def holds(self) -> bool:
         """Return whether both were handled, the follower after its leader."""
-        return self.told == ["a started", "a ended", "b started", "b ended"]
+        return self.steps == ["a started", "a ended", "b started", "b ended"]
 
     def check(self) -> None:
         """Raise RaceLost unless it holds."""
         if not self.holds():
-            raise RaceLost(", ".join(self.told))
+            raise RaceLost(", ".join(self.steps))
 
 
 LEADER, FOLLOWER = Plan("a"), Plan("b", follows="a", at=1_000)

@@ -113,8 +113,8 @@ class Log:
 
 def commit() -> str:
     """Return the commit of the working tree, with a + if it was changed."""
-    told = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
-    return told.stdout.strip() or "unknown"
+    record = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
+    return record.stdout.strip() or "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +127,25 @@ class Found:
 
 def reduced(plan: Plan, scenario: Scenario, found: Found, folder: Path) -> dict[str, Any]:
     """Shrink a violation on a real server, keep its file, and return what the log says of it."""
-    told, seed = _told(found), found.summary.seed
+    record, seed = _record_of(found), found.summary.seed
     start = Replay(scenario.model_copy(update={"seed": seed, "engine": plan.engine}), None)
     until = time.monotonic() + SHRINKING
     with Laboratory("auto", plan.executable) as laboratory:
-        shrinker = Shrinker(laboratory, start, told["invariant"], tries=20, enough=lambda: time.monotonic() > until)
+        shrinker = Shrinker(laboratory, start, record["invariant"], tries=20, enough=lambda: time.monotonic() > until)
         try:
             (best,) = deque(shrinker.improvements(), maxlen=1)  # each holds a whole run
         except NothingToShrink as error:
-            return {**told, "because": f"{told['because']} ({error})"}
+            return {**record, "because": f"{record['because']} ({error})"}
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{plan.engine}-{seed}.toml"
     file.write_text(tomli_w.dumps(best.replay.written()), encoding="utf-8")
-    return {**told, "file": str(file), "size": best.size}
+    return {**record, "file": str(file), "size": best.size}
 
 
-def _told(found: Found) -> dict[str, Any]:
+def _record_of(found: Found) -> dict[str, Any]:
     violation = found.summary.violations[0]
-    told = {"seed": found.summary.seed, "invariant": violation.invariant, "because": violation.because}
-    return {**told, "kind": found.kind, "file": ""}
+    record = {"seed": found.summary.seed, "invariant": violation.invariant, "because": violation.because}
+    return {**record, "kind": found.kind, "file": ""}
 
 
 def kind_of(plan: Plan, summary: Summary, laboratory: Laboratory) -> str:
@@ -198,7 +198,7 @@ def told_of(plan: Plan, violated: Sequence[Summary], kinds: dict[str, int], fold
         found = [Found(summary, kind_of(plan, summary, laboratory)) for summary in violated]
     for one in found:
         if one.kind in kinds:
-            yield {**_told(one), "size": f"as {kinds[one.kind]}"}
+            yield {**_record_of(one), "size": f"as {kinds[one.kind]}"}
         else:
             kinds[one.kind] = one.summary.seed
             yield reduced(plan, plan.scenario, one, folder)

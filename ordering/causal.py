@@ -241,7 +241,7 @@ class CausalOrdering(Requests[E]):
                 self._log_missing_payload(identity)
                 continue
             if why == "dead":
-                await self._tell(identity, payload)
+                await self._report_and_clear(identity, payload)
                 continue
             try:
                 event = self._parse(payload)

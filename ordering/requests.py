@@ -313,7 +313,7 @@ class Requests(Operations, Generic[E]):
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
             return "refused"
         if reply[0] == "dead":
-            await self._tell_of(grant.identity)
+            await self._report_dead_letter(grant.identity)
         return reply[0]
 
     async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:

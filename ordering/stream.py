@@ -201,19 +201,19 @@ class _Stream(Drain):
             grant, level = await super()._next()
             if grant is not None:
                 return grant, level
-            await self._tell()
+            await self._report_outcomes()
             if not await self._source.wait():
                 return None, 0
             await self._begin()
 
     async def _prepare(self) -> None:
-        await self._tell()
+        await self._report_outcomes()
 
     def _settle(self, grant: Grant, outcome: Outcome) -> None:
         if grant is self._own:
             self._outcomes.append((grant.event, outcome))
 
-    async def _tell(self) -> None:
+    async def _report_outcomes(self) -> None:
         while self._outcomes:
             event, outcome = self._outcomes[0]
             if self._exhausted and id_of(event) in self._exhausted:

@@ -99,6 +99,7 @@ class ScenarioItem(pytest.Item):
                 seen.add(summary.seed)
                 if wanted & set(tally.violations) or (wanted == {"holds"} and self._has_first_violating(tally, seen)):
                     break
+        self.user_properties += [("causim outside", what) for what in tally.outside]
         verdict = tally.verdict(self._scenario.judge.require_coverage)
         if verdict in wanted or wanted & set(tally.violations):
             self._check_budgets(tally)
@@ -140,6 +141,7 @@ class ScenarioItem(pytest.Item):
         words = [*_program(self._engine), "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
+        words += _trusting(self._scenario)
         return story_of(run, shlex.join(words), self.config.getoption("--causim-results"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
@@ -159,6 +161,7 @@ def story_of(run: Run, replay: str, results: str | None) -> str:
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
     lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]
     lines += [f"raised    {error}" for error in run.errors[:3]]
+    lines += [f"outside   {what}; such a run may be another the next time" for what in run.outside]
     firsts = {each.invariant: each for each in reversed(run.violations)}
     for each in sorted(firsts.values(), key=lambda one: one is not violation):
         lines += [f"violated  {each.invariant}", f"because   {each.because.removeprefix('because ')}"]
@@ -192,6 +195,7 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
             again = store.run(scenario, run.seed, run.history.header.engine, trace=True)
             name = run.history.header.engine
             words = [*_program(name), "run", *_named(scenario), "--engine", name, "--seed", str(run.seed)]
+            words += _trusting(run.scenario)
             command = shlex.join(words)
             pytest.fail(story_of(again, command, config.getoption("--causim-results")), pytrace=False)
         if run.verdict != "holds":
@@ -200,6 +204,11 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
         return run
 
     return verify
+
+
+def _trusting(scenario: Scenario) -> list[str]:
+    """Return the option without which the command line refuses a scenario that allows what is outside of a run."""
+    return [] if scenario.allow.allowance.is_empty else ["--trust"]
 
 
 def _program(engine: str) -> list[str]:

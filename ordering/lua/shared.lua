@@ -85,7 +85,7 @@ end
 -- Publish the end of an event's handling, with or without success. Without the right to publish, waiting consumers poll.
 local function publish_end(id) redis.pcall("PUBLISH", key("ended:" .. id), "1") end
 
-local function tell_ended(id)
+local function publish_end_if_watched(id)
   if redis.call("DEL", key("watched:" .. id)) == 1 then publish_end(id) end
 end
 
@@ -374,9 +374,9 @@ local function is_remembered(digest, memory)
   return false
 end
 
--- Give an event up: its payload is kept with the reason, its followers are released. From `told_by` on, a sweep reports the
+-- Give an event up: its payload is kept with the reason, its followers are released. From `report_from` on, a sweep reports the
 -- dead letter to the callback, unless the caller has done that before.
-local function bury(id, rules, attempts, why, payload, told_by)
+local function bury(id, rules, attempts, why, payload, report_from)
   local place = redis.call("HGET", key("places"), id) or why.place or "0"
   local leader = redis.call("HGET", key("leaders"), id) or why.leader or ""
   payload = redis.call("GET", key("event:" .. id)) or payload or ""
@@ -384,19 +384,26 @@ local function bury(id, rules, attempts, why, payload, told_by)
   redis.call("SET", key("dead:" .. id), letter .. "\n" .. payload, "PX", rules.dead)
   redis.call("ZADD", key("dead-letters"), now, id)
   redis.call("PEXPIRE", key("dead-letters"), rules.dead)
-  if told_by then
-    redis.call("ZADD", key("untold"), told_by, id)
+  if report_from then
+    redis.call("ZADD", key("untold"), report_from, id)
     redis.call("PEXPIRE", key("untold"), rules.dead)
   end
   free(id)
   redis.call("DEL", key("tried:" .. id))
-  tell_ended(id)
+  publish_end_if_watched(id)
   forget(id)
   adopt_followers(id)
   if redis.call("ZCARD", key("queue:" .. id)) > 0 then
     redis.call("ZADD", key("releases"), now, id)
     redis.call("HDEL", key("drainers"), id)
   end
+end
+
+-- An event was given up while its last holder gave no sign of life, which has handled it after all: it is not retried.
+local function withdraw(id)  -- rarely
+  if redis.call("DEL", key("dead:" .. id)) == 0 then return end
+  redis.call("ZREM", key("dead-letters"), id)
+  redis.call("ZREM", key("untold"), id)
 end
 
 -- Give an event up that was granted as often as it may be, and never given back.
@@ -454,6 +461,7 @@ local function mark_seen(id, token, digest, retention, memory, hands)
   if state[1] then return state[1] == token and "again" or "lost" end
   local owner = parse_lease(state[2])
   if owner and owner ~= token then return "lost" end
+  if not owner then withdraw(id) end
   redis.call("SET", seen, token, "PX", retention)
   remember(digest, memory)
   local known = (state[2] and 1 or 0) + (state[3] and 1 or 0) + (state[4] and 1 or 0)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reports.page.spacetime import Diagram
     from reports.run import Likelihood, RunLike
     from reports.tables.tables import Table
+    from simulation.history.history import History
     from simulation.invariants import Judgement, Violation
 
 SCRIPTS = ("words.js", "view.js", "labels.js", "draw.js", "controls.js", "charts.js")
@@ -76,7 +77,7 @@ def page(
             header=history.header,
             run=run,
             verdict=judgement.verdict,
-            reasons=_reasons(judgement),
+            reasons=[*_reasons(judgement), *_outside(history)],
             first=violations[0] if violations else None,
             story=narrate(history, violations[0]) if violations else None,
             likelihood=likelihood,
@@ -103,6 +104,12 @@ def page(
 def _reasons(judgement: Judgement) -> list[str]:
     missing = (f"nothing was proved about '{word}': it did not happen" for word in judgement.missing)
     return [*judgement.reasons, *missing]
+
+
+def _outside(history: History) -> Iterator[str]:
+    """Yield what the consumers' code reached outside of the run, each once."""
+    for what in dict.fromkeys(str(entry.details.get("what", "")) for entry in history.of("outside")):
+        yield f"The code under test reached outside of the run, which may be another the next time: {what}"
 
 
 def write_page(

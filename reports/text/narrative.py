@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simulation.history.history import History
     from simulation.invariants import Violation
 
-UNTOLD = frozenset({"phase", "census", "joined", "acknowledged", "swept"})
+OMITTED = frozenset({"phase", "census", "joined", "acknowledged", "swept"})
 """Kinds of entries that say nothing about why something went wrong, unless a violation rests on them."""
 
 GREETINGS = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND", "PING", "ECHO", "READONLY"})
@@ -105,7 +105,7 @@ def narrate(history: History, violation: Violation, longest: int = MAX_LINES) ->
 
     Of a longer story, the lines of the witness are kept, and those nearest to them.
     """
-    whole = _Narrator(history, violation).tell()
+    whole = _Narrator(history, violation).narrate()
     for number, line in enumerate(whole.lines, start=1):
         line.number = number
     if len(whole.lines) <= longest:
@@ -163,7 +163,7 @@ class _Narrator:
         self._lines: list[StoryLine] = []
         self._omitted = 0
 
-    def tell(self) -> Narrative:
+    def narrate(self) -> Narrative:
         last = max(self._witness, default=len(self._entries) - 1)
         for index, entry in enumerate(islice(self._entries, last + 1)):
             witness = index in self._witness
@@ -172,7 +172,7 @@ class _Narrator:
                     self._command(entry)
                 case "reply":
                     self._reply(entry)
-                case kind if witness or (kind not in UNTOLD and self._concerns(entry)):
+                case kind if witness or (kind not in OMITTED and self._concerns(entry)):
                     self._lines.append(StoryLine(entry.at, entry.consumer, sentence(entry), witness))
         return Narrative(tuple(self._lines), self._omitted)
 

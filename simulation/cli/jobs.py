@@ -166,6 +166,7 @@ def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
         "coverage": dict(sorted(tally.coverage.items())),
         "missing": tally.missing(job.scenario.judge.require_coverage),
         "reasons": list(tally.reasons),
+        "outside": list(tally.outside),
         "judged": dict(tally.judged),
         "not_judged": tally.never_judged,
         **_numbers(tally),

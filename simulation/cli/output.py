@@ -49,7 +49,7 @@ class Output:
         self._jobs = jobs
         self._console = Terminal()
         self._store = ""
-        self._told = False
+        self._printed = False
         """Whether a paragraph was written: an empty line parts the next from it."""
 
     @property
@@ -96,9 +96,9 @@ class Output:
 
     def _paragraph(self, outcome: Outcome) -> None:
         tally, write = outcome.tally, self._console.print
-        if self._told:
+        if self._printed:
             write()
-        self._told = True
+        self._printed = True
         write(f"[bold]{escape(outcome.job.scenario.name)}[/] · {escape(self._facts(outcome))}")
         if not tally.runs:
             write("  interrupted before the first run was done")
@@ -112,8 +112,8 @@ class Output:
         self._covered(outcome)
         self._violations(outcome)
         for checked in outcome.budgets:
-            told = "budget   " if checked.kept else "[bold red]over budget[/]"
-            write(f"  {told} {escape(checked.words)}")
+            state = "budget   " if checked.kept else "[bold red]over budget[/]"
+            write(f"  {state} {escape(checked.words)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.require_coverage):
@@ -123,6 +123,8 @@ class Output:
             write(f"  [yellow]unknown[/]   {escape(reason)} (seed {seed})")
         for fault in sorted(tally.silent_faults):
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
+        for what, seed in tally.outside.items():
+            write(f"  [yellow]outside[/]   {escape(what)} (seed {seed}); such a run may be another the next time")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
             self._console.copyable(f"  shrink    {escape(shrink(outcome, self._given))}")
@@ -144,8 +146,8 @@ class Output:
 
     def _covered(self, outcome: Outcome) -> None:
         if outcome.tally.runs > 1:
-            told = lines(outcome.tally.covered, independent=is_independent(outcome.job))
-            for heading, line in zip(chain(["coverage"], repeat("")), told, strict=False):
+            shown = lines(outcome.tally.covered, independent=is_independent(outcome.job))
+            for heading, line in zip(chain(["coverage"], repeat("")), shown, strict=False):
                 self._console.print(f"  {heading:<9} {escape(line)}")
 
     def _ended(self, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ import tomli_w
 
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.jobs import engine_words, trust_words
-from simulation.cli.narration import tell_run
+from simulation.cli.narration import print_run
 from simulation.cli.result_files import replay_of_result, run_file
 from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
 from simulation.world.laboratory import Laboratory
@@ -55,7 +55,7 @@ def execute(given: argparse.Namespace) -> int:
             _say(str(out))
         else:
             _say("")
-            tell_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
+            print_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
             _say(_ending(shrinker, best, interrupted))
             _say(f"  file      {out}\n  replay    {_replay(out, best.replay.scenario.engine, given)}")
     return INTERRUPTED if interrupted else VIOLATED

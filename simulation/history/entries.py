@@ -51,6 +51,8 @@ KINDS: Mapping[str, str] = {
     # the code under test
     "raised": "the consumer's code raised, for the first time like this (error, message, frames, where; "
     "raised_at, in microseconds, if it was a background task, of which the end of the run tells)",
+    "outside": "the consumer's code reached something real, as its scenario allows (what, where): such a run may be"
+    " another the next time",
     "warned": "a consumer warned of the event, in its log or by an error, where `loud` asks for it (level)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
@@ -98,7 +100,7 @@ WIRE = frozenset({"command", "reply", "logged"})
 """The kinds of entries that a history holds only if its run was traced."""
 
 
-UNTOLD = WIRE | {"raised"}
+NOT_IN_DIGEST = WIRE | {"raised", "outside"}
 """The kinds of entries that make no difference to whether two histories are the same: paths differ between machines."""
 
 
@@ -240,6 +242,6 @@ def digest_of(entries: Iterable[Entry]) -> str:
     """Return the SHA-256 of all entries but those of the wire, which are optional, and of errors, which name files."""
     sha = hashlib.sha256()
     for entry in entries:
-        if entry.kind not in UNTOLD:
+        if entry.kind not in NOT_IN_DIGEST:
             sha.update(entry.to_json() + b"\n")
     return sha.hexdigest()

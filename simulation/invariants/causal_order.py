@@ -73,17 +73,17 @@ def _early(index: HistoryIndex, event: EventStory) -> Iterator[Handling]:
 
 
 def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
-    if leader.dead != NEVER and (leader.dead < effect.start or _given_up_untold(index, leader, effect)):
+    if leader.dead != NEVER and (leader.dead < effect.start or _given_up_unreported(index, leader, effect)):
         return True
     if effect.start_at < _held_until(index, event):
         return False
     return not _came(index, event, leader, effect) or _first_of_cycle(index, event, effect)
 
 
-def _given_up_untold(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
+def _given_up_unreported(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
     """Say whether the engine can have given a dead leader up before a follower started, and told of it only later."""
-    told_within = index.terms.lease + index.terms.sweep_interval
-    in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= told_within
+    reported_within = index.terms.lease + index.terms.sweep_interval
+    in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= reported_within
     return in_time and not any(h.start > effect.start or h.open_at(effect.start) for h in leader.handlings)
 
 

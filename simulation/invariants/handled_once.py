@@ -13,8 +13,9 @@ effect is excused where no record of the first can have prevented it:
 
 A dead letter beside an effect is excused as a second effect would be, whichever came first. It is also excused
 
-- if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled: the broker
-  counts by copies, and no engine can take its dead letter back;
+- if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled or, for at
+  most one lease after the effect, before its handler's consumer had answered: the broker counts by copies, and no
+  engine can take its dead letter back;
 - if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
   has the event, and the consumer never received the reply.
 """
@@ -79,6 +80,17 @@ def _beside(index: HistoryIndex, event: EventStory) -> Handling | None:
     return next((effect for effect in event.effects if not _may_be_both(index, event, effect)), None)
 
 
+def _unanswered(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
+    """Say whether a dead letter came while the consumer of an effect still recorded it, before its answer."""
+    recording = event.dead_by == "broker" and event.dead_at - effect.end_at <= index.terms.lease
+    return recording and any(
+        delivery.consumer == effect.consumer
+        and delivery.index < effect.end < event.dead
+        and (delivery.closed == NEVER or delivery.closed >= event.dead)
+        for delivery in event.deliveries
+    )
+
+
 def _taken_unheard(index: HistoryIndex, event: EventStory) -> bool:
     """Say whether an engine can have taken an event whose consumer was rejecting it: the answer did not come."""
     return any(
@@ -94,6 +106,8 @@ def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bo
     if index.times[until] - index.times[since] >= index.terms.retention - index.clock_error:
         return True
     if index.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
+        return True
+    if _unanswered(index, event, effect):
         return True
     return effect.end < event.dead and unrecorded(index, effect, event.dead)
 
@@ -145,8 +159,8 @@ INVARIANT = Invariant(
     excuses=(
         "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch); the"
         " seen marker's retention had passed; the store lost the marker by an injected fault; a dead letter of the"
-        " broker, if it had made a second copy of the event or gave it up while it was being handled,"
-        " or after a consumer that had the event was out of reach of Redis"
+        " broker, if it had made a second copy of the event or gave it up while it was being handled or, for one lease,"
+        " before its handler's consumer had answered; or after a consumer that had the event was out of reach of Redis"
     ),
     subjects=subjects,
     check=check,

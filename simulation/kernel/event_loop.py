@@ -271,6 +271,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """Open a connection into the simulated network. Raises OSError if there is no network."""
         if self.network is None:
             raise OSError(f"no network: this world has nothing at {host}:{port}")
+        if self.is_outside((str(host), int(port or 0))):
+            real = f"{host}:{port}, a real address that the scenario allows"
+            self.escape(f"asyncio connected to {real}; only a blocking client can, for example in asyncio.to_thread")
         return await self.network.connect(protocol_factory, current_process.get(), host, port)
 
     async def create_unix_connection(self, protocol_factory: Any, path: Any = None, **_: Any) -> Any:

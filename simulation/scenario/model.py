@@ -10,16 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import (
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from simulation.history.entries import Terms
 from simulation.invariants import COVERAGE, INVARIANTS, RENAMED_WORDS
 from simulation.kernel.durations import format_duration
+from simulation.scenario.allow import AllowTable
 from simulation.scenario.budgets import Budget, budgets_of, verdicts_of
 from simulation.scenario.consistency import contradictions, misplaced
 from simulation.scenario.errors import BadScenario, known_names
@@ -283,6 +279,7 @@ class Scenario(Table):
     network: NetworkTable = Field(default_factory=NetworkTable)
     topology: TopologyTable = Field(default_factory=TopologyTable)
     client: ClientTable = Field(default_factory=ClientTable)
+    allow: AllowTable = Field(default_factory=AllowTable)
     policy: PolicyTable = Field(default_factory=PolicyTable)
     judge: Judge = Field(default_factory=Judge)
     faults: tuple[Fault, ...] = Field((), description="what goes wrong, as [[faults]] tables")

@@ -9,7 +9,7 @@
     4 = 1                          # at the fifth choice, the second of those that could come next
 
 
-A choice is the number of the step that came next, among those that could, in the order that `steps.Oracle` describes:
+A choice is the number of the step that came next, among those that could, in the order of `scheduling.Scheduler`:
 0 continues with the current actor. So the listed choices, which are not 0, are the interruptions that make the run
 special.
 A file of another format is refused, and one of a version whose choices may mean something else.

@@ -50,6 +50,8 @@ class Summary:
     """Events that were published and never handled: no latency counts them."""
     errors: tuple[RaisedError, ...] = ()
     """What the code under test raised, each error once."""
+    outside: tuple[str, ...] = ()
+    """What the code under test has reached outside of the run, as the scenario allows."""
     silent_faults: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     """The invariants that the run says enough about."""
@@ -79,6 +81,8 @@ class Tally:
     latencies: Counter[int] = field(default_factory=Counter)
     silent_faults: set[str] = field(default_factory=set)
     """Kinds of faults that never struck in any run."""
+    outside: dict[str, int] = field(default_factory=dict)
+    """What was reached outside of the runs, as the scenario allows, and the first seed for which that was so."""
     examples: dict[str, tuple[int, tuple[int, ...] | None]] = field(default_factory=dict)
     """Of each violated invariant, the seed and the choices of the run that is told of."""
     commands: int = 0
@@ -127,6 +131,8 @@ class Tally:
         self.unjudged = {**summary.unjudged, **self.unjudged}
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
+        for what in summary.outside:
+            self.outside.setdefault(what, summary.seed)
         if summary.verdict == "violated":
             self._add_violations(summary)
 
@@ -210,6 +216,7 @@ def summarise(run: Run) -> Summary:
         waiting=totals.waiting,
         unfinished=totals.unfinished,
         errors=run.errors,
+        outside=run.outside,
         silent_faults=run.silent_faults,
         judged=judgement.judged,
         unjudged=judgement.unjudged,

@@ -135,8 +135,8 @@ class Why:
     def _explored(self, run: Run, number: int, seed: int) -> Run:
         assert run.steps is not None
         exploration = run.steps.exploration
-        oracle = Continued(run.steps.choices[:number], Streams(seed)["schedule"])
-        again = Exploration(oracle, exploration.bounds, exploration.scripts, scouted=exploration.scouted)
+        scheduler = Continued(run.steps.choices[:number], Streams(seed)["schedule"])
+        again = Exploration(scheduler, exploration.bounds, exploration.scripts, scouted=exploration.scouted)
         return self._laboratory.run(run.scenario, run.seed, run.history.header.engine, exploration=again)
 
     @property

@@ -84,8 +84,8 @@ class ClusterNode(ServerStore):
         deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
         seconds = 0
         while time.monotonic() < deadline:
-            told = self.ask(command("CLUSTER", "INFO"))
-            if isinstance(told, bytes) and told.startswith(b"cluster_state:ok"):
+            info = self.ask(command("CLUSTER", "INFO"))
+            if isinstance(info, bytes) and info.startswith(b"cluster_state:ok"):
                 self.set_time(0)
                 return
             seconds += 1

@@ -1,7 +1,7 @@
 """Carriers: how the packets of one connection travel to the store, and the replies to them back.
 
 A timed carrier draws a latency for each way and has the loop's one heap decide what comes first. A stepped carrier,
-for explorations, makes each way a step, whose turn an oracle decides. Neither lets two packets of one connection, or
+for explorations, makes each way a step, whose turn a scheduler decides. Neither lets two packets of one connection, or
 two replies, overtake each other.
 """
 

@@ -191,7 +191,7 @@ class Consumer:
             if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
                 world.errors.add(error, self.name, "handle", delivery.name)
             counts = not isinstance(error, Interrupted)
-            reported = counts and broker.may_be_reported(delivery) and await self._tell(delivery)
+            reported = counts and broker.may_be_reported(delivery) and await self._report_given_up(delivery)
             broker.reject(delivery, self.name, type(error).__name__, counts=counts, reported=reported)
             return
         except asyncio.CancelledError as error:
@@ -211,7 +211,7 @@ class Consumer:
         if outcome != "busy":
             broker.acknowledge(delivery, self.name)
 
-    async def _tell(self, delivery: Delivery) -> bool:
+    async def _report_given_up(self, delivery: Delivery) -> bool:
         """Tell the engine that the queue gives an event up; return whether it has taken note of that."""
         give_up = getattr(self._engine, "give_up", None)
         if give_up is None:

@@ -32,7 +32,7 @@ from simulation.world.medium import Listener, Medium
 from simulation.world.packets import Packet, Trace
 from simulation.world.scheduling import Steps
 from simulation.world.sentinel import SentinelSession
-from simulation.world.servers import Server, told_of_nothing
+from simulation.world.servers import Server, ignore_refused
 from simulation.world.session import Session
 from simulation.world.topology import Topology, open_topology
 
@@ -127,7 +127,7 @@ class Network(Medium):
             wire.hang_up()
         return len(chosen)
 
-    def demote(self, told: Callable[[Packet], None]) -> Callable[[], None]:
+    def demote(self, on_refused: Callable[[Packet], None]) -> Callable[[], None]:
         """Have every wire that leads to the primary now lead to a replica, which tells of what it refuses.
 
         Return what closes them, from the replica's side.
@@ -140,10 +140,12 @@ class Network(Medium):
             old.is_replica = True
             for wire in demoted:
                 wire.server = old
-        old.told = told
+        old.on_refused = on_refused
+        for wire in demoted:
+            wire.unblock()
 
         def close() -> None:
-            old.told = told_of_nothing
+            old.on_refused = ignore_refused
             for wire in demoted:
                 wire.hang_up()
 

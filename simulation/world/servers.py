@@ -22,7 +22,7 @@ _ABOUT_ROLES = (b"role:", b"connected_slaves:", b"slave", b"master_host:", b"mas
 """How the lines of INFO begin that tell of roles."""
 
 
-def told_of_nothing(packet: Packet) -> None:
+def ignore_refused(packet: Packet) -> None:
     """Do nothing about a packet that was refused."""
 
 
@@ -38,12 +38,12 @@ class Server:
         self.scripts = Scripts()
         self.is_up = True
         self.is_replica = False
-        self.told: Callable[[Packet], None] = told_of_nothing
+        self.on_refused: Callable[[Packet], None] = ignore_refused
         """Told of each packet that it refuses because it is a replica."""
         self.watch: Callable[[str, bytes], None] | None = None
         """Told of the replies to each packet: the consumer, and their bytes."""
 
-    def tells(self, words: Words, reply: bytes) -> bytes:
+    def adapted(self, words: Words, reply: bytes) -> bytes:
         """Return the reply to a command as this server gives it."""
         return reply
 
@@ -58,7 +58,7 @@ class WatchedServer(Server):
         self.roles: Callable[[], Sequence[Server]] = list
         """Returns all servers, the primary first."""
 
-    def tells(self, words: Words, reply: bytes) -> bytes:
+    def adapted(self, words: Words, reply: bytes) -> bytes:
         """Tell of its role, which the store behind it does not know."""
         primary, *replicas = [server.address for server in self.roles()]
         if words[0].upper() == b"ROLE" and reply.startswith(b"*"):
@@ -95,10 +95,10 @@ def _replication(is_replica: bool, primary: Address, replicas: Sequence[Address]
     if is_replica:
         host, port = primary
         return [b"role:slave", b"master_host:%b" % host.encode(), b"master_port:%d" % port, b"master_link_status:up"]
-    told = [b"role:master", b"connected_slaves:%d" % len(replicas)]
+    lines = [b"role:master", b"connected_slaves:%d" % len(replicas)]
     for number, (host, port) in enumerate(replicas):
-        told.append(b"slave%d:ip=%b,port=%d,state=online,offset=0,lag=0" % (number, host.encode(), port))
-    return told
+        lines.append(b"slave%d:ip=%b,port=%d,state=online,offset=0,lag=0" % (number, host.encode(), port))
+    return lines
 
 
 class ClusterServer(Server):
@@ -106,7 +106,7 @@ class ClusterServer(Server):
 
     described = frozenset({b"CLUSTER", b"COMMAND"})
 
-    def tells(self, words: Words, reply: bytes) -> bytes:
+    def adapted(self, words: Words, reply: bytes) -> bytes:
         """Tell of the nodes in the order of their addresses, all of them connected, and of commands by their names."""
         sub = words[1].upper() if len(words) > 1 else b""
         if words[0].upper() == b"COMMAND":
@@ -134,12 +134,12 @@ def _commands_in_order(reply: bytes) -> bytes:
     if not reply.startswith(b"*"):
         return reply
     head, _, commands = reply.partition(b"\r\n")
-    told = []
+    nodes = []
     for command in frames(commands):
         size, _, parts = command.partition(b"\r\n")
         *facts, inner = frames(parts)
-        told.append(size + b"\r\n" + b"".join(facts) + _in_order(inner))
-    return head + b"\r\n" + b"".join(sorted(told))
+        nodes.append(size + b"\r\n" + b"".join(facts) + _in_order(inner))
+    return head + b"\r\n" + b"".join(sorted(nodes))
 
 
 def _connected(line: bytes) -> bytes:

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Generator
-from functools import cache
+from collections.abc import Awaitable, Generator
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import simpy
 
-from simulation.engines import Engine, decoder, is_shipped, resolve, scripts_of
+from simulation.engines import Engine, decoder, is_shipped, resolve
 from simulation.history.entries import Header
 from simulation.history.history import History
 from simulation.kernel.ambient import Ambient
@@ -42,9 +42,9 @@ from simulation.world.error_log import ErrorLog, RaisedError
 from simulation.world.exploration import ChosenCrashes, SteppedHistory, load_scripts, precedence_of
 from simulation.world.handler import digest, fingerprint
 from simulation.world.injection import Injector
-from simulation.world.injection.command_patterns import Spelling
 from simulation.world.interrupts import deferred_sigint
 from simulation.world.ledger import Ledger
+from simulation.world.log_capture import logs_recorded, warnings_recorded
 from simulation.world.network import Network
 from simulation.world.ports import HandlerHook, Startable
 from simulation.world.program import ProgramConsumer, is_program
@@ -54,7 +54,7 @@ from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
 from simulation.world.terms import terms_of
 from simulation.world.topology import open_topology
-from simulation.world.warnings_heard import logs_recorded, warnings_heard
+from simulation.world.tracing import tracer_of
 
 SPILL_AFTER_ENTRIES = 100_000
 """From how many entries on a history is kept in a file."""
@@ -109,11 +109,11 @@ class World:
             self.scope = f"causim-{self.streams['scope'].bytes(6).hex()}"
         self.steps = Steps(self.loop, exploration, scenario.policy.lease // 2) if exploration else None
         self.history = self._new_history(engine)
-        self._tell = tracer = self._tracer(trace)
+        self._record_log = tracer = tracer_of(self.engine, self.history, self.loop) if trace else None
         latency = scenario.network.latency
         self.network = Network(self.loop, store, latency, self.streams, tracer, steps=self.steps, topology=topology)
         self.network.refused = self._refused
-        self.ambient = Ambient(self.loop, self.epoch, self.streams)
+        self.ambient = self._new_ambient()
         self.errors = ErrorLog(lambda: self.loop.now, self._raised)
         program = is_program(self.engine, engine, scenario)
         self.consumers = self._new_consumers(ProgramConsumer if program else Consumer, engine)
@@ -142,7 +142,7 @@ class World:
         if self.steps is not None:
             chosen = ChosenCrashes(self.loop, self.steps, self.broker, self.quiescence)
             self.steps.crashes = lambda: chosen.of(self.consumers.values(), self.ledger.names)
-            self.steps.strike = self._struck
+            self.steps.strike = self._note_fault
 
     def _new_broker(self) -> Broker:
         return Broker(
@@ -189,17 +189,9 @@ class World:
             return History(header)
         return SteppedHistory(header, self.steps, precedence_of(self.scenario, self.workload.leaders))
 
-    def _tracer(self, trace: bool) -> Callable[[str, str, Any], None] | None:
-        if not trace:
-            return None
-        spelling = Spelling(scripts_of(self.engine))
-
-        def tell(kind: str, consumer: str, details: Any) -> None:
-            if kind == "command":
-                details = {**details, "commands": [spelling.spelled(words) for words in details["commands"]]}
-            self.history.append(self.loop.now, kind, "", consumer, **details)
-
-        return tell
+    def _new_ambient(self) -> Ambient:
+        allowed = self.scenario.allow.allowance
+        return Ambient(self.loop, self.epoch, self.streams, allowed, partial(self._note, "outside"))
 
     # -- running ---------------------------------------------------------------------------------------------
 
@@ -225,16 +217,21 @@ class World:
         commands, packets, *idle = self.quiescence.spent
         counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent = self.injector.log.silent
-        requests, errors = self.network.requests, self.errors.all
-        return Run(self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
+        requests, errors, outside = self.network.requests, self.errors.all, tuple(self.ambient.reached)
+        return Run(
+            self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors, outside=outside
+        )
 
     def _live(self) -> History:
         """Run everything to its end, end the code that is left, and return the history."""
         with self.store.nearby(), self.ambient:
             try:
-                with watchdog(self.loop), warnings_heard(self.history, self.ledger, self.errors, lambda: self.loop.now):
+                with (
+                    watchdog(self.loop),
+                    warnings_recorded(self.history, self.ledger, self.errors, lambda: self.loop.now),
+                ):
                     self._begin()
-                    with deferred_sigint(self.loop) as interrupted, logs_recorded(self._tell):
+                    with deferred_sigint(self.loop) as interrupted, logs_recorded(self._record_log):
                         step = self.steps.step if self.steps else None
                         self.loop.run_while(lambda: not (self.quiescence.ended or interrupted), step)
                     if interrupted:
@@ -383,7 +380,7 @@ class World:
         self._refusal = self._refusal or error
         self.quiescence.end("collapse")
 
-    def _struck(self, step: Step) -> None:
+    def _note_fault(self, step: Step) -> None:
         self._note("fault", consumer=step.who, fault=step.kind, chosen=True)
 
 

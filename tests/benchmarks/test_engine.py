@@ -22,9 +22,9 @@ def test_the_readme_shows_what_was_measured() -> None:
 
 def test_a_ratio_is_one_of_the_same_turn() -> None:
     rates = {"prefect_redis 0.3.0": [100, 400], "one by one": [300, 400]}
-    told = {name: {"rates": found} for name, found in rates.items()}
-    assert ratios(told, "one by one") == [1.0, 3.0]
-    assert ratios(told, "prefect_redis 0.3.0") == [1.0, 1.0]
+    results = {name: {"rates": found} for name, found in rates.items()}
+    assert ratios(results, "one by one") == [1.0, 3.0]
+    assert ratios(results, "prefect_redis 0.3.0") == [1.0, 1.0]
 
 
 def test_both_tables_have_a_place_for_everything_that_is_measured() -> None:

@@ -33,12 +33,12 @@ async def run(engine: str, address: str, follower_waits: float, leader_waits: fl
 
 async def test_the_engine_wins_the_race_on_asyncios_own_loop(address: str) -> None:
     race = await run("native", address, follower_waits=0, leader_waits=0.2)
-    assert race.holds(), race.told
+    assert race.holds(), race.steps
 
 
 async def test_without_the_check_of_the_leader_the_follower_overtakes(address: str) -> None:
     race = await run("ignore-leader", address, follower_waits=0, leader_waits=0.2)
-    assert race.told[:2] == ["b started", "b ended"]
+    assert race.steps[:2] == ["b started", "b ended"]
     assert not race.holds()
 
 

@@ -113,9 +113,9 @@ def server(tmp_path: Path, port: int) -> Iterator[Server]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     log = tmp_path / "server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(address)]
-    with log.open("w") as told:
+    with log.open("w") as output:
         process = subprocess.Popen(
-            command, env={**inherited, **settings}, stdout=told, stderr=told, start_new_session=True
+            command, env={**inherited, **settings}, stdout=output, stderr=output, start_new_session=True
         )
     store = redis.Redis(port=port, decode_responses=True)
     try:

@@ -88,12 +88,12 @@ def test_the_policy_has_the_fields_and_defaults_that_the_guide_lists() -> None:
 
 
 def test_every_key_that_a_script_names_is_in_the_guide() -> None:
-    told = "\n".join(table("The data in Redis"))
+    text = "\n".join(table("The data in Redis"))
     scripts = "\n".join(path.read_text(encoding="utf-8") for path in Path("ordering/lua").glob("*.lua"))
     names = {name.rstrip(":") for name in re.findall(r'(?:key|is_live)\("([a-z]+:?)', scripts)}
     assert len(names) > 10
     for name in names:
-        assert f"`{name}`" in told or f"`{name}:" in told, name
+        assert f"`{name}`" in text or f"`{name}:" in text, name
 
 
 @pytest.mark.prefect

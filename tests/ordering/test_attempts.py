@@ -31,14 +31,14 @@ async def park(handler: Recorder, *events: Any) -> None:
 
 
 async def test_a_delivery_that_kills_its_processes_is_given_up(fleet: Fleet) -> None:
-    told: list[Any] = []
-    poison, handler = event(1, text="what it says"), Recorder(fleet.engine(on_dead_letter=told.append))
+    letters: list[Any] = []
+    poison, handler = event(1, text="what it says"), Recorder(fleet.engine(on_dead_letter=letters.append))
     await park(handler, event(2, 1))
     for _ in range(Policy().max_attempts):
         await die_in(fleet.engine(), poison)
     with pytest.raises(EventGivenUp):
         await handler(poison)
-    [letter] = told
+    [letter] = letters
     assert (letter.id, letter.reason, letter.attempts) == (str(poison.id), "exhausted", 4)
     assert b"what it says" in letter.payload, "though it was never parked"
     assert await sweep(handler) == [2], "its follower waits no longer"

@@ -61,31 +61,31 @@ async def test_a_dead_letter_whose_time_is_over_is_neither_listed_nor_counted(fl
 
 
 async def test_its_writer_tells_of_it_once(fleet: Fleet) -> None:
-    told: list[DeadLetter] = []
-    handler = Recorder(fleet.engine(ONCE, on_dead_letter=told.append))
+    reported: list[DeadLetter] = []
+    handler = Recorder(fleet.engine(ONCE, on_dead_letter=reported.append))
     await fail_at_last(handler)
     await expire(handler.engine)
-    await sweep(Recorder(fleet.engine(ONCE, on_dead_letter=told.append)))
-    assert [letter.id for letter in told] == [str(event(2).id)]
+    await sweep(Recorder(fleet.engine(ONCE, on_dead_letter=reported.append)))
+    assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
 async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
-    told: list[DeadLetter] = []
+    reported: list[DeadLetter] = []
     handler = Recorder(fleet.engine(ONCE))
 
     async def silent(_: str) -> None:
         """Die before a word of it is said."""
 
-    handler.engine._tell_of = silent  # type: ignore[method-assign]
+    handler.engine._report_dead_letter = silent  # type: ignore[method-assign]
     await fail_at_last(handler)
-    other = fleet.engine(ONCE, on_dead_letter=told.append)
+    other = fleet.engine(ONCE, on_dead_letter=reported.append)
     await other.get_lost_followers()
-    assert told == [], "its writer has the length of a lease to do so"
+    assert reported == [], "its writer has the length of a lease to do so"
     await expire(other)
     await other.get_lost_followers()
     await expire(other)
     await other.get_lost_followers()
-    assert [letter.id for letter in told] == [str(event(2).id)]
+    assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
 async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
@@ -176,6 +176,22 @@ async def test_what_was_handled_or_is_held_cannot_be_given_up(fleet: Fleet) -> N
     await handler.engine.record_event_as_processing(event(2))
     assert not await fleet.engine().give_up(event(2))
     assert await handler.engine.dead_letters() == []
+
+
+@pytest.mark.parametrize("step", ["complete", "record"])
+async def test_an_event_that_is_handled_after_all_is_no_dead_letter(fleet: Fleet, step: str) -> None:
+    slow, other = fleet.engine(), fleet.engine()
+    assert await slow.record_event_as_processing(event(1))
+    await slow.redis.delete(slow._key(f"processing:{event(1).id}"))  # no sign of life for a whole lease
+    assert await other.give_up(event(1))
+    if step == "complete":
+        await slow.complete_event_and_get_followers(event(1))
+    else:
+        await slow.record_event_as_seen(event(1))
+    assert await other.dead_letters() == []
+    assert not await other.retry(event(1))
+    assert (await other.stats()).dead == 0
+    assert await other.event_has_been_seen(event(1))
 
 
 async def test_a_failure_that_is_reported_twice_counts_once(fleet: Fleet) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from redis.exceptions import ReadOnlyError
 
 from ordering import (
     EventAlreadySeen,
@@ -15,8 +16,10 @@ from ordering import (
     Policy,
     fencing_token,
 )
+from ordering.leases import RENEWALS, Grant, LeaseRenewer, ProcessState
 from ordering.scripts import words
 from ordering.terms import rules_of
+from simulation.kernel.event_loop import SimulatedLoop
 from tests.ordering.conftest import Fleet, Recorder, event, expire, number, wait_out
 
 # Lookbacks and leases are long, and are ended by `wait_out` and `expire`: a busy machine ends none of them too soon.
@@ -83,6 +86,25 @@ async def test_a_lease_is_renewed_while_the_handler_works(fleet: Fleet) -> None:
         assert await one.redis.pexpiretime(lease) > ends
         with pytest.raises(EventBeingProcessed):
             await two(event(1))
+
+
+def test_a_renewal_that_is_refused_is_repeated_until_just_before_the_lease_is_over() -> None:
+    loop, asked = SimulatedLoop(), list[float]()
+    grant = Grant(event(1), "1", "t", 1, ProcessState(), "")
+
+    async def renew(*_: Any) -> None:
+        asked.append(loop.time())
+        if 2 <= len(asked) < 13:
+            raise ReadOnlyError("a replica takes no writes")
+
+    async def work() -> None:
+        renewer = LeaseRenewer([grant], (), renew, 4 / RENEWALS)
+        await asyncio.sleep(6.5)
+        renewer.stop()
+
+    loop.run_until_complete(work())
+    refused = [2 + 0.25 * i for i in range(11)]
+    assert asked == [1, *refused, 4.75, 5.75]
 
 
 async def test_a_holder_that_lost_its_lease_learns_it_and_completes_nothing(fleet: Fleet) -> None:

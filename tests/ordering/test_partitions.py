@@ -59,18 +59,18 @@ async def test_a_stream_keeps_the_order_within_each_partition(connect: Any) -> N
     ordering = PartitionedOrdering("test", partitions=4, redis=connect())
     events = [of(f"r{r}", 10 * r + i, 10 * r + i - 1 if i > 1 else 0) for i in (1, 3, 2, 4) for r in range(1, 9)]
     done: list[int] = []
-    told: dict[int, str] = {}
+    outcomes: dict[int, str] = {}
 
     async def handler(one: Any, depth: int = 0) -> None:
         done.append(one.id.int)
 
     async def report(one: Any, outcome: str) -> None:
-        told[one.id.int] = outcome
+        outcomes[one.id.int] = outcome
 
     await ordering.handle_stream(handler, events, report, read_ahead=2)
     assert sorted(done) == sorted(one.id.int for one in events)
     assert all(done.index(one.follows.int) < done.index(one.id.int) for one in events if one.follows)
-    assert Counter(told.values()) == {"handled": 24, "parked": 8}
+    assert Counter(outcomes.values()) == {"handled": 24, "parked": 8}
 
     async def broken(one: Any, outcome: str) -> None:
         raise LookupError(one.id.int)
@@ -135,19 +135,19 @@ async def test_an_event_that_the_rule_cannot_place_fails_alone(
 ) -> None:
     ordering = PartitionedOrdering("test", partitions=4, redis=connect())
     events = [of("one", 1), event(2), of("two", 3), of("one", 4, 1)]
-    told: dict[int, str] = {}
+    outcomes: dict[int, str] = {}
 
     async def handler(one: Any, depth: int = 0) -> None:
         assert one.id.int != 2
 
     async def report(one: Any, outcome: str) -> None:
-        told[one.id.int] = outcome
+        outcomes[one.id.int] = outcome
 
     if way == "batch":
-        told = dict(zip((1, 2, 3, 4), await ordering.handle_batch(handler, events), strict=True))
+        outcomes = dict(zip((1, 2, 3, 4), await ordering.handle_batch(handler, events), strict=True))
     else:
         await ordering.handle_stream(handler, events, report)
-    assert told == {1: "handled", 2: "failed", 3: "handled", 4: "handled"}
+    assert outcomes == {1: "handled", 2: "failed", 3: "handled", 4: "handled"}
     assert f"Event {event(2).id} of scope 'test' cannot be handled: the rule that divides" in caplog.text
 
 

@@ -18,10 +18,10 @@ class Outcomes:
     """Writes down what a stream reports."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, str]] = []
+        self.reported: list[tuple[int, str]] = []
 
     async def __call__(self, one: Any, outcome: str) -> None:
-        self.told.append((number(one), outcome))
+        self.reported.append((number(one), outcome))
 
 
 async def pushed(events: Iterable[Any]) -> AsyncIterator[Any]:
@@ -61,7 +61,7 @@ async def test_events_are_handled_in_the_order_of_the_stream(fleet: Fleet, async
     events = chains(20)
     await handler.engine.handle_stream(handler, pushed(events) if asynchronous else events, outcomes)
     assert handler.handled == [number(one) for one in events]
-    assert outcomes.told == [(number(one), "handled") for one in events]
+    assert outcomes.reported == [(number(one), "handled") for one in events]
 
 
 async def test_an_event_takes_one_round_trip(fleet: Fleet) -> None:
@@ -84,7 +84,7 @@ async def test_a_reversed_stream_is_handled_in_causal_order(fleet: Fleet) -> Non
     handler, outcomes = Recorder(fleet.engine(), reentrant=False), Outcomes()
     await handler.engine.handle_stream(handler, chains(50, backwards=True), outcomes)
     assert handler.handled == list(range(1, 51))
-    assert dict(outcomes.told) == {n: "handled" if n % 5 == 1 else "parked" for n in range(1, 51)}
+    assert dict(outcomes.reported) == {n: "handled" if n % 5 == 1 else "parked" for n in range(1, 51)}
 
 
 async def test_every_kind_of_outcome_is_reported(fleet: Fleet) -> None:
@@ -94,7 +94,7 @@ async def test_every_kind_of_outcome_is_reported(fleet: Fleet) -> None:
     outcomes = Outcomes()
     events = [event(1), event(1), event(2, 99), event(3), event(4), event(5)]
     await handler.engine.handle_stream(handler, events, outcomes)
-    assert outcomes.told == [
+    assert outcomes.reported == [
         (1, "handled"), (1, "seen"), (2, "parked"), (3, "failed"), (4, "held"), (5, "handled"),
     ]  # fmt: skip
     assert handler.handled == [1, 5]
@@ -113,7 +113,7 @@ async def test_what_this_process_works_on_is_held_though_its_lease_has_lapsed(fl
     async with engine.preceding_event_confirmed(Recorder(engine), event(1)):
         await engine.redis.flushall()
         await engine.handle_stream(Recorder(engine), [event(1), event(2)], outcomes)
-    assert outcomes.told == [(1, "held"), (2, "handled")]
+    assert outcomes.reported == [(1, "held"), (2, "handled")]
 
 
 async def test_a_stopped_stream_gives_the_next_event_back(fleet: Fleet) -> None:
@@ -180,7 +180,7 @@ async def test_no_handler_begins_whose_lease_was_lost_while_the_last_one_was_rep
     handler = Recorder(engine)
     await engine.handle_stream(handler, [event(1), event(2), event(3)], steal)
     assert handler.handled == [1, 3]
-    assert outcomes.told == [(1, "handled"), (2, "lost"), (3, "handled")]
+    assert outcomes.reported == [(1, "handled"), (2, "lost"), (3, "handled")]
 
 
 async def test_no_more_is_read_ahead_than_was_asked_for(fleet: Fleet) -> None:
@@ -211,7 +211,7 @@ async def test_an_error_of_the_source_comes_after_the_events_before_it(fleet: Fl
     handler, outcomes = Recorder(fleet.engine()), Outcomes()
     with pytest.raises(LookupError, match="the queue is gone"):
         await handler.engine.handle_stream(handler, source(), outcomes)
-    assert outcomes.told == [(1, "handled"), (2, "handled")]
+    assert outcomes.reported == [(1, "handled"), (2, "handled")]
 
 
 def fence_of(answer: bytes) -> Any:
@@ -249,7 +249,7 @@ async def test_what_was_read_before_a_stream_breaks_is_done(fleet: Fleet, asynch
     events = breaking()
     with pytest.raises(LookupError):
         await handler.engine.handle_stream(handler, pushed(events) if asynchronous else events, outcomes, read_ahead=1)
-    assert outcomes.told == [(n, "handled") for n in (1, 2, 3)]
+    assert outcomes.reported == [(n, "handled") for n in (1, 2, 3)]
     assert await handler.engine.handle_batch(handler, independent(3)) == ["seen"] * 3
 
 
@@ -263,13 +263,13 @@ async def test_a_stream_that_is_cancelled_inside_has_not_ended(fleet: Fleet) -> 
     handler, outcomes = Recorder(fleet.engine()), Outcomes()
     with pytest.raises(asyncio.CancelledError):
         await handler.engine.handle_stream(handler, cancelled(), outcomes)
-    assert outcomes.told == [(1, "handled")]
+    assert outcomes.reported == [(1, "handled")]
 
 
 async def test_an_event_that_cannot_be_written_down_fails_alone_in_its_stream(fleet: Fleet) -> None:
     handler, outcomes = Recorder(fleet.engine()), Outcomes()
     await handler.engine.handle_stream(handler, [event(1), event(2, 1, payload={"text": "\ud800"}), event(3)], outcomes)
-    assert outcomes.told == [(1, "handled"), (2, "failed"), (3, "handled")]
+    assert outcomes.reported == [(1, "handled"), (2, "failed"), (3, "handled")]
     assert handler.handled == [1, 3]
 
 

@@ -133,15 +133,15 @@ async def test_its_siblings_do_not_wait_for_somebody_who_can_read_it(fleet: Flee
 
 
 async def test_after_its_attempts_it_is_a_dead_letter_with_what_it_said(fleet: Fleet) -> None:
-    told: list[Any] = []
-    handler = older(fleet, on_dead_letter=told.append)
+    letters: list[Any] = []
+    handler = older(fleet, on_dead_letter=letters.append)
     await park(handler, TOMORROWS, event(4, 2))
     before = await payload(handler.engine)
     await handler(event(1))
     for _ in range(4):
         await expire(handler.engine)
         await sweep(handler)
-    [letter] = told
+    [letter] = letters
     assert (letter.reason, letter.attempts) == ("unreadable", 3)
     assert letter.error == "ValueError: unknown currency 'shells'"
     assert letter.payload == before

@@ -33,8 +33,8 @@ def declared(*extras: str) -> set[str]:
 def test_the_engine_needs_redis_and_pydantic_alone() -> None:
     assert declared() == {"redis", "pydantic"}
     absent = sorted(set(HARNESS) - declared())
-    told = subprocess.run([sys.executable, "-c", ENGINE_ALONE.format(absent=absent)], capture_output=True, check=True)
-    assert b"CausalOrdering" in told.stdout
+    output = subprocess.run([sys.executable, "-c", ENGINE_ALONE.format(absent=absent)], capture_output=True, check=True)
+    assert b"CausalOrdering" in output.stdout
 
 
 def test_what_the_harness_misses_is_what_it_declares() -> None:
@@ -49,8 +49,10 @@ def test_time_machine_still_has_the_private_parts_that_the_clock_uses() -> None:
 
 
 def test_the_least_versions_are_those_that_are_declared() -> None:
-    told = subprocess.run([sys.executable, ROOT / ".ci/minimum.py"], capture_output=True, text=True, check=True).stdout
-    lines = dict(line.split("==") for line in told.splitlines())
+    output = subprocess.run(
+        [sys.executable, ROOT / ".ci/minimum.py"], capture_output=True, text=True, check=True
+    ).stdout
+    lines = dict(line.split("==") for line in output.splitlines())
     assert {name.replace("-", "_") for name in lines} == declared("simulation", "server", "hypothesis", "dask")
     assert all(
         f"{name}>={least}" in line for name, least in lines.items() for line in _lines() if line.startswith(f"{name}>")

@@ -111,8 +111,8 @@ async def test_ten_thousand_events_far_away_are_handled_once_each(own: Server, c
     async with proxy(own, delay=0.02) as far:
         fleet = [CausalOrdering("test", redis=connect(far.port), policy=policy) for _ in range(2)]
         if way == "batch":
-            for told in await asyncio.gather(*(one.handle_batch(work, events) for one in fleet)):
-                outcomes.update(told)
+            for results in await asyncio.gather(*(one.handle_batch(work, events) for one in fleet)):
+                outcomes.update(results)
         else:
             await asyncio.gather(*(one.handle_stream(work, events[::-1], report) for one in fleet))
         while len(handled) < len(events):  # what both were refused is offered again

@@ -214,8 +214,8 @@ def test_a_table_in_pieces_is_the_same_table(tmp_path, most):
     history = toy(200, forget=0.1)
     long = History(history.header, history.entries)
     long.spill_to_file(tmp_path)
-    for told in (history, long):
-        pieces = list(events_tables(told, most))
+    for source in (history, long):
+        pieces = list(events_tables(source, most))
         assert [len(piece) for piece in pieces] == [min(most, 200 - done) for done in range(0, 200, most)]
         write_events(pieces, tmp_path / "events.parquet")
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), events_frame(history))

@@ -107,7 +107,7 @@ def test_what_is_no_span_is_an_event_of_one_span(anything):
     noted = [values(e["attributes"]) for span in spans(request(anything)) for e in span.get("events", ())]
     shown = ("published", "delivered", "started", "ended", "acknowledged", "rejected", "command", "reply")
     expected = [index for index, entry in enumerate(anything) if entry.kind not in shown]
-    assert sorted(told["causim.entry"] for told in noted) == expected
+    assert sorted(attributes["causim.entry"] for attributes in noted) == expected
 
 
 def test_the_same_history_gives_the_same_bytes_and_another_run_other_ids():
@@ -146,8 +146,8 @@ def test_a_follower_that_did_not_wait_links_to_the_handling_it_should_have_waite
 
 def test_failures_crashes_and_open_ends_are_told_apart():
     found = [span for span in spans(request(unfinished())) if span["name"].startswith("handle")]
-    told = [(s["name"], s["status"].get("code"), values(s["attributes"])["causim.unfinished"]) for s in found]
-    assert told == [("handle a", 2, False), ("handle b", 2, False), ("handle a", None, True)]
+    described = [(s["name"], s["status"].get("code"), values(s["attributes"])["causim.unfinished"]) for s in found]
+    assert described == [("handle a", 2, False), ("handle b", 2, False), ("handle a", None, True)]
     assert found[2]["endTimeUnixNano"] == str(EPOCH + 8000)
 
 

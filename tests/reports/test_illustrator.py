@@ -54,18 +54,18 @@ def test_if_the_process_has_died_the_pictures_are_drawn_here(tmp_path, process):
 
 def test_a_picture_that_cannot_be_drawn_says_why(tmp_path, process):
     illustrator = Illustrator(process)
-    with pytest.raises(FileNotFoundError, match=r"latency\.png"), illustrator.drawing(told(), tmp_path / "nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"latency\.png"), illustrator.drawing(warned(), tmp_path / "nowhere"):
         pass
 
 
-def told():
+def warned():
     from reports.tables.rows import event_rows
 
     return event_rows(toy_run(3).history)
 
 
 def test_what_fails_meanwhile_is_told_and_nothing_is_waited_for(tmp_path, process, elsewhere):
-    with pytest.raises(OSError, match="no space"), elsewhere.drawing(told(), tmp_path):
+    with pytest.raises(OSError, match="no space"), elsewhere.drawing(warned(), tmp_path):
         raise OSError("no space")
     assert process.returncode is not None
     assert written(tmp_path / "run", toy_run(3), elsewhere) == written(tmp_path / "without", toy_run(3))

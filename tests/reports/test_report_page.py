@@ -229,10 +229,10 @@ def test_no_label_lies_on_a_bar_or_on_another(opened, browser, width):
     try:
         shown = opened(ToyRun(h, judgement()))
         boxes = shown.run("draw(); return taken")
-        told = shown.run("return labels.map((each) => each.words)")
+        labels = shown.run("return labels.map((each) => each.words)")
     finally:
         browser.set_window_size(before["width"], before["height"])
-    assert {"b parked", "b rescued", "refused a"} <= set(told)
+    assert {"b parked", "b rescued", "refused a"} <= set(labels)
     touching = [
         (one, other)
         for one, other in combinations(boxes, 2)

@@ -69,10 +69,10 @@ def test_no_words_are_cut_or_lie_over_others(draw, size):
 
 
 @pytest.mark.parametrize("draw", [latency_figure, followers_figure])
-@pytest.mark.parametrize("told", [events_table, events_frame])
-def test_pictures_take_a_table_or_a_frame_as_well_as_a_history(draw, told):
+@pytest.mark.parametrize("form", [events_table, events_frame])
+def test_pictures_take_a_table_or_a_frame_as_well_as_a_history(draw, form):
     history = toy(50, forget=0.2)
-    assert draw(told(history))._repr_png_() == draw(history)._repr_png_()
+    assert draw(form(history))._repr_png_() == draw(history)._repr_png_()
 
 
 def test_names_are_not_taken_for_formulas():

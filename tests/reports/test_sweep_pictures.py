@@ -68,9 +68,9 @@ def test_every_rate_has_an_interval_around_it(measure) -> None:
     happened = Counter(rescued=3, parked=7, duplicated=2)
     tally = Tally(runs=4, violating=1, events=20, followers=10, lost=1, coverage=happened)
     (cell,) = cells(loads(SCENARIO), [])
-    told = row(cell, tally, ())
-    assert 0 < told[measure.low] < told[measure.high] <= 1
-    assert told[measure.low] < told[measure.column] < told[measure.high]
+    values = row(cell, tally, ())
+    assert 0 < values[measure.low] < values[measure.high] <= 1
+    assert values[measure.low] < values[measure.column] < values[measure.high]
 
 
 def test_a_long_gap_is_shortened_and_says_how_long_it_was() -> None:

@@ -201,19 +201,19 @@ def test_a_narrative_that_is_too_long_keeps_its_proof_and_what_stands_beside_it(
     h = History(Header())
     for n in range(500):
         h.append(n, "delivered", "b", "c1", attempt=n + 1)
-    told = narrate(h, violation(2, 400), longest=20)
-    assert len(told.lines) == 20
-    assert told.unlisted == 401 - 20
-    assert [line.number for line in told.lines if line.witness] == [3, 401]
-    gaps = [text for text, _ in numbered(told) if text.startswith("      …")]
+    narrative = narrate(h, violation(2, 400), longest=20)
+    assert len(narrative.lines) == 20
+    assert narrative.unlisted == 401 - 20
+    assert [line.number for line in narrative.lines if line.witness] == [3, 401]
+    gaps = [text for text, _ in numbered(narrative) if text.startswith("      …")]
     assert len(gaps) == 1
 
 
 def test_page_command_line_and_notebook_tell_one_story(history):
     broken = violation(6, 10)
-    told = narrate(history, broken)
+    narrative = narrate(history, broken)
     text = page(ToyRun(history, judgement([broken])))
-    for line in told.lines:
+    for line in narrative.lines:
         assert str(escape(line.words)) in text
         assert line.words in story_text(history, [broken])
-    assert "Redis: " not in "".join(line.words for line in told.lines)
+    assert "Redis: " not in "".join(line.words for line in narrative.lines)

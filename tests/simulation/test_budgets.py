@@ -75,9 +75,9 @@ def test_who_exceeds_a_budget_fails(line: str, code: int, tmp_path: Path, capsys
     file, junit = tmp_path / "pair.toml", tmp_path / "junit.xml"
     file.write_text(WORLD + line, encoding="utf-8")
     assert main(["run", str(file), "--seeds", "2", "--no-results", "--json", "--junit", str(junit)]) == code
-    told = json.loads(capsys.readouterr().out)
-    assert [budget["kept"] for budget in told["budgets"]] == [not code]
-    assert told["violating"] == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [budget["kept"] for budget in printed["budgets"]] == [not code]
+    assert printed["violating"] == 0
     failures = ET.parse(junit).getroot().findall(".//failure")
     assert [failure.get("type") for failure in failures] == ["budget"] * code
 

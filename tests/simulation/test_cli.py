@@ -140,9 +140,9 @@ def test_a_history_that_is_cut_off_is_judged_up_to_the_cut_and_is_unknown(files:
     whole = (files / "results" / "race" / "latest" / "history.jsonl").read_text()
     (files / "cut.jsonl").write_text(whole[: len(whole) * 2 // 3])
     assert main(["check", str(files / "cut.jsonl")]) == 4
-    told = capsys.readouterr().out
-    assert "unknown" in told
-    assert "cut off" in told
+    output = capsys.readouterr().out
+    assert "unknown" in output
+    assert "cut off" in output
 
 
 def test_json_is_one_line_for_each_scenario(files: Path, capsys: Any) -> None:
@@ -160,9 +160,9 @@ def test_a_build_server_is_told(files: Path) -> None:
     assert [case.get("name") for case in suite.iter("testcase")] == ["fine [seed 1]", "race [seed 1]"]
     [failure] = suite.iter("failure")
     assert "the effect of event c1." in (failure.text or "") + (failure.get("message") or "")
-    told = summary.read_text()
-    assert "causal-order" in told
-    assert "causim run" in told
+    page = summary.read_text()
+    assert "causal-order" in page
+    assert "causim run" in page
 
 
 def test_quiet_prints_the_verdicts_alone(files: Path, capsys: Any) -> None:
@@ -277,8 +277,8 @@ def test_a_build_server_gets_the_story(files: Path) -> None:
     assert run(files, str(files / "race.toml"), *options) == 1
     failure = ElementTree.parse(junit).find(".//failure")
     assert failure is not None
-    told = (failure.text or "").splitlines()
-    steps = [line for line in told if re.match(r" *\d+ +\d", line)]
+    lines = (failure.text or "").splitlines()
+    steps = [line for line in lines if re.match(r" *\d+ +\d", line)]
     assert len(steps) > 3
     assert all(step in summary.read_text() for step in steps)
-    assert told[-1].startswith("replay: causim run")
+    assert lines[-1].startswith("replay: causim run")

@@ -30,7 +30,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+def difference(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     main(["diff", *map(str, arguments), "--json"])
     record: dict[str, Any] = json.loads(capsys.readouterr().out)
     return record
@@ -57,7 +57,7 @@ def test_the_same_run_has_the_same_history(kept: Path, capsys: pytest.CaptureFix
 
 def test_the_first_difference_is_that_of_the_files(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [kept / name / "race" / "latest" / "history.jsonl" for name in ("native", "null")]
-    found = told(capsys, *files)["first_difference"]
+    found = difference(capsys, *files)["first_difference"]
     one, other = ([e for e in History.read(f) if e.kind not in ("command", "reply")] for f in files)
     place = found["entry"] - 1
     assert one[:place] == other[:place]
@@ -65,7 +65,7 @@ def test_the_first_difference_is_that_of_the_files(kept: Path, capsys: pytest.Ca
 
 
 def test_the_numbers_are_those_of_the_runs(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = told(capsys, kept / "native" / "race", kept / "null" / "race")
+    record = difference(capsys, kept / "native" / "race", kept / "null" / "race")
     for name, folder in (("baseline", "native"), ("change", "null")):
         counts = json.loads((kept / folder / "race" / "latest" / "verdict.json").read_text())["counts"]
         busy = counts["round_trips"] - counts["idle_round_trips"]
@@ -77,7 +77,7 @@ def test_the_numbers_are_those_of_the_runs(kept: Path, capsys: pytest.CaptureFix
 def test_a_history_that_ends_early_has_ended(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = kept / "native" / "race" / "latest" / "history.jsonl"
     (tmp_path / "half.jsonl").write_text("".join(whole.read_text().splitlines(keepends=True)[:6]))
-    record = told(capsys, whole, tmp_path / "half.jsonl")
+    record = difference(capsys, whole, tmp_path / "half.jsonl")
     assert record["first_difference"]["change"] is None
     assert record["first_difference"]["baseline"] is not None
     assert record["change"]["round_trips_per_event"] is None

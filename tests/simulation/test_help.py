@@ -27,9 +27,9 @@ def test_the_commands_are_found() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_example_is_taken(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")  # no example is broken
-    told = re.search(r"^examples?:\n((?:  .*\n)+)", help_of(command, capsys), re.MULTILINE)
-    assert told is not None
-    examples = [shlex.split(example.partition(">")[0]) for example in told[1].splitlines()]
+    found = re.search(r"^examples?:\n((?:  .*\n)+)", help_of(command, capsys), re.MULTILINE)
+    assert found is not None
+    examples = [shlex.split(example.partition(">")[0]) for example in found[1].splitlines()]
     assert command in {words[1] for words in examples}
     for program, *words in examples:
         assert program == "causim"
@@ -37,13 +37,13 @@ def test_an_example_is_taken(command: str, capsys: pytest.CaptureFixture[str], m
 
 
 def test_the_options_of_a_run_are_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
-    told = help_of("run", capsys)
-    headings = re.findall(r"^(\S.*):$", told, re.MULTILINE)
+    text = help_of("run", capsys)
+    headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
     assert headings == [
         *("positional arguments", "options", "which runs", "where the runs are made", "engine and Redis"),
         *("order of steps", "results", "examples"),
     ]
-    ungrouped = told.partition("\noptions:")[2].partition("\n\n")[0]
+    ungrouped = text.partition("\noptions:")[2].partition("\n\n")[0]
     assert re.findall(r"--\w+", ungrouped) == ["--help"]
 
 

@@ -40,12 +40,12 @@ def test_no_invariant_notices_an_exchange_that_is_allowed(history: History, paus
 
 def _stretched(entries: Sequence[Entry], pauses: Sequence[int]) -> list[Entry]:
     """Let some time pass here and there in a history."""
-    told, passed = [], 0
+    moved, passed = [], 0
     for place, entry in enumerate(entries):
         if pauses and place % 3 == 0:
             passed += pauses[place // 3 % len(pauses)]
-        told.append(entry._replace(at=entry.at + passed))
-    return told
+        moved.append(entry._replace(at=entry.at + passed))
+    return moved
 
 
 def _abouts(entries: Sequence[Entry]) -> Iterator[Mapping[str, int]]:

@@ -110,10 +110,10 @@ def test_a_program_that_fails_has_crashed_and_comes_back(laboratory: Laboratory,
 def test_a_background_task_that_dies_is_told(laboratory: Laboratory, engine: str) -> None:
     result = run(laboratory, engine)
     assert result.verdict == "holds"
-    told = [(one.type, one.message, one.where, one.count) for one in result.errors]
+    described = [(one.type, one.message, one.where, one.count) for one in result.errors]
     heartbeat = ("ConnectionError", "no heartbeat", "a task of its own", 2)
     callback = ("IndexError", "pop from empty list", "a callback", 2)
-    assert told == ([heartbeat, callback] if engine == "with_dying_tasks" else [heartbeat])
+    assert described == ([heartbeat, callback] if engine == "with_dying_tasks" else [heartbeat])
     assert 200_000 <= result.errors[0].at < 300_000
     assert result.errors[0].frames[-1].startswith("tests/simulation/programs.py:")
     [first, *_] = result.history.of("raised")

@@ -71,11 +71,11 @@ def test_the_command_line_the_page_and_the_picture_tell_the_same(tmp_path: Path,
     assert shown[2] == ("p99" if count == 60 else "max")
     assert count < 60 or said[2] == shown[3]
     assert main([*asked, "--json", "--no-results"]) == 0
-    told = json.loads(capsys.readouterr().out)["latency_us"]
-    assert [duration(told[name] / 1e6) for name in ("p50", "p99")] == [said[1], said[2]]
+    summary = json.loads(capsys.readouterr().out)["latency_us"]
+    assert [duration(summary[name] / 1e6) for name in ("p50", "p99")] == [said[1], said[2]]
     values = latencies(History.read(folder / "history.jsonl"))
     assert [duration(mark.value) for mark in marks(values / 1e6)] == [shown[1], shown[3]]
-    assert told["p50"] == pytest.approx(float(np.median(values)), rel=1 / 2000, abs=0.5001)
+    assert summary["p50"] == pytest.approx(float(np.median(values)), rel=1 / 2000, abs=0.5001)
 
 
 def latencies(history: History) -> np.ndarray:

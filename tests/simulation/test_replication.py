@@ -54,7 +54,7 @@ def test_whatever_came_after_a_moment_is_lost_and_nothing_before(server: Store, 
 
 @pytest.mark.parametrize("moments", [[5, 12], [12, 5], [5, 5], [3, 4], [19, 2]])
 def test_promotions_whose_moments_overlap_are_the_same_foreseen_or_not(server: Store, moments: Sequence[int]) -> None:
-    told = []
+    replies = []
     for foreseen in (True, False):
         server.begin(EPOCH)
         server.replicate([moment * STEP for moment in moments] if foreseen else None)
@@ -63,10 +63,10 @@ def test_promotions_whose_moments_overlap_are_the_same_foreseen_or_not(server: S
         between = values(server)
         write(server, 20, 30)
         second = sorted(set(server.promote(moments[1] * STEP)))
-        told.append((first, between, second, values(server)))
-    assert told[0] == told[1]
-    assert told[0][1]["a"] == str(moments[0])
-    assert told[0][3]["a"] == str(min(moments))
+        replies.append((first, between, second, values(server)))
+    assert replies[0] == replies[1]
+    assert replies[0][1]["a"] == str(moments[0])
+    assert replies[0][3]["a"] == str(min(moments))
 
 
 def test_what_the_server_needs_many_turns_to_send_is_lost_as_a_whole(server: Store) -> None:

@@ -38,8 +38,8 @@ def in_a_terminal(arguments: list[str], columns: int) -> str:
 def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
     shown = in_a_terminal(["run", SCENARIO, "--out", str(tmp_path)], 60)
     wide = in_a_terminal(["run", SCENARIO, "--out", str(tmp_path / "wide")], 500)
-    told = shown[shown.rindex("late-leader · 4 events") :]  # after the bar
-    lines = [line for line in told.splitlines() if not line.startswith(("  results", "  replay", "  shrink"))]
+    printed = shown[shown.rindex("late-leader · 4 events") :]  # after the bar
+    lines = [line for line in printed.splitlines() if not line.startswith(("  results", "  replay", "  shrink"))]
     assert max(map(len, lines)) <= 60
     whole = {word for line in wide.splitlines() for word in line.split()}
     assert {word for line in lines for word in line.split()} <= whole
@@ -62,17 +62,17 @@ def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> No
         main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path), "--quiet"])
         command = ["check", str(tmp_path / "late-leader" / "latest")]
     shown = in_a_terminal([*command, *(["--out", str(tmp_path)] if command[0] == "crashes" else [])], 60)
-    told = [
+    lines = [
         line
         for line in shown.splitlines()
         if "━" not in line and not re.match("  (replay|picture|table)|causim: |/", line) and str(tmp_path) not in line
     ]
-    assert max(map(len, told)) <= 60
+    assert max(map(len, lines)) <= 60
     if command[0] == "list":
-        name = max(len(line.split("  ")[0]) for line in told if not line.startswith(" "))
-        beside = any("  " in line.strip() for line in told)
+        name = max(len(line.split("  ")[0]) for line in lines if not line.startswith(" "))
+        beside = any("  " in line.strip() for line in lines)
         # Names that leave no room for a second column have their text below, a little indented.
-        assert {len(line) - len(line.lstrip()) for line in told} == {0, name + 2 if beside else 4}
+        assert {len(line) - len(line.lstrip()) for line in lines} == {0, name + 2 if beside else 4}
 
 
 def test_a_bar_is_not_cut(tmp_path: Path) -> None:
@@ -153,12 +153,12 @@ def test_an_old_name_is_said_without_a_line_of_ours(tmp_path: Path) -> None:
 
 
 def test_one_long_run_says_how_far_it_is() -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     with Laboratory() as laboratory:
-        laboratory.watch = lambda settled, now: told.append((settled, now))
+        laboratory.watch = lambda settled, now: progress.append((settled, now))
         laboratory.run(load("scenarios/prefect-etl.toml"))
-    assert len(told) >= 2
-    assert told == sorted(told)
+    assert len(progress) >= 2
+    assert progress == sorted(progress)
 
 
 def test_what_holds_is_not_shrunk(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@
 
 If the bounds allow faults, one run of three repeats an earlier run with a fault: first the one that keeps the order of
 arrival, at one moment of each kind. Where a strategy draws the order, a fault most often strikes at each kind of
-moment in turn; see `strikes.py`.
+moment in turn; see `fault_moments.py`.
 
 The same scenario, engine and seeds give the same runs. A run depends on those before it, so there is nothing to run
 in parallel, and no estimate of what is unseen.
@@ -24,17 +24,24 @@ from dataclasses import dataclass, replace
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
 from simulation.search.coverage.search_coverage import coverage_of
+from simulation.search.explore.fault_moments import (
+    FAULTS,
+    FaultAtKind,
+    FaultInsteadOf,
+    Moment,
+    TriedMoments,
+    moments_of,
+)
 from simulation.search.explore.probe import Probe, probe
 from simulation.search.explore.schedulers import Continued, Listed, Walk
-from simulation.search.explore.strategies import Strategy, oracle_of
-from simulation.search.explore.strikes import FAULTS, Moment, Strikes, Striking, StrikingAt, moments_of
+from simulation.search.explore.strategies import Strategy, scheduler_of
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
-from simulation.world.scheduling import Exploration, Oracle
+from simulation.world.scheduling import Exploration, Scheduler
 
-DELAYS, VARIATION, STRIKE = "random-delays", "variation", "strike"
+DELAYS, VARIATION, FAULT = "random-delays", "variation", "fault"
 
-STRIKE_EVERY = 3
+FAULT_RUN_EVERY = 3
 """Of so many runs one repeats an earlier run with a fault, if there may be faults."""
 
 MAX_PARENTS = 500
@@ -85,10 +92,10 @@ class Guided:
             Arm("walk", replace(strategy, name="random-walk")),
             Arm(VARIATION),
         ]
-        self._strike = Arm(STRIKE)
+        self._fault_arm = Arm(FAULT)
         self._plan: deque[tuple[Parent, Moment]] | None = None
         """Where a fault is still to strike in the run that keeps the order of arrival; None until that was run."""
-        self._strikes = Strikes()
+        self._tried_moments = TriedMoments()
         self._seen: set[int | None] = {None}
         self._parents: list[Parent] = []
         self._probe: Probe | None = None
@@ -111,9 +118,9 @@ class Guided:
 
     def _arm(self, number: int, stream: Stream) -> Arm:
         if self._bounds.faults:
-            if number % STRIKE_EVERY == 0:
-                return self._strike
-            number -= 1 + number // STRIKE_EVERY
+            if number % FAULT_RUN_EVERY == 0:
+                return self._fault_arm
+            number -= 1 + number // FAULT_RUN_EVERY
         arms = [arm for arm in self.arms if arm.name != VARIATION or self._parents]
         if number < len(self.arms):
             return arms[min(number, len(arms) - 1)]
@@ -127,15 +134,15 @@ class Guided:
     def _made(self, arm: Arm, seed: int, stream: Stream) -> Run:
         if arm.name == DELAYS:
             return self._laboratory.run(self._scenario, seed, self._engine)
-        if arm.name == STRIKE:
-            return self._struck(seed, stream)
+        if arm.name == FAULT:
+            return self._with_fault(seed, stream)
         if arm.strategy is not None:
             return self._explored(self._drawn(arm.strategy, seed, stream), seed)
         parent = self._parents[stream.below(len(self._parents))]
-        oracle = self._varied(parent.choices, stream, Streams(seed)["schedule"])
-        return self._explored(oracle, parent.seed if stream.below(2) else seed)
+        scheduler = self._varied(parent.choices, stream, Streams(seed)["schedule"])
+        return self._explored(scheduler, parent.seed if stream.below(2) else seed)
 
-    def _struck(self, seed: int, stream: Stream) -> Run:
+    def _with_fault(self, seed: int, stream: Stream) -> Run:
         """Repeat a run with a fault: first the one that keeps the order of arrival, at one moment of each kind."""
         if self._plan is None:
             run = self._explored(Listed(), seed)
@@ -151,28 +158,28 @@ class Guided:
             parent = whole[stream.below(len(whole))]
             alike = parent.moments[stream.below(len(parent.moments))]
             moment = alike[stream.below(len(alike))]
-        return self._explored(StrikingAt(Listed(parent.choices), moment), parent.seed)
+        return self._explored(FaultInsteadOf(Listed(parent.choices), moment), parent.seed)
 
     def _parent(self, run: Run) -> Parent:
         assert run.steps is not None
-        struck = any(step.kind in FAULTS for step in run.steps.taken)
-        moments = () if struck or not self._bounds.faults else moments_of(run.steps.taken, self._bounds)
+        has_fault = any(step.kind in FAULTS for step in run.steps.taken)
+        moments = () if has_fault or not self._bounds.faults else moments_of(run.steps.taken, self._bounds)
         return Parent(run.seed, tuple(run.steps.choices), moments)
 
-    def _drawn(self, strategy: Strategy, seed: int, stream: Stream) -> Oracle:
-        """Return a strategy's oracle. If it may have a fault strike, in most runs one strikes in turn."""
-        strikes = strategy.bounds.faults > 0 and stream.below(4) > 0
-        if strikes:
+    def _drawn(self, strategy: Strategy, seed: int, stream: Stream) -> Scheduler:
+        """Return a strategy's scheduler. If it may have a fault strike, in most runs one strikes in turn."""
+        with_fault = strategy.bounds.faults > 0 and stream.below(4) > 0
+        if with_fault:
             strategy = replace(strategy, bounds=replace(strategy.bounds, faults=strategy.bounds.faults - 1))
-        oracle = oracle_of(strategy, Streams(seed)["schedule"], self._known(seed))
-        return Striking(oracle, self._strikes, stream) if strikes else oracle
+        scheduler = scheduler_of(strategy, Streams(seed)["schedule"], self._known(seed))
+        return FaultAtKind(scheduler, self._tried_moments, stream) if with_fault else scheduler
 
-    def _explored(self, oracle: Oracle, seed: int) -> Run:
+    def _explored(self, scheduler: Scheduler, seed: int) -> Run:
         known = self._known(seed)
-        exploration = Exploration(oracle, self._bounds, known.scripts, scouted=known.seed)
+        exploration = Exploration(scheduler, self._bounds, known.scripts, scouted=known.seed)
         return self._laboratory.run(self._scenario, seed, self._engine, exploration=exploration)
 
-    def _varied(self, choices: tuple[int, ...], stream: Stream, rest: Stream) -> Oracle:
+    def _varied(self, choices: tuple[int, ...], stream: Stream, rest: Stream) -> Scheduler:
         if not choices:
             return Walk(rest)
         place = stream.below(len(choices))

@@ -28,7 +28,7 @@ def run(laboratory: Laboratory, text: str, engine: str = "native", **options: An
     return laboratory.run(loads('name = "test"\n' + text), 1, engine, **options)
 
 
-def told(run: Run, *kinds: str) -> list[tuple[str, int]]:
+def entries_of(run: Run, *kinds: str) -> list[tuple[str, int]]:
     return [(e.kind, e.at) for e in run.history.of(*kinds)]
 
 
@@ -52,8 +52,8 @@ def test_a_crash_at_a_command_is_just_before_or_just_after_redis_executes_it(lab
 )
 def test_a_crash_at_a_handler_step(laboratory: Laboratory, step: str, when: str, started: int, ended: int) -> None:
     result = run(laboratory, ONE + ALONE + STEADY + fault("crash", step=step, when=when))
-    assert (len(told(result, "started")), len(told(result, "ended"))) == (started, ended)
-    assert len(told(result, "crashed")) == 1
+    assert (len(entries_of(result, "started")), len(entries_of(result, "ended"))) == (started, ended)
+    assert len(entries_of(result, "crashed")) == 1
 
 
 def test_a_stop_cancels_and_a_crash_does_not(laboratory: Laboratory) -> None:
@@ -128,7 +128,7 @@ def test_a_cancelled_follower_is_no_failure_of_its_leader(laboratory: Laboratory
     result = run(laboratory, text + fault("handler-cancelled", event="b", call=1), engine)
     assert ends(result) == {("a", "ok"): 1, ("b", "failed"): 1, ("b", "ok"): 1}
     assert ("a", "CancelledError") in [(e.event, e.details["because"]) for e in result.history.of("rejected")]
-    assert not told(result, "dead-lettered")
+    assert not entries_of(result, "dead-lettered")
     assert result.verdict == "holds"
 
 
@@ -173,7 +173,7 @@ def test_a_restarted_redis_has_its_data_or_not(laboratory: Laboratory, keep: boo
         ONE + ALONE + STEADY + '[judge]\nallowed_loss = ["restart"]\n' + fault("restart", at="1s", keep=keep, for_="2s")
     )
     result = run(laboratory, text + fault("duplicate", after="5s"))
-    assert told(result, "unreachable", "reachable") == [("unreachable", 1_000_000), ("reachable", 3_000_000)]
+    assert entries_of(result, "unreachable", "reachable") == [("unreachable", 1_000_000), ("reachable", 3_000_000)]
     assert ends(result)["a", "ok"] == 1 + seen
     assert result.verdict == "holds"
 
@@ -183,7 +183,7 @@ def test_a_lost_marker_lets_a_duplicate_in(laboratory: Laboratory, kind: str, ke
     text = ONE + ALONE + STEADY + fault(kind, at="1s", **keys) + fault("duplicate", after="5s")
     result = run(laboratory, text)
     assert ends(result)["a", "ok"] == 2
-    assert len(told(result, "store-lost")) == 1
+    assert len(entries_of(result, "store-lost")) == 1
 
 
 @pytest.mark.parametrize(("lag", "effects"), [("500ms", 1), ("2s", 2)])
@@ -249,7 +249,7 @@ def test_duplicates_after_completion_and_at_the_edge_of_the_retention(
     laboratory: Laboratory, keys: dict[str, Any], effects: int
 ) -> None:
     result = run(laboratory, ONE + ALONE + STEADY + fault("duplicate", **keys))
-    assert len(told(result, "delivered")) == 2
+    assert len(entries_of(result, "delivered")) == 2
     assert ends(result)["a", "ok"] == effects
 
 
@@ -283,7 +283,7 @@ def test_a_rejected_event_comes_back_at_once(laboratory: Laboratory) -> None:
 def test_what_is_trimmed_is_not_delivered_again(laboratory: Laboratory) -> None:
     text = ONE + ALONE + STEADY + '[judge]\nallowed_loss = ["trim"]\n'
     result = run(laboratory, text + fault("handler-raises", call=1) + fault("trim", at="1s"))
-    assert len(told(result, "delivered")) == 1
+    assert len(entries_of(result, "delivered")) == 1
     assert result.history.entries[-1].details["phase"] == "quiet"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from simulation import Laboratory
 from tests.simulation.faults.engines import Messages
-from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, fault, run, told
+from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, entries_of, fault, run
 
 MESSAGES = "tests.simulation.faults.engines:Messages"
 FOLLOWER_FIRST = '[workload]\nevents = [{ name = "b", follows = "a" }, { name = "a", at = "3s" }]\n'
@@ -62,14 +62,14 @@ def test_an_engine_cannot_read_what_its_consumer_cannot(laboratory: Laboratory) 
     result = run(laboratory, text + fault("unreadable-for-some", event="b", **late))
     [started] = [e.at for e in result.history.of("started") if e.event == "b"]
     assert started >= 20_000_000
-    assert told(result, "parked")
+    assert entries_of(result, "parked")
     assert result.verdict == "holds"
 
 
 def test_the_queue_waits_longer_before_each_delivery(laboratory: Laboratory) -> None:
     settings = 'redeliver_after = "1s"\nredeliver_backoff = 2.0\nredeliver_at_most = "3s"\nmax_failures = 6\n'
     text = ONE + ALONE + STEADY.replace("[broker]\n", "[broker]\n" + settings) + fault("handler-raises")
-    moments = [at for _, at in told(run(laboratory, text), "delivered")]
+    moments = [at for _, at in entries_of(run(laboratory, text), "delivered")]
     gaps = [round((b - a) / 1e6) for a, b in pairwise(moments)]
     assert gaps == [1, 2, 3, 3, 3]
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from simulation import Laboratory
-from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, fault, run, told
+from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, entries_of, fault, run
 
 ASKING = "tests.simulation.faults.engines:Asking"
 
@@ -34,7 +34,7 @@ def test_a_stalled_server_executes_what_it_has_received_when_it_goes_on(laborato
 def test_a_client_gives_a_stalled_server_up_after_its_timeout(laboratory: Laboratory) -> None:
     text = ONE + ALONE + STEADY + fault("server-stalls", at="0s", for_="12s")
     often, seldom = (run(laboratory, text + f'[client]\ntimeout = "{t}"\n') for t in ("1s", "11s"))
-    assert len(told(often, "fault")) > len(told(seldom, "fault")) >= 1
+    assert len(entries_of(often, "fault")) > len(entries_of(seldom, "fault")) >= 1
 
 
 def test_what_a_dead_consumer_has_sent_to_a_stalled_server_is_executed(laboratory: Laboratory) -> None:
@@ -55,11 +55,11 @@ def test_a_stall_that_strikes_nothing_is_silent(laboratory: Laboratory) -> None:
 def test_who_stays_connected_to_a_replica_is_refused_until_it_connects_again(laboratory: Laboratory) -> None:
     later = TWO.replace('"100ms"', '"6s"') + ALONE + STEADY + fault("server-demoted", at="3s", for_="30s")
     stays, retries = run(laboratory, later), run(laboratory, later + '[client]\nretry_on = ["READONLY"]\n')
-    assert len(told(retries, "fault")) == 1
-    assert len(told(stays, "fault")) > 3
-    assert not told(retries, "rejected")
+    assert len(entries_of(retries, "fault")) == 1
+    assert len(entries_of(stays, "fault")) > 3
+    assert not entries_of(retries, "rejected")
     assert {e.details["because"] for e in stays.history.of("rejected")} == {"ReadOnlyError"}
-    assert all(at <= 33_000_000 for _, at in told(stays, "fault")), "its connections are closed then"
+    assert all(at <= 33_000_000 for _, at in entries_of(stays, "fault")), "its connections are closed then"
     assert retries.verdict == stays.verdict == "holds"
 
 

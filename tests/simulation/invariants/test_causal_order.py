@@ -3,16 +3,16 @@ from functools import partial
 import pytest
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="causal-order")
-rejected = partial(telling.rejected, invariant="causal-order")
+accepted = partial(short_histories.accepted, invariant="causal-order")
+rejected = partial(short_histories.rejected, invariant="causal-order")
 
 
 def test_accepts_a_follower_that_starts_in_the_microsecond_in_which_its_leader_ended():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  a
         0s   published  b  follows=a
         1s   started    a  @c1
@@ -25,7 +25,7 @@ def test_accepts_a_follower_that_starts_in_the_microsecond_in_which_its_leader_e
 
 def test_rejects_a_follower_that_starts_while_its_leader_is_being_handled():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   published  a
         0s   published  b  follows=a
         1s   started    a  @c1
@@ -43,7 +43,7 @@ def test_rejects_a_follower_that_starts_while_its_leader_is_being_handled():
 
 def test_rejects_a_follower_whose_leader_never_took_effect():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   published  a
         0s   published  b  follows=a
         1s   delivered  a  @c1
@@ -56,7 +56,7 @@ def test_rejects_a_follower_whose_leader_never_took_effect():
 
 def test_rejects_a_follower_that_is_named_by_the_id_of_its_leader():
     rejected(
-        tell("""
+        history_of("""
         0s   published  a  id=7e57
         0s   published  b  follows=7e57
         2s   started    b  @c2
@@ -67,7 +67,7 @@ def test_rejects_a_follower_that_is_named_by_the_id_of_its_leader():
 
 def test_rejects_each_effect_that_is_early():
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=ok
@@ -83,7 +83,7 @@ def test_rejects_each_effect_that_is_early():
 
 def test_accepts_an_early_handling_that_failed():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=failed
@@ -97,7 +97,7 @@ def test_accepts_an_early_handling_that_failed():
 
 def test_accepts_an_early_handling_whose_write_was_refused():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=ok  write=refused
@@ -111,7 +111,7 @@ def test_accepts_an_early_handling_whose_write_was_refused():
 
 def test_rejects_an_early_handling_of_unknown_outcome_whose_write_was_accepted():
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=unknown  write=accepted
@@ -121,7 +121,7 @@ def test_rejects_an_early_handling_of_unknown_outcome_whose_write_was_accepted()
 
 def test_rejects_a_follower_of_a_leader_whose_only_write_was_refused():
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok  write=refused
@@ -133,7 +133,7 @@ def test_rejects_a_follower_of_a_leader_whose_only_write_was_refused():
 
 def test_accepts_a_follower_after_the_first_effect_of_its_leader_though_there_is_a_second():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok
@@ -150,7 +150,7 @@ def test_accepts_a_follower_after_the_first_effect_of_its_leader_though_there_is
 
 def test_accepts_a_follower_once_its_leader_has_not_come_for_the_whole_lookback():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         1s      delivered  b  @c1
         15m1s   started    b  @c1  via=rescued
@@ -161,7 +161,7 @@ def test_accepts_a_follower_once_its_leader_has_not_come_for_the_whole_lookback(
 
 def test_rejects_a_follower_a_microsecond_before_the_lookback_is_over():
     rejected(
-        tell("""
+        history_of("""
         0s              published  b  follows=a
         1s              delivered  b  @c1
         15m999ms999us   started    b  @c1  via=rescued
@@ -173,7 +173,7 @@ def test_rejects_a_follower_a_microsecond_before_the_lookback_is_over():
 def test_rejects_a_lookback_that_is_counted_from_the_publication():
     # Consumers were down for 16 minutes: the event is old, but nobody has looked for its leader yet.
     rejected(
-        tell("""
+        history_of("""
         0s    published  a
         0s    published  b  follows=a
         16m   delivered  b  @c1
@@ -185,7 +185,7 @@ def test_rejects_a_lookback_that_is_counted_from_the_publication():
 
 def test_rejects_a_rescue_whose_leader_was_delivered_within_the_lookback():
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         1s      delivered  b  @c1
         15m     delivered  a  @c2
@@ -197,7 +197,7 @@ def test_rejects_a_rescue_whose_leader_was_delivered_within_the_lookback():
 
 def test_accepts_a_rescue_whose_leader_was_delivered_when_the_lookback_was_over():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         1s      delivered  b  @c1
         15m1s   delivered  a  @c2
@@ -210,7 +210,7 @@ def test_accepts_a_rescue_whose_leader_was_delivered_when_the_lookback_was_over(
 def test_accepts_a_rescue_that_crosses_with_the_delivery_of_the_leader():
     # 1. a is delivered  2. the sweep finds that b was kept for long enough  3. c2's first command reaches Redis
     assert accepted(
-        tell("""
+        history_of("""
         0s               published  b  follows=a
         1s               delivered  b  @c1
         15m999ms         delivered  a  @c2
@@ -223,7 +223,7 @@ def test_accepts_a_rescue_that_crosses_with_the_delivery_of_the_leader():
 
 def test_rejects_a_rescue_that_crosses_with_a_delivery_that_had_reached_the_engine():
     rejected(
-        tell("""
+        history_of("""
         0s               published  b  follows=a
         1s               delivered  b  @c1
         15m990ms         delivered  a  @c2
@@ -236,7 +236,7 @@ def test_rejects_a_rescue_that_crosses_with_a_delivery_that_had_reached_the_engi
 
 def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before():
     rejected(
-        tell("""
+        history_of("""
         0s      delivered  a  @c2
         0s      published  b  follows=a
         0s      started    a  @c2
@@ -250,7 +250,7 @@ def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before()
 def test_rejects_a_rescue_while_the_leader_that_was_released_is_still_being_handled():
     for began in ("0s", "14m"):
         rejected(
-            tell(f"""
+            history_of(f"""
             0s      published  b  follows=a
             0s      delivered  b  @c1
             {began} started    a  @c2  via=released
@@ -271,9 +271,9 @@ def test_rejects_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_h
         15m6s    ended      b  @c1  outcome=ok
         16m      ended      a  @c2  outcome=ok
     """
-    rejected(tell(story.format("5s")))
+    rejected(history_of(story.format("5s")))
     # Within a second no engine can know of it.
-    assert accepted(tell(story.format("1s")))
+    assert accepted(history_of(story.format("1s")))
 
 
 def test_rejects_a_rescue_while_a_leader_that_failed_is_to_be_offered_again():
@@ -285,8 +285,8 @@ def test_rejects_a_rescue_while_a_leader_that_failed_is_to_be_offered_again():
         15m1s   started       b  @c1  via=rescued
         15m2s   ended         b  @c1  outcome=ok
     """
-    rejected(tell(story.format("rejected")))
-    assert accepted(tell(story.format("acknowledged")))
+    rejected(history_of(story.format("rejected")))
+    assert accepted(history_of(story.format("acknowledged")))
 
 
 def test_an_effect_is_early_only_if_it_is_whenever_its_event_can_have_been_delivered():
@@ -296,9 +296,9 @@ def test_an_effect_is_early_only_if_it_is_whenever_its_event_can_have_been_deliv
         {}      started    b  @c1  via=rescued
         20m     ended      b  @c1  outcome=ok
     """
-    finding = judge(tell(story.format("15m")), ["causal-order"]).verdicts["causal-order"]
+    finding = judge(history_of(story.format("15m")), ["causal-order"]).verdicts["causal-order"]
     assert (finding.verdict, finding.violations) == ("unknown", 0)
-    rejected(tell(story.format("14m59s")))
+    rejected(history_of(story.format("14m59s")))
 
 
 def test_says_nothing_of_a_leader_of_which_a_history_that_begins_in_the_middle_tells_nothing():
@@ -309,10 +309,10 @@ def test_says_nothing_of_a_leader_of_which_a_history_that_begins_in_the_middle_t
         1s      started    b  @c1
         2s      ended      b  @c1  outcome=ok
     """
-    finding = judge(tell(story.format("acknowledged")), ["causal-order"]).verdicts["causal-order"]
+    finding = judge(history_of(story.format("acknowledged")), ["causal-order"]).verdicts["causal-order"]
     assert finding.verdict == "unknown"
     assert "begins in the middle" in finding.why
-    rejected(tell(story.format("duplicated")))
+    rejected(history_of(story.format("duplicated")))
 
 
 def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_before():
@@ -325,15 +325,15 @@ def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_b
         15m2s   ended      b  @c1  outcome=ok
         {}      rejected   a  @c2
     """
-    rejected(tell(story.replace("{}      rejected   a  @c2", "", 1).format("16m")))
+    rejected(history_of(story.replace("{}      rejected   a  @c2", "", 1).format("16m")))
     before = story.rsplit("{}", 1)[0].replace("rejected", "refused")
-    assert accepted(tell(before.format("15m")))
+    assert accepted(history_of(before.format("15m")))
 
 
 def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
     # c follows b, b follows a, and only a is lost: b must be rescued first.
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      published  c  follows=b
         0s      delivered  b  @c1  delivery=1
@@ -348,7 +348,7 @@ def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
 
 def test_rejects_a_rescue_whose_leader_was_delivered_before_it_and_parked_after():
     rejected(
-        tell("""
+        history_of("""
         0s      published  c  follows=b
         0s      delivered  b  @c1  delivery=1
         1s      delivered  c  @c2  delivery=2
@@ -363,7 +363,7 @@ def test_rejects_a_rescue_whose_leader_was_delivered_before_it_and_parked_after(
 
 def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_again():
     rejected(
-        tell("""
+        history_of("""
         0s      published  c  follows=b
         0s      parked     b  @c1
         1s      delivered  c  @c1
@@ -377,7 +377,7 @@ def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_a
 
 def test_accepts_a_rescue_when_the_leader_may_have_been_parked_before_the_loss_that_its_answer_came_after():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published   c  follows=b
         0s      delivered   b  @c1  delivery=1
         1s      store-lost  fault=flush
@@ -392,7 +392,7 @@ def test_accepts_a_rescue_when_the_leader_may_have_been_parked_before_the_loss_t
 
 def test_rejects_a_rescue_when_the_leader_was_parked_once_more_after_the_loss():
     rejected(
-        tell(
+        history_of(
             """
         0s      published   c  follows=b
         0s      delivered   b  @c1  delivery=1
@@ -413,7 +413,7 @@ def test_rejects_a_rescue_when_the_leader_was_parked_once_more_after_the_loss():
 
 def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  c  follows=b
         0s      delivered  b  @c1  delivery=1
         0s      parked     b  @c1  delivery=1
@@ -428,7 +428,7 @@ def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
 
 def test_accepts_a_rescue_when_the_leader_died_with_its_consumer_before():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  a  @c2
         1s      delivered  b  @c1
@@ -441,7 +441,7 @@ def test_accepts_a_rescue_when_the_leader_died_with_its_consumer_before():
 
 def test_accepts_a_rescue_when_the_leader_was_turned_away_before():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  a  @c2
         0s      refused    a  @c2  because=held
@@ -457,7 +457,7 @@ def test_accepts_a_rescue_when_the_leader_was_turned_away_before():
 
 def test_accepts_a_follower_whose_leader_was_dead_lettered_before():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         1s   delivered      a  @c1
         2s   dead-lettered  a
@@ -469,7 +469,7 @@ def test_accepts_a_follower_whose_leader_was_dead_lettered_before():
 
 def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
     rejected(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         1s   delivered      a  @c1
         2s   started        b  @c1
@@ -483,7 +483,7 @@ def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
 
 
 def test_a_self_follow_has_no_leader():
-    history = tell("""
+    history = history_of("""
         0s   published  a  follows=a
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok
@@ -494,7 +494,7 @@ def test_a_self_follow_has_no_leader():
 
 def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -509,7 +509,7 @@ def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
 
 def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -524,7 +524,7 @@ def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
 
 def test_accepts_that_the_first_member_of_a_cycle_takes_effect_again_before_any_other():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -539,7 +539,7 @@ def test_accepts_that_the_first_member_of_a_cycle_takes_effect_again_before_any_
 
 def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
     rejected(
-        tell("""
+        history_of("""
         0s   published  a  follows=b
         0s   published  b  follows=a
         0s   delivered  a  @c1
@@ -554,7 +554,7 @@ def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
 
 def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
     violation = rejected(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -570,7 +570,7 @@ def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
 
 def test_accepts_an_event_whose_leader_the_store_lost_within_the_lookback():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published     b  follows=a
         0s      delivered     b  @c2
         1s      delivered     a  @c1
@@ -585,7 +585,7 @@ def test_accepts_an_event_whose_leader_the_store_lost_within_the_lookback():
 
 def test_rejects_it_if_somebody_still_had_the_leader_in_hand():
     rejected(
-        tell("""
+        history_of("""
         0s      published   b  follows=a
         0s      delivered   b  @c2
         1s      delivered   a  @c1
@@ -598,7 +598,7 @@ def test_rejects_it_if_somebody_still_had_the_leader_in_hand():
 
 def test_rejects_it_if_the_leader_came_again_after_the_loss():
     rejected(
-        tell("""
+        history_of("""
         0s      published   b  follows=a
         0s      delivered   b  @c2
         1s      store-lost  fault=flush
@@ -614,7 +614,7 @@ def test_rejects_it_if_the_leader_came_again_after_the_loss():
     ("first", "then", "held"), [("rejected a", "reachable", True), ("reachable", "rejected a", False)]
 )
 def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first, then, held):
-    history = tell(f"""
+    history = history_of(f"""
         0s      published    b  follows=a
         0s      unreachable     @c2
         0s      delivered    a  @c2
@@ -629,7 +629,7 @@ def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first,
 
 @pytest.mark.parametrize("reachable", ["14m", "15m0.1s"])
 def test_a_leader_that_was_delivered_out_of_reach_comes_when_its_consumer_is_in_reach(reachable):
-    history = tell(f"""
+    history = history_of(f"""
         0s         published    b  follows=a
         0s         delivered    b  @c1
 
@@ -645,7 +645,7 @@ def test_a_leader_that_was_delivered_out_of_reach_comes_when_its_consumer_is_in_
 
 @pytest.mark.parametrize("offset", [0, 3_000_000])
 def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offset):
-    history = tell(f"""
+    history = history_of(f"""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         1s       fault server-clock  offset={offset}
@@ -655,8 +655,8 @@ def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offse
     assert accepted(history) if offset else rejected(history)
 
 
-@pytest.mark.parametrize(("told", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
-def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started(told, ended):
+@pytest.mark.parametrize(("reported", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
+def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started(reported, ended):
     story = f"""
         0s       published      b  follows=a
         1s       delivered      b  @c1
@@ -664,11 +664,11 @@ def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started
         {ended}  ended          a  @c2  outcome=failed
         4s       started        b  @c1  via=released
         4.6s     ended          b  @c1  outcome=ok
-        {told}   dead-lettered  a  @c2  by=engine
+        {reported}   dead-lettered  a  @c2  by=engine
         """
     lines = sorted(story.splitlines()[1:-1], key=lambda line: float(line.split()[0][:-1]))
-    history = tell("\n".join(lines), lease="16s", sweep_interval="5s")
-    assert accepted(history) if (told, ended) == ("5s", "3s") else rejected(history)
+    history = history_of("\n".join(lines), lease="16s", sweep_interval="5s")
+    assert accepted(history) if (reported, ended) == ("5s", "3s") else rejected(history)
 
 
 def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_trimmed_of_it():
@@ -684,9 +684,9 @@ def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_tri
     ]
 
     def story(*more):
-        told = ["0s published a", "0s published b follows=a", *lines]
-        told[-3:-3] = more
-        return tell("\n".join(told), at_most=11, allowed_loss=("trim",), lookback="10s")
+        entries = ["0s published a", "0s published b follows=a", *lines]
+        entries[-3:-3] = more
+        return history_of("\n".join(entries), at_most=11, allowed_loss=("trim",), lookback="10s")
 
     assert accepted(story())
     assert rejected(story("5s delivered a @c3 delivery=2")), "c3 has it"
@@ -704,6 +704,6 @@ def test_a_leader_that_failed_is_not_waited_for_once_the_queue_is_trimmed_of_it(
         2m   ended      b  @c1  outcome=ok
     """
     trimmed = story.format("dropped  a  fault=trim")
-    assert accepted(tell(trimmed, allowed_loss=("trim",), lookback="30s"))
-    rejected(tell(trimmed, lookback="30s"))
-    rejected(tell(story.format("swept  @c1"), allowed_loss=("trim",), lookback="30s"))
+    assert accepted(history_of(trimmed, allowed_loss=("trim",), lookback="30s"))
+    rejected(history_of(trimmed, lookback="30s"))
+    rejected(history_of(story.format("swept  @c1"), allowed_loss=("trim",), lookback="30s"))

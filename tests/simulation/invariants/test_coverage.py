@@ -1,7 +1,7 @@
 import pytest
 
 from simulation.invariants import COVERAGE, judge
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 
 STORIES = {
     "handled": """
@@ -99,7 +99,7 @@ STORIES = {
 
 
 def happened(story: str) -> dict[str, int]:
-    return {word: count for word, count in judge(tell(story)).coverage.items() if count}
+    return {word: count for word, count in judge(history_of(story)).coverage.items() if count}
 
 
 @pytest.mark.parametrize("word", COVERAGE)

@@ -2,16 +2,16 @@ from functools import partial
 
 import pytest
 
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="handled-once")
-rejected = partial(telling.rejected, invariant="handled-once")
+accepted = partial(short_histories.accepted, invariant="handled-once")
+rejected = partial(short_histories.rejected, invariant="handled-once")
 
 
 def test_accepts_one_effect():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         """)
@@ -20,7 +20,7 @@ def test_accepts_one_effect():
 
 def test_rejects_two_effects():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         2s   started  a  @c2
@@ -34,7 +34,7 @@ def test_rejects_two_effects():
 
 def test_rejects_each_effect_too_many():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         2s   started  a  @c2
@@ -48,7 +48,7 @@ def test_rejects_each_effect_too_many():
 
 def test_rejects_two_effects_at_the_same_time():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c1  outcome=ok
@@ -65,7 +65,7 @@ def test_rejects_two_effects_at_the_same_time():
 
 def test_accepts_a_handling_after_one_that_failed():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed
         2s   started  a  @c2
@@ -76,7 +76,7 @@ def test_accepts_a_handling_after_one_that_failed():
 
 def test_accepts_a_handling_after_one_whose_holder_died_in_it():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   crashed  @c1
         2s   started  a  @c2
@@ -87,7 +87,7 @@ def test_accepts_a_handling_after_one_whose_holder_died_in_it():
 
 def test_accepts_a_late_handling_whose_write_was_refused():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c2  outcome=ok  write=accepted
@@ -98,7 +98,7 @@ def test_accepts_a_late_handling_whose_write_was_refused():
 
 def test_rejects_a_handling_that_failed_after_its_write_was_accepted():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed  write=accepted
         2s   started  a  @c2
@@ -112,7 +112,7 @@ def test_rejects_a_handling_that_failed_after_its_write_was_accepted():
 
 def test_accepts_a_second_effect_after_the_holder_died_before_it_could_record_the_first():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         0s    started    a  @c1
         1s    ended      a  @c1  outcome=ok
@@ -125,7 +125,7 @@ def test_accepts_a_second_effect_after_the_holder_died_before_it_could_record_th
 
 def test_rejects_it_if_the_holder_had_acknowledged_the_event_before_it_died():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         0s    started       a  @c1
         1s    ended         a  @c1  outcome=ok
@@ -147,13 +147,13 @@ def test_rejects_it_if_somebody_was_told_that_the_event_had_been_seen():
         17s   started    a  @c2
         18s   ended      a  @c2  outcome=ok
     """
-    rejected(tell(story.format("seen")))
-    assert accepted(tell(story.format("held")))
+    rejected(history_of(story.format("seen")))
+    assert accepted(history_of(story.format("held")))
 
 
 def test_accepts_it_though_somebody_else_acknowledged_the_event():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c3
         0s    started       a  @c1
         1s    ended         a  @c1  outcome=ok
@@ -167,7 +167,7 @@ def test_accepts_it_though_somebody_else_acknowledged_the_event():
 
 def test_accepts_it_though_the_holder_had_acknowledged_the_event_when_it_was_parked():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         0s    acknowledged  a  @c1
         0s    started       a  @c1  via=released
@@ -190,12 +190,12 @@ def test_accepts_it_though_a_follower_was_begun_by_another_or_before_or_on_deliv
             "18s ended a @c2 outcome=ok",
         ]
         lines.insert(2 if began == "0s" else 3, f"{began} started {follower}")
-        assert accepted(tell("\n".join(lines)))
+        assert accepted(history_of("\n".join(lines)))
 
 
 def test_rejects_it_if_somebody_else_died():
     rejected(
-        tell("""
+        history_of("""
         0s    started    a  @c1
         1s    ended      a  @c1  outcome=ok
         1s    crashed    @c3
@@ -207,7 +207,7 @@ def test_rejects_it_if_somebody_else_died():
 
 def test_rejects_it_if_the_holder_died_only_after_the_second_handling_had_begun():
     rejected(
-        tell("""
+        history_of("""
         0s   started    a  @c1
         1s   ended      a  @c1  outcome=ok
         2s   started    a  @c2
@@ -219,7 +219,7 @@ def test_rejects_it_if_the_holder_died_only_after_the_second_handling_had_begun(
 
 def test_rejects_it_if_the_holder_had_gone_on_to_release_a_follower():
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   started    a  @c1
         1s   ended      a  @c1  outcome=ok
@@ -233,7 +233,7 @@ def test_rejects_it_if_the_holder_had_gone_on_to_release_a_follower():
 
 def test_rejects_it_if_the_holder_died_longer_than_a_lease_after_the_effect():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         18s   crashed  @c1
@@ -245,7 +245,7 @@ def test_rejects_it_if_the_holder_died_longer_than_a_lease_after_the_effect():
 
 def test_rejects_it_if_the_holder_of_a_released_event_had_acknowledged_the_leader():
     rejected(
-        tell("""
+        history_of("""
         0s   published     b  follows=a
         0s   delivered     a  @c1
         0s   started       a  @c1
@@ -261,7 +261,7 @@ def test_rejects_it_if_the_holder_of_a_released_event_had_acknowledged_the_leade
 
 def test_rejects_it_if_the_holder_of_a_rescued_event_had_ended_its_sweep():
     rejected(
-        tell("""
+        history_of("""
         0s   started  b  @c1  via=rescued
         1s   ended    b  @c1  outcome=ok
         2s   swept    @c1  found=1
@@ -274,7 +274,7 @@ def test_rejects_it_if_the_holder_of_a_rescued_event_had_ended_its_sweep():
 
 def test_rejects_a_second_effect_after_the_holder_stopped_in_good_order():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         1s   stopped  @c1
@@ -289,7 +289,7 @@ def test_rejects_a_second_effect_after_the_holder_stopped_in_good_order():
 
 def test_accepts_a_second_effect_if_the_first_ended_while_its_holder_was_cut_off():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1
         1s    unreachable  @c1
         2s    ended        a  @c1  outcome=ok
@@ -302,7 +302,7 @@ def test_accepts_a_second_effect_if_the_first_ended_while_its_holder_was_cut_off
 def test_accepts_it_if_the_cut_was_short_but_the_effect_fell_into_it():
     for who in ("@c1", ""):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    started      a  @c1
             1s    unreachable  {who}
             2s    ended        a  @c1  outcome=ok
@@ -315,7 +315,7 @@ def test_accepts_it_if_the_cut_was_short_but_the_effect_fell_into_it():
 
 def test_accepts_it_if_redis_was_out_of_reach_for_all():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1
         1s    ended        a  @c1  outcome=ok
         1s    unreachable
@@ -328,7 +328,7 @@ def test_accepts_it_if_redis_was_out_of_reach_for_all():
 
 def test_rejects_it_if_the_holder_was_in_reach_again_when_the_effect_ended():
     rejected(
-        tell("""
+        history_of("""
         0s    started      a  @c1
         1s    unreachable  @c1
         2s    reachable    @c1
@@ -342,7 +342,7 @@ def test_rejects_it_if_the_holder_was_in_reach_again_when_the_effect_ended():
 def test_accepts_it_if_the_outcome_is_unknown():
     # The holder lost its connection in the handling, but its write had arrived.
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=unknown  write=accepted
         17s   started  a  @c2
@@ -353,7 +353,7 @@ def test_accepts_it_if_the_outcome_is_unknown():
 
 def test_accepts_it_if_the_holder_was_paused_beyond_its_lease_before_it_could_record():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         1s    paused   @c1
@@ -366,7 +366,7 @@ def test_accepts_it_if_the_holder_was_paused_beyond_its_lease_before_it_could_re
 
 def test_accepts_it_if_the_holder_was_still_paused_when_the_history_ended():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         9s    ended    a  @c1  outcome=ok
         9s    paused   @c1
@@ -378,7 +378,7 @@ def test_accepts_it_if_the_holder_was_still_paused_when_the_history_ended():
 
 def test_rejects_it_if_the_lease_of_a_paused_holder_cannot_have_ended_yet():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         1s    paused   @c1
@@ -391,7 +391,7 @@ def test_rejects_it_if_the_lease_of_a_paused_holder_cannot_have_ended_yet():
 
 def test_accepts_it_if_another_holder_had_taken_the_lapsed_lease_before_the_effect():
     assert accepted(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         18s        resumed  @c1
@@ -404,7 +404,7 @@ def test_accepts_it_if_another_holder_had_taken_the_lapsed_lease_before_the_effe
 
 def test_rejects_it_if_the_lease_cannot_have_lapsed():
     rejected(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         8s         resumed  @c1
@@ -417,7 +417,7 @@ def test_rejects_it_if_the_lease_cannot_have_lapsed():
 
 def test_rejects_it_if_the_other_holder_began_too_late_to_have_taken_the_lease_before():
     rejected(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         18s        resumed  @c1
@@ -430,7 +430,7 @@ def test_rejects_it_if_the_other_holder_began_too_late_to_have_taken_the_lease_b
 
 def test_rejects_it_if_it_was_the_same_consumer_that_handled_the_event_again():
     rejected(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         18s        resumed  @c1
@@ -446,7 +446,7 @@ def test_rejects_it_if_it_was_the_same_consumer_that_handled_the_event_again():
 
 def test_accepts_a_second_effect_when_the_retention_had_passed():
     assert accepted(
-        tell("""
+        history_of("""
         0s      started  a  @c1
         1s      ended    a  @c1  outcome=ok
         30m1s   started  a  @c2
@@ -457,7 +457,7 @@ def test_accepts_a_second_effect_when_the_retention_had_passed():
 
 def test_rejects_a_second_effect_a_microsecond_before_the_retention_had_passed():
     rejected(
-        tell("""
+        history_of("""
         0s              started  a  @c1
         1s              ended    a  @c1  outcome=ok
         30m999ms999us   started  a  @c2
@@ -471,7 +471,7 @@ def test_rejects_a_second_effect_a_microsecond_before_the_retention_had_passed()
 
 def test_accepts_a_second_effect_after_the_store_lost_everything():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started     a  @c1
         1s   ended       a  @c1  outcome=ok
         2s   store-lost
@@ -483,7 +483,7 @@ def test_accepts_a_second_effect_after_the_store_lost_everything():
 
 def test_accepts_it_if_a_lost_key_names_the_event():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published   a  id=1d-a
         0s   started     a  @c1
         1s   ended       a  @c1  outcome=ok
@@ -496,7 +496,7 @@ def test_accepts_it_if_a_lost_key_names_the_event():
 
 def test_accepts_it_if_a_lost_key_names_no_event_at_all():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published   a  id=1d-a
         0s   started     a  @c1
         1s   ended       a  @c1  outcome=ok
@@ -509,7 +509,7 @@ def test_accepts_it_if_a_lost_key_names_no_event_at_all():
 
 def test_rejects_it_if_the_lost_keys_name_only_other_events():
     rejected(
-        tell("""
+        history_of("""
         0s   published   a  id=1d-a
         0s   published   b  id=1d-b
         0s   started     a  @c1
@@ -523,7 +523,7 @@ def test_rejects_it_if_the_lost_keys_name_only_other_events():
 
 def test_accepts_it_if_the_store_lost_the_lease_between_the_delivery_and_the_first_handling():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered   a  @c1
         50ms  store-lost
         1s    started     a  @c1
@@ -536,7 +536,7 @@ def test_accepts_it_if_the_store_lost_the_lease_between_the_delivery_and_the_fir
 
 def test_rejects_it_if_the_loss_was_before_the_first_holder_was_given_the_event():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered   a  @c2
         50ms  store-lost
         1s    delivered   a  @c1
@@ -550,7 +550,7 @@ def test_rejects_it_if_the_loss_was_before_the_first_holder_was_given_the_event(
 
 def test_rejects_it_if_the_store_lost_its_data_before():
     rejected(
-        tell("""
+        history_of("""
         0s   store-lost
         1s   started     a  @c1
         2s   ended       a  @c1  outcome=ok
@@ -562,7 +562,7 @@ def test_rejects_it_if_the_store_lost_its_data_before():
 
 def test_rejects_a_second_effect_although_redis_refused_to_record_the_first():
     rejected(
-        tell(
+        history_of(
             """
         0s     started  a            @c1
         1s     ended    a            @c1  outcome=ok
@@ -578,7 +578,7 @@ def test_rejects_a_second_effect_although_redis_refused_to_record_the_first():
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_dead_letter_of_the_broker_may_stand_beside_the_effect_of_an_event_whose_answer_was_lost(lost):
-    history = tell(f"""
+    history = history_of(f"""
         0s    {"unreachable" if lost else "paused @c9"}
         1s    delivered      a  @c1
         6s    rejected       a  @c1  because=TimeoutError
@@ -588,3 +588,25 @@ def test_a_dead_letter_of_the_broker_may_stand_beside_the_effect_of_an_event_who
         61s   ended          a  @c1  outcome=ok
         """)
     assert accepted(history) if lost else rejected(history)
+
+
+ANSWER = "2500ms acknowledged a @c1 delivery=1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "dead", "excused"), [("", "3s", True), ("", "18s", True), ("", "19s", False), (ANSWER, "3s", False)]
+)
+def test_a_dead_letter_of_the_broker_may_come_before_the_answer_for_one_lease(answer, dead, excused):
+    history = history_of(
+        f"""
+        0s      delivered      a  @c1  attempt=1 delivery=1
+        0s      started        a  @c1
+        1s      delivered      a  @c2  attempt=2 delivery=2
+        1s      rejected       a  @c2  because=Unreadable delivery=2
+        2s      ended          a  @c1  outcome=ok
+        {answer}
+        {dead}  dead-lettered  a  by=broker
+        """,
+        lease="16s",
+    )
+    assert accepted(history) if excused else rejected(history)

@@ -3,11 +3,11 @@
 from simulation.history.index import HistoryIndex
 from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.recorded_effects import completion, unrecorded
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 
 
 def read(story: str) -> HistoryIndex:
-    return index_to_judge(tell(story))
+    return index_to_judge(history_of(story))
 
 
 def test_an_entry_belongs_to_the_delivery_that_it_names():
@@ -31,7 +31,7 @@ def test_an_entry_that_names_no_delivery_belongs_to_the_latest_one_of_its_consum
 
 def test_each_of_two_deliveries_is_closed_by_a_refusal_of_its_own():
     index = index_to_judge(
-        tell("""
+        history_of("""
         0s   delivered     a  @c1
         1s   delivered     a  @c1
         2s   refused       a  @c1  because=held
@@ -181,7 +181,7 @@ def test_the_completion_of_an_event_is_the_first_effect_that_was_recorded():
 
 def test_a_loss_touches_the_events_that_its_keys_name_or_else_any():
     def touched(keys: object) -> frozenset[str] | None:
-        history = tell("0s published a id=1d-a\n0s published b id=1d-b\n1s store-lost")
+        history = history_of("0s published a id=1d-a\n0s published b id=1d-b\n1s store-lost")
         history.entries[2].details["keys"] = keys
         return index_to_judge(history).store_losses[0].events
 

@@ -3,18 +3,18 @@ from functools import partial
 import pytest
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="lost-followers-surface")
-rejected = partial(telling.rejected, invariant="lost-followers-surface")
+accepted = partial(short_histories.accepted, invariant="lost-followers-surface")
+rejected = partial(short_histories.rejected, invariant="lost-followers-surface")
 
 # The bound is 15 min of lookback, 5 s for the next sweep and 1 min to be released.
 
 
 def test_accepts_a_follower_that_is_rescued_just_in_time():
     assert accepted(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         1s       parked     b  @c1
@@ -25,7 +25,7 @@ def test_accepts_a_follower_that_is_rescued_just_in_time():
 
 def test_rejects_a_follower_that_is_rescued_a_microsecond_later():
     violation = rejected(
-        tell("""
+        history_of("""
         0s          published  b  follows=a
         0s          delivered  b  @c1
         1s          parked     b  @c1
@@ -40,7 +40,7 @@ def test_rejects_a_follower_that_is_rescued_a_microsecond_later():
 
 def test_rejects_a_follower_that_never_surfaces():
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         1h    phase      quiet
@@ -50,7 +50,7 @@ def test_rejects_a_follower_that_never_surfaces():
 
 def test_accepts_a_follower_that_is_given_up_in_time():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published      b  follows=a
         0s    delivered      b  @c1
         15m   dead-lettered  b
@@ -61,7 +61,7 @@ def test_accepts_a_follower_that_is_given_up_in_time():
 
 def test_accepts_a_follower_that_is_still_held_back_when_the_history_ends():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         16m   phase      horizon
@@ -71,7 +71,7 @@ def test_accepts_a_follower_that_is_still_held_back_when_the_history_ends():
 
 def test_accepts_a_follower_whose_leader_came_after_the_lookback_but_before_the_bound():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         16m   delivered  a  @c1
@@ -84,7 +84,7 @@ def test_accepts_a_follower_whose_leader_came_after_the_lookback_but_before_the_
 
 def test_rejects_a_follower_that_only_a_very_late_leader_released():
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         30m   delivered  a  @c1
@@ -96,7 +96,7 @@ def test_rejects_a_follower_that_only_a_very_late_leader_released():
 
 
 def test_says_nothing_of_a_follower_whose_leader_came_before_it():
-    history = tell("""
+    history = history_of("""
         0s    published  b  follows=a
         0s    delivered  a  @c1
         0s    delivered  b  @c1
@@ -107,7 +107,7 @@ def test_says_nothing_of_a_follower_whose_leader_came_before_it():
 
 def test_says_nothing_of_a_follower_whose_leader_was_handled_though_it_was_delivered_later_or_given_up():
     for later in ("30m delivered a @c1", "30m dead-lettered a"):
-        history = tell(f"""
+        history = history_of(f"""
             0s    published  b  follows=a
             0s    started    a  @c1  via=released
             1s    ended      a  @c1  outcome=ok
@@ -123,7 +123,7 @@ def test_says_nothing_of_a_follower_whose_leader_was_handled_though_it_was_deliv
 
 def test_accepts_a_follower_that_is_rescued_in_time_after_its_leaders_dead_letter():
     assert accepted(
-        tell("""
+        history_of("""
         0s       published      b  follows=a
         0s       delivered      a  @c1
         0s       delivered      b  @c1
@@ -135,7 +135,7 @@ def test_accepts_a_follower_that_is_rescued_in_time_after_its_leaders_dead_lette
 
 def test_rejects_a_follower_that_waits_too_long_after_its_leaders_dead_letter():
     violation = rejected(
-        tell("""
+        history_of("""
         0s       published      b  follows=a
         0s       delivered      a  @c1
         0s       delivered      b  @c1
@@ -160,8 +160,8 @@ def test_a_chain_below_a_missing_leader_is_judged_link_by_link():
         15m1s    ended      b  @c1  outcome=ok
         {}       started    c  @c1  via=released
     """
-    assert accepted(tell(story.format("16m")))
-    late = tell(story.format("17m"))
+    assert accepted(history_of(story.format("16m")))
+    late = history_of(story.format("17m"))
     assert accepted(late)
     assert [violation.invariant for violation in judge(late).violations] == ["prompt-release"]
 
@@ -171,7 +171,7 @@ def test_a_chain_below_a_missing_leader_is_judged_link_by_link():
 
 def test_accepts_a_cycle_of_which_one_member_surfaces_in_time():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  a  follows=b
         0s    published  b  follows=a
         0s    delivered  a  @c1
@@ -184,7 +184,7 @@ def test_accepts_a_cycle_of_which_one_member_surfaces_in_time():
 
 def test_rejects_a_cycle_that_never_surfaces():
     violation = rejected(
-        tell("""
+        history_of("""
         0s    published  a  follows=b
         0s    published  b  follows=a
         0s    delivered  a  @c1
@@ -199,7 +199,7 @@ def test_rejects_a_cycle_that_never_surfaces():
 
 def test_rejects_a_member_of_a_cycle_whose_leader_never_came():
     rejected(
-        tell("""
+        history_of("""
         0s    published  a  follows=b
         0s    published  b  follows=a
         0s    delivered  a  @c1
@@ -213,7 +213,7 @@ def test_rejects_a_member_of_a_cycle_whose_leader_never_came():
 
 def test_accepts_time_in_which_nobody_was_alive_after_the_lookback():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  b  @c1
         14m     crashed    @c1
@@ -225,7 +225,7 @@ def test_accepts_time_in_which_nobody_was_alive_after_the_lookback():
 
 def test_rejects_a_rescue_too_long_after_somebody_came_back():
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  b  @c1
         14m     crashed    @c1
@@ -238,7 +238,7 @@ def test_rejects_a_rescue_too_long_after_somebody_came_back():
 def test_rejects_a_late_rescue_though_nobody_was_alive_within_the_lookback():
     # The lookback passes all the same.
     rejected(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         1m       crashed    @c1
@@ -250,7 +250,7 @@ def test_rejects_a_late_rescue_though_nobody_was_alive_within_the_lookback():
 
 def test_accepts_the_time_in_which_sweeps_handle_what_they_found_before():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         15m   started    x  @c2  via=rescued
@@ -262,7 +262,7 @@ def test_accepts_the_time_in_which_sweeps_handle_what_they_found_before():
 
 def test_rejects_the_time_in_which_others_are_handled_for_other_reasons():
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         15m   started    x  @c2  via=delivered
@@ -279,8 +279,8 @@ def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_
         1s    store-lost  fault=flush
         1h    phase       quiet
     """
-    assert accepted(tell(story, allowed_loss=("flush",)))
-    rejected(tell(story))
+    assert accepted(history_of(story, allowed_loss=("flush",)))
+    rejected(history_of(story))
 
 
 @pytest.mark.parametrize(("at", "held"), [("66s", True), ("67s", False)])
@@ -292,9 +292,9 @@ def test_a_follower_is_not_held_back_once_the_engine_was_told_of_its_leaders_dea
         1s    dead-lettered  a  by=broker  told=true
         {at}  started        b  @c1  via=rescued
     """
-    history = tell(story)
+    history = history_of(story)
     assert accepted(history) if held else rejected(history)
-    assert accepted(tell(story.replace("told=true", "")))
+    assert accepted(history_of(story.replace("told=true", "")))
 
 
 def test_a_dead_letter_that_was_told_is_forgotten_with_its_mark():
@@ -304,5 +304,5 @@ def test_a_dead_letter_that_was_told_is_forgotten_with_its_mark():
         {}     delivered      b  @c1
         {}     started        b  @c1  via=rescued
     """
-    assert accepted(tell(story.format("30m1s", "40m")))
-    rejected(tell(story.format("29m", "40m")))
+    assert accepted(history_of(story.format("30m1s", "40m")))
+    rejected(history_of(story.format("29m", "40m")))

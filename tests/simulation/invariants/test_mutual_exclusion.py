@@ -1,15 +1,15 @@
 from functools import partial
 
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="mutual-exclusion")
-rejected = partial(telling.rejected, invariant="mutual-exclusion")
+accepted = partial(short_histories.accepted, invariant="mutual-exclusion")
+rejected = partial(short_histories.rejected, invariant="mutual-exclusion")
 
 
 def test_accepts_one_handling_after_the_other():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed
         1s   started  a  @c2
@@ -20,7 +20,7 @@ def test_accepts_one_handling_after_the_other():
 
 def test_rejects_two_handlings_that_overlap():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c1  outcome=ok
@@ -36,7 +36,7 @@ def test_rejects_two_handlings_that_overlap():
 
 def test_rejects_an_overlap_with_a_handling_that_never_ended():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c2  outcome=ok
@@ -47,7 +47,7 @@ def test_rejects_an_overlap_with_a_handling_that_never_ended():
 
 def test_rejects_an_overlap_within_one_consumer():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1  handling=1
         1s   started  a  @c1  handling=2
         2s   ended    a  @c1  handling=1  outcome=ok
@@ -58,7 +58,7 @@ def test_rejects_an_overlap_within_one_consumer():
 
 def test_rejects_a_third_handling_that_overlaps_only_the_second():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed
         2s   started  a  @c2
@@ -70,7 +70,7 @@ def test_rejects_a_third_handling_that_overlaps_only_the_second():
 
 def test_accepts_overlapping_handlings_of_different_events():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  b  @c2
         2s   ended    a  @c1  outcome=ok
@@ -84,7 +84,7 @@ def test_accepts_overlapping_handlings_of_different_events():
 
 def test_accepts_a_second_handling_after_the_first_holder_died():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   crashed  @c1
         2s   started  a  @c2
@@ -95,7 +95,7 @@ def test_accepts_a_second_handling_after_the_first_holder_died():
 
 def test_rejects_a_second_handling_before_the_first_holder_died():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         1s   crashed  @c1
@@ -106,7 +106,7 @@ def test_rejects_a_second_handling_before_the_first_holder_died():
 
 def test_accepts_a_second_handling_after_the_first_holder_left():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   stopped  @c1
         2s   started  a  @c2
@@ -116,7 +116,7 @@ def test_accepts_a_second_handling_after_the_first_holder_left():
 
 def test_rejects_a_second_handling_while_the_first_holder_is_paused():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   paused   @c1
         2s   started  a  @c2
@@ -132,7 +132,7 @@ def test_rejects_a_second_handling_while_the_first_holder_is_paused():
 
 def test_accepts_an_overlap_with_a_holder_that_was_paused_beyond_its_lease_and_then_refused():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         17s   started  a  @c2  fence=2
@@ -153,13 +153,13 @@ def test_accepts_a_pause_after_whose_last_renewal_the_lease_had_ended():
         19s   ended    a  @c1  outcome=ok  write=refused
         20s   ended    a  @c2  outcome=ok  write=accepted
     """
-    assert accepted(tell(story.format("9s")))
-    rejected(tell(story.format("8s999ms")))
+    assert accepted(history_of(story.format("9s")))
+    rejected(history_of(story.format("8s999ms")))
 
 
 def test_rejects_a_pause_that_no_lease_can_have_ended_in():
     rejected(
-        tell("""
+        history_of("""
         0s      started  a  @c1  fence=1
         1s      paused   @c1
         8s      resumed  @c1
@@ -173,7 +173,7 @@ def test_rejects_a_pause_that_no_lease_can_have_ended_in():
 def test_accepts_it_if_the_pause_had_not_ended_with_the_history():
     # The last renewal may have been long before the pause; how long the pause was to last, nobody knows.
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         7s    paused   @c1
         16s   started  a  @c2  fence=2
@@ -183,7 +183,7 @@ def test_accepts_it_if_the_pause_had_not_ended_with_the_history():
 
 def test_accepts_it_if_redis_was_still_out_of_reach_when_the_history_ended():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         7s    unreachable
         16s   started      a  @c2  fence=2
@@ -193,7 +193,7 @@ def test_accepts_it_if_redis_was_still_out_of_reach_when_the_history_ended():
 
 def test_rejects_it_if_a_pause_that_had_not_ended_was_too_short_for_any_lease():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         9s    paused   @c1
         16s   started  a  @c2  fence=2
@@ -203,7 +203,7 @@ def test_rejects_it_if_a_pause_that_had_not_ended_was_too_short_for_any_lease():
 
 def test_rejects_it_if_only_another_pause_had_not_ended():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         7s    resumed  @c1
@@ -216,7 +216,7 @@ def test_rejects_it_if_only_another_pause_had_not_ended():
 
 def test_rejects_it_if_only_a_consumer_that_had_no_part_in_it_was_still_paused():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c3
         16s   started  a  @c2  fence=2
@@ -226,7 +226,7 @@ def test_rejects_it_if_only_a_consumer_that_had_no_part_in_it_was_still_paused()
 
 def test_rejects_it_if_the_late_write_was_accepted():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         17s   started  a  @c2  fence=2
@@ -239,7 +239,7 @@ def test_rejects_it_if_the_late_write_was_accepted():
 
 def test_rejects_it_if_the_late_handling_ended_ok_and_no_sink_refused_it():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    paused   @c1
         17s   started  a  @c2
@@ -251,7 +251,7 @@ def test_rejects_it_if_the_late_handling_ended_ok_and_no_sink_refused_it():
 
 def test_rejects_it_if_the_pause_began_after_the_second_holder():
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    started  a  @c2  fence=2
         2s    paused   @c1
@@ -265,7 +265,7 @@ def test_rejects_it_if_the_pause_began_after_the_second_holder():
 def test_rejects_it_if_the_second_holder_came_long_before_the_lease_can_have_lapsed():
     # A holder that renews in time has at least half a lease left when it falls silent.
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         8s    started  a  @c2  fence=2
@@ -277,7 +277,7 @@ def test_rejects_it_if_the_second_holder_came_long_before_the_lease_can_have_lap
 
 def test_rejects_it_if_the_pause_was_over_before_the_event_came():
     rejected(
-        tell("""
+        history_of("""
         0s    paused     @c1
         17s   resumed    @c1
         18s   delivered  a  @c1
@@ -290,7 +290,7 @@ def test_rejects_it_if_the_pause_was_over_before_the_event_came():
 
 def test_accepts_an_overlap_with_a_holder_that_was_cut_off_beyond_its_lease_and_then_refused():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    unreachable  @c1
         17s   started      a  @c2  fence=2
@@ -303,7 +303,7 @@ def test_accepts_an_overlap_with_a_holder_that_was_cut_off_beyond_its_lease_and_
 
 def test_accepts_it_if_redis_was_out_of_reach_for_all():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    unreachable
         18s   reachable
@@ -316,7 +316,7 @@ def test_accepts_it_if_redis_was_out_of_reach_for_all():
 
 def test_accepts_it_if_the_pause_and_the_cut_together_lasted_beyond_the_lease():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    paused       @c1
         9s    unreachable  @c1
@@ -330,7 +330,7 @@ def test_accepts_it_if_the_pause_and_the_cut_together_lasted_beyond_the_lease():
 
 def test_rejects_it_if_somebody_else_was_cut_off():
     rejected(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    unreachable  @c3
         17s   started      a  @c2  fence=2
@@ -342,7 +342,7 @@ def test_rejects_it_if_somebody_else_was_cut_off():
 
 def test_accepts_it_if_the_first_holder_died_before_it_could_write():
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         17s   started  a  @c2  fence=2
@@ -355,7 +355,7 @@ def test_accepts_it_if_the_first_holder_died_before_it_could_write():
 def test_accepts_a_first_holder_that_was_paused_before_its_handler_and_starts_late():
     # The lower fencing token says who was first, whatever the order of the starts.
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    paused     @c1
         17s   started    a  @c2  fence=2
@@ -369,7 +369,7 @@ def test_accepts_a_first_holder_that_was_paused_before_its_handler_and_starts_la
 
 def test_rejects_it_if_the_paused_one_has_the_higher_token():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    paused     @c1
         17s   started    a  @c2  fence=1
@@ -386,7 +386,7 @@ def test_rejects_it_if_the_paused_one_has_the_higher_token():
 
 def test_accepts_an_overlap_after_a_loss_that_the_scenario_allows():
     assert accepted(
-        tell(
+        history_of(
             """
         0s   started     a  @c1
         1s   store-lost  fault=flush
@@ -399,7 +399,7 @@ def test_accepts_an_overlap_after_a_loss_that_the_scenario_allows():
 
 def test_rejects_it_if_the_scenario_does_not_allow_the_loss():
     rejected(
-        tell("""
+        history_of("""
         0s   started     a  @c1
         1s   store-lost  fault=flush
         2s   started     a  @c2
@@ -410,12 +410,12 @@ def test_rejects_it_if_the_scenario_does_not_allow_the_loss():
 def test_rejects_it_if_the_loss_was_before_the_first_handling_or_after_the_second():
     lines = ["1s started a @c1", "2s started a @c2"]
     for story in (["0s store-lost fault=flush", *lines], [*lines, "3s store-lost fault=flush"]):
-        rejected(tell("\n".join(story), allowed_loss=("flush",)))
+        rejected(history_of("\n".join(story), allowed_loss=("flush",)))
 
 
 def test_rejects_it_if_the_loss_was_about_another_event():
     rejected(
-        tell(
+        history_of(
             """
         0s   published   b  id=b1d
         0s   started     a  @c1

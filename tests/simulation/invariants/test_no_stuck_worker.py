@@ -1,10 +1,10 @@
 from functools import partial
 
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="no-stuck-worker")
-rejected = partial(telling.rejected, invariant="no-stuck-worker")
+accepted = partial(short_histories.accepted, invariant="no-stuck-worker")
+rejected = partial(short_histories.rejected, invariant="no-stuck-worker")
 
 # The bound is 10 min.
 
@@ -14,7 +14,7 @@ rejected = partial(telling.rejected, invariant="no-stuck-worker")
 
 def test_accepts_a_delivery_that_is_answered_within_the_bound():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         10m   acknowledged  a  @c1
         """)
@@ -23,7 +23,7 @@ def test_accepts_a_delivery_that_is_answered_within_the_bound():
 
 def test_rejects_a_delivery_that_is_answered_a_microsecond_later():
     violation = rejected(
-        tell("""
+        history_of("""
         0s       delivered     a  @c1
         10m1us   acknowledged  a  @c1
         """)
@@ -36,7 +36,7 @@ def test_rejects_a_delivery_that_is_answered_a_microsecond_later():
 
 def test_rejects_a_delivery_that_is_never_answered():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1s    delivered     b  @c2
         2s    acknowledged  b  @c2
@@ -48,7 +48,7 @@ def test_rejects_a_delivery_that_is_never_answered():
 def test_accepts_a_delivery_that_was_rejected_refused_or_given_up():
     for answer in ("rejected a @c1", "refused a @c1 because=held", "dead-lettered a"):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    delivered  a  @c1
             1s    {answer}
             2s    delivered  b  @c1
@@ -61,7 +61,7 @@ def test_accepts_a_delivery_that_was_rejected_refused_or_given_up():
 def test_accepts_a_delivery_whose_consumer_died_or_left():
     for end in ("crashed", "stopped"):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    delivered     a  @c1
             1s    {end}         @c1
             2s    delivered     a  @c2
@@ -73,7 +73,7 @@ def test_accepts_a_delivery_whose_consumer_died_or_left():
 
 def test_accepts_a_long_cascade_that_makes_progress():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published     b  follows=a
         0s    delivered     a  @c1
         0s    started       a  @c1
@@ -87,7 +87,7 @@ def test_accepts_a_long_cascade_that_makes_progress():
 
 def test_rejects_a_stuck_delivery_though_its_consumer_does_other_work():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         5m    delivered     b  @c1
         8m    acknowledged  b  @c1
@@ -98,7 +98,7 @@ def test_rejects_a_stuck_delivery_though_its_consumer_does_other_work():
 
 def test_accepts_a_handled_delivery_in_a_history_without_acknowledgements():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    started    a  @c1
         2s    ended      a  @c1  outcome=ok
@@ -109,7 +109,7 @@ def test_accepts_a_handled_delivery_in_a_history_without_acknowledgements():
 
 def test_accepts_a_parked_delivery_in_a_history_without_acknowledgements():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    parked     a  @c1
         11m   phase      quiet
@@ -119,7 +119,7 @@ def test_accepts_a_parked_delivery_in_a_history_without_acknowledgements():
 
 def test_rejects_an_ignored_delivery_in_a_history_without_acknowledgements():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         11m   phase      quiet
         """)
@@ -128,7 +128,7 @@ def test_rejects_an_ignored_delivery_in_a_history_without_acknowledgements():
 
 def test_rejects_a_handled_delivery_that_is_not_acknowledged_where_others_are():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1s    started       a  @c1
         2s    ended         a  @c1  outcome=ok
@@ -144,7 +144,7 @@ def test_rejects_a_handled_delivery_that_is_not_acknowledged_where_others_are():
 
 def test_rejects_a_handling_that_hangs():
     violation = rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  via=rescued
         11m   phase    quiet
         """)
@@ -154,7 +154,7 @@ def test_rejects_a_handling_that_hangs():
 
 def test_tells_of_a_hanging_handling_once_though_its_delivery_hangs_with_it():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         0s    started       a  @c1
         1s    delivered     b  @c2
@@ -174,7 +174,7 @@ def test_accepts_a_wait_in_which_the_consumer_was_paused():
         ("unreachable", "reachable"),
     ):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    delivered     a  @c1
             1m    {begin}
             20m   {end}
@@ -185,7 +185,7 @@ def test_accepts_a_wait_in_which_the_consumer_was_paused():
 
 def test_rejects_a_wait_that_goes_on_too_long_without_the_pause():
     rejected(
-        tell("""
+        history_of("""
         0s       delivered     a  @c1
         1m       paused        @c1
         20m      resumed       @c1
@@ -196,7 +196,7 @@ def test_rejects_a_wait_that_goes_on_too_long_without_the_pause():
 
 def test_rejects_a_wait_in_which_somebody_else_was_paused():
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1m    paused        @c2
         20m   resumed       @c2
@@ -210,7 +210,7 @@ def test_rejects_a_wait_in_which_somebody_else_was_paused():
 
 def test_accepts_a_sweep_that_comes_round():
     assert accepted(
-        tell("""
+        history_of("""
         0s      started  a  @c1
         0s      ended    a  @c1  outcome=ok
         1s      swept    @c1  found=0
@@ -221,7 +221,7 @@ def test_accepts_a_sweep_that_comes_round():
 
 def test_rejects_a_sweep_that_does_not_come_round():
     violation = rejected(
-        tell("""
+        history_of("""
         1s      swept  @c1  found=0
         10m7s   phase  quiet
         """)
@@ -231,7 +231,7 @@ def test_rejects_a_sweep_that_does_not_come_round():
 
 def test_accepts_a_pause_between_sweeps():
     assert accepted(
-        tell("""
+        history_of("""
         0s      started  a  @c1
         0s      ended    a  @c1  outcome=ok
         1s      swept    @c1  found=0
@@ -244,7 +244,7 @@ def test_accepts_a_pause_between_sweeps():
 
 def test_accepts_the_time_in_which_a_sweep_handles_what_it_found():
     assert accepted(
-        tell("""
+        history_of("""
         1s    swept    @c1  found=0
         5s    started  a  @c1  via=rescued
         9m    ended    a  @c1  outcome=ok
@@ -258,7 +258,7 @@ def test_accepts_the_time_in_which_a_sweep_handles_what_it_found():
 def test_accepts_long_times_between_sweeps_that_found_something():
     # Who writes down only these, says nothing of the others.
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         0s   ended    a  @c1  outcome=ok
         1s   swept    @c1  found=1
@@ -272,7 +272,7 @@ def test_accepts_long_times_between_sweeps_that_found_something():
 
 def test_accepts_a_poison_event_that_ends_in_a_dead_letter():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered      a  @c1
         1s    rejected       a  @c1
         6s    delivered      a  @c1
@@ -285,7 +285,7 @@ def test_accepts_a_poison_event_that_ends_in_a_dead_letter():
 
 def test_accepts_an_event_that_is_rejected_and_then_handled():
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1s    rejected      a  @c1
         6s    delivered     a  @c1
@@ -299,7 +299,7 @@ def test_accepts_an_event_that_is_rejected_and_then_handled():
 
 def test_rejects_a_poison_event_without_a_dead_letter_when_all_is_quiet():
     violation = rejected(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    rejected   a  @c1
         1h    phase      quiet
@@ -318,13 +318,13 @@ def test_accepts_a_poison_event_that_was_lost_as_the_scenario_allows():
         2s    store-lost  fault=flush
         1h    phase       quiet
     """
-    assert accepted(tell(story, allowed_loss=("flush",)))
-    rejected(tell(story))
+    assert accepted(history_of(story, allowed_loss=("flush",)))
+    rejected(history_of(story))
 
 
 def test_rejects_a_poison_event_that_is_tried_for_ever():
     rejected(
-        tell("""
+        history_of("""
         0s      delivered  a  @c1
         1s      rejected   a  @c1
         10m     delivered  a  @c1
@@ -347,7 +347,7 @@ def deaths(count: int, apart: str = "", lost_after: int = 0) -> str:
 
 
 def test_rejects_an_event_that_kills_its_process_for_ever():
-    violation = rejected(tell(deaths(6), at_most=40))
+    violation = rejected(history_of(deaths(6), at_most=40))
     assert violation.because == (
         "because event a was begun 6 times from 0 s to 50 s, each time its consumer died, and it was not given up"
         " after 4 attempts"
@@ -355,15 +355,15 @@ def test_rejects_an_event_that_kills_its_process_for_ever():
 
 
 def test_accepts_an_event_that_kills_its_process_as_often_as_it_may():
-    assert accepted(tell(deaths(5), at_most=40))
-    assert accepted(tell(deaths(8, apart="m"), at_most=40)), "an engine may forget an attempt after two leases"
-    assert accepted(tell(deaths(8, lost_after=4), at_most=40)), "the store has lost the count"
-    assert accepted(tell(deaths(8) + "\n3h fault crash", at_most=40)), "a process may have died of something else"
+    assert accepted(history_of(deaths(5), at_most=40))
+    assert accepted(history_of(deaths(8, apart="m"), at_most=40)), "an engine may forget an attempt after two leases"
+    assert accepted(history_of(deaths(8, lost_after=4), at_most=40)), "the store has lost the count"
+    assert accepted(history_of(deaths(8) + "\n3h fault crash", at_most=40)), "a process may have died of something else"
 
 
 def test_accepts_rejections_while_redis_is_out_of_reach():
     assert accepted(
-        tell("""
+        history_of("""
         0s      delivered    a  @c1
         1s      rejected     a  @c1
         1s      unreachable
@@ -388,12 +388,12 @@ DEADLY = """
 
 def test_rejects_an_event_that_kills_its_consumers_for_ever():
     in_a_row = DEADLY.format("5s", "6s", "10s", "11s", "{}")
-    assert "was begun 3 times" in rejected(tell(in_a_row.format("swept @c4"), max_attempts="1us")).because
-    assert accepted(tell(in_a_row.format("swept @c4"), max_attempts="2us"))
+    assert "was begun 3 times" in rejected(history_of(in_a_row.format("swept @c4"), max_attempts="1us")).because
+    assert accepted(history_of(in_a_row.format("swept @c4"), max_attempts="2us"))
 
 
 def test_deaths_with_another_cause_or_far_apart_do_not_count():
     in_a_row = DEADLY.format("5s", "6s", "10s", "11s", "{}")
-    assert accepted(tell(in_a_row.format("fault crash"), max_attempts="1us"))
-    rejected(tell(in_a_row.format("fault handler-kills-process"), max_attempts="1us"))
-    assert accepted(tell(DEADLY.format("5s", "6s", "39s", "39s", "swept @c4"), max_attempts="1us"))
+    assert accepted(history_of(in_a_row.format("fault crash"), max_attempts="1us"))
+    rejected(history_of(in_a_row.format("fault handler-kills-process"), max_attempts="1us"))
+    assert accepted(history_of(DEADLY.format("5s", "6s", "39s", "39s", "swept @c4"), max_attempts="1us"))

@@ -19,7 +19,7 @@ from simulation.invariants import judge
 from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.prefilter.automaton import Prefiltered, leave_out_trivial
 from simulation.strategies import histories
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 from tests.simulation.test_strategies import mutilated
 
 FAMILY = """
@@ -95,7 +95,7 @@ def opened(history: History, folder: Path) -> History:
 
 
 def prefiltered(story: str, folder: Path) -> Prefiltered | None:
-    history = opened(tell(story, at_most=35), folder)
+    history = opened(history_of(story, at_most=35), folder)
     assert isinstance(history.entries, FileEntries)
     return leave_out_trivial(history.entries, history.header.terms)
 
@@ -110,10 +110,10 @@ def left_out(story: str, folder: Path) -> int:
 @cache
 def families() -> tuple[Entry, ...]:
     """Return the entries of six families of two kinds, told in turns, with a consumer that dies at the end."""
-    joined = [entry for entry in tell(FAMILY, at_most=35).entries if entry.kind == "joined"]
+    joined = [entry for entry in history_of(FAMILY, at_most=35).entries if entry.kind == "joined"]
     story: list[Entry] = []
     for family in range(6):
-        for entry in tell(WAITING if family % 2 else FAMILY, at_most=35).entries:
+        for entry in history_of(WAITING if family % 2 else FAMILY, at_most=35).entries:
             if entry.kind != "joined":
                 story.append(renamed(entry, str(family)))
     story.sort(key=lambda entry: entry.at)
@@ -197,7 +197,7 @@ def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
 
 def test_an_ordinary_family_is_left_out(tmp_path: Path):
     assert left_out(FAMILY, tmp_path) == 2
-    index = index_to_judge(opened(tell(FAMILY, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(FAMILY, at_most=35), tmp_path))
     assert (index.trivial, index.nontrivial, list(index)) == (
         TrivialCounts(events=2, deliveries=2, followers=1, apart=1),
         [],
@@ -209,7 +209,7 @@ def test_an_ordinary_family_is_left_out(tmp_path: Path):
 
 def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: Path):
     assert left_out(WAITING, tmp_path) == 4
-    index = index_to_judge(opened(tell(WAITING, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(WAITING, at_most=35), tmp_path))
     assert index.trivial == TrivialCounts(
         events=4, deliveries=6, followers=3, apart=3, reordered=2, released=2, early=2, beside=2
     )
@@ -278,12 +278,12 @@ def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
     line = "    4s   delivered     b  @c2  delivery=2  attempt=1\n"
     story = FAMILY.replace(line, "").replace("    3s   ended", "    3" + line.lstrip(" 4") + "    3s   ended")
     assert left_out(story, tmp_path) == 0
-    index = index_to_judge(opened(tell(story, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(story, at_most=35), tmp_path))
     assert [event.name for event in index.nontrivial] == ["b"]
 
 
 def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Path):
-    history = tell(WAITING.replace("  occurred=1s", "").replace("  occurred=2s", ""), at_most=35)
+    history = history_of(WAITING.replace("  occurred=1s", "").replace("  occurred=2s", ""), at_most=35)
     assert left_out(WAITING.replace("  occurred=1s", ""), tmp_path) == 4
     assert isinstance(history.entries, list)
     for index in (4, 5):
@@ -328,7 +328,7 @@ def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new:
 def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
     story = FAMILY + "6s  published  c  follows=id-of-b\n"
     assert left_out(story, tmp_path) == 0
-    index = index_to_judge(opened(tell(story, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(story, at_most=35), tmp_path))
     assert index.events["c"].leader == "b"
 
 
@@ -350,7 +350,7 @@ def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
 )
 def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_path: Path):
     file = tmp_path / "history.jsonl"
-    tell(FAMILY, at_most=35).write(file)
+    history_of(FAMILY, at_most=35).write(file)
     file.write_bytes(file.read_bytes() + line + b"\n" + b'{"at":9000000000,"kind":"joined"}\n')
     lines = History.open(file).entries
     assert isinstance(lines, FileEntries)

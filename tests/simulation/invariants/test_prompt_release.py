@@ -3,16 +3,16 @@ from functools import partial
 import pytest
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="prompt-release")
-rejected = partial(telling.rejected, invariant="prompt-release")
+accepted = partial(short_histories.accepted, invariant="prompt-release")
+rejected = partial(short_histories.rejected, invariant="prompt-release")
 
 
 def test_accepts_a_follower_that_starts_just_within_the_bound():
     assert accepted(
-        tell("""
+        history_of("""
         0s     published  b  follows=a
         0s     delivered  b  @c2
         0s     started    a  @c1
@@ -24,7 +24,7 @@ def test_accepts_a_follower_that_starts_just_within_the_bound():
 
 def test_rejects_a_follower_that_starts_a_microsecond_later():
     violation = rejected(
-        tell("""
+        history_of("""
         0s        published  b  follows=a
         0s        delivered  b  @c2
         0s        parked     b  @c2
@@ -39,7 +39,7 @@ def test_rejects_a_follower_that_starts_a_microsecond_later():
 
 def test_rejects_a_follower_that_is_still_waiting_when_the_history_ends():
     violation = rejected(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         10ms     delivered  b  @c2
         11523us  parked     b  @c2
@@ -57,7 +57,7 @@ def test_rejects_a_follower_that_is_still_waiting_when_the_history_ends():
 
 def test_accepts_a_follower_whose_wait_is_not_over_the_bound_when_the_history_ends():
     assert accepted(
-        tell("""
+        history_of("""
         0s     published  b  follows=a
         0s     delivered  b  @c2
         0s     started    a  @c1
@@ -69,7 +69,7 @@ def test_accepts_a_follower_whose_wait_is_not_over_the_bound_when_the_history_en
 
 def test_accepts_a_wait_that_counts_from_the_followers_own_delivery():
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      started    a  @c1
         2s      ended      a  @c1  outcome=ok
@@ -81,7 +81,7 @@ def test_accepts_a_wait_that_counts_from_the_followers_own_delivery():
 
 def test_rejects_a_follower_that_waits_for_a_leader_that_was_forgotten():
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    started    a  @c1
         2s    ended      a  @c1  outcome=ok
@@ -94,7 +94,7 @@ def test_rejects_a_follower_that_waits_for_a_leader_that_was_forgotten():
 
 def test_accepts_a_follower_that_started_in_time_and_failed():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c2
         0s   started    a  @c1
@@ -109,7 +109,7 @@ def test_accepts_a_follower_that_started_in_time_and_failed():
 
 def test_accepts_a_follower_that_was_given_up_in_time():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         0s   delivered      b  @c2
         0s   started        a  @c1
@@ -122,7 +122,7 @@ def test_accepts_a_follower_that_was_given_up_in_time():
 
 def test_rejects_a_follower_that_was_given_up_late():
     rejected(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         0s   delivered      b  @c2
         0s   started        a  @c1
@@ -134,7 +134,7 @@ def test_rejects_a_follower_that_was_given_up_late():
 
 def test_rejects_a_late_follower_though_its_consumer_died():
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c1
         0s   started    a  @c2
@@ -146,7 +146,7 @@ def test_rejects_a_late_follower_though_its_consumer_died():
 
 
 def test_says_nothing_of_a_follower_that_started_before_its_leader_was_done():
-    history = tell("""
+    history = history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c2
         0s   started    b  @c2
@@ -158,7 +158,7 @@ def test_says_nothing_of_a_follower_that_started_before_its_leader_was_done():
 
 
 def test_says_nothing_of_a_follower_whose_leader_never_took_effect():
-    history = tell("""
+    history = history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c2
         1s   started    a  @c1
@@ -171,7 +171,7 @@ def test_says_nothing_of_a_follower_whose_leader_never_took_effect():
 def test_accepts_a_wait_from_the_effect_that_could_be_recorded():
     # c1 died with its effect unrecorded, so a had to be handled again.
     assert accepted(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c2
         0s       started    a  @c1
@@ -186,7 +186,7 @@ def test_accepts_a_wait_from_the_effect_that_could_be_recorded():
 
 def test_rejects_a_wait_from_an_effect_that_was_recorded_though_a_second_followed():
     rejected(
-        tell("""
+        history_of("""
         0s       published     b  follows=a
         0s       delivered     b  @c2
         0s       started       a  @c1
@@ -203,7 +203,7 @@ def test_rejects_a_wait_from_an_effect_that_was_recorded_though_a_second_followe
 
 def test_accepts_a_wait_while_no_consumer_was_alive():
     assert accepted(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         0s       started    a  @c1
@@ -217,7 +217,7 @@ def test_accepts_a_wait_while_no_consumer_was_alive():
 
 def test_rejects_a_wait_in_which_the_only_consumer_was_dead_for_too_short_a_time():
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  b  @c1
         0s      started    a  @c1
@@ -231,7 +231,7 @@ def test_rejects_a_wait_in_which_the_only_consumer_was_dead_for_too_short_a_time
 
 def test_rejects_a_wait_while_only_one_of_two_consumers_was_dead():
     rejected(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         0s       started    a  @c2
@@ -245,7 +245,7 @@ def test_rejects_a_wait_while_only_one_of_two_consumers_was_dead():
 
 def test_accepts_a_wait_while_the_only_consumer_was_paused():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         0s    started    a  @c1
@@ -259,7 +259,7 @@ def test_accepts_a_wait_while_the_only_consumer_was_paused():
 
 def test_accepts_a_wait_while_one_was_dead_and_the_other_cut_off():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published    b  follows=a
         0s    delivered    b  @c1
         0s    started      a  @c2
@@ -274,7 +274,7 @@ def test_accepts_a_wait_while_one_was_dead_and_the_other_cut_off():
 
 def test_accepts_a_wait_while_redis_was_out_of_reach_for_all():
     assert accepted(
-        tell("""
+        history_of("""
         0s    published    b  follows=a
         0s    delivered    b  @c1
         0s    started      a  @c2
@@ -288,7 +288,7 @@ def test_accepts_a_wait_while_redis_was_out_of_reach_for_all():
 
 def test_rejects_a_wait_while_redis_was_out_of_reach_for_one_of_two():
     rejected(
-        tell("""
+        history_of("""
         0s    published    b  follows=a
         0s    delivered    b  @c1
         0s    started      a  @c2
@@ -302,7 +302,7 @@ def test_rejects_a_wait_while_redis_was_out_of_reach_for_one_of_two():
 
 def test_accepts_a_cut_that_the_healing_of_the_world_ended():
     assert accepted(
-        tell("""
+        history_of("""
         0s       published    b  follows=a
         0s       delivered    b  @c1
         0s       started      a  @c1
@@ -316,7 +316,7 @@ def test_accepts_a_cut_that_the_healing_of_the_world_ended():
 
 def test_rejects_a_wait_that_goes_on_when_the_world_has_healed():
     rejected(
-        tell("""
+        history_of("""
         0s      published    b  follows=a
         0s      delivered    b  @c1
         0s      started      a  @c1
@@ -333,7 +333,7 @@ def test_rejects_a_wait_that_goes_on_when_the_world_has_healed():
 
 def test_accepts_a_wait_while_an_elder_sibling_was_being_handled():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   published  c  follows=a
         0s   delivered  c  @c1
@@ -348,7 +348,7 @@ def test_accepts_a_wait_while_an_elder_sibling_was_being_handled():
 
 def test_accepts_a_wait_as_long_as_all_attempts_of_an_elder_sibling_that_failed():
     assert accepted(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -367,7 +367,7 @@ def test_accepts_a_wait_as_long_as_all_attempts_of_an_elder_sibling_that_failed(
 
 def test_rejects_the_wait_of_a_sibling_that_was_too_long_before_it_failed():
     rejected(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -386,7 +386,7 @@ def test_rejects_the_wait_of_a_sibling_that_was_too_long_before_it_failed():
 
 def test_rejects_a_wait_that_was_longer_than_all_attempts_of_a_failing_sibling():
     rejected(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -405,7 +405,7 @@ def test_rejects_a_wait_that_was_longer_than_all_attempts_of_a_failing_sibling()
 
 def test_rejects_a_wait_as_long_again_if_the_elder_sibling_took_effect():
     rejected(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -424,7 +424,7 @@ def test_rejects_a_wait_as_long_again_if_the_elder_sibling_took_effect():
 
 def test_accepts_a_wait_while_a_descendant_of_an_elder_sibling_was_being_handled():
     assert accepted(
-        tell(
+        history_of(
             """
         0s   published  b  follows=a
         0s   published  d  follows=b
@@ -444,7 +444,7 @@ def test_accepts_a_wait_while_a_descendant_of_an_elder_sibling_was_being_handled
 
 def test_accepts_the_waits_of_several_siblings_that_have_their_turns_one_by_one():
     assert accepted(
-        tell(
+        history_of(
             """
         0s   published  b  follows=a
         0s   published  c  follows=a
@@ -466,7 +466,7 @@ def test_accepts_the_waits_of_several_siblings_that_have_their_turns_one_by_one(
 
 def test_rejects_a_member_of_a_cycle_that_waits_when_its_leader_is_done():
     rejected(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -480,7 +480,7 @@ def test_rejects_a_member_of_a_cycle_that_waits_when_its_leader_is_done():
 
 def test_rejects_a_wait_that_went_on_after_the_elder_sibling():
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      published  c  follows=a
         0s      delivered  c  @c1
@@ -495,7 +495,7 @@ def test_rejects_a_wait_that_went_on_after_the_elder_sibling():
 
 def test_rejects_a_wait_while_a_stranger_was_being_handled():
     rejected(
-        tell("""
+        history_of("""
         0s   published  c  follows=a
         0s   delivered  c  @c1
         0s   started    a  @c1
@@ -509,7 +509,7 @@ def test_rejects_a_wait_while_a_stranger_was_being_handled():
 
 def test_accepts_a_rescue_while_the_sweep_had_others_to_handle_first():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  c  follows=a
         0s   delivered  c  @c1
         0s   started    a  @c1
@@ -524,7 +524,7 @@ def test_accepts_a_rescue_while_the_sweep_had_others_to_handle_first():
 def test_accepts_a_follower_left_behind_while_its_finder_handled_what_it_had_found_before():
     # c1 dies after it released b and c; c2 finds x, b and c, and handles one after the other.
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  c  follows=a
         0s    delivered  c  @c1
         0s    started    a  @c1
@@ -539,7 +539,7 @@ def test_accepts_a_follower_left_behind_while_its_finder_handled_what_it_had_fou
 
 def test_rejects_it_if_somebody_else_handled_what_it_had_found():
     rejected(
-        tell("""
+        history_of("""
         0s    published  c  follows=a
         0s    delivered  c  @c1
         0s    started    a  @c1
@@ -554,7 +554,7 @@ def test_rejects_it_if_somebody_else_handled_what_it_had_found():
 
 def test_rejects_a_wait_for_the_finder_that_released_the_follower_itself():
     rejected(
-        tell("""
+        history_of("""
         0s    published  c  follows=a
         0s    delivered  c  @c1
         0s    started    a  @c2
@@ -578,13 +578,13 @@ def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_
         2s   ended       a  @c1  outcome=ok
         9m   phase       quiet
     """
-    assert accepted(tell(story, allowed_loss=("flush",)))
-    rejected(tell(story))
+    assert accepted(history_of(story, allowed_loss=("flush",)))
+    rejected(history_of(story))
 
 
 def test_rejects_a_follower_that_was_late_before_the_loss():
     rejected(
-        tell(
+        history_of(
             """
         0s   published   b  follows=a
         0s   delivered   b  @c1
@@ -617,12 +617,12 @@ def test_accepts_a_follower_whose_leader_was_given_up_before_its_effect_was_reco
     15m   started        b  @c2  via=rescued
     """
     )
-    assert accepted(tell(story, at_most=9))
+    assert accepted(history_of(story, at_most=9))
 
 
 def test_rejects_it_if_the_leader_was_not_given_up():
     story = CUT_OFF + "15m   started        b  @c2  via=rescued"
-    rejected(tell(story))
+    rejected(history_of(story))
 
 
 def test_rejects_it_if_the_holder_could_record_the_effect():
@@ -633,12 +633,12 @@ def test_rejects_it_if_the_holder_could_record_the_effect():
     15m   started        b  @c2  via=rescued
     """
     )
-    rejected(tell(story))
+    rejected(history_of(story))
 
 
 @pytest.mark.parametrize(("again", "held"), [("4s  delivered  b  @c2", True), ("4s  swept  @c2  found=0", False)])
 def test_a_mark_that_was_lost_excuses_who_was_delivered_afterwards(again, held):
-    history = tell(f"""
+    history = history_of(f"""
         0s    published   b  follows=a
         0s    started     a  @c1
         1s    ended       a  @c1  outcome=ok

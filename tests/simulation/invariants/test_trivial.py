@@ -14,7 +14,7 @@ from simulation.history.records import EventStory, TrivialCounts
 from simulation.invariants import judge, prefilter
 from simulation.invariants.prefilter import index_to_judge
 from simulation.strategies import histories
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 from tests.simulation.test_strategies import mutilated
 
 PAIR = """
@@ -47,7 +47,7 @@ def test_plain_lives_change_no_judgement(history: History) -> None:
 
 
 def read(story: str) -> HistoryIndex:
-    return index_to_judge(tell(story, at_most=11))
+    return index_to_judge(history_of(story, at_most=11))
 
 
 def test_an_ordinary_pair_is_plain():

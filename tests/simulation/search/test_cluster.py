@@ -161,13 +161,13 @@ def test_the_command_line_searches_on_a_cluster_and_keeps_what_it_found(
 ) -> None:
     (tmp_path / "pair.toml").write_text(PAIR)
     common = ["run", str(tmp_path / "pair.toml"), "--engine", "null", "--out", str(tmp_path / "out")]
-    told = []
+    messages = []
     for where in (["--scheduler", scheduler], ["--jobs", "1"]):
         assert main([*common, "--seeds", "10", "--no-results", "--json", *where]) == 1
         record = json.loads(capsys.readouterr().out)
         record["violations"].sort(key=itemgetter("invariant"))
-        told.append(record)
-    assert told[0] == told[1]
+        messages.append(record)
+    assert messages[0] == messages[1]
     assert main([*common, "--seeds", "500", "--stop-after", "1", "--scheduler", scheduler]) == 1
     assert "violated  causal-order" in capsys.readouterr().out
     assert (tmp_path / "out" / "pair" / "latest" / "history.jsonl").exists()

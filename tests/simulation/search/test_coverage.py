@@ -108,11 +108,11 @@ def test_the_interval_covers_the_mass_that_is_unseen(name: str, runs: int) -> No
         sample = rng.choices(range(len(weights)), cum_weights=sums, k=runs)
         known = set(sample)
         truth = sum(weight for place, weight in enumerate(weights) if place not in known) / whole
-        told = unseen(sample)
-        assert told is not None
-        assert told.low <= told.estimate <= told.high
-        above += truth > told.high + 1e-12
-        below += truth < told.low - 1e-12
+        interval = unseen(sample)
+        assert interval is not None
+        assert interval.low <= interval.estimate <= interval.high
+        above += truth > interval.high + 1e-12
+        below += truth < interval.low - 1e-12
     assert above <= 0.04 * trials  # 2.5 % are promised
     assert below <= 0.07 * trials  # the lower end is an approximation
 
@@ -132,10 +132,10 @@ def test_two_runs_are_needed_to_say_anything() -> None:
 
 @pytest.mark.parametrize(("runs", "low"), [(2, 0.025), (20, 0.69), (1000, 0.99)])
 def test_runs_that_are_all_new_prove_no_more_than_their_number(runs: int, low: float) -> None:
-    told = unseen(range(runs))
-    assert told is not None
-    assert told.low == pytest.approx(low, abs=0.005)
-    assert (told.estimate, told.high) == (1.0, 1.0)
+    interval = unseen(range(runs))
+    assert interval is not None
+    assert interval.low == pytest.approx(low, abs=0.005)
+    assert (interval.estimate, interval.high) == (1.0, 1.0)
 
 
 # -- transitions and faults --------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_a_search_tells_which_transitions_it_never_hit(server: Laboratory) -> No
 def test_crashing_consumers_hit_what_quiet_ones_do_not(server: Laboratory) -> None:
     found = covered(server, "crashing-consumers", "native", "random-delays", 15)
     assert "in handling · crashed" in found.transitions
-    assert any(what.startswith("crash · in hand") for what in found.struck)
+    assert any(what.startswith("crash · in hand") for what in found.faults_by_state)
 
 
 # -- the command line --------------------------------------------------------------------------------------------
@@ -162,19 +162,19 @@ def test_a_search_ends_when_it_is_saturated(capsys: pytest.CaptureFixture[str], 
     summary = tmp_path / "summary.md"
     words = ["run", str(PAIR), "--until-saturated", "0.05", "--no-results", "--json", "--summary", str(summary)]
     assert main([*words, "--strategy", "random-walk"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["saturated"]
-    assert told["seeds"] < 2_000
-    assert told["covered"]["unseen"]["high"] < 0.05
-    assert told["covered"]["behaviours"] >= 2
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["saturated"]
+    assert printed["seeds"] < 2_000
+    assert printed["covered"]["unseen"]["high"] < 0.05
+    assert printed["covered"]["behaviours"] >= 2
     assert "distinct behaviours" in summary.read_text(encoding="utf-8")
 
 
 def test_every_order_is_no_sample_to_estimate_from(capsys: pytest.CaptureFixture[str]) -> None:
     main(["run", str(PAIR), "--strategy", "exhaustive", "--no-results", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["covered"]["unseen"] is None
-    assert told["covered"]["behaviours"] > 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["covered"]["unseen"] is None
+    assert printed["covered"]["behaviours"] > 1
 
 
 def test_the_page_of_the_run_that_is_kept_tells_of_the_search(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def test_what_hangs_on_the_hash_seed_is_shown(capsys: pytest.CaptureFixture[str]
     engine = "tests.simulation.search.unsteady:Unsteady"
     arguments = ["run", str(SCENARIOS / "leader-follower.toml"), "--engine", engine, "--check-determinism"]
     assert main(arguments) == 1
-    told = capsys.readouterr().out
-    assert "seed 1: the histories of two processes differ" in told
-    assert "  entry " in told
+    output = capsys.readouterr().out
+    assert "seed 1: the histories of two processes differ" in output
+    assert "  entry " in output
 
 
 def test_seeds_that_failed_are_first_the_next_time(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ def step(who: str, kind: Literal["request", "time"] = "request") -> Step:
     return Step(f"{who}1", kind, who, "", lambda: None)
 
 
-def taken(oracle: Priorities, turns: int, *actors: str) -> list[str]:
+def taken(scheduler: Priorities, turns: int, *actors: str) -> list[str]:
     """Return who goes on in each of several turns in which all of them could."""
     steps = [step(who) for who in actors]
-    return [actors[oracle.choose(steps)] for _ in range(turns)]
+    return [actors[scheduler.choose(steps)] for _ in range(turns)]
 
 
 def test_whoever_has_the_highest_priority_goes_on_until_it_falls_behind_all_others() -> None:
@@ -58,8 +58,8 @@ def test_a_depth_of_one_changes_no_priority() -> None:
 def test_time_passes_before_what_is_pending_only_at_a_moment() -> None:
     passed = []
     for seed in range(30):
-        oracle = Priorities(Streams(seed)["schedule"], depth=2, expected=6)
-        chosen = [oracle.choose([step("a"), step("clock", "time")]) for _ in range(8)]
+        scheduler = Priorities(Streams(seed)["schedule"], depth=2, expected=6)
+        chosen = [scheduler.choose([step("a"), step("clock", "time")]) for _ in range(8)]
         assert sum(chosen) <= 1
         passed.append(sum(chosen))
     assert 0 < sum(passed) < 30

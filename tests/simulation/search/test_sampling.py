@@ -19,7 +19,7 @@ from simulation.search.explore.schedulers import Walk
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.search.replay import load_replay, replay_of
 from simulation.world.laboratory import Laboratory
-from simulation.world.scheduling import Bounds, Oracle, Step
+from simulation.world.scheduling import Bounds, Scheduler, Step
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 PAIR = SCENARIOS / "leader-follower.toml"
@@ -36,12 +36,12 @@ def step(who: str, number: int, key: str = "k") -> Step:
     return Step(f"{who}>{number}", "request", who, f"{who} GET", lambda: None, keys=frozenset({key.encode()}))
 
 
-def interleaving(oracle: Oracle, counts: dict[str, int], keys: dict[str, str] | None = None) -> str:
+def interleaving(scheduler: Scheduler, counts: dict[str, int], keys: dict[str, str] | None = None) -> str:
     """Return the order in which actors take so many steps each, one letter a step."""
     left, order = dict(counts), ""
     while any(left.values()):
         steps = [step(who, left[who], (keys or {}).get(who, "k")) for who in left if left[who]]
-        who = steps[oracle.choose(steps)].who
+        who = steps[scheduler.choose(steps)].who
         left[who] -= 1
         order += who
     return order
@@ -75,10 +75,10 @@ def test_surw_is_nearly_uniform_over_interleavings_and_a_walk_is_not() -> None:
 
 
 def test_surw_lets_no_other_interesting_step_come_first() -> None:
-    oracle = UniformWalk(
+    scheduler = UniformWalk(
         Streams(3)["schedule"], Bounds(), 10, interesting="GET", expectations={"a": 1e9, "b": 1e-9}, typical=1.0
     )
-    assert interleaving(oracle, {"a": 4, "b": 2}) == "aaaabb"
+    assert interleaving(scheduler, {"a": 4, "b": 2}) == "aaaabb"
 
 
 # -- pos ---------------------------------------------------------------------------------------------------------

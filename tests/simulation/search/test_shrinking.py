@@ -76,9 +76,9 @@ def test_what_was_shrunk_replays_from_its_file_in_any_process(
     file.write_text(tomli_w.dumps(n1[-1].replay.written()))
     assert load_replay(file).written() == n1[-1].replay.written()
     assert main(["replay", str(file)]) == 1
-    told = capsys.readouterr().out
-    assert "the same history as when the file was written" in told
-    assert "SET processing:b 1 NX EX 16 → nil" in told
+    output = capsys.readouterr().out
+    assert "the same history as when the file was written" in output
+    assert "SET processing:b 1 NX EX 16 → nil" in output
     assert main(["replay", str(file), "--store", "embedded", "--quiet"]) == 1
     assert main(["replay", str(file), "--engine", "native", "--quiet"]) == 0
 

@@ -137,9 +137,9 @@ def test_the_command_tells_the_turn_and_keeps_the_places(
     assert main(["run", str(file), "--seeds", "50", "--stop-after", "1", "--out", str(tmp_path), "--quiet"]) == 1
     capsys.readouterr()
     assert main(["why", str(tmp_path / "race"), "--samples", "5", "--max-runs", "60"]) == 1
-    told = capsys.readouterr().out
-    assert "the turn" in told
-    assert "doomed     from" in told
+    output = capsys.readouterr().out
+    assert "the turn" in output
+    assert "doomed     from" in output
     kept = json.loads((tmp_path / "race" / "latest" / "why.json").read_text(encoding="utf-8"))
     assert kept["places"][-1]["share"] == 1.0
     report = (tmp_path / "race" / "latest" / "report.html").read_text(encoding="utf-8")

@@ -126,7 +126,7 @@ def story(rng: Random) -> History:
         choose=choose,
         max_faults=rng.randint(0, 4),
         slips=rng.random() < 0.5,
-    ).tell()
+    ).generate()
     return stretched(history, rng)
 
 

@@ -391,13 +391,13 @@ class Reading:
     def warned(self, event: str, after: int) -> bool:
         return any(i > after and e.event == event for i, e in self.of("warned"))
 
-    def loss_allowed(self, event: str, before: int, *, told: bool = False) -> bool:
+    def loss_allowed(self, event: str, before: int, *, reported: bool = False) -> bool:
         known = self.first_known(event)
         names = {event, self.leaders.get(event, "")} - {""}
         for i, about in self.losses(allowed=True):
             again = any(offer.parked and offer.index > i for offer in self.offers_of(event))
             if i < before and (about is None or names & about) and known is not None and known < i and not again:
-                return not told or self.warned(event, i)
+                return not reported or self.warned(event, i)
         return False
 
     # -- the run

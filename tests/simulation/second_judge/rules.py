@@ -337,6 +337,10 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     ):
         return True
     end = effect.end or 0
+    open_still = [o for o in reading.offers_of(event) if o.index < end and (o.closed is None or o.closed >= dead)]
+    asking = any(o.consumer == effect.consumer for o in open_still) and end < dead
+    if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
+        return True
     since, until = min(end, dead), max(end, dead)
     if reading.at(until) - reading.at(since) >= reading.terms.retention - reading.jumped:
         return True
@@ -355,7 +359,7 @@ def nothing_lost(reading: Reading) -> Iterator[str]:
         return
     for event in reading.events:
         settled = reading.first_known(event) is None or reading.effects_of(event) or reading.dead(event)
-        excused = reading.loss_allowed(event, reading.last, told=reading.header.loud)
+        excused = reading.loss_allowed(event, reading.last, reported=reading.header.loud)
         if settled or event in reading.incomplete or excused:
             continue
         if reading.phases or let_go(reading, event):
@@ -456,6 +460,10 @@ def waits_for_nobody(reading: Reading, event: str, since: int) -> bool:
     done = None if leader in reading.incomplete else completion(reading, leader)
     if done is None or done.end is None or known is None or reading.dead(leader):
         return False
+    parked = reading.parked(event)
+    if parked and since < parked:
+        idle = uncovered(reading.at(since), reading.at(parked), reading.helpless)
+        since = parked if idle <= reading.terms.release_bound else since
     return done.end < known and not reading.store_lost(leader, done.end, since)
 
 

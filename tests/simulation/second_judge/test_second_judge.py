@@ -9,7 +9,7 @@ import pytest
 from simulation import Laboratory
 from simulation.history.history import History
 from simulation.invariants import judge
-from tests.simulation.second_judge.comparison import difference, reduced, told
+from tests.simulation.second_judge.comparison import difference, reduced, summary_of
 from tests.simulation.second_judge.histories import histories
 from tests.simulation.second_judge.rules import RULES, second_judge
 
@@ -31,7 +31,7 @@ def test_the_judges_agree_on_real_histories(laboratory: Laboratory) -> None:
 def _compare(count: int, seed: int, laboratory: Laboratory | None) -> None:
     for name, history in histories(count, seed, laboratory):
         if differs := difference(history):
-            pytest.fail(f"{name}: {differs}\n{told([reduced(history)])}")
+            pytest.fail(f"{name}: {differs}\n{summary_of([reduced(history)])}")
 
 
 def test_what_is_compared_is_not_always_the_same() -> None:

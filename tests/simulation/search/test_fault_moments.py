@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from simulation import Laboratory, loads
+from simulation.search.explore.fault_moments import FAULTS, moments_of
 from simulation.search.explore.guided import Guided
 from simulation.search.explore.strategies import Strategy
-from simulation.search.explore.strikes import FAULTS, moments_of
 from simulation.search.replay import replay_of
 from simulation.world.scheduling import Bounds, Step
 

@@ -5,8 +5,9 @@ uniformly strikes most often there. So moments are told apart by what a fault wo
 in turn:
 
 - of a run that is known, by the step and the next one of its consumer: a sweep that finds something is followed by
-  something else than one that finds nothing (`moments_of`, `StrikingAt`);
-- of a run whose order is yet to be drawn, by the step alone: at its first occurrence, then at a later one (`Striking`).
+  something else than one that finds nothing (`moments_of`, `FaultInsteadOf`);
+- of a run whose order is yet to be drawn, by the step alone: at its first occurrence, then at a later one
+  (`FaultAtKind`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 
 from simulation.kernel.dependence import Touched
 from simulation.kernel.random_streams import Stream
-from simulation.world.scheduling import Bounds, Oracle, Step
+from simulation.world.scheduling import Bounds, Scheduler, Step
 
 FAULTS = frozenset({"crash", "reply-lost"})
 Moment = tuple[str, str]
@@ -51,7 +52,7 @@ def _followed_by(steps: Sequence[Step]) -> list[str]:
     return found[::-1]
 
 
-class Strikes:
+class TriedMoments:
     """What a search knows of the moments at which faults can strike in runs of any order."""
 
     def __init__(self) -> None:
@@ -70,18 +71,18 @@ class Strikes:
         return target, nth
 
 
-class Striking:
-    """Lets another oracle decide the order, and one fault strike: at the nth moment of a kind."""
+class FaultAtKind:
+    """Lets another scheduler decide the order, and one fault strike: at the nth moment of a kind."""
 
-    def __init__(self, order: Oracle, strikes: Strikes, stream: Stream) -> None:
+    def __init__(self, order: Scheduler, moments: TriedMoments, stream: Stream) -> None:
         self._order = order
-        self._known = strikes.tried
-        self._target = strikes.aim(stream)
+        self._known = moments.tried
+        self._target = moments.aim(stream)
         self._met: Counter[Moment] = Counter()
         self._offered: set[Moment] = set()
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the fault when its moment has come; else what the other oracle chooses."""
+        """Return the place of the fault when its moment has come; else what the other scheduler chooses."""
         ordinary = [step for step in steps if step.kind not in FAULTS]
         for place, step in enumerate(steps):
             if step.kind in FAULTS and (at := _interrupted(step, ordinary)) and self._is_due(step, at):
@@ -98,27 +99,27 @@ class Striking:
         return self._target == (moment, self._met[moment])
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Tell the other oracle."""
+        """Tell the other scheduler."""
         self._order.done(step, touched)
 
 
-class StrikingAt:
-    """Follows another oracle, and has one fault strike instead of a step that is named."""
+class FaultInsteadOf:
+    """Follows another scheduler, and has one fault strike instead of a step that is named."""
 
-    def __init__(self, order: Oracle, moment: Moment) -> None:
+    def __init__(self, order: Scheduler, moment: Moment) -> None:
         self._order = order
         self._kind, self._label = moment
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the fault when the step would be next; else what the other oracle chooses."""
+        """Return the place of the fault when the step would be next; else what the other scheduler chooses."""
         chosen = self._order.choose(steps)
         if steps[chosen].label != self._label:
             return chosen
-        struck = (place for place, step in enumerate(steps) if step.kind == self._kind)
-        return next((place for place in struck if _interrupted(steps[place], [steps[chosen]])), chosen)
+        places_of_faults = (place for place, step in enumerate(steps) if step.kind == self._kind)
+        return next((place for place in places_of_faults if _interrupted(steps[place], [steps[chosen]])), chosen)
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Tell the other oracle."""
+        """Tell the other scheduler."""
         self._order.done(step, touched)
 
 
