@@ -168,7 +168,7 @@ class Sender:
                 finally:
                     self._leave(client)
             else:
-                if joint is not None and isinstance(command[-1], bytes) and len(command[-1]) > MAX_JOINT_BYTES:
+                if joint is not None and not _may_join(client, command):
                     joint = None
                 reply = await self._queued(client, _Request(command, self.loop.create_future(), joint))
                 if reply is _ALONE or isinstance(reply, Exception):
@@ -301,16 +301,25 @@ def _fail(requests: list[_Request], error: Exception) -> None:
             request.reply.set_exception(error)
 
 
-def _may_pipeline(client: Any) -> bool:
-    """Return whether tracers and patches of the client's commands also see the commands of a pipeline, as far as known.
+def _is_unwatched(client: Any) -> bool:
+    """Return whether no tracer and no patch looks at each command of the client, as far as known.
 
     Who replaces `execute_command`, in an instance, a subclass or redis-py's own class, may look at nothing else.
     """
-    if not isinstance(client, Redis) or client.single_connection_client or "execute_command" in vars(client):
-        return False
-    execute = type(client).execute_command
+    execute = getattr(type(client), "execute_command", None)
     is_own = str(getattr(execute, "__module__", "")).partition(".")[0] in ("redis", "fakeredis")
-    return is_own and not hasattr(execute, "__wrapped__")
+    return is_own and not hasattr(execute, "__wrapped__") and "execute_command" not in vars(client)
+
+
+def _may_pipeline(client: Any) -> bool:
+    """Return whether commands may travel in a pipeline, of which who looks at each command sees nothing."""
+    return isinstance(client, Redis) and not client.single_connection_client and _is_unwatched(client)
+
+
+def _may_join(client: Any, command: Sequence[Any]) -> bool:
+    """Return whether a request may be joined with those of other tasks, which then have one command in common."""
+    last = command[-1]
+    return not (isinstance(last, bytes) and len(last) > MAX_JOINT_BYTES) and _is_unwatched(client)
 
 
 def _limit_of(client: Any) -> int:

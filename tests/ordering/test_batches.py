@@ -26,9 +26,9 @@ async def test_a_batch_takes_a_round_trip_to_decide_one_to_record_and_one_betwee
     calls: list[str] = []
     ask = handler.engine._ask
 
-    async def counted(name: str, *args: Any) -> Any:
+    async def counted(name: str, *args: Any, **options: Any) -> Any:
         calls.append(name)
-        return await ask(name, *args)
+        return await ask(name, *args, **options)
 
     handler.engine._ask = counted
     await handler.engine.handle_batch(handler, [event(n) for n in range(100, 200)])

@@ -66,9 +66,9 @@ async def test_a_completion_that_a_moving_slot_refuses_is_asked_again(
     slot, moving, handled = masters.slot_of(f"{{half-{lease}}}:waitlist"), [], []
     refused, ask = asyncio.Event(), ordering._ask
 
-    async def noted(name: str, *words: Any) -> Any:
+    async def noted(name: str, *words: Any, **options: Any) -> Any:
         try:
-            return await ask(name, *words)
+            return await ask(name, *words, **options)
         except Exception:
             if moving:
                 refused.set()
