@@ -1,4 +1,4 @@
-"""A cluster of two workers: it gives the results of one machine, even if a worker dies, and every mistake is a sentence.
+"""A cluster of two workers: it gives the results of one machine, even if a worker dies, and mistakes are sentences.
 
 The cluster is a process of its own, as in life: a run in this process would take the clocks of its scheduler.
 """
