@@ -23,7 +23,7 @@ def test_there_are_examples() -> None:
 README = Path("README.md").read_text(encoding="utf-8")
 COMMANDS = {
     "prefect-etl ·": ["run", "scenarios/prefect-etl.toml", "--no-results"],
-    "late-leader ·": ["run", "scenarios/late-leader.toml", "--engine", "prefect", "--seeds", "300", "--jobs", "2"],
+    "late-leader ·": ["run", "late-leader", "--engine", "prefect", "--seeds", "300", "--jobs", "2"],
 }
 
 

@@ -121,10 +121,10 @@ def shown_by_page(run: Run) -> Shown:
     diagram = data["diagram"]
     kinds = [diagram["kinds"][mark[0]] for mark in diagram["marks"]]
     outcomes = Counter(kind.removeprefix("handling ") for kind in kinds if kind.startswith("handling "))
-    never_finished = int(re.search(r"<dt>never finished</dt><dd>([0-9,]+)</dd>", text)[1])  # type: ignore[index]
+    never_handled = int(re.search(r"<dt>never handled</dt><dd>([0-9,]+)", text)[1])  # type: ignore[index]
     published = sum(kind == "published" for kind in kinds)
     closings = Counter(kind for kind in kinds if kind in PAGE_CLOSINGS)
-    return Shown(outcomes, closings, published - never_finished, Counter(kind for kind in kinds if kind == "down"))
+    return Shown(outcomes, closings, published - never_handled, Counter(kind for kind in kinds if kind == "down"))
 
 
 def exported(run: Run, name: str) -> str:

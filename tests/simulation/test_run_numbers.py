@@ -85,9 +85,9 @@ def test_parked_again_counts_once() -> None:
 
 
 def test_latencies_and_unfinished() -> None:
-    """Latencies say how many events never finished."""
+    """Latencies say how many events were never handled, and of those never delivered."""
     result = run(OVERDUE + 'faults = [{ kind = "drop", event = "a" }]\n')
     tally = Tally()
     tally.add(summarise(result))
     assert (tally.unfinished, tally.lost) == (1, 0)
-    assert unfinished(tally) == " (1 of 3 events never finished)"
+    assert unfinished(tally) == " (1 of 3 events never handled: 1 never delivered)"

@@ -120,6 +120,15 @@ def test_results_not_writable(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "the results could not be kept:" in said
 
 
+def test_unkept_crash_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "leader-follower").write_text("a file where the folder should be")
+    assert main(["crashes", "leader-follower", "--fault", "reply-lost", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert " survived\n" in said
+    assert "the results could not be kept:" in said
+    assert "crashes.parquet" not in said
+
+
 def test_the_first_line_says_something(capsys: pytest.CaptureFixture[str]) -> None:
     main(["run", SCENARIO, "leader-follower", "--no-results"])
     said = capsys.readouterr().out
