@@ -49,27 +49,26 @@ overlaps = partial(violates, invariant="mutual-exclusion")
         ("1s", "9s", "", False),
     ],
 )
-def test_half_a_lease_of_refusals(first, last, who, excused):
+def test_demoted_for_half_a_lease_is_an_excuse(first, last, who, excused):
     """A demoted server that refuses the holder for half a lease is an excuse."""
     refusals = REFUSED.format(first, who), REFUSED.format(last, who)
     assert repeats(history_of(REPEAT.format(*refusals), lease="16s")) is not excused
     assert overlaps(history_of(OVERLAP.format(*refusals, "refused"), lease="16s")) is not excused
 
 
-def test_two_demotions():
-    """Two demotions are two spans."""
+def test_two_demotions_are_two_spans():
     refusals = "1s fault server-demoted @c1 number=1", "9s fault server-demoted @c1 number=2"
     assert repeats(history_of(REPEAT.format(*refusals), lease="16s"))
 
 
-def test_refusals_and_accepted_write():
+def test_refusal_does_not_excuse_a_late_write():
     """A refusal does not excuse a late write that was accepted."""
     refusals = REFUSED.format("1s", "@c1"), REFUSED.format("9s", "@c1")
     assert overlaps(history_of(OVERLAP.format(*refusals, "accepted"), lease="16s"))
 
 
-def test_refusals_after_recording():
-    """A refusal does not excuse the repetition of an effect that the holder had recorded."""
+def test_refusal_does_not_excuse_what_was_recorded():
+    """A refusal does not excuse what the holder had recorded."""
     refusals = "1s acknowledged a @c1\n1s fault server-demoted @c1 number=1", REFUSED.format("9s", "@c1")
     assert repeats(history_of(REPEAT.format(*refusals), lease="16s"))
 
@@ -84,14 +83,13 @@ def test_refusals_after_recording():
         ("fault server-clock offset=5000000", "2s fault server-clock offset=5000000", False),
     ],
 )
-def test_lease_by_redis_clock(fault, later, excused):
-    """A lease ends by the clock of Redis."""
+def test_a_lease_ends_by_the_clock_of_redis(fault, later, excused):
     assert repeats(history_of(REPEAT.format(f"1s {fault}", later), lease="16s")) is not excused
     assert overlaps(history_of(OVERLAP.format(f"1s {fault}", later, "refused"), lease="16s")) is not excused
 
 
-def test_clock_set_right():
-    """A clock that was set back is set right with a jump ahead."""
+def test_clock_set_back_and_ahead():
+    """A clock set back is set right with a jump ahead."""
     back = history_of("1s fault server-clock number=1\n" + REPEAT.format("", ""), lease="16s")
     set_right = REPEAT.format("2s healed fault=server-clock number=1", "")
     for number, excused in (("1", True), ("2", False)):
@@ -102,8 +100,8 @@ def test_clock_set_right():
     assert repeats(back)
 
 
-def test_clock_jumps_at_other_times():
-    """A jump before the lease or after the overlap began is no excuse."""
+def test_clock_jump_at_another_time_is_no_excuse():
+    """A clock that jumps before the holder has the lease or after the overlap began is no excuse."""
     jump = "fault server-clock offset=8000000"
     assert overlaps(
         history_of(f"0s {jump}\n{OVERLAP.format('', '', 'refused').replace('0s   started', '1ms started')}")
@@ -113,7 +111,7 @@ def test_clock_jumps_at_other_times():
 
 
 @pytest.mark.parametrize(("ahead", "excused"), [(30_000_000, True), (29_000_000, False), (-30_000_000, False)])
-def test_retention_by_redis_clock(ahead, excused):
+def test_retention_ends_sooner_by_a_jump_ahead(ahead, excused):
     """The retention is over sooner only by a jump ahead."""
     history = history_of("0s fault server-clock\n" + REPEAT.format("1s acknowledged a @c1", ""), retention="39s")
     entries = [*history]
@@ -135,7 +133,7 @@ UNREAD = """
 """
 
 
-def test_offered_to_blind_consumers():
+def test_broker_gives_up_what_none_could_read():
     """The broker may give up what it offered only to consumers that cannot read it."""
 
     def story(fault, by="broker"):
@@ -148,8 +146,8 @@ def test_offered_to_blind_consumers():
     assert repeats(story("2s fault unreadable-for-some @c2 event=f", by="engine"))
 
 
-def test_offered_to_the_engine_once():
-    """One delivery that reached an engine is enough to answer."""
+def test_one_delivery_to_an_engine_must_be_answered():
+    """One delivery that an engine was given is enough to answer."""
     unread = UNREAD.format("2s fault unreadable-for-some @c2 event=f", "broker")
     lines = unread.replace("2s  delivered", "1s delivered f @c3 delivery=3\n1s rejected f @c3 delivery=3\n2s delivered")
     assert repeats(history_of(lines, at_most=10))
@@ -169,14 +167,14 @@ LAST = """
     ("silence", "excused"),
     [("paused @c2", True), ("blocked @c2 duration=8000000", True), ("blocked @c2 duration=7999999", False)],
 )
-def test_silent_last_holder(silence, excused):
-    """No engine can tell a silent holder from a dead one."""
+def test_silent_last_holder_counts_as_dead(silence, excused):
+    """An engine cannot tell a silent last holder from a dead one."""
     history = history_of(LAST.format(silence), max_attempts="2us", lease="16s")
     assert violates(history, "given-up-with-reason") is not excused
     assert repeats(history) is not excused
 
 
-def test_silence_before_last_attempt():
+def test_earlier_silence_keeps_the_last_attempt():
     """An earlier silence does not make the last attempt vanish."""
     history = history_of(LAST.format("swept @c2").replace("0s   started", "0s paused @c2\n1s resumed @c2\n0s started"))
     assert repeats(history)
@@ -205,13 +203,13 @@ CHANGED = """
         ("store-lost", "x", "18m", False),
     ],
 )
-def test_changed_copy_after_loss(loss, follows, until, excused):
-    """After a loss, a copy that follows another event may be all that is known."""
+def test_copy_after_a_loss_is_the_first_word(loss, follows, until, excused):
+    """After a loss a copy that follows another event is the first word."""
     history = history_of(CHANGED.format(loss, follows, until))
     assert violates(history, "prompt-release") is not excused
 
 
-def test_unread_leader():
+def test_unreadable_leader_has_not_come():
     """A leader that its consumer could not read has not come."""
     story = """
         0s   published  b  follows=a
