@@ -27,7 +27,8 @@ def test_a_ratio_is_one_of_the_same_turn() -> None:
     assert ratios(results, "prefect_redis 0.3.0") == [1.0, 1.0]
 
 
-def test_both_tables_have_a_place_for_everything_that_is_measured() -> None:
+def test_tables_have_every_measurement() -> None:
+    """Both tables have a place for everything that is measured."""
     one = {"rates": [200, 100, 300], "cpu": [30, 20, 40], "server_cpu": [9, 8, 7], "round_trips": 2.0, "commands": 19.0}
     results = {shape: {name: dict(one) for name in ENGINES} for shape in SHAPES}
     assert len(table(results).splitlines()) == 2 + len(SHAPES) * len(ENGINES)

@@ -136,7 +136,7 @@ def server(tmp_path: Path, port: int) -> Iterator[Server]:
         process.wait()
 
 
-def test_triggers_fire_in_causal_order_whatever_order_their_events_come_in(server: Server) -> None:
+def test_triggers_fire_in_causal_order(server: Server) -> None:
     """It fires for what was paid after it was placed: only for those whom the ordering has brought in order."""
     server.api.post("/automations/", json=PAID_AFTER_PLACED).raise_for_status()
 

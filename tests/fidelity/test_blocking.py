@@ -200,11 +200,11 @@ def check(server: Store, address: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_clients_that_block_are_served_as_in_real_time(server: Store, socket: str, seed: int) -> None:
+def test_blocked_clients_as_in_real_time(server: Store, socket: str, seed: int) -> None:
     check(server, socket, seed)
 
 
 @pytest.mark.nightly
-def test_clients_that_block_are_served_as_in_real_time_often(server: Store, socket: str) -> None:
+def test_blocked_clients_as_in_real_time_often(server: Store, socket: str) -> None:
     for seed in range(40, 1040):
         check(server, socket, seed)

@@ -26,7 +26,8 @@ def test_scenarios_are_listed_anywhere(installed: Environment, tmp_path: Path) -
     assert listed >= SHIPPED | {Path(mutant.scenario).stem for mutant in MUTANTS.values()}
 
 
-def test_an_unknown_name_is_answered_with_the_nearest(installed: Environment, tmp_path: Path) -> None:
+def test_unknown_name(installed: Environment, tmp_path: Path) -> None:
+    """An unknown name is answered with the nearest."""
     output = installed.run("causim", "run", "late-leder", folder=tmp_path, check=False)
     assert "did you mean 'late-leader'? `causim list scenarios` shows" in output
 
@@ -53,7 +54,8 @@ def test_init_overwrites_nothing(installed: Environment, tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["orders_engine.py"]
 
 
-def test_the_version_names_all_that_a_report_needs(installed: Environment, tmp_path: Path) -> None:
+def test_version_for_reports(installed: Environment, tmp_path: Path) -> None:
+    """The version names all that a report needs."""
     output = installed.run("causim", "--version", folder=tmp_path)
     for word in ("causim 0.", "CPython 3.", "redis-py ", "fakeredis ", "Linux"):
         assert word in output, output

@@ -126,7 +126,9 @@ def test_several_at_once_are_waited_for(
     check_served_and_timed_out(server, call, push, reply)
 
 
-def test_a_group_reads_what_comes_and_what_it_has_not_acknowledged(full_store: Store) -> None:
+def test_group_reads(full_store: Store) -> None:
+    """A group reads what comes and what it has not acknowledged."""
+
     async def story(loop: SimulatedLoop) -> list[Any]:
         one = client()
         await one.xgroup_create("s", "g", "$", mkstream=True)
@@ -187,7 +189,9 @@ def test_a_script_and_a_transaction_wake(server: Store) -> None:
     assert run_story(server, story) == [b"x", b"x", True]
 
 
-def test_a_pipeline_goes_on_behind_what_it_waits_for(any_store: Store) -> None:
+def test_pipeline_behind_a_wait(any_store: Store) -> None:
+    """A pipeline goes on behind what it waits for."""
+
     async def story(loop: SimulatedLoop) -> list[Any]:
         pushing = asyncio.create_task(after(1, "RPUSH", "q", "x", "y"))
         pipeline = client().pipeline(transaction=False)
@@ -262,7 +266,9 @@ def test_a_dead_client_takes_nothing_more(any_store: Store) -> None:
     assert run_story(any_store, story) == 1
 
 
-def test_a_paused_client_is_served_and_reads_it_later(any_store: Store) -> None:
+def test_paused_client(any_store: Store) -> None:
+    """A paused client is served and reads it later."""
+
     async def story(loop: SimulatedLoop) -> tuple[Any, int, int]:
         process = Process("c1")
         waiting = loop.spawn(client().blpop(["q"], timeout=0), process)
@@ -292,7 +298,8 @@ def test_a_lost_reply_takes_the_item_with_it(server: Store) -> None:
     assert loop.run_until_complete(story()) == 0
 
 
-def test_a_fault_that_waits_for_the_command_strikes_when_it_is_served(server: Store) -> None:
+def test_fault_strikes_when_served(server: Store) -> None:
+    """A fault that waits for the command strikes when it is served."""
     loop, network = world(server)
     moments: list[int] = []
 
@@ -310,7 +317,8 @@ def test_a_fault_that_waits_for_the_command_strikes_when_it_is_served(server: St
     assert [1_000_000 < moment < 1_010_000 for moment in moments] == [True]
 
 
-def test_whoever_waits_for_a_stream_is_told_when_it_is_lost(server: Store) -> None:
+def test_lost_stream_is_reported(server: Store) -> None:
+    """A client that waits for a stream receives an error when it is lost."""
     loop, network = world(server)
 
     async def story() -> str:
@@ -327,7 +335,7 @@ def test_whoever_waits_for_a_stream_is_told_when_it_is_lost(server: Store) -> No
     assert "NOGROUP" in loop.run_until_complete(story())
 
 
-def test_a_value_of_another_type_wakes_none_but_the_readers_of_a_group(server: Store) -> None:
+def test_value_of_another_type_wakes_groups(server: Store) -> None:
     async def story(loop: SimulatedLoop) -> list[Any]:
         await client().xgroup_create("q", "g", mkstream=True)
         reading = asyncio.create_task(client().xreadgroup("g", "me", {"q": ">"}, block=9_000))
@@ -359,7 +367,7 @@ def test_what_fakeredis_cannot_execute_ends_the_run(embedded: Laboratory) -> Non
         run_story(embedded.store, story)
 
 
-def test_a_command_of_a_pipeline_finds_what_who_waits_has_left(any_store: Store) -> None:
+def test_pipeline_behind_a_blocked_client(any_store: Store) -> None:
     async def story(loop: SimulatedLoop) -> list[Any]:
         waiting = asyncio.create_task(_pipelined(["BLPOP", "q", 9], ["SET", "k", 1]))
         await asyncio.sleep(1)
@@ -398,7 +406,7 @@ def test_a_fraction_of_a_millisecond_is_a_millisecond(any_store: Store, asked: s
     assert run_story(any_store, story) == milliseconds * 1000
 
 
-def test_a_timeout_that_cannot_be_read_ends_the_run(server: Store) -> None:
+def test_bad_timeout_ends_the_run(server: Store) -> None:
     async def story(loop: SimulatedLoop) -> None:
         await client().execute_command("BLPOP", "q", "0x10")  # Redis reads it as 16 seconds
 
@@ -406,7 +414,7 @@ def test_a_timeout_that_cannot_be_read_ends_the_run(server: Store) -> None:
         run_story(server, story)
 
 
-def test_a_server_that_becomes_a_replica_lets_nobody_wait(any_store: Store) -> None:
+def test_demotion_wakes_blocked_clients(any_store: Store) -> None:
     loop, network = world(any_store)
 
     async def story() -> list[Any]:
@@ -426,7 +434,9 @@ def test_a_server_that_becomes_a_replica_lets_nobody_wait(any_store: Store) -> N
     network.close()
 
 
-def test_wait_returns_the_replicas_that_there_are_at_its_deadline(server: Store) -> None:
+def test_wait_command(server: Store) -> None:
+    """Wait returns the replicas that there are at its deadline."""
+
     async def story(loop: SimulatedLoop) -> tuple[int, int, int]:
         at_once = await client().execute_command("WAIT", 0, 1000)
         before = loop.now
@@ -449,7 +459,9 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
 @pytest.mark.parametrize(
     ("words", "what"), REFUSED, ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
 )
-def test_a_command_that_cannot_be_simulated_ends_the_run(server: Store, words: tuple[Any, ...], what: str) -> None:
+def test_not_simulated_ends_the_run(server: Store, words: tuple[Any, ...], what: str) -> None:
+    """A command that cannot be simulated ends the run."""
+
     async def story(loop: SimulatedLoop) -> None:
         await client().execute_command(*words)
 
@@ -457,7 +469,9 @@ def test_a_command_that_cannot_be_simulated_ends_the_run(server: Store, words: t
         run_story(server, story)
 
 
-def test_what_is_not_the_protocol_of_redis_ends_the_run(server: Store) -> None:
+def test_not_resp_ends_the_run(server: Store) -> None:
+    """What is not the protocol of Redis ends the run."""
+
     async def story(loop: SimulatedLoop) -> None:
         _, writer = await asyncio.open_connection("database", 5432)
         writer.write(b"hello\x00there\r\n")
@@ -466,7 +480,8 @@ def test_what_is_not_the_protocol_of_redis_ends_the_run(server: Store) -> None:
         run_story(server, story)
 
 
-def test_a_server_that_does_not_answer_is_given_up(server: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_without_an_answer(server: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is given up."""
     monkeypatch.setattr(links, "READ_SECONDS", 1)
     server.begin(EPOCH)
     link = server._connect()  # type: ignore[attr-defined]
@@ -489,7 +504,9 @@ def test_changes_of_keys_are_told_to_who_listens(server: Store) -> None:
     assert server.link().run([[b"CONFIG", b"GET", b"notify-keyspace-events"]]).endswith(b"$0\r\n\r\n")
 
 
-def test_a_client_that_tracks_is_told_what_is_no_longer_true(server: Store) -> None:
+def test_client_tracking(server: Store) -> None:
+    """A client that tracks keys is notified of changes."""
+
     async def story(loop: SimulatedLoop) -> list[bytes]:
         reader, writer = await asyncio.open_connection("redis", 6379)
         for line in (b"HELLO 3", b"CLIENT TRACKING ON", b"GET a"):

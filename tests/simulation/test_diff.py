@@ -55,7 +55,8 @@ def test_the_same_run_has_the_same_history(kept: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines()[-1] == "the histories are the same"
 
 
-def test_the_first_difference_is_that_of_the_files(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_first_difference(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first difference is that of the files."""
     files = [kept / name / "race" / "latest" / "history.jsonl" for name in ("native", "null")]
     found = difference(capsys, *files)["first_difference"]
     one, other = ([e for e in History.read(f) if e.kind not in ("command", "reply")] for f in files)
@@ -86,3 +87,20 @@ def test_a_history_that_ends_early_has_ended(kept: Path, tmp_path: Path, capsys:
 def test_a_folder_without_a_history_is_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", str(tmp_path), str(tmp_path)]) == 4
     assert "there is no history.jsonl in it" in capsys.readouterr().err
+
+
+def test_classes_of_events_are_no_difference(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = kept / "native" / "race" / "latest" / "history.jsonl"
+    lines = [line.replace('"fingerprint":"', '"fingerprint":"0') for line in history.read_text().splitlines()]
+    (tmp_path / "same.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "other.jsonl").write_text("\n".join([lines[0].replace('"native"', '"other"'), *lines[1:]]) + "\n")
+    assert difference(capsys, history, tmp_path / "same.jsonl")["first_difference"] is not None
+    assert difference(capsys, history, tmp_path / "other.jsonl")["first_difference"] is None
+
+
+def test_the_first_difference_is_told_in_words(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["diff", str(kept / "native" / "race"), str(kept / "null" / "race")])
+    *_, baseline, change = capsys.readouterr().out.splitlines()
+    assert baseline.startswith("  baseline  0.")
+    assert change.startswith("  change    0.")
+    assert "{" not in baseline + change

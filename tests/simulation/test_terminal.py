@@ -111,12 +111,22 @@ def test_a_full_output_is_said_in_a_sentence() -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_results_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_not_writable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Results that cannot be kept leave the verdict."""
     (tmp_path / "late-leader").write_text("a file where the folder should be")
     assert main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "causal-order" in said
     assert "the results could not be kept:" in said
+
+
+def test_unkept_crash_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "leader-follower").write_text("a file where the folder should be")
+    assert main(["crashes", "leader-follower", "--fault", "reply-lost", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert " survived\n" in said
+    assert "the results could not be kept:" in said
+    assert "crashes.parquet" not in said
 
 
 def test_the_first_line_says_something(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +154,8 @@ def test_an_early_interrupt_is_a_sentence() -> None:
     assert (done.returncode, done.stderr) == (2, "causim: interrupted\n")
 
 
-def test_an_old_name_is_said_without_a_line_of_ours(tmp_path: Path) -> None:
+def test_warning_without_source_line(tmp_path: Path) -> None:
+    """An old name is said without a line of ours."""
     (tmp_path / "old.toml").write_text('name = "old"\n[workload]\nkind = "chains"\n[judge]\nstuck_bound = "1m"\n')
     done = subprocess.run([*COMMAND, "validate", "old.toml"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0

@@ -88,7 +88,9 @@ def fault(kind: str, **keys: str) -> str:
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_sentinels_name_the_servers_and_these_their_roles(server: Store, protocol: int) -> None:
+def test_sentinels_and_roles(server: Store, protocol: int) -> None:
+    """Sentinels name the servers and these their roles."""
+
     async def story(_: Network) -> Any:
         sentinel = Sentinel([("sentinel-1", 26379), ("sentinel-3", 26379)], sentinel_kwargs={"protocol": protocol})
         primary, replicas = await sentinel.discover_master("mymaster"), await sentinel.discover_slaves("mymaster")
@@ -119,7 +121,9 @@ def test_a_replica_reads_and_does_not_write(server: Store) -> None:
     assert run_story(server, "sentinel", story) == b"value"
 
 
-def test_a_client_of_sentinels_follows_the_primary(server: Store) -> None:
+def test_sentinel_client_follows_primary(server: Store) -> None:
+    """A client of sentinels follows the primary."""
+
     async def story(network: Network) -> Any:
         primary = Sentinel([("sentinel-1", 26379)]).master_for("mymaster")
         await primary.set("key", 1)
@@ -153,7 +157,8 @@ def test_sentinels_know_that_a_primary_has_died(server: Store) -> None:
 @pytest.mark.parametrize(
     ("kind", "keys"), [("failover", {"lag": "0s", "for_": "2s"}), ("server-demoted", {"for_": "20s"})]
 )
-def test_native_goes_on_after_a_failover_by_sentinels(laboratory: Laboratory, kind: str, keys: dict[str, str]) -> None:
+def test_native_after_sentinel_failover(laboratory: Laboratory, kind: str, keys: dict[str, str]) -> None:
+    """Native goes on after a failover by sentinels."""
     result = run(laboratory, NATIVE + SENTINEL + fault(kind, at="700ms", **keys))
     assert result.verdict == "holds"
     assert Counter(e.details["fault"] for e in result.history.of("fault"))[kind] >= 1
@@ -161,7 +166,8 @@ def test_native_goes_on_after_a_failover_by_sentinels(laboratory: Laboratory, ki
 
 
 @pytest.mark.parametrize("command", [("SENTINEL", "RESET", "*"), ("GET", "key"), ("SUBSCRIBE", "+switch-master")])
-def test_what_a_sentinel_is_asked_beyond_that_ends_the_run(server: Store, command: tuple[str, ...]) -> None:
+def test_sentinel_command_not_simulated(server: Store, command: tuple[str, ...]) -> None:
+    """What a sentinel is asked beyond that ends the run."""
     loop, network = world(server, "sentinel")
     ends: list[Any] = []
     network.refused = ends.append
@@ -242,7 +248,9 @@ def test_a_slot_that_moves_is_in_two_places(server: Store) -> None:
     run_story(server, "cluster", story)
 
 
-def test_a_key_that_has_lapsed_does_not_hold_up_its_slot(server: Store) -> None:
+def test_expired_key_in_a_slot(server: Store) -> None:
+    """A key that has lapsed does not hold up its slot."""
+
     async def story(network: Network) -> None:
         cluster, nodes = network.store, RedisCluster(host="redis", port=6379)
         assert isinstance(cluster, Cluster)
@@ -270,7 +278,8 @@ def test_native_holds_while_its_slot_moves(laboratory: Laboratory) -> None:
     assert result.verdict == "holds"
 
 
-def test_a_run_after_a_slot_has_moved_is_as_before(laboratory: Laboratory) -> None:
+def test_run_after_a_slot_moved(laboratory: Laboratory) -> None:
+    """A run after a slot has moved is as before."""
     first = run(laboratory, MOVES)
     assert [run(laboratory, MOVES).digest for _ in range(2)] == [first.digest] * 2
 
@@ -299,7 +308,9 @@ def test_two_processes_give_one_history(laboratory: Laboratory) -> None:
 
 
 @pytest.mark.parametrize("kind", ["server", "script"])
-def test_a_message_reaches_the_listeners_of_all_nodes(server: Store, kind: str) -> None:
+def test_messages_on_all_nodes(server: Store, kind: str) -> None:
+    """A message reaches the listeners of all nodes."""
+
     async def story(_: Network) -> Any:
         listeners = [client(f"redis-{i}").pubsub(ignore_subscribe_messages=True) for i in (1, 2, 3)]
         for listener in listeners:
@@ -316,7 +327,8 @@ def test_a_message_reaches_the_listeners_of_all_nodes(server: Store, kind: str) 
     assert run_story(server, "cluster", story) == ([b"1"] * 3, [None] * 3)
 
 
-def test_who_waits_for_a_leader_on_a_cluster_hears_of_its_end(laboratory: Laboratory) -> None:
+def test_waiting_for_a_leader_on_a_cluster(laboratory: Laboratory) -> None:
+    """A consumer that waits for a leader on a cluster learns of its end."""
     text = NATIVE.replace('"500ms"', '"0s"').replace('"2s"', '"100ms"') + CLUSTER
     result = run(laboratory, text, "native-waiting")
     assert result.verdict == "holds"
@@ -385,9 +397,10 @@ def test_a_topology_agrees_with_the_rest(text: str, says: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sentinel", "cluster"])
 @pytest.mark.parametrize(("engine", "says"), [("elsewhere", "somewhere:6379"), ("administrator", "CLUSTER SETSLOT")])
-def test_what_a_topology_does_not_have_ends_the_run(
+def test_command_not_in_the_topology(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, engine: str, says: str
 ) -> None:
+    """What a topology does not have ends the run."""
     file = tmp_path / "t.toml"
     file.write_text(PROGRAM + f'topology.kind = "{kind}"\n', encoding="utf-8")
     assert main(["run", str(file), "--engine", f"{HERE}:{engine}", "--no-results", "--store", "server"]) == 3
@@ -426,7 +439,8 @@ for = "2s"
 """
 
 
-def test_a_swarm_draws_topologies_and_the_faults_that_suit() -> None:
+def test_swarm_topologies() -> None:
+    """A swarm draws topologies and the faults that suit."""
     swarm = loads(NATIVE + SWARM.format(kinds='"single", "sentinel", "cluster"'))
     drawn = {
         (world.topology.kind, *(f.name for f in world.faults)) for world in (draw(swarm, n).scenario for n in range(30))

@@ -10,7 +10,8 @@ accepted = partial(short_histories.accepted, invariant="causal-order")
 rejected = partial(short_histories.rejected, invariant="causal-order")
 
 
-def test_accepts_a_follower_that_starts_in_the_microsecond_in_which_its_leader_ended():
+def test_accepts_start_at_the_end_of_the_leader():
+    """Accepts a follower that starts in the microsecond in which its leader ended."""
     assert accepted(
         history_of("""
         0s   published  a
@@ -23,7 +24,8 @@ def test_accepts_a_follower_that_starts_in_the_microsecond_in_which_its_leader_e
     )
 
 
-def test_rejects_a_follower_that_starts_while_its_leader_is_being_handled():
+def test_rejects_start_during_the_leader():
+    """Rejects a follower that starts while its leader is being handled."""
     violation = rejected(
         history_of("""
         0s   published  a
@@ -41,7 +43,8 @@ def test_rejects_a_follower_that_starts_while_its_leader_is_being_handled():
     assert violation.because == "because the effect of event b began at 2 s, before its leader a completed at 2 s"
 
 
-def test_rejects_a_follower_whose_leader_never_took_effect():
+def test_rejects_without_an_effect_of_the_leader():
+    """Rejects a follower whose leader never took effect."""
     violation = rejected(
         history_of("""
         0s   published  a
@@ -54,7 +57,8 @@ def test_rejects_a_follower_whose_leader_never_took_effect():
     assert violation.because == "because event b took effect from 2 s on, but its leader a never did"
 
 
-def test_rejects_a_follower_that_is_named_by_the_id_of_its_leader():
+def test_rejects_leader_named_by_its_id():
+    """Rejects a follower that is named by the id of its leader."""
     rejected(
         history_of("""
         0s   published  a  id=7e57
@@ -95,7 +99,8 @@ def test_accepts_an_early_handling_that_failed():
     )
 
 
-def test_accepts_an_early_handling_whose_write_was_refused():
+def test_accepts_early_handling_refused():
+    """Accepts an early handling whose write was refused."""
     assert accepted(
         history_of("""
         0s   published  b  follows=a
@@ -109,7 +114,8 @@ def test_accepts_an_early_handling_whose_write_was_refused():
     )
 
 
-def test_rejects_an_early_handling_of_unknown_outcome_whose_write_was_accepted():
+def test_rejects_early_handling_accepted():
+    """Rejects an early handling of unknown outcome whose write was accepted."""
     rejected(
         history_of("""
         0s   published  b  follows=a
@@ -119,7 +125,8 @@ def test_rejects_an_early_handling_of_unknown_outcome_whose_write_was_accepted()
     )
 
 
-def test_rejects_a_follower_of_a_leader_whose_only_write_was_refused():
+def test_rejects_leader_with_a_refused_write():
+    """Rejects a follower of a leader whose only write was refused."""
     rejected(
         history_of("""
         0s   published  b  follows=a
@@ -131,7 +138,8 @@ def test_rejects_a_follower_of_a_leader_whose_only_write_was_refused():
     )
 
 
-def test_accepts_a_follower_after_the_first_effect_of_its_leader_though_there_is_a_second():
+def test_accepts_after_the_first_of_two_effects():
+    """Accepts a follower after the first effect of its leader though there is a second."""
     assert accepted(
         history_of("""
         0s   published  b  follows=a
@@ -148,7 +156,8 @@ def test_accepts_a_follower_after_the_first_effect_of_its_leader_though_there_is
 # -- excuse: the leader did not come within the lookback
 
 
-def test_accepts_a_follower_once_its_leader_has_not_come_for_the_whole_lookback():
+def test_accepts_after_the_lookback():
+    """Accepts a follower once its leader has not come for the whole lookback."""
     assert accepted(
         history_of("""
         0s      published  b  follows=a
@@ -159,7 +168,8 @@ def test_accepts_a_follower_once_its_leader_has_not_come_for_the_whole_lookback(
     )
 
 
-def test_rejects_a_follower_a_microsecond_before_the_lookback_is_over():
+def test_rejects_just_before_the_lookback():
+    """Rejects a follower a microsecond before the lookback is over."""
     rejected(
         history_of("""
         0s              published  b  follows=a
@@ -170,8 +180,9 @@ def test_rejects_a_follower_a_microsecond_before_the_lookback_is_over():
     )
 
 
-def test_rejects_a_lookback_that_is_counted_from_the_publication():
-    # Consumers were down for 16 minutes: the event is old, but nobody has looked for its leader yet.
+def test_rejects_lookback_from_the_publication():
+    """Rejects a lookback that is counted from the publication."""
+    # Consumers were down for 16 minutes: the event is old, but no consumer has looked for its leader yet.
     rejected(
         history_of("""
         0s    published  a
@@ -183,7 +194,8 @@ def test_rejects_a_lookback_that_is_counted_from_the_publication():
     )
 
 
-def test_rejects_a_rescue_whose_leader_was_delivered_within_the_lookback():
+def test_rejects_rescue_leader_within_lookback():
+    """Rejects a rescue whose leader was delivered within the lookback."""
     rejected(
         history_of("""
         0s      published  b  follows=a
@@ -195,7 +207,8 @@ def test_rejects_a_rescue_whose_leader_was_delivered_within_the_lookback():
     )
 
 
-def test_accepts_a_rescue_whose_leader_was_delivered_when_the_lookback_was_over():
+def test_accepts_rescue_leader_after_lookback():
+    """Accepts a rescue whose leader was delivered when the lookback was over."""
     assert accepted(
         history_of("""
         0s      published  b  follows=a
@@ -207,7 +220,8 @@ def test_accepts_a_rescue_whose_leader_was_delivered_when_the_lookback_was_over(
     )
 
 
-def test_accepts_a_rescue_that_crosses_with_the_delivery_of_the_leader():
+def test_accepts_rescue_crossing_the_delivery():
+    """Accepts a rescue that crosses with the delivery of the leader."""
     # 1. a is delivered  2. the sweep finds that b was kept for long enough  3. c2's first command reaches Redis
     assert accepted(
         history_of("""
@@ -221,7 +235,8 @@ def test_accepts_a_rescue_that_crosses_with_the_delivery_of_the_leader():
     )
 
 
-def test_rejects_a_rescue_that_crosses_with_a_delivery_that_had_reached_the_engine():
+def test_rejects_rescue_crossing_at_the_engine():
+    """Rejects a rescue that crosses with a delivery that had reached the engine."""
     rejected(
         history_of("""
         0s               published  b  follows=a
@@ -234,7 +249,8 @@ def test_rejects_a_rescue_that_crosses_with_a_delivery_that_had_reached_the_engi
     )
 
 
-def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before():
+def test_rejects_rescue_leader_in_progress():
+    """Rejects a rescue while the leader is still being handled since before."""
     rejected(
         history_of("""
         0s      delivered  a  @c2
@@ -247,7 +263,8 @@ def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before()
     )
 
 
-def test_rejects_a_rescue_while_the_leader_that_was_released_is_still_being_handled():
+def test_rejects_rescue_released_leader_at_work():
+    """Rejects a rescue while the leader that was released is still being handled."""
     for began in ("0s", "14m"):
         rejected(
             history_of(f"""
@@ -261,7 +278,8 @@ def test_rejects_a_rescue_while_the_leader_that_was_released_is_still_being_hand
         )
 
 
-def test_rejects_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_handled():
+def test_rejects_rescue_late_leader_in_progress():
+    """Rejects a rescue while a leader that came after the lookback is being handled."""
     story = """
         0s       published  b  follows=a
         0s       delivered  b  @c1
@@ -276,7 +294,8 @@ def test_rejects_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_h
     assert accepted(history_of(story.format("1s")))
 
 
-def test_rejects_a_rescue_while_a_leader_that_failed_is_to_be_offered_again():
+def test_rejects_rescue_leader_to_be_retried():
+    """Rejects a rescue while a leader that failed is to be offered again."""
     story = """
         0s      published     b  follows=a
         0s      delivered     a  @c2  delivery=1
@@ -289,7 +308,8 @@ def test_rejects_a_rescue_while_a_leader_that_failed_is_to_be_offered_again():
     assert accepted(history_of(story.format("acknowledged")))
 
 
-def test_an_effect_is_early_only_if_it_is_whenever_its_event_can_have_been_delivered():
+def test_early_effect_counts_all_deliveries():
+    """An effect is early only if it is whenever its event can have been delivered."""
     story = """
         0s      published  b  follows=a
         1s      parked     b  @c1
@@ -301,7 +321,8 @@ def test_an_effect_is_early_only_if_it_is_whenever_its_event_can_have_been_deliv
     rejected(history_of(story.format("14m59s")))
 
 
-def test_says_nothing_of_a_leader_of_which_a_history_that_begins_in_the_middle_tells_nothing():
+def test_says_nothing_before_the_beginning():
+    """Says nothing of a leader that is missing from a history that begins in the middle."""
     story = """
         0s      {}         x  @c1
         0s      published  b  follows=a
@@ -315,7 +336,8 @@ def test_says_nothing_of_a_leader_of_which_a_history_that_begins_in_the_middle_t
     rejected(history_of(story.format("duplicated")))
 
 
-def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_before():
+def test_rejects_rescue_leader_unanswered():
+    """Rejects a rescue while a delivery of the leader is not answered since before."""
     story = """
         0s      published  b  follows=a
         0s      delivered  a  @c2
@@ -330,7 +352,8 @@ def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_b
     assert accepted(history_of(before.format("15m")))
 
 
-def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
+def test_rejects_rescue_leader_parked():
+    """Rejects a rescue while the leader is parked since before."""
     # c follows b, b follows a, and only a is lost: b must be rescued first.
     rejected(
         history_of("""
@@ -346,7 +369,8 @@ def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
     )
 
 
-def test_rejects_a_rescue_whose_leader_was_delivered_before_it_and_parked_after():
+def test_rejects_rescue_leader_parked_later():
+    """Rejects a rescue whose leader was delivered before it and parked after."""
     rejected(
         history_of("""
         0s      published  c  follows=b
@@ -361,7 +385,8 @@ def test_rejects_a_rescue_whose_leader_was_delivered_before_it_and_parked_after(
     )
 
 
-def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_again():
+def test_rejects_rescue_parked_leader_failed():
+    """Rejects a rescue while the parked leader has failed and will be tried again."""
     rejected(
         history_of("""
         0s      published  c  follows=b
@@ -375,7 +400,8 @@ def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_a
     )
 
 
-def test_accepts_a_rescue_when_the_leader_may_have_been_parked_before_the_loss_that_its_answer_came_after():
+def test_accepts_rescue_parked_before_the_loss():
+    """Accepts a rescue when the leader may have been parked before the loss that its answer came after."""
     assert accepted(
         history_of("""
         0s      published   c  follows=b
@@ -390,7 +416,8 @@ def test_accepts_a_rescue_when_the_leader_may_have_been_parked_before_the_loss_t
     )
 
 
-def test_rejects_a_rescue_when_the_leader_was_parked_once_more_after_the_loss():
+def test_rejects_rescue_parked_after_the_loss():
+    """Rejects a rescue when the leader was parked once more after the loss."""
     rejected(
         history_of(
             """
@@ -411,7 +438,8 @@ def test_rejects_a_rescue_when_the_leader_was_parked_once_more_after_the_loss():
     )
 
 
-def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
+def test_accepts_rescue_parked_leader_lost():
+    """Accepts a rescue when the parked leader was lost with the store."""
     assert accepted(
         history_of("""
         0s      published  c  follows=b
@@ -426,7 +454,8 @@ def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
     )
 
 
-def test_accepts_a_rescue_when_the_leader_died_with_its_consumer_before():
+def test_accepts_rescue_leader_died():
+    """Accepts a rescue when the leader died with its consumer before."""
     assert accepted(
         history_of("""
         0s      published  b  follows=a
@@ -439,7 +468,8 @@ def test_accepts_a_rescue_when_the_leader_died_with_its_consumer_before():
     )
 
 
-def test_accepts_a_rescue_when_the_leader_was_turned_away_before():
+def test_accepts_rescue_leader_refused():
+    """Accepts a rescue when the leader was turned away before."""
     assert accepted(
         history_of("""
         0s      published  b  follows=a
@@ -455,7 +485,8 @@ def test_accepts_a_rescue_when_the_leader_was_turned_away_before():
 # -- excuse: the leader was dead-lettered
 
 
-def test_accepts_a_follower_whose_leader_was_dead_lettered_before():
+def test_accepts_after_a_dead_letter():
+    """Accepts a follower whose leader was dead lettered before."""
     assert accepted(
         history_of("""
         0s   published      b  follows=a
@@ -467,7 +498,8 @@ def test_accepts_a_follower_whose_leader_was_dead_lettered_before():
     )
 
 
-def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
+def test_rejects_before_a_dead_letter():
+    """Rejects a follower whose leader is dead lettered only after."""
     rejected(
         history_of("""
         0s   published      b  follows=a
@@ -492,7 +524,8 @@ def test_a_self_follow_has_no_leader():
     assert judge(history).verdicts["causal-order"].examined == 0
 
 
-def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
+def test_accepts_first_of_a_cycle():
+    """Accepts that one member of a cycle is the first after the lookback."""
     assert accepted(
         history_of("""
         0s      published  a  follows=b
@@ -507,7 +540,8 @@ def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
     )
 
 
-def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
+def test_accepts_cycle_member_without_leader():
+    """Accepts a later member of a cycle whose own leader does not come."""
     assert accepted(
         history_of("""
         0s      published  a  follows=b
@@ -522,7 +556,8 @@ def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
     )
 
 
-def test_accepts_that_the_first_member_of_a_cycle_takes_effect_again_before_any_other():
+def test_accepts_first_of_a_cycle_again():
+    """Accepts that the first member of a cycle takes effect again before any other."""
     assert accepted(
         history_of("""
         0s      published  a  follows=b
@@ -537,7 +572,8 @@ def test_accepts_that_the_first_member_of_a_cycle_takes_effect_again_before_any_
     )
 
 
-def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
+def test_rejects_cycle_before_the_lookback():
+    """Rejects that a member of a cycle is handled before the lookback."""
     rejected(
         history_of("""
         0s   published  a  follows=b
@@ -552,7 +588,8 @@ def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
     )
 
 
-def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
+def test_rejects_second_of_a_cycle_early():
+    """Rejects that a second member of a cycle does not wait for its leader."""
     violation = rejected(
         history_of("""
         0s      published  a  follows=b
@@ -568,7 +605,8 @@ def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
     assert violation.events == ("b", "a")
 
 
-def test_accepts_an_event_whose_leader_the_store_lost_within_the_lookback():
+def test_accepts_leader_lost_by_the_store():
+    """Accepts an event whose leader the store lost within the lookback."""
     assert accepted(
         history_of("""
         0s      published     b  follows=a
@@ -583,7 +621,8 @@ def test_accepts_an_event_whose_leader_the_store_lost_within_the_lookback():
     )
 
 
-def test_rejects_it_if_somebody_still_had_the_leader_in_hand():
+def test_rejects_lost_leader_still_in_progress():
+    """Rejects it if a consumer was still handling the leader."""
     rejected(
         history_of("""
         0s      published   b  follows=a
@@ -596,7 +635,8 @@ def test_rejects_it_if_somebody_still_had_the_leader_in_hand():
     )
 
 
-def test_rejects_it_if_the_leader_came_again_after_the_loss():
+def test_rejects_lost_leader_delivered_again():
+    """Rejects it if the leader came again after the loss."""
     rejected(
         history_of("""
         0s      published   b  follows=a
@@ -613,7 +653,8 @@ def test_rejects_it_if_the_leader_came_again_after_the_loss():
 @pytest.mark.parametrize(
     ("first", "then", "held"), [("rejected a", "reachable", True), ("reachable", "rejected a", False)]
 )
-def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first, then, held):
+def test_leader_rejected_by_a_cut_off_consumer(first, then, held):
+    """A leader turned away by a consumer that was cut off has not come."""
     history = history_of(f"""
         0s      published    b  follows=a
         0s      unreachable     @c2
@@ -628,7 +669,8 @@ def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first,
 
 
 @pytest.mark.parametrize("reachable", ["14m", "15m0.1s"])
-def test_a_leader_that_was_delivered_out_of_reach_comes_when_its_consumer_is_in_reach(reachable):
+def test_leader_delivered_out_of_reach(reachable):
+    """A leader that was delivered out of reach comes when its consumer is in reach."""
     history = history_of(f"""
         0s         published    b  follows=a
         0s         delivered    b  @c1
@@ -644,7 +686,8 @@ def test_a_leader_that_was_delivered_out_of_reach_comes_when_its_consumer_is_in_
 
 
 @pytest.mark.parametrize("offset", [0, 3_000_000])
-def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offset):
+def test_lookback_shorter_by_a_clock_jump(offset):
+    """The lookback may be shorter by what the clock of Redis has jumped."""
     history = history_of(f"""
         0s       published  b  follows=a
         0s       delivered  b  @c1
@@ -656,7 +699,8 @@ def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offse
 
 
 @pytest.mark.parametrize(("reported", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
-def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started(reported, ended):
+def test_dead_leader_reported_late(reported, ended):
+    """The engine may tell of a dead leader a lease after its follower started."""
     story = f"""
         0s       published      b  follows=a
         1s       delivered      b  @c1
@@ -671,7 +715,8 @@ def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started
     assert accepted(history) if (reported, ended) == ("5s", "3s") else rejected(history)
 
 
-def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_trimmed_of_it():
+def test_trimmed_leader_of_a_dead_consumer():
+    """A leader that its dead consumer had does not come once the queue is trimmed of it."""
     lines = [
         "0s   delivered  b  @c1",
         "0s   parked     b  @c1",
@@ -692,7 +737,8 @@ def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_tri
     assert rejected(story("5s delivered a @c3 delivery=2")), "c3 has it"
 
 
-def test_a_leader_that_failed_is_not_waited_for_once_the_queue_is_trimmed_of_it():
+def test_trimmed_leader_that_failed():
+    """A leader that failed is not waited for once the queue is trimmed of it."""
     story = """
         0s   published  b  follows=a
         0s   delivered  b  @c1

@@ -8,7 +8,8 @@ accepted = partial(short_histories.accepted, invariant="clean-store")
 rejected = partial(short_histories.rejected, invariant="clean-store")
 
 
-def test_accepts_a_store_in_which_every_key_will_expire():
+def test_accepts_expiring_keys():
+    """Accepts a store in which every key will expire."""
     assert accepted(history_of("9s census keys=seen/a:1800,seen/b:1"))
 
 
@@ -30,7 +31,8 @@ def test_rejects_many_keys_with_one_sentence():
     assert "7 keys without a TTL: event/0, event/1, event/2, event/3, event/4 and 2 more" in violation.because
 
 
-def test_rejects_a_lock_or_a_claim_though_it_will_expire():
+def test_rejects_a_lock_or_a_claim():
+    """Rejects a lock or a claim though it will expire."""
     for role in ("lock", "claim"):
         assert "that a consumer still holds" in rejected(history_of(f"9s census keys=held/a:{role}")).because
 
@@ -46,14 +48,17 @@ def test_accepts_a_key_that_the_policy_documents():
     assert accepted(history)
 
 
-def test_rejects_a_key_that_the_documented_pattern_does_not_cover():
+def test_rejects_an_undocumented_key():
+    """Rejects a key that the documented pattern does not cover."""
     rejected(history_of("9s census keys=event/b:for-ever", documented_keys=("fence/*",)))
 
 
-def test_says_nothing_of_a_store_before_the_world_is_quiet():
+def test_says_nothing_before_quiet():
+    """Says nothing of a store before the world is quiet."""
     history = history_of("8s census keys=event/b:for-ever\n9s phase horizon")
     assert judge(history, ["clean-store"]).verdicts["clean-store"].examined == 0
 
 
-def test_judges_the_census_that_was_taken_as_the_world_went_quiet():
+def test_census_at_quiet():
+    """Judges the census that was taken as the world went quiet."""
     rejected(history_of("8s census keys=event/b:for-ever\n8s phase quiet"))

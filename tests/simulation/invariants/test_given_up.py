@@ -17,7 +17,8 @@ def tried(times, ending, header=""):
     return "\n".join([*story, "1m dead-lettered a @c1 by=engine"])
 
 
-def test_a_dead_letter_follows_as_many_failures_as_the_policy_says():
+def test_failures_as_the_policy_says():
+    """A dead letter follows as many failures as the policy says."""
     assert accepted(history_of(tried(2, "ended a @c1 handling={} outcome=failed"), max_attempts="2us"))
     violation = rejected(history_of(tried(1, "ended a @c1 handling={} outcome=failed"), max_attempts="2us"))
     assert violation.because == (
@@ -26,12 +27,14 @@ def test_a_dead_letter_follows_as_many_failures_as_the_policy_says():
     )
 
 
-def test_a_handling_that_vanished_counts_as_a_failed_one():
+def test_vanished_handling_is_a_failure():
+    """A handling that vanished counts as a failed one."""
     assert accepted(history_of(tried(2, "crashed @c1"), max_attempts="2us"))
     rejected(history_of(tried(2, "crashed @c2"), max_attempts="3us"))
 
 
-def test_a_consumer_that_died_before_its_handler_began_may_have_been_an_attempt():
+def test_death_before_the_handler_may_count():
+    """A consumer that died before its handler began may have been an attempt."""
     story = (
         "0s started a @c1 handling=0\n1s ended a @c1 handling=0 outcome=failed\n{}\n1m dead-lettered a @c1 by=engine"
     )
@@ -40,7 +43,8 @@ def test_a_consumer_that_died_before_its_handler_began_may_have_been_an_attempt(
     rejected(history_of(story.format("9s stopped @c2"), max_attempts="2us"))
 
 
-def test_handlings_after_the_dead_letter_do_not_count():
+def test_handlings_after_do_not_count():
+    """Handlings after the dead letter do not count."""
     rejected(history_of("0s delivered a\n1s dead-lettered a\n2s started a @c1\n3s crashed @c1", max_attempts="1us"))
 
 
@@ -50,11 +54,13 @@ def test_a_stated_refusal_is_a_reason():
         assert accepted(history) if held else rejected(history)
 
 
-def test_the_broker_may_give_up_what_it_offered_often_enough():
+def test_broker_offered_often_enough():
+    """The broker may give up what it offered often enough."""
     assert accepted(history_of("0s delivered a @c1\n9s dead-lettered a by=broker"))
 
 
-def test_an_engine_that_rejects_what_it_never_tried_gives_it_up_without_a_reason():
+def test_engine_never_tried_it():
+    """An engine that rejects what it never tried gives it up without a reason."""
     story = """
         0s  delivered      a  @c1  delivery=1
         {}
@@ -69,13 +75,15 @@ def test_an_engine_that_rejects_what_it_never_tried_gives_it_up_without_a_reason
     assert accepted(history_of(story.format("0s started a @c1\n1s ended a @c1 outcome=failed")))
 
 
-def test_a_loss_of_what_the_store_held_is_a_reason():
+def test_loss_is_a_reason():
+    """A loss of what the store held is a reason."""
     story = "0s delivered a @c1\n1s {}\n2s dead-lettered a @c1 by=engine"
     assert accepted(history_of(story.format("store-lost keys=x:event:a fault=evict")))
     rejected(history_of(story.format("swept @c1")))
 
 
-def test_says_nothing_of_handlings_whose_end_is_not_told():
+def test_says_nothing_of_unknown_ends():
+    """Says nothing of handlings whose end is unknown."""
     history = history_of("0s started a @c1\n1s ended a @c1\n2s dead-lettered a @c1 by=engine")
     finding = short_histories.judge(history, ["given-up-with-reason"]).verdicts["given-up-with-reason"]
     assert finding.verdict == "unknown"

@@ -34,7 +34,8 @@ def test_rejects_two_handlings_that_overlap():
     )
 
 
-def test_rejects_an_overlap_with_a_handling_that_never_ended():
+def test_rejects_open_handling():
+    """Rejects an overlap with a handling that never ended."""
     violation = rejected(
         history_of("""
         0s   started  a  @c1
@@ -56,7 +57,8 @@ def test_rejects_an_overlap_within_one_consumer():
     )
 
 
-def test_rejects_a_third_handling_that_overlaps_only_the_second():
+def test_rejects_third_handling():
+    """Rejects a third handling that overlaps only the second."""
     rejected(
         history_of("""
         0s   started  a  @c1
@@ -68,7 +70,8 @@ def test_rejects_a_third_handling_that_overlaps_only_the_second():
     )
 
 
-def test_accepts_overlapping_handlings_of_different_events():
+def test_accepts_different_events():
+    """Accepts overlapping handlings of different events."""
     assert accepted(
         history_of("""
         0s   started  a  @c1
@@ -82,7 +85,8 @@ def test_accepts_overlapping_handlings_of_different_events():
 # -- a crash ends a handling, a pause does not
 
 
-def test_accepts_a_second_handling_after_the_first_holder_died():
+def test_accepts_after_death():
+    """Accepts a second handling after the first holder died."""
     assert accepted(
         history_of("""
         0s   started  a  @c1
@@ -93,7 +97,8 @@ def test_accepts_a_second_handling_after_the_first_holder_died():
     )
 
 
-def test_rejects_a_second_handling_before_the_first_holder_died():
+def test_rejects_before_death():
+    """Rejects a second handling before the first holder died."""
     rejected(
         history_of("""
         0s   started  a  @c1
@@ -104,7 +109,8 @@ def test_rejects_a_second_handling_before_the_first_holder_died():
     )
 
 
-def test_accepts_a_second_handling_after_the_first_holder_left():
+def test_accepts_after_leaving():
+    """Accepts a second handling after the first holder left."""
     assert accepted(
         history_of("""
         0s   started  a  @c1
@@ -114,7 +120,8 @@ def test_accepts_a_second_handling_after_the_first_holder_left():
     )
 
 
-def test_rejects_a_second_handling_while_the_first_holder_is_paused():
+def test_rejects_during_a_pause():
+    """Rejects a second handling while the first holder is paused."""
     rejected(
         history_of("""
         0s   started  a  @c1
@@ -130,7 +137,8 @@ def test_rejects_a_second_handling_while_the_first_holder_is_paused():
 # -- excuse: paused or cut off for longer than the lease, and fenced
 
 
-def test_accepts_an_overlap_with_a_holder_that_was_paused_beyond_its_lease_and_then_refused():
+def test_accepts_paused_holder_refused():
+    """Accepts an overlap with a holder that was paused beyond its lease and then refused."""
     assert accepted(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -143,7 +151,8 @@ def test_accepts_an_overlap_with_a_holder_that_was_paused_beyond_its_lease_and_t
     )
 
 
-def test_accepts_a_pause_after_whose_last_renewal_the_lease_had_ended():
+def test_accepts_pause_after_last_renewal():
+    """Accepts a pause after whose last renewal the lease had ended."""
     # A lease of 16 s is renewed while 8 s of it are left, so it may end 8 s after the pause began.
     story = """
         0s    started  a  @c1  fence=1
@@ -157,7 +166,8 @@ def test_accepts_a_pause_after_whose_last_renewal_the_lease_had_ended():
     rejected(history_of(story.format("8s999ms")))
 
 
-def test_rejects_a_pause_that_no_lease_can_have_ended_in():
+def test_rejects_short_pause():
+    """Rejects a pause that no lease can have ended in."""
     rejected(
         history_of("""
         0s      started  a  @c1  fence=1
@@ -170,8 +180,9 @@ def test_rejects_a_pause_that_no_lease_can_have_ended_in():
     )
 
 
-def test_accepts_it_if_the_pause_had_not_ended_with_the_history():
-    # The last renewal may have been long before the pause; how long the pause was to last, nobody knows.
+def test_accepts_pause_open_at_the_end():
+    """Accepts it if the pause had not ended with the history."""
+    # The last renewal may have been long before the pause; how long the pause was to last is unknown.
     assert accepted(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -181,7 +192,8 @@ def test_accepts_it_if_the_pause_had_not_ended_with_the_history():
     )
 
 
-def test_accepts_it_if_redis_was_still_out_of_reach_when_the_history_ended():
+def test_accepts_unreachable_at_the_end():
+    """Accepts it if Redis was still out of reach when the history ended."""
     assert accepted(
         history_of("""
         0s    started      a  @c1  fence=1
@@ -191,7 +203,8 @@ def test_accepts_it_if_redis_was_still_out_of_reach_when_the_history_ended():
     )
 
 
-def test_rejects_it_if_a_pause_that_had_not_ended_was_too_short_for_any_lease():
+def test_rejects_short_pause_open_at_the_end():
+    """Rejects it if a pause that had not ended was too short for any lease."""
     rejected(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -201,7 +214,8 @@ def test_rejects_it_if_a_pause_that_had_not_ended_was_too_short_for_any_lease():
     )
 
 
-def test_rejects_it_if_only_another_pause_had_not_ended():
+def test_rejects_other_pause_open():
+    """Rejects it if only another pause had not ended."""
     rejected(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -214,7 +228,8 @@ def test_rejects_it_if_only_another_pause_had_not_ended():
     )
 
 
-def test_rejects_it_if_only_a_consumer_that_had_no_part_in_it_was_still_paused():
+def test_rejects_other_consumer_paused():
+    """Rejects it if only a consumer that had no part in it was still paused."""
     rejected(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -224,7 +239,8 @@ def test_rejects_it_if_only_a_consumer_that_had_no_part_in_it_was_still_paused()
     )
 
 
-def test_rejects_it_if_the_late_write_was_accepted():
+def test_rejects_late_write_accepted():
+    """Rejects it if the late write was accepted."""
     rejected(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -237,7 +253,8 @@ def test_rejects_it_if_the_late_write_was_accepted():
     )
 
 
-def test_rejects_it_if_the_late_handling_ended_ok_and_no_sink_refused_it():
+def test_rejects_late_handling_ok():
+    """Rejects it if the late handling ended ok and no sink refused it."""
     rejected(
         history_of("""
         0s    started  a  @c1
@@ -249,7 +266,8 @@ def test_rejects_it_if_the_late_handling_ended_ok_and_no_sink_refused_it():
     )
 
 
-def test_rejects_it_if_the_pause_began_after_the_second_holder():
+def test_rejects_pause_after_second_holder():
+    """Rejects it if the pause began after the second holder."""
     rejected(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -262,7 +280,8 @@ def test_rejects_it_if_the_pause_began_after_the_second_holder():
     )
 
 
-def test_rejects_it_if_the_second_holder_came_long_before_the_lease_can_have_lapsed():
+def test_rejects_second_holder_early():
+    """Rejects it if the second holder came long before the lease can have lapsed."""
     # A holder that renews in time has at least half a lease left when it falls silent.
     rejected(
         history_of("""
@@ -275,7 +294,8 @@ def test_rejects_it_if_the_second_holder_came_long_before_the_lease_can_have_lap
     )
 
 
-def test_rejects_it_if_the_pause_was_over_before_the_event_came():
+def test_rejects_pause_before_delivery():
+    """Rejects it if the pause was over before the event came."""
     rejected(
         history_of("""
         0s    paused     @c1
@@ -288,7 +308,8 @@ def test_rejects_it_if_the_pause_was_over_before_the_event_came():
     )
 
 
-def test_accepts_an_overlap_with_a_holder_that_was_cut_off_beyond_its_lease_and_then_refused():
+def test_accepts_cut_off_holder_refused():
+    """Accepts an overlap with a holder that was cut off beyond its lease and then refused."""
     assert accepted(
         history_of("""
         0s    started      a  @c1  fence=1
@@ -301,7 +322,8 @@ def test_accepts_an_overlap_with_a_holder_that_was_cut_off_beyond_its_lease_and_
     )
 
 
-def test_accepts_it_if_redis_was_out_of_reach_for_all():
+def test_accepts_redis_unreachable():
+    """Accepts it if Redis was out of reach for all."""
     assert accepted(
         history_of("""
         0s    started      a  @c1  fence=1
@@ -314,7 +336,8 @@ def test_accepts_it_if_redis_was_out_of_reach_for_all():
     )
 
 
-def test_accepts_it_if_the_pause_and_the_cut_together_lasted_beyond_the_lease():
+def test_accepts_pause_and_cut_together():
+    """Accepts it if the pause and the cut together lasted beyond the lease."""
     assert accepted(
         history_of("""
         0s    started      a  @c1  fence=1
@@ -340,7 +363,8 @@ def test_rejects_it_if_somebody_else_was_cut_off():
     )
 
 
-def test_accepts_it_if_the_first_holder_died_before_it_could_write():
+def test_accepts_first_holder_died():
+    """Accepts it if the first holder died before it could write."""
     assert accepted(
         history_of("""
         0s    started  a  @c1  fence=1
@@ -352,7 +376,8 @@ def test_accepts_it_if_the_first_holder_died_before_it_could_write():
     )
 
 
-def test_accepts_a_first_holder_that_was_paused_before_its_handler_and_starts_late():
+def test_accepts_paused_before_its_handler():
+    """Accepts a first holder that was paused before its handler and starts late."""
     # The lower fencing token says who was first, whatever the order of the starts.
     assert accepted(
         history_of("""
@@ -367,7 +392,8 @@ def test_accepts_a_first_holder_that_was_paused_before_its_handler_and_starts_la
     )
 
 
-def test_rejects_it_if_the_paused_one_has_the_higher_token():
+def test_rejects_paused_with_higher_token():
+    """Rejects it if the paused one has the higher token."""
     rejected(
         history_of("""
         0s    delivered  a  @c1
@@ -384,7 +410,8 @@ def test_rejects_it_if_the_paused_one_has_the_higher_token():
 # -- excuse: the lease was lost with the store, and the scenario allows it
 
 
-def test_accepts_an_overlap_after_a_loss_that_the_scenario_allows():
+def test_accepts_allowed_loss():
+    """Accepts an overlap after a loss that the scenario allows."""
     assert accepted(
         history_of(
             """
@@ -397,7 +424,8 @@ def test_accepts_an_overlap_after_a_loss_that_the_scenario_allows():
     )
 
 
-def test_rejects_it_if_the_scenario_does_not_allow_the_loss():
+def test_rejects_loss_not_allowed():
+    """Rejects it if the scenario does not allow the loss."""
     rejected(
         history_of("""
         0s   started     a  @c1
@@ -407,13 +435,15 @@ def test_rejects_it_if_the_scenario_does_not_allow_the_loss():
     )
 
 
-def test_rejects_it_if_the_loss_was_before_the_first_handling_or_after_the_second():
+def test_rejects_loss_at_another_time():
+    """Rejects it if the loss was before the first handling or after the second."""
     lines = ["1s started a @c1", "2s started a @c2"]
     for story in (["0s store-lost fault=flush", *lines], [*lines, "3s store-lost fault=flush"]):
         rejected(history_of("\n".join(story), allowed_loss=("flush",)))
 
 
-def test_rejects_it_if_the_loss_was_about_another_event():
+def test_rejects_loss_of_another_event():
+    """Rejects it if the loss was about another event."""
     rejected(
         history_of(
             """

@@ -44,7 +44,8 @@ def test_rejects_an_event_that_no_handler_saw():
     assert violation.witness == (0, 1, 2)
 
 
-def test_rejects_an_event_whose_handler_failed_and_that_nobody_tried_again():
+def test_rejects_failed_and_not_retried():
+    """Rejects an event whose handler failed and that was not tried again."""
     violation = rejected(
         history_of("""
         0s   delivered  a  @c1
@@ -56,7 +57,8 @@ def test_rejects_an_event_whose_handler_failed_and_that_nobody_tried_again():
     assert "its last handling ended failed" in violation.because
 
 
-def test_rejects_an_event_whose_only_write_was_refused():
+def test_rejects_only_write_refused():
+    """Rejects an event whose only write was refused."""
     rejected(
         history_of("""
         0s   delivered  a  @c1
@@ -74,7 +76,8 @@ def test_says_nothing_before_the_world_is_quiet():
         assert (finding.verdict, finding.examined) == ("unknown", 0)
 
 
-def test_a_history_without_phases_is_judged_as_complete():
+def test_history_without_phases():
+    """A history without phases is judged as complete."""
     story = """
         0s  delivered     a  @c1  delivery=1
         {}
@@ -85,7 +88,8 @@ def test_a_history_without_phases_is_judged_as_complete():
         assert accepted(history_of(story.format(open_or_kept)))
 
 
-def test_a_history_that_is_cut_off_says_nothing_of_losses():
+def test_history_cut_off():
+    """A history that is cut off says nothing of losses."""
     history = history_of("0s delivered a @c1 delivery=1\n1s acknowledged a @c1 delivery=1")
     history.truncated = "line 3 is cut off"
     finding = judge(history, ["nothing-lost"]).verdicts["nothing-lost"]
@@ -96,7 +100,8 @@ def test_what_was_parked_was_delivered():
     rejected(history_of("0s parked a @c1\n3s phase quiet"))
 
 
-def test_says_nothing_of_an_event_that_was_never_delivered():
+def test_says_nothing_never_delivered():
+    """Says nothing of an event that was never delivered."""
     history = history_of("""
         0s   published  a
         1s   dropped    a
@@ -108,7 +113,8 @@ def test_says_nothing_of_an_event_that_was_never_delivered():
 # -- never excused by a crash, a pause, a stop or an unreachable Redis
 
 
-def test_rejects_an_event_that_was_lost_with_its_consumer():
+def test_rejects_lost_with_consumer():
+    """Rejects an event that was lost with its consumer."""
     for mishap in ("crashed @c1", "stopped @c1", "paused @c1", "unreachable @c1"):
         rejected(
             history_of(f"""
@@ -123,7 +129,8 @@ def test_rejects_an_event_that_was_lost_with_its_consumer():
 # -- excuse: a loss that the scenario allows
 
 
-def test_accepts_an_event_that_was_lost_with_the_store_if_the_scenario_allows_it():
+def test_accepts_lost_with_store_if_allowed():
+    """Accepts an event that was lost with the store if the scenario allows it."""
     assert accepted(
         history_of(
             """
@@ -137,7 +144,8 @@ def test_accepts_an_event_that_was_lost_with_the_store_if_the_scenario_allows_it
     )
 
 
-def test_accepts_it_if_the_loss_names_no_fault_but_follows_one_that_is_allowed():
+def test_accepts_loss_after_allowed_fault():
+    """Accepts it if the loss names no fault but follows one that is allowed."""
     assert accepted(
         history_of(
             """
@@ -151,7 +159,8 @@ def test_accepts_it_if_the_loss_names_no_fault_but_follows_one_that_is_allowed()
     )
 
 
-def test_accepts_an_event_that_the_broker_trimmed_if_the_scenario_allows_it():
+def test_accepts_trimmed_if_allowed():
+    """Accepts an event that the broker trimmed if the scenario allows it."""
     assert accepted(
         history_of(
             """
@@ -165,7 +174,8 @@ def test_accepts_an_event_that_the_broker_trimmed_if_the_scenario_allows_it():
     )
 
 
-def test_rejects_it_if_the_scenario_does_not_say_so():
+def test_rejects_loss_not_allowed():
+    """Rejects it if the scenario does not say so."""
     rejected(
         history_of("""
         0s   delivered   a  @c1
@@ -175,7 +185,8 @@ def test_rejects_it_if_the_scenario_does_not_say_so():
     )
 
 
-def test_rejects_it_if_the_scenario_allows_another_loss():
+def test_rejects_other_loss_allowed():
+    """Rejects it if the scenario allows another loss."""
     rejected(
         history_of(
             """
@@ -188,7 +199,8 @@ def test_rejects_it_if_the_scenario_allows_another_loss():
     )
 
 
-def test_rejects_an_event_that_was_delivered_after_the_loss():
+def test_rejects_delivered_after_loss():
+    """Rejects an event that was delivered after the loss."""
     rejected(
         history_of(
             """
@@ -201,7 +213,8 @@ def test_rejects_an_event_that_was_delivered_after_the_loss():
     )
 
 
-def test_rejects_an_event_that_the_lost_keys_do_not_name():
+def test_rejects_key_not_named():
+    """Rejects an event that the lost keys do not name."""
     rejected(
         history_of(
             """
@@ -215,7 +228,8 @@ def test_rejects_an_event_that_the_lost_keys_do_not_name():
     )
 
 
-def test_rejects_an_event_when_the_broker_trimmed_another():
+def test_rejects_other_event_trimmed():
+    """Rejects an event when the broker trimmed another."""
     rejected(
         history_of(
             """
@@ -238,7 +252,8 @@ LOUD = """
 LOSS, WARNING = "store-lost  fault=evict", "warned  b  @c1"
 
 
-def test_a_loss_must_be_told_where_the_scenario_asks_for_it():
+def test_loss_must_be_reported():
+    """A loss must be reported where the scenario asks for it."""
     terms = {"allowed_loss": ("evict",), "loud": True}
     assert accepted(history_of(LOUD.format(LOSS, WARNING), **terms))
     violation = rejected(history_of(LOUD.format(LOSS, "swept  @c1"), **terms))
@@ -247,7 +262,8 @@ def test_a_loss_must_be_told_where_the_scenario_asks_for_it():
     )
 
 
-def test_a_warning_before_the_loss_or_of_another_event_does_not_tell_of_it():
+def test_wrong_warning_is_no_report():
+    """A warning before the loss or of another event does not tell of it."""
     terms = {"allowed_loss": ("evict",), "loud": True}
     rejected(history_of(LOUD.format(WARNING, LOSS), **terms))
     rejected(history_of(LOUD.format(LOSS, "warned  a  @c1"), **terms))

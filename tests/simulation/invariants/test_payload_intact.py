@@ -17,7 +17,8 @@ def test_accepts_the_event_as_it_was_published():
     )
 
 
-def test_rejects_another_event_under_the_same_name():
+def test_rejects_another_event():
+    """Rejects another event under the same name."""
     violation = rejected(
         history_of("""
         0s   published  a  fingerprint=f00d
@@ -52,7 +53,8 @@ def test_accepts_any_of_several_publications():
     )
 
 
-def test_says_nothing_of_an_event_whose_publication_is_not_told():
+def test_says_nothing_without_publication():
+    """Says nothing of an event without an entry of its publication."""
     history = history_of("""
         0s   published  a  fingerprint=f00d
         1s   started    x  @c1  fingerprint=bad

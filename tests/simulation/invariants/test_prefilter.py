@@ -190,7 +190,8 @@ def in_time(history: History) -> History:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.one_of(disturbed(), stretched(), histories(orderly=True), histories(orderly=False), mutilated().map(in_time)))
-def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
+def test_left_out_changes_no_judgement(history: History) -> None:
+    """What the prefilter leaves out changes no judgement."""
     with tempfile.TemporaryDirectory() as name:
         assert judge(opened(history, Path(name))) == judge(history)
 
@@ -207,7 +208,8 @@ def test_an_ordinary_family_is_left_out(tmp_path: Path):
     assert list(index.consumers) == ["c1", "c2"]
 
 
-def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: Path):
+def test_counts_parked_and_released(tmp_path: Path):
+    """Events that were parked and released in turn are left out and counted."""
     assert left_out(WAITING, tmp_path) == 4
     index = index_to_judge(opened(history_of(WAITING, at_most=35), tmp_path))
     assert index.trivial == TrivialCounts(
@@ -248,7 +250,8 @@ def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: P
         ("8s   delivered     a  @c2  delivery=6  attempt=1", "8s   delivered     a  @c2  delivery=6  attempt=2"),
     ],
 )
-def test_who_waited_is_told_if_anything_was_unusual(old: str, new: str, tmp_path: Path):
+def test_keeps_unusual_waits(old: str, new: str, tmp_path: Path):
+    """Events that waited are kept if anything was unusual."""
     assert old in WAITING
     story = WAITING.replace(old, new, 1)
     if "1000s" in new:
@@ -268,13 +271,15 @@ def test_who_waited_is_told_if_anything_was_unusual(old: str, new: str, tmp_path
         ("4s   ended         b", "3s   rejected      b  @c1\n4s   ended         b"),
     ],
 )
-def test_who_was_released_is_told_of_unless_all_of_it_was_ordinary(old: str, new: str, tmp_path: Path):
+def test_keeps_unusual_releases(old: str, new: str, tmp_path: Path):
+    """Released events are kept unless all of their course was ordinary."""
     assert left_out(RELEASED, tmp_path) == 2
     assert old in RELEASED
     assert left_out(RELEASED.replace(old, new, 1), tmp_path) == (1 if "follows" in old else 0)
 
 
-def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
+def test_keeps_delivered_during_leader(tmp_path: Path):
+    """An event that was delivered before its leader had ended is kept."""
     line = "    4s   delivered     b  @c2  delivery=2  attempt=1\n"
     story = FAMILY.replace(line, "").replace("    3s   ended", "    3" + line.lstrip(" 4") + "    3s   ended")
     assert left_out(story, tmp_path) == 0
@@ -282,7 +287,8 @@ def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
     assert [event.name for event in index.nontrivial] == ["b"]
 
 
-def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Path):
+def test_orders_without_occurred(tmp_path: Path):
+    """An event without `occurred` takes its turn as it was published."""
     history = history_of(WAITING.replace("  occurred=1s", "").replace("  occurred=2s", ""), at_most=35)
     assert left_out(WAITING.replace("  occurred=1s", ""), tmp_path) == 4
     assert isinstance(history.entries, list)
@@ -320,7 +326,8 @@ def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Pa
         ("6s   ended ", "6s   store-lost  fault=flush  keys=seen/a\n6s   ended "),
     ],
 )
-def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new: str, tmp_path: Path):
+def test_keeps_family_of_the_unusual(old: str, new: str, tmp_path: Path):
+    """A family is kept if anything was unusual about one of it."""
     assert old in FAMILY
     assert left_out(FAMILY.replace(old, new, 1), tmp_path) == (1 if new == "follows=z" else 0)
 
@@ -348,7 +355,8 @@ def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
         b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
     ],
 )
-def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_path: Path):
+def test_leaves_unknown_lines(line: bytes, tmp_path: Path):
+    """A line that is not understood is left to the reader."""
     file = tmp_path / "history.jsonl"
     history_of(FAMILY, at_most=35).write(file)
     file.write_bytes(file.read_bytes() + line + b"\n" + b'{"at":9000000000,"kind":"joined"}\n')

@@ -15,7 +15,8 @@ def rejected(history):
     return short_histories.rejected(history, "prompt-start")
 
 
-def test_rejects_an_event_without_a_leader_that_was_parked_for_an_hour():
+def test_rejects_no_leader_parked_an_hour():
+    """Rejects an event without a leader that was parked for an hour."""
     violation = rejected(
         history_of("""
         0s    published  a
@@ -39,7 +40,8 @@ def test_rejects_an_event_that_never_starts():
     rejected(history_of("0s delivered a @c1\n2m swept @c1"))
 
 
-def test_rejects_a_follower_whose_leader_was_done_when_it_came():
+def test_rejects_leader_was_done():
+    """Rejects a follower whose leader was done when it came."""
     rejected(
         history_of("""
         0s    published  b  follows=a
@@ -51,7 +53,8 @@ def test_rejects_a_follower_whose_leader_was_done_when_it_came():
     )
 
 
-def test_accepts_a_follower_that_waits_for_its_leader():
+def test_accepts_waits_for_leader():
+    """Accepts a follower that waits for its leader."""
     assert accepted(
         history_of("""
         0s    published  b  follows=a
@@ -63,7 +66,8 @@ def test_accepts_a_follower_that_waits_for_its_leader():
     )
 
 
-def test_accepts_an_event_that_was_given_back_to_the_queue():
+def test_accepts_given_back():
+    """Accepts an event that was given back to the queue."""
     for answer in ("rejected", "refused"):
         assert accepted(
             history_of(f"""
@@ -98,7 +102,8 @@ def test_accepts_time_in_which_nobody_could_work():
     )
 
 
-def test_a_dead_consumer_counts_for_one_lease_and_one_sweep():
+def test_dead_consumer_counts_lease_and_sweep():
+    """A dead consumer counts for one lease and one sweep."""
     story = """
         0s    joined     @c2
         0s    delivered  a  @c1
@@ -110,7 +115,8 @@ def test_a_dead_consumer_counts_for_one_lease_and_one_sweep():
     rejected(history_of(story.format("1m22s")))
 
 
-def test_a_latecomer_stands_in_line_behind_its_siblings():
+def test_latecomer_behind_siblings():
+    """A latecomer stands in line behind its siblings."""
     story = """
         0s    published  b  follows=a
         0s    published  c  follows=a
@@ -136,7 +142,8 @@ def test_accepts_a_loss_that_the_scenario_allows():
     rejected(history_of(story))
 
 
-def test_accepts_a_follower_delivered_after_its_leaders_mark_was_lost():
+def test_accepts_lost_mark_of_leader():
+    """Accepts a follower delivered after its leaders mark was lost."""
     assert accepted(
         history_of("""
         0s    published   b  follows=a
@@ -150,7 +157,8 @@ def test_accepts_a_follower_delivered_after_its_leaders_mark_was_lost():
 
 
 @pytest.mark.parametrize(("lost", "parked", "excused"), [("3s", "5s", True), ("6s", "5s", False), ("3s", "9m", False)])
-def test_an_engine_may_have_asked_after_a_loss_that_came_before_it_parked(lost, parked, excused):
+def test_asked_after_the_loss(lost, parked, excused):
+    """An engine may have asked after a loss that came before it parked."""
     entries = sorted(
         [(lost, "store-lost fault=restart"), (parked, "parked b @c1")],
         key=lambda entry: parse_duration(entry[0]),
@@ -167,7 +175,8 @@ def test_an_engine_may_have_asked_after_a_loss_that_came_before_it_parked(lost, 
     assert accepted(history) if excused else rejected(history)
 
 
-def test_accepts_work_that_began_before_shorter_work_of_the_same_consumer():
+def test_accepts_earlier_longer_work():
+    """Accepts work that began before shorter work of the same consumer."""
     assert accepted(
         history_of("""
         0s    started    f  @c1

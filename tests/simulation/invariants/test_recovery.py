@@ -20,14 +20,16 @@ LEFT = """
 """
 
 
-def test_what_a_dead_holder_had_starts_again_in_time():
+def test_dead_holder():
+    """What a dead holder had starts again in time."""
     # One lease of 16 s, one sweep of 5 s, and the release bound of one minute.
     for end in ("crashed", "stopped"):
         assert accepted(history_of(LEFT.format(end, "1m22s")))
         rejected(history_of(LEFT.format(end, "1m23s")))
 
 
-def test_what_a_silent_holder_has_starts_again_in_time():
+def test_silent_holder():
+    """What a silent holder has starts again in time."""
     for end in ("paused", "unreachable"):
         assert accepted(history_of(LEFT.format(end, "1m22s")))
         rejected(history_of(LEFT.format(end, "1m23s")))
@@ -57,7 +59,8 @@ def test_accepts_what_was_given_up_in_time():
     )
 
 
-def test_time_in_which_nobody_is_alive_does_not_count():
+def test_no_consumer_alive():
+    """Time in which no consumer is alive does not count."""
     story = """
         0s    started   b  @c1  via=released
         1s    crashed   @c1
@@ -68,7 +71,8 @@ def test_time_in_which_nobody_is_alive_does_not_count():
     rejected(history_of(story.format("62m")))
 
 
-def test_each_further_death_counts_for_one_lease_and_one_sweep():
+def test_further_deaths():
+    """Each further death counts for one lease and one sweep."""
     story = """
         0s    joined    @c2
         0s    joined    @c3
@@ -92,13 +96,15 @@ REFUSED = """
 """
 
 
-def test_an_event_that_is_offered_again_is_not_refused_as_held_for_ever():
+def test_not_held_for_ever():
+    """An event that is offered again is not refused as held for ever."""
     assert accepted(history_of(REFUSED.format("1m", "1m", "held")))
     rejected(history_of(REFUSED.format("2m", "2m", "held")))
     assert accepted(history_of(REFUSED.format("2m", "2m", "seen")))
 
 
-def test_accepts_a_refusal_while_somebody_can_hold_the_event():
+def test_accepts_refusal_with_a_holder():
+    """Accepts a refusal while another consumer can hold the event."""
     story = REFUSED.format("2m", "2m", "held")
     assert accepted(history_of(story.replace("0s    joined    @c2", "0s    delivered a  @c3  delivery=9")))
     assert accepted(history_of(story.replace("1s    crashed   @c1", "1s    paused    @c1\n    90s   resumed @c1")))

@@ -150,7 +150,9 @@ def test_a_reason_loses_names_numbers_and_times(server: Laboratory) -> None:
     assert "one-a" not in sentences.pop()
 
 
-def test_a_reason_loses_how_many_keys_were_left_and_which() -> None:
+def test_reason_without_keys() -> None:
+    """A reason loses how many keys were left and which."""
+
     def shape(because: str) -> str:
         return reason(History(Header()), Violation("clean-store", 0, (), (), because, ()))
 
@@ -158,7 +160,8 @@ def test_a_reason_loses_how_many_keys_were_left_and_which() -> None:
     assert shape("at 9 s Redis still had 1 key: {causim}:event:77") == many
 
 
-def test_a_run_in_which_something_else_went_wrong_is_another_cause(server: Laboratory) -> None:
+def test_other_cause(server: Laboratory) -> None:
+    """A run in which something else went wrong is another cause."""
     quiet = violated(server, loads(CRASHING))
     text = CRASHING + '[[faults]]\nkind = "duplicate"\nprobability = 1.0\n'
     disturbed = violated(server, loads(text))
@@ -172,7 +175,8 @@ def test_a_run_in_which_something_else_went_wrong_is_another_cause(server: Labor
 # -- swarms, clocks and engines that cannot be repeated ------------------------------------------------------------
 
 
-def test_a_swarm_is_shrunk_to_the_world_that_it_drew(server: Laboratory, tmp_path: Path) -> None:
+def test_swarm_is_shrunk(server: Laboratory, tmp_path: Path) -> None:
+    """A swarm is shrunk to the world that it drew."""
     text = CRASHING + '[swarm.choose]\n"consumers.count" = [2, 4]\n[[swarm.faults]]\nkind = "duplicate"\nchance = 0.9\n'
     swarm = loads(text)
     seed = violated(server, swarm).seed
@@ -201,9 +205,8 @@ def test_who_has_enough_gets_the_smallest_so_far(server: Laboratory) -> None:
     assert not shrinker.complete
 
 
-def test_an_engine_that_cannot_be_repeated_is_named(
-    server: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unrepeatable_engine(server: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An engine that cannot be repeated is named."""
     engine = "tests.simulation.search.unsteady:CountsForEver"
     scenario = loads(CRASHING).model_copy(update={"engine": engine})
     with pytest.raises(NotDeterministic, match="not deterministic"):
