@@ -45,7 +45,7 @@ async def handle(recorder: Recorder, *events: Any) -> list[Any]:
     return await asyncio.gather(*map(recorder, events), return_exceptions=True)
 
 
-async def test_what_tasks_ask_together_is_one_script(client: Any) -> None:
+async def test_tasks_ask_together(client: Any) -> None:
     recorder = Recorder(CausalOrdering("joint", redis=client))
     await handle(recorder, *map(event, range(1, 31)))
     assert sorted(recorder.handled) == list(range(1, 31))
@@ -60,14 +60,16 @@ async def test_two_scopes_are_not_joined(client: Any) -> None:
     assert await client.exists("{one}:seen:" + str(event(1).id), "{other}:seen:" + str(event(1).id)) == 2
 
 
-async def test_the_leader_and_its_followers_may_come_together(client: Any) -> None:
+async def test_leader_with_followers(client: Any) -> None:
+    """A leader and its followers come in one script."""
     recorder = Recorder(CausalOrdering("joint", redis=client))
     await handle(recorder, *(event(i, i - 1) for i in range(20, 0, -1)))
     assert sorted(recorder.handled) == list(range(1, 21))
     assert recorder.handled == sorted(recorder.handled)
 
 
-async def test_one_that_fails_fails_by_itself(client: Any) -> None:
+async def test_own_error(client: Any) -> None:
+    """A request that fails does so by itself."""
     recorder = Recorder(CausalOrdering("joint", redis=client))
     await client.rpush("{joint}:queue:" + str(event(50).id), "no queue")
     await client.set("{joint}:leaders", "no hash")  # whoever follows another looks at it
@@ -79,7 +81,8 @@ async def test_one_that_fails_fails_by_itself(client: Any) -> None:
     assert Line.sent.count("several") >= 1
 
 
-async def test_a_server_that_has_forgotten_the_scripts_is_told_them(client: Any) -> None:
+async def test_forgotten_script(client: Any) -> None:
+    """A server that has forgotten the scripts is told them."""
     recorder = Recorder(CausalOrdering("joint", redis=client))
     await handle(recorder, *map(event, range(1, 11)))
     await client.script_flush()
@@ -88,7 +91,8 @@ async def test_a_server_that_has_forgotten_the_scripts_is_told_them(client: Any)
     assert await client.script_exists(script("several").digest) == [True]
 
 
-async def test_one_cancelled_task_takes_nothing_from_the_others(client: Any) -> None:
+async def test_cancelled_task(client: Any) -> None:
+    """A task that is cancelled takes nothing from the others."""
     recorder = Recorder(CausalOrdering("joint", redis=client))
     tasks = [asyncio.create_task(handle(recorder, event(i))) for i in range(1, 21)]
     await asyncio.sleep(0)  # they are queued…
@@ -101,7 +105,8 @@ async def test_one_cancelled_task_takes_nothing_from_the_others(client: Any) -> 
     assert await client.exists(*(f"{{joint}}:processing:{event(i).id}" for i in range(1, 21))) == 0
 
 
-async def test_long_events_and_too_many_are_not_joined(client: Any) -> None:
+async def test_bounds(client: Any) -> None:
+    """Long events are not joined, nor too many."""
     recorder = Recorder(CausalOrdering("joint", redis=client))
     long = {"text": "x" * MAX_JOINT_BYTES}
     outcomes = await handle(recorder, *(event(i, 100, payload=long) for i in range(1, 6)))
@@ -115,7 +120,7 @@ async def test_long_events_and_too_many_are_not_joined(client: Any) -> None:
     assert sorted(recorder.handled) == [*range(101, 102 + 2 * MAX_JOINT), 300]
 
 
-async def test_a_cluster_s_requests_are_joined_too(cluster: Any) -> None:
+async def test_cluster(cluster: Any) -> None:
     port = cluster[0].connection_pool.connection_kwargs["port"]
     client = RedisCluster(host="127.0.0.1", port=port)
     recorder = Recorder(CausalOrdering("joint", redis=client))
