@@ -70,7 +70,7 @@ class CheckThenAct(CausalOrdering):
     """An ordering with a planted race: it asks first, and acts a round trip later on what it was told.
 
     A follower that parks after its leader's consumer has asked who waits, and that has asked before the leader was
-    marked as handled, is released by nobody: it waits until a sweep finds it.
+    marked as handled, is not released: it waits until a sweep finds it.
     """
 
     @asynccontextmanager
@@ -130,7 +130,7 @@ class Race:
     _tokens: Iterator[int] = field(default_factory=count)
 
     async def consume(self, plan: Plan) -> None:
-        """Be the consumer to whom one of the events is delivered."""
+        """Handle one of the events, as the consumer that receives it."""
         (published,) = publications([plan], 0, EPOCH)
         client = self.connect()
         ordering = self.kind("race", redis=client, token=lambda: f"{next(self._tokens):016x}")
@@ -154,7 +154,7 @@ class Race:
             try:
                 return await handler(event)
             except EventArrivedEarly:
-                return None  # it is parked, and whoever handles the leader handles it
+                return None  # it is parked, and handled by the consumer that handles the leader
             except EventBeingProcessed:
                 await asyncio.sleep(REDELIVERED_AFTER)
 

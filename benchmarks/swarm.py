@@ -1,7 +1,7 @@
 """The log of trust: swarms of fresh seeds on every engine, resumable, each violation reduced and written down.
 
     python benchmarks/swarm.py [--minutes 2] [--engines native,native-batches] [--replays 20] [--scenario FILE]
-    python benchmarks/swarm.py --table                # only write the table anew
+    python benchmarks/swarm.py --table                # only write the table again
 
 A seed is made of the date and a count, so no day repeats another's. The work is done in batches of so many seeds,
 always of the engine with the fewest seeds so far. A batch that is done is a line of the log, so the swarm can be ended
@@ -12,7 +12,7 @@ The worlds of `swarm-short.toml` are small and over within seconds of their time
 `scenarios/swarm.toml`, most of whose time passes in sweeps that find nothing.
 
 The first violation of a kind, which is its sentence without names and numbers, is shrunk on a real server for at most a
-minute, and its file is kept beside the log; the others of that kind name its seed. What became of it is written by
+minute, and its file is kept beside the log; the others of that kind name its seed. Its state is written by
 hand into `swarm-explained.toml`, by seed or by kind: `"native/2026113000017" = "mended by …"`. What is not there counts
 as open.
 """
@@ -97,7 +97,7 @@ class Log:
     def kinds(self, engine: str, made: str) -> dict[str, int]:
         """Return the kinds of violations that an engine has shown at a commit, each with the first seed that did.
 
-        What comes back after it was mended is another bug, and is reduced anew.
+        What comes back after it was fixed is another bug, and is reduced again.
         """
         found: dict[str, int] = {}
         for done in self.batches:

@@ -140,7 +140,7 @@ def portions(count: int) -> Iterator[range]:
 
 
 async def _overdue_sweeps(client: Any) -> int:
-    """Sweep as somebody for whom all have waited long enough, and return how many events that has found."""
+    """Sweep as if all events were overdue, and return how many events the sweep has found."""
     await asyncio.sleep(0.01)
     impatient = CausalOrdering("waitlist", redis=client, policy=Policy(lookback=timedelta(milliseconds=1)))
     return sum([len(await impatient.get_lost_followers()) for _ in range(OVERDUE_SWEEPS)])

@@ -76,7 +76,7 @@ def test_the_pages_agree_on_who_is_executed() -> None:
     executed = {"ci.md", "pytest.md", "consumers.md", "tutorial.md", "engine.md", "operating.md"}
     for page in PAGES:
         if any(block.language in ("console", "python") for block in blocks(page)):
-            assert page.name in executed, f"nobody executes the examples of {page}"
+            assert page.name in executed, f"no test executes the examples of {page}"
 
 
 def test_workflow_of_the_page() -> None:
@@ -131,7 +131,7 @@ def test_promises_have_scenarios() -> None:
             assert load(DOCS / file).expected["native"] == ("holds",)
 
 
-# -- whoever checks the pages is checked
+# -- the checks of the pages are checked
 
 
 def test_a_line_that_was_not_printed_is_noticed() -> None:

@@ -72,7 +72,7 @@ def handled(history: History) -> list[tuple[str, str]]:
 
 
 def became(history: History) -> list[tuple[str, str, str]]:
-    """Return what became of each delivery and how each handling came about, event by event."""
+    """Return the outcome of each delivery and the cause of each handling, event by event."""
     entries = [(e.event, e.kind, str(e.details.get("via") or e.details.get("because") or "")) for e in history]
     return sorted(
         (one for one in entries if one[1] in ("started", "parked", "refused", "acknowledged")), key=lambda t: t[0]

@@ -1,4 +1,4 @@
-"""Time: one heap, one clock, integers of microseconds, and nobody's wall clock."""
+"""Time: one heap, one clock, integers of microseconds, and no wall clock."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Dead letters: written with their reason, told at least once, kept until somebody deals with them."""
+"""Dead letters: written with their reason, reported at least once, kept until they are retried or discarded."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytes
 
     handler = Recorder(fleet.engine(ONCE, on_dead_letter=deaf))
     await fail_at_last(handler, event(3, 1))
-    assert handler.handled == [1, 3], "that concerns nobody else"
+    assert handler.handled == [1, 3], "that concerns no other event"
     assert "the pager is broken" in caplog.text
     for _ in range(2):
         await expire(handler.engine)

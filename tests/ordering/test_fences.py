@@ -61,7 +61,7 @@ def fences(laboratory: Laboratory, fault: str, engine: str = "native", scenario:
 )
 def test_fences_grow(laboratory: Laboratory, scenario: str, fault: str) -> None:
     shown = fences(laboratory, fault, scenario=scenario)
-    assert max(map(len, shown)) > 1, "nobody has taken the event over"
+    assert max(map(len, shown)) > 1, "no consumer has taken the event over"
     assert all(one < two for tokens in shown for one, two in pairwise(tokens))
 
 

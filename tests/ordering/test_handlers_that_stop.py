@@ -1,4 +1,4 @@
-"""Handlers that end in other ways than by returning or by an error: they stop nobody else, and their attempts count."""
+"""Handlers that end in other ways than by returning or by an error: no other handler stops, and attempts count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TWICE = Policy(max_attempts=2)
 
 
 async def await_something_cancelled() -> None:
-    """Raise CancelledError, though nobody has cancelled this task: some clients of other services do that."""
+    """Raise CancelledError, although this task was not cancelled: some clients of other services do that."""
     inner = asyncio.ensure_future(asyncio.sleep(0))
     inner.cancel()
     await inner
@@ -56,7 +56,7 @@ async def test_cancelled_inside_released_handler(fleet: Fleet) -> None:
     await handler(event(1))
     assert handler.handled == [1, 2, 3], "its sibling goes on"
     await due(handler)
-    with pytest.raises(asyncio.CancelledError):  # whoever handles one event by itself hears of it
+    with pytest.raises(asyncio.CancelledError):  # the caller that handles a single event sees it
         await sweep(handler)
     assert [letter.id for letter in await handler.engine.dead_letters()] == [str(event(2).id)]
 

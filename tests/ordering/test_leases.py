@@ -1,4 +1,4 @@
-"""Leases and claims: one owner at a time, whoever dies is replaced, whoever is late learns it."""
+"""Leases and claims: one owner at a time; a dead owner is replaced, a late one learns it."""
 
 import asyncio
 from datetime import timedelta

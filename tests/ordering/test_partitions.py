@@ -237,6 +237,6 @@ async def test_cluster_waiting_for_a_leader(nodes: RedisCluster) -> None:
         await asyncio.sleep(0.01)
     assert not waiting.done()
     may_end.set()
-    # Nobody tells but by publishing: without that, the waiting ends in half a lease, by parking.
+    # The end is only published: without that, the waiting ends in half a lease, by parking.
     await asyncio.wait_for(waiting, 15)
     await leading

@@ -148,7 +148,7 @@ async def test_claim_is_renewed(fleet: Fleet) -> None:
     ends = await slow.engine.redis.zscore(claims, first)
     await asyncio.wait_for(renewed.wait(), 60)
     assert await slow.engine.redis.zscore(claims, first) > ends
-    await slow.engine.redis.zadd(claims, {second: 0})  # what is next is claimed anew by whoever comes to it
+    await slow.engine.redis.zadd(claims, {second: 0})  # the next event is claimed again by the sweep that comes to it
     assert await found_by(other) == [11]  # it helps, and does not take over
     slow.open.set()
     assert await at_work == []

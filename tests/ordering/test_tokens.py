@@ -1,4 +1,4 @@
-"""Tokens: nobody else has the same, not even a process that was forked off this one."""
+"""Tokens: no other process has the same, not even a process that was forked off this one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ POLICY = Policy(lookback=timedelta(milliseconds=1), retention=timedelta(minutes=
 
 
 class Older(ReceivedEvent):
-    """Events as a version knew them in which nobody was paid in shells."""
+    """Events as an older version knows them, without payment in shells."""
 
     @classmethod
     def model_validate_json(cls, *args: Any, **options: Any) -> Any:

@@ -30,7 +30,7 @@ PATIENCE = 30.0
 
 
 def gone(*processes: int) -> bool:
-    """Whether these processes have ended: what nobody has waited for counts as ended."""
+    """Whether these processes have ended: a zombie counts as ended."""
     for process in processes:
         try:
             state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]

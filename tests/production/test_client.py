@@ -183,7 +183,7 @@ async def test_thousand_tasks_few_connections(shared: Server, connect: Any, pool
 
 
 async def test_waiting_leaves_connections(shared: Server, connect: Any) -> None:
-    """Those who wait for a leader leave connections to others."""
+    """Consumers that wait for a leader leave connections to others."""
     ordering = CausalOrdering("waiting", redis=connect(shared.port, max_connections=8), policy=BRIEF)
     leader, handler = event(), recorder(connect(shared.port), "waiting")
     async with handler.ordering.event_is_processing(leader):

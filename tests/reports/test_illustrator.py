@@ -1,4 +1,4 @@
-"""The process that draws pictures: they are the same as without it, and are there whatever becomes of it."""
+"""The process that draws pictures: they are the same as without it, and are there even if it dies."""
 
 import subprocess
 import sys

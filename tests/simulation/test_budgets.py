@@ -1,4 +1,4 @@
-"""Budgets: read from `[expect]`, compared with what runs cost, and failing where somebody looks."""
+"""Budgets: read from `[expect]`, compared with what runs cost, and failing where a user looks."""
 
 from __future__ import annotations
 

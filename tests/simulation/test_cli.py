@@ -254,14 +254,14 @@ def test_compare_sets_engines_side_by_side(
 ) -> None:
     scenario = "scenarios/reversed-chain.toml"
     table = tmp_path / "table.csv"
-    engines = ["--engine", "native", "--engine", "null", "--engine", "nobody"]
+    engines = ["--engine", "native", "--engine", "null", "--engine", "absent"]
     code = main(["compare", scenario, *engines, "--seeds", "2", "--jobs", "1", "--csv", str(table), "--json"])
-    native, null, nobody = map(json.loads, capsys.readouterr().out.splitlines())
+    native, null, absent = map(json.loads, capsys.readouterr().out.splitlines())
     assert code == 5
     assert (native["verdict"], native["causal-order"], null["causal-order"]) == ("holds", 0.0, 1.0)
     assert native["round_trips_per_event"] > null["round_trips_per_event"] == 0
-    assert "nobody" in nobody["failure"]
-    assert [row.split(",")[0] for row in table.read_text().splitlines()] == ["engine", "native", "null", "nobody"]
+    assert "absent" in absent["failure"]
+    assert [row.split(",")[0] for row in table.read_text().splitlines()] == ["engine", "native", "null", "absent"]
 
 
 def test_compare_needs_two_engines(capsys: pytest.CaptureFixture[str]) -> None:

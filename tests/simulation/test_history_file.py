@@ -37,8 +37,8 @@ def test_memory_and_file(history: History) -> None:
         opened = History.open(folder / "memory.jsonl")
         long = History(history.header, history.entries)
         long.spill_to_file(folder)
-        long.write(folder / "scroll.jsonl")
-        assert (folder / "scroll.jsonl").read_bytes() == (folder / "memory.jsonl").read_bytes()
+        long.write(folder / "long.jsonl")
+        assert (folder / "long.jsonl").read_bytes() == (folder / "memory.jsonl").read_bytes()
         for other in (opened, long):
             assert list(other) == history.entries
             assert len(other) == len(history)

@@ -28,7 +28,7 @@ class WarnsByField(MinimalEngine):
 
 
 class WarnsBelow(MinimalEngine):
-    """Says it where nobody need look."""
+    """Logs it where no operator looks."""
 
     async def handle(self, event):
         logging.getLogger("a.library.of.tests").info("cannot find %s", event.id)

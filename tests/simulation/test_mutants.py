@@ -158,7 +158,7 @@ def test_equivalent_convicted(mutation_test: MutationTest, known: Any) -> None:
 
 def test_host_convicted(mutation_test: MutationTest, known: Any) -> None:
     """Nothing is proved where the host is convicted too."""
-    # Whoever takes each step by itself does not see siblings: they overtake each other here, with a fault and without.
+    # An engine that takes single steps does not see siblings: they overtake each other here, with a fault and without.
     leaking = replace(MUTANTS["keep-payload"], name="unfair", host="native-steps")
     trial = mutation_test.trial(known(replace(leaking, scenario="ladder/n16-fresh-sibling.toml")))
     assert (trial.host_violates, trial.ok) == (("sibling-order",), False)

@@ -190,7 +190,7 @@ def test_packets_of_a_crashed_consumer(server: Store) -> None:
 
 @pytest.mark.parametrize("kind", ["laboratory", "embedded"])
 def test_published_messages(kind: str, request: pytest.FixtureRequest) -> None:
-    """What is published reaches those who listen."""
+    """What is published reaches the subscribers."""
     loop, _ = world(request.getfixturevalue(kind).store)
 
     async def listen() -> bytes:

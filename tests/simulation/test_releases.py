@@ -35,7 +35,7 @@ def test_each_release_calls_its_own_modules() -> None:
 
 
 def test_installed_release_stays() -> None:
-    """What is installed stays what everybody else imports."""
+    """The installed release stays what all other code imports."""
     import prefect_redis
 
     release("prefect@0.2.8")

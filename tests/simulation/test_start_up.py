@@ -1,4 +1,4 @@
-"""What a command does not need is not imported for it: start-up is a wait that everybody pays for."""
+"""What a command does not need is not imported for it: each command pays for start-up."""
 
 import subprocess
 import sys

@@ -155,9 +155,9 @@ def test_both_stores_answer_the_same(server: Store, embedded) -> None:
 def test_server_cannot_start(tmp_path: Path) -> None:
     """A server that cannot start is named with its reason."""
     broken = tmp_path / "redis-server"
-    broken.write_text("#!/bin/sh\necho no such luck\nexit 1\n")
+    broken.write_text("#!/bin/sh\necho no such library\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(StoreUnavailable, match=r"redis-server does not start under libfaketime: no such luck"):
+    with pytest.raises(StoreUnavailable, match=r"redis-server does not start under libfaketime: no such library"):
         ServerStore(broken)
 
 
@@ -186,7 +186,7 @@ def test_a_server_leaves_nothing_behind() -> None:
     directory, process = store._directory, store._process
     assert directory.exists()
     assert process is not None
-    assert not shared_by(os.getpid(), process.pid)  # from the start: whoever is killed leaves nothing either
+    assert not shared_by(os.getpid(), process.pid)  # from the start: a killed process leaves nothing either
     store.close()
     assert not directory.exists()
     assert process.poll() is not None

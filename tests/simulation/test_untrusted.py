@@ -209,4 +209,4 @@ def test_trace_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         file.write_text(f"{text}speed = {speed}\n")
         assert "raise that, or workload.speed" in refused(["run", str(file), "--no-results"], capsys)
     file.write_text(text + "speed = 100000.0\n")
-    assert main(["run", str(file), "--no-results"]) == 5  # nobody can read those events
+    assert main(["run", str(file), "--no-results"]) == 5  # no engine can read those events

@@ -212,7 +212,7 @@ def test_long_wait_is_cheap(laboratory: Laboratory) -> None:
     [
         ("nativ", "did you mean 'native'"),
         ("nowhere:Engine", "cannot be loaded: No module named 'nowhere'"),
-        (f"{HERE}:Nobody", "has no Nobody"),
+        (f"{HERE}:Absent", "has no Absent"),
         ("json:JSONDecoder", "has no method handle"),
     ],
 )

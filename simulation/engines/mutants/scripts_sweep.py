@@ -231,9 +231,7 @@ SWEEP = (
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost",),
         edits=(
-            Edit(
-                "sweep", 'key("claims"), "-inf", now, "LIMIT", 0, window)', 'key("claims"), "-inf", now, "LIMIT", 0, 0)'
-            ),
+            Edit("sweep", '"LIMIT", 0, most)', '"LIMIT", 0, 0)'),
             Edit("sweep", '"LIMIT", 0, math.max(0, window - #found))', '"LIMIT", 0, 0)'),
         ),
     ),

@@ -330,7 +330,7 @@ def test_fault_that_never_struck(laboratory: Laboratory) -> None:
     """A fault that never struck is reported and reshuffles nothing."""
     text = '[workload]\nkind = "chains"\ncount = 20\n[broker]\ndelay = { exponential = "50ms" }\n'
     lossy = fault("reply-lost", probability=0.1)
-    plain, more = run(laboratory, text + lossy), run(laboratory, text + fault("drop", event="nobody") + lossy)
+    plain, more = run(laboratory, text + lossy), run(laboratory, text + fault("drop", event="absent") + lossy)
     assert more.silent_faults == ("drop",)
     strip = [[e._replace(details={**e.details, "number": 0}) for e in r.history] for r in (plain, more)]
     assert strip[0] == strip[1]

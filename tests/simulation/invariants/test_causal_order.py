@@ -182,7 +182,7 @@ def test_rejects_just_before_the_lookback():
 
 def test_rejects_lookback_from_the_publication():
     """Rejects a lookback that is counted from the publication."""
-    # Consumers were down for 16 minutes: the event is old, but nobody has looked for its leader yet.
+    # Consumers were down for 16 minutes: the event is old, but no consumer has looked for its leader yet.
     rejected(
         history_of("""
         0s    published  a

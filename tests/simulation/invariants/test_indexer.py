@@ -94,11 +94,11 @@ def test_leader_by_name_or_id():
         0s   published  a  id=1d-a
         0s   published  b  id=1d-b  follows=1d-a
         0s   published  c  follows=b
-        0s   published  d  follows=nobody
+        0s   published  d  follows=absent
         0s   published  e  id=1d-e  follows=1d-e
     """)
-    assert [index.events[name].leader for name in "abcde"] == ["", "a", "b", "nobody", ""]
-    assert index.events["nobody"].followers == ["d"]
+    assert [index.events[name].leader for name in "abcde"] == ["", "a", "b", "absent", ""]
+    assert index.events["absent"].followers == ["d"]
 
 
 def test_cycles_and_roots():
@@ -160,7 +160,7 @@ def test_death_ends_pauses_not_cuts():
 
 
 def test_moving_slot():
-    """A slot that moves keeps everybody from renewing."""
+    """A slot that moves keeps all consumers from renewing."""
     index = read("""
         0s   joined       @c1
         1s   slot-moving

@@ -182,7 +182,7 @@ def test_rejects_short_pause():
 
 def test_accepts_pause_open_at_the_end():
     """Accepts it if the pause had not ended with the history."""
-    # The last renewal may have been long before the pause; how long the pause was to last, nobody knows.
+    # The last renewal may have been long before the pause; how long the pause was to last is unknown.
     assert accepted(
         history_of("""
         0s    started  a  @c1  fence=1

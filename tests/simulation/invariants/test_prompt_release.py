@@ -212,7 +212,7 @@ def test_rejects_from_the_first_recorded_effect():
     )
 
 
-# -- excuse: time in which nobody could do anything
+# -- excuse: time in which no consumer could do anything
 
 
 def test_accepts_no_consumer_alive():

@@ -49,7 +49,8 @@ overlaps = partial(violates, invariant="mutual-exclusion")
         ("1s", "9s", "", False),
     ],
 )
-def test_a_demoted_server_that_refuses_the_holder_for_half_a_lease_is_an_excuse(first, last, who, excused):
+def test_demoted_for_half_a_lease_is_an_excuse(first, last, who, excused):
+    """A demoted server that refuses the holder for half a lease is an excuse."""
     refusals = REFUSED.format(first, who), REFUSED.format(last, who)
     assert repeats(history_of(REPEAT.format(*refusals), lease="16s")) is not excused
     assert overlaps(history_of(OVERLAP.format(*refusals, "refused"), lease="16s")) is not excused
@@ -60,12 +61,14 @@ def test_two_demotions_are_two_spans():
     assert repeats(history_of(REPEAT.format(*refusals), lease="16s"))
 
 
-def test_a_refusal_does_not_excuse_a_late_write_that_was_accepted():
+def test_refusal_does_not_excuse_a_late_write():
+    """A refusal does not excuse a late write that was accepted."""
     refusals = REFUSED.format("1s", "@c1"), REFUSED.format("9s", "@c1")
     assert overlaps(history_of(OVERLAP.format(*refusals, "accepted"), lease="16s"))
 
 
-def test_a_refusal_does_not_excuse_what_the_holder_had_recorded():
+def test_refusal_does_not_excuse_what_was_recorded():
+    """A refusal does not excuse what the holder had recorded."""
     refusals = "1s acknowledged a @c1\n1s fault server-demoted @c1 number=1", REFUSED.format("9s", "@c1")
     assert repeats(history_of(REPEAT.format(*refusals), lease="16s"))
 
@@ -85,7 +88,8 @@ def test_a_lease_ends_by_the_clock_of_redis(fault, later, excused):
     assert overlaps(history_of(OVERLAP.format(f"1s {fault}", later, "refused"), lease="16s")) is not excused
 
 
-def test_a_clock_set_back_is_set_right_with_a_jump_ahead():
+def test_clock_set_back_and_ahead():
+    """A clock set back is set right with a jump ahead."""
     back = history_of("1s fault server-clock number=1\n" + REPEAT.format("", ""), lease="16s")
     set_right = REPEAT.format("2s healed fault=server-clock number=1", "")
     for number, excused in (("1", True), ("2", False)):
@@ -96,7 +100,8 @@ def test_a_clock_set_back_is_set_right_with_a_jump_ahead():
     assert repeats(back)
 
 
-def test_a_clock_that_jumps_before_the_holder_has_the_lease_or_after_the_overlap_began_is_no_excuse():
+def test_clock_jump_at_another_time_is_no_excuse():
+    """A clock that jumps before the holder has the lease or after the overlap began is no excuse."""
     jump = "fault server-clock offset=8000000"
     assert overlaps(
         history_of(f"0s {jump}\n{OVERLAP.format('', '', 'refused').replace('0s   started', '1ms started')}")
@@ -106,7 +111,8 @@ def test_a_clock_that_jumps_before_the_holder_has_the_lease_or_after_the_overlap
 
 
 @pytest.mark.parametrize(("ahead", "excused"), [(30_000_000, True), (29_000_000, False), (-30_000_000, False)])
-def test_the_retention_is_over_sooner_only_by_a_jump_ahead(ahead, excused):
+def test_retention_ends_sooner_by_a_jump_ahead(ahead, excused):
+    """The retention is over sooner only by a jump ahead."""
     history = history_of("0s fault server-clock\n" + REPEAT.format("1s acknowledged a @c1", ""), retention="39s")
     entries = [*history]
     entries.insert(5, entries.pop(0)._replace(at=2_000_000, details={"fault": "server-clock", "offset": ahead}))
@@ -127,7 +133,9 @@ UNREAD = """
 """
 
 
-def test_the_broker_may_give_up_what_it_offered_only_to_consumers_that_cannot_read_it():
+def test_broker_gives_up_what_none_could_read():
+    """The broker may give up what it offered only to consumers that cannot read it."""
+
     def story(fault, by="broker"):
         told = UNREAD.format(fault, by)
         return history_of(told, at_most=8)
@@ -138,7 +146,8 @@ def test_the_broker_may_give_up_what_it_offered_only_to_consumers_that_cannot_re
     assert repeats(story("2s fault unreadable-for-some @c2 event=f", by="engine"))
 
 
-def test_one_delivery_that_an_engine_was_given_is_enough_to_answer():
+def test_one_delivery_to_an_engine_must_be_answered():
+    """One delivery that an engine was given is enough to answer."""
     unread = UNREAD.format("2s fault unreadable-for-some @c2 event=f", "broker")
     lines = unread.replace("2s  delivered", "1s delivered f @c3 delivery=3\n1s rejected f @c3 delivery=3\n2s delivered")
     assert repeats(history_of(lines, at_most=10))
@@ -158,13 +167,15 @@ LAST = """
     ("silence", "excused"),
     [("paused @c2", True), ("blocked @c2 duration=8000000", True), ("blocked @c2 duration=7999999", False)],
 )
-def test_an_engine_cannot_tell_a_silent_last_holder_from_a_dead_one(silence, excused):
+def test_silent_last_holder_counts_as_dead(silence, excused):
+    """An engine cannot tell a silent last holder from a dead one."""
     history = history_of(LAST.format(silence), max_attempts="2us", lease="16s")
     assert violates(history, "given-up-with-reason") is not excused
     assert repeats(history) is not excused
 
 
-def test_an_earlier_silence_does_not_make_the_last_attempt_vanish():
+def test_earlier_silence_keeps_the_last_attempt():
+    """An earlier silence does not make the last attempt vanish."""
     history = history_of(LAST.format("swept @c2").replace("0s   started", "0s paused @c2\n1s resumed @c2\n0s started"))
     assert repeats(history)
 
@@ -192,12 +203,14 @@ CHANGED = """
         ("store-lost", "x", "18m", False),
     ],
 )
-def test_after_a_loss_a_copy_that_follows_another_event_is_the_first_word(loss, follows, until, excused):
+def test_copy_after_a_loss_is_the_first_word(loss, follows, until, excused):
+    """After a loss a copy that follows another event is the first word."""
     history = history_of(CHANGED.format(loss, follows, until))
     assert violates(history, "prompt-release") is not excused
 
 
-def test_a_leader_that_its_consumer_could_not_read_has_not_come():
+def test_unreadable_leader_has_not_come():
+    """A leader that its consumer could not read has not come."""
     story = """
         0s   published  b  follows=a
         0s   delivered  b  @c1

@@ -1,4 +1,4 @@
-"""What a run has come to, up to what nobody can tell apart: what is left in Redis, the verdict, and what happened.
+"""The outcome of a run, without differences that cannot be observed: what is left in Redis, verdict, and entries.
 
 Of the order of entries this keeps what `simulation/invariants/commutativity.py` says that it matters, written down in
 another way: as the orders of the entries of each event, of each consumer, and of each family's starts, ends, parkings.

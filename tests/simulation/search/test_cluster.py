@@ -1,4 +1,4 @@
-"""A cluster of two workers: it says bit for bit what one machine says, whoever dies, and every mistake is a sentence.
+"""A cluster of two workers: it gives the results of one machine, even if a worker dies, and mistakes are sentences.
 
 The cluster is a process of its own, as in life: a run in this process would take the clocks of its scheduler.
 """
@@ -151,7 +151,7 @@ def test_a_sweep_leaves_the_same_table(scheduler: str, tmp_path: Path, capsys: A
     assert "4/4  broker.drop=0.4  consumers.count=2  " in capsys.readouterr().out
     assert len(set(there["followers"])) > 1
     pd.testing.assert_frame_equal(there, sweep(tmp_path / "here", "--jobs", "1"), check_exact=True)
-    sweep(tmp_path / "there", "--scheduler", "tcp://127.0.0.1:1")  # nothing is left to do, so nobody is asked
+    sweep(tmp_path / "there", "--scheduler", "tcp://127.0.0.1:1")  # nothing is left to do, so no scheduler is asked
     assert capsys.readouterr().out.count("from an earlier sweep") == 4
 
 

@@ -110,7 +110,7 @@ def test_prefect_strands_followers(laboratory: Laboratory) -> None:
     scenario = load("scenarios/late-leader.toml")
     sweep = sweep_of(laboratory, "crash", scenario, "prefect")
     assert sweep.verdict == "holds"
-    # The leader's completion claims its followers and deletes them: whoever dies just then takes them along.
+    # The leader's completion claims its followers and deletes them: a consumer that dies just then takes them along.
     [point] = [p for p in sweep.points if p.label == "EVAL c1.3" and p.when == "after"]
     trial = inject_at(sweep, point, laboratory)
     assert trial.outcome == "violated"

@@ -26,7 +26,7 @@ def server() -> Iterator[Laboratory]:
 
 
 def step(who: str, kind: Literal["request", "time"] = "request") -> Step:
-    """Return a step that somebody could take."""
+    """Return a step that an actor could take."""
     return Step(f"{who}1", kind, who, "", lambda: None)
 
 

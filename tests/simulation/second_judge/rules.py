@@ -12,7 +12,7 @@ from tests.simulation.second_judge.reading import Offer, Reading, Span, Work, co
 
 SECOND = 1_000_000
 UNDERWAY = SECOND
-"""What is younger need not have reached anybody yet."""
+"""What is younger need not have reached a consumer yet."""
 
 Rule = Callable[[Reading], Iterator[str]]
 
@@ -424,7 +424,7 @@ def given_up(reading: Reading) -> Iterator[str]:
             rejected = any(o.how == "rejected" and not unreadable(reading, o) for o in reading.offers_of(event))
             blameless = any(True for _ in reading.of("fault")) or reading.window
             needed = 1 if rejected and not blameless else 0
-        else:  # whoever died may have been granted the event, and had not begun with it
+        else:  # a consumer that died may have been granted the event, and had not begun with it
             known = reading.first_known(event)
             deaths = [i for i, _ in reading.of("crashed") if known is not None and known < i < dead[0]]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
