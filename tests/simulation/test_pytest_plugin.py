@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from simulation.cli.files import scenario_files
+from tests.simulation import preloaded
 
 pytest_plugins = "pytester"
+assert preloaded.MODULES
 
 LATE = """
 name = "late"
