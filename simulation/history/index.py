@@ -44,6 +44,8 @@ class HistoryIndex:
         self.events: dict[str, EventStory] = {}
         self.consumers: dict[str, ConsumerStory] = {}
         self.phases: list[Phase] = []
+        self.unfinished: list[tuple[int, Entry]] = []
+        """The entries about calls of engines that had not returned, with their indices."""
         self.truncated = False
         """Whether the file ended before the run did."""
         self.window = False

@@ -112,8 +112,8 @@ class IndexBuilder:
             "unreachable": self._available,
             "reachable": self._available,
             **dict.fromkeys(("slot-moving", "slot-moved"), self.availability.note_slot),
-            "fault": self._lost,
-            "store-lost": self._lost,
+            **dict.fromkeys(("fault", "store-lost"), self._lost),
+            "unfinished": lambda position, entry, _: self.index.unfinished.append((position, entry)),
             "phase": self._phase,
             "census": self._census,
         }

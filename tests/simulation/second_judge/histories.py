@@ -274,7 +274,7 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
     names = sorted({e.consumer for e in entries if e.consumer}) or ["c1"]
     events = sorted({e.event for e in entries if e.event}) or ["a"]
     lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
-    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept", "warned", "blocked"])
+    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept", "warned", "blocked", "unfinished"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}
@@ -287,6 +287,10 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
         case "blocked":
             long = rng.choice([1, 3, 20, 2000]) * SECOND
             entry = Entry(at, kind, "", rng.choice(names), {"duration": long, "where": "f.py:1 in f"})
+        case "unfinished":
+            call, event = rng.choice([("sweep", ""), ("start", ""), ("handle", rng.choice(events))])
+            details = {"call": call, "since": max(0, at - rng.choice([1, 15, 25, 700]) * SECOND)}
+            entry = Entry(at, kind, event, rng.choice(names), details)
         case "warned":
             entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"level": "warning"})
         case "swept":
