@@ -97,7 +97,7 @@ class Cell:
     convicted: bool
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         """The number of schedules, or in how many there was no conviction."""
         return f"{self.schedules:,}" if self.convicted else f"not in {self.schedules:,}"
 
@@ -170,7 +170,7 @@ def hunt(runs: Iterator[Run], wanted: frozenset[str], seconds: float) -> Cell:
 
 def line(target: Target, cells: Sequence[Cell]) -> str:
     """Return a row of the table."""
-    return f"| {target.engine} | {target.scenario.name} | {' | '.join(cell.told for cell in cells)} |"
+    return f"| {target.engine} | {target.scenario.name} | {' | '.join(cell.printed for cell in cells)} |"
 
 
 def head() -> list[str]:

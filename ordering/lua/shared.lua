@@ -399,6 +399,13 @@ local function bury(id, rules, attempts, why, payload, report_from)
   end
 end
 
+-- An event was given up while its last holder gave no sign of life, which has handled it after all: it is not retried.
+local function withdraw(id)  -- rarely
+  if redis.call("DEL", key("dead:" .. id)) == 0 then return end
+  redis.call("ZREM", key("dead-letters"), id)
+  redis.call("ZREM", key("untold"), id)
+end
+
 -- Give an event up that was granted as often as it may be, and never given back.
 local function bury_exhausted(id, rules, attempts)  -- rarely
   bury(id, rules, attempts, {reason = "exhausted"}, nil, now)
@@ -454,6 +461,7 @@ local function mark_seen(id, token, digest, retention, memory, hands)
   if state[1] then return state[1] == token and "again" or "lost" end
   local owner = parse_lease(state[2])
   if owner and owner ~= token then return "lost" end
+  if not owner then withdraw(id) end
   redis.call("SET", seen, token, "PX", retention)
   remember(digest, memory)
   local known = (state[2] and 1 or 0) + (state[3] and 1 or 0) + (state[4] and 1 or 0)

@@ -189,6 +189,7 @@ def _numbers(tally: Tally) -> dict[str, Any]:
         "lost_followers": tally.lost,
         "events": tally.events,
         "unfinished_events": tally.unfinished,
+        "undelivered_events": tally.undelivered,
         "redis_round_trips": tally.round_trips,
         "redis_commands": tally.commands,
         "idle_round_trips": tally.idle_round_trips,

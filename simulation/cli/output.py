@@ -179,7 +179,8 @@ class Output:
             p50, p99 = duration(median / 1e6), duration(tail / 1e6)
             parts.append(f"latency publish→effect p50 {p50}  p99 {p99}" + unfinished(tally))
         if tally.followers:
-            parts.append(f"lost followers {tally.lost:,} ({tally.lost / tally.followers:.2%})")
+            share = f"{tally.lost / tally.followers:.2%}"
+            parts.append(f"lost followers {tally.lost:,} of {tally.followers:,} delivered ({share})")
         if tally.events:
             parts.append(f"Redis round trips/event {trips(tally)}")
         return "   ".join(parts)
@@ -246,8 +247,9 @@ def _consumers(job: Job) -> str:
 
 def unfinished(tally: Tally) -> str:
     """Return how many events the latencies leave out, in brackets; empty if none."""
-    count = tally.unfinished
-    return f" ({count:,} of {tally.events:,} events never finished)" if count else ""
+    count, undelivered = tally.unfinished, tally.undelivered
+    delivered = f": {undelivered:,} never delivered" if undelivered else ""
+    return f" ({count:,} of {tally.events:,} events never handled{delivered})" if count else ""
 
 
 def trips(tally: Tally) -> str:

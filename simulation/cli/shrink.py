@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
+from causim.shipped import word_for
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.jobs import engine_words, trust_words
 from simulation.cli.narration import print_run
@@ -45,7 +46,7 @@ def execute(given: argparse.Namespace) -> int:
                     _say(f"{better.tried:>7,} runs · {better.size}")
                 best = better
         except NothingToShrink as error:
-            raise BadUsage(f"{given.result}: {error}") from None
+            raise BadUsage(f"{word_for(given.result)}: {error}") from None
         except KeyboardInterrupt:
             interrupted = True
         if best is None:

@@ -8,15 +8,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import word_for
 from reports.run import Likelihood, LikelihoodPlace
+from reports.text.sentences import sentence
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
+from simulation.cli.terminal import Terminal
 from simulation.cli.text import write_lines
 from simulation.search.why import NothingToExplain, Why, bars
 from simulation.world.laboratory import Laboratory
 from simulation.world.run_files import explain_report
 
 if TYPE_CHECKING:
+    from simulation.history.entries import Entry
     from simulation.search.replay import Replay
 
 
@@ -25,12 +30,14 @@ def execute(given: argparse.Namespace) -> int:
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs)
+        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, tell=_told)
         try:
-            for _ in why.look():
-                pass
+            with counting(f"{start.scenario.name} · why", given.max_runs, "runs", Terminal(stderr=True)) as count:
+                why.watch = lambda runs: count(runs, "")
+                for _ in why.look():
+                    pass
         except NothingToExplain as error:
-            raise BadUsage(f"{given.result}: {error}") from None
+            raise BadUsage(f"{word_for(given.result)}: {error}") from None
         except KeyboardInterrupt:
             interrupted = True
         record = _record(why, start.scenario.name)
@@ -41,6 +48,10 @@ def execute(given: argparse.Namespace) -> int:
     else:
         write_lines(_summary(why))
     return INTERRUPTED if interrupted else VIOLATED
+
+
+def _told(entry: Entry) -> str:
+    return ": ".join(filter(None, (entry.consumer, sentence(entry))))
 
 
 def _keep(why: Why, record: dict[str, Any], start: Replay, laboratory: Laboratory, folder: Path) -> None:

@@ -3,7 +3,8 @@
 A consumer whose first entry is `joined` was down until then; any other was alive from the start. A pause ends when the
 consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if two faults overlap, both must
 end. When the world is `healing`, no consumer is cut off. While a slot of a cluster moves, Redis refuses what an engine
-asks about several of its keys.
+asks about several of its keys. A server that was demoted refuses what a consumer writes: from the first packet that is
+refused to the last one, since that shows that the consumer could not write.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from simulation.history.entries import Entry
 from simulation.history.intervals import Span, everywhere, merge
 from simulation.history.records import ConsumerStory
+from simulation.history.store_clock import StoreClock
 
 ALL_CONSUMERS = ""
 """The consumer of an entry that is about all of them."""
@@ -21,7 +23,7 @@ ALL_CONSUMERS = ""
 class Availability:
     """Keeps the lives of all consumers while a history is read."""
 
-    __slots__ = ("_cuts", "_moving", "_open", "blackouts", "consumers", "dark", "slot_moves")
+    __slots__ = ("_cuts", "_moving", "_open", "_refused", "blackouts", "consumers", "dark", "slot_moves", "store_clock")
 
     def __init__(self) -> None:
         self.consumers: dict[str, ConsumerStory] = {}
@@ -32,6 +34,8 @@ class Availability:
         self._open: dict[tuple[str, str], int] = {}
         self._cuts: Counter[str] = Counter()
         self._moving = 0
+        self._refused: dict[tuple[str, str], Span] = {}
+        self.store_clock = StoreClock()
 
     def add_consumer(self, name: str, kind: str) -> ConsumerStory:
         """Return the story of a consumer, begun if this is its first mention."""
@@ -84,6 +88,17 @@ class Availability:
         if not self._moving:
             self._close("moving", ALL_CONSUMERS, entry.at)
 
+    def note_fault(self, entry: Entry) -> None:
+        """Record a fault that sets the clock of Redis wrong, or a packet that a demoted server refused."""
+        self.store_clock.note(entry)
+        if entry.details.get("fault") == "server-demoted" and entry.consumer:
+            demotion = entry.consumer, repr(entry.details.get("number"))
+            self._refused[demotion] = self._refused.get(demotion, (entry.at, 0))[0], entry.at
+
+    def note_healed(self, _: int, entry: Entry, __: object) -> None:
+        """Record the end of a fault."""
+        self.store_clock.note(entry)
+
     def finish(self, at: int) -> None:
         """Close what is open at the end of the history, `at` microseconds, and leave every list of spans merged."""
         for what, name in list(self._open):
@@ -92,16 +107,19 @@ class Availability:
                 self.dark = True
             elif name != ALL_CONSUMERS and what != "down":
                 self.consumers[name].silent = True
+        for (name, _), span in self._refused.items():
+            self.consumers[name].refused.append(span)
         self.blackouts, self.slot_moves = merge(self.blackouts), merge(self.slot_moves)
         for story in self.consumers.values():
             story.down, story.paused, story.cut_off = merge(story.down), merge(story.paused), merge(story.cut_off)
+            story.refused = merge(story.refused)
 
     def unavailable(self) -> list[Span]:
         """Return the time in which no consumer was alive, unpaused and in reach of Redis."""
         always = [*self.blackouts, *self.slot_moves]
         lanes = []
         for story in self.consumers.values():
-            lane = merge([*story.down, *story.paused, *story.cut_off])
+            lane = merge([*story.down, *story.paused, *story.cut_off, *story.refused])
             if not lane:
                 return merge(always)
             lanes.append(lane)

@@ -15,6 +15,7 @@ from simulation.history import ancestry
 from simulation.history.entries import Entry, Header
 from simulation.history.intervals import Clock, Span, merge, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase, TrivialCounts
+from simulation.history.store_clock import StoreClock
 
 REFUSALS = ("unreadable", "unknown-schema")
 """The reasons for which an event may be given up although no handler was called."""
@@ -28,10 +29,10 @@ class HistoryIndex:
     others.
     """
 
-    clock_error = 0
-    """By how many microseconds the clock of Redis has jumped in all, in either direction."""
     slot_moves: Sequence[Span] = ()
     """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
+    unfinished: Sequence[tuple[int, Entry]] = ()
+    """The entries about calls of engines that had not returned, with their indices."""
     dark = False
     """Whether no consumer could reach Redis at the end."""
 
@@ -44,8 +45,6 @@ class HistoryIndex:
         self.events: dict[str, EventStory] = {}
         self.consumers: dict[str, ConsumerStory] = {}
         self.phases: list[Phase] = []
-        self.unfinished: list[tuple[int, Entry]] = []
-        """The entries about calls of engines that had not returned, with their indices."""
         self.truncated = False
         """Whether the file ended before the run did."""
         self.window = False
@@ -76,6 +75,7 @@ class HistoryIndex:
         """All other events."""
         self.leaders: list[EventStory] = []
         """The leaders that are odd, or have a follower that is."""
+        self.store_clock = StoreClock()
         self._silences: dict[str, list[Span]] = {}
 
     def __iter__(self) -> Iterator[EventStory]:
@@ -132,10 +132,13 @@ class HistoryIndex:
         return (self.events[name] for name in event.followers)
 
     def silences(self, consumer: str) -> list[Span]:
-        """Return the merged spans in which a consumer was alive, but unable to renew a lease: paused or cut off."""
+        """Return the merged spans in which a consumer was alive, but unable to renew a lease.
+
+        It was paused or cut off, a slot moved, or a server that was demoted refused what it asked.
+        """
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
-            own = [*story.paused, *story.cut_off] if story else []
+            own = [*story.paused, *story.cut_off, *story.refused] if story else []
             self._silences[consumer] = merge([*own, *self.blackouts, *self.slot_moves])
         return self._silences[consumer]
 
@@ -152,6 +155,17 @@ class HistoryIndex:
             for silence in within(self.silences(consumer), begin, end)
             if 2 * (silence[1] - silence[0]) >= self.terms.lease or (unended and silence[1] == self.end_at)
         ]
+
+    def lease_may_end(self, consumer: str, begin: int, end: int) -> bool:
+        """Say whether a lease that its holder renewed in time can have ended from `begin` to `end`, in microseconds.
+
+        A holder that renews in time has half of its lease left when it falls silent, or when the clock of Redis jumps.
+        """
+        half = -(-self.terms.lease // 2)
+        silences = within(self.silences(consumer), begin, end + 1)
+        return self.store_clock.leapt(half, begin, end) or any(
+            self.store_clock.due(max(begin, since), half) <= min(end, until) for since, until in silences
+        )
 
     def store_lost(self, event: str, after: int, before: int) -> bool:
         """Whether the store lost something that can have been about the event, between two indices."""

@@ -15,7 +15,9 @@ The bound does not start again. It is longer, once, by what deaths, silences and
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
 effect that can have been recorded. If the broker gave the leader up instead, no engine can know that it was done; nor
 if the store lost its mark before the follower's last delivery. Where the scenario allows a loss of data, followers that
-can have been lost with it are judged by `nothing-lost` alone.
+can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of a follower of which a
+copy follows another event, that copy may be all that an engine knows: then the bound is longer by one lookback and one
+sweep, since that leader never comes.
 """
 
 from __future__ import annotations
@@ -78,9 +80,17 @@ def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wa
         clock = patience(index, done.end_at, stop_at, turns, line) if line else common
         spared = takeovers(index, wait.begin_at, wait.stop_at)
         spared += retries(index, failures.values(), wait.begin_at, wait.stop_at)
+        spared += _misled(index, wait)
         too_long = _elapsed(clock, wait) > index.terms.release_bound + spared
         if too_long and not index.loss_allowed(wait.event, wait.stop):
             yield _violation(index, leader, done, wait)
+
+
+def _misled(index: HistoryIndex, wait: Wait) -> int:
+    """Return how much longer an event waits if all that the store knows of it is a copy that follows another event."""
+    event = wait.event
+    forgotten = event.changed and index.store_lost(event.name, event.first_known, wait.stop)
+    return index.terms.lookback + index.terms.sweep_interval if forgotten else 0
 
 
 def _elapsed(clock: Clock, wait: Wait) -> int:

@@ -1,8 +1,9 @@
 """prompt-start: an event that need not wait does not wait.
 
 An event need not wait if it has no leader, or a leader that was done when it was delivered first, and whose mark the
-store has not lost in between. While an engine or a consumer has it (a delivery is open, or it was parked) and no
-handler has begun with it, at most the release bound may pass, in idle time.
+store has not lost in between, nor before the event was parked: the engine can have asked after the loss. While an
+engine or a consumer has it (a delivery is open, or it was parked) and no handler has begun with it, at most the release
+bound may pass, in idle time.
 
 As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can have cost, and time in
 which no consumer could work does not count. Nor does time in which
@@ -72,7 +73,10 @@ def _waits_for_no_leader(index: HistoryIndex, wait: Wait) -> bool:
     done = None if leader.incomplete else completion(index, leader)
     if done is None or leader.dead != NEVER:
         return False
-    return done.end < event.first_known and not index.store_lost(leader.name, done.end, wait.begin)
+    asked = wait.begin
+    if event.parked > asked and index.clock.elapsed(wait.begin_at, event.parked_at) <= index.terms.release_bound:
+        asked = event.parked
+    return done.end < event.first_known and not index.store_lost(leader.name, done.end, asked)
 
 
 def _work(index: HistoryIndex) -> dict[str, list[Span]]:

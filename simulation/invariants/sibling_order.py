@@ -62,7 +62,7 @@ def _waited(follower: EventStory, done: Handling) -> bool:
 
 def _excused(index: HistoryIndex, follower: EventStory, done: Handling, ahead: Handling) -> bool:
     given_up = follower.first_start is None and follower.dead != NEVER
-    unread = any(done.end < at < ahead.start for at in follower.unread)
+    unread = any(done.end < at < ahead.start for at, _ in follower.unread)
     return given_up or unread or index.loss_allowed(follower, ahead.start)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 EVERY = 10_000
-"""Callbacks between two searches among new objects: as many take a tenth of a second, and a search some milliseconds."""
+"""Callbacks between two searches among new objects: they take a tenth of a second, and a search some milliseconds."""
 _ALL_EVERY = 100
 """Searches among new objects between two among all of them: that takes as long as there are objects."""
 

@@ -48,6 +48,8 @@ class Summary:
     """How many followers were parked at once, at most."""
     unfinished: int = 0
     """Events that were published and never handled: no latency counts them."""
+    undelivered: int = 0
+    """Those of them that no consumer received."""
     errors: tuple[RaisedError, ...] = ()
     """What the code under test raised, each error once."""
     outside: tuple[str, ...] = ()
@@ -93,6 +95,8 @@ class Tally:
     events: int = 0
     unfinished: int = 0
     """Events that were never handled: no latency counts them."""
+    undelivered: int = 0
+    """Those of them that no consumer received."""
     followers: int = 0
     lost: int = 0
     waiting: int = 0
@@ -120,6 +124,7 @@ class Tally:
         self.idle_round_trips += summary.counts.idle_round_trips
         self.events += summary.counts.events
         self.unfinished += summary.unfinished
+        self.undelivered += summary.undelivered
         self.followers += summary.followers
         self.lost += summary.lost
         self.waiting += summary.waiting
@@ -215,6 +220,7 @@ def summarise(run: Run) -> Summary:
         lost=totals.lost,
         waiting=totals.waiting,
         unfinished=totals.unfinished,
+        undelivered=totals.undelivered,
         errors=run.errors,
         outside=run.outside,
         silent_faults=run.silent_faults,
@@ -233,18 +239,21 @@ class EventTotals(NamedTuple):
     lost: int
     waiting: int
     unfinished: int
+    undelivered: int
 
 
 def event_totals(history: History, index: HistoryIndex | None = None) -> EventTotals:
-    """Return the latencies of a run, and how many of its events waited, were lost or never finished."""
+    """Return the latencies of a run, and how many of its events waited, were lost, never handled or never delivered."""
     latencies: Counter[int] = Counter()
-    followers = lost = unfinished = 0
+    followers = lost = unfinished = undelivered = 0
     steps: Counter[int] = Counter()
     for part, events in [(index, list(index))] if index else slices(history, SLICE):
         for event in events:
             if event.effects and event.published != NEVER:
                 latencies[rounded(event.effects[0].end_at - event.published_at)] += 1
-            unfinished += event.published != NEVER and not event.effects
+            if event.published != NEVER and not event.effects:
+                unfinished += 1
+                undelivered += event.first_known == NEVER
             if part.leader_of(event) is not None and event.deliveries:
                 followers += 1
                 lost += event.is_lost
@@ -252,4 +261,4 @@ def event_totals(history: History, index: HistoryIndex | None = None) -> EventTo
                 steps[begin] += 1
                 steps[end] -= 1
     longest = max(accumulate(steps[at] for at in sorted(steps)), default=0)
-    return EventTotals(latencies, followers, lost, longest, unfinished)
+    return EventTotals(latencies, followers, lost, longest, unfinished, undelivered)

@@ -6,6 +6,7 @@ reads and changes everything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -121,9 +122,22 @@ def timeout_of(words: Sequence[bytes]) -> int | None:
         if verb == b"WAIT":
             return int(words[2]) * 1_000
         seconds = float(words[1] if verb in _TIMEOUT_FIRST else words[-1])
-        return round(seconds * 1_000_000)
+        return math.ceil(seconds * 1_000) * 1_000  # Redis rounds up to milliseconds
     except (ValueError, IndexError, OverflowError):
         return None
+
+
+_STREAMS, _LISTS, _SORTED_SETS = b"stream", b"list", b"zset"
+
+
+def awaited_type(words: Sequence[bytes]) -> bytes:
+    """Return of which type a key must be to wake a blocking command, as TYPE says; empty if any change wakes it."""
+    verb = words[0].upper()
+    if verb == b"XREADGROUP":
+        return b""
+    if verb == b"XREAD":
+        return _STREAMS
+    return _SORTED_SETS if verb.startswith(b"BZ") else _LISTS
 
 
 def blocking_keys(words: Sequence[bytes]) -> frozenset[bytes]:

@@ -141,6 +141,8 @@ class Network(Medium):
             for wire in demoted:
                 wire.server = old
         old.on_refused = on_refused
+        for wire in demoted:
+            wire.unblock()
 
         def close() -> None:
             old.on_refused = ignore_refused

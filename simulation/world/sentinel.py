@@ -119,6 +119,10 @@ class SentinelSession:
 
     # -- the connection --------------------------------------------------------------------------------------
 
+    def unblock(self) -> bool:
+        """Return False: nothing waits at a sentinel."""
+        return False
+
     def gone(self) -> None:
         """Do nothing: nothing waits at a sentinel."""
 

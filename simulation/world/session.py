@@ -30,6 +30,7 @@ Words = Sequence[bytes]
 
 _PORTION = QUESTIONS // 10
 """Commands that the server executes before its clock is set again: each asks for the time a few times."""
+_QUEUED = b"+QUEUED\r\n"
 _LOOK_CLOSER = BLOCKING | MAY_BLOCK | STATEFUL
 
 
@@ -40,6 +41,10 @@ class Client(Protocol):
 
     def executed(self, commands: Sequence[Words], reply: bytes, fate: Fate, *, last: bool) -> None:
         """Send a reply on its way. `last`: no other command of the same packet is to be executed."""
+        ...
+
+    def waits(self, words: Words) -> None:
+        """Take note that a command was executed and waits."""
         ...
 
     def carry(self, data: bytes) -> None:
@@ -73,34 +78,60 @@ class Session:
     def take(self, commands: Sequence[Words], fate: Fate) -> None:
         """Execute a packet, or keep it while an earlier command waits. Raises StoreUnavailable."""
         self._packets.append((commands, fate))
-        while self._packets and not self._waits:
-            self._go_on(*self._packets.popleft())
+        self._go_on()
+        self._network.blocking.turn()
 
-    def _go_on(self, commands: Sequence[Words], fate: Fate) -> None:
+    def _go_on(self) -> None:
+        while self._packets and not self._waits:
+            self._execute_packet(*self._packets.popleft())
+
+    def _execute_packet(self, commands: Sequence[Words], fate: Fate) -> None:
+        """Execute a packet up to the first command that blocks, and that; keep the rest."""
         place = self._first_blocking(commands)
         before = commands if place is None else commands[:place]
         if before:
             self._last = before[-1]
-            reply = self._execute(before)
-            self._client.executed(before, reply, fate, last=place is None)
-            self._network.blocking.executed(before)
-        if place is not None:
-            if self._last[0].upper() == b"ASKING":
-                name = commands[place][0].decode("utf-8", "replace")
-                raise Escaped(f"{name} was sent behind ASKING: how it would wait for a key that moves is not simulated")
-            self._waits = True
-            answer = partial(self._answer, commands[place + 1 :], fate)
-            self._server.store.set_time(self._network.loop.now)
-            self._network.blocking.call(self, commands[place], answer)
-
-    def _answer(self, rest: Sequence[Words], fate: Fate, words: Words, reply: bytes) -> None:
-        """Go on behind a blocking command that was answered."""
-        self._waits = False
-        self._client.executed([words], reply, fate, last=not rest)
+            self._execute_before(before, fate, last=place is None)
+        if place is None:
+            return
+        words, rest = commands[place], commands[place + 1 :]
         if rest:
             self._packets.appendleft((rest, fate))
-        while self._packets and not self._waits:
-            self._go_on(*self._packets.popleft())
+        self._server.store.set_time(self._network.loop.now)
+        served = partial(self._served, fate, not rest)
+        asking = self._last[0].upper() == b"ASKING"
+        self._last = words
+        reply = self._network.blocking.call(self, words, served, asking=asking)
+        if reply is None:
+            self._waits = True
+            self._client.waits(words)
+            return
+        self._client.executed([words], reply, fate, last=not rest)
+        self._network.blocking.executed([words])
+
+    def _execute_before(self, commands: Sequence[Words], fate: Fate, *, last: bool) -> None:
+        """Execute commands that cannot block; after each of them, clients that wait may have been served."""
+        blocking = self._network.blocking
+        if len(commands) == 1 or not blocking.any_wait:
+            reply = self._execute(commands)
+            self._client.executed(commands, reply, fate, last=last)
+            if reply != _QUEUED:
+                blocking.executed(commands)
+            return
+        replies, queued = [], []
+        for words in commands:
+            replies.append(self._execute([words]))
+            queued.append(words)
+            if replies[-1] != _QUEUED:
+                blocking.executed(queued, replies[-1])
+                queued = []
+        self._client.executed(commands, b"".join(replies), fate, last=last)
+
+    def _served(self, fate: Fate, last: bool, words: Words, reply: bytes) -> None:
+        """Answer a command that has waited, and go on behind it later."""
+        self._waits = False
+        self._client.executed([words], reply, fate, last=last)
+        self._network.blocking.later(self._go_on)
 
     def _first_blocking(self, commands: Sequence[Words]) -> int | None:
         """Return the place of the first command that may keep its client waiting, following the transactions."""
@@ -188,6 +219,10 @@ class Session:
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
         self._client.carry(data)
+
+    def unblock(self) -> bool:
+        """Have the client wait no longer, and return whether it did."""
+        return self._network.blocking.refuse(self)
 
     def gone(self) -> None:
         """The client is gone: nothing of it waits any more."""

@@ -59,7 +59,8 @@ def test_there_is_a_request_for_each_script() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_script_asks_first_whether_its_keys_are_all_here(name: str) -> None:
+def test_scripts_ask_for_their_keys_first(name: str) -> None:
+    """Each script asks first whether its keys are all here."""
     code = re.sub(r"--[^\n]*", "", script(name).text)
     first = re.search(r"redis\.p?call\((.*)\)", code)
     assert first is not None
@@ -137,7 +138,8 @@ def ask(client: redis.Redis, name: str, *, asking: bool) -> None:
 
 
 @pytest.mark.parametrize("moved", ["nothing", "the waitlist", "what is held", "half", "all but one"])
-def test_what_a_moving_slot_refuses_is_not_half_written(moved: str, moving: Migration) -> None:
+def test_moving_slot_is_not_half_written(moved: str, moving: Migration) -> None:
+    """What a moving slot refuses is not half written."""
     keys = moving.keys()
     which = {
         "nothing": [],
@@ -156,7 +158,8 @@ def test_what_a_moving_slot_refuses_is_not_half_written(moved: str, moving: Migr
             assert contents(moving.source, moving.target) == before, name
 
 
-def test_what_was_moved_is_answered_in_its_new_home(moving: Migration) -> None:
+def test_moved_key_is_answered_at_home(moving: Migration) -> None:
+    """What was moved is answered in its new home."""
     moving.move(*moving.keys())
     moving.end()
     for name in NAMES:
@@ -181,7 +184,8 @@ def full(socket: str) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_what_is_refused_for_want_of_memory_is_not_half_written(name: str, full: Any, socket: str) -> None:
+async def test_out_of_memory_is_not_half_written(name: str, full: Any, socket: str) -> None:
+    """What is refused for want of memory is not half written."""
     async with redis.asyncio.Redis(unix_socket_path=socket) as patient:
         await fill(CausalOrdering("moving", redis=patient, policy=POLICY))
     client = full(True)

@@ -143,7 +143,7 @@ class Blocking(Stubborn):
 
 
 class Endless(Marking):
-    """Never returns, and catches everything. It says when it begins, for whoever wants to press Ctrl-C then."""
+    """Never returns, and catches everything. It says when it begins, for a test that sends Ctrl-C then."""
 
     async def leave(self) -> None:
         print("endless", file=sys.stderr, flush=True)  # noqa: T201
