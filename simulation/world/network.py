@@ -6,7 +6,8 @@ its reply travels back for another. Packets of one wire never overtake each othe
 wires do. A fault is a decision about a packet, its `Fate`: lose it, lose its reply after the store executed it,
 answer it with an error, delay either way, or cut the wire. The first fault that has an opinion decides.
 
-This file does not know what a consumer or an engine is, and draws from one stream a connection.
+This file does not know what a consumer or an engine is, and draws from one stream a connection. It makes the wires;
+what a wire needs of the network is its base class, `medium.Medium`, so the two files do not import each other.
 """
 
 from __future__ import annotations
