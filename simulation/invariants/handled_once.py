@@ -179,9 +179,9 @@ INVARIANT = Invariant(
         " Redis refused the recording until the lease had ended; the seen marker's retention, or the lease, had passed"
         " by the clock of Redis; the store lost the marker by an injected fault; a dead letter of the"
         " broker, if it had made a second copy of the event, gave it up while it was being handled or, until one lease"
-        " after the effect, while its consumer had not answered, offered it since only to consumers that cannot read it,"
-        " or gave it up after a consumer that had the event was out of reach of Redis; a dead letter of the engine, if"
-        " the holder was silent until its lease had ended"
+        " after the effect, while its consumer had not answered, offered it since only to consumers that cannot read"
+        " it, or gave it up after a consumer that had the event was out of reach of Redis; a dead letter of the engine,"
+        " if the holder was silent until its lease had ended"
     ),
     subjects=subjects,
     check=check,
