@@ -31,6 +31,8 @@ class HistoryIndex:
 
     slot_moves: Sequence[Span] = ()
     """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
+    unfinished: Sequence[tuple[int, Entry]] = ()
+    """The entries about calls of engines that had not returned, with their indices."""
     dark = False
     """Whether no consumer could reach Redis at the end."""
 

@@ -109,9 +109,9 @@ class IndexBuilder:
             "unreachable": self._available,
             "reachable": self._available,
             **dict.fromkeys(("slot-moving", "slot-moved"), self.availability.note_slot),
-            "fault": self._lost,
+            **dict.fromkeys(("fault", "store-lost"), self._lost),
             "healed": self.availability.note_healed,
-            "store-lost": self._lost,
+            "unfinished": self._unfinished,
             "phase": self._phase,
             "census": self._census,
         }
@@ -289,6 +289,9 @@ class IndexBuilder:
             consumer.tells_all_sweeps |= entry.details.get("found") in (0, [], ())
 
     # the world
+
+    def _unfinished(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.index.unfinished = [*self.index.unfinished, (position, entry)]
 
     def _available(self, position: int, entry: Entry, _: EventStory | None) -> None:
         self.availability.note(position, entry)

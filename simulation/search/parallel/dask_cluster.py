@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
@@ -26,6 +27,7 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
+from simulation.search.parallel.pool import AHEAD
 from simulation.search.parallel.runner_process import (
     ClusterUnavailable,
     Job,
@@ -54,7 +56,7 @@ _ATTEMPTS = 3
 
 
 def search(address: str, plan: Plan, seeds: Iterable[int]) -> Iterator[Summary]:
-    """Yield a summary for each seed, as it is done. Raises ClusterUnavailable, and what a run raises."""
+    """Yield a summary for each seed, in the order of the seeds. Raises ClusterUnavailable, and what a run raises."""
     with Cluster(address) as cluster, closing(cluster.runs([(plan, seeds)])) as runs:
         for _, summary in runs:
             yield summary
@@ -129,27 +131,31 @@ class Cluster:
         return sum(self._client.nthreads().values())
 
     def runs(self, plans: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
-        """Yield each summary with the place of its plan in `plans`, as it is done. Closing the generator cancels the
-        rest.
+        """Yield each summary with the place of its plan in `plans`, in the order of the runs. Closing the generator
+        cancels the rest.
 
         Raises ClusterUnavailable, and what a run raises.
         """
         waiting: dict[Any, tuple[int, int]] = {}
+        done: dict[Any, tuple[int, Summary]] = {}
+        order: deque[Any] = deque()
         todo = self._jobs(plans)
 
         def submit(count: int) -> None:
             for place, job, seed in islice(todo, count):
                 future = self._client.submit(perform, job, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
                 waiting[future] = (place, seed)
+                order.append(future)
 
         try:
-            submit(4 * self._slots)  # enough to keep all workers busy, few enough to drop
-            while waiting:
-                for future in self._finished(list(waiting)):
-                    place, seed = waiting.pop(future)
-                    summary = self._result(future, seed)
+            submit(AHEAD * self._slots)
+            while order:
+                while order and order[0] in done:
+                    yield done.pop(order.popleft())
                     submit(1)
-                    yield place, summary
+                for future in self._finished(list(waiting)) if waiting else ():
+                    place, seed = waiting.pop(future)
+                    done[future] = place, self._result(future, seed)
         except (CancelledError, self._dask.comm.CommClosedError):
             raise ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had") from None
         finally:
