@@ -167,8 +167,9 @@ def unrecorded(reading: Reading, effect: Work, before: int) -> bool:
     if reading.leapt(effect.end_at, last_at):
         return True
     silences = [(a, b) for a, b in reading.silences(effect.consumer) if a <= last_at and b > effect.end_at]
-    unended = any(b == reading.end_at for _, b in reading.lapses(effect.consumer, effect.end_at, last_at + 1))
-    return unended or any(reading.half_a_lease_passes(a, min(b, reading.at(before))) for a, b in silences)
+    if reading.silent_at_end(effect.consumer) and any(b == reading.end_at for _, b in silences):
+        return True
+    return any(reading.half_a_lease_passes(a, min(b, reading.at(before))) for a, b in silences)
 
 
 def completion(reading: Reading, event: str) -> Work | None:
