@@ -92,12 +92,11 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
         tally, store = Tally(), laboratory(self.config)
-        wanted, seen = set(self._scenario.expected.get(self._engine, ("holds",))), set[int]()
+        wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
         with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is told
             for summary in summaries:
                 tally.add(summary)
-                seen.add(summary.seed)
-                if wanted & set(tally.violations) or (wanted == {"holds"} and self._has_first_violating(tally, seen)):
+                if wanted & set(tally.violations) or (wanted == {"holds"} and tally.violating):
                     break
         self.user_properties += [("causim outside", what) for what in tally.outside]
         verdict = tally.verdict(self._scenario.judge.require_coverage)
@@ -114,11 +113,6 @@ class ScenarioItem(pytest.Item):
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons, *raised])
         )
-
-    def _has_first_violating(self, tally: Tally, seen: set[int]) -> bool:
-        """Return whether it is known which seed is the first that is violated, whichever process was faster."""
-        first = tally.first_violating
-        return first is not None and all(seed in seen for seed in self.seeds if seed < first)
 
     def _check_budgets(self, tally: Tally) -> None:
         budgets = check(self._scenario.budgets(self._engine), tally)

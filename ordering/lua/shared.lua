@@ -514,14 +514,17 @@ end
 -- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
 -- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
 -- Values that are only passed on to Redis stay text: a number would be formatted again for each command.
+local rules_read
 local function read_rules(causal, shared)
+  if rules_read and rules_read.causal == causal and rules_read.shared == shared then return rules_read end
   local lookback, lease, retention, memory, redelivery, attempts, dead =
     string.match(ARGV[1], "^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$")
-  return {
+  rules_read = {
     lookback = tonumber(lookback), lease = tonumber(lease), lease_text = lease, retention = retention,
     memory = tonumber(memory), redelivery = tonumber(redelivery), redelivery_text = redelivery,
     attempts = tonumber(attempts), dead = dead, causal = causal, shared = shared,
   }
+  return rules_read
 end
 
 -- Whether a follower may be granted together with its leader: if no earlier follower still waits.

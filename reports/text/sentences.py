@@ -146,6 +146,9 @@ WORDS: Mapping[str, Phrase] = {
     "census": _census,
     "raised": _raised,
     "outside": lambda _, details: f"{details.get('what', 'something outside of the run was reached')}, as is allowed",
+    "unfinished": lambda event, details: (
+        f"{details.get('call', 'a call')} has not returned" + (event and f" for {event}")
+    ),
     "warned": lambda event, _: f"warned of {event}",
     "command": _command,
     "reply": _reply,

@@ -53,6 +53,8 @@ KINDS: Mapping[str, str] = {
     "raised_at, in microseconds, if it was a background task, of which the end of the run tells)",
     "outside": "the consumer's code reached something real, as its scenario allows (what, where): such a run may be"
     " another the next time",
+    "unfinished": "a call of the consumer's engine had not returned, though the run was over, or had gone on for long"
+    " (call: handle, sweep, start or close; since, in microseconds)",
     "warned": "a consumer warned of the event, in its log or by an error, where `loud` asks for it (level)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",

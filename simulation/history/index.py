@@ -31,7 +31,9 @@ class HistoryIndex:
 
     slot_moves: Sequence[Span] = ()
     """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
-    dark = False
+    unfinished: Sequence[tuple[int, Entry]] = ()
+    """The entries about calls of engines that had not returned, with their indices."""
+    open_outage = False
     """Whether no consumer could reach Redis at the end."""
 
     def __init__(self, header: Header) -> None:
@@ -58,7 +60,7 @@ class HistoryIndex:
         self.store_losses: list[Loss] = []
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
-        self.blackouts: list[Span] = []
+        self.outages: list[Span] = []
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
@@ -137,7 +139,7 @@ class HistoryIndex:
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
             own = [*story.paused, *story.cut_off, *story.refused] if story else []
-            self._silences[consumer] = merge([*own, *self.blackouts, *self.slot_moves])
+            self._silences[consumer] = merge([*own, *self.outages, *self.slot_moves])
         return self._silences[consumer]
 
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:
@@ -147,7 +149,7 @@ class HistoryIndex:
         A silence that the end of the history cut short counts as one: its length is not known.
         """
         story = self.consumers.get(consumer)
-        unended = self.dark or (story is not None and story.silent)
+        unended = self.open_outage or (story is not None and story.silent)
         return [
             silence
             for silence in within(self.silences(consumer), begin, end)

@@ -58,7 +58,7 @@ def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
     if any(effect.end < number < until and at <= until_at for number, at in holder.crashes):
         return True
     gap = (effect.end_at, until_at + (until != sign))  # what begins in the microsecond of the sign comes too late
-    if within(holder.cut_off, *gap) or within(index.blackouts, *gap):
+    if within(holder.cut_off, *gap) or within(index.outages, *gap):
         return True
     before_at = index.times[before] if before < index.end else index.end_at
     return _lapsed(index, holder, gap, before_at)

@@ -12,7 +12,7 @@ class InProcess:
 
     origin = ""
     lists_sets_in_order = False
-    suffers = frozenset({"restart", "flush", "evict", "server-clock"})
+    supports = frozenset({"restart", "flush", "evict", "server-clock"})
 
     @property
     def nodes(self) -> Sequence[Self]:

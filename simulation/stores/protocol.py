@@ -51,7 +51,7 @@ class Store(Protocol):
     """Where its program was found: a wheel or a path. Empty if it runs in this process or is a server of the user's."""
     lists_sets_in_order: bool
     """Whether it lists a small set in the order in which its members came, and not in that of a hash."""
-    suffers: frozenset[str]
+    supports: frozenset[str]
     """The faults of stores that this one can have."""
 
     @property

@@ -19,7 +19,7 @@ class SocketStore:
     version: str
     origin = ""
     lists_sets_in_order = True
-    suffers: frozenset[str] = frozenset()
+    supports: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self._control = self._connect()

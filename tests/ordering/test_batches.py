@@ -28,9 +28,9 @@ async def test_batch_round_trips(fleet: Fleet) -> None:
     calls: list[str] = []
     ask = handler.engine._ask
 
-    async def counted(name: str, *args: Any) -> Any:
+    async def counted(name: str, *args: Any, **options: Any) -> Any:
         calls.append(name)
-        return await ask(name, *args)
+        return await ask(name, *args, **options)
 
     handler.engine._ask = counted
     await handler.engine.handle_batch(handler, [event(n) for n in range(100, 200)])

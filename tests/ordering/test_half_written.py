@@ -47,6 +47,11 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "renew": (LEADER, "holder", 1000, ""),
     "renew_many": (1000, 0, LEADER, "holder", ""),
     "revive": (DEAD,),
+    "several": (
+        *RULES,
+        *("begin", 10, "causal", *named(FRESH, "none")),
+        *("complete", 6, LEADER, "holder", digest_of(LEADER), "", "", "next"),
+    ),
     "stats": (1000, 1000),
     "sweep": (*RULES, "sweep", 10, 0, 5000),
     "unpark": (FIRST,),
@@ -191,7 +196,8 @@ async def test_out_of_memory_is_not_half_written(name: str, full: Any, socket: s
     client = full(True)
     before = contents(client)
     try:
-        client.execute_command("EVAL", script(name).text, 1, "{moving}:waitlist", *REQUESTS[name])
+        reply = client.execute_command("EVAL", script(name).text, 1, "{moving}:waitlist", *REQUESTS[name])
+        assert name != "several" or (reply == [None, None] and contents(client) == before)
     except redis.exceptions.OutOfMemoryError:
         assert contents(client) == before
         full(False).execute_command("EVAL", script(name).text, 1, "{moving}:waitlist", *REQUESTS[name])

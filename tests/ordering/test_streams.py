@@ -34,9 +34,9 @@ def count_calls(engine: CausalOrdering) -> list[str]:
     calls: list[str] = []
     ask = engine._ask
 
-    async def counted(name: str, *args: Any) -> Any:
+    async def counted(name: str, *args: Any, **options: Any) -> Any:
         calls.append(name)
-        return await ask(name, *args)
+        return await ask(name, *args, **options)
 
     engine._ask = counted  # type: ignore[method-assign]
     return calls

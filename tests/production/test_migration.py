@@ -64,9 +64,9 @@ async def test_refused_completion_is_repeated(masters: Cluster, connect: Any, le
     slot, moving, handled = masters.slot_of(f"{{half-{lease}}}:waitlist"), [], []
     refused, ask = asyncio.Event(), ordering._ask
 
-    async def noted(name: str, *words: Any) -> Any:
+    async def noted(name: str, *words: Any, **options: Any) -> Any:
         try:
-            return await ask(name, *words)
+            return await ask(name, *words, **options)
         except Exception:
             if moving:
                 refused.set()

@@ -81,7 +81,7 @@ STREAMS = (
         planted="the script that completes an event and begins the next one of a stream only begins the next one",
         scenario="stream.toml",
         convicted_by=("prompt-release", "handled-once"),
-        edits=(Edit("complete_and_begin", 'if ARGV[2] ~= "" then completion = complete() end\n', ""),),
+        edits=(Edit("complete_and_begin", 'if ARGV[2] ~= "" then completion = complete(ARGV) end\n', ""),),
         host="native-stream",
     ),
 )

@@ -6,8 +6,9 @@ in turn:
 
 - of a run that is known, by the step and the next one of its consumer: a sweep that finds something is followed by
   something else than one that finds nothing (`moments_of`, `FaultInsteadOf`);
-- of a run whose order is yet to be drawn, by the step alone: at its first occurrence, then at a later one
-  (`FaultAtKind`).
+- of a run whose order is yet to be drawn, by the step alone, at any of its occurrences (`FaultAtKind`).
+
+Rare kinds come first: common ones are met by chance.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ def words(step: Step) -> str:
 
 
 def moments_of(taken: Sequence[Step], bounds: Bounds) -> tuple[tuple[Moment, ...], ...]:
-    """Return at which steps of a run faults can strike, by their labels: the moments of each kind together."""
+    """Return at which steps of a run faults can strike, by their labels: the moments of each kind, rare kinds first."""
     steps = [step for step in taken if step.kind in ("request", "reply", "handler")]
     found: defaultdict[tuple[str, str, str], list[Moment]] = defaultdict(list)
     for step, after in zip(steps, _followed_by(steps), strict=True):
         for kind in ("reply-lost", "crash") if step.kind == "request" else ("crash",):
             if kind in bounds.kinds:
                 found[kind, words(step), after].append((kind, step.label))
-    return tuple(tuple(alike) for alike in found.values())
+    return tuple(tuple(alike) for alike in sorted(found.values(), key=len))
 
 
 def _followed_by(steps: Sequence[Step]) -> list[str]:
@@ -56,19 +57,28 @@ class TriedMoments:
     """What a search knows of the moments at which faults can strike in runs of any order."""
 
     def __init__(self) -> None:
-        self.tried: dict[Moment, int] = {}
-        """How often each kind of moment was aimed at, in the order in which they were met first."""
+        self.tried: Counter[Moment] = Counter()
+        """How often each kind of moment was aimed at."""
+        self.met: Counter[Moment] = Counter()
+        """How often each kind was met in all runs, in the order in which they were met first."""
+        self.most: Counter[Moment] = Counter()
+        """How often each kind was met in one run, at most."""
 
     def aim(self, stream: Stream) -> tuple[Moment, int] | None:
-        """Return the kind of moment that was aimed at least, and at which occurrence; None if none is known yet."""
-        if not self.tried:
+        """Return the kind of moment that was aimed at least, and at which occurrence; None if none is known yet.
+
+        Of kinds that were aimed at as often, it is the rarest: the one that a fault at any moment would meet least.
+        """
+        if not self.met:
             return None
-        target = min(self.tried, key=self.tried.__getitem__)
-        nth = 1
-        while self.tried[target] and stream.below(2):
-            nth += 1
+        target = min(self.met, key=lambda kind: (self.tried[kind], self.met[kind]))
         self.tried[target] += 1
-        return target, nth
+        return target, 1 + stream.below(self.most[target])
+
+    def meet(self, kind: Moment, nth: int) -> None:
+        """Take note that a kind of moment was met for the nth time in a run."""
+        self.met[kind] += 1
+        self.most[kind] = max(self.most[kind], nth)
 
 
 class FaultAtKind:
@@ -76,7 +86,7 @@ class FaultAtKind:
 
     def __init__(self, order: Scheduler, moments: TriedMoments, stream: Stream) -> None:
         self._order = order
-        self._known = moments.tried
+        self._moments = moments
         self._target = moments.aim(stream)
         self._met: Counter[Moment] = Counter()
         self._offered: set[Moment] = set()
@@ -94,8 +104,8 @@ class FaultAtKind:
             return False
         self._offered.add((fault.label, at.label))
         moment = fault.kind, words(at)
-        self._known.setdefault(moment, 0)
         self._met[moment] += 1
+        self._moments.meet(moment, self._met[moment])
         return self._target == (moment, self._met[moment])
 
     def done(self, step: Step, touched: Touched) -> None:

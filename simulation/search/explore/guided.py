@@ -7,9 +7,12 @@
    beginning and goes on at random, changes a few choices, shifts what follows, or goes over to another such run. Half
    of the variations keep the seed too, and with it the ids, times and drawn faults of the earlier run.
 
-If the bounds allow faults, one run of three repeats an earlier run with a fault: first the one that keeps the order of
-arrival, at one moment of each kind. Where a strategy draws the order, a fault most often strikes at each kind of
-moment in turn; see `fault_moments.py`.
+If the bounds allow faults, where one strikes matters more than the order, so a fault strikes at each kind of moment in
+turn (see `fault_moments.py`):
+
+1. The first run keeps the order of arrival. One run of two repeats it with a fault, at one moment of each kind.
+2. When no kind is left, one run of three repeats an earlier run in which no fault has struck, with a fault.
+3. The other runs are made by the arms, with a fault too. Drawn delays, which know no bounds, are used once.
 
 The same scenario, engine and seeds give the same runs. A run depends on those before it, so there is nothing to run
 in parallel, and no estimate of what is unseen.
@@ -41,8 +44,8 @@ from simulation.world.scheduling import Exploration, Scheduler
 
 DELAYS, VARIATION, FAULT = "random-delays", "variation", "fault"
 
-FAULT_RUN_EVERY = 3
-"""Of so many runs one repeats an earlier run with a fault, if there may be faults."""
+PLANNED_EVERY, FAULT_RUN_EVERY = 2, 3
+"""Of so many runs one repeats an earlier run with a fault: while kinds of moments are left, and later."""
 
 MAX_PARENTS = 500
 """How many runs are kept to be varied; beyond that the oldest is forgotten."""
@@ -82,14 +85,12 @@ class Guided:
         self._scenario = scenario
         self._engine = engine
         self._bounds = strategy.bounds
-        deeper = replace(strategy, name="pct", depth=max(2, strategy.depth))
         self.arms = [
             Arm(DELAYS),
             Arm("pos", replace(strategy, name="pos")),
-            Arm("pct", deeper),
-            Arm("surw", replace(strategy, name="surw")),
-            Arm("pct, depth 2", replace(deeper, depth=2)),
             Arm("walk", replace(strategy, name="random-walk")),
+            Arm("surw", replace(strategy, name="surw")),
+            Arm("pct", replace(strategy, name="pct", depth=max(2, strategy.depth))),
             Arm(VARIATION),
         ]
         self._fault_arm = Arm(FAULT)
@@ -117,13 +118,14 @@ class Guided:
             yield run
 
     def _arm(self, number: int, stream: Stream) -> Arm:
-        if self._bounds.faults:
-            if number % FAULT_RUN_EVERY == 0:
-                return self._fault_arm
-            number -= 1 + number // FAULT_RUN_EVERY
         arms = [arm for arm in self.arms if arm.name != VARIATION or self._parents]
-        if number < len(self.arms):
-            return arms[min(number, len(arms) - 1)]
+        if self._bounds.faults:
+            if number % (FAULT_RUN_EVERY if self._plan == deque() else PLANNED_EVERY) == 0:
+                return self._fault_arm
+            arms = [arm for arm in arms if arm.name != DELAYS or not arm.runs]
+        untried = next((arm for arm in arms if not arm.runs), None)
+        if untried is not None:
+            return untried
         point = stream.random() * sum(arm.yields for arm in arms)
         for arm in arms:
             point -= arm.yields
@@ -140,6 +142,8 @@ class Guided:
             return self._explored(self._drawn(arm.strategy, seed, stream), seed)
         parent = self._parents[stream.below(len(self._parents))]
         scheduler = self._varied(parent.choices, stream, Streams(seed)["schedule"])
+        if self._bounds.faults:
+            scheduler = FaultAtKind(scheduler, self._tried_moments, stream)
         return self._explored(scheduler, parent.seed if stream.below(2) else seed)
 
     def _with_fault(self, seed: int, stream: Stream) -> Run:
@@ -167,12 +171,12 @@ class Guided:
         return Parent(run.seed, tuple(run.steps.choices), moments)
 
     def _drawn(self, strategy: Strategy, seed: int, stream: Stream) -> Scheduler:
-        """Return a strategy's scheduler. If it may have a fault strike, in most runs one strikes in turn."""
-        with_fault = strategy.bounds.faults > 0 and stream.below(4) > 0
-        if with_fault:
-            strategy = replace(strategy, bounds=replace(strategy.bounds, faults=strategy.bounds.faults - 1))
+        """Return a strategy's scheduler. If faults may strike, one of them strikes at each kind of moment in turn."""
+        faults = strategy.bounds.faults
+        if faults:
+            strategy = replace(strategy, bounds=replace(strategy.bounds, faults=faults - 1))
         scheduler = scheduler_of(strategy, Streams(seed)["schedule"], self._known(seed))
-        return FaultAtKind(scheduler, self._tried_moments, stream) if with_fault else scheduler
+        return FaultAtKind(scheduler, self._tried_moments, stream) if faults else scheduler
 
     def _explored(self, scheduler: Scheduler, seed: int) -> Run:
         known = self._known(seed)

@@ -39,10 +39,10 @@ def test_finding_sweep_is_its_own_moment() -> None:
     taken = [request(1, "sweep"), request(2, "sweep"), request(3, "sweep"), request(4, "begin"), request(5, "sweep")]
     groups = moments_of(taken, Bounds(faults=1, kinds=("reply-lost",)))
     assert [[label for _, label in group] for group in groups] == [
-        ["c1/1>1", "c1/1>2"],
         ["c1/1>3"],
         ["c1/1>4"],
         ["c1/1>5"],
+        ["c1/1>1", "c1/1>2"],
     ]
 
 

@@ -281,7 +281,7 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
     events = sorted({e.event for e in entries if e.event}) or ["a"]
     lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
     faults = ["demoted", "clock", "unread", "changed"]
-    kind = rng.choice([*lives, *faults, "store-lost", "dead-lettered", "swept", "warned", "blocked"])
+    kind = rng.choice([*lives, *faults, "store-lost", "dead-lettered", "swept", "warned", "blocked", "unfinished"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}
@@ -294,6 +294,10 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
         case "blocked":
             long = rng.choice([1, 3, 20, 2000]) * SECOND
             entry = Entry(at, kind, "", rng.choice(names), {"duration": long, "where": "f.py:1 in f"})
+        case "unfinished":
+            call, event = rng.choice([("sweep", ""), ("start", ""), ("handle", rng.choice(events))])
+            details = {"call": call, "since": max(0, at - rng.choice([1, 15, 25, 700]) * SECOND)}
+            entry = Entry(at, kind, event, rng.choice(names), details)
         case "demoted":
             details = {"fault": "server-demoted", "number": rng.randint(1, 2)}
             entry = Entry(at, "fault", "", rng.choice(names), details)

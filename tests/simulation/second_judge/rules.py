@@ -725,7 +725,7 @@ def no_stuck_worker(reading: Reading) -> Iterator[str]:
         if poison(reading, event) or deadly(reading, event):
             yield event
     for consumer in reading.consumers:
-        if swept_too_late(reading, consumer):
+        if swept_too_late(reading, consumer) or never_returned(reading, consumer):
             yield consumer
 
 
@@ -763,6 +763,20 @@ def deadly(reading: Reading, event: str) -> bool:
         if len(row) > reading.terms.max_attempts + 1:
             return True
     return False
+
+
+def never_returned(reading: Reading, consumer: str) -> bool:
+    acknowledges = any(True for _ in reading.of("acknowledged"))
+    unfinished = [e for _, e in reading.of("unfinished") if e.consumer == consumer]
+    calls = [e for e in unfinished if not (e.event and acknowledges)]
+    begun = [(e.details.get("since"), e.at) for e in calls]
+    return any(
+        isinstance(since, int)
+        and not isinstance(since, bool)
+        and 0 <= since <= at
+        and uncovered(since, at, reading.silences(consumer)) > reading.terms.stuck_bound
+        for since, at in begun
+    )
 
 
 def swept_too_late(reading: Reading, consumer: str) -> bool:
