@@ -61,7 +61,7 @@ _SETTINGS: Mapping[bytes, bytes] = {
     b"hash-max-ziplist-entries": b"128",
     b"hash-max-ziplist-value": b"64",
 }
-"""Settings that the harness has chosen for its servers, and what a server has that nobody has set up."""
+"""Settings that the harness has chosen for its servers, and what a server has by default."""
 
 
 @dataclass(frozen=True, slots=True)
