@@ -19,7 +19,7 @@ A dead letter beside an effect is excused as a second effect would be, whichever
 - if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
   has the event, and the consumer never received the reply;
 - if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
-  injected fault: no engine could tell the broker that the event was done;
+  injected fault: no engine could report to the broker that the event was done;
 - if an engine wrote it while the holder was silent for so long that its lease may have ended, and the holder's handler
   went on to its end: a dead letter has no fencing token that could refuse the late write.
 """
