@@ -142,14 +142,18 @@ class HistoryIndex:
             self._silences[consumer] = merge([*own, *self.outages, *self.slot_moves])
         return self._silences[consumer]
 
+    def silent_at_end(self, consumer: str) -> bool:
+        """Say whether the history ends before a consumer can renew a lease again: the duration is not known."""
+        story = self.consumers.get(consumer)
+        return self.open_outage or (story is not None and story.silent)
+
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:
         """Return those silences that overlap a time in which a lease can have lapsed: the longer ones.
 
         A holder renews while at least half of its lease is left, so a silence of half a lease may outlast it.
         A silence that the end of the history cut short counts as one: its length is not known.
         """
-        story = self.consumers.get(consumer)
-        unended = self.open_outage or (story is not None and story.silent)
+        unended = self.silent_at_end(consumer)
         return [
             silence
             for silence in within(self.silences(consumer), begin, end)

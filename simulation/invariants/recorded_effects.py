@@ -69,9 +69,9 @@ def _lapsed(index: HistoryIndex, holder: ConsumerStory, gap: Span, before_at: in
     half = -(-index.terms.lease // 2)
     if index.store_clock.leapt(half, gap[0], gap[1] - 1):
         return True
-    unended = any(end == index.end_at for _, end in index.lapses(holder.name, *gap))
-    return unended or any(
-        index.store_clock.due(begin, half) <= min(end, before_at)
+    unended = index.silent_at_end(holder.name)
+    return any(
+        index.store_clock.due(begin, half) <= min(end, before_at) or (unended and end == index.end_at)
         for begin, end in within(index.silences(holder.name), *gap)
     )
 
