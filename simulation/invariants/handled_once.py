@@ -182,8 +182,8 @@ INVARIANT = Invariant(
         " by the clock of Redis; the store lost the marker by an injected fault; a dead letter of the"
         " broker, if it had made a second copy of the event, gave it up while it was being handled or, until one lease"
         " after the effect, while its consumer had not answered, offered it since only to consumers that cannot read"
-        " it, or gave it up after a consumer that had the event was out of reach of Redis; a dead letter of the"
-        " engine, if the holder was silent until its lease had ended"
+        " it, or gave it up after a consumer that had the event was out of reach of Redis; a dead letter of the engine,"
+        " if the holder was silent until its lease had ended"
     ),
     subjects=subjects,
     check=check,
