@@ -47,7 +47,7 @@ class Medium:
         self.stepped = False
         """Whether the order of packets is chosen, so that no latency is drawn."""
         self.watches_keys = False
-        """Whether a client is told of changes of keys: any command may then have something to push."""
+        """Whether a client is notified of changes of keys: any command may then have something to push."""
         self.undo: dict[bytes, Sequence[bytes]] = {}
         """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
         self.requests = RequestLog()
