@@ -1,7 +1,7 @@
 """Scenario files as tests. The plugin itself, with its options and fixtures, is `causim.pytest_plugin`.
 
 A scenario passes if every seed holds, or if the file's `[expect]` says of this engine that an invariant is violated and
-a seed violates it. A failure tells the story of the violation and ends with the command that replays it.
+a seed violates it. A failure has the story of the violation and ends with the command that replays it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class ScenarioItem(pytest.Item):
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
         tally, store = Tally(), laboratory(self.config)
         wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
-        with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is told
+        with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is printed
             for summary in summaries:
                 tally.add(summary)
                 if wanted & set(tally.violations) or (wanted == {"holds"} and tally.violating):

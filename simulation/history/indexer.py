@@ -162,7 +162,7 @@ class IndexBuilder:
         if others is None:
             opened[story.name] = {number: delivery}
         else:
-            if number in others:  # a delivery that is told twice: each of the two is open
+            if number in others:  # a delivery with two entries: each of the two is open
                 earlier = others.pop(number)
                 others["told again", earlier.index] = earlier
             others[number] = delivery

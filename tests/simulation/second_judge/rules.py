@@ -370,6 +370,8 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
     asking = any(o.consumer == effect.consumer and o.index < end for o in open_then)
+    told = letter.details.get("told") is True  # type: ignore[attr-defined]
+    asking = asking and not (told and effect.at > reading.at(dead) + reading.terms.lease)
     if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
         return True
     since, until = min(end, dead), max(end, dead)
