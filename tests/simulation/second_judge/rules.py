@@ -167,8 +167,9 @@ def unrecorded(reading: Reading, effect: Work, before: int) -> bool:
     if reading.leapt(effect.end_at, last_at):
         return True
     silences = [(a, b) for a, b in reading.silences(effect.consumer) if a <= last_at and b > effect.end_at]
-    unended = any(b == reading.end_at for _, b in reading.lapses(effect.consumer, effect.end_at, last_at + 1))
-    return unended or any(reading.half_a_lease_passes(a, min(b, reading.at(before))) for a, b in silences)
+    if reading.silent_at_end(effect.consumer) and any(b == reading.end_at for _, b in silences):
+        return True
+    return any(reading.half_a_lease_passes(a, min(b, reading.at(before))) for a, b in silences)
 
 
 def completion(reading: Reading, event: str) -> Work | None:
@@ -367,8 +368,10 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     ):
         return True
     end = effect.end or 0
-    open_still = [o for o in reading.offers_of(event) if o.index < end and (o.closed is None or o.closed >= dead)]
-    asking = any(o.consumer == effect.consumer for o in open_still) and end < dead
+    open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
+    asking = any(o.consumer == effect.consumer and o.index < end for o in open_then)
+    told = letter.details.get("told") is True  # type: ignore[attr-defined]
+    asking = asking and not (told and effect.at > reading.at(dead) + reading.terms.lease)
     if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
         return True
     since, until = min(end, dead), max(end, dead)
@@ -426,7 +429,12 @@ def given_up(reading: Reading) -> Iterator[str]:
             needed = 1 if rejected and not blameless else 0
         else:  # a consumer that died may have been granted the event, and had not begun with it
             known = reading.first_known(event)
-            deaths = [i for i, _ in reading.of("crashed") if known is not None and known < i < dead[0]]
+            lost = {w.consumer: w.end or 0 for w in tries if w.effect and not w.open_at(dead[0])}
+            deaths = [
+                i
+                for i, e in reading.of("crashed")
+                if known is not None and known < i < dead[0] and i < lost.get(e.consumer, reading.last)
+            ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
             needed -= sum(not any(start < i <= end for start, end in spans) for i in deaths)
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
@@ -436,7 +444,8 @@ def given_up(reading: Reading) -> Iterator[str]:
 def in_vain(reading: Reading, work: Work, dead: int) -> bool:
     """Say whether a handling failed or vanished before an event was given up, or its holder's lease may have ended."""
     silent = work.open_at(dead) and may_lapse(reading, work.consumer, work.at, reading.at(dead))
-    return silent or not work.effect
+    unknown = work.end is not None and work.end < dead and unrecorded(reading, work, dead)
+    return silent or not work.effect or unknown
 
 
 def unreadable(reading: Reading, offer: Offer) -> bool:
@@ -669,6 +678,8 @@ def sibling_order(reading: Reading) -> Iterator[str]:
                     continue
                 if any(done.end < i < firsts[0].start for i in unread(reading, one)):
                     continue
+                if misled(reading, one, firsts[0].start):
+                    continue
                 if not (dead and not works) and not reading.loss_allowed(one, firsts[0].start):
                     yield one
 
@@ -725,7 +736,7 @@ def no_stuck_worker(reading: Reading) -> Iterator[str]:
         if poison(reading, event) or deadly(reading, event):
             yield event
     for consumer in reading.consumers:
-        if swept_too_late(reading, consumer):
+        if swept_too_late(reading, consumer) or never_returned(reading, consumer):
             yield consumer
 
 
@@ -763,6 +774,20 @@ def deadly(reading: Reading, event: str) -> bool:
         if len(row) > reading.terms.max_attempts + 1:
             return True
     return False
+
+
+def never_returned(reading: Reading, consumer: str) -> bool:
+    acknowledges = any(True for _ in reading.of("acknowledged"))
+    unfinished = [e for _, e in reading.of("unfinished") if e.consumer == consumer]
+    calls = [e for e in unfinished if not (e.event and acknowledges)]
+    begun = [(e.details.get("since"), e.at) for e in calls]
+    return any(
+        isinstance(since, int)
+        and not isinstance(since, bool)
+        and 0 <= since <= at
+        and uncovered(since, at, reading.silences(consumer)) > reading.terms.stuck_bound
+        for since, at in begun
+    )
 
 
 def swept_too_late(reading: Reading, consumer: str) -> bool:
