@@ -29,6 +29,8 @@ POLICY = Policy(
     retry_delay=timedelta(milliseconds=500),
 )
 MESSAGES, EFFECTS, DEAD, GROUP = "messages", "effects", "dead", "soak"
+UNCERTAIN = "uncertain"
+"""Effects whose handler was cancelled before it knew of them: the event, and the consumer."""
 WRITE = """
 local last = redis.call("HGET", "fences", ARGV[1])
 if last and tonumber(last) > tonumber(ARGV[2]) then return 0 end
@@ -66,7 +68,11 @@ class Consumer:
         if about["how"] == "raises" and await self.queue.incr(f"tries:{event.id}") == 1:
             raise RuntimeError("the first attempt fails")
         await asyncio.sleep(about["takes"])
-        await self.queue.eval(WRITE, 0, str(event.id), fencing_token() or 0, self.name)
+        try:
+            await self.queue.eval(WRITE, 0, str(event.id), fencing_token() or 0, self.name)
+        except asyncio.CancelledError:  # it may have taken effect, and its handler does not end
+            await self.queue.sadd(UNCERTAIN, f"{event.id} {self.name}")
+            raise
 
     async def reentrant(self, event: Any, depth: int = 0) -> None:
         """Handle an event as a consumer that has events one by one."""
