@@ -197,8 +197,8 @@ class Operations:
 
     def _leave_to_others(self, identity: str) -> None:
         """Have others come first, in the next sweeps of this process, with an event that it could not read."""
-        patience = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
-        self._state.leave_to_others(identity, self._now() + patience)
+        timeout_s = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
+        self._state.leave_to_others(identity, self._now() + timeout_s)
 
     async def _unread(self, identity: str, token: str, error: Exception, claim: str = "") -> None:
         """Leave an event to others that this process cannot read; at the last attempt, it is a dead letter."""

@@ -162,15 +162,15 @@ class ReadAhead:
         while await self.wait():
             yield self.items.popleft().event
 
-    async def close(self, patience: float) -> None:
+    async def close(self, timeout_s: float) -> None:
         """Stop reading, and wait for so many seconds at most until what the stream does at its end is done."""
         self._closed = True
         if self._task is None:
             return
         self._task.cancel()
-        _, pending = await asyncio.wait([self._task], timeout=patience)
+        _, pending = await asyncio.wait([self._task], timeout=timeout_s)
         if pending:
-            logger.warning("A stream was cancelled, and has not ended within %s s; it is left alone", patience)
+            logger.warning("A stream was cancelled, and has not ended within %s s; it is left alone", timeout_s)
 
 
 class _Stream(Drain):

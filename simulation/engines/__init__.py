@@ -19,7 +19,7 @@ ten lines:
 It is named on the command line as `--engine mypackage.engine:MyEngine`. It may have an `async def start(self)`, called
 before the first delivery, and an `async def close(self)`, called when its consumer stops in good order; `sys.exit()`
 ends its process. An `async def give_up(self, event)` is told of an event that the queue is about to give up, if the
-scenario says so (`broker.tells_dead_letters`), and returns whether the engine has taken note of that. A consumer that
+scenario says so (`broker.reports_dead_letters`), and returns whether the engine has taken note of that. A consumer that
 reads a queue by itself is named as a function: see `program.py`.
 """
 

@@ -335,7 +335,7 @@ class IndexBuilder:
     def _settle(self) -> None:
         index, found = self.index, self.availability
         found.finish(index.end_at)
-        index.consumers, index.blackouts, index.dark = found.consumers, found.blackouts, found.dark
+        index.consumers, index.outages, index.open_outage = found.consumers, found.outages, found.open_outage
         index.slot_moves, index.store_clock = found.slot_moves, found.store_clock
         index.clock = Clock(found.unavailable())
         for story in list(index.events.values()):

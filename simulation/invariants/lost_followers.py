@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import lists_in_hand, no_consumer_free
-from simulation.invariants.idle_time import Wait, patience, takeovers, until_handled
+from simulation.invariants.idle_time import Wait, idle_clock, takeovers, until_handled
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -46,9 +46,9 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
     for wait in late:
         due_at = wait.begin_at + _lookback(index, wait)
         line = lists_in_hand(index, due_at, wait.stop)
-        waited = patience(index, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
-        spared = takeovers(index, due_at, wait.stop_at)
-        if waited > bound + spared and not index.loss_allowed(wait.event, wait.stop):
+        waited = idle_clock(index, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
+        excused = takeovers(index, due_at, wait.stop_at)
+        if waited > bound + excused and not index.loss_allowed(wait.event, wait.stop):
             yield _violation(index, wait)
 
 

@@ -1,4 +1,4 @@
-"""Where a run became doomed: the probability of its violation along the way, by re-seeding it from place after place.
+"""Where a violation became certain: its probability along the way, by re-seeding the run from place after place.
 
 1. The run is replayed up to a place. For a run of drawn delays that is a moment: from then on all random draws come
    from another seed. For an explored run it is one of its choices: from then on any step is as likely as the others.
@@ -28,8 +28,8 @@ from simulation.world.scheduling import Exploration
 FIRST = 7
 """How many places are looked at before the search for the turn begins."""
 
-DOOMED = 0.95
-"""From which share on a run counts as doomed."""
+CERTAIN = 0.95
+"""From which share on a violation counts as certain."""
 
 _Z = 1.959964
 
@@ -155,11 +155,11 @@ class Why:
         return self._laboratory.run(run.scenario, run.seed, run.history.header.engine, exploration=again)
 
     @property
-    def doomed(self) -> Place | None:
-        """The first place from which on every place that was looked at is doomed; None if not even the last is."""
+    def certain(self) -> Place | None:
+        """The first place from which on the violation is certain at every place; None if not even at the last."""
         found = None
         for place in reversed(self.places):
-            if place.share < DOOMED:
+            if place.share < CERTAIN:
                 break
             found = place
         return found

@@ -39,7 +39,7 @@ _NO_BUS = 1
 """The port at which nodes look for each other's bus: none listens there."""
 _ATTEMPTS = 5
 """How often a port for the bus is chosen: another program may take it before the node does."""
-_PATIENCE = 20.0
+_TIMEOUT_S = 20.0
 """Seconds of real time within which a node has taken note that all slots are covered.
 
 It takes two seconds by its clock, and then until its next periodic work.
@@ -81,7 +81,7 @@ class ClusterNode(ServerStore):
 
     def _probe(self) -> None:
         super()._probe()
-        deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
+        deadline = time.monotonic() + _TIMEOUT_S  # real time: this waits for a real process
         seconds = 0
         while time.monotonic() < deadline:
             info = self.ask(command("CLUSTER", "INFO"))
@@ -116,7 +116,7 @@ class Cluster:
     """All nodes, as one store: what concerns data concerns the data of all of them."""
 
     name = "server"
-    suffers = frozenset({"restart", "flush", "evict", "out-of-memory", "server-clock", "slot-migrates"})
+    supports = frozenset({"restart", "flush", "evict", "out-of-memory", "server-clock", "slot-migrates"})
 
     def __init__(self, program: ServerProgram, addresses: Sequence[Address]) -> None:
         self.origin = program.origin

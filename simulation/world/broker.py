@@ -255,7 +255,7 @@ class Broker:
     def may_be_reported(self, delivery: Delivery) -> bool:
         """Return whether one more failure of an event is its last, and its engine is to be told of that."""
         message, settings = delivery.message, self._settings
-        return settings.tells_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
+        return settings.reports_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
 
     def reject(
         self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, reported: bool = False
@@ -348,7 +348,7 @@ class Broker:
         )
         if message.timer is not None:
             message.timer.cancel()  # a message that was offered twice has one idle time, that of its last delivery
-        message.timer = self._in_world(self._settings.patience(message.attempts), self._offer, message)
+        message.timer = self._in_world(self._settings.redelivery_delay(message.attempts), self._offer, message)
         if self.hook is not None:
             self.hook.delivered(message)
         return delivery

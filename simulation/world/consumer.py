@@ -69,7 +69,7 @@ class Consumer:
         task.add_done_callback(self._ended)
         self._tasks = [task]
 
-    def equip(self, engine: type[Engine]) -> None:
+    def use_engine(self, engine: type[Engine]) -> None:
         """Give the consumer another engine, from its next start on."""
         self.kind, self._decode = engine, decoder(engine)
 

@@ -36,7 +36,7 @@ class Medium:
         self.faults: list[PacketFault] = []
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Each is shown every packet and its fate, and may change that."""
-        self.gate: Gate = _anybody
+        self.gate: Gate = _all_pass
         self.refused: Callable[[StoreUnavailable | Escaped], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
         self.backlog = Backlog()
@@ -109,10 +109,10 @@ class Medium:
         """Let go of everything: a connection that is kept beyond the run must not keep all of its world."""
         self._listening.clear()
         self.blocking.close()
-        self.faults, self.triggers, self.gate, self.refused = [], [], _anybody, _raise
+        self.faults, self.triggers, self.gate, self.refused = [], [], _all_pass, _raise
 
 
-def _anybody(consumer: str) -> bool:
+def _all_pass(consumer: str) -> bool:
     return True
 
 

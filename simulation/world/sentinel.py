@@ -14,7 +14,7 @@ from hashlib import sha1
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.topology import Address
 from simulation.stores.protocol import Link
-from simulation.stores.redis_commands import GREETING
+from simulation.stores.redis_commands import HANDSHAKE
 from simulation.stores.resp import reply_of
 from simulation.world.medium import Medium
 from simulation.world.packets import Fate
@@ -51,7 +51,7 @@ class SentinelSession:
 
     def _answer(self, words: Words) -> bytes:
         verb = words[0].upper()
-        if verb in GREETING:
+        if verb in HANDSHAKE:
             reply = self.link.run([words])
             if verb == b"HELLO" and len(words) > 1 and not reply.startswith(b"-"):
                 self._maps = b"%" if words[1] == b"3" else b"*"

@@ -100,7 +100,7 @@ class World:
         self.streams = Streams(seed, tracked=reseed is not None)
         self._reseed = reseed
         self.loop = SimulatedLoop()
-        self.loop.env.patience = CALLBACK_LIMIT[0]
+        self.loop.env.callback_limit = CALLBACK_LIMIT[0]
         self.workload = make_workload(scenario, seed, self.streams)
         self.epoch = self.workload.epoch
         self.ledger = Ledger(self.workload.leaders, self.progress, self._first_handled)
@@ -135,7 +135,7 @@ class World:
         settings = self.scenario.consumers
         consumers = {name: member(self, name) for name in (f"c{i}" for i in range(1, settings.count + 1))}
         for name in settings.engines:
-            consumers[name].equip(resolve(settings.engine_of(name, engine)))
+            consumers[name].use_engine(resolve(settings.engine_of(name, engine)))
         return consumers
 
     def _offer_crashes(self) -> None:
@@ -261,7 +261,7 @@ class World:
             if changed is None:
                 continue
             self._published += 1
-            self.loop.env.patience += CALLBACK_LIMIT[1]
+            self.loop.env.callback_limit += CALLBACK_LIMIT[1]
             self.ledger.published(changed.name)
             if len(self.history) > self._spill_after:
                 self.history.spill_to_file(self.folder)

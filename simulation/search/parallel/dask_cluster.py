@@ -42,7 +42,7 @@ from simulation.search.summary import Summary, Tally
 from simulation.search.sweep.grid import Cell, row
 from simulation.world.laboratory import Laboratory
 
-_PATIENCE = 10
+_TIMEOUT_S = 10
 """Seconds of real time in which a scheduler must answer, and in which it must have a worker."""
 _NO_WORKER_SECONDS = 60
 """Seconds of real time without a result after which a scheduler must have a worker."""
@@ -110,7 +110,7 @@ class Cluster:
     def _inspect(self) -> int:
         """Return how many runs the workers can make at a time. Raises ClusterUnavailable if one is not like us."""
         try:
-            self._client.wait_for_workers(1, timeout=_PATIENCE)
+            self._client.wait_for_workers(1, timeout=_TIMEOUT_S)
         except TimeoutError:
             raise ClusterUnavailable(
                 f"scheduler {self._address} has no workers: start some with `dask worker {self._address}`"
@@ -220,7 +220,7 @@ def _connect(dask: Any, address: str) -> Any:
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return dask.Client(address, timeout=_PATIENCE, set_as_default=False)
+        return dask.Client(address, timeout=_TIMEOUT_S, set_as_default=False)
     except OSError as error:
         raise ClusterUnavailable(
             f"scheduler {address} does not answer: {error}; is it the address that `dask scheduler` prints, {_EXAMPLE}?"

@@ -29,7 +29,9 @@ ENGINES = (
     "mutant:renew-nothing",
     "mutant:skip-seen",
 )
-"""Engines whose histories are asked about; "prefect" is added where it is installed."""
+"""Engines whose histories are compared."""
+INSTALLED = {"prefect_redis": "prefect", "docket": "queue:docket", "saq": "queue:saq"}
+"""Further engines, by the module that must be installed for each."""
 
 SCENARIO = """
 name = "small"
