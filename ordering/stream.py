@@ -88,7 +88,7 @@ class _Item:
 def _identity_of(event: Any) -> str:
     try:
         return id_of(event)
-    except Exception:  # it is told of when it is to be asked about
+    except Exception:  # it is raised when the event is asked for
         return ""
 
 
@@ -141,7 +141,7 @@ class ReadAhead:
                 self.items.append(_Item(event, _identity_of(event)))
                 if len(self.items) >= self._limit:
                     return
-        except Exception as error:  # told in its turn: an event may be waiting to be completed
+        except Exception as error:  # raised in its turn: an event may be waiting to be completed
             self._error = error
         self._ended = True
 

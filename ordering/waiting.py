@@ -20,7 +20,7 @@ _listeners: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """How many events wait for their leaders by each client: each takes a connection for its subscription."""
 
 Ask = Callable[[bool], Awaitable[list[str]]]
-"""Asks whether an event may be handled. If not, and given True, it may be told to wait; given False, it is parked."""
+"""Asks whether an event may be handled. If not, and given True, the answer may be `wait`; given False, it is parked."""
 
 
 def most_listeners(redis: Any) -> int:

@@ -32,7 +32,7 @@ HANDSHAKE = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND",
 """Commands with which clients prepare their connections."""
 
 MAX_LINES = 120
-"""How many lines of a story are told."""
+"""How many lines a story has."""
 
 LONGEST_WORD = 48
 LONGEST_VALUE = 160

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from causim.command_line import leave_at_once
+from causim.early_interrupt import leave_at_once
 from simulation.cli.text import broken, visible
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         options.print_help()
         return USAGE
-    if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
+    if not given.logs:  # what an engine logs is part of the world that it is in: the history has more
         logging.lastResort = logging.NullHandler()
     try:
         code = _execute(given)

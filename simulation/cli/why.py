@@ -30,7 +30,7 @@ def execute(given: argparse.Namespace) -> int:
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, tell=_told)
+        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, words_of=_sentence_of)
         try:
             with counting(f"{start.scenario.name} · why", given.max_runs, "runs", Terminal(stderr=True)) as count:
                 why.watch = lambda runs: count(runs, "")
@@ -50,7 +50,7 @@ def execute(given: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else VIOLATED
 
 
-def _told(entry: Entry) -> str:
+def _sentence_of(entry: Entry) -> str:
     return ": ".join(filter(None, (entry.consumer, sentence(entry))))
 
 

@@ -50,9 +50,9 @@ class HistoryIndex:
         self.window = False
         """Whether an entry is about something that began before the history does, or in a part that is missing."""
         self.censuses: dict[int, Entry] = {}
-        """The entries that tell what the store held, by their indices."""
+        """The entries of what the store held, by their indices."""
         self.leases_lost: list[tuple[int, str, str]] = []
-        """Index, event and consumer of each lease whose holder was told that it is no longer its own."""
+        """Index, event and consumer of each lease whose holder learned that it is no longer its own."""
         self.warnings: dict[str, list[int]] = {}
         """The indices at which a consumer warned of an event, by its name."""
         self.crashed_holding: list[int] = []

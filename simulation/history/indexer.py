@@ -162,7 +162,7 @@ class IndexBuilder:
         if others is None:
             opened[story.name] = {number: delivery}
         else:
-            if number in others:  # a delivery that is told twice: each of the two is open
+            if number in others:  # a delivery with two entries: each of the two is open
                 earlier = others.pop(number)
                 others["told again", earlier.index] = earlier
             others[number] = delivery
@@ -286,7 +286,7 @@ class IndexBuilder:
         consumer = self.availability.consumers.get(entry.consumer)
         if consumer is not None:
             consumer.sweeps.append((position, entry.at))
-            consumer.tells_all_sweeps |= entry.details.get("found") in (0, [], ())
+            consumer.reports_all_sweeps |= entry.details.get("found") in (0, [], ())
 
     # the world
 

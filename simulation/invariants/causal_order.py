@@ -82,7 +82,7 @@ def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect:
 
 
 def _given_up_unreported(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
-    """Say whether the engine can have given a dead leader up before a follower started, and told of it only later."""
+    """Say whether the engine can have given a dead leader up before a follower started, and reported it only later."""
     reported_within = index.terms.lease + index.terms.sweep_interval
     in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= reported_within
     return in_time and not any(h.start > effect.start or h.open_at(effect.start) for h in leader.handlings)
@@ -134,7 +134,7 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
     in_time = [
         one
         for one in leader.deliveries
-        if _heard_at(index, one) < until_at and one.index < effect.start and not _unknown(index, leader, one, effect)
+        if _noticed_at(index, one) < until_at and one.index < effect.start and not _unknown(index, leader, one, effect)
     ]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
@@ -171,7 +171,7 @@ def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:
     return any(begin <= delivery.at and closed_at <= end for begin, end in index.silences(delivery.consumer))
 
 
-def _heard_at(index: HistoryIndex, delivery: Delivery) -> int:
+def _noticed_at(index: HistoryIndex, delivery: Delivery) -> int:
     """Return from which time on the consumer of a delivery could reach the store with it."""
     silences = index.silences(delivery.consumer)
     return max((end for begin, end in silences if begin <= delivery.at < end), default=delivery.at)
@@ -185,7 +185,7 @@ def _in_hand(handling: Handling, effect: Handling, until_at: int) -> bool:
 
 def _known(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
     """Say whether an engine could know of a leader's delivery when the follower started."""
-    if effect.start_at - _heard_at(index, delivery) > UNDERWAY:
+    if effect.start_at - _noticed_at(index, delivery) > UNDERWAY:
         return True
     signs = [delivery.closed, leader.parked, *(handling.start for handling in leader.handlings)]
     return any(delivery.index < sign < effect.start for sign in signs)
@@ -197,7 +197,7 @@ def _kept(index: HistoryIndex, leader: EventStory, effect: Handling) -> Iterator
     It was parked at some time between a delivery and the entry that says so, or at that entry if it names no delivery.
     """
     parked = [one for one in leader.deliveries if one.parked and NEVER < one.closed < effect.start]
-    yield from ((one.index, _heard_at(index, one)) for one in parked)
+    yield from ((one.index, _noticed_at(index, one)) for one in parked)
     if not parked and NEVER < leader.parked < effect.start:
         yield leader.parked, leader.parked_at
 
@@ -236,7 +236,7 @@ INVARIANT = Invariant(
         "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds it"
         " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
         " offered again is not lost); or the leader was dead-lettered before, or by"
-        " the engine, which may tell of it a lease and a sweep later; in a cycle, the first member to take"
+        " the engine, which may report it a lease and a sweep later; in a cycle, the first member to take"
         " effect"
     ),
     subjects=subjects,

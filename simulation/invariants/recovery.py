@@ -121,7 +121,7 @@ def _refused(index: HistoryIndex, event: EventStory, handling: Handling, lost_at
             what = "died" if handling.cut else "fell silent"
             because = (
                 f"because {handling.consumer} {what} at {lost} with event {event.name} in hand, and at {at}"
-                f" {delivery.consumer} was still told that another consumer held it"
+                f" {delivery.consumer} was still refused because another consumer held it"
             )
             events, consumers = (event.name,), tuple(dict.fromkeys((handling.consumer, delivery.consumer)))
             return Violation(NAME, refused_at, events, consumers, because, (handling.start, delivery.index, closed))

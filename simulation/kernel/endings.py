@@ -69,7 +69,7 @@ def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
 
 def _end(coroutine: Any) -> bool:
     """Close a coroutine, and return whether it went without a word."""
-    # Closing it runs its `finally` blocks; those that await something get told again that it is over.
+    # Closing it runs its `finally` blocks; those that await something are closed again.
     for attempt in range(_ATTEMPTS):
         try:
             coroutine.close()

@@ -73,7 +73,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self.turns = 0
         """How many callbacks have been run."""
         self.on_escape: Callable[[Escaped], None] = _ignore
-        """Told of what the code under test did that cannot be simulated: the run is to end."""
+        """Called with what the code under test did that cannot be simulated: the run is to end."""
         self.on_exit: Callable[[Process | None, SystemExit], None] = _reraise
         """Told when code of a process calls `sys.exit()`: the process is to end."""
         self.on_block: Callable[[Process, int, str], None] = _ignore

@@ -215,7 +215,9 @@ class Judge(Table):
         86_400_000_000, description="virtual time after which a run that is not quiet is given up"
     )
     allowed_loss: tuple[str, ...] = Field((), description="losses that the faults make unavoidable")
-    loud: bool = Field(False, description="whether each event lost so must be told: a dead letter, warning or error")
+    loud: bool = Field(
+        False, description="whether such losses must be reported: by a dead letter, a warning or an error"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -25,7 +25,7 @@ _RESET = command("RESET")
 _NO_SCRIPT = frozenset(
     {b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-NOSCRIPT No matching script.\r\n"}  # Redis, Valkey 9
 )
-"""What a server answers that has compiled so many scripts since that it has dropped this one, or was told to."""
+"""What a server answers that has compiled so many scripts since that it has dropped this one, or was flushed."""
 
 
 class SocketLink:

@@ -39,6 +39,8 @@ from then on: such a server never answers.
 """
 _RECURSION_TIMEOUT = 1.0
 """Seconds of real time that a server has to open its socket."""
+_ANY_SIZE = str(512 * 1024 * 1024)
+"""No value is larger."""
 _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
 
@@ -108,8 +110,10 @@ class ServerStore(SocketStore):
             *("--enable-debug-command", "local", "--maxclients", "20000", "--hz", "10"),
             # Small sets are kept in insertion order: the order of SMEMBERS must not follow the server's hash seed.
             *("--set-max-intset-entries", "1000000", "--set-max-listpack-entries", "1000000"),
-            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", "4096"),
-            *("--hash-max-listpack-value", "4096"),
+            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", _ANY_SIZE),
+            *("--hash-max-listpack-value", _ANY_SIZE),
+            *("--activerehashing", "no"),  # it would follow real time, and the order of KEYS would follow it
+            *(("--hash-seed", "causim") if self.program.has_hash_seed else ()),
             *self._more_options(),
         ]
         environment = {
@@ -211,7 +215,7 @@ class ServerStore(SocketStore):
     def replicate(self, moments: Sequence[int] | None) -> None:
         """Have a replica know what there is at these moments of the run, in microseconds; None: at any."""
         if self._standby is None:
-            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory, self._hurry)
+            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory, self._passing)
             self._standby = Standby(replica)
         self._standby.expect(moments, self._shown)
 
@@ -268,16 +272,16 @@ class ServerStore(SocketStore):
                     os.sched_setaffinity(who, processors)
 
     @contextmanager
-    def _hurry(self) -> Iterator[Callable[[], None]]:
+    def _passing(self) -> Iterator[Callable[[], None]]:
         """Yield a function that lets time pass for the server's periodic work, where it has no real clock for that.
 
         Its clock is put back afterwards. Nothing lapses meanwhile: keys lapse when they are asked for.
         """
         shown = self._shown
-        yield self._hurry_on if self.program.owns_monotonic else lambda: None
+        yield self._let_time_pass if self.program.owns_monotonic else lambda: None
         self.show(shown)
 
-    def _hurry_on(self) -> None:
+    def _let_time_pass(self) -> None:
         assert self._clock is not None
         self._latest_us += _PERIOD_US
         self._clock.show(self._latest_us)

@@ -264,7 +264,7 @@ class Standby:
             return []
         self._replica.catch_up(now)
         kept, lost = self._replica.divide(moment)
-        # A replica lets nothing lapse by itself: it is told when something has. So no clock goes on meanwhile.
+        # A replica lets nothing lapse by itself: its primary says when something has. So no clock goes on meanwhile.
         server.show(self._since)
         self._replica.give_back()
         server.execute(kept)

@@ -22,7 +22,7 @@ from simulation.world.packets import Fate, Packet
 from simulation.world.scheduling import Steps
 
 _PREFIX_CHARACTERS = 60
-"""How many characters tell one command from another."""
+"""How many characters distinguish one command from another."""
 
 
 class Ends(Protocol):

@@ -63,7 +63,7 @@ CALLBACK_LIMIT = 1_000_000, 1_000
 """How many callbacks there may be at one moment: some, and some for each event."""
 _NO_TIME_PASSES = (
     "at {} s it does something again and again without any time passing; a loop that waits until a deadline must end"
-    " when what is left is less than the clock can tell, a microsecond"
+    " when what is left is less than the clock's step, a microsecond"
 )
 
 
@@ -219,7 +219,7 @@ class World:
                     self._finish()
                     made = self._result()
             except NeverReturns:
-                pass  # what it is about was told
+                pass  # its reason is in the history
             finally:
                 # Code of dead processes may still write to the history, now or when it is collected: what it writes
                 # is not read any more.
@@ -311,7 +311,7 @@ class World:
     def _note(self, kind: str, **details: Any) -> None:
         self.history.append(self.loop.now, kind, **details)
 
-    # -- what consumers and the broker ask and tell ---------------------------------------------------------
+    # -- what consumers and the broker ask and report ---------------------------------------------------------
 
     def progress(self) -> None:
         """Something came to rest."""
@@ -355,7 +355,7 @@ class World:
 
     def _raised(self, error: RaisedError) -> None:
         if is_shipped(self.history.header.engine):
-            return  # what those raise under faults is known, and the entries of its deliveries tell it
+            return  # what those raise under faults is known, and in the entries of its deliveries
         self.history.append(self.loop.now, "raised", error.event, error.consumer, **error.details(self.loop.now))
 
     def collapsed(self, error: BaseException) -> None:

@@ -98,11 +98,11 @@ def check_served_and_timed_out(store: Store, call: tuple[Any, ...], push: tuple[
     assert _plain(found) == reply
     assert 1_000_000 < moment < 1_010_000
 
-    async def in_vain(loop: SimulatedLoop) -> tuple[Any, int]:
+    async def too_late(loop: SimulatedLoop) -> tuple[Any, int]:
         return await client().execute_command(*call), loop.now
 
     if 0 not in call:
-        found, moment = run_story(store, in_vain)
+        found, moment = run_story(store, too_late)
         assert not found
         assert moment in (5_002_000, 1_502_000)
 
@@ -143,7 +143,7 @@ def test_group_reads(full_store: Store) -> None:
     assert in_time
 
 
-def test_whoever_comes_first_is_served_first(any_store: Store) -> None:
+def test_first_come_first_served(any_store: Store) -> None:
     async def story(loop: SimulatedLoop) -> list[tuple[bytes, str]]:
         served: list[tuple[bytes, str]] = []
 
@@ -371,8 +371,8 @@ def test_pipeline_behind_a_blocked_client(any_store: Store) -> None:
     async def story(loop: SimulatedLoop) -> list[Any]:
         waiting = asyncio.create_task(_pipelined(["BLPOP", "q", 9], ["SET", "k", 1]))
         await asyncio.sleep(1)
-        told = await _pipelined(["RPUSH", "q", "x"], ["LLEN", "q"], ["GET", "k"])
-        return [*told, (await waiting)[0][1], await client().get("k")]
+        replies = await _pipelined(["RPUSH", "q", "x"], ["LLEN", "q"], ["GET", "k"])
+        return [*replies, (await waiting)[0][1], await client().get("k")]
 
     assert run_story(any_store, story) == [1, 0, None, b"x", b"1"]
 
@@ -490,7 +490,7 @@ def test_server_without_an_answer(server: Store, monkeypatch: pytest.MonkeyPatch
     link.close()
 
 
-def test_changes_of_keys_are_told_to_who_listens(server: Store) -> None:
+def test_keyspace_notifications(server: Store) -> None:
     async def story(loop: SimulatedLoop) -> Any:
         one = client()
         await one.config_set("notify-keyspace-events", "Kl")

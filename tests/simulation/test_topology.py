@@ -451,7 +451,7 @@ def test_swarm_topologies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "kind", "struck"),
+    ("engine", "kind", "faults"),
     [
         ("by_sentinel", "sentinel", ""),
         ("by_sentinel", "sentinel", fault("server-demoted", at="10ms", for_="1s")),
@@ -459,22 +459,22 @@ def test_swarm_topologies() -> None:
         ("moved", "cluster", fault("slot-migrates", at="10ms", for_="3s", key="orders")),
     ],
 )
-def test_coredis_runs_as_it_is(laboratory: Laboratory, engine: str, kind: str, struck: str) -> None:
+def test_coredis_runs_as_it_is(laboratory: Laboratory, engine: str, kind: str, faults: str) -> None:
     pytest.importorskip("coredis")
-    text = PROGRAM.replace("count = 2", 'count = 6, interval = "200ms"') + f'topology.kind = "{kind}"\n' + struck
+    text = PROGRAM.replace("count = 2", 'count = 6, interval = "200ms"') + f'topology.kind = "{kind}"\n' + faults
     result, again = (run(laboratory, text, f"tests.simulation.topologies_coredis:{engine}") for _ in range(2))
     assert result.verdict == "holds"
     assert result.digest == again.digest
     assert not result.silent_faults
 
 
-def _struck_elsewhere() -> list[tuple[str, str]]:
+def _fault_elsewhere() -> list[tuple[str, str]]:
     kinds = ("sentinel", "cluster")
     return [(kind, name) for kind in kinds for name, fault in FAULTS.items() if kind in fault.topologies]
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(("kind", "name"), _struck_elsewhere())
+@pytest.mark.parametrize(("kind", "name"), _fault_elsewhere())
 def test_each_fault_strikes_in_each_topology(laboratory: Laboratory, kind: str, name: str) -> None:
     example = loads(FAULTS[name].example)
     result, again = (laboratory.run(example.with_values({"topology.kind": kind}), 1, "native") for _ in range(2))

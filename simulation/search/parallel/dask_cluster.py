@@ -50,7 +50,7 @@ _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
 _LOGGERS = ("distributed.client", "tornado.application")
 """Loggers of the client. What is lost is said by an exception of ours; a request that Ctrl-C interrupts before it began
-is reported by Dask's loop with a traceback that tells the user nothing."""
+is reported by Dask's loop with a traceback that does not help the user."""
 _ATTEMPTS = 3
 """How often a run is tried whose process dies while its worker lives."""
 
