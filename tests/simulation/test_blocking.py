@@ -23,6 +23,8 @@ from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 Client = redis.asyncio.Redis
 Story = Callable[[SimulatedLoop], Coroutine[Any, Any, Any]]
 
