@@ -41,7 +41,7 @@ notebooks: $(STAMP)  ## open the notebooks in Jupyter
 	$(BIN)/pip install --quiet --editable '.[notebooks]'
 	$(BIN)/jupyter lab notebooks
 
-# An installation is made anew when the project's requirements change.
+# An installation is made again when the project's requirements change.
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "causim needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)

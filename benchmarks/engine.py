@@ -204,8 +204,8 @@ def client_of(address: str) -> Any:
 
 def calls(info: dict[str, Any]) -> int:
     """Return how many commands a server has executed, those inside of scripts included."""
-    kinds = {name: told for name, told in info.items() if name.startswith("cmdstat_") and "info" not in name}
-    return sum(told["calls"] for told in kinds.values())
+    kinds = {name: counts for name, counts in info.items() if name.startswith("cmdstat_") and "info" not in name}
+    return sum(counts["calls"] for counts in kinds.values())
 
 
 ENGINES: dict[str, tuple[Any, str]] = {
@@ -229,21 +229,21 @@ async def compare(address: str, count: int, consumers: int, turns: int) -> Resul
     """Measure each engine some times; the engines take turns."""
     results: Results = {}
     for shape in SHAPES:
-        told = results[shape] = {name: {"rates": [], "cpu": [], "server_cpu": []} for name in ENGINES}
+        measured = results[shape] = {name: {"rates": [], "cpu": [], "server_cpu": []} for name in ENGINES}
         for _ in range(turns):
             for name, (make, _) in ENGINES.items():
                 run = await measure(make, address, shape, count, consumers)
-                told[name]["rates"].append(round(run.rate))
-                told[name]["cpu"].append(round(run.client_cpu + run.server_cpu))
-                told[name]["server_cpu"].append(round(run.server_cpu))
-                told[name] |= {"round_trips": round(run.round_trips, 2), "commands": round(run.commands, 1)}
+                measured[name]["rates"].append(round(run.rate))
+                measured[name]["cpu"].append(round(run.client_cpu + run.server_cpu))
+                measured[name]["server_cpu"].append(round(run.server_cpu))
+                measured[name] |= {"round_trips": round(run.round_trips, 2), "commands": round(run.commands, 1)}
     return results
 
 
-def ratios(told: dict[str, dict[str, Any]], name: str) -> list[float]:
+def ratios(measured: dict[str, dict[str, Any]], name: str) -> list[float]:
     """Return an engine's rates as ratios to those of the same turns of what it is compared with, the least first."""
-    base = told[ENGINES[name][1] or name]["rates"]
-    return sorted(own / other for own, other in zip(told[name]["rates"], base, strict=True))
+    base = measured[ENGINES[name][1] or name]["rates"]
+    return sorted(own / other for own, other in zip(measured[name]["rates"], base, strict=True))
 
 
 def processor_times(one: dict[str, Any]) -> tuple[float, float]:
@@ -258,9 +258,9 @@ def table(results: Results) -> str:
         "| server CPU | round trips an event | server commands an event |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for shape, told in results.items():
-        for name, one in told.items():
-            found = ratios(told, name)
+    for shape, measured in results.items():
+        for name, one in measured.items():
+            found = ratios(measured, name)
             client, server = processor_times(one)
             lines.append(
                 f"| {shape} | {name} | {median(one['rates']):,.0f} | {median(found):.1f} "
@@ -280,10 +280,10 @@ def summary(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _cell(told: dict[str, dict[str, Any]], name: str, beside: str) -> str:
-    found = ratios(told, name)
-    trips, others = (f"{told[one]['round_trips']:.2g}" for one in (name, beside))
-    work = min(told[name]["cpu"]) / min(told[beside]["cpu"])
+def _cell(measured: dict[str, dict[str, Any]], name: str, beside: str) -> str:
+    found = ratios(measured, name)
+    trips, others = (f"{measured[one]['round_trips']:.2g}" for one in (name, beside))
+    work = min(measured[name]["cpu"]) / min(measured[beside]["cpu"])
     return f"{median(found):.1f} × · {trips}, not {others} · {work:.2f}"
 
 

@@ -56,7 +56,7 @@ class Maker:
                     yield from self._until(at)
                     done[chain] = self._life(chain, link, at, done[chain])
                     at += GAP
-        end = max(told.at for told in self._waiting) + 10_000_000
+        end = max(entry.at for entry in self._waiting) + 10_000_000
         yield from self._until(end)
         yield Entry(end, "census", details={"keys": {}})
         yield Entry(end, "phase", details={"phase": "quiet", "in_flight": []})
@@ -65,7 +65,7 @@ class Maker:
         while self._waiting and self._waiting[0].at <= at:
             yield heapq.heappop(self._waiting).entry
 
-    def _tell(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
+    def _add(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
         self._places += 1
         heapq.heappush(self._waiting, _Told(at, self._places, Entry(at, kind, event, consumer, details)))
 
@@ -77,15 +77,15 @@ class Maker:
         consumer = f"c{(number * 7 + chain) % CONSUMERS + 1}"
         said = blake2b(name.encode(), digest_size=16).hexdigest()
         occurred = {"occurred": number, "fingerprint": said[:16], "id": str(UUID(said)), "follows": leader}
-        self._tell(at, "published", name, **occurred)
+        self._add(at, "published", name, **occurred)
         early = bool(link) and (self._crowded or number % 50 == 1)
         travelled = at + TRAVEL + number * 7919 % TRAVEL
         arrived = max(travelled, ready + LATENCY) if not early else travelled if self._crowded else at + 1
         delivery = self._deliver(arrived, name, consumer)
         via, begun = "delivered", arrived + LATENCY
         if early and begun < ready:
-            self._tell(begun, "parked", name, consumer, delivery=delivery)
-            self._tell(begun + LATENCY, "acknowledged", name, consumer, delivery=delivery)
+            self._add(begun, "parked", name, consumer, delivery=delivery)
+            self._add(begun + LATENCY, "acknowledged", name, consumer, delivery=delivery)
             consumer, via, begun = releaser, "released", ready + LATENCY
         begun = max(begun, ready + 1)
         ended = begun + WORK + number * 104_729 % WORK
@@ -93,25 +93,25 @@ class Maker:
             ended += 2 * CONSUMERS * GAP
         self._handle(begun, ended, name, consumer, via=via, fingerprint=said[:16])
         if via == "delivered":
-            self._tell(ended + LATENCY, "acknowledged", name, consumer, delivery=delivery)
+            self._add(ended + LATENCY, "acknowledged", name, consumer, delivery=delivery)
         if number % 100 == 0:
-            self._tell(at, "duplicated", name)
+            self._add(at, "duplicated", name)
             again = self._deliver(ended + TRAVEL, name, "c1")
-            self._tell(ended + TRAVEL + LATENCY, "refused", name, "c1", because="seen", delivery=again)
-            self._tell(ended + TRAVEL + 2 * LATENCY, "acknowledged", name, "c1", delivery=again)
+            self._add(ended + TRAVEL + LATENCY, "refused", name, "c1", because="seen", delivery=again)
+            self._add(ended + TRAVEL + 2 * LATENCY, "acknowledged", name, "c1", delivery=again)
         return ended, consumer
 
     def _deliver(self, at: int, name: str, consumer: str) -> int:
         self._deliveries += 1
-        self._tell(at, "delivered", name, consumer, attempt=1, delivery=self._deliveries)
+        self._add(at, "delivered", name, consumer, attempt=1, delivery=self._deliveries)
         return self._deliveries
 
     def _handle(self, begun: int, ended: int, name: str, consumer: str, **details: str) -> None:
         self._handlings += 1
         handling = f"{consumer}/{self._handlings}"
         fence = 1_700_000_000_000_000 + self._handlings
-        self._tell(begun, "started", name, consumer, handling=handling, fence=fence, **details)
-        self._tell(ended, "ended", name, consumer, handling=handling, outcome="ok", write="accepted")
+        self._add(begun, "started", name, consumer, handling=handling, fence=fence, **details)
+        self._add(ended, "ended", name, consumer, handling=handling, outcome="ok", write="accepted")
 
 
 def write(path: Path, events: int, crowded: bool = False) -> None:

@@ -67,10 +67,10 @@ CHUNK = 5
 
 
 class CheckThenAct(CausalOrdering):
-    """An ordering with a planted race: it asks first, and acts a round trip later on what it was told.
+    """An ordering with a planted race: it asks first, and acts a round trip later on the answer.
 
     A follower that parks after its leader's consumer has asked who waits, and that has asked before the leader was
-    marked as handled, is released by nobody: it waits until a sweep finds it.
+    marked as handled, is not released: it waits until a sweep finds it.
     """
 
     @asynccontextmanager
@@ -126,11 +126,11 @@ class Race:
     kind: type[CausalOrdering]
     connect: Callable[[], Any]
     uniform: Callable[[float, float], float]
-    told: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
     _tokens: Iterator[int] = field(default_factory=count)
 
     async def consume(self, plan: Plan) -> None:
-        """Be the consumer to whom one of the events is delivered."""
+        """Handle one of the events, as the consumer that receives it."""
         (published,) = publications([plan], 0, EPOCH)
         client = self.connect()
         ordering = self.kind("race", redis=client, token=lambda: f"{next(self._tokens):016x}")
@@ -138,9 +138,9 @@ class Race:
         async def handler(event: Any, depth: int = 0) -> None:
             async with ordering.preceding_event_confirmed(handler, event, depth):
                 name = event.payload["name"]
-                self.told.append(f"{name} started")
+                self.steps.append(f"{name} started")
                 await asyncio.sleep(HANDLER_TIME)
-                self.told.append(f"{name} ended")
+                self.steps.append(f"{name} ended")
 
         try:
             await asyncio.sleep(plan.at / 1_000_000 + self.uniform(*DELAY))
@@ -154,18 +154,18 @@ class Race:
             try:
                 return await handler(event)
             except EventArrivedEarly:
-                return None  # it is parked, and whoever handles the leader handles it
+                return None  # it is parked, and handled by the consumer that handles the leader
             except EventBeingProcessed:
                 await asyncio.sleep(REDELIVERED_AFTER)
 
     def holds(self) -> bool:
         """Return whether both were handled, the follower after its leader."""
-        return self.told == ["a started", "a ended", "b started", "b ended"]
+        return self.steps == ["a started", "a ended", "b started", "b ended"]
 
     def check(self) -> None:
         """Raise RaceLost unless it holds."""
         if not self.holds():
-            raise RaceLost(", ".join(self.told))
+            raise RaceLost(", ".join(self.steps))
 
 
 LEADER, FOLLOWER = Plan("a"), Plan("b", follows="a", at=1_000)

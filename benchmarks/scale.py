@@ -121,8 +121,8 @@ def worlds(sizes: Sequence[int], crowds: Sequence[int], engines: Sequence[str], 
                 file.write_text(WORLD.format(chains=size // 5, consumers=consumers))
                 used = cost([*CAUSIM, "run", str(file), "--engine", engine, "--quiet", "--no-results"])
                 costs.append((size, used))
-                told = f"{used.seconds:.1f} | {used.seconds / size * 1e3:.2f} | {used.mebibytes:.0f}"
-                print(f"| {size:,} | {consumers:,} | {engine} | {told} |", flush=True)
+                cells = f"{used.seconds:.1f} | {used.seconds / size * 1e3:.2f} | {used.mebibytes:.0f}"
+                print(f"| {size:,} | {consumers:,} | {engine} | {cells} |", flush=True)
             slopes.append(f"{engine} with {consumers:,} consumers {slope(costs)}")
     print(f"\nSlopes: {', '.join(slopes)}")
 

@@ -1,16 +1,19 @@
 """How soon each strategy convicts: released engines on the rungs that name them, every mutant on its scenario, and
-mutants on a small scenario that was not made for them. Then, what it takes to try every order of small worlds.
+mutants on small scenarios that were not made for them. Then, what it takes to try every order of small worlds.
 
-    python benchmarks/search.py [--most 100] [--seconds 30] [--store server] [--only rows,hard,proofs] [--out FILE]
+    python benchmarks/search.py [--most 100] [--draws 5] [--minutes 60] [--store server] [--only rows,hard,proofs]
+                                [--columns 'pos;guided']
+    python benchmarks/search.py --minutes 0           # only write the tables again
 
-Each cell is the number of schedules until the first conviction by a right invariant; a cell gives up after `--most`
-schedules or `--seconds`, and then counts as `--most`. The schedules do not depend on the machine. Rows are kept in a
-file beside the table as they are done, so a measurement that was ended goes on where it was.
+A measurement is the number of schedules until the first conviction by a right invariant; it gives up after `--most`
+schedules, and then counts as `--most`. Time limits none of them, so they do not depend on the machine. Each is kept in
+a JSON file beside the table as soon as it is done: what was ended goes on where it was, and a cell that is not
+measured yet is empty.
 
 The hard rows are bugs of the engine's history, and of those that it took the place of, put back in the small worlds of
 `hard/`. None has a fault that is scripted for the bug. Most lose one reply in ten thousand. The strategies that choose
-may crash one consumer or lose one reply in a run; drawn delays alone meet none of these bugs in 1,000 seeds, which is
-checked.
+may crash one consumer or lose one reply in a run; drawn delays alone are to meet none of these bugs in 1,000 seeds.
+How soon one search convicts is mostly chance, so there are several draws of each: searches with seeds of their own.
 """
 
 from __future__ import annotations
@@ -19,9 +22,12 @@ import argparse
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean, median
+from typing import Any
 
 from causim.shipped import MUTANTS as BESIDE
 from simulation import Laboratory, Run, Scenario, load
@@ -34,7 +40,7 @@ from simulation.world.scheduling import Bounds
 
 SCENARIOS = Path("scenarios")
 HARD_SCENARIOS = Path(__file__).parent / "hard"
-SEEDS = "seeds"
+SEEDS, GUIDED = "seeds", "guided"
 STRATEGIES = {
     SEEDS: Strategy(),
     "walk": Strategy("random-walk"),
@@ -42,7 +48,7 @@ STRATEGIES = {
     "pct, depth 3": Strategy("pct", 3),
     "pos": Strategy("pos"),
     "surw": Strategy("surw"),
-    "guided": Strategy("guided"),
+    GUIDED: Strategy("guided"),
 }
 RUNGS = {
     "prefect@0.2.7": ["ladder/r1-leader-in-flight"],
@@ -67,17 +73,11 @@ HARD = {
 }
 """Mutants that drawn delays do not convict in 1,000 seeds, by the hard scenario in which they do not."""
 HARD_BOUNDS = Bounds(faults=1)
-"""What the strategies that choose may do in the hard scenario; drawn delays know no bounds."""
+"""What the strategies that choose may do in the hard scenarios; drawn delays know no bounds."""
 HARD_SEEDS = 1_000
-
+APART = 1_000
+"""How far apart the first seeds of two draws are."""
 WORLDS = [("leader-follower", 0), ("leader-follower", 1), ("three-events", 0), ("three-events", 1)]
-PROOFS = """
-# Every order of small worlds
-
-On `native`, with two consumers and at most so many crashes; each order stands for all that are equivalent to it.
-
-| scenario | crashes | orders | repetitions | branches skipped | violated | complete | processor time, s |
-|---|---:|---:|---:|---:|---:|---|---:|"""
 
 
 @dataclass(frozen=True)
@@ -88,41 +88,34 @@ class Target:
     scenario: Scenario
     wanted: frozenset[str]
 
+    @property
+    def is_guilty(self) -> bool:
+        """Whether it is to be convicted; the others are to be acquitted."""
+        return self.engine != "native"
+
 
 @dataclass(frozen=True)
-class Cell:
-    """How many schedules were run, and whether the last of them convicted."""
+class Hunt:
+    """One search: how many schedules were run, and whether the last of them convicted."""
 
     schedules: int
     convicted: bool
-
-    @property
-    def told(self) -> str:
-        """The number of schedules, or in how many there was no conviction."""
-        return f"{self.schedules:,}" if self.convicted else f"not in {self.schedules:,}"
-
-    def cost(self, most: int) -> int:
-        """Return the schedules that it took; `most` if it was not convicted."""
-        return self.schedules if self.convicted else most
+    date: str = ""
 
 
-class Rows:
-    """The cells that are done, by engine, scenario and strategy, in a file."""
+class Results:
+    """What is measured, by a key, in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._cells: dict[str, Cell] = {}
+        self.known: dict[str, dict[str, Any]] = {}
         if path.exists():
-            record = json.loads(path.read_text(encoding="utf-8"))
-            self._cells = {key: Cell(**cell) for key, cell in record.items()}
+            self.known = json.loads(path.read_text(encoding="utf-8"))
 
-    def cell(self, key: str, measure: Callable[[], Cell]) -> Cell:
-        """Return a cell that is known, or measure and keep it."""
-        if key not in self._cells:
-            self._cells[key] = measure()
-            record = {name: asdict(cell) for name, cell in self._cells.items()}
-            self._path.write_text(json.dumps(record, indent=0), encoding="utf-8")
-        return self._cells[key]
+    def add(self, key: str, result: Mapping[str, Any]) -> None:
+        """Keep one result, with the date."""
+        self.known[key] = {**result, "date": datetime.now(UTC).date().isoformat()}
+        self._path.write_text(json.dumps(self.known, indent=0) + "\n", encoding="utf-8")
 
 
 def targets() -> Iterator[Target]:
@@ -146,163 +139,213 @@ def hard_targets() -> Iterator[Target]:
     yield from (Target("native", scenario, frozenset()) for scenario in scenarios.values())
 
 
-def drawn(laboratory: Laboratory, target: Target, strategy: Strategy, most: int) -> Iterator[Run]:
-    """Yield runs of one target whose order a strategy draws, at most so many."""
-    seeds = range(1, most + 1)
+def runs_of(laboratory: Laboratory, target: Target, strategy: Strategy, seeds: range) -> Iterator[Run]:
+    """Yield a run of one target for each seed."""
     if strategy.name == "guided":
         return Guided(laboratory, target.scenario, target.engine, strategy).runs(seeds)
     runner = Runner(laboratory, target.scenario, target.engine, strategy)
     return (runner.run(seed) for seed in seeds)
 
 
-def hunt(runs: Iterator[Run], wanted: frozenset[str], seconds: float) -> Cell:
-    """Run schedules until the conviction, or until there are no more or the time is over."""
+def hunt(runs: Iterator[Run], wanted: frozenset[str]) -> Hunt:
+    """Run schedules until the conviction, or until there are no more."""
     number = 0
-    started = time.perf_counter()
     for number, run in enumerate(runs, start=1):
         found = {violation.invariant for violation in run.judgement.violations}
         if found & wanted or (found and not wanted):
-            return Cell(number, convicted=True)
-        if time.perf_counter() - started > seconds:
-            break
-    return Cell(number, convicted=False)
+            return Hunt(number, convicted=True)
+    return Hunt(number, convicted=False)
 
 
-def line(target: Target, cells: Sequence[Cell]) -> str:
-    """Return a row of the table."""
-    return f"| {target.engine} | {target.scenario.name} | {' | '.join(cell.told for cell in cells)} |"
+@dataclass(frozen=True)
+class Task:
+    """One search that is to be made for a table: a strategy on a target, with seeds of its own."""
+
+    table: str
+    target: Target
+    label: str
+    draw: int
+    most: int
+
+    @property
+    def key(self) -> str:
+        """Where its result is kept."""
+        return f"{self.table} | {self.target.engine} | {self.target.scenario.name} | {self.label} | {self.draw}"
+
+    def measure(self, laboratory: Laboratory) -> Hunt:
+        """Make the search."""
+        strategy, first = STRATEGIES[self.label], 1 + APART * self.draw
+        if self.table == "hard" and self.label != SEEDS:
+            strategy = replace(strategy, bounds=HARD_BOUNDS)
+        return hunt(runs_of(laboratory, self.target, strategy, range(first, first + self.most)), self.target.wanted)
 
 
-def head() -> list[str]:
-    """Return the head of a table of strategies."""
-    return [f"| engine | scenario | {' | '.join(STRATEGIES)} |", f"|---|---|{'---:|' * len(STRATEGIES)}"]
+class Table:
+    """A table of searches: a row for each target, a column for each strategy, some draws in each cell."""
 
-
-def sums(rows: Sequence[Sequence[Cell]], most: int) -> str:
-    """Return the row of sums: what was not convicted counts as `most`."""
-    totals = [sum(cell.cost(most) for cell in column) for column in zip(*rows, strict=True)]
-    return f"| **sum** | | {' | '.join(f'**{total:,}**' for total in totals)} |"
-
-
-def ranking(rows: Sequence[Sequence[Cell]], most: int) -> Iterator[str]:
-    """Yield the strategies that choose, by their sums, and which goals are met."""
-    totals = {
-        name: sum(row[place].cost(most) for row in rows) for place, name in enumerate(STRATEGIES) if name != SEEDS
-    }
-    ranked = sorted((total, name) for name, total in totals.items())
-    best, second = next((total, name) for total, name in ranked if name != "guided")
-    share = totals["guided"] / best
-    by_none = sum(not any(cell.convicted for cell in row[1:]) for row in rows)
-    yield ""
-    yield "By their sums: " + ", ".join(f"{name} {total:,}" for total, name in ranked) + "."
-    yield (
-        f"`guided` needs {share:.2f} of the schedules of {second}, the best of the others; the goal of 0.67 is "
-        f"{'met' if share <= 2 / 3 else '**not met**'}."
-    )
-    yield (
-        f"Rows that no strategy other than seeds convicts within {most} schedules: {by_none} of {len(rows)}; the goal "
-        f"of none is {'**not met**' if by_none else 'met'}."
-    )
-
-
-class Bench:
-    """Measures rows on a laboratory."""
-
-    def __init__(self, given: argparse.Namespace, laboratory: Laboratory, rows: Rows) -> None:
-        self._given = given
-        self._laboratory = laboratory
+    def __init__(self, name: str, rows: Sequence[Target], most: int, draws: int) -> None:
+        self.name = name
         self._rows = rows
+        self._most = most
+        self._draws = draws
 
-    def easy(self) -> Iterator[str]:
-        """Yield the table of releases and mutants on their own scenarios."""
-        most = self._given.most
-        found = []
-        yield from head()
-        for target in targets():
-            cells = [self._cell(target, name, strategy, most, "") for name, strategy in STRATEGIES.items()]
-            found.append(cells)
-            yield line(target, cells)
-        yield sums(found, most)
-        yield from ranking(found, most)
+    def tasks(self) -> Iterator[Task]:
+        """Yield the searches of all cells: those that are to convict first, of them the first draw of each."""
+        tasks = [task for target in self._rows for task in self._row(target)]
+        return iter(sorted(tasks, key=lambda task: (not task.target.is_guilty, task.draw)))
 
-    def hard(self) -> Iterator[str]:
-        """Yield the table of hard rows."""
-        most, found = self._given.most, []
-        yield from head()
-        limits = [HARD_SEEDS, *[most] * (len(STRATEGIES) - 1)]
-        for target in hard_targets():
-            cells = [
-                self._cell(
-                    target, label, plain if label == SEEDS else replace(plain, bounds=HARD_BOUNDS), limit, "hard "
-                )
-                for (label, plain), limit in zip(STRATEGIES.items(), limits, strict=True)
-            ]
-            yield line(target, cells)
-            if target.engine.startswith(MUTANT):  # the others are there to be acquitted
-                found.append(cells)
-        yield sums(found, most)
-        yield from ranking(found, most)
-        easy = sum(cells[0].convicted for cells in found)
-        yield f"Rows that drawn delays convict within {HARD_SEEDS:,} seeds, so that they are not hard: {easy}."
+    def _row(self, target: Target) -> Iterator[Task]:
+        for label in STRATEGIES:
+            seeds = label == SEEDS
+            most = HARD_SEEDS if seeds and self.name == "hard" else self._most
+            draws = 1 if seeds or not target.is_guilty else self._draws
+            yield from (Task(self.name, target, label, draw, most) for draw in range(draws))
 
-    def _cell(self, target: Target, label: str, strategy: Strategy, most: int, table: str) -> Cell:
-        key = f"{table}{target.engine} {target.scenario.name} {label}"
-        seconds = self._given.seconds * (10 if most >= HARD_SEEDS else 1)
-        return self._rows.cell(
-            key, lambda: hunt(drawn(self._laboratory, target, strategy, most), target.wanted, seconds)
-        )
+    def lines(self, results: Results) -> Iterator[str]:
+        """Yield the table as far as it is measured, and how the strategies rank in the rows that are whole."""
+        yield f"| engine | scenario | {' | '.join(STRATEGIES)} |"
+        yield f"|---|---|{'---:|' * len(STRATEGIES)}"
+        whole = []
+        for target in self._rows:
+            cells = self._cells(target, results)
+            yield f"| {target.engine} | {target.scenario.name} | {' | '.join(map(self._shown, cells))} |"
+            if target.is_guilty and all(cells):
+                whole.append(cells)
+        if whole:
+            yield from self._ranking(whole)
+
+    def _cells(self, target: Target, results: Results) -> list[list[Hunt]]:
+        """Return what was found for each strategy; nothing for one of which a draw is missing."""
+        cells: dict[str, list[Hunt]] = {label: [] for label in STRATEGIES}
+        missing = set()
+        for task in self._row(target):
+            if task.key in results.known:
+                cells[task.label].append(Hunt(**results.known[task.key]))
+            else:
+                missing.add(task.label)
+        return [[] if label in missing else found for label, found in cells.items()]
+
+    def _shown(self, cell: Sequence[Hunt]) -> str:
+        """Return the median of a cell's draws; "not in" if most of them convicted nothing."""
+        if not cell:
+            return ""
+        middle = sorted(cell, key=lambda one: (not one.convicted, one.schedules))[len(cell) // 2]
+        return f"{middle.schedules:,}" if middle.convicted else f"not in {middle.schedules:,}"
+
+    def _ranking(self, rows: Sequence[Sequence[Sequence[Hunt]]]) -> Iterator[str]:
+        columns = dict(zip(STRATEGIES, zip(*rows, strict=True), strict=True))
+        medians = {name: sum(median(map(self._cost, cell)) for cell in column) for name, column in columns.items()}
+        means = {name: sum(mean(map(self._cost, cell)) for cell in column) for name, column in columns.items()}
+        yield f"| **sum of medians** | | {' | '.join(f'**{total:,.0f}**' for total in medians.values())} |"
+        yield f"| sum of means | | {' | '.join(f'{total:,.0f}' for total in means.values())} |"
+        yield ""
+        yield f"{len(rows)} rows are whole. In them:"
+        yield ""
+        for name, sums in (("medians", medians), ("means", means)):
+            best = min((label for label in sums if label not in (SEEDS, GUIDED)), key=sums.__getitem__)
+            share = sums[GUIDED] / sums[best]
+            met = "met" if share <= 2 / 3 else "**not met**"
+            yield f"- by {name}, `guided` needs {share:.2f} of the schedules of {best}; the goal of 0.67 is {met};"
+        by_none = sum(not any(one.convicted for cell in row[1:] for one in cell) for row in rows)
+        yield f"- {by_none} are convicted by no draw of any strategy other than seeds;"
+        seeds = sum(cell[0].convicted for cell in columns[SEEDS])
+        yield f"- {seeds} are convicted by drawn delays."
+
+    def _cost(self, one: Hunt) -> int:
+        return one.schedules if one.convicted else max(self._most, one.schedules)
 
 
-def proof(laboratory: Laboratory, name: str, crashes: int) -> str:
-    """Try every order of a small world on our engine, and return a row of the second table."""
+def proof(laboratory: Laboratory, name: str, crashes: int) -> dict[str, Any]:
+    """Try every order of a small world on our engine, and return what it took."""
     scenario = load(SCENARIOS / f"{name}.toml")
     bounds = Bounds(faults=crashes, kinds=("crash",)) if crashes else Bounds()
     search = Exhaustive(laboratory, scenario, scenario.seed, "native", bounds=bounds)
     started = time.process_time()
     for _ in search.runs():
         pass
-    took, progress = time.process_time() - started, search.progress
-    return (
-        f"| {name} | {crashes} | {progress.covered:,} | {progress.abandoned:,} | {progress.skipped:,} "
-        f"| {progress.violating} | {'yes' if progress.complete else 'no'} | {took:.0f} |"
-    )
+    return {**asdict(search.progress), "took": time.process_time() - started}
+
+
+def proof_lines(results: Results) -> Iterator[str]:
+    """Yield the table of small worlds."""
+    yield "| scenario | crashes | orders | repetitions | branches skipped | violated | complete | processor time, s |"
+    yield "|---|---:|---:|---:|---:|---:|---|---:|"
+    for name, crashes in WORLDS:
+        found = results.known.get(f"proof | {name} | {crashes}")
+        if found:
+            yield (
+                f"| {name} | {crashes} | {found['covered']:,} | {found['abandoned']:,} | {found['skipped']:,} "
+                f"| {found['violating']} | {'yes' if found['complete'] else 'no'} | {found['took']:.0f} |"
+            )
+
+
+HEAD = """# Schedules until the first conviction
+
+Made by `python benchmarks/search.py`; the schedules do not depend on the machine. A search gives up after {most}
+schedules; an empty cell is not measured. `seeds` are drawn delays. Measured {dates}.
+"""
+HARD_HEAD = """
+# Bugs that drawn delays do not meet
+
+On the scenarios of `benchmarks/hard`. Drawn delays have {seeds:,} seeds; the others {most} schedules, in each of which
+one consumer may crash or one reply be lost. How soon one search convicts is mostly chance: a cell is the median of
+{draws} searches with seeds of their own; of drawn delays it is one search.
+"""
+PROOF_HEAD = """
+# Every order of small worlds
+
+On `native`, with two consumers and at most so many crashes; each order stands for all that are equivalent to it.
+"""
+
+
+def page(tables: Mapping[str, Table], results: Results, most: int, draws: int) -> Iterator[str]:
+    """Yield the lines of the page."""
+    dates = sorted({result["date"] for result in results.known.values()})
+    when = dates[0] if len(dates) == 1 else f"from {dates[0]} to {dates[-1]}"
+    yield HEAD.format(most=most, dates=when)
+    yield from tables["rows"].lines(results)
+    yield HARD_HEAD.format(seeds=HARD_SEEDS, most=most, draws=draws)
+    yield from tables["hard"].lines(results)
+    yield PROOF_HEAD
+    yield from proof_lines(results)
+
+
+def measure(given: argparse.Namespace, tables: Mapping[str, Table], results: Results) -> None:
+    """Measure what is asked for and is missing, until the time is over."""
+    until = time.monotonic() + given.minutes * 60
+    only, columns = given.only.split(","), given.columns.split(";") if given.columns else list(STRATEGIES)
+    with Laboratory(given.store) as laboratory:
+        for task in (task for name in only if name in tables for task in tables[name].tasks()):
+            if time.monotonic() > until:
+                return
+            if task.label in columns and task.key not in results.known:
+                results.add(task.key, found := asdict(task.measure(laboratory)))
+                print(task.key, found["schedules"] if found["convicted"] else "-", flush=True)
+        for name, crashes in WORLDS if "proofs" in only else ():
+            key = f"proof | {name} | {crashes}"
+            if key not in results.known and time.monotonic() < until:
+                results.add(key, proof(laboratory, name, crashes))
 
 
 def main() -> None:
-    """Measure, print the tables as they grow, and write them."""
+    """Measure what is missing, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--store", default="server")
     parser.add_argument("--only", default="rows,hard,proofs")
+    parser.add_argument("--columns", default="", help="strategies, with semicolons between them (default: all)")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/search.md"))
     given = parser.parse_args()
-    lines: list[str] = []
-
-    def say(text: str) -> None:
-        lines.append(text)
-        print(text, flush=True)
-
-    with Laboratory(given.store) as laboratory:
-        bench = Bench(given, laboratory, Rows(given.out.with_suffix(".json")))
-        say("# Schedules until the first conviction\n")
-        say(f"Made by `python benchmarks/search.py`; a cell gives up after {given.most} runs or {given.seconds:g} s.\n")
-        for text in bench.easy() if "rows" in given.only else ():
-            say(text)
-        if "hard" in given.only:
-            say("\n# Bugs that drawn delays do not meet\n")
-            say(
-                f"On the scenarios of `benchmarks/hard`. Drawn delays have {HARD_SEEDS:,} seeds; the others "
-                f"{given.most} schedules, in each of which one consumer may crash or one reply be lost.\n"
-            )
-            for text in bench.hard():
-                say(text)
-        if "proofs" in given.only:
-            for text in PROOFS.splitlines():
-                say(text)
-            for name, crashes in WORLDS:
-                say(proof(laboratory, name, crashes))
-    given.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tables = {
+        "rows": Table("rows", list(targets()), given.most, 1),
+        "hard": Table("hard", list(hard_targets()), given.most, given.draws),
+    }
+    results = Results(given.out.with_suffix(".json"))
+    if given.minutes:
+        measure(given, tables, results)
+    given.out.write_text("\n".join(page(tables, results, given.most, given.draws)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def quantiles(values: Sequence[float], *shares: float) -> list[float]:
 
 
 def judge(client: redis.Redis, sent: int) -> None:
-    """Print what became of the events."""
+    """Print the outcomes of the events."""
     published = {}
     leaders = {}
     for _, fields in client.xrange(STREAM):

@@ -1,7 +1,7 @@
 """The log of trust: swarms of fresh seeds on every engine, resumable, each violation reduced and written down.
 
     python benchmarks/swarm.py [--minutes 2] [--engines native,native-batches] [--replays 20] [--scenario FILE]
-    python benchmarks/swarm.py --table                # only write the table anew
+    python benchmarks/swarm.py --table                # only write the table again
 
 A seed is made of the date and a count, so no day repeats another's. The work is done in batches of so many seeds,
 always of the engine with the fewest seeds so far. A batch that is done is a line of the log, so the swarm can be ended
@@ -12,7 +12,7 @@ The worlds of `swarm-short.toml` are small and over within seconds of their time
 `scenarios/swarm.toml`, most of whose time passes in sweeps that find nothing.
 
 The first violation of a kind, which is its sentence without names and numbers, is shrunk on a real server for at most a
-minute, and its file is kept beside the log; the others of that kind name its seed. What became of it is written by
+minute, and its file is kept beside the log; the others of that kind name its seed. Its state is written by
 hand into `swarm-explained.toml`, by seed or by kind: `"native/2026113000017" = "mended by …"`. What is not there counts
 as open.
 """
@@ -97,7 +97,7 @@ class Log:
     def kinds(self, engine: str, made: str) -> dict[str, int]:
         """Return the kinds of violations that an engine has shown at a commit, each with the first seed that did.
 
-        What comes back after it was mended is another bug, and is reduced anew.
+        What comes back after it was fixed is another bug, and is reduced again.
         """
         found: dict[str, int] = {}
         for done in self.batches:
@@ -113,8 +113,8 @@ class Log:
 
 def commit() -> str:
     """Return the commit of the working tree, with a + if it was changed."""
-    told = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
-    return told.stdout.strip() or "unknown"
+    record = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
+    return record.stdout.strip() or "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +127,25 @@ class Found:
 
 def reduced(plan: Plan, scenario: Scenario, found: Found, folder: Path) -> dict[str, Any]:
     """Shrink a violation on a real server, keep its file, and return what the log says of it."""
-    told, seed = _told(found), found.summary.seed
+    record, seed = _record_of(found), found.summary.seed
     start = Replay(scenario.model_copy(update={"seed": seed, "engine": plan.engine}), None)
     until = time.monotonic() + SHRINKING
     with Laboratory("auto", plan.executable) as laboratory:
-        shrinker = Shrinker(laboratory, start, told["invariant"], tries=20, enough=lambda: time.monotonic() > until)
+        shrinker = Shrinker(laboratory, start, record["invariant"], tries=20, enough=lambda: time.monotonic() > until)
         try:
             (best,) = deque(shrinker.improvements(), maxlen=1)  # each holds a whole run
         except NothingToShrink as error:
-            return {**told, "because": f"{told['because']} ({error})"}
+            return {**record, "because": f"{record['because']} ({error})"}
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{plan.engine}-{seed}.toml"
     file.write_text(tomli_w.dumps(best.replay.written()), encoding="utf-8")
-    return {**told, "file": str(file), "size": best.size}
+    return {**record, "file": str(file), "size": best.size}
 
 
-def _told(found: Found) -> dict[str, Any]:
+def _record_of(found: Found) -> dict[str, Any]:
     violation = found.summary.violations[0]
-    told = {"seed": found.summary.seed, "invariant": violation.invariant, "because": violation.because}
-    return {**told, "kind": found.kind, "file": ""}
+    record = {"seed": found.summary.seed, "invariant": violation.invariant, "because": violation.because}
+    return {**record, "kind": found.kind, "file": ""}
 
 
 def kind_of(plan: Plan, summary: Summary, laboratory: Laboratory) -> str:
@@ -198,7 +198,7 @@ def told_of(plan: Plan, violated: Sequence[Summary], kinds: dict[str, int], fold
         found = [Found(summary, kind_of(plan, summary, laboratory)) for summary in violated]
     for one in found:
         if one.kind in kinds:
-            yield {**_told(one), "size": f"as {kinds[one.kind]}"}
+            yield {**_record_of(one), "size": f"as {kinds[one.kind]}"}
         else:
             kinds[one.kind] = one.summary.seed
             yield reduced(plan, plan.scenario, one, folder)

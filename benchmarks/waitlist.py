@@ -123,8 +123,8 @@ async def measure(address: str, parked: int) -> dict[str, int]:
 async def version(address: str) -> str:
     """Return the name and the version of the server."""
     async with redis.asyncio.Redis(unix_socket_path=address, decode_responses=True, protocol=2) as client:
-        told = await client.info("server")
-    return f"{told.get('server_name', 'redis')} {told.get('valkey_version', told['redis_version'])}"
+        server = await client.info("server")
+    return f"{server.get('server_name', 'redis')} {server.get('valkey_version', server['redis_version'])}"
 
 
 def table(rows: Sequence[Mapping[str, int]]) -> str:
@@ -140,7 +140,7 @@ def portions(count: int) -> Iterator[range]:
 
 
 async def _overdue_sweeps(client: Any) -> int:
-    """Sweep as somebody for whom all have waited long enough, and return how many events that has found."""
+    """Sweep as if all events were overdue, and return how many events the sweep has found."""
     await asyncio.sleep(0.01)
     impatient = CausalOrdering("waitlist", redis=client, policy=Policy(lookback=timedelta(milliseconds=1)))
     return sum([len(await impatient.get_lost_followers()) for _ in range(OVERDUE_SWEEPS)])

@@ -33,8 +33,8 @@ def path_of(word: str) -> Path:
     if not path.exists() and not path.suffix and len(path.parts) == 1:
         new = _RENAMED.get(word, word)
         if new != word:
-            told = f"the scenario '{word}' is called '{new}' now; the old name works for one release"
-            warnings.warn(told, FutureWarning, stacklevel=2)
+            message = f"the scenario '{word}' is called '{new}' now; the old name works for one release"
+            warnings.warn(message, FutureWarning, stacklevel=2)
         return scenarios().get(new, path)
     return path
 

@@ -26,7 +26,7 @@ class Drain:
         self._handler = handler
         self._stack = [(leader, token, depth) for leader, token in queues]
         self._depth = depth
-        self._told = False
+        self._depth_logged = False
         self._asked_at = 0.0
         """When the last request was sent, in the loop's time: leases count from then."""
 
@@ -46,8 +46,8 @@ class Drain:
 
     async def _handle(self, grant: Grant, level: int) -> tuple[Grant | None, int]:
         ordering = self._ordering
-        if level > ordering.policy.max_depth and not self._told:
-            self._told = True
+        if level > ordering.policy.max_depth and not self._depth_logged:
+            self._depth_logged = True
             ordering._log(
                 logging.INFO,
                 grant.event,

@@ -152,7 +152,10 @@ Renew = Callable[[Sequence[Grant], Sequence[Queue]], Awaitable[None]]
 
 
 class LeaseRenewer:
-    """Renews the leases that handlers hold: `RENEWALS` times within a lease."""
+    """Renews the leases that handlers hold: `RENEWALS` times within a lease.
+
+    A refused request is repeated after a quarter of that pause: Redis may take writes just before a lease is over.
+    """
 
     def __init__(self, grants: Collection[Grant], queues: Sequence[Queue], renew: Renew, interval: float) -> None:
         self._grants = grants
@@ -171,7 +174,8 @@ class LeaseRenewer:
     async def _keep(self) -> None:
         await self.renew()
         if not all(grant.lost for grant in self._grants):
-            self._timer = self._loop.call_later(self._interval, self._start)
+            pause = self._interval if self.answered else self._interval / RENEWALS
+            self._timer = self._loop.call_later(pause, self._start)
 
     async def renew(self) -> None:
         """Prolong all leases that are not lost, now."""

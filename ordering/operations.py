@@ -28,7 +28,7 @@ from ordering.terms import digest_of, id_of, leader_of, milliseconds, occurred_a
 logger = logging.getLogger(__name__)
 
 OnDeadLetter = Callable[[DeadLetter], Awaitable[object] | object]
-"""Is told of each dead letter, at least once; if it raises, again by a later sweep."""
+"""Called with each dead letter, at least once; if it raises, again by a later sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,33 +141,33 @@ class Operations:
         Any sweep finds them from now on. The event becomes a dead letter of the engine, to be retried or discarded.
         Return False if it was handled, or is held by a consumer: then nothing is given up.
         """
-        return await self._give_up(event, reason, tell=False)
+        return await self._give_up(event, reason, report=False)
 
-    async def _give_up(self, event: Any, reason: str, *, tell: bool) -> bool:
-        about = (id_of(event), leader_of(event), occurred_at(event), reason, "", event.model_dump_json(), int(tell))
+    async def _give_up(self, event: Any, reason: str, *, report: bool) -> bool:
+        about = (id_of(event), leader_of(event), occurred_at(event), reason, "", event.model_dump_json(), int(report))
         answer = words(await self._call("give_up", self._rules, *about))
         return answer[0] == "dead"
 
     async def _give_up_exhausted(self, event: Any) -> None:
         """Give an event up that was granted as often as it may be, and never given back: it kills its processes."""
-        if await self._give_up(event, "exhausted", tell=True):
-            await self._tell_of(id_of(event))
+        if await self._give_up(event, "exhausted", report=True):
+            await self._report_dead_letter(id_of(event))
 
-    async def _tell_of(self, identity: str) -> None:
+    async def _report_dead_letter(self, identity: str) -> None:
         """Report a dead letter that this process has written. If Redis refuses, a sweep does it."""
         try:
             raw = await self._ask("GET", self._key(f"dead:{identity}"))
-            await self._tell(identity, raw or b"")
+            await self._report_and_clear(identity, raw or b"")
         except REFUSALS as refusal:
-            logger.warning("Of dead event %s of scope %r, a later sweep tells: %s", identity, self.scope, refusal)
+            logger.warning("Of dead event %s of scope %r, a later sweep reports: %s", identity, self.scope, refusal)
 
-    async def _tell(self, identity: str, raw: bytes | str) -> None:
+    async def _report_and_clear(self, identity: str, raw: bytes | str) -> None:
         letter = read_letter(raw)
-        if letter is not None and not await self._told(letter):
+        if letter is not None and not await self._is_reported(letter):
             return
         await self._ask("ZREM", self._key("untold"), identity)
 
-    async def _told(self, letter: DeadLetter) -> bool:
+    async def _is_reported(self, letter: DeadLetter) -> bool:
         """Report a dead letter to the log, the observer and the user's callback; return whether the callback has
         succeeded.
         """
@@ -186,19 +186,19 @@ class Operations:
         if self._on_dead_letter is None:
             return True
         try:
-            heard = self._on_dead_letter(letter)
-            if inspect.isawaitable(heard):
-                await heard
+            reported = self._on_dead_letter(letter)
+            if inspect.isawaitable(reported):
+                await reported
         except Exception as error:
-            message = "on_dead_letter of scope %r has failed for event %s (%s); a later sweep tells it again"
+            message = "on_dead_letter of scope %r has failed for event %s (%s); a later sweep calls it again"
             logger.warning(message, self.scope, letter.id, describe(error))
             return False
         return True
 
     def _leave_to_others(self, identity: str) -> None:
         """Have others come first, in the next sweeps of this process, with an event that it could not read."""
-        patience = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
-        self._state.leave_to_others(identity, self._now() + patience)
+        timeout_s = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
+        self._state.leave_to_others(identity, self._now() + timeout_s)
 
     async def _unread(self, identity: str, token: str, error: Exception, claim: str = "") -> None:
         """Leave an event to others that this process cannot read; at the last attempt, it is a dead letter."""
@@ -219,4 +219,4 @@ class Operations:
                 extra={"event_id": identity, "scope": self.scope},
             )
         elif reply[0] == "dead":
-            await self._tell_of(identity)
+            await self._report_dead_letter(identity)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
 from ordering.scripts import check, run, script, text, words
-from ordering.sending import Word, send
+from ordering.sending import Joint, Word, send
 from ordering.shielding import REFUSALS, asked_again, bounded, end_after, is_between_nodes, is_moving, passes
 from ordering.terms import (
     Asked,
@@ -72,8 +72,8 @@ class Requests(Operations, Generic[E]):
         policy: how long to wait for what.
         event_type: parses what was parked; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
-        observer: is told what happens to each event in this process.
-        on_dead_letter: is told of each event that was given up, at least once in the fleet.
+        observer: called with what happens to each event in this process.
+        on_dead_letter: called with each event that was given up, at least once in the fleet.
     """
 
     errors = Errors()
@@ -105,16 +105,24 @@ class Requests(Operations, Generic[E]):
     def _key(self, name: str) -> str:
         return f"{{{self.scope}}}:{name}"
 
-    def _ask(self, name: str, *words: Word) -> Awaitable[Any]:
+    def _ask(self, name: str, *words: Word, joint: Joint | None = None) -> Awaitable[Any]:
         """Return, when awaited, the reply to one command of the user's client, its text as bytes."""
-        return send(self.redis, name, *words)
+        return send(self.redis, name, *words, joint=joint)
+
+    @cached_property
+    def _joints(self) -> dict[str, Joint]:
+        """How requests of several tasks become one, by the script that is asked for."""
+        all_of_them = self.scripts("several")
+        digest, whole = all_of_them.digest.encode(), all_of_them.text.encode()
+        return {name: Joint(name.encode(), digest, whole) for name in ("begin", "complete")}
 
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
         verb, waitlist = self.scripts(name), self._key(self._waitlist)
         check(verb, args)
         try:
-            return await run(self._ask, verb, waitlist, *args)
+            ask = partial(self._ask, joint=self._joints[name]) if name in self._joints else self._ask
+            return await run(ask, verb, waitlist, *args)
         except REFUSALS as refusal:
             if once or not is_moving(refusal):
                 raise
@@ -305,7 +313,7 @@ class Requests(Operations, Generic[E]):
             self._log(logging.WARNING, grant.event, message, refusal, policy.lease)
             return "refused"
         if reply[0] == "dead":
-            await self._tell_of(grant.identity)
+            await self._report_dead_letter(grant.identity)
         return reply[0]
 
     async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:

@@ -59,11 +59,11 @@ def source(name: str) -> str:
 def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = source) -> Script:
     """Return the script that is made of what all scripts share and what is its own.
 
-    A script that `runs` another has it in front as a function of that name, which reads the same arguments.
+    A script that `runs` others has them in front as functions of their names, which take the arguments of one.
     """
     header: dict[str, str] = dict(_HEADER.findall(own))
-    if other := header.get("runs"):
-        own = f"local function {other}()\n{find(other)}end\n{own}"
+    others = (f"local function {other}(ARGV)\n{find(other)}end\n" for other in header.get("runs", "").split())
+    own = "".join(others) + own
     text = _with_what_it_needs(own, shared)
     returns = header["returns"]
     words = () if returns.startswith("{") else (choice.split()[0] for choice in returns.split("|"))

@@ -6,10 +6,11 @@ do for `client.set`. This module knows nothing of scripts or events.
 1. A request that finds no other in flight goes straight, in the task of its caller.
 2. What is asked for in the same turn of the event loop, or while `MAX_PIPELINES` requests are in flight, is queued, and
    travels as one `client.pipeline(transaction=False)`. So a thousand tasks take few connections out of the pool.
-3. A request whose reply in a pipeline is an error is asked again by itself: only there does the client apply
-   its `retry_on_error`.
-4. Clusters, clients with a single connection, and clients whose `execute_command` was replaced get no
-   pipelines: queued requests go one by one, each in its caller's task, and fewer at a time than the pool allows.
+3. Of what travels together, requests that name the same `Joint` become one command.
+4. A request whose reply in a pipeline is an error is asked again by itself: only there does the client apply
+   its `retry_on_error`. So is one to which a joint command has no answer.
+5. Clusters, clients with a single connection, and clients whose `execute_command` was replaced get no
+   pipelines: queued commands go one by one, and fewer at a time than the pool allows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis
@@ -35,10 +36,18 @@ MAX_CALLS = 32
 """Requests in flight at a time where there are no pipelines."""
 MAX_PIPELINED = 128
 """Requests in one pipeline: a longer one keeps the replies of its first requests waiting."""
+MAX_JOINT = 64
+"""Requests in one joint command: no other client is served while its script runs, for about two milliseconds."""
+MAX_JOINT_BYTES = 16_384
+"""A request with a longer last word, which is what an event says, is not joined with others."""
 _DEFAULT_POOL = 100
 _UNDECODED: Final[dict[str, Any]] = {NEVER_DECODE: True}
 _TURN: Final = object()
 """Instead of a reply: the request is to be sent by its caller."""
+_ALONE: Final = object()
+"""Instead of a reply: the request is to be asked again by itself."""
+_JOINED_FROM: Final = 5
+"""Where the words begin in which joined requests differ: behind the command, the script, one key and an argument."""
 
 
 def encoded(words: Sequence[Word]) -> list[int | bytes]:
@@ -50,12 +59,73 @@ def encoded(words: Sequence[Word]) -> list[int | bytes]:
         return [as_bytes(word) if isinstance(word, str) else word for word in words]
 
 
+class Joint(NamedTuple):
+    """Says how a request to run a script may be joined with others: a script answers them all.
+
+    The joint command begins as the request does, with the same key and the same first argument. Then come, for each
+    request, the name, a count, and so many words that the request has beyond. Its reply is a list of as many replies.
+    """
+
+    name: bytes
+    """What the script calls requests of this kind."""
+    digest: bytes
+    text: bytes
+
+
 @dataclass(slots=True, eq=False)
 class _Request:
     words: Sequence[Any]
     reply: asyncio.Future[Any]
-    alone: bool
+    joint: Joint | None = None
+    alone: bool = False
     batch: _Batch | None = None
+
+    @property
+    def group(self) -> Any:
+        """What requests have in common that may be joined; None for one that is not to be joined."""
+        return self.joint and (self.joint.digest, *self.words[2:_JOINED_FROM])
+
+    def answer(self, reply: Any) -> None:
+        """Hand the reply over, unless the caller was cancelled."""
+        if self.reply.done():
+            return
+        if isinstance(reply, NoScriptError):
+            self.reply.set_exception(reply)
+        else:
+            self.reply.set_result(reply)
+
+
+@dataclass(slots=True, eq=False)
+class _Parcel:
+    """Requests that travel as one command."""
+
+    requests: list[_Request]
+
+    def command(self, *, in_full: bool = False) -> Sequence[Any]:
+        """Return the words of the command, with its script in full or by its digest."""
+        first = self.requests[0]
+        if len(self.requests) == 1 or first.joint is None:
+            return first.words
+        words: list[Any] = ["EVAL", first.joint.text] if in_full else ["EVALSHA", first.joint.digest]
+        words += first.words[2:_JOINED_FROM]
+        for request in self.requests:
+            own = request.words[_JOINED_FROM:]
+            name = request.joint.name if request.joint else b""
+            words += (name, len(own), *own)
+        return words
+
+    def is_forgotten(self, reply: Any) -> bool:
+        """Return whether the server does not know the script of a joint command."""
+        return len(self.requests) > 1 and isinstance(reply, NoScriptError)
+
+    def answer(self, reply: Any) -> None:
+        """Hand the replies over."""
+        if len(self.requests) == 1:
+            self.requests[0].answer(reply)
+            return
+        replies = [reply] * len(self.requests) if isinstance(reply, Exception) else reply
+        for request, one in zip(self.requests, replies, strict=True):
+            request.answer(_ALONE if one is None else one)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +156,7 @@ class Sender:
         """Whether the last requests came together: then the next one waits for the end of its turn of the loop."""
         self._flush_is_due = False
 
-    async def send(self, client: Any, name: str, *words: Word) -> Any:
+    async def send(self, client: Any, name: str, *words: Word, joint: Joint | None = None) -> Any:
         """Return the reply to one command, its text as bytes. Raises what `client.execute_command` raises."""
         command, task = [name, *encoded(words)], asyncio.current_task()
         cancelled = _times_cancelled(task)
@@ -98,9 +168,11 @@ class Sender:
                 finally:
                     self._leave(client)
             else:
-                reply = await self._queued(client, command, alone=False)
-                if isinstance(reply, Exception):
-                    reply = await self._queued(client, command, alone=True)
+                if joint is not None and not _may_join(client, command):
+                    joint = None
+                reply = await self._queued(client, _Request(command, self.loop.create_future(), joint))
+                if reply is _ALONE or isinstance(reply, Exception):
+                    reply = await self._queued(client, _Request(command, self.loop.create_future(), alone=True))
         except Exception:
             if _times_cancelled(task) > cancelled:
                 raise asyncio.CancelledError from None
@@ -109,8 +181,7 @@ class Sender:
             raise asyncio.CancelledError
         return reply
 
-    async def _queued(self, client: Any, command: Sequence[Any], *, alone: bool) -> Any:
-        request = _Request(command, self.loop.create_future(), alone)
+    async def _queued(self, client: Any, request: _Request) -> Any:
         self._queue.append(request)
         self._plan_flush(client)
         try:
@@ -121,7 +192,7 @@ class Sender:
         if reply is not _TURN:
             return reply
         try:
-            return await client.execute_command(*command, **_UNDECODED)
+            return await client.execute_command(*request.words, **_UNDECODED)
         finally:
             self._leave(client)
 
@@ -150,7 +221,7 @@ class Sender:
         self._flush_is_due = False
         together, limit = _may_pipeline(client), _limit_of(client)
         while self._in_flight < limit and (requests := self._take(together)):
-            self._crowded = together and len(requests) > 1
+            self._crowded = len(requests) > 1
             self._in_flight += 1
             if len(requests) == 1:
                 requests[0].reply.set_result(_TURN)
@@ -168,35 +239,60 @@ class Sender:
             if request.reply.done():  # its caller was cancelled
                 self._queue.popleft()
                 continue
-            by_itself = request.alone or not together
-            if by_itself and taken:
+            if request.alone:
+                return taken or [self._queue.popleft()]
+            if not together and taken and (request.joint is None or request.group != taken[0].group):
                 break
             taken.append(self._queue.popleft())
-            if by_itself:
+            if not together and (request.joint is None or len(taken) == MAX_JOINT):
                 break
         return taken
 
     async def _send_together(self, client: Any, requests: list[_Request]) -> None:
         try:
-            async with client.pipeline(transaction=False) as pipeline:
-                for request in requests:
-                    pipeline.execute_command(*request.words, **_UNDECODED)
-                replies = await pipeline.execute(raise_on_error=False)
+            parcels = _parcels(requests)
+            replies = await _replies(client, [parcel.command() for parcel in parcels])
+            for i, parcel in enumerate(parcels):
+                if parcel.is_forgotten(replies[i]):
+                    [replies[i]] = await _replies(client, [parcel.command(in_full=True)])
+            for parcel, reply in zip(parcels, replies, strict=True):
+                parcel.answer(reply)
         except Exception as error:
             _fail(requests, error)
         except asyncio.CancelledError:
             _fail(requests, ConnectionError("The pipeline of this request was cancelled."))
             raise
-        else:
-            for request, reply in zip(requests, replies, strict=True):
-                if request.reply.done():
-                    continue
-                if isinstance(reply, NoScriptError):
-                    request.reply.set_exception(reply)
-                else:
-                    request.reply.set_result(reply)
         finally:
             self._leave(client)
+
+
+def _parcels(requests: Sequence[_Request]) -> list[_Parcel]:
+    """Return requests as the commands in which they travel."""
+    parcels, open_parcels = list[_Parcel](), dict[Any, _Parcel]()
+    for request in requests:
+        group = request.group
+        parcel = open_parcels.get(group) if group else None
+        if parcel is not None and len(parcel.requests) < MAX_JOINT:
+            parcel.requests.append(request)
+            continue
+        parcels.append(_Parcel([request]))
+        if group:
+            open_parcels[group] = parcels[-1]
+    return parcels
+
+
+async def _replies(client: Any, commands: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the replies to commands that travel together; to several, errors are among them."""
+    if len(commands) == 1:
+        try:
+            return [await client.execute_command(*commands[0], **_UNDECODED)]
+        except NoScriptError as forgotten:
+            return [forgotten]
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command, **_UNDECODED)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+    return replies
 
 
 def _fail(requests: list[_Request], error: Exception) -> None:
@@ -205,16 +301,25 @@ def _fail(requests: list[_Request], error: Exception) -> None:
             request.reply.set_exception(error)
 
 
-def _may_pipeline(client: Any) -> bool:
-    """Return whether tracers and patches of the client's commands also see the commands of a pipeline, as far as known.
+def _is_unwatched(client: Any) -> bool:
+    """Return whether no tracer and no patch looks at each command of the client, as far as known.
 
     Who replaces `execute_command`, in an instance, a subclass or redis-py's own class, may look at nothing else.
     """
-    if not isinstance(client, Redis) or client.single_connection_client or "execute_command" in vars(client):
-        return False
-    execute = type(client).execute_command
+    execute = getattr(type(client), "execute_command", None)
     is_own = str(getattr(execute, "__module__", "")).partition(".")[0] in ("redis", "fakeredis")
-    return is_own and not hasattr(execute, "__wrapped__")
+    return is_own and not hasattr(execute, "__wrapped__") and "execute_command" not in vars(client)
+
+
+def _may_pipeline(client: Any) -> bool:
+    """Return whether commands may travel in a pipeline, of which who looks at each command sees nothing."""
+    return isinstance(client, Redis) and not client.single_connection_client and _is_unwatched(client)
+
+
+def _may_join(client: Any, command: Sequence[Any]) -> bool:
+    """Return whether a request may be joined with those of other tasks, which then have one command in common."""
+    last = command[-1]
+    return not (isinstance(last, bytes) and len(last) > MAX_JOINT_BYTES) and _is_unwatched(client)
 
 
 def _limit_of(client: Any) -> int:
@@ -232,9 +337,9 @@ def _limit_of(client: Any) -> int:
 _senders: WeakKeyDictionary[Any, Sender] = WeakKeyDictionary()
 
 
-def send(client: Any, name: str, *words: Word) -> Awaitable[Any]:
+def send(client: Any, name: str, *words: Word, joint: Joint | None = None) -> Awaitable[Any]:
     """Return, when awaited, the reply to one command. Raises what `client.execute_command` raises."""
     sender, loop = _senders.get(client), asyncio.get_running_loop()
     if sender is None or sender.loop is not loop:  # the requests in flight on a loop that has ended are lost
         sender = _senders[client] = Sender(loop)
-    return sender.send(client, name, *words)
+    return sender.send(client, name, *words, joint=joint)

@@ -1,7 +1,7 @@
 """Scenario files as tests. The plugin itself, with its options and fixtures, is `causim.pytest_plugin`.
 
 A scenario passes if every seed holds, or if the file's `[expect]` says of this engine that an invariant is violated and
-a seed violates it. A failure tells the story of the violation and ends with the command that replays it.
+a seed violates it. A failure has the story of the violation and ends with the command that replays it.
 """
 
 from __future__ import annotations
@@ -92,13 +92,13 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
         tally, store = Tally(), laboratory(self.config)
-        wanted, seen = set(self._scenario.expected.get(self._engine, ("holds",))), set[int]()
-        with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is told
+        wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
+        with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is printed
             for summary in summaries:
                 tally.add(summary)
-                seen.add(summary.seed)
-                if wanted & set(tally.violations) or (wanted == {"holds"} and self._has_first_violating(tally, seen)):
+                if wanted & set(tally.violations) or (wanted == {"holds"} and tally.violating):
                     break
+        self.user_properties += [("causim outside", what) for what in tally.outside]
         verdict = tally.verdict(self._scenario.judge.require_coverage)
         if verdict in wanted or wanted & set(tally.violations):
             self._check_budgets(tally)
@@ -113,11 +113,6 @@ class ScenarioItem(pytest.Item):
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons, *raised])
         )
-
-    def _has_first_violating(self, tally: Tally, seen: set[int]) -> bool:
-        """Return whether it is known which seed is the first that is violated, whichever process was faster."""
-        first = tally.first_violating
-        return first is not None and all(seed in seen for seed in self.seeds if seed < first)
 
     def _check_budgets(self, tally: Tally) -> None:
         budgets = check(self._scenario.budgets(self._engine), tally)
@@ -140,6 +135,7 @@ class ScenarioItem(pytest.Item):
         words = [*_program(self._engine), "run", str(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
+        words += _trusting(self._scenario)
         return story_of(run, shlex.join(words), self.config.getoption("--causim-results"))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
@@ -159,6 +155,7 @@ def story_of(run: Run, replay: str, results: str | None) -> str:
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
     lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]
     lines += [f"raised    {error}" for error in run.errors[:3]]
+    lines += [f"outside   {what}; such a run may be another the next time" for what in run.outside]
     firsts = {each.invariant: each for each in reversed(run.violations)}
     for each in sorted(firsts.values(), key=lambda one: one is not violation):
         lines += [f"violated  {each.invariant}", f"because   {each.because.removeprefix('because ')}"]
@@ -192,6 +189,7 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
             again = store.run(scenario, run.seed, run.history.header.engine, trace=True)
             name = run.history.header.engine
             words = [*_program(name), "run", *_named(scenario), "--engine", name, "--seed", str(run.seed)]
+            words += _trusting(run.scenario)
             command = shlex.join(words)
             pytest.fail(story_of(again, command, config.getoption("--causim-results")), pytrace=False)
         if run.verdict != "holds":
@@ -200,6 +198,11 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
         return run
 
     return verify
+
+
+def _trusting(scenario: Scenario) -> list[str]:
+    """Return the option without which the command line refuses a scenario that allows what is outside of a run."""
+    return [] if scenario.allow.allowance.is_empty else ["--trust"]
 
 
 def _program(engine: str) -> list[str]:

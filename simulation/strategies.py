@@ -233,18 +233,18 @@ def scenarios(
 
 
 def _assembled(
-    workload: Workload, struck: tuple[AnyFault, ...], broker: _Table, consumers: _Table, policy: _Table
+    workload: Workload, injected: tuple[AnyFault, ...], broker: _Table, consumers: _Table, policy: _Table
 ) -> Scenario:
-    struck, topology = _in_one_topology(struck)
-    lost = sorted({fault.name for fault in struck if fault.loses_data})
+    injected, topology = _in_one_topology(injected)
+    lost = sorted({fault.name for fault in injected if fault.loses_data})
     tables = {"broker": broker, "consumers": consumers, "policy": policy, "judge": {"allowed_loss": lost}, **topology}
-    return Scenario.model_validate({"name": "drawn", "workload": workload, "faults": struck, **tables})
+    return Scenario.model_validate({"name": "drawn", "workload": workload, "faults": injected, **tables})
 
 
-def _in_one_topology(struck: tuple[AnyFault, ...]) -> tuple[tuple[AnyFault, ...], _Table]:
+def _in_one_topology(injected: tuple[AnyFault, ...]) -> tuple[tuple[AnyFault, ...], _Table]:
     """Return the faults that can strike in the topology that the first of them needs, and that."""
-    kind = struck[0].topologies[0] if struck else "single"
-    kept = tuple(fault for fault in struck if kind in fault.topologies)
+    kind = injected[0].topologies[0] if injected else "single"
+    kept = tuple(fault for fault in injected if kind in fault.topologies)
     return kept, {} if kind == "single" else {"topology": {"kind": kind}}
 
 
@@ -270,4 +270,4 @@ def histories(draw: st.DrawFn, orderly: bool | None = None) -> History:
         choose=lambda options: draw(st.sampled_from(options)),
         max_faults=draw(st.integers(0, 4)),
         slips=slips,
-    ).tell()
+    ).generate()

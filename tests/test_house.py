@@ -20,7 +20,7 @@ from simulation.scenario.model import PolicyTable
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("causim", "ordering", "reports", "simulation")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_LATE_IMPORTS = 400, 40, 40
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_LATE_IMPORTS, MAX_TITLE = 400, 40, 40, 50
 FACES = {
     *("simulation", "simulation.__main__", "simulation.api", "simulation.pytest_plugin", "simulation.strategies"),
     *("causim.__main__", "causim.command_line", "causim.pytest_plugin", "causim.separate_scenarios"),
@@ -114,7 +114,8 @@ TIME = re.compile(
 
 
 @pytest.mark.parametrize("module", TREES)
-def test_docstrings_say_what_is_raised_and_the_units(module: str) -> None:
+def test_docstrings_raises_and_units(module: str) -> None:
+    """Docstrings say what is raised and the units."""
     tree, silent = TREES[module], []
     about = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.ClassDef)}
     for name, function in public_functions(tree.body):
@@ -189,3 +190,24 @@ def test_the_design_draws_the_house() -> None:
                 users[target].add(room.removeprefix("simulation."))
     expected = {room.removeprefix("simulation."): " ".join(sorted(names)) or "-" for room, names in users.items()}
     assert drawn == expected
+
+
+def test_where_to_look() -> None:
+    """The table of the design names files that are there, and what they define."""
+    table = (
+        (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("### Where to look")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"`(\w+/[^`]+)`((?: `\w+`|, `\w+`(?!/))*)", table)
+    assert len(rows) > 20
+    for path, names in rows:
+        text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
+        assert (ROOT / path).exists(), path
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^\s*(async def|def|class) {name}\b|^{name}\b", text, re.MULTILINE), (path, name)
+
+
+def test_titles() -> None:
+    """A test is found with `-k`: its name is a few words, and its docstring the sentence."""
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    titles = [node.name for path in tests for node in functions(ast.parse(path.read_text(encoding="utf-8")))]
+    assert [name for name in titles if name.startswith("test_") and len(name) > MAX_TITLE] == []

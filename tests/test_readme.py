@@ -23,18 +23,19 @@ def test_there_are_examples() -> None:
 README = Path("README.md").read_text(encoding="utf-8")
 COMMANDS = {
     "prefect-etl ·": ["run", "scenarios/prefect-etl.toml", "--no-results"],
-    "late-leader ·": ["run", "scenarios/late-leader.toml", "--engine", "prefect", "--seeds", "300", "--jobs", "2"],
+    "late-leader ·": ["run", "late-leader", "--engine", "prefect", "--seeds", "300", "--jobs", "2"],
 }
 
 
 @pytest.mark.parametrize("begin", COMMANDS)
-def test_what_a_command_prints_is_what_the_readme_says(begin: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_print_the_readme(begin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a command prints is what the README says."""
     if "prefect" in COMMANDS[begin] and find_spec("prefect_redis") is None:
         pytest.skip("needs the prefect extra")
-    told = README[README.index(f"\n{begin}") + 1 :].split("\n```")[0].splitlines()
+    block = README[README.index(f"\n{begin}") + 1 :].split("\n```")[0].splitlines()
     main([*COMMANDS[begin], *([] if "--no-results" in COMMANDS[begin] else ["--no-results"])])
     printed = capsys.readouterr().out.splitlines()
-    numbers = [line for line in told[1:] if not line.startswith("  results")]  # the first line names the server
+    numbers = [line for line in block[1:] if not line.startswith("  results")]  # the first line names the server
     assert len(numbers) >= 2
     for line in numbers:
         known = line.removesuffix("…").rstrip(" ·+")

@@ -7,7 +7,7 @@
 -- Without an `id`, nothing is marked. Each of the `events` is as many words as `begin` takes for one; there is an answer for
 -- each that was decided about. Asked again under the same tokens, it gives the same answers.
 local completion = "done 0"
-if ARGV[2] ~= "" then completion = complete() end
+if ARGV[2] ~= "" then completion = complete(ARGV) end
 local answers = {completion}
 if completion == "done 0" then
   local rules = read_rules(true)

@@ -10,8 +10,8 @@ local rules = read_rules(true)
 local id, token, how, delay, message, claim = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 
 -- The reply to this request may be lost: asked again under the same token, it counts no second failure.
-local told = redis.call("GET", key("failed:" .. token))
-if told then return cjson.decode(told) end
+local answered = redis.call("GET", key("failed:" .. token))
+if answered then return cjson.decode(answered) end
 local function answer(reply)
   redis.call("SET", key("failed:" .. token), cjson.encode(reply), "PX", rules.lease)
   return reply
@@ -23,7 +23,7 @@ if owner and owner ~= token then return {"lost"} end
 local leader = redis.call("HGET", key("leaders"), id)
 if text(claim) and not is_claimed_by(id, claim) and not is_queue_claimed_by(leader or "", id, claim) then return {"lost"} end
 free(id)
-tell_ended(id)
+publish_end_if_watched(id)
 if how == "stopped" or how ~= "exited" and not is_parked(id) then uncount(id, rules.redelivery) end
 if not is_parked(id) then return answer({"freed"}) end
 redis.call("HDEL", key("claimants"), id)

@@ -1,8 +1,8 @@
 -- Give an event up, though no handler of it has failed here: the queue has, or its handlers have killed their processes.
 -- keys: waitlist
--- args: rules id leader occurred reason error payload tell
+-- args: rules id leader occurred reason error payload report
 -- returns: dead attempts | seen | held
--- `tell` is "1" if the callback for dead letters is to be called.
+-- `report` is "1" if the callback for dead letters is to be called.
 local rules = read_rules(true)
 local id, leader, occurred = ARGV[2], ARGV[3], ARGV[4]
 local state = redis.call("MGET", key("seen:" .. id), key("processing:" .. id), key("tried:" .. id), key("dead:" .. id))

@@ -6,7 +6,8 @@ local id = ARGV[1]
 redis.call("SET", key("seen:" .. id), "1", "PX", ARGV[2])
 remember(ARGV[4], tonumber(ARGV[3]))
 redis.call("DEL", key("tried:" .. id))
-tell_ended(id)
+withdraw(id)
+publish_end_if_watched(id)
 adopt_followers(id)
 if redis.call("EXISTS", key("queue:" .. id)) == 1 then redis.call("ZADD", key("releases"), "NX", now, id) end
 return {"marked"}

@@ -85,7 +85,7 @@ end
 -- Publish the end of an event's handling, with or without success. Without the right to publish, waiting consumers poll.
 local function publish_end(id) redis.pcall("PUBLISH", key("ended:" .. id), "1") end
 
-local function tell_ended(id)
+local function publish_end_if_watched(id)
   if redis.call("DEL", key("watched:" .. id)) == 1 then publish_end(id) end
 end
 
@@ -156,7 +156,7 @@ local function forget(id)  -- rarely
   redis.call("HDEL", key("unread"), id)
 end
 
--- Whether an event that is parked behind `before` stays there, and not behind this leader: what was told first counts,
+-- Whether an event that is parked behind `before` stays there, and not behind this leader: what was said first counts,
 -- unless Redis has lost its payload since.
 local function waits_for_another(id, before, leader)  -- rarely
   if before == leader or not is_parked(id) then return false end
@@ -293,7 +293,7 @@ local function adopt(id)
   if place then park(id, event.follows, place, payload, math.floor(since * 1000)) end
 end
 
--- Release what the original has parked behind a leader that is done, with our own: it is told so by the empty set.
+-- Release what the original has parked behind a leader that is done, with our own: the empty set says so to it.
 local function adopt_followers(leader)  -- rarely
   if not beside then return end
   for _, id in ipairs(redis.call("SMEMBERS", key("followers:" .. leader))) do adopt(id) end
@@ -325,7 +325,7 @@ local function is_claimed_by(id, token)  -- rarely
   return claimant == token or claimant == token .. "!"
 end
 
--- The same of a queue that a sweep has claimed, told by its first.
+-- The same of a queue that a sweep has claimed, by its first event.
 local function is_queue_claimed_by(leader, first, token)
   return is_live("releases", leader) and redis.call("HGET", key("drainers"), leader) == token
     and redis.call("ZSCORE", key("queue:" .. leader), first)
@@ -374,9 +374,9 @@ local function is_remembered(digest, memory)
   return false
 end
 
--- Give an event up: its payload is kept with the reason, its followers are released. From `told_by` on, a sweep reports the
+-- Give an event up: its payload is kept with the reason, its followers are released. From `report_from` on, a sweep reports the
 -- dead letter to the callback, unless the caller has done that before.
-local function bury(id, rules, attempts, why, payload, told_by)
+local function bury(id, rules, attempts, why, payload, report_from)
   local place = redis.call("HGET", key("places"), id) or why.place or "0"
   local leader = redis.call("HGET", key("leaders"), id) or why.leader or ""
   payload = redis.call("GET", key("event:" .. id)) or payload or ""
@@ -384,19 +384,26 @@ local function bury(id, rules, attempts, why, payload, told_by)
   redis.call("SET", key("dead:" .. id), letter .. "\n" .. payload, "PX", rules.dead)
   redis.call("ZADD", key("dead-letters"), now, id)
   redis.call("PEXPIRE", key("dead-letters"), rules.dead)
-  if told_by then
-    redis.call("ZADD", key("untold"), told_by, id)
+  if report_from then
+    redis.call("ZADD", key("untold"), report_from, id)
     redis.call("PEXPIRE", key("untold"), rules.dead)
   end
   free(id)
   redis.call("DEL", key("tried:" .. id))
-  tell_ended(id)
+  publish_end_if_watched(id)
   forget(id)
   adopt_followers(id)
   if redis.call("ZCARD", key("queue:" .. id)) > 0 then
     redis.call("ZADD", key("releases"), now, id)
     redis.call("HDEL", key("drainers"), id)
   end
+end
+
+-- An event was given up while its last holder gave no sign of life, which has handled it after all: it is not retried.
+local function withdraw(id)  -- rarely
+  if redis.call("DEL", key("dead:" .. id)) == 0 then return end
+  redis.call("ZREM", key("dead-letters"), id)
+  redis.call("ZREM", key("untold"), id)
 end
 
 -- Give an event up that was granted as often as it may be, and never given back.
@@ -454,6 +461,7 @@ local function mark_seen(id, token, digest, retention, memory, hands)
   if state[1] then return state[1] == token and "again" or "lost" end
   local owner = parse_lease(state[2])
   if owner and owner ~= token then return "lost" end
+  if not owner then withdraw(id) end
   redis.call("SET", seen, token, "PX", retention)
   remember(digest, memory)
   local known = (state[2] and 1 or 0) + (state[3] and 1 or 0) + (state[4] and 1 or 0)
@@ -506,14 +514,17 @@ end
 -- The policy's numbers with which a request begins, as one word, in milliseconds but for the attempts: lookback, lease,
 -- retention, memory, redelivery, attempts, dead. Whether what is granted is granted together with others is `shared`.
 -- Values that are only passed on to Redis stay text: a number would be formatted again for each command.
+local rules_read
 local function read_rules(causal, shared)
+  if rules_read and rules_read.causal == causal and rules_read.shared == shared then return rules_read end
   local lookback, lease, retention, memory, redelivery, attempts, dead =
     string.match(ARGV[1], "^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$")
-  return {
+  rules_read = {
     lookback = tonumber(lookback), lease = tonumber(lease), lease_text = lease, retention = retention,
     memory = tonumber(memory), redelivery = tonumber(redelivery), redelivery_text = redelivery,
     attempts = tonumber(attempts), dead = dead, causal = causal, shared = shared,
   }
+  return rules_read
 end
 
 -- Whether a follower may be granted together with its leader: if no earlier follower still waits.

@@ -9,7 +9,7 @@
 local rules = read_rules(true)
 local lookback, lease = rules.lookback, rules.lease
 local token, batch, chains, delay = ARGV[2], tonumber(ARGV[3]), ARGV[4] == "1", tonumber(ARGV[5])
-local found, told = {}, 0
+local found, size = {}, 0
 
 local unreadable = {}
 for i = 6, #ARGV do unreadable[ARGV[i]] = true end
@@ -24,8 +24,8 @@ local window = batch + #ARGV - 5
 local MOST_BYTES = 16 * 1024 * 1024
 local function answer(id, leader, why)
   local payload = redis.call("GET", key("event:" .. id))
-  told = told + string.len(payload or "")
-  if told > MOST_BYTES then batch = math.min(batch, #found + 1) end
+  size = size + string.len(payload or "")
+  if size > MOST_BYTES then batch = math.min(batch, #found + 1) end
   table.insert(found, {id, payload or "", leader or "", why, token})
 end
 
@@ -70,8 +70,7 @@ local function is_on_cycle(start, untouched)
   return id == start
 end
 
--- 0. Evicted keys about an event that waits are rebuilt from the keys that are left; the next sweep decides. Every event that
--- waits has a place, so a waitlist that was evicted is rebuilt from the places, some of them in each sweep.
+-- 0. Evicted keys about an event that waits are rebuilt from the keys that are left; the next sweep decides.
 local function mend(id)
   local payload = redis.call("GET", key("event:" .. id))
   local read, event = pcall(cjson.decode, payload or "")
@@ -81,14 +80,26 @@ local function mend(id)
   return true
 end
 
-if redis.call("HLEN", key("places")) > redis.call("ZCARD", waitlist) then
-  local page = redis.call("HSCAN", key("places"), redis.call("GET", key("mending")) or "0", "COUNT", batch)
-  redis.call("SET", key("mending"), page[1], "PX", 2 * lookback)
+-- Every entry of a hash has its member in a sorted set. If there are more entries, the set was evicted: it is rebuilt from
+-- them, some in each sweep, and what no key is left of is removed.
+local function look_through(hash, set, is_rebuilt, remove)
+  if redis.call("HLEN", key(hash)) <= redis.call("ZCARD", set) then return end
+  local cursor = key("mending:" .. hash)
+  local page = redis.call("HSCAN", key(hash), redis.call("GET", cursor) or "0", "COUNT", batch)
+  redis.call("SET", cursor, page[1], "PX", 2 * lookback)
   for i = 1, #page[2], 2 do
-    local id = page[2][i]
-    if not is_parked(id) and not mend(id) then forget_lost(id) end
+    local name = page[2][i]
+    if redis.call("ZSCORE", set, name) then  -- it is there
+    elseif is_rebuilt(name) then redis.call("ZADD", set, "NX", now + lease, name)
+    else remove(name) end
   end
 end
+
+for _, hash in ipairs({"places", "leaders", "unread"}) do look_through(hash, waitlist, mend, forget_lost) end
+look_through("claimants", key("claims"), is_parked, function(id) redis.call("HDEL", key("claimants"), id) end)
+look_through("drainers", key("releases"), function(leader)
+  return redis.call("EXISTS", key("queue:" .. leader)) == 1
+end, end_drain)
 
 -- Deadlines that are further ahead than any script sets them, and beginnings in the future, are of the time before
 -- the server's clock was set back: they are set to what they would be if they were written now, some in each sweep.
@@ -160,10 +171,14 @@ local function first_in_queue(leader)
   end
 end
 
-local in_use = {}
-for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, window)) do
+-- Siblings return before one of them is handed out. If more claims have lapsed than the caller takes, they may have been
+-- claimed together: then all of them are looked at, if a queue is due.
+local crowded = redis.call("ZCOUNT", key("releases"), "-inf", now) > 0
+  and redis.call("ZCOUNT", key("claims"), "-inf", now) > window
+local in_use, most = {}, crowded and 10000 or window
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, most)) do
   local leader, place = redis.call("HGET", key("leaders"), id), redis.call("HGET", key("places"), id)
-  if leader and place and is_due("releases", leader) and siblings_wait(leader) and not is_unread(id) then
+  if leader and place and is_due("releases", leader) and (crowded or siblings_wait(leader)) and not is_unread(id) then
     -- A lease lasts until the end of its last millisecond, and its drainer's queue as long.
     if redis.call("EXISTS", key("processing:" .. id)) == 1 then in_use[leader] = true
     else return_to_queue(id, leader, place) end

@@ -59,7 +59,7 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
             "time": f"{outcome.seconds:.3f}",
         },
     )
-    facts = {"judged": outcome.rests, "coverage": outcome.covered}
+    facts = {"judged": outcome.rests, "coverage": outcome.covered, "outside": outcome.outside}
     if any(facts.values()):
         properties = ET.SubElement(case, "properties")
         for name, value in facts.items():

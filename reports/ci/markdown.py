@@ -13,10 +13,10 @@ from reports.ci.outcome import Outcome
 from reports.figures.units import duration
 
 MAX_OUTCOMES = 20
-"""How many outcomes are told in full; a build server refuses summaries beyond a megabyte."""
+"""How many outcomes are printed in full; a build server refuses summaries beyond a megabyte."""
 
 MAX_STORY_LINES = 30
-"""How many lines of a story are told."""
+"""How many lines of a story are printed."""
 
 _ORDER = {"violated": 0, "unknown": 1, "holds": 2}
 _SIGNS = {"violated": "❌", "unknown": "❔", "holds": "✅"}
@@ -27,6 +27,7 @@ def summary(outcomes: Iterable[Outcome]) -> str:
     ordered = sorted(outcomes, key=lambda outcome: _ORDER.get(outcome.verdict, 1))
     wrong = [outcome for outcome in ordered if outcome.verdict != "holds"]
     parts = [f"## {_headline(ordered)}", _table(ordered), *_covered(ordered)]
+    parts += [_outside(outcome) for outcome in ordered[:MAX_OUTCOMES] if outcome.outside]
     parts += [_why(outcome) for outcome in wrong[:MAX_OUTCOMES]]
     if len(wrong) > MAX_OUTCOMES:
         parts.append(f"{len(wrong) - MAX_OUTCOMES:,} more do not hold; the table names them all.")
@@ -63,6 +64,11 @@ def _covered(outcomes: list[Outcome]) -> list[str]:
     ]
     more = [f"- and {len(lines) - MAX_OUTCOMES:,} more"] if len(lines) > MAX_OUTCOMES else []
     return ["\n".join(["What the runs covered:", "", *lines[:MAX_OUTCOMES], *more])] if lines else []
+
+
+def _outside(outcome: Outcome) -> str:
+    reached = f"{outcome.name}, {outcome.engine} reached outside of its run, which may be another the next time"
+    return plain(f"{reached}: {outcome.outside}")
 
 
 def _why(outcome: Outcome) -> str:

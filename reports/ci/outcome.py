@@ -32,6 +32,9 @@ class Outcome:
     covered: str = ""
     """What the runs covered, in a sentence; empty if there was one run."""
 
+    outside: str = ""
+    """What was reached outside of the runs, as the scenario allows; empty if nothing."""
+
     @property
     def name(self) -> str:
         """The scenario and what was run of it: `late-leader [seed 4]`, `late-leader [300 seeds]`."""

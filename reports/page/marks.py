@@ -153,8 +153,8 @@ class Marks:
             self._entry(index, entry)
         for kind, lane in list(self._states):
             self._end_state(kind, lane, self.index.end_at)
-        for struck in self._faults.values():
-            for at, first, words in struck:
+        for of_one_fault in self._faults.values():
+            for at, first, words in of_one_fault:
                 self._put("fault", at, at, AXIS, AXIS, first, event="", words=words)
 
     def _entry(self, index: int, entry: Entry) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reports.page.spacetime import Diagram
     from reports.run import Likelihood, RunLike
     from reports.tables.tables import Table
+    from simulation.history.history import History
     from simulation.invariants import Judgement, Violation
 
 SCRIPTS = ("words.js", "view.js", "labels.js", "draw.js", "controls.js", "charts.js")
@@ -76,7 +77,7 @@ def page(
             header=history.header,
             run=run,
             verdict=judgement.verdict,
-            reasons=_reasons(judgement),
+            reasons=[*_reasons(judgement), *_outside(history)],
             first=violations[0] if violations else None,
             story=narrate(history, violations[0]) if violations else None,
             likelihood=likelihood,
@@ -103,6 +104,12 @@ def page(
 def _reasons(judgement: Judgement) -> list[str]:
     missing = (f"nothing was proved about '{word}': it did not happen" for word in judgement.missing)
     return [*judgement.reasons, *missing]
+
+
+def _outside(history: History) -> Iterator[str]:
+    """Yield what the consumers' code reached outside of the run, each once."""
+    for what in dict.fromkeys(str(entry.details.get("what", "")) for entry in history.of("outside")):
+        yield f"The code under test reached outside of the run, which may be another the next time: {what}"
 
 
 def write_page(
@@ -167,23 +174,37 @@ def _groups(violations: Sequence[Violation]) -> list[tuple[str, int, int, int]]:
 def _facts(run: RunLike, table: Table, diagram: Diagram) -> list[tuple[str, str]]:
     """Return what the head of the page says in numbers."""
     latencies = effects(table)["latency_s"]
-    unfinished = int(np.count_nonzero(table.has("published_s") & ~table.has("effect_s")))
     fates = {fate: len(at) for fate, at in follower_times(table).items()}
     facts = [
         ("events", f"{len(table):,}"),
         ("consumers", f"{len(diagram.lanes) - 2:,}"),
         ("run", duration(diagram.end / 1e6)),
         ("publish to effect", " · ".join(f"{m.name} {duration(m.value)}" for m in marks(latencies)) or "–"),
-        ("never finished", f"{unfinished:,}"),
+        ("never handled", _never_handled(table)),
         ("followers parked", f"{fates['parked']:,}"),
         ("of them released", f"{fates['released']:,}"),
         ("rescued", f"{fates['rescued']:,}"),
-        ("lost", f"{fates['lost']:,} ({share(fates['lost'], fates['parked'])} of the parked)"),
+        ("lost followers", _lost(table)),
     ]
     if run.commands is not None:
         each = f"{run.commands / len(table):.1f}" if len(table) else "–"
         facts.append(("Redis commands an event, without idle sweeps", each))
     return facts
+
+
+def _never_handled(table: Table) -> str:
+    """Return how many events the latencies leave out, and how many of them no consumer received."""
+    left_out = table.has("published_s") & ~table.has("effect_s")
+    received = (table["deliveries"] > 0) | table.has("parked_s") | (table["handlings"] > 0)
+    undelivered = int(np.count_nonzero(left_out & ~received))
+    return f"{np.count_nonzero(left_out):,}" + (f" ({undelivered:,} never delivered)" if undelivered else "")
+
+
+def _lost(table: Table) -> str:
+    """Return how many followers were delivered and neither handled nor given up, as `causim run` counts them."""
+    delivered = (table["follows"] != "") & (table["deliveries"] > 0)
+    followers, lost = int(np.count_nonzero(delivered)), int(np.count_nonzero(delivered & table["lost"]))
+    return f"{lost:,} of {followers:,} delivered ({share(lost, followers)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,13 +152,13 @@ def _foci(
     for place, mark in enumerate(marks):
         for index in mark.entries:
             shown.setdefault(index, []).append(place)
-    teller = ViolationEntries(history)
+    chosen = ViolationEntries(history)
     return tuple(
         Focus(
             violation,
             tuple(sorted({place for index in violation.witness for place in shown.get(index, ())})),
             tuple(events[event] for event in violation.events if event in events),
-            *teller.stretch(violation),
+            *chosen.stretch(violation),
         )
         for violation in violations
     )

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from simulation.history.entries import Entry
 
 Details = Mapping[str, object]
-Tell = Callable[[str, Details], str]
+Phrase = Callable[[str, Details], str]
 
 LONGEST_REPLY = 200
-"""How many characters of what went over the wire are told; the history has it whole."""
+"""How many characters of what went over the wire are shown; the history has it whole."""
 
 
 def sentence(entry: Entry) -> str:
     """Say what an entry says, in a few words, without its time and its consumer."""
-    tell = WORDS.get(entry.kind)
+    phrase = WORDS.get(entry.kind)
     details = {name: value for name, value in entry.details.items() if value not in ("", None, [])}
-    return tell(entry.event, details) if tell else entry.kind
+    return phrase(entry.event, details) if phrase else entry.kind
 
 
 def moment(at: int) -> str:
@@ -66,12 +66,12 @@ def _ended(event: str, details: Details) -> str:
     return f"{words}; its write was {write}" if write else words
 
 
-def _because(words: str) -> Tell:
-    def tell(event: str, details: Details) -> str:
+def _because(words: str) -> Phrase:
+    def phrase(event: str, details: Details) -> str:
         because = details.get("because")
         return words.format(event=event) if not because else f"{words.format(event=event)}: {because}"
 
-    return tell
+    return phrase
 
 
 def _fault(event: str, details: Details) -> str:
@@ -115,7 +115,7 @@ def _raised(_: str, details: Details) -> str:
     return f"raised {said}{where}"
 
 
-WORDS: Mapping[str, Tell] = {
+WORDS: Mapping[str, Phrase] = {
     "published": _published,
     "duplicated": lambda event, _: f"the broker will deliver {event} once more",
     "dropped": lambda event, _: f"the broker lost a delivery of {event}",
@@ -125,7 +125,7 @@ WORDS: Mapping[str, Tell] = {
     "dead-lettered": lambda event, details: _with(f"{event} was dead-lettered", details, "by"),
     "parked": lambda event, _: f"{event} was parked until its leader is handled",
     "refused": _because("{event} was refused"),
-    "lease-lost": lambda event, _: f"was told that the lease on {event} is no longer its own",
+    "lease-lost": lambda event, _: f"learned that the lease on {event} is no longer its own",
     "started": _started,
     "ended": _ended,
     "swept": lambda _, details: _with("swept for overdue followers", details, "found", "because"),
@@ -145,9 +145,13 @@ WORDS: Mapping[str, Tell] = {
     "phase": _phase,
     "census": _census,
     "raised": _raised,
+    "outside": lambda _, details: f"{details.get('what', 'something outside of the run was reached')}, as is allowed",
+    "unfinished": lambda event, details: (
+        f"{details.get('call', 'a call')} has not returned" + (event and f" for {event}")
+    ),
     "warned": lambda event, _: f"warned of {event}",
     "command": _command,
     "reply": _reply,
     "logged": lambda _, details: f"logged {details.get('level', '')}: {_short(str(details.get('message', '')))}",
 }
-"""How each kind of entry is told; the time and the consumer stand before it."""
+"""The sentence of each kind of entry; the time and the consumer stand before it."""

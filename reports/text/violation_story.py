@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from simulation.invariants import Violation
 
 MAX_STORY_LINES = 60
-"""How many lines a story may have; a witness is told even beyond it."""
+"""How many lines a story may have; a witness is shown even beyond it."""
 
-UNTOLD = ("joined", "swept", "census")
-"""What consumers do all day: told only if it is a witness."""
+OMITTED = ("joined", "swept", "census")
+"""Routine entries: shown only as witnesses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ViolationEntries:
         for index, entry in enumerate(history.entries):
             if entry.event:
                 self._about.setdefault(entry.event, []).append(index)
-            elif entry.kind not in UNTOLD:
+            elif entry.kind not in OMITTED:
                 self._of.setdefault(entry.consumer, []).append(index)
 
     def story(self, violation: Violation, longest: int = MAX_STORY_LINES) -> Story:

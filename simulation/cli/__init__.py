@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show what runs here, with versions, and exit")
     top.add_argument("--logs", action="store_true", help="show what engines log, where a run is made in this process")
-    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name in _COMMANDS:
         import_module(f"simulation.cli.arguments.{name}").register(commands)
     return top
@@ -94,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
             _function("simulation.cli.completion:complete")(options)
     given = options.parse_args(arguments)
-    if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
+    if given.command is None:
+        options.print_help()
+        return USAGE
+    if not given.logs:  # what an engine logs is part of the world that it is in: the history has more
         logging.lastResort = logging.NullHandler()
     try:
         code = _execute(given)

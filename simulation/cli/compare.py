@@ -16,11 +16,11 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
+from simulation.cli.files import one_scenario
 from simulation.cli.output import STYLES
 from simulation.cli.terminal import Terminal
 from simulation.cli.trust import check_trust
 from simulation.engines import UnknownEngine
-from simulation.scenario.load import load
 from simulation.search.parallel.seeds import Plan, jobs_from, search
 from simulation.search.summary import Tally
 from simulation.world.world import EngineFailed
@@ -67,7 +67,7 @@ def execute(given: argparse.Namespace) -> int:
     """Run every engine, print the table and return the exit code. Raises BadUsage."""
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
-    scenario = load(given.path)
+    scenario = one_scenario(given.path)
     check_trust(scenario, given.path, given)
     rows: list[Row] = []
     interrupted = False

@@ -47,9 +47,9 @@ def lines(covered: SearchCoverage, *, independent: bool) -> Iterator[str]:
         more = f" and {len(never) - _SHOWN} more" if len(never) > _SHOWN else ""
         line += f"; never: {'; '.join(map(_in_words, never[:_SHOWN]))}{more}"
     yield line
-    if covered.struck:
-        most = covered.struck.most_common(_SHOWN)
-        rest = len(covered.struck) - len(most)
+    if covered.faults_by_state:
+        most = covered.faults_by_state.most_common(_SHOWN)
+        rest = len(covered.faults_by_state) - len(most)
         named = ", ".join(f"{what} {count:,}" for what, count in most)
         yield f"faults by the state they struck: {named}{f' and {rest} more' if rest else ''}"
 

@@ -12,6 +12,7 @@ import tomli_w
 
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.files import one_scenario
 from simulation.cli.jobs import replay_file
 from simulation.cli.output import counting
 from simulation.cli.results import runnable
@@ -20,7 +21,6 @@ from simulation.cli.text import write_lines
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.kernel.durations import format_duration, parse_duration
-from simulation.scenario.load import load
 from simulation.search.parallel.seeds import jobs_from
 from simulation.search.sweep.fault_points import find_points, inject_everywhere
 from simulation.world.laboratory import Laboratory
@@ -39,6 +39,8 @@ class _Found:
     sweep: FaultPointSweep
     trials: list[Trial] = field(default_factory=list)
     interrupted: bool = False
+    unkept: str = ""
+    """Why the picture and the table could not be written."""
 
     @property
     def fallen(self) -> list[Trial]:
@@ -49,7 +51,7 @@ class _Found:
 
 def execute(given: argparse.Namespace) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
-    scenario = load(given.path)
+    scenario = one_scenario(given.path)
     check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)
@@ -59,7 +61,11 @@ def execute(given: argparse.Namespace) -> int:
         sweep = find_points(laboratory, scenario, seed, engine, given.fault, duration=duration)
         _begin(sweep)
         found = _try_all(sweep, given, laboratory)
-    folder = _leave(found, given)
+    folder: Path = given.out / scenario.name / "crashes" / f"{stamp()}-{sweep.kind}-{sweep.seed}"
+    try:
+        _leave(found, folder)
+    except OSError as error:  # a full disk, a folder of another's: what was found stands
+        found.unkept = str(error)
     _say(found, folder, given)
     return _code(found)
 
@@ -110,10 +116,9 @@ def _begin(sweep: FaultPointSweep) -> None:
 # -- what is left --------------------------------------------------------------------------------------------------
 
 
-def _leave(found: _Found, given: argparse.Namespace) -> Path:
-    """Write the picture, the table, and a scenario for each point that did not survive. Return the folder."""
+def _leave(found: _Found, folder: Path) -> None:
+    """Write the picture, the table, and a scenario for each point that did not survive."""
     sweep = found.sweep
-    folder: Path = given.out / sweep.scenario.name / "crashes" / f"{stamp()}-{sweep.kind}-{sweep.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     columns = ["point", "at_us", "consumer", "when", "what", "words", "outcome", "invariant", "because"]
     rows = sorted((_row(trial, sweep.kind) for trial in found.trials), key=lambda row: row["point"])
@@ -123,7 +128,6 @@ def _leave(found: _Found, given: argparse.Namespace) -> Path:
     view("figures.fault_point_figure:crashes_figure")(frame, title).savefig(folder / "crashes.png")
     for trial in found.fallen:
         _write_variant(sweep, trial, folder)
-    return folder
 
 
 def _row(trial: Trial, kind: str) -> dict[str, Any]:
@@ -162,14 +166,18 @@ def _say(found: _Found, folder: Path, given: argparse.Namespace) -> None:
     if found.interrupted:
         write(f"  interrupted after {len(found.trials):,} of {len(sweep.points):,} points\n")
     for trial in found.fallen[:_SHOWN]:
-        _say_fallen(trial, sweep, folder, given)
+        _say_fallen(trial, found, folder, given)
     if len(found.fallen) > _SHOWN:
-        write(f"  … and {len(found.fallen) - _SHOWN:,} more in {folder / 'crashes.parquet'}\n")
-    write(f"  picture   {folder / 'crashes.png'}\n  table     {folder / 'crashes.parquet'}\n")
+        where = "" if found.unkept else f" in {folder / 'crashes.parquet'}"
+        write(f"  … and {len(found.fallen) - _SHOWN:,} more{where}\n")
+    if found.unkept:
+        write_lines(f"  note      the results could not be kept: {found.unkept}\n")
+    else:
+        write(f"  picture   {folder / 'crashes.png'}\n  table     {folder / 'crashes.parquet'}\n")
 
 
-def _say_fallen(trial: Trial, sweep: FaultPointSweep, folder: Path, given: argparse.Namespace) -> None:
-    write = sys.stdout.write
+def _say_fallen(trial: Trial, found: _Found, folder: Path, given: argparse.Namespace) -> None:
+    write, sweep = sys.stdout.write, found.sweep
     write(f"\n  {trial.outcome:<9} {trial.point.words(sweep.kind)}\n")
     if trial.violations:
         first = trial.violations[0]
@@ -177,7 +185,8 @@ def _say_fallen(trial: Trial, sweep: FaultPointSweep, folder: Path, given: argpa
         write_lines(f"  violates  {', '.join(names)}\n  because   {first.because.removeprefix('because ')}\n")
     else:
         write_lines("".join(f"  because   {reason}\n" for reason in trial.reasons))
-    write(f"  replay    {replay_file(_variant(trial, folder), sweep.engine, sweep.seed, given)}\n")
+    if not found.unkept:
+        write(f"  replay    {replay_file(_variant(trial, folder), sweep.engine, sweep.seed, given)}\n")
 
 
 def _code(found: _Found) -> int:

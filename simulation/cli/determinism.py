@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from simulation.cli import HOLDS, INTERRUPTED, VIOLATED, BadUsage
@@ -34,19 +34,22 @@ def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
 
 def _check(job: Job, given: argparse.Namespace) -> bool:
     plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
-    done = 0
+    done, outside = 0, dict[str, None]()
     for compared in compare_twice(plan, job.seeds):
+        outside |= dict.fromkeys(compared.outside)
         if compared.difference is not None:
-            _tell(job, compared.difference)
+            _print_difference(job, compared.difference)
+            _print_outside(outside, "which may be the cause")
             return False
         done += 1
         if not given.quiet and done % 100 == 0:
             _say(f"{job.scenario.name} · {done:,} of {len(job.seeds):,} seeds are the same")
     _say(f"{job.scenario.name} · {job.engine} · {done:,} seed{'s' * (done != 1)}: the same histories in two processes")
+    _print_outside(outside, "so the histories may differ another time")
     return True
 
 
-def _tell(job: Job, difference: Difference) -> None:
+def _print_difference(job: Job, difference: Difference) -> None:
     where = f"entry {difference.entry}" if difference.entry else "it could not be found again where"
     _say(
         f"{job.scenario.name} · {job.engine} · seed {difference.seed}: the histories of two processes differ\n"
@@ -55,6 +58,11 @@ def _tell(job: Job, difference: Difference) -> None:
         f"    {_short(difference.second)}\n"
         "  look for a clock, a random number or the order of a set that the simulation does not own"
     )
+
+
+def _print_outside(outside: Iterable[str], so: str) -> None:
+    for what in outside:
+        _say(f"  the scenario allows what is outside of the simulation, {so}: {what}")
 
 
 def _short(text: str) -> str:

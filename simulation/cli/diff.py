@@ -13,11 +13,13 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from reports.text.sentences import moment, sentence
 from simulation.cli import HOLDS, VIOLATED
 from simulation.cli.output import STYLES
 from simulation.cli.result_files import history_file
 from simulation.cli.terminal import Terminal
 from simulation.cli.text import visible
+from simulation.history.entries import Entry
 from simulation.history.history import History
 from simulation.invariants import Judgement, judge
 from simulation.kernel.durations import in_words
@@ -113,8 +115,14 @@ def _show(sides: tuple[Side, Side], difference: Difference | None) -> None:
         console.print("the histories are the same")
         return
     console.print(f"the histories differ from entry {difference.number:,} on")
-    for name, entry in _entries(difference):
-        console.copyable(f"  {name:<9} {escape(visible(entry or 'has ended'))}")
+    for name, entry in (("baseline", difference.first), ("change", difference.second)):
+        console.print(f"  {name:<9} {escape(visible(_told(entry)))}")
+
+
+def _told(entry: Entry | None) -> str:
+    if entry is None:
+        return "has ended"
+    return "  ".join(filter(None, (moment(entry.at), entry.consumer, sentence(entry))))
 
 
 def _cells(side: Side) -> Iterator[tuple[str, str]]:

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from simulation.world.run import Run
 
 
-def tell_run(run: Run, invariant: str = "") -> None:
+def print_run(run: Run, invariant: str = "") -> None:
     """Print how a run came to violate an invariant; by default, its first violation."""
     write = Terminal().print
     write(escape(facts(run)))
-    for line in choices(run):
-        write(f"  {escape(line)}")
+    for choice in choices(run):
+        write(f"  {escape(choice)}")
     violation = violation_of(run, invariant)
     if violation is None:
         return
     steps = []
-    for told in story(run, violation):
-        steps += [told.text.split()[0]] if told.witness else []
-        write(f"[bold]{escape(told.text)}[/]" if told.witness else escape(told.text))
+    for line in story(run, violation):
+        steps += [line.text.split()[0]] if line.witness else []
+        write(f"[bold]{escape(line.text)}[/]" if line.witness else escape(line.text))
     write(f"  [bold red]violated[/]  {violation.invariant}")
     write(f"  because   {escape(violation.because.removeprefix('because '))}")
     if steps:  # without a clock all that happens at once has one time, and the order is what counts

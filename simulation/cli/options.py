@@ -62,11 +62,12 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust_option(parser: Options) -> None:
-    """Add the option that lets scenarios import code and read files elsewhere."""
+    """Add the option that lets scenarios import code, read files elsewhere, and allow what is outside of a run."""
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="let the scenario import an engine that it names itself, and read a trace outside of its folder",
+        help="let the scenario import an engine that it names itself, read a trace outside of its folder, and allow "
+        "what is outside of a run ([allow])",
     )
 
 

@@ -49,11 +49,11 @@ class Output:
         self._jobs = jobs
         self._console = Terminal()
         self._store = ""
-        self._told = False
+        self._printed = False
         """Whether a paragraph was written: an empty line parts the next from it."""
 
     @property
-    def _speaks(self) -> bool:
+    def _prints(self) -> bool:
         return not (self._given.json or self._given.quiet)
 
     def begin(self, laboratory: Laboratory) -> None:
@@ -68,8 +68,8 @@ class Output:
         """Show how far a scenario is, if the output is a terminal."""
         job, tally = outcome.job, outcome.tally
         endless = job.strategy.name == "exhaustive"
-        quiet = not self._speaks or (len(job.seeds) == 1 and not endless)
-        if self._speaks and quiet and laboratory is not None and self._console.is_terminal:
+        quiet = not self._prints or (len(job.seeds) == 1 and not endless)
+        if self._prints and quiet and laboratory is not None and self._console.is_terminal:
             with counting(f"{job.scenario.name} · {job.engine}", None, "deliveries", self._console) as within:
                 laboratory.watch = lambda settled, now: within(settled, f"deliveries settled, {duration(now / 1e6)}")
                 yield lambda: None
@@ -96,9 +96,9 @@ class Output:
 
     def _paragraph(self, outcome: Outcome) -> None:
         tally, write = outcome.tally, self._console.print
-        if self._told:
+        if self._printed:
             write()
-        self._told = True
+        self._printed = True
         write(f"[bold]{escape(outcome.job.scenario.name)}[/] · {escape(self._facts(outcome))}")
         if not tally.runs:
             write("  interrupted before the first run was done")
@@ -112,8 +112,8 @@ class Output:
         self._covered(outcome)
         self._violations(outcome)
         for checked in outcome.budgets:
-            told = "budget   " if checked.kept else "[bold red]over budget[/]"
-            write(f"  {told} {escape(checked.words)}")
+            state = "budget   " if checked.kept else "[bold red]over budget[/]"
+            write(f"  {state} {escape(checked.words)}")
         if len(outcome.job.seeds) == 1 and not tally.violations:
             self._drawn(outcome.job, outcome.job.seeds[0])
         for word in tally.missing(outcome.job.scenario.judge.require_coverage):
@@ -123,6 +123,8 @@ class Output:
             write(f"  [yellow]unknown[/]   {escape(reason)} (seed {seed})")
         for fault in sorted(tally.silent_faults):
             write(f"  [yellow]note[/]      the fault '{fault}' never struck")
+        for what, seed in tally.outside.items():
+            write(f"  [yellow]outside[/]   {escape(what)} (seed {seed}); such a run may be another the next time")
         self._ended(outcome)
         if tally.violating and outcome.folder is not None:
             self._console.copyable(f"  shrink    {escape(shrink(outcome, self._given))}")
@@ -144,8 +146,8 @@ class Output:
 
     def _covered(self, outcome: Outcome) -> None:
         if outcome.tally.runs > 1:
-            told = lines(outcome.tally.covered, independent=is_independent(outcome.job))
-            for heading, line in zip(chain(["coverage"], repeat("")), told, strict=False):
+            shown = lines(outcome.tally.covered, independent=is_independent(outcome.job))
+            for heading, line in zip(chain(["coverage"], repeat("")), shown, strict=False):
                 self._console.print(f"  {heading:<9} {escape(line)}")
 
     def _ended(self, outcome: Outcome) -> None:
@@ -177,7 +179,8 @@ class Output:
             p50, p99 = duration(median / 1e6), duration(tail / 1e6)
             parts.append(f"latency publish→effect p50 {p50}  p99 {p99}" + unfinished(tally))
         if tally.followers:
-            parts.append(f"lost followers {tally.lost:,} ({tally.lost / tally.followers:.2%})")
+            share = f"{tally.lost / tally.followers:.2%}"
+            parts.append(f"lost followers {tally.lost:,} of {tally.followers:,} delivered ({share})")
         if tally.events:
             parts.append(f"Redis round trips/event {trips(tally)}")
         return "   ".join(parts)
@@ -214,7 +217,7 @@ class Output:
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
         """Sum up, if there is more than one scenario to sum up."""
-        if not self._speaks or len(outcomes) < 2:
+        if not self._prints or len(outcomes) < 2:
             return
         table = Table(title="verdicts", title_justify="left", box=None, pad_edge=False)
         for heading in ("scenario", "engine", "verdict", "violated"):
@@ -244,8 +247,9 @@ def _consumers(job: Job) -> str:
 
 def unfinished(tally: Tally) -> str:
     """Return how many events the latencies leave out, in brackets; empty if none."""
-    count = tally.unfinished
-    return f" ({count:,} of {tally.events:,} events never finished)" if count else ""
+    count, undelivered = tally.unfinished, tally.undelivered
+    delivered = f": {undelivered:,} never delivered" if undelivered else ""
+    return f" ({count:,} of {tally.events:,} events never handled{delivered})" if count else ""
 
 
 def trips(tally: Tally) -> str:

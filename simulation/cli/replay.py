@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from simulation.cli import EXIT_CODES, UNKNOWN
-from simulation.cli.narration import tell_run
+from simulation.cli.narration import print_run
 from simulation.cli.trust import check_trust
 from simulation.search.replay import difference, load_replay
 from simulation.world.laboratory import Laboratory
@@ -27,7 +27,7 @@ def execute(given: argparse.Namespace) -> int:
     if given.history:
         run.history.write(given.history)
     if not given.quiet:
-        tell_run(run, replay.invariant)
+        print_run(run, replay.invariant)
     if same_engine and not reproduced:
         sys.stdout.write(f"  {run.verdict}, but not the same history as when the file was written: {_why(place)}\n")
         return EXIT_CODES["violated"] if replay.invariant in _violated(run) else UNKNOWN

@@ -29,6 +29,8 @@ def replay_of_result(given: argparse.Namespace) -> Replay:
 
 def run_file(result: Path) -> Path:
     """Return the file of the run that a folder of results holds, or the file itself. Raises BadUsage."""
+    if not result.exists():
+        raise BadUsage(f"{result}: no such file or folder; give a folder that `causim run` has printed, or a scenario")
     if not result.is_dir():
         return result
     folder = result if (result / "scenario.toml").exists() else result / "latest"

@@ -79,7 +79,7 @@ def _execute(given: argparse.Namespace, draws: Illustrator | None) -> int:
                 break
     output.end(outcomes)
     _list(given, outcomes)
-    _tell_build_server(outcomes, given)
+    _report_to_build_server(outcomes, given)
     if any(outcome.interrupted for outcome in outcomes):
         return INTERRUPTED
     verdicts = [outcome.verdict for outcome in outcomes]
@@ -196,7 +196,7 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, d
     if job.replay is not None:
         outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)
     elif tally.first_violating is not None:
-        # The same run once more, with every command and reply: the story of a violation is told in them.
+        # The same run once more, with every command and reply: the story of a violation needs them.
         found = _found(job, tally.first_violating, tally.choices)
         outcome.run = found.perform(laboratory, job.engine, trace=True)
     elif outcome.run is None:
@@ -220,7 +220,7 @@ def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
             warnings.warn(f"the list of runs, {given.out / INDEX}, is as it was: {error}", stacklevel=1)
 
 
-def _tell_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
+def _report_to_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
     if not (given.junit or given.summary):
         return
     ci_outcomes = [_ci_outcome(outcome, given) for outcome in outcomes]
@@ -259,6 +259,7 @@ def _ci_outcome(outcome: Outcome, given: argparse.Namespace) -> CiOutcome:
         seeds=tally.runs,
         rests=tally.rests,
         covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
+        outside="; ".join(tally.outside),
     )
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import tomli_w
 
+from causim.shipped import word_for
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.jobs import engine_words, trust_words
-from simulation.cli.narration import tell_run
+from simulation.cli.narration import print_run
 from simulation.cli.result_files import replay_of_result, run_file
 from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
 from simulation.world.laboratory import Laboratory
@@ -45,7 +46,7 @@ def execute(given: argparse.Namespace) -> int:
                     _say(f"{better.tried:>7,} runs · {better.size}")
                 best = better
         except NothingToShrink as error:
-            raise BadUsage(f"{given.result}: {error}") from None
+            raise BadUsage(f"{word_for(given.result)}: {error}") from None
         except KeyboardInterrupt:
             interrupted = True
         if best is None:
@@ -55,7 +56,7 @@ def execute(given: argparse.Namespace) -> int:
             _say(str(out))
         else:
             _say("")
-            tell_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
+            print_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
             _say(_ending(shrinker, best, interrupted))
             _say(f"  file      {out}\n  replay    {_replay(out, best.replay.scenario.engine, given)}")
     return INTERRUPTED if interrupted else VIOLATED

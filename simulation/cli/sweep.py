@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.files import one_scenario
 from simulation.cli.text import write_lines
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
-from simulation.scenario.load import load
 from simulation.search.parallel.dask_cluster import measure_all
 from simulation.search.parallel.seeds import Plan, jobs_from, search
 from simulation.search.sweep.answer import answers
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def execute(given: argparse.Namespace) -> int:
     """Run the grid, print and draw the results and return the exit code. Raises BadUsage."""
 
-    scenario = load(given.path)
+    scenario = one_scenario(given.path)
     check_trust(scenario, given.path, given)
     engine = given.engine or scenario.engine
     resolve(engine)

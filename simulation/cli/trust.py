@@ -1,7 +1,9 @@
-"""What a scenario file may not do by itself: import code, and read files outside of its folder.
+"""What a scenario file may not do by itself: import code, read files outside of its folder, reach what is real.
 
 Code is imported only for an engine that was named on the command line, or with `--trust`. The same holds for the
-engines of single consumers, and for traces that lie elsewhere.
+engines of single consumers, and for traces that lie elsewhere. Real sockets, subprocesses and signals are allowed only
+with `--trust`: an engine that was named on the command line need not be one that may use them. All of this holds also
+for what a swarm draws.
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ from pathlib import Path
 from simulation.cli import BadUsage
 from simulation.cli.text import visible
 from simulation.scenario.model import Scenario
+from simulation.scenario.swarm import worlds
 
 
 def check_trust(scenario: Scenario, file: Path, given: argparse.Namespace) -> None:
     """Refuse a scenario that would import code or read files elsewhere. Raises BadUsage that says what allows it."""
     if getattr(given, "trust", False):
         return
+    for world in worlds(scenario):
+        _check_world(world, file, given)
+
+
+def _check_world(scenario: Scenario, file: Path, given: argparse.Namespace) -> None:
     named = getattr(given, "engine", None)
     allowed = set(named if isinstance(named, list) else [named])
     for key, engine in _engines(scenario, overridden=bool(named)):
@@ -35,6 +43,12 @@ def check_trust(scenario: Scenario, file: Path, given: argparse.Namespace) -> No
                 f"{visible(str(file))}: table [workload], key 'file' leads out of the scenario's folder, to"
                 f" {visible(str(trace))}; copy the trace beside the scenario, or give --trust"
             )
+
+    if not scenario.allow.allowance.is_empty:
+        raise BadUsage(
+            f"{visible(str(file))}: table [allow] lets the code under test reach what is real; if you know the file,"
+            " give --trust"
+        )
 
 
 def imports_code(engine: str) -> bool:

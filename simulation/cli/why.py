@@ -1,4 +1,4 @@
-"""`causim why`: show where a violating run became doomed."""
+"""`causim why`: show where a violation became certain."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.shipped import word_for
 from reports.run import Likelihood, LikelihoodPlace
+from reports.text.sentences import sentence
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
+from simulation.cli.terminal import Terminal
 from simulation.cli.text import write_lines
 from simulation.search.why import NothingToExplain, Why, bars
 from simulation.world.laboratory import Laboratory
 from simulation.world.run_files import explain_report
 
 if TYPE_CHECKING:
+    from simulation.history.entries import Entry
     from simulation.search.replay import Replay
 
 
@@ -25,12 +30,14 @@ def execute(given: argparse.Namespace) -> int:
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs)
+        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, words_of=_sentence_of)
         try:
-            for _ in why.look():
-                pass
+            with counting(f"{start.scenario.name} · why", given.max_runs, "runs", Terminal(stderr=True)) as count:
+                why.watch = lambda runs: count(runs, "")
+                for _ in why.look():
+                    pass
         except NothingToExplain as error:
-            raise BadUsage(f"{given.result}: {error}") from None
+            raise BadUsage(f"{word_for(given.result)}: {error}") from None
         except KeyboardInterrupt:
             interrupted = True
         record = _record(why, start.scenario.name)
@@ -43,6 +50,10 @@ def execute(given: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else VIOLATED
 
 
+def _sentence_of(entry: Entry) -> str:
+    return ": ".join(filter(None, (entry.consumer, sentence(entry))))
+
+
 def _keep(why: Why, record: dict[str, Any], start: Replay, laboratory: Laboratory, folder: Path) -> None:
     """Write the places beside the other results of the run, and into its report."""
     (folder / "why.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -51,12 +62,12 @@ def _keep(why: Why, record: dict[str, Any], start: Replay, laboratory: Laborator
 
 def _likelihood(why: Why) -> Likelihood:
     places = [LikelihoodPlace(one.at, one.share, *one.interval, one.words) for one in why.places]
-    doomed = why.doomed
-    return Likelihood(why.invariant, places, None if doomed is None else why.places.index(doomed))
+    certain = why.certain
+    return Likelihood(why.invariant, places, None if certain is None else why.places.index(certain))
 
 
 def _record(why: Why, scenario: str) -> dict[str, Any]:
-    doomed, turn = why.doomed, why.turn
+    certain, turn = why.certain, why.turn
     return {
         "scenario": scenario,
         "invariant": why.invariant,
@@ -73,7 +84,8 @@ def _record(why: Why, scenario: str) -> dict[str, Any]:
             for place in why.places
         ],
         "turn": [place.number for place in turn] if turn else None,
-        "doomed_from": doomed.number if doomed else None,
+        "certain_from": certain.number if certain else None,
+        "doomed_from": certain.number if certain else None,  # its old name, for one release
     }
 
 
@@ -88,10 +100,10 @@ def _summary(why: Why) -> str:
             f"the turn   between {earlier.at / 1000:,.3f} and {later.at / 1000:,.3f} ms: {earlier.share:.0%} before "
             f"{earlier.words}, {later.share:.0%} before {later.words}"
         )
-    doomed = why.doomed
+    certain = why.certain
     lines.append(
-        f"doomed     from {doomed.at / 1000:,.3f} ms on, before {doomed.words}"
-        if doomed
-        else "doomed     not before its end: what was drawn last decided"
+        f"certain    from {certain.at / 1000:,.3f} ms on, before {certain.words}"
+        if certain
+        else "certain    not before its end: what was drawn last decided"
     )
     return "\n".join(lines) + "\n"

@@ -3,7 +3,8 @@
 A consumer whose first entry is `joined` was down until then; any other was alive from the start. A pause ends when the
 consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if two faults overlap, both must
 end. When the world is `healing`, no consumer is cut off. While a slot of a cluster moves, Redis refuses what an engine
-asks about several of its keys.
+asks about several of its keys. A server that was demoted refuses what a consumer writes: from the first packet that is
+refused to the last one, since that shows that the consumer could not write.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from simulation.history.entries import Entry
 from simulation.history.intervals import Span, everywhere, merge
 from simulation.history.records import ConsumerStory
+from simulation.history.store_clock import StoreClock
 
 ALL_CONSUMERS = ""
 """The consumer of an entry that is about all of them."""
@@ -21,17 +23,29 @@ ALL_CONSUMERS = ""
 class Availability:
     """Keeps the lives of all consumers while a history is read."""
 
-    __slots__ = ("_cuts", "_moving", "_open", "blackouts", "consumers", "dark", "slot_moves")
+    __slots__ = (
+        "_cuts",
+        "_moving",
+        "_open",
+        "_refused",
+        "consumers",
+        "open_outage",
+        "outages",
+        "slot_moves",
+        "store_clock",
+    )
 
     def __init__(self) -> None:
         self.consumers: dict[str, ConsumerStory] = {}
-        self.blackouts: list[Span] = []
+        self.outages: list[Span] = []
         self.slot_moves: list[Span] = []
-        self.dark = False
+        self.open_outage = False
         """Whether no consumer could reach Redis when the history ended."""
         self._open: dict[tuple[str, str], int] = {}
         self._cuts: Counter[str] = Counter()
         self._moving = 0
+        self._refused: dict[tuple[str, str], Span] = {}
+        self.store_clock = StoreClock()
 
     def add_consumer(self, name: str, kind: str) -> ConsumerStory:
         """Return the story of a consumer, begun if this is its first mention."""
@@ -69,10 +83,10 @@ class Availability:
             case "reachable":
                 self._cuts[name] -= 1
                 if self._cuts[name] <= 0:
-                    self._mend(name, at)
+                    self._end_cut(name, at)
             case "phase" if entry.details.get("phase") == "healing":
                 for cut in list(self._cuts):
-                    self._mend(cut, at)
+                    self._end_cut(cut, at)
 
     def note_slot(self, _: int, entry: Entry, __: object) -> None:
         """Record that a slot begins to move, or has moved; several may move at a time."""
@@ -84,30 +98,44 @@ class Availability:
         if not self._moving:
             self._close("moving", ALL_CONSUMERS, entry.at)
 
+    def note_fault(self, entry: Entry) -> None:
+        """Record a fault that sets the clock of Redis wrong, or a packet that a demoted server refused."""
+        self.store_clock.note(entry)
+        if entry.details.get("fault") == "server-demoted" and entry.consumer:
+            demotion = entry.consumer, repr(entry.details.get("number"))
+            self._refused[demotion] = self._refused.get(demotion, (entry.at, 0))[0], entry.at
+
+    def note_healed(self, _: int, entry: Entry, __: object) -> None:
+        """Record the end of a fault."""
+        self.store_clock.note(entry)
+
     def finish(self, at: int) -> None:
         """Close what is open at the end of the history, `at` microseconds, and leave every list of spans merged."""
         for what, name in list(self._open):
             self._close(what, name, at)
             if what == "cut_off" and name == ALL_CONSUMERS:
-                self.dark = True
+                self.open_outage = True
             elif name != ALL_CONSUMERS and what != "down":
                 self.consumers[name].silent = True
-        self.blackouts, self.slot_moves = merge(self.blackouts), merge(self.slot_moves)
+        for (name, _), span in self._refused.items():
+            self.consumers[name].refused.append(span)
+        self.outages, self.slot_moves = merge(self.outages), merge(self.slot_moves)
         for story in self.consumers.values():
             story.down, story.paused, story.cut_off = merge(story.down), merge(story.paused), merge(story.cut_off)
+            story.refused = merge(story.refused)
 
     def unavailable(self) -> list[Span]:
         """Return the time in which no consumer was alive, unpaused and in reach of Redis."""
-        always = [*self.blackouts, *self.slot_moves]
+        always = [*self.outages, *self.slot_moves]
         lanes = []
         for story in self.consumers.values():
-            lane = merge([*story.down, *story.paused, *story.cut_off])
+            lane = merge([*story.down, *story.paused, *story.cut_off, *story.refused])
             if not lane:
                 return merge(always)
             lanes.append(lane)
         return merge([*always, *everywhere(lanes)])
 
-    def _mend(self, name: str, at: int) -> None:
+    def _end_cut(self, name: str, at: int) -> None:
         self._cuts.pop(name, None)
         self._close("cut_off", name, at)
 
@@ -118,7 +146,7 @@ class Availability:
         if what == "moving":
             self.slot_moves.append((since, at))
         elif name == ALL_CONSUMERS:
-            self.blackouts.append((since, at))
+            self.outages.append((since, at))
         else:
             spans: list[Span] = getattr(self.consumers[name], what)
             spans.append((since, at))

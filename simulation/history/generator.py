@@ -81,7 +81,7 @@ class HistoryGenerator:
             "forget": self._parked.discard,
         }
 
-    def tell(self) -> History:
+    def generate(self) -> History:
         """Make the history to its end, and return it."""
         self._write("phase", phase="safety")
         for consumer in self._jobs:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from simulation.history.entries import UNTOLD, Entry, Header, digest_of
+from simulation.history.entries import NOT_IN_DIGEST, Entry, Header, digest_of
 from simulation.history.reader import Reader
 from simulation.history.untrusted import PlainFile, bounded_lines, copy_file, parse_leniently
 
@@ -155,7 +155,7 @@ class GrowingFile(FileEntries):
     def append(self, entry: Entry) -> None:
         """Write down an entry."""
         line = entry.to_json() + b"\n"
-        if entry.kind not in UNTOLD:
+        if entry.kind not in NOT_IN_DIGEST:
             self._sha.update(line)
         if self._length % STRIDE == 0:
             self._places.append(self._end)

@@ -15,6 +15,7 @@ from simulation.history import ancestry
 from simulation.history.entries import Entry, Header
 from simulation.history.intervals import Clock, Span, merge, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling, Loss, Phase, TrivialCounts
+from simulation.history.store_clock import StoreClock
 
 REFUSALS = ("unreadable", "unknown-schema")
 """The reasons for which an event may be given up although no handler was called."""
@@ -28,11 +29,11 @@ class HistoryIndex:
     others.
     """
 
-    clock_error = 0
-    """By how many microseconds the clock of Redis has jumped in all, in either direction."""
     slot_moves: Sequence[Span] = ()
     """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
-    dark = False
+    unfinished: Sequence[tuple[int, Entry]] = ()
+    """The entries about calls of engines that had not returned, with their indices."""
+    open_outage = False
     """Whether no consumer could reach Redis at the end."""
 
     def __init__(self, header: Header) -> None:
@@ -49,9 +50,9 @@ class HistoryIndex:
         self.window = False
         """Whether an entry is about something that began before the history does, or in a part that is missing."""
         self.censuses: dict[int, Entry] = {}
-        """The entries that tell what the store held, by their indices."""
+        """The entries of what the store held, by their indices."""
         self.leases_lost: list[tuple[int, str, str]] = []
-        """Index, event and consumer of each lease whose holder was told that it is no longer its own."""
+        """Index, event and consumer of each lease whose holder learned that it is no longer its own."""
         self.warnings: dict[str, list[int]] = {}
         """The indices at which a consumer warned of an event, by its name."""
         self.crashed_holding: list[int] = []
@@ -59,7 +60,7 @@ class HistoryIndex:
         self.store_losses: list[Loss] = []
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
-        self.blackouts: list[Span] = []
+        self.outages: list[Span] = []
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
@@ -74,6 +75,7 @@ class HistoryIndex:
         """All other events."""
         self.leaders: list[EventStory] = []
         """The leaders that are odd, or have a follower that is."""
+        self.store_clock = StoreClock()
         self._silences: dict[str, list[Span]] = {}
 
     def __iter__(self) -> Iterator[EventStory]:
@@ -130,12 +132,20 @@ class HistoryIndex:
         return (self.events[name] for name in event.followers)
 
     def silences(self, consumer: str) -> list[Span]:
-        """Return the merged spans in which a consumer was alive, but unable to renew a lease: paused or cut off."""
+        """Return the merged spans in which a consumer was alive, but unable to renew a lease.
+
+        It was paused or cut off, a slot moved, or a server that was demoted refused what it asked.
+        """
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
-            own = [*story.paused, *story.cut_off] if story else []
-            self._silences[consumer] = merge([*own, *self.blackouts, *self.slot_moves])
+            own = [*story.paused, *story.cut_off, *story.refused] if story else []
+            self._silences[consumer] = merge([*own, *self.outages, *self.slot_moves])
         return self._silences[consumer]
+
+    def silent_at_end(self, consumer: str) -> bool:
+        """Say whether the history ends before a consumer can renew a lease again: the duration is not known."""
+        story = self.consumers.get(consumer)
+        return self.open_outage or (story is not None and story.silent)
 
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:
         """Return those silences that overlap a time in which a lease can have lapsed: the longer ones.
@@ -143,13 +153,23 @@ class HistoryIndex:
         A holder renews while at least half of its lease is left, so a silence of half a lease may outlast it.
         A silence that the end of the history cut short counts as one: its length is not known.
         """
-        story = self.consumers.get(consumer)
-        unended = self.dark or (story is not None and story.silent)
+        unended = self.silent_at_end(consumer)
         return [
             silence
             for silence in within(self.silences(consumer), begin, end)
             if 2 * (silence[1] - silence[0]) >= self.terms.lease or (unended and silence[1] == self.end_at)
         ]
+
+    def lease_may_end(self, consumer: str, begin: int, end: int) -> bool:
+        """Say whether a lease that its holder renewed in time can have ended from `begin` to `end`, in microseconds.
+
+        A holder that renews in time has half of its lease left when it falls silent, or when the clock of Redis jumps.
+        """
+        half = -(-self.terms.lease // 2)
+        silences = within(self.silences(consumer), begin, end + 1)
+        return self.store_clock.leapt(half, begin, end) or any(
+            self.store_clock.due(max(begin, since), half) <= min(end, until) for since, until in silences
+        )
 
     def store_lost(self, event: str, after: int, before: int) -> bool:
         """Whether the store lost something that can have been about the event, between two indices."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,13 +13,11 @@ from simulation.history.entries import KINDS, Entry, Header
 from simulation.history.history import History
 from simulation.history.index import REFUSALS, HistoryIndex
 from simulation.history.intervals import Clock
+from simulation.history.lost_keys import touched
 from simulation.history.records import NEVER, Delivery, EventStory, Handling, Loss, Phase
 
 _Take = Callable[[int, Entry, EventStory | None], None]
 _UNHASHABLE = frozenset({list, dict})
-
-WORDS = re.compile(r"[A-Za-z0-9_.-]+")
-"""What can be the name or the id of an event in the name of a key."""
 
 
 def index_of(history: History) -> HistoryIndex:
@@ -112,8 +109,9 @@ class IndexBuilder:
             "unreachable": self._available,
             "reachable": self._available,
             **dict.fromkeys(("slot-moving", "slot-moved"), self.availability.note_slot),
-            "fault": self._lost,
-            "store-lost": self._lost,
+            **dict.fromkeys(("fault", "store-lost"), self._lost),
+            "healed": self.availability.note_healed,
+            "unfinished": self._unfinished,
             "phase": self._phase,
             "census": self._census,
         }
@@ -143,6 +141,8 @@ class IndexBuilder:
                 story.follows = leader.name if leader else follows
             occurred = details.get("occurred")
             story.occurred = occurred if isinstance(occurred, int) else entry.at
+        elif str(details.get("follows") or "") != story.follows:
+            story.changed = True
 
     def _delivered(self, position: int, entry: Entry, story: EventStory | None) -> None:
         at, _, name, consumer, details = entry
@@ -162,7 +162,7 @@ class IndexBuilder:
         if others is None:
             opened[story.name] = {number: delivery}
         else:
-            if number in others:  # a delivery that is told twice: each of the two is open
+            if number in others:  # a delivery with two entries: each of the two is open
                 earlier = others.pop(number)
                 others["told again", earlier.index] = earlier
             others[number] = delivery
@@ -290,6 +290,9 @@ class IndexBuilder:
 
     # the world
 
+    def _unfinished(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.index.unfinished = [*self.index.unfinished, (position, entry)]
+
     def _available(self, position: int, entry: Entry, _: EventStory | None) -> None:
         self.availability.note(position, entry)
 
@@ -310,12 +313,11 @@ class IndexBuilder:
 
     def _lost(self, position: int, entry: Entry, story: EventStory | None) -> None:
         if entry.kind == "fault":
+            self.availability.note_fault(entry)
             self.last_fault = str(entry.details.get("fault", ""))
             self.index.faults[self.last_fault] += 1
             if self.last_fault == "unreadable-for-some" and story:
-                story.unread += (position,)
-            elif self.last_fault == "server-clock" and isinstance(offset := entry.details.get("offset"), int):
-                self.index.clock_error += abs(offset)
+                story.unread += ((position, entry.consumer),)
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((position, entry, str(entry.details.get("fault") or default)))
@@ -333,8 +335,9 @@ class IndexBuilder:
     def _settle(self) -> None:
         index, found = self.index, self.availability
         found.finish(index.end_at)
-        index.consumers, index.blackouts, index.dark = found.consumers, found.blackouts, found.dark
-        index.slot_moves, index.clock = found.slot_moves, Clock(found.unavailable())
+        index.consumers, index.outages, index.open_outage = found.consumers, found.outages, found.open_outage
+        index.slot_moves, index.store_clock = found.slot_moves, found.store_clock
+        index.clock = Clock(found.unavailable())
         for story in list(index.events.values()):
             self._settle_event(story)
         for position, entry, fault in self.losses:
@@ -357,7 +360,7 @@ class IndexBuilder:
 
     def _settle_loss(self, position: int, entry: Entry, fault: str) -> None:
         if entry.kind == "store-lost":
-            loss = Loss(position, entry.at, fault, _touched(entry.details.get("keys"), self.index.events, self._names))
+            loss = Loss(position, entry.at, fault, touched(entry.details.get("keys"), self.index.events, self._names))
             self.index.store_losses.append(loss)
         else:
             loss = Loss(position, entry.at, fault, frozenset((entry.event,)))
@@ -368,24 +371,6 @@ class IndexBuilder:
 def _named(number: object) -> object:
     """Return what identifies a delivery or a handling, in whatever way another program numbers them."""
     return repr(number) if number.__class__ in _UNHASHABLE else number
-
-
-def _touched(keys: Any, events: dict[str, EventStory], names: dict[str, str]) -> frozenset[str] | None:
-    """Return the events that the lost keys can have been about: those they name, or any if one names none.
-
-    The judge does not know how an engine names its keys. A key that bears an event's id or name is about that event; a
-    key that bears none may hold anything.
-    """
-    if not isinstance(keys, (list, tuple, dict)) or not keys:
-        return None
-    touched: set[str] = set()
-    for key in keys:
-        words = WORDS.findall(str(key))
-        found = {word for word in words if word in events} | {names[word] for word in words if word in names}
-        if not found:
-            return None
-        touched |= found
-    return frozenset(touched)
 
 
 def _listed(in_flight: Any) -> str:

@@ -41,7 +41,7 @@ class Delivery:
     closing: str = ""
     """What closed it: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
     because: str = ""
-    """Why it was rejected or refused, if that is told."""
+    """Why it was rejected or refused, if an entry says so."""
 
     @property
     def outcome(self) -> str:
@@ -115,13 +115,15 @@ class EventStory:
     refusal: bool = False
     """Whether the dead letter states that the event could not be read, or its schema is not known."""
     dead_reported: bool = False
-    """Whether the engine was told that the queue gave it up."""
+    """Whether the queue reported to the engine that it gave the event up."""
     duplicated: bool = False
     """Whether the broker made a second copy of it."""
-    unread: tuple[int, ...] = ()
-    """The indices at which a consumer could not read it, although others can."""
+    unread: tuple[tuple[int, str], ...] = ()
+    """The indices at which a consumer could not read it, although others can, with that consumer."""
+    changed: bool = False
+    """Whether a copy of it follows another event than the first one does."""
     incomplete: bool = False
-    """Whether the history tells of a handling without its start, or without how it ended."""
+    """Whether the history has a handling without its start, or without how it ended."""
     trivial: bool = False
     """Whether its life was such that no invariant has anything to say about it; see `invariants/prefilter`."""
     _seen: list[int] | None = None
@@ -252,6 +254,12 @@ class EventStory:
         self._deliveries, self._handlings = [delivery], [handling]
         self._effects = (handling,)
 
+    def unread_in(self, delivery: Delivery) -> bool:
+        """Say whether a consumer rejected a delivery of the event because it could not read it."""
+        return delivery.closing == "rejected" and any(
+            delivery.index < at < delivery.closed and name == delivery.consumer for at, name in self.unread
+        )
+
     @property
     def first_known(self) -> int:
         """The index of the first entry that shows it to have been handed to a consumer, or NEVER."""
@@ -314,6 +322,8 @@ class ConsumerStory:
     down: list[Span] = field(default_factory=list)
     paused: list[Span] = field(default_factory=list)
     cut_off: list[Span] = field(default_factory=list)
+    refused: list[Span] = field(default_factory=list)
+    """When a server that was demoted refused what it wrote."""
     crashes: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of each crash."""
     departures: list[int] = field(default_factory=list)

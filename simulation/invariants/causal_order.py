@@ -15,6 +15,7 @@ These deliveries do not count, because no engine can know of them:
 
 - one that was answered, and whose traces the store has lost since;
 - one that was rejected by a consumer that was cut off from Redis from the delivery to the rejection;
+- one that was rejected because the consumer could not read the event, by an injected fault;
 - a delivery, or a handling that began after the lookback, that was less than a second old when f started, and after
   which its consumer had done nothing else: it had not reached Redis (the sweep and a late leader meet at the end of the
   lookback).
@@ -24,7 +25,7 @@ A delivery to a consumer that cannot reach Redis counts from the time at which i
 A leader that the engine has given up is reported by the consumer that did so, or by the first sweep after a lease: a
 follower may start before that, if no consumer handles the leader then or later.
 
-If the clock of Redis jumps, the lookback may be shorter by the sum of all jumps, in either direction.
+If the clock of Redis jumps ahead, the lookback is over sooner by that much.
 
 A history may leave out when f was first delivered. Then that was at some time between its publication and the first
 entry that shows it at a consumer, and an effect is early only if it is early for all of these times. The verdict is
@@ -73,17 +74,17 @@ def _early(index: HistoryIndex, event: EventStory) -> Iterator[Handling]:
 
 
 def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
-    if leader.dead != NEVER and (leader.dead < effect.start or _given_up_untold(index, leader, effect)):
+    if leader.dead != NEVER and (leader.dead < effect.start or _given_up_unreported(index, leader, effect)):
         return True
     if effect.start_at < _held_until(index, event):
         return False
     return not _came(index, event, leader, effect) or _first_of_cycle(index, event, effect)
 
 
-def _given_up_untold(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
-    """Say whether the engine can have given a dead leader up before a follower started, and told of it only later."""
-    told_within = index.terms.lease + index.terms.sweep_interval
-    in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= told_within
+def _given_up_unreported(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
+    """Say whether the engine can have given a dead leader up before a follower started, and reported it only later."""
+    reported_within = index.terms.lease + index.terms.sweep_interval
+    in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= reported_within
     return in_time and not any(h.start > effect.start or h.open_at(effect.start) for h in leader.handlings)
 
 
@@ -106,7 +107,7 @@ def _earliest(index: HistoryIndex, event: EventStory) -> int:
 
 def _held_until(index: HistoryIndex, event: EventStory) -> int:
     """Return the earliest moment at which the lookback of an event can be over."""
-    return _earliest(index, event) + index.terms.lookback - index.clock_error
+    return index.store_clock.due(_earliest(index, event), index.terms.lookback)
 
 
 def _latest(event: EventStory) -> int:
@@ -130,10 +131,14 @@ def _came(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Ha
 def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling, until_at: int) -> bool:
     """Say whether a delivery shows that the leader had come: in time, not answered, or to be offered again."""
     first = _latest(event)
-    in_time = [one for one in leader.deliveries if _heard_at(index, one) < until_at and one.index < effect.start]
+    in_time = [
+        one
+        for one in leader.deliveries
+        if _heard_at(index, one) < until_at and one.index < effect.start and not _unknown(index, leader, one, effect)
+    ]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
-        again = delivery is in_time[-1] and delivery.closing == "rejected" and not _cut_off(index, delivery)
+        again = delivery is in_time[-1] and delivery.closing == "rejected"
         given_back = not unanswered and delivery.closing != "acknowledged"
         if given_back and _trimmed(index, leader, delivery, effect):
             continue
@@ -144,6 +149,12 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
         if unanswered or not index.store_lost(leader.name, delivery.index, effect.start):
             return True
     return False
+
+
+def _unknown(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
+    """Say whether a delivery was rejected before it came to the engine: its consumer was cut off, or cannot read it."""
+    rejected = delivery.closing == "rejected" and delivery.closed < effect.start
+    return rejected and (_cut_off(index, delivery) or leader.unread_in(delivery))
 
 
 def _trimmed(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
@@ -225,7 +236,7 @@ INVARIANT = Invariant(
         "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds it"
         " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
         " offered again is not lost); or the leader was dead-lettered before, or by"
-        " the engine, which may tell of it a lease and a sweep later; in a cycle, the first member to take"
+        " the engine, which may report it a lease and a sweep later; in a cycle, the first member to take"
         " effect"
     ),
     subjects=subjects,

@@ -26,8 +26,8 @@ from simulation.kernel.dependence import BLIND, CHANGED, SEEN
 PLAIN = frozenset({"delivered", "acknowledged", "refused", "parked", "started", "ended", "swept", "joined", "crashed"})
 """Kinds of entries of which it is known with what their order matters."""
 
-UNTOLD = frozenset({"command", "reply", "fault"})
-"""Kinds of entries that are no part of the story: of a fault, what it did is told by other entries."""
+TRACE_KINDS = frozenset({"command", "reply", "fault"})
+"""Kinds of entries that are no part of the story: of a fault, what it did is in other entries."""
 
 
 class Precedence:
@@ -49,7 +49,7 @@ class Precedence:
 
     def about(self, at: int, kind: str, event: str, consumer: str) -> dict[str, int]:
         """Return the names of what an entry is about, and whether it sees them or changes them."""
-        if kind in UNTOLD:
+        if kind in TRACE_KINDS:
             return {}
         if event and consumer:
             self._had.setdefault(consumer, {})[event] = None

@@ -6,18 +6,23 @@ effect is excused where no record of the first can have prevented it:
 - The first holder died or was cut off between its effect and the recording of it (see `recorded_effects.py`). The same
   holds if it was paused or cut off for longer than its lease before the effect, and the second holder took the expired
   lease but had not begun when the effect ended: it begins within a second, and until then it cannot be known.
-- The retention of the seen marker had passed when the second handling started. If the clock of Redis has jumped, it may
-  have passed sooner by that much.
+- The retention of the seen marker had passed when the second handling started, by the clock of Redis: if that jumped
+  ahead in between, it has passed sooner by that much.
 - The store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its
   first holder: the lease may have been taken then.
 
 A dead letter beside an effect is excused as a second effect would be, whichever came first. It is also excused
 
-- if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled or, for at
-  most one lease after the effect, before its handler's consumer had answered: the broker counts by copies, and no
-  engine can take its dead letter back;
+- if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled, or while
+  the consumer of the effect had it and had not answered, until at most one lease after the effect: the broker counts
+  by copies, and no engine can take its dead letter back; but an engine that is told of the dead letter begins no
+  handling later than a lease after it;
 - if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
-  has the event, and the consumer never received the reply.
+  has the event, and the consumer never received the reply;
+- if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
+  injected fault: no engine could report to the broker that the event was done;
+- if an engine wrote it while the holder was silent for so long that its lease may have ended, and the holder's handler
+  went on to its end: a dead letter has no fencing token that could refuse the late write.
 """
 
 from __future__ import annotations
@@ -56,7 +61,7 @@ def _repeats(index: HistoryIndex, event: EventStory) -> Iterator[tuple[Handling,
 
 
 def _excused(index: HistoryIndex, event: EventStory, first: Handling, second: Handling) -> bool:
-    if second.start_at >= first.end_at + index.terms.retention - index.clock_error:
+    if second.start_at >= index.store_clock.due(first.end_at, index.terms.retention):
         return True
     if index.store_lost(event.name, _held_since(event, first), second.start):
         return True
@@ -80,12 +85,25 @@ def _beside(index: HistoryIndex, event: EventStory) -> Handling | None:
     return next((effect for effect in event.effects if not _may_be_both(index, event, effect)), None)
 
 
+def _offered_in_vain(event: EventStory, effect: Handling) -> bool:
+    """Say whether the broker gave up an event that, since its effect, no consumer it was offered to could read."""
+    since = [d for d in event.deliveries if effect.end < d.index < event.dead]
+    return event.dead_by == "broker" and bool(since) and all(event.unread_in(delivery) for delivery in since)
+
+
+def _outlived(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
+    """Say whether an engine gave up an event whose holder was silent until its lease may have ended."""
+    silent = effect.open_at(event.dead) and event.dead_by != "broker"
+    return silent and index.lease_may_end(effect.consumer, effect.start_at, event.dead_at)
+
+
 def _unanswered(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
-    """Say whether a dead letter came while the consumer of an effect still recorded it, before its answer."""
+    """Say whether a dead letter came while the consumer of an effect had the event, and had not answered."""
     recording = event.dead_by == "broker" and event.dead_at - effect.end_at <= index.terms.lease
-    return recording and any(
+    ignored = event.dead_reported and effect.start_at - event.dead_at > index.terms.lease
+    return (recording and not ignored) and any(
         delivery.consumer == effect.consumer
-        and delivery.index < effect.end < event.dead
+        and delivery.index < min(effect.end, event.dead)
         and (delivery.closed == NEVER or delivery.closed >= event.dead)
         for delivery in event.deliveries
     )
@@ -103,11 +121,11 @@ def _taken_unheard(index: HistoryIndex, event: EventStory) -> bool:
 
 def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
     since, until = sorted((effect.end, event.dead))
-    if index.times[until] - index.times[since] >= index.terms.retention - index.clock_error:
+    if index.times[until] >= index.store_clock.due(index.times[since], index.terms.retention):
         return True
     if index.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
         return True
-    if _unanswered(index, event, effect):
+    if _offered_in_vain(event, effect) or _outlived(index, event, effect) or _unanswered(index, event, effect):
         return True
     return effect.end < event.dead and unrecorded(index, effect, event.dead)
 
@@ -134,7 +152,9 @@ def _taken_over(index: HistoryIndex, first: Handling, second: Handling) -> bool:
     """Say whether a lease had lapsed and was taken by another holder, who began just after the first had ended."""
     if first.consumer == second.consumer or second.start_at - first.end_at > UNDERWAY:
         return False
-    return bool(index.lapses(first.consumer, first.start_at, first.end_at))
+    half = -(-index.terms.lease // 2)
+    lapsed = index.lapses(first.consumer, first.start_at, first.end_at)
+    return bool(lapsed) or index.store_clock.leapt(half, first.start_at, first.end_at)
 
 
 def _violation(event: EventStory, first: Handling, second: Handling) -> Violation:
@@ -157,10 +177,13 @@ INVARIANT = Invariant(
     name=NAME,
     summary="an event has at most one effect, and never both an effect and a dead letter",
     excuses=(
-        "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch); the"
-        " seen marker's retention had passed; the store lost the marker by an injected fault; a dead letter of the"
-        " broker, if it had made a second copy of the event or gave it up while it was being handled or, for one lease,"
-        " before its handler's consumer had answered; or after a consumer that had the event was out of reach of Redis"
+        "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch), or"
+        " Redis refused the recording until the lease had ended; the seen marker's retention, or the lease, had passed"
+        " by the clock of Redis; the store lost the marker by an injected fault; a dead letter of the"
+        " broker, if it had made a second copy of the event, gave it up while it was being handled or, until one lease"
+        " after the effect, while its consumer had not answered, offered it since only to consumers that cannot read"
+        " it, or gave it up after a consumer that had the event was out of reach of Redis; a dead letter of the engine,"
+        " if the holder was silent until its lease had ended"
     ),
     subjects=subjects,
     check=check,

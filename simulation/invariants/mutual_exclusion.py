@@ -3,7 +3,7 @@
 A crash ends a handling; a pause does not. Two handlings of one event may overlap only because the first holder could
 not keep its lease, and only if its effect was refused:
 
-    1. the first holder takes its lease, and is paused or cut off from Redis until the lease has ended
+    1. the first holder takes its lease, and is paused, cut off from Redis or refused by it until the lease has ended
     2. the lease expires, a second holder starts                       the overlap
     3. the first holder continues, and its late write is refused by its fencing token, or it never writes
 
@@ -11,7 +11,7 @@ The first holder is the one with the lower fencing token; without tokens, the on
 paused between its lease and its handler starts *after* the second.) What counts is the last renewal before the silence,
 not the length of the silence alone. A holder that renews in time has at least half a lease left when its silence
 begins. So a second holder that starts sooner took a lease that had not ended; one that starts later may have taken one
-that had.
+that had. The lease ends by the clock of Redis: if that jumps ahead by half a lease, no holder can renew in time.
 
 Where the scenario allows a loss of the store's data, a lease that can have been lost with it excuses an overlap, too.
 """
@@ -51,13 +51,7 @@ def _excused(index: HistoryIndex, event: EventStory, earlier: Handling, later: H
     held = first.delivery.index if first.delivery else event.deliveries[0].index if event.deliveries else first.start
     if any(held < loss.index < later.start and loss.touches(event.name) for loss in index.allowed_losses):
         return True
-    return not first.took_effect and _silenced(index, first, index.times[held], second.start_at)
-
-
-def _silenced(index: HistoryIndex, first: Handling, since: int, until: int) -> bool:
-    """Say whether the first holder had been silent for half a lease when the second started."""
-    silences = index.lapses(first.consumer, since, until + 1)
-    return any(2 * (min(end, until) - max(begin, since)) >= index.terms.lease for begin, end in silences)
+    return not first.took_effect and index.lease_may_end(first.consumer, index.times[held], second.start_at)
 
 
 def _fence(handling: Handling) -> float:
@@ -86,8 +80,9 @@ INVARIANT = Invariant(
     name=NAME,
     summary="handlings of one event never overlap (a crash ends a handling, a pause does not)",
     excuses=(
-        "the first holder was paused or cut off until its lease had ended (half a lease after its last sign of life, at"
-        " the earliest), and its late write was refused by its fencing token; or the lease can have been lost with data"
+        "the first holder was paused, cut off or refused by a demoted server until its lease had ended (half a lease"
+        " after its last sign of life, at the earliest), or the clock of Redis jumped ahead by so much; and its late"
+        " write was refused by its fencing token; or the lease can have been lost with data"
         " that the scenario allows to be lost"
     ),
     subjects=subjects,

@@ -46,7 +46,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
             if loss is None:
                 yield _violation(index, event)
             elif index.header.loud and max(index.warnings.get(event.name, ()), default=NEVER) < loss.index:
-                yield _untold(index, event, loss)
+                yield _unreported(index, event, loss)
 
 
 def _let_go(event: EventStory) -> bool:
@@ -82,7 +82,7 @@ def _violation(index: HistoryIndex, event: EventStory) -> Violation:
     )
 
 
-def _untold(index: HistoryIndex, event: EventStory, loss: Loss) -> Violation:
+def _unreported(index: HistoryIndex, event: EventStory, loss: Loss) -> Violation:
     delivered, lost = moments(index.times[event.first_known], loss.at)
     because = (
         f"because event {event.name} was delivered at {delivered}, the store lost what it held of it at {lost},"

@@ -15,7 +15,9 @@ The bound does not start again. It is longer, once, by what deaths, silences and
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
 effect that can have been recorded. If the broker gave the leader up instead, no engine can know that it was done; nor
 if the store lost its mark before the follower's last delivery. Where the scenario allows a loss of data, followers that
-can have been lost with it are judged by `nothing-lost` alone.
+can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of a follower of which a
+copy follows another event, that copy may be all that an engine knows: then the bound is longer by one lookback and one
+sweep, since that leader never comes.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last
-from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
+from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
 from simulation.invariants.recorded_effects import completion, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -71,16 +73,24 @@ def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wa
     """Yield a violation for each of some late followers that was not just waiting for its turn."""
     stop_at = max(wait.stop_at for wait in late)
     turns, failures = closure(index, leader, max(wait.stop for wait in late))
-    common = patience(index, done.end_at, stop_at, turns)
+    common = idle_clock(index, done.end_at, stop_at, turns)
     for wait in late:
         finder = wait.finder(index)
         line = found_last(index, finder, wait.stop) if finder else []
-        clock = patience(index, done.end_at, stop_at, turns, line) if line else common
-        spared = takeovers(index, wait.begin_at, wait.stop_at)
-        spared += retries(index, failures.values(), wait.begin_at, wait.stop_at)
-        too_long = _elapsed(clock, wait) > index.terms.release_bound + spared
+        clock = idle_clock(index, done.end_at, stop_at, turns, line) if line else common
+        excused = takeovers(index, wait.begin_at, wait.stop_at)
+        excused += retries(index, failures.values(), wait.begin_at, wait.stop_at)
+        excused += _misled(index, wait)
+        too_long = _elapsed(clock, wait) > index.terms.release_bound + excused
         if too_long and not index.loss_allowed(wait.event, wait.stop):
             yield _violation(index, leader, done, wait)
+
+
+def _misled(index: HistoryIndex, wait: Wait) -> int:
+    """Return how much longer an event waits if all that the store knows of it is a copy that follows another event."""
+    event = wait.event
+    forgotten = event.changed and index.store_lost(event.name, event.first_known, wait.stop)
+    return index.terms.lookback + index.terms.sweep_interval if forgotten else 0
 
 
 def _elapsed(clock: Clock, wait: Wait) -> int:

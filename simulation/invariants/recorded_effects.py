@@ -13,9 +13,10 @@ answered, is in the batch: that the holder begins with it is no sign.
 
 If another delivery of the event is refused as seen, the effect was recorded, even if its holder died.
 
-The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there until its
-lease may have ended. Without a sign, the gap lasts one lease at most: by then a living holder has recorded. An error
-reply of Redis is no excuse: the holder of the lease can ask again.
+The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there, or refused
+by a demoted server, until its lease may have ended, or if the clock of Redis jumped ahead in the gap by half a lease.
+Without a sign, the gap lasts one lease at most: by then a living holder has recorded. An error reply of Redis is no
+excuse in itself: the holder of the lease can ask again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from simulation.history.index import HistoryIndex
-from simulation.history.intervals import within
+from simulation.history.intervals import Span, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
 from simulation.invariants.cascades import owner_of
 
@@ -56,12 +57,23 @@ def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
     until_at = min(effect.end_at + index.terms.lease, index.times[until] if until < index.end else index.end_at)
     if any(effect.end < number < until and at <= until_at for number, at in holder.crashes):
         return True
-    gap = (effect.end_at, until_at + 1)
-    if within(holder.cut_off, *gap) or within(index.blackouts, *gap):
+    gap = (effect.end_at, until_at + (until != sign))  # what begins in the microsecond of the sign comes too late
+    if within(holder.cut_off, *gap) or within(index.outages, *gap):
         return True
     before_at = index.times[before] if before < index.end else index.end_at
-    silences = index.lapses(holder.name, *gap)
-    return any(2 * (min(end, before_at) - begin) >= index.terms.lease or end == index.end_at for begin, end in silences)
+    return _lapsed(index, holder, gap, before_at)
+
+
+def _lapsed(index: HistoryIndex, holder: ConsumerStory, gap: Span, before_at: int) -> bool:
+    """Say whether a holder was silent in the gap until its lease may have ended, or the clock of Redis jumped then."""
+    half = -(-index.terms.lease // 2)
+    if index.store_clock.leapt(half, gap[0], gap[1] - 1):
+        return True
+    unended = index.silent_at_end(holder.name)
+    return any(
+        index.store_clock.due(begin, half) <= min(end, before_at) or (unended and end == index.end_at)
+        for begin, end in within(index.silences(holder.name), *gap)
+    )
 
 
 def _sign(index: HistoryIndex, effect: Handling, holder: ConsumerStory) -> int:

@@ -11,18 +11,22 @@ operating system's own random bytes and counting clocks, so that it cannot distu
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 import time_machine
 
 from simulation.kernel import clocks, escapes
+from simulation.kernel.allowance import Allowance
+from simulation.kernel.escapes import place
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.process import Process, current_process
 from simulation.kernel.random_streams import Streams
@@ -60,14 +64,28 @@ class _Clock(time_machine.Traveller):
 class Ambient:
     """A context in which the clocks and the randomness of this Python process belong to a run."""
 
-    def __init__(self, loop: SimulatedLoop, epoch: datetime, streams: Streams) -> None:
+    def __init__(
+        self,
+        loop: SimulatedLoop,
+        epoch: datetime,
+        streams: Streams,
+        allowance: Allowance | None = None,
+        on_outside: Callable[..., None] | None = None,
+    ) -> None:
+        """`on_outside` receives what the run reaches outside, once: the `consumer`, `what`, and `where`."""
         self._loop = loop
+        self._allowance = allowance or Allowance()
+        self._on_outside = on_outside
         self._epoch = epoch
         self._epoch_ns = round(epoch.timestamp()) * 1_000_000_000 + epoch.microsecond * 1_000
         self._streams = streams
         self._process_ids: dict[Process | None, int] = {}
         self.skews: dict[str, Skew] = {}
         """The clocks that are wrong, by consumer."""
+        self.reached: list[str] = []
+        """What the run has reached outside, as its scenario allows: each once, in the order in which it was."""
+        self._reached: set[tuple[str, str, str]] = set()
+        loop.is_outside = self._allowance.is_address
 
     def time_ns(self) -> int:
         """Return the nanoseconds since 1970 that the current process believes in."""
@@ -102,9 +120,28 @@ class Ambient:
             self._loop.escape("time.sleep was called in a thread of an executor, where only that thread would sleep")
         self._loop.block(process, round(seconds * 1_000_000))
 
-    def _refuse(self, what: str) -> None:
-        if clocks.owner_here() is self:
+    def waits_for_real(self, frame: FrameType) -> bool:
+        """Return whether a caller waits for a real child that the scenario allows, and so needs a real clock."""
+        return self._allowance.waits_for_real(frame)
+
+    def _refuse(self, event: str, arguments: tuple[Any, ...], what: str) -> None:
+        if clocks.owner_here() is not self:
+            return
+        if not self._allowance.permits(event, arguments, self._process_ids.values()):
             self._loop.escape(what)
+        self._reach(what)
+
+    def _reach(self, what: str) -> None:
+        """Take note of something outside that is reached."""
+        process, where = current_process.get(), place(task=asyncio.current_task(self._loop))
+        one = process.name if process else "", what, where
+        if one in self._reached:
+            return
+        self._reached.add(one)
+        if (sentence := f"{what} ({where})") not in self.reached:
+            self.reached.append(sentence)
+        if self._on_outside is not None:
+            self._on_outside(consumer=one[0], what=what, where=where)
 
     def host_name(self) -> str:
         """Return the name of the current process: each has a machine of its own."""

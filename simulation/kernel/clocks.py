@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Protocol
 
 from simulation.kernel.bindings import Bindings
@@ -53,6 +54,10 @@ class Owner(Protocol):
 
     def set_signal(self, number: int, handler: Any) -> None:
         """Note what the current process does about a signal."""
+        ...
+
+    def waits_for_real(self, frame: FrameType) -> bool:
+        """Return whether a caller waits for something real, and so needs a real clock."""
         ...
 
     def thread_started(self, thread: threading.Thread) -> None:
@@ -98,7 +103,7 @@ def _clock(original: Callable[[], Any], unit: int) -> Callable[[], Any]:
     @functools.wraps(original)
     def shown() -> Any:
         owner = owner_here()
-        if owner is None:
+        if owner is None or owner.waits_for_real(sys._getframe(1)):
             return original()
         elapsed = owner.elapsed_ns()
         return elapsed if unit == 1 else elapsed / unit
@@ -109,7 +114,7 @@ def _clock(original: Callable[[], Any], unit: int) -> Callable[[], Any]:
 @functools.wraps(time.sleep)
 def _sleep(seconds: float, /) -> None:
     owner = owner_here()
-    if owner is None:
+    if owner is None or owner.waits_for_real(sys._getframe(1)):
         _originals.sleep(seconds)
     else:
         owner.sleep(seconds)
@@ -209,5 +214,5 @@ _bindings = Bindings(
         random.Random.seed: _seed,
         threading.Thread.start: _start,
     },
-    spared=__name__,
+    kept_module=__name__,
 )

@@ -112,7 +112,10 @@ def shortened(path: str) -> str:
     return path
 
 
-_judges: list[Callable[[str], None] | None] = [None]
+Judge = Callable[[str, tuple[Any, ...], str], None]
+"""Receives the name of an audit event, its arguments, and what it means. Raises to prevent it."""
+
+_judges: list[Judge | None] = [None]
 
 
 @cache
@@ -122,10 +125,10 @@ def _listen() -> None:
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event in AUDITED and (refuse := _judges[0]) is not None:
-        refuse(AUDITED[event].format(*map(repr, arguments), *[""] * 2))
+        refuse(event, arguments, AUDITED[event].format(*map(repr, arguments), *[""] * 2))
 
 
-def watch(refuse: Callable[[str], None] | None) -> None:
+def watch(refuse: Judge | None) -> None:
     """Have a function called for each thing that leaves the world, from now on; None ends that.
 
     It is called where it happens, in any thread and also outside of the code under test, and raises to prevent it.

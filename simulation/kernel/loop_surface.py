@@ -67,6 +67,8 @@ class LoopSurface:
         self._exception_handlers: dict[Any, ExceptionHandler | None] = {}
         self.resolve: Callable[[str], str] = any_address
         """Returns the address of a host: the network's."""
+        self.is_outside: Callable[[tuple[str, int]], bool] = lambda _: False
+        """Whether an address is a real one, which the scenario allows blocking clients to connect to."""
         self.failures: list[dict[str, Any]] = []
         """Contexts of unhandled exceptions, as asyncio reports them, with the time as `at`."""
 

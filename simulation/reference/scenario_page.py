@@ -10,6 +10,7 @@ from simulation.invariants import COVERAGE
 from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import budgets, distributions
+from simulation.scenario.allow import AllowTable
 from simulation.scenario.model import Broker, ClientTable, Consumers, Judge, NetworkTable, PolicyTable, Scenario
 from simulation.scenario.topology import TopologyTable
 from simulation.scenario.workloads import EventsWorkload, PlannedEvent, Workload
@@ -31,6 +32,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("network", NetworkTable),
     ("topology", TopologyTable),
     ("client", ClientTable),
+    ("allow", AllowTable),
     ("policy", PolicyTable),
     ("judge", Judge),
 )

@@ -11,13 +11,14 @@ from typing import Any
 from simulation.invariants import RENAMED_WORDS
 
 RENAMED: Mapping[str, Mapping[str, str]] = {
+    "broker": {"tells_dead_letters": "reports_dead_letters"},
     "judge": {"exercise": "require_coverage", "settle": "settle_time", "stuck_bound": "progress_bound"},
     "policy": {"depth": "max_depth"},
 }
 """For each table, the new name of each old key."""
 
 
-_told: dict[Any, Any] = {}
+_warned: dict[Any, Any] = {}
 """Which warnings were given, as `warnings` keeps it: each is given once."""
 
 
@@ -71,8 +72,8 @@ def first_path(path: str) -> str:
 
 def _warn(what: str, new: str, file: str = "scenario", line: int = 0) -> None:
     """Warn of an old name, at the line of the file that has it: that is the one to change."""
-    told = f"{what} is called '{new}' now; the old name works for one release"
-    warnings.warn_explicit(told, RenamedWarning, file, line, module="simulation.scenario", registry=_told)
+    message = f"{what} is called '{new}' now; the old name works for one release"
+    warnings.warn_explicit(message, RenamedWarning, file, line, module="simulation.scenario", registry=_warned)
 
 
 def _line_of(file: str, table: str, word: str) -> int:

@@ -61,16 +61,28 @@ def draw(scenario: Scenario, seed: int) -> Drawn:
 
 def check(scenario: Scenario) -> None:
     """Raise BadScenario if an option of a swarm cannot be had, at least in the world of all first options."""
+    for _ in worlds(scenario):
+        pass
+
+
+def worlds(scenario: Scenario) -> Iterator[Scenario]:
+    """Yield a world for each option of a swarm, with the first of all others; a scenario that is no swarm is its own.
+
+    Raises BadScenario if an option cannot be had.
+    """
+    yield scenario
     if scenario.swarm is None:
         return
     first = {path: options[0] for path, options in scenario.swarm.choose.items()}
     for path, options in scenario.swarm.choose.items():
         for option in options:
-            _world(scenario, {**first, path: option}, [], f"{scenario.name}: table [swarm.choose], {path} = {option!r}")
+            source = f"{scenario.name}: table [swarm.choose], {path} = {option!r}"
+            yield _world(scenario, {**first, path: option}, [], source).scenario
     for number, table in enumerate(scenario.swarm.faults, start=1):
         for fault in _variants(table):
             source = f"{scenario.name}: table [swarm.faults[{number}]]"
-            _world(scenario, {**first, **_topology_for(fault, scenario.swarm, source)}, [fault], source)
+            chosen = {**first, **_topology_for(fault, scenario.swarm, source)}
+            yield _world(scenario, chosen, [fault], source).scenario
 
 
 def _topology_for(fault: Mapping[str, Any], swarm: SwarmTable, source: str) -> dict[str, Any]:
@@ -138,7 +150,7 @@ def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
 
     # A leader that fails is offered again within the lookback, or its followers are right not to wait for it.
     with suppress(ValidationError):  # a table that is not right is refused when the whole is read
-        bound("policy.lookback", Broker.model_validate(record.get("broker", {})).persistence, max)
+        bound("policy.lookback", Broker.model_validate(record.get("broker", {})).redelivery_time, max)
     # A follower within the lookback must still find that its leader was handled.
     bound("policy.retention", duration("policy.lookback"), max)
     # No consumer waits for an event in flight whose holder is gone.

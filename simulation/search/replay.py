@@ -9,7 +9,7 @@
     4 = 1                          # at the fifth choice, the second of those that could come next
 
 
-A choice is the number of the step that came next, among those that could, in the order that `steps.Oracle` describes:
+A choice is the number of the step that came next, among those that could, in the order of `scheduling.Scheduler`:
 0 continues with the current actor. So the listed choices, which are not 0, are the interruptions that make the run
 special.
 A file of another format is refused, and one of a version whose choices may mean something else.
@@ -113,13 +113,21 @@ class Difference:
 def first_difference(first: History, second: History) -> Difference | None:
     """Return where two histories differ first; None if they are the same.
 
-    Entries of the wire are skipped: only traced runs have them.
+    Entries of the wire are skipped: only traced runs have them. What an event says is not compared between engines:
+    each has its own class of events.
     """
+    bare = first.header.engine != second.header.engine
     entries = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
     for number, (one, other) in enumerate(zip_longest(*entries), start=1):
-        if one != other:
+        if one != other and not (bare and _without_fingerprint(one) == _without_fingerprint(other)):
             return Difference(number, one, other)
     return None
+
+
+def _without_fingerprint(entry: Entry | None) -> Entry | None:
+    if entry is None or "fingerprint" not in entry.details:
+        return entry
+    return entry._replace(details={name: value for name, value in entry.details.items() if name != "fingerprint"})
 
 
 def difference(first: History, second: History) -> int | None:

@@ -48,8 +48,12 @@ class Summary:
     """How many followers were parked at once, at most."""
     unfinished: int = 0
     """Events that were published and never handled: no latency counts them."""
+    undelivered: int = 0
+    """Those of them that no consumer received."""
     errors: tuple[RaisedError, ...] = ()
     """What the code under test raised, each error once."""
+    outside: tuple[str, ...] = ()
+    """What the code under test has reached outside of the run, as the scenario allows."""
     silent_faults: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     """The invariants that the run says enough about."""
@@ -79,8 +83,10 @@ class Tally:
     latencies: Counter[int] = field(default_factory=Counter)
     silent_faults: set[str] = field(default_factory=set)
     """Kinds of faults that never struck in any run."""
+    outside: dict[str, int] = field(default_factory=dict)
+    """What was reached outside of the runs, as the scenario allows, and the first seed for which that was so."""
     examples: dict[str, tuple[int, tuple[int, ...] | None]] = field(default_factory=dict)
-    """Of each violated invariant, the seed and the choices of the run that is told of."""
+    """Of each violated invariant, the seed and the choices of the run that is printed."""
     commands: int = 0
     round_trips: int = 0
     idle_commands: int = 0
@@ -89,6 +95,8 @@ class Tally:
     events: int = 0
     unfinished: int = 0
     """Events that were never handled: no latency counts them."""
+    undelivered: int = 0
+    """Those of them that no consumer received."""
     followers: int = 0
     lost: int = 0
     waiting: int = 0
@@ -116,6 +124,7 @@ class Tally:
         self.idle_round_trips += summary.counts.idle_round_trips
         self.events += summary.counts.events
         self.unfinished += summary.unfinished
+        self.undelivered += summary.undelivered
         self.followers += summary.followers
         self.lost += summary.lost
         self.waiting += summary.waiting
@@ -127,6 +136,8 @@ class Tally:
         self.unjudged = {**summary.unjudged, **self.unjudged}
         for reason in summary.reasons:
             self.reasons.setdefault(reason, summary.seed)
+        for what in summary.outside:
+            self.outside.setdefault(what, summary.seed)
         if summary.verdict == "violated":
             self._add_violations(summary)
 
@@ -209,7 +220,9 @@ def summarise(run: Run) -> Summary:
         lost=totals.lost,
         waiting=totals.waiting,
         unfinished=totals.unfinished,
+        undelivered=totals.undelivered,
         errors=run.errors,
+        outside=run.outside,
         silent_faults=run.silent_faults,
         judged=judgement.judged,
         unjudged=judgement.unjudged,
@@ -226,18 +239,21 @@ class EventTotals(NamedTuple):
     lost: int
     waiting: int
     unfinished: int
+    undelivered: int
 
 
 def event_totals(history: History, index: HistoryIndex | None = None) -> EventTotals:
-    """Return the latencies of a run, and how many of its events waited, were lost or never finished."""
+    """Return the latencies of a run, and how many of its events waited, were lost, never handled or never delivered."""
     latencies: Counter[int] = Counter()
-    followers = lost = unfinished = 0
+    followers = lost = unfinished = undelivered = 0
     steps: Counter[int] = Counter()
     for part, events in [(index, list(index))] if index else slices(history, SLICE):
         for event in events:
             if event.effects and event.published != NEVER:
                 latencies[rounded(event.effects[0].end_at - event.published_at)] += 1
-            unfinished += event.published != NEVER and not event.effects
+            if event.published != NEVER and not event.effects:
+                unfinished += 1
+                undelivered += event.first_known == NEVER
             if part.leader_of(event) is not None and event.deliveries:
                 followers += 1
                 lost += event.is_lost
@@ -245,4 +261,4 @@ def event_totals(history: History, index: HistoryIndex | None = None) -> EventTo
                 steps[begin] += 1
                 steps[end] -= 1
     longest = max(accumulate(steps[at] for at in sorted(steps)), default=0)
-    return EventTotals(latencies, followers, lost, longest, unfinished)
+    return EventTotals(latencies, followers, lost, longest, unfinished, undelivered)

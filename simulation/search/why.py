@@ -1,4 +1,4 @@
-"""Where a run became doomed: the probability of its violation along the way, by re-seeding it from place after place.
+"""Where a violation became certain: its probability along the way, by re-seeding the run from place after place.
 
 1. The run is replayed up to a place. For a run of drawn delays that is a moment: from then on all random draws come
    from another seed. For an explored run it is one of its choices: from then on any step is as likely as the others.
@@ -13,10 +13,11 @@ violation less likely.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 
+from simulation.history.entries import Entry
 from simulation.kernel.random_streams import Reseed, Streams
 from simulation.search.explore.schedulers import Continued
 from simulation.search.replay import Replay
@@ -27,8 +28,8 @@ from simulation.world.scheduling import Exploration
 FIRST = 7
 """How many places are looked at before the search for the turn begins."""
 
-DOOMED = 0.95
-"""From which share on a run counts as doomed."""
+CERTAIN = 0.95
+"""From which share on a violation counts as certain."""
 
 _Z = 1.959964
 
@@ -68,13 +69,24 @@ class Why:
     """Explains one violating run on one laboratory. The same run and numbers give the same places."""
 
     def __init__(
-        self, laboratory: Laboratory, start: Replay, invariant: str = "", *, samples: int = 20, most: int = 400
+        self,
+        laboratory: Laboratory,
+        start: Replay,
+        invariant: str = "",
+        *,
+        samples: int = 20,
+        most: int = 400,
+        words_of: Callable[[Entry], str] | None = None,
     ) -> None:
+        """`words_of` returns the sentence of an entry; by default, its consumer, kind and event."""
+        self._words_of = words_of or _briefly
         self._laboratory = laboratory
         self._start = start
         self._invariant = invariant
         self._samples = samples
-        self._left = most
+        self._left = self._most = most
+        self.watch: Callable[[int], None] = lambda _: None
+        """Called after each continuation with how many there were."""
         self.places: list[Place] = []
         """What was found, in the order of the run."""
 
@@ -87,13 +99,16 @@ class Why:
         """Yield one place after the other, in the order in which they are looked at. Raises NothingToExplain."""
         run = self._start.perform(self._laboratory)
         self._choose_invariant(run)
-        moments = list(_moments(run))
+        moments = list(_moments(run, self._words_of))
         for number in self._order(len(moments)):
             if self._left < self._samples:
                 return
             at, words = moments[number]
-            violated = sum(self._violates(run, number, at, extra) for extra in range(self._samples))
-            self._left -= self._samples
+            violated = 0
+            for extra in range(self._samples):
+                violated += self._violates(run, number, at, extra)
+                self._left -= 1
+                self.watch(self._most - self._left)
             place = Place(number, at, words, violated, self._samples)
             insort(self.places, place)
             yield place
@@ -135,16 +150,16 @@ class Why:
     def _explored(self, run: Run, number: int, seed: int) -> Run:
         assert run.steps is not None
         exploration = run.steps.exploration
-        oracle = Continued(run.steps.choices[:number], Streams(seed)["schedule"])
-        again = Exploration(oracle, exploration.bounds, exploration.scripts, scouted=exploration.scouted)
+        scheduler = Continued(run.steps.choices[:number], Streams(seed)["schedule"])
+        again = Exploration(scheduler, exploration.bounds, exploration.scripts, scouted=exploration.scouted)
         return self._laboratory.run(run.scenario, run.seed, run.history.header.engine, exploration=again)
 
     @property
-    def doomed(self) -> Place | None:
-        """The first place from which on every place that was looked at is doomed; None if not even the last is."""
+    def certain(self) -> Place | None:
+        """The first place from which on the violation is certain at every place; None if not even at the last."""
         found = None
         for place in reversed(self.places):
-            if place.share < DOOMED:
+            if place.share < CERTAIN:
                 break
             found = place
         return found
@@ -157,16 +172,20 @@ class Why:
         return best if best and best[1].share > best[0].share else None
 
 
-def _moments(run: Run) -> Iterator[tuple[int, str]]:
+def _briefly(entry: Entry) -> str:
+    return " ".join(filter(None, (entry.consumer, entry.kind, entry.event)))
+
+
+def _moments(run: Run, words_of: Callable[[Entry], str]) -> Iterator[tuple[int, str]]:
     """Yield the places of a run: its choices, or the moments at which its history has an entry."""
     if run.steps is not None:
         yield from ((at, run.steps.taken[place].about) for place, at in run.steps.places)
         return
     before = -1
-    for at, kind, event, consumer, _ in run.history:
-        if at != before and kind not in ("phase", "census"):
-            yield at, " ".join(filter(None, (consumer, kind, event)))
-            before = at
+    for entry in run.history:
+        if entry.at != before and entry.kind not in ("phase", "census"):
+            yield entry.at, words_of(entry)
+            before = entry.at
 
 
 def bars(places: Sequence[Place], width: int = 20) -> Iterator[str]:

@@ -16,6 +16,7 @@ import redis.exceptions
 from fakeredis import FakeServer, FakeStrictRedis
 
 from simulation.stores.in_process import InProcess
+from simulation.stores.protocol import StoreUnavailable
 from simulation.stores.resp import encoded
 
 
@@ -32,8 +33,8 @@ class EmbeddedLink:
         self._socket: Any = connection._sock
 
     def execute(self, request: bytes, replies: int) -> bytes:
-        """Have fakeredis execute the request, and encode its replies."""
-        self._socket.sendall(request)
+        """Have fakeredis execute the request, and encode its replies. Raises StoreUnavailable if it cannot."""
+        self.send(request)
         return self.pushed()
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
@@ -41,8 +42,12 @@ class EmbeddedLink:
         return self.execute(encoded(commands), len(commands))
 
     def send(self, request: bytes) -> None:
-        """Send a request whose replies arrive as pushes."""
-        self._socket.sendall(request)
+        """Send a request whose replies arrive as pushes. Raises StoreUnavailable if fakeredis cannot execute it."""
+        try:
+            self._socket.sendall(request)
+        except Exception as error:  # errors that Redis would answer with are replies: this one is fakeredis's own
+            shown = request[:80].decode("utf-8", "backslashreplace")
+            raise StoreUnavailable(f"fakeredis cannot execute {shown!r}: {error!r}; choose --store server") from error
 
     def pushed(self) -> bytes:
         """Return what fakeredis has answered by now."""

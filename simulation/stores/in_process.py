@@ -11,7 +11,8 @@ class InProcess:
     """A store without a limit of memory and without replication."""
 
     origin = ""
-    suffers = frozenset({"restart", "flush", "evict", "server-clock"})
+    lists_sets_in_order = False
+    supports = frozenset({"restart", "flush", "evict", "server-clock"})
 
     @property
     def nodes(self) -> Sequence[Self]:

@@ -6,6 +6,7 @@ reads and changes everything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -25,7 +26,7 @@ MANY_COMMANDS = SCRIPTS | {b"FCALL", b"EXEC"}
 
 # -- connections -----------------------------------------------------------------------------------------------------
 
-GREETING = _commands(b"HELLO AUTH SELECT CLIENT PING")
+HANDSHAKE = _commands(b"HELLO AUTH SELECT CLIENT PING")
 """Commands with which a client opens or tests a connection."""
 SUBSCRIBING = _commands(b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE")
 PUBLISHING = _commands(b"PUBLISH SPUBLISH EXEC EVAL EVALSHA FCALL")
@@ -121,9 +122,22 @@ def timeout_of(words: Sequence[bytes]) -> int | None:
         if verb == b"WAIT":
             return int(words[2]) * 1_000
         seconds = float(words[1] if verb in _TIMEOUT_FIRST else words[-1])
-        return round(seconds * 1_000_000)
+        return math.ceil(seconds * 1_000) * 1_000  # Redis rounds up to milliseconds
     except (ValueError, IndexError, OverflowError):
         return None
+
+
+_STREAMS, _LISTS, _SORTED_SETS = b"stream", b"list", b"zset"
+
+
+def awaited_type(words: Sequence[bytes]) -> bytes:
+    """Return of which type a key must be to wake a blocking command, as TYPE says; empty if any change wakes it."""
+    verb = words[0].upper()
+    if verb == b"XREADGROUP":
+        return b""
+    if verb == b"XREAD":
+        return _STREAMS
+    return _SORTED_SETS if verb.startswith(b"BZ") else _LISTS
 
 
 def blocking_keys(words: Sequence[bytes]) -> frozenset[bytes]:
@@ -157,6 +171,7 @@ def _block_option(words: Sequence[bytes]) -> int | None:
 _FOR_THE_HARNESS = "it changes the server itself, which the harness keeps for many runs"
 _NO_REPLIES = "it breaks the pairing of commands and replies"
 _REAL_TIME = "it takes real time"
+_MEASURED = "it tells of real time and memory"
 _REFUSED: dict[bytes, str] = {
     b"MONITOR": _NO_REPLIES,
     b"SYNC": _NO_REPLIES,
@@ -164,8 +179,19 @@ _REFUSED: dict[bytes, str] = {
     b"CLIENT REPLY": _NO_REPLIES,
     b"CLIENT PAUSE": _REAL_TIME,
     b"CLIENT UNBLOCK": "the server does not know who waits in virtual time",
+    b"CLIENT LIST": "it would list the connections of the harness",
     b"CLIENT KILL": "connections are ended by faults only",
     b"DEBUG": _FOR_THE_HARNESS,
+    b"SLOWLOG": _MEASURED,
+    b"COMMANDLOG": _MEASURED,
+    b"LATENCY": _MEASURED,
+    b"MEMORY STATS": _MEASURED,
+    b"MEMORY DOCTOR": _MEASURED,
+    b"MEMORY MALLOC-STATS": _MEASURED,
+    b"OBJECT IDLETIME": _MEASURED,
+    b"OBJECT FREQ": _MEASURED,
+    b"ACL GENPASS": "the server draws it by chance, which no seed repeats",
+    b"LOLWUT": "the server draws it by chance, which no seed repeats",
     b"WAITAOF": "the server writes no append-only file",
     b"SHUTDOWN": _FOR_THE_HARNESS,
     b"REPLICAOF": _FOR_THE_HARNESS,
@@ -199,4 +225,6 @@ def why_refused(words: Sequence[bytes]) -> str:
     if verb == b"CONFIG" and sub == b"SET" and len(words) == 4 and words[2].upper() == NOTIFY:
         expired = set(words[3]) & set(b"xA") and set(words[3]) & set(b"KE")
         return "notifications of expired keys come whenever the server looks at them, by real time" if expired else ""
+    if verb == b"CLIENT" and sub == b"TRACKING" and b"REDIRECT" in {word.upper() for word in words}:
+        return "connections have other numbers in the run than on the server"
     return _REFUSED.get(verb) or _REFUSED.get(b"%b %b" % (verb, sub), "")

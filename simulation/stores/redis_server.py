@@ -22,7 +22,7 @@ from pathlib import Path
 from simulation.kernel.epoch import EPOCH, microseconds
 from simulation.stores.bundled import answers, open_clock
 from simulation.stores.faketime import FakeClock
-from simulation.stores.links import LentLink, SocketLink
+from simulation.stores.links import PooledLink, SocketLink
 from simulation.stores.programs import ServerProgram, server_programs
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.stores.replication import Replica, Standby
@@ -39,6 +39,8 @@ from then on: such a server never answers.
 """
 _RECURSION_TIMEOUT = 1.0
 """Seconds of real time that a server has to open its socket."""
+_ANY_SIZE = str(512 * 1024 * 1024)
+"""No value is larger."""
 _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
 
@@ -50,11 +52,11 @@ class ServerStore(SocketStore):
     """
 
     name = "server"
-    suffers = frozenset({"restart", "flush", "failover", "evict", "out-of-memory", "server-clock"})
+    supports = frozenset({"restart", "flush", "failover", "evict", "out-of-memory", "server-clock"})
 
     def __init__(self, executable: Path | None = None) -> None:
         self._shift = 0
-        self._idle: list[LentLink] = []
+        self._idle: list[PooledLink] = []
         self._scripts: dict[bytes, str] = {}
         """The digests of the scripts that were sent, by their texts."""
         self._standby: Standby | None = None
@@ -108,8 +110,10 @@ class ServerStore(SocketStore):
             *("--enable-debug-command", "local", "--maxclients", "20000", "--hz", "10"),
             # Small sets are kept in insertion order: the order of SMEMBERS must not follow the server's hash seed.
             *("--set-max-intset-entries", "1000000", "--set-max-listpack-entries", "1000000"),
-            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", "4096"),
-            *("--hash-max-listpack-value", "4096"),
+            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", _ANY_SIZE),
+            *("--hash-max-listpack-value", _ANY_SIZE),
+            *("--activerehashing", "no"),  # it would follow real time, and the order of KEYS would follow it
+            *(("--hash-seed", "causim") if self.program.has_hash_seed else ()),
             *self._more_options(),
         ]
         environment = {
@@ -168,13 +172,13 @@ class ServerStore(SocketStore):
         return connection
 
     def link(self) -> SocketLink:
-        """Open a connection, or lend one that was given back."""
+        """Open a connection, or use one again that was closed."""
         if self._idle:
             link = self._idle.pop()
-            if link.lend():
+            if link.reuse():
                 return link
             link.abandon()
-        return LentLink(self._socket(), self._idle, self._scripts)
+        return PooledLink(self._socket(), self._idle, self._scripts)
 
     def _probe(self) -> None:
         """Convict a server whose clock does not follow ours before any run relies on it."""

@@ -18,7 +18,8 @@ class SocketStore:
     name: str
     version: str
     origin = ""
-    suffers: frozenset[str] = frozenset()
+    lists_sets_in_order = True
+    supports: frozenset[str] = frozenset()
 
     _control: SocketLink | None = None
 

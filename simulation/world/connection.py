@@ -15,7 +15,9 @@ import hiredis
 
 from simulation.kernel.escapes import Escaped
 from simulation.stores.protocol import StoreUnavailable
-from simulation.stores.redis_commands import REFUSED_VERBS, WRITING_NOTHING, why_refused
+from simulation.stores.redis_commands import WRITING_NOTHING
+from simulation.world.admission import CHECKED, Admission
+from simulation.world.blocking import UNBLOCKED
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
 from simulation.world.packets import PASS, Fate, Packet
@@ -25,6 +27,7 @@ from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
 
 READ_ONLY = b"READONLY You can't write against a read only replica."
+_NOTHING_YET = b"$-1\r\n"
 NEVER_IDLE = sys.maxsize
 """Later than any moment of a run."""
 
@@ -56,12 +59,17 @@ class Wire(asyncio.Transport):
         self._protocol = protocol
         self.context = copy_context()
         self._carrier = carrier(self)
+        network.connections += 1
+        self.number = network.connections
         self._session = place.begin(self)
+        self._admission = Admission(sets_have_an_order=network.store.lists_sets_in_order)
         self._reader = hiredis.Reader()
         self._closing = False
         self._lost = self._closed = False
         self._reading = True
         self._unread: list[bytes] = []
+        self._farewell: bytes | None = None
+        """The reply behind which the store closes the connection."""
         self.opened_at = self.idle_since = network.loop.now
         """Since when the store owes the client nothing; a connection that listens, or was closed, is never idle."""
 
@@ -99,9 +107,8 @@ class Wire(asyncio.Transport):
         for words in commands:
             if words.__class__ is not list or not words:
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
-            if words[0].upper() in REFUSED_VERBS and (why := why_refused(words)):
-                words_of_command = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
-                self._network.loop.escape(f"the command {words_of_command} was sent to Redis, but {why}")
+            if words[0].upper() in CHECKED and (what := self._admission.refuses(words)):
+                self._network.loop.escape(what)
             self._network.notes_settings(words)
         return commands
 
@@ -137,6 +144,12 @@ class Wire(asyncio.Transport):
         loop.call_soon(self._protocol.eof_received, context=self.context)
         loop.call_soon(self._protocol.connection_lost, None, context=self.context)
         self._part()
+
+    def unblock(self) -> None:
+        """End the wait of a blocking command, as a server does that becomes a replica: an error, then the end."""
+        if self._session.unblock():
+            self._farewell = UNBLOCKED
+            self._carrier.answer(UNBLOCKED, PASS)
 
     def sever(self) -> None:
         """Cut the connection of a crashed client, without a notification."""
@@ -202,6 +215,10 @@ class Wire(asyncio.Transport):
             return
         self._carrier.answer(reply, fate if last else PASS)
 
+    def waits(self, words: Sequence[bytes]) -> None:
+        """Take note of a command that was executed and waits: its place among those that wait is a change."""
+        self._carrier.executed([words], _NOTHING_YET, pushed=self._network.listened_to)
+
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
         if not self._closing:
@@ -224,6 +241,8 @@ class Wire(asyncio.Transport):
                 {**words_of_command, "transport": self, "protocol": self._protocol}
             )
             self.reset(error)
+        if data is self._farewell:
+            self.hang_up()
 
     def _trace(self, kind: str, **details: Any) -> None:
         assert self._network.trace is not None
@@ -287,7 +306,7 @@ def _is_refused(packet: Packet, server: Server | None) -> bool:
     """Whether a server refuses a packet because it is a replica, and the packet writes."""
     if server is None or not server.is_replica or not _writes(packet):
         return False
-    server.told(packet)
+    server.on_refused(packet)
     return True
 
 

@@ -1,4 +1,4 @@
-"""What an exploration adds to a world: crashes that an oracle chooses, a history that says what its entries touch."""
+"""What an exploration adds to a world: crashes that a scheduler chooses, a history that says what its entries touch."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SteppedHistory(History):
 
 
 class ChosenCrashes:
-    """The crashes that an oracle may choose: each ends a consumer, which comes back after a while."""
+    """The crashes that a scheduler may choose: each ends a consumer, which comes back after a while."""
 
     def __init__(self, loop: SimulatedLoop, steps: Steps, broker: Broker, quiescence: Quiescence) -> None:
         self._loop = loop

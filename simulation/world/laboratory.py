@@ -42,7 +42,7 @@ class Laboratory:
     ) -> Run:
         """Run a scenario. Seed and engine are the scenario's own unless given; a swarm draws its world from the seed.
 
-        With an exploration, its oracle chooses the order of steps; without, drawn delays do. With a `reseed`, the run
+        With an exploration, its scheduler chooses the order of steps; else drawn delays do. With a `reseed`, the run
         goes on under another seed from some moment on.
 
         Raises BadScenario, UnknownEngine, EngineFailed, StoreUnavailable, TypeError for a seed that is no whole number.

@@ -7,11 +7,13 @@ from typing import Protocol
 
 from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Stream
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.redis_commands import NOTIFY
 from simulation.world.backlog import Backlog
 from simulation.world.blocking import BlockingCalls
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
+from simulation.world.random_commands import RandomCommands
 from simulation.world.request_log import RequestLog
 from simulation.world.sweep_cost import Cost
 
@@ -29,25 +31,28 @@ class Listener(Protocol):
 class Medium:
     """The world between clients and the store, as a connection sees it."""
 
-    def __init__(self, loop: SimulatedLoop, store: Store, trace: Trace | None) -> None:
+    def __init__(self, loop: SimulatedLoop, store: Store, trace: Trace | None, stream: Stream) -> None:
         self.loop = loop
         self.store = store
         self.trace = trace
         self.faults: list[PacketFault] = []
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Each is shown every packet and its fate, and may change that."""
-        self.gate: Gate = _anybody
+        self.gate: Gate = _all_pass
         self.refused: Callable[[StoreUnavailable | Escaped], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
         self.backlog = Backlog()
+        self.random_commands = RandomCommands(stream)
         self.blocking = BlockingCalls(loop, store.set_time, self.backlog)
         self.stepped = False
         """Whether the order of packets is chosen, so that no latency is drawn."""
         self.watches_keys = False
-        """Whether a client is told of changes of keys: any command may then have something to push."""
+        """Whether a client is notified of changes of keys: any command may then have something to push."""
         self.undo: dict[bytes, Sequence[bytes]] = {}
         """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
         self.requests = RequestLog()
+        self.connections = 0
+        """How many there have been."""
         self.packets = 0
         self.commands = 0
         self.refusals = 0
@@ -55,6 +60,11 @@ class Medium:
         self.idle = Cost()
         """What sweeps that found nothing have sent."""
         self._listening: list[Listener] = []
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        raise NotImplementedError
 
     def fate(self, packet: Packet) -> Fate:
         """Ask the faults, in the order in which they were installed; the first opinion counts."""
@@ -109,10 +119,10 @@ class Medium:
         """Let go of everything: a connection that is kept beyond the run must not keep all of its world."""
         self._listening.clear()
         self.blocking.close()
-        self.faults, self.triggers, self.gate, self.refused = [], [], _anybody, _raise
+        self.faults, self.triggers, self.gate, self.refused = [], [], _all_pass, _raise
 
 
-def _anybody(consumer: str) -> bool:
+def _all_pass(consumer: str) -> bool:
     return True
 
 

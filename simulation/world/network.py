@@ -6,7 +6,8 @@ its reply travels back for another. Packets of one wire never overtake each othe
 wires do. A fault is a decision about a packet, its `Fate`: lose it, lose its reply after the store executed it,
 answer it with an error, delay either way, or cut the wire. The first fault that has an opinion decides.
 
-This file does not know what a consumer or an engine is, and draws from one stream a connection.
+This file does not know what a consumer or an engine is, and draws from one stream a connection. It makes the wires;
+what a wire needs of the network is its base class, `medium.Medium`, so the two files do not import each other.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from simulation.world.medium import Listener, Medium
 from simulation.world.packets import Packet, Trace
 from simulation.world.scheduling import Steps
 from simulation.world.sentinel import SentinelSession
-from simulation.world.servers import Server, told_of_nothing
+from simulation.world.servers import Server, ignore_refused
 from simulation.world.session import Session
 from simulation.world.topology import Topology, open_topology
 
@@ -51,7 +52,7 @@ class Network(Medium):
         steps: Steps | None = None,
         topology: Topology | None = None,
     ) -> None:
-        super().__init__(loop, store, trace)
+        super().__init__(loop, store, trace, streams.fresh("store"))
         self.latency = latency
         self.topology = topology or open_topology(TopologyTable(), store)
         self.stepped = steps is not None
@@ -127,8 +128,8 @@ class Network(Medium):
             wire.hang_up()
         return len(chosen)
 
-    def demote(self, told: Callable[[Packet], None]) -> Callable[[], None]:
-        """Have every wire that leads to the primary now lead to a replica, which tells of what it refuses.
+    def demote(self, on_refused: Callable[[Packet], None]) -> Callable[[], None]:
+        """Have every wire that leads to the primary now lead to a replica, and report what it refuses.
 
         Return what closes them, from the replica's side.
         """
@@ -140,10 +141,12 @@ class Network(Medium):
             old.is_replica = True
             for wire in demoted:
                 wire.server = old
-        old.told = told
+        old.on_refused = on_refused
+        for wire in demoted:
+            wire.unblock()
 
         def close() -> None:
-            old.told = told_of_nothing
+            old.on_refused = ignore_refused
             for wire in demoted:
                 wire.hang_up()
 
@@ -175,6 +178,11 @@ class Network(Medium):
         if self._bus is not None and self.listened_to:
             self._bus.relay()
         super().carry_pushes()
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        return len(self._wires)
 
     def ended(self, wire: object) -> None:
         """Forget a wire that is closed on both ends."""

@@ -102,7 +102,7 @@ class Quiescence:
             policy, consumers = scenario.policy, scenario.consumers
             longest = max(policy.lookback, policy.redelivery or 0, policy.retry_delay)
             return longest + scenario.release_bound + 2 * consumers.sweep_interval
-        if self._injector.healed and self._injector.struck:
+        if self._injector.healed and self._injector.any_injected:
             # A consumer that was interrupted between an effect and its completion has left a lease behind: the engine
             # is done with that event only when the lease is over and a sweep has found it.
             return scenario.release_bound + scenario.judge.settle_time

@@ -50,9 +50,13 @@ class Run:
         *,
         requests: RequestLog | None = None,
         errors: tuple[RaisedError, ...] = (),
+        outside: tuple[str, ...] = (),
     ) -> None:
         self.errors = errors
         """What the code under test raised, each error once, with the number of times that it came."""
+        self.outside = outside
+        """What the code under test has reached outside of the run, as the scenario allows: the run may be another the
+        next time."""
         self.scenario = scenario
         self.steps = steps
         """What was chosen, if the run was explored."""
@@ -135,7 +139,8 @@ class Run:
         return path
 
     def _command(self, file: str) -> str:
-        return shlex.join(["causim", "run", file, "--engine", self.history.header.engine, "--seed", str(self.seed)])
+        words = ["causim", "run", file, "--engine", self.history.header.engine, "--seed", str(self.seed)]
+        return shlex.join(words if self.scenario.allow.allowance.is_empty else [*words, "--trust"])
 
     def _repr_html_(self) -> str:
         card: str = view("page.notebook_card:card")(self.history, self.judgement)

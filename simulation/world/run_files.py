@@ -69,8 +69,8 @@ def write_run(
     scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))
     (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
     run.history.write(folder / "history.jsonl")
-    told = verdict_record(run, replay, {**extra, "searched": list(searched)} if searched else extra)
-    (folder / "verdict.json").write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+    record = verdict_record(run, replay, {**extra, "searched": list(searched)} if searched else extra)
+    (folder / "verdict.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     shown = run.history.beginning(REPORTED)
     whole = None if shown is run.history else run.history
     write_report(folder, Reported(run, shown, scenario, replay, searched), whole, illustrator)
@@ -130,6 +130,7 @@ def verdict_record(run: Run, replay: str, extra: Mapping[str, Any]) -> dict[str,
         "judged": list(judgement.judged),
         "not_judged": dict(judgement.unjudged),
         "silent_faults": list(run.silent_faults),
+        "outside": list(run.outside),
         "digest": run.digest,
         "counts": asdict(run.counts),
         "replay": replay,

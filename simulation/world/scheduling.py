@@ -1,9 +1,9 @@
-"""The interface between a world and the oracle that decides its order: pending steps, of which it picks the next one.
+"""The interface between a world and the scheduler that decides its order: it picks the next one of the pending steps.
 
-1. Without an oracle a world draws a delay for every hop, and one heap decides.
+1. Without a scheduler a world draws a delay for every hop, and one heap decides.
 2. With one, each short hop (a request on its way to Redis, a reply on its way back, a delivery, the end of a handler's
    work) waits here as a *step* until nothing immediate is left to run.
-3. Then the oracle picks one of the steps that may come next, or lets time pass to the next timer. A run is thereby a
+3. Then the scheduler picks one of the steps that may come next, or lets time pass to the next timer. A run is thereby a
    function of its choices.
 
 Steps of one lane, such as the requests of one connection, keep their order. No virtual time passes for a step. Delays
@@ -30,7 +30,7 @@ Kind = Literal["request", "reply", "delivery", "handler", "time", "crash", "repl
 
 
 class Abandoned(Exception):
-    """The oracle has no interest in the rest of this run."""
+    """The scheduler has no interest in the rest of this run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A step, and what it does. Apart, since oracles and runs keep steps, which must not keep their worlds."""
+    """A step, and what it does. Apart, since schedulers and runs keep steps, which must not keep their worlds."""
 
     number: int
     step: Step
@@ -67,14 +67,14 @@ class _Waiting:
     """For a request: have it executed, but lose the reply."""
 
 
-class Oracle(Protocol):
+class Scheduler(Protocol):
     """Decides the order of a run."""
 
     def choose(self, steps: Sequence[Step]) -> int:
         """Return the place of the step that comes next. Raises Abandoned to end the run.
 
         First come the pending steps: what the last step led to, then the others of the same consumer, then the rest,
-        oldest first. So an oracle that always chooses the first lets every consumer finish what it does. Then, as far
+        oldest first. So a scheduler that always chooses the first lets every consumer finish what it does. Then, as far
         as the bounds allow, come the passing of time and faults.
         """
         ...
@@ -86,7 +86,7 @@ class Oracle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What an oracle may do beyond choosing an order."""
+    """What a scheduler may do beyond choosing an order."""
 
     early: int = 0
     """How often time may pass to the next timer although steps are pending; for as long as `Steps` says."""
@@ -100,7 +100,7 @@ class Bounds:
 class Exploration:
     """How a world is to be explored."""
 
-    oracle: Oracle
+    scheduler: Scheduler
     bounds: Bounds = Bounds()
     scripts: tuple[bytes, ...] = ()
     """Scripts that Redis knows before the run begins, as it does when engines have been running for a while."""
@@ -116,12 +116,12 @@ class Steps:
     Args:
         loop: the loop of the world.
         exploration: how the world is explored.
-        patience: for how long time may pass early, in microseconds, from one moment without pending steps to the next.
+        early_time: for how long time may pass early, in microseconds, between two moments without pending steps.
             A request that is held for longer than a lease, or its reply, is a partition. The judge excuses much of an
-            engine that was cut off, but learns of no partition that an oracle has made.
+            engine that was cut off, but learns of no partition that a scheduler has made.
     """
 
-    def __init__(self, loop: SimulatedLoop, exploration: Exploration, patience: int) -> None:
+    def __init__(self, loop: SimulatedLoop, exploration: Exploration, early_time: int) -> None:
         self.exploration = exploration
         self.choices: list[int] = []
         """What was chosen wherever there was a choice."""
@@ -134,7 +134,7 @@ class Steps:
         self.crashes: Callable[[], Iterable[tuple[Step, Callable[[], object]]]] = tuple
         """Who may crash now, and what has them crash; the world says."""
         self.strike: Callable[[Step], None] = lambda step: None
-        """Told of each fault before it strikes."""
+        """Called with each fault before it strikes."""
         self._loop = loop
         self._lanes: dict[str, deque[_Waiting]] = {}
         self._crashing: dict[str, Callable[[], object]] = {}
@@ -143,7 +143,7 @@ class Steps:
         self._touched: dict[str, int] = {}
         self._last: Step | None = None
         self._early = exploration.bounds.early
-        self._patience = self._left = patience
+        self._early_time = self._left = early_time
         self._faults = exploration.bounds.faults
 
     def over(self) -> None:
@@ -196,21 +196,21 @@ class Steps:
             self.touch(name, how)
 
     def step(self) -> None:
-        """Do the next thing: what is due anyway, else what the oracle chooses. Raises EmptySchedule, Abandoned."""
+        """Do the next thing: what is due anyway, else what the scheduler chooses. Raises EmptySchedule, Abandoned."""
         env = self._loop.env
         if env.peek() <= env.now:
             env.step()
             return
         self._report()
         if not self._lanes:
-            self._left = self._patience
+            self._left = self._early_time
             self.taken.append(_TIME)
             self._last = _TIME
             self.touch(EVERYTHING)
             env.step()
             return
         options = self._options()
-        choice = self.exploration.oracle.choose(options)
+        choice = self.exploration.scheduler.choose(options)
         if len(options) > 1:
             self.choices.append(choice)
             self.places.append((len(self.taken), self._loop.now))
@@ -274,7 +274,7 @@ class Steps:
     def _report(self) -> None:
         touched, self._touched, last, self._last = self._touched, {}, self._last, None
         if last is not None:  # what came before the first step belongs to none: no other order of it is possible
-            self.exploration.oracle.done(last, touched)
+            self.exploration.scheduler.done(last, touched)
 
 
 def _reply_lost(step: Step) -> Step:

@@ -1,28 +1,28 @@
 """A server that has data, at its address, and what it says of itself and of the others.
 
 The store behind it knows nothing of addresses and roles, and a node of a cluster takes its bus for broken: the replies
-that tell of those are changed here.
+that name those are changed here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from simulation.scenario.topology import Address
 from simulation.stores.protocol import Store
-from simulation.stores.resp import frames, reply_of
+from simulation.stores.resp import reply_of
 from simulation.stores.script_cache import Scripts
 from simulation.world.packets import Packet
+from simulation.world.self_description import bulk, in_order, text_of
 
 Words = Sequence[bytes]
 
 
 _ABOUT_ROLES = (b"role:", b"connected_slaves:", b"slave", b"master_host:", b"master_port:", b"master_link_status:")
-"""How the lines of INFO begin that tell of roles."""
+"""How the lines of INFO begin that are about roles."""
 
 
-def told_of_nothing(packet: Packet) -> None:
+def ignore_refused(packet: Packet) -> None:
     """Do nothing about a packet that was refused."""
 
 
@@ -30,7 +30,7 @@ class Server:
     """A server that has data, at its address."""
 
     described: frozenset[bytes] = frozenset()
-    """The commands whose replies tell of the topology: they are changed by `tells`."""
+    """The commands whose replies describe the topology: `adapted` changes them."""
 
     def __init__(self, address: Address, store: Store) -> None:
         self.address = address
@@ -38,12 +38,12 @@ class Server:
         self.scripts = Scripts()
         self.is_up = True
         self.is_replica = False
-        self.told: Callable[[Packet], None] = told_of_nothing
-        """Told of each packet that it refuses because it is a replica."""
+        self.on_refused: Callable[[Packet], None] = ignore_refused
+        """Called with each packet that it refuses because it is a replica."""
         self.watch: Callable[[str, bytes], None] | None = None
-        """Told of the replies to each packet: the consumer, and their bytes."""
+        """Called with the replies to each packet: the consumer, and their bytes."""
 
-    def tells(self, words: Words, reply: bytes) -> bytes:
+    def adapted(self, words: Words, reply: bytes) -> bytes:
         """Return the reply to a command as this server gives it."""
         return reply
 
@@ -58,31 +58,18 @@ class WatchedServer(Server):
         self.roles: Callable[[], Sequence[Server]] = list
         """Returns all servers, the primary first."""
 
-    def tells(self, words: Words, reply: bytes) -> bytes:
-        """Tell of its role, which the store behind it does not know."""
+    def adapted(self, words: Words, reply: bytes) -> bytes:
+        """Return the reply with its role, which the store behind it does not know."""
         primary, *replicas = [server.address for server in self.roles()]
         if words[0].upper() == b"ROLE" and reply.startswith(b"*"):
             return _role(self.is_replica, primary, replicas)
-        form, text = _text_of(reply)
+        form, text = text_of(reply)
         if b"\r\nrole:" not in text:
             return reply
         lines = [line for line in text.split(b"\r\n") if not line.startswith(_ABOUT_ROLES)]
         place = lines.index(b"# Replication") + 1
         lines[place:place] = _replication(self.is_replica, primary, replicas)
-        return _bulk(form, b"\r\n".join(lines))
-
-
-def _text_of(reply: bytes) -> tuple[bytes, bytes]:
-    """Return the text of a reply that is one, and in which form it comes; nothing of any other reply."""
-    head, _, text = reply.removesuffix(b"\r\n").partition(b"\r\n")
-    if not head.startswith((b"$", b"=")):
-        return b"", b""
-    return head[:1], text.removeprefix(b"txt:") if head.startswith(b"=") else text
-
-
-def _bulk(form: bytes, text: bytes) -> bytes:
-    body = b"txt:" + text if form == b"=" else text
-    return b"%b%d\r\n%b\r\n" % (form, len(body), body)
+        return bulk(form, b"\r\n".join(lines))
 
 
 def _role(is_replica: bool, primary: Address, replicas: Sequence[Address]) -> bytes:
@@ -95,55 +82,31 @@ def _replication(is_replica: bool, primary: Address, replicas: Sequence[Address]
     if is_replica:
         host, port = primary
         return [b"role:slave", b"master_host:%b" % host.encode(), b"master_port:%d" % port, b"master_link_status:up"]
-    told = [b"role:master", b"connected_slaves:%d" % len(replicas)]
+    lines = [b"role:master", b"connected_slaves:%d" % len(replicas)]
     for number, (host, port) in enumerate(replicas):
-        told.append(b"slave%d:ip=%b,port=%d,state=online,offset=0,lag=0" % (number, host.encode(), port))
-    return told
+        lines.append(b"slave%d:ip=%b,port=%d,state=online,offset=0,lag=0" % (number, host.encode(), port))
+    return lines
 
 
 class ClusterServer(Server):
-    """A node of a cluster. It tells of all nodes in an order of its own, and as if none were connected."""
+    """A node of a cluster. It lists all nodes in an order of its own, and as if none were connected."""
 
-    described = frozenset({b"CLUSTER", b"COMMAND"})
+    described = frozenset({b"CLUSTER"})
 
-    def tells(self, words: Words, reply: bytes) -> bytes:
-        """Tell of the nodes in the order of their addresses, all of them connected, and of commands by their names."""
+    def adapted(self, words: Words, reply: bytes) -> bytes:
+        """Return the nodes in the order of their addresses, all of them connected."""
         sub = words[1].upper() if len(words) > 1 else b""
-        if words[0].upper() == b"COMMAND":
-            return reply if sub else _commands_in_order(reply)
         if sub == b"SHARDS":
-            return _in_order(reply)
-        form, text = _text_of(reply)
+            return in_order(reply)
+        form, text = text_of(reply)
         if sub != b"NODES" or not text:
             return reply
         lines = sorted(map(_connected, text.splitlines()), key=lambda line: line.split(b" ")[1])
-        return _bulk(form, b"".join(line + b"\n" for line in lines))
-
-
-def _in_order(reply: bytes) -> bytes:
-    """Return a list with its items sorted, and any other reply as it is."""
-    if not reply.startswith(b"*"):
-        return reply
-    head, _, items = reply.partition(b"\r\n")
-    return head + b"\r\n" + b"".join(sorted(frames(items)))
-
-
-@lru_cache(maxsize=16)  # the nodes of one cluster, in both protocols: each says the same whenever it is asked
-def _commands_in_order(reply: bytes) -> bytes:
-    """Return the reply to COMMAND by the commands' names: a server lists them by a hash with a seed of its own."""
-    if not reply.startswith(b"*"):
-        return reply
-    head, _, commands = reply.partition(b"\r\n")
-    told = []
-    for command in frames(commands):
-        size, _, parts = command.partition(b"\r\n")
-        *facts, inner = frames(parts)
-        told.append(size + b"\r\n" + b"".join(facts) + _in_order(inner))
-    return head + b"\r\n" + b"".join(sorted(told))
+        return bulk(form, b"".join(line + b"\n" for line in lines))
 
 
 def _connected(line: bytes) -> bytes:
-    """Return a line of CLUSTER NODES without what tells of the bus: the port, the times of pings, the link."""
+    """Return a line of CLUSTER NODES without what is about the bus: the port, the times of pings, the link."""
     words = line.split(b" ")
     if len(words) < 8:
         return b" ".join(words)

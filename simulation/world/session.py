@@ -24,12 +24,15 @@ from simulation.stores.redis_commands import (
 from simulation.stores.resp import encoded, frames
 from simulation.world.medium import Medium
 from simulation.world.packets import Fate
+from simulation.world.random_commands import ALL as RANDOM
+from simulation.world.self_description import DESCRIBED, Facts, described
 from simulation.world.servers import Server
 
 Words = Sequence[bytes]
 
 _PORTION = QUESTIONS // 10
 """Commands that the server executes before its clock is set again: each asks for the time a few times."""
+_QUEUED = b"+QUEUED\r\n"
 _LOOK_CLOSER = BLOCKING | MAY_BLOCK | STATEFUL
 
 
@@ -37,9 +40,16 @@ class Client(Protocol):
     """The other end of the connection."""
 
     consumer: str
+    number: int
+    """Counts the connections of the run from 1."""
+    opened_at: int
 
     def executed(self, commands: Sequence[Words], reply: bytes, fate: Fate, *, last: bool) -> None:
         """Send a reply on its way. `last`: no other command of the same packet is to be executed."""
+        ...
+
+    def waits(self, words: Words) -> None:
+        """Take note that a command was executed and waits."""
         ...
 
     def carry(self, data: bytes) -> None:
@@ -73,34 +83,60 @@ class Session:
     def take(self, commands: Sequence[Words], fate: Fate) -> None:
         """Execute a packet, or keep it while an earlier command waits. Raises StoreUnavailable."""
         self._packets.append((commands, fate))
-        while self._packets and not self._waits:
-            self._go_on(*self._packets.popleft())
+        self._go_on()
+        self._network.blocking.turn()
 
-    def _go_on(self, commands: Sequence[Words], fate: Fate) -> None:
+    def _go_on(self) -> None:
+        while self._packets and not self._waits:
+            self._execute_packet(*self._packets.popleft())
+
+    def _execute_packet(self, commands: Sequence[Words], fate: Fate) -> None:
+        """Execute a packet up to the first command that blocks, and that; keep the rest."""
         place = self._first_blocking(commands)
         before = commands if place is None else commands[:place]
         if before:
             self._last = before[-1]
-            reply = self._execute(before)
-            self._client.executed(before, reply, fate, last=place is None)
-            self._network.blocking.executed(before)
-        if place is not None:
-            if self._last[0].upper() == b"ASKING":
-                told = commands[place][0].decode("utf-8", "replace")
-                raise Escaped(f"{told} was sent behind ASKING: how it would wait for a key that moves is not simulated")
-            self._waits = True
-            answer = partial(self._answer, commands[place + 1 :], fate)
-            self._server.store.set_time(self._network.loop.now)
-            self._network.blocking.call(self, commands[place], answer)
-
-    def _answer(self, rest: Sequence[Words], fate: Fate, words: Words, reply: bytes) -> None:
-        """Go on behind a blocking command that was answered."""
-        self._waits = False
-        self._client.executed([words], reply, fate, last=not rest)
+            self._execute_before(before, fate, last=place is None)
+        if place is None:
+            return
+        words, rest = commands[place], commands[place + 1 :]
         if rest:
             self._packets.appendleft((rest, fate))
-        while self._packets and not self._waits:
-            self._go_on(*self._packets.popleft())
+        self._server.store.set_time(self._network.loop.now)
+        served = partial(self._served, fate, not rest)
+        asking = self._last[0].upper() == b"ASKING"
+        self._last = words
+        reply = self._network.blocking.call(self, words, served, asking=asking)
+        if reply is None:
+            self._waits = True
+            self._client.waits(words)
+            return
+        self._client.executed([words], reply, fate, last=not rest)
+        self._network.blocking.executed([words])
+
+    def _execute_before(self, commands: Sequence[Words], fate: Fate, *, last: bool) -> None:
+        """Execute commands that cannot block; after each of them, clients that wait may have been served."""
+        blocking = self._network.blocking
+        if len(commands) == 1 or not blocking.any_wait:
+            reply = self._execute(commands)
+            self._client.executed(commands, reply, fate, last=last)
+            if reply != _QUEUED:
+                blocking.executed(commands)
+            return
+        replies, queued = [], []
+        for words in commands:
+            replies.append(self._execute([words]))
+            queued.append(words)
+            if replies[-1] != _QUEUED:
+                blocking.executed(queued, replies[-1])
+                queued = []
+        self._client.executed(commands, b"".join(replies), fate, last=last)
+
+    def _served(self, fate: Fate, last: bool, words: Words, reply: bytes) -> None:
+        """Answer a command that has waited, and go on behind it later."""
+        self._waits = False
+        self._client.executed([words], reply, fate, last=last)
+        self._network.blocking.later(self._go_on)
 
     def _first_blocking(self, commands: Sequence[Words]) -> int | None:
         """Return the place of the first command that may keep its client waiting, following the transactions."""
@@ -137,6 +173,8 @@ class Session:
 
     def _execute(self, commands: Sequence[Words]) -> bytes:
         verbs = {words[0].upper() for words in commands}
+        if verbs & RANDOM and len(commands) > 1:
+            return b"".join(self._execute([words]) for words in commands)
         network = self._network
         store, now = self._server.store, network.loop.now
         store.set_time(now)
@@ -145,7 +183,10 @@ class Session:
         if not self._listens and self._begins_to_listen(verbs, commands):
             self._listens = True
             network.listen(self)
-        if self._listens:
+        if verbs & RANDOM:
+            ordered = store.lists_sets_in_order
+            reply = network.random_commands.reply(self.aside(), commands[0], sets_have_an_order=ordered)
+        elif self._listens:
             self.link.send(encoded(commands))
             store.settle(turns=2)
             reply = self.link.pushed()
@@ -157,17 +198,29 @@ class Session:
             network.carry_pushes()
         if self._server.watch is not None:
             self._server.watch(self._client.consumer, reply)
-        if verbs & self._server.described:
+        if verbs & DESCRIBED or verbs & self._server.described:
             return self._described(commands, reply)
         return reply
 
     def _described(self, commands: Sequence[Words], reply: bytes) -> bytes:
         """Return the replies as the server at this address gives them; pushes may lie between them."""
         if len(commands) == 1 and not self._listens:  # COMMAND has a reply that takes long to divide
-            return self._server.tells(commands[0], reply)
+            return self._adapted(commands[0], reply)
         asked = iter(commands)
-        told = (f if f.startswith(b">") else self._server.tells(next(asked), f) for f in frames(reply))
-        return b"".join(told)
+        return b"".join(f if f.startswith(b">") else self._adapted(next(asked), f) for f in frames(reply))
+
+    def _adapted(self, words: Words, reply: bytes) -> bytes:
+        verb = words[0].upper()
+        if verb in DESCRIBED:
+            reply = described(words, reply, self._facts)
+        return self._server.adapted(words, reply) if verb in self._server.described else reply
+
+    def _facts(self) -> Facts:
+        network, client = self._network, self._client
+        age = network.loop.now - client.opened_at
+        return Facts(
+            client.number, self._server.address, age, network.loop.now, network.clients, network.blocking.count
+        )
 
     def _begins_to_listen(self, verbs: set[bytes], commands: Sequence[Words]) -> bool:
         tracks = b"CLIENT" in verbs and any(len(w) > 2 and w[1].upper() == b"TRACKING" for w in commands)
@@ -188,6 +241,10 @@ class Session:
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
         self._client.carry(data)
+
+    def unblock(self) -> bool:
+        """Have the client wait no longer, and return whether it did."""
+        return self._network.blocking.refuse(self)
 
     def gone(self) -> None:
         """The client is gone: nothing of it waits any more."""

@@ -22,12 +22,13 @@ def test_the_readme_shows_what_was_measured() -> None:
 
 def test_a_ratio_is_one_of_the_same_turn() -> None:
     rates = {"prefect_redis 0.3.0": [100, 400], "one by one": [300, 400]}
-    told = {name: {"rates": found} for name, found in rates.items()}
-    assert ratios(told, "one by one") == [1.0, 3.0]
-    assert ratios(told, "prefect_redis 0.3.0") == [1.0, 1.0]
+    results = {name: {"rates": found} for name, found in rates.items()}
+    assert ratios(results, "one by one") == [1.0, 3.0]
+    assert ratios(results, "prefect_redis 0.3.0") == [1.0, 1.0]
 
 
-def test_both_tables_have_a_place_for_everything_that_is_measured() -> None:
+def test_tables_have_every_measurement() -> None:
+    """Both tables have a place for everything that is measured."""
     one = {"rates": [200, 100, 300], "cpu": [30, 20, 40], "server_cpu": [9, 8, 7], "round_trips": 2.0, "commands": 19.0}
     results = {shape: {name: dict(one) for name in ENGINES} for shape in SHAPES}
     assert len(table(results).splitlines()) == 2 + len(SHAPES) * len(ENGINES)

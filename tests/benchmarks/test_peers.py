@@ -31,19 +31,22 @@ async def run(engine: str, address: str, follower_waits: float, leader_waits: fl
     return race
 
 
-async def test_the_engine_wins_the_race_on_asyncios_own_loop(address: str) -> None:
+async def test_engine_wins_the_race(address: str) -> None:
+    """The engine wins the race on asyncio's own loop."""
     race = await run("native", address, follower_waits=0, leader_waits=0.2)
-    assert race.holds(), race.told
+    assert race.holds(), race.steps
 
 
-async def test_without_the_check_of_the_leader_the_follower_overtakes(address: str) -> None:
+async def test_without_the_check_the_follower_overtakes(address: str) -> None:
+    """Without the check of the leader the follower overtakes."""
     race = await run("ignore-leader", address, follower_waits=0, leader_waits=0.2)
-    assert race.told[:2] == ["b started", "b ended"]
+    assert race.steps[:2] == ["b started", "b ended"]
     assert not race.holds()
 
 
 @pytest.mark.parametrize("engine", ["ignore-leader", "check-then-act"])
-def test_causim_convicts_what_is_planted_and_not_the_engine(engine: str) -> None:
+def test_planted_race_is_convicted(engine: str) -> None:
+    """Causim convicts what is planted and not the engine."""
     with ExitStack() as stack:
         causim = Causim(stack, "embedded")
         found = causim.explore(engine, 1, 60)
@@ -51,14 +54,17 @@ def test_causim_convicts_what_is_planted_and_not_the_engine(engine: str) -> None
         assert not causim.explore("native", 1, found.schedules).convicted
 
 
-def test_a_peer_that_is_not_installed_has_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that is not installed has a row that says so."""
     monkeypatch.setitem(sys.modules, "simloop", None)
     with ExitStack() as stack:
         *_, row = table([Measured("causim"), enter("simloop", Simloop, stack)])
     assert "simloop is not installed: pip install simloop" in row
 
 
-def test_a_peer_that_fails_has_a_row_with_its_own_words() -> None:
+def test_peer_that_fails() -> None:
+    """A peer that fails has a row with its own words."""
+
     def fail(_: Causim) -> None:
         raise RuntimeError("no sockets here\nat all")
 

@@ -33,7 +33,8 @@ def swarmed(folder: Path, engine: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_swarm_goes_on_with_seeds_that_were_not_run(tmp_path: Path) -> None:
+def test_resumes_with_seeds_not_run(tmp_path: Path) -> None:
+    """A swarm goes on with seeds that were not run."""
     first, second = swarmed(tmp_path, "native")
     assert first["runs"] == second["runs"] == 3
     assert first["date"] != second["date"] or second["first"] == first["first"] + 3
@@ -42,7 +43,8 @@ def test_a_swarm_goes_on_with_seeds_that_were_not_run(tmp_path: Path) -> None:
     assert "6 seeds" in (tmp_path / "table.md").read_text(encoding="utf-8")
 
 
-def test_a_violation_is_reduced_to_a_file_and_stays_open(tmp_path: Path) -> None:
+def test_violation_becomes_a_file(tmp_path: Path) -> None:
+    """A violation is reduced to a file and stays open."""
     found = [violation for line in swarmed(tmp_path, "null") for violation in line["violations"]]
     assert found
     assert all(Path(violation["file"]).exists() for violation in found)

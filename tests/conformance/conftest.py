@@ -1,4 +1,4 @@
-"""A redis-server at a port, in real time, and nobody else's ports."""
+"""A redis-server at a port, in real time, and free ports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulation.stores.bundled import bundled_server
 
 
 def free_port() -> int:
-    """Return the number of a port that nobody listens at."""
+    """Return the number of a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]

@@ -113,9 +113,9 @@ def server(tmp_path: Path, port: int) -> Iterator[Server]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     log = tmp_path / "server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(address)]
-    with log.open("w") as told:
+    with log.open("w") as output:
         process = subprocess.Popen(
-            command, env={**inherited, **settings}, stdout=told, stderr=told, start_new_session=True
+            command, env={**inherited, **settings}, stdout=output, stderr=output, start_new_session=True
         )
     store = redis.Redis(port=port, decode_responses=True)
     try:
@@ -136,7 +136,7 @@ def server(tmp_path: Path, port: int) -> Iterator[Server]:
         process.wait()
 
 
-def test_triggers_fire_in_causal_order_whatever_order_their_events_come_in(server: Server) -> None:
+def test_triggers_fire_in_causal_order(server: Server) -> None:
     """It fires for what was paid after it was placed: only for those whom the ordering has brought in order."""
     server.api.post("/automations/", json=PAID_AFTER_PLACED).raise_for_status()
 

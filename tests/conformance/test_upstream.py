@@ -65,7 +65,8 @@ def source_package() -> Path:
     return wanted
 
 
-def test_the_originals_own_tests_pass_with_the_modules_name_replaced(tmp_path: Path, port: int) -> None:
+def test_upstream_tests_pass(tmp_path: Path, port: int) -> None:
+    """The original's own tests pass with the module's name replaced."""
     text = source_package().read_text(encoding="utf-8")
     assert text.count("prefect_redis.ordering") >= 3
     (tmp_path / "test_ordering.py").write_text(text.replace("prefect_redis.ordering", "ordering.prefect"))

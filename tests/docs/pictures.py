@@ -39,12 +39,12 @@ def numbers(shown: Run) -> Mapping[str, Any]:
 
 def main() -> None:
     """Run the scenarios, and write the pictures and their numbers."""
-    told = {}
+    found = {}
     for name, made in RUNS.items():
         shown = made()
         shown.followers.savefig(FOLDER / f"{name}.png")
-        told[name] = numbers(shown)
-    NUMBERS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        found[name] = numbers(shown)
+    NUMBERS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

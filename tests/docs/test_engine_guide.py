@@ -44,7 +44,8 @@ async def scripts_run(client: Any) -> int:
         ("in batches of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
     ],
 )
-async def test_the_round_trips_are_as_many_as_the_guide_says(row: str, events: list[Any], socket: str) -> None:
+async def test_round_trips(row: str, events: list[Any], socket: str) -> None:
+    """The round trips are as many as the guide says."""
     clients = [redis.asyncio.Redis(unix_socket_path=socket) for _ in range(2)]
     await clients[0].flushall()
     handler = Recorder(Fleet(lambda: clients[0]).engine())
@@ -77,7 +78,8 @@ async def ignore(one: Any, outcome: str) -> None:
     """Acknowledge nothing."""
 
 
-def test_the_policy_has_the_fields_and_defaults_that_the_guide_lists() -> None:
+def test_policy_fields_and_defaults() -> None:
+    """The policy has the fields and defaults that the guide lists."""
     rows = table("The policy")
     assert [name.strip("`") for name in rows] == list(Policy.__dataclass_fields__)
     defaults = {"15 min": 900, "30 min": 1_800, "24 h": 86_400, "16 s": 16, "5 s": 5, "7 d": 604_800}
@@ -87,18 +89,20 @@ def test_the_policy_has_the_fields_and_defaults_that_the_guide_lists() -> None:
         assert seconds == defaults.get(said) or said.strip('`"') == str(value)
 
 
-def test_every_key_that_a_script_names_is_in_the_guide() -> None:
-    told = "\n".join(table("The data in Redis"))
+def test_keys_of_scripts() -> None:
+    """Every key that a script names is in the guide."""
+    text = "\n".join(table("The data in Redis"))
     scripts = "\n".join(path.read_text(encoding="utf-8") for path in Path("ordering/lua").glob("*.lua"))
     names = {name.rstrip(":") for name in re.findall(r'(?:key|is_live)\("([a-z]+:?)', scripts)}
     assert len(names) > 10
     for name in names:
-        assert f"`{name}`" in told or f"`{name}:" in told, name
+        assert f"`{name}`" in text or f"`{name}:" in text, name
 
 
 @pytest.mark.prefect
 @pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
-def test_the_setting_makes_prefect_take_this_engine(tmp_path: Path) -> None:
+def test_prefect_setting(tmp_path: Path) -> None:
+    """The setting makes Prefect take this engine."""
     [setting] = re.findall(r"^(PREFECT_SERVER_EVENTS_CAUSAL_ORDERING)=(\S+)$", GUIDE, re.MULTILINE)
     code = "from prefect.server.events import ordering as o; print(type(o.get_triggers_causal_ordering()).__module__)"
     environment = {**os.environ, setting[0]: setting[1], "PREFECT_HOME": str(tmp_path)}

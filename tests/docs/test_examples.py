@@ -53,17 +53,19 @@ def test_a_page_does_what_it_says(name: str, said: Any) -> None:
     assert follow(blocks(DOCS / f"{name}.md"), said) >= TRIVIAL
 
 
-def test_the_engines_guide_works_on_a_redis_server(
+def test_guide_of_the_engine(
     said: Any,
     socket: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The engine's guide works on a Redis server."""
     monkeypatch.setenv("REDIS_URL", f"unix://{socket}")
     assert follow(blocks(DOCS / "engine.md"), said) >= TRIVIAL
 
 
 @pytest.mark.skipif(find_spec("prometheus_client") is None, reason="needs prometheus-client")
-def test_the_operators_page_works_on_a_redis_server(said: Any, socket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operators_page(said: Any, socket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator's page works on a Redis server."""
     monkeypatch.setenv("REDIS_URL", f"unix://{socket}")
     with redis.Redis(unix_socket_path=socket) as client:
         client.flushall()
@@ -74,10 +76,11 @@ def test_the_pages_agree_on_who_is_executed() -> None:
     executed = {"ci.md", "pytest.md", "consumers.md", "tutorial.md", "engine.md", "operating.md"}
     for page in PAGES:
         if any(block.language in ("console", "python") for block in blocks(page)):
-            assert page.name in executed, f"nobody executes the examples of {page}"
+            assert page.name in executed, f"no test executes the examples of {page}"
 
 
-def test_the_workflow_runs_the_command_of_the_page() -> None:
+def test_workflow_of_the_page() -> None:
+    """The workflow runs the command of the page."""
     workflow = (DOCS / "ci" / "causim.yml").read_text(encoding="utf-8")
     [command] = re.findall(r"causim run .*", workflow)
     assert any(command == block.text.strip() for block in blocks(DOCS / "ci.md"))
@@ -104,7 +107,8 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-def test_every_page_is_in_the_index_and_leads_back_to_it() -> None:
+def test_index_of_pages() -> None:
+    """Every page is in the index and leads back to it."""
     index = (DOCS / "README.md").read_text(encoding="utf-8")
     for page in PAGES:
         if page.name != "README.md":
@@ -114,7 +118,8 @@ def test_every_page_is_in_the_index_and_leads_back_to_it() -> None:
             )
 
 
-def test_every_promise_of_the_engine_has_a_scenario_that_holds() -> None:
+def test_promises_have_scenarios() -> None:
+    """Every promise of the engine has a scenario that holds."""
     guide = (DOCS / "engine.md").read_text(encoding="utf-8")
     promises = guide.partition("## What is promised")[2].partition("## What is not promised")[0]
     rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
@@ -126,7 +131,7 @@ def test_every_promise_of_the_engine_has_a_scenario_that_holds() -> None:
             assert load(DOCS / file).expected["native"] == ("holds",)
 
 
-# -- whoever checks the pages is checked
+# -- the checks of the pages are checked
 
 
 def test_a_line_that_was_not_printed_is_noticed() -> None:
@@ -136,6 +141,7 @@ def test_a_line_that_was_not_printed_is_noticed() -> None:
             check("x", wrong, "a\nb c d\nc\n")
 
 
-def test_a_command_that_nobody_executes_is_noticed(said: Any) -> None:
+def test_unexecuted_command_is_noticed(said: Any) -> None:
+    """A command that no test executes is noticed."""
     with pytest.raises(AssertionError, match="not executed"):
         follow([Block("console", "$ rm -r results\n")], said)

@@ -19,18 +19,20 @@ def steps(text: str) -> list[str]:
     return [" ".join(line.split()) for line in re.findall(r"^ *\d+ +0 s .*", text, re.MULTILINE)]
 
 
-def test_the_story_of_the_readme_is_that_of_the_tutorial() -> None:
+def test_readme_and_tutorial_agree() -> None:
     """A test runs the tutorial's command."""
     assert len(steps(README)) >= 5
     assert set(steps(README)) <= set(steps(TUTORIAL))
 
 
-def test_the_orders_of_the_readme_are_those_that_were_tried() -> None:
+def test_orders_of_the_readme() -> None:
+    """The orders of the README are those that were tried."""
     [row] = re.findall(r"^\| three-events \| 1 \| ([\d,]+) \| .* \| 0 \| yes \|", SEARCH, re.MULTILINE)
     assert f"one crash is {row} orders" in " ".join(README.split())
 
 
-def test_the_guide_shows_what_a_waitlist_was_measured_to_cost() -> None:
+def test_waitlist_cost_in_the_guide() -> None:
+    """The guide shows what a waitlist was measured to cost."""
     measured = json.loads(RESULTS.read_text(encoding="utf-8"))
     assert table(measured["rows"]) in GUIDE
     assert f"on {measured['date']} with {measured['server']}" in " ".join(GUIDE.split())

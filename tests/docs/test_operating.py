@@ -31,7 +31,8 @@ def used() -> set[str]:
     return {command.lower() for command in found} | {"eval", "evalsha", "subscribe", "unsubscribe"}
 
 
-def test_the_rights_are_those_of_the_commands_that_are_used() -> None:
+def test_acl_names_the_commands_used() -> None:
+    """The rights are those of the commands that are used."""
     assert used() == GRANTED
 
 

@@ -18,7 +18,7 @@ NEEDS_PREFECT = [
 
 @pytest.mark.parametrize("name", ["prefect-etl-followers", pytest.param("tutorial-followers", marks=NEEDS_PREFECT)])
 def test_a_picture_is_of_the_run_of_today(name: str) -> None:
-    assert numbers(RUNS[name]()) == TOLD[name], "make them anew: python -m tests.docs.pictures"
+    assert numbers(RUNS[name]()) == TOLD[name], "make them again: python -m tests.docs.pictures"
 
 
 def test_every_picture_has_its_numbers() -> None:

@@ -22,26 +22,30 @@ def test_a_page_is_what_is_generated(path: Path, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text, f"{path} is out of date; run: python -m simulation.reference"
 
 
-def test_every_fault_has_its_example_and_no_other_is_there() -> None:
+def test_faults_have_examples() -> None:
+    """Every fault has its example and no other is there."""
     assert {path.stem for path in EXAMPLES.iterdir()} == set(FAULTS)
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_the_example_of_a_fault_strikes_and_the_engine_holds(kind: str, laboratory: Laboratory) -> None:
+def test_fault_example_holds(kind: str, laboratory: Laboratory) -> None:
+    """The example of a fault strikes and the engine holds."""
     run = laboratory.run(load(EXAMPLES / f"{kind}.toml"))
     assert run.silent_faults == ()
     assert kind in {entry.details["fault"] for entry in run.history.of("fault")}
     assert run.verdict == "holds"
 
 
-def test_every_invariant_has_an_accepted_and_a_rejected_history_and_no_other_is_there() -> None:
+def test_invariants_have_histories() -> None:
+    """Every invariant has an accepted and a rejected history and no other is there."""
     names = {path.name for path in HISTORIES}
     assert all({"accepted", "rejected"} <= set(invariant.examples) for invariant in INVARIANTS.values())
     assert names == {f"{name}.{case}.jsonl" for name, invariant in INVARIANTS.items() for case in invariant.examples}
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
-def test_an_example_history_is_judged_as_its_name_says(path: Path) -> None:
+def test_example_history_is_judged(path: Path) -> None:
+    """An example history is judged as its name says."""
     name, case = path.stem.split(".")
     assert main(["check", str(path), "--invariant", name]) == (1 if case == "rejected" else 0)
     history = History.read(path)

@@ -72,10 +72,10 @@ def handled(history: History) -> list[tuple[str, str]]:
 
 
 def became(history: History) -> list[tuple[str, str, str]]:
-    """Return what became of each delivery and how each handling came about, event by event."""
-    told = [(e.event, e.kind, str(e.details.get("via") or e.details.get("because") or "")) for e in history]
+    """Return the outcome of each delivery and the cause of each handling, event by event."""
+    entries = [(e.event, e.kind, str(e.details.get("via") or e.details.get("because") or "")) for e in history]
     return sorted(
-        (one for one in told if one[1] in ("started", "parked", "refused", "acknowledged")), key=lambda t: t[0]
+        (one for one in entries if one[1] in ("started", "parked", "refused", "acknowledged")), key=lambda t: t[0]
     )
 
 
@@ -104,9 +104,10 @@ async def test_order_and_verdict_are_those_of_real_time(
 
 @pytest.mark.prefect
 @pytest.mark.parametrize("scene", SCENES)
-async def test_another_engine_is_shown_as_it_is_in_real_time(
+async def test_other_engine_as_in_real_time(
     laboratory: Laboratory, connect: Connect, scene: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Another engine is shown as it is in real time."""
     adapter = pytest.importorskip("simulation.engines.prefect")
     played = scenario(SCENES[scene])
     virtual = laboratory.run(played, 1, "prefect").history
@@ -119,9 +120,8 @@ async def test_another_engine_is_shown_as_it_is_in_real_time(
     assert verdicts(virtual) == verdicts(real)
 
 
-async def test_a_duplicate_is_refused_alike_while_the_event_is_held_and_after_it(
-    laboratory: Laboratory, connect: Connect
-) -> None:
+async def test_duplicate_is_refused_alike(laboratory: Laboratory, connect: Connect) -> None:
+    """A duplicate is refused alike while the event is held and after it."""
     changes = {"broker.duplicate": 1.0, "broker.duplicate_delay": "150ms", "consumers.handler_time": "300ms"}
     played = scenario('{ name = "a" }').with_values(changes)
     virtual, real = await both(laboratory, connect, played, "native")
@@ -130,7 +130,8 @@ async def test_a_duplicate_is_refused_alike_while_the_event_is_held_and_after_it
     assert verdicts(virtual) == verdicts(real)
 
 
-async def test_a_follower_whose_leader_never_comes_is_rescued_alike(laboratory: Laboratory, connect: Connect) -> None:
+async def test_missing_leader_is_rescued_alike(laboratory: Laboratory, connect: Connect) -> None:
+    """A follower whose leader never comes is rescued alike."""
     changes = {
         "policy.lookback": "600ms",
         "policy.retention": "10s",

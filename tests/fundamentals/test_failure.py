@@ -25,7 +25,8 @@ def test_a_crashed_process_runs_no_finally() -> None:
     loop.close()
 
 
-def test_a_paused_process_stands_still_while_the_world_goes_on() -> None:
+def test_paused_process() -> None:
+    """A paused process stands still while the world goes on."""
     loop, process, ticks = SimulatedLoop(), Process("c1"), []
 
     async def ticker() -> None:

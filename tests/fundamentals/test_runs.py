@@ -18,9 +18,10 @@ require_coverage = ["parked", "released"]
 """
 
 
-def test_the_same_seed_gives_the_same_history_in_another_process_with_another_hash_seed(
+def test_same_seed_other_process(
     laboratory: Laboratory,
 ) -> None:
+    """The same seed gives the same history in another process with another hash seed."""
     here = laboratory.run(loads(LATE), seed=7).digest
     script = f"from simulation import loads, run; print(run(loads({LATE!r}), seed=7).digest)"
     environment = {**os.environ, "PYTHONHASHSEED": "4242"}
@@ -29,13 +30,15 @@ def test_the_same_seed_gives_the_same_history_in_another_process_with_another_ha
     assert laboratory.run(loads(LATE), seed=8).digest != here
 
 
-def test_without_an_engine_order_is_lost_and_the_judge_says_so(laboratory: Laboratory) -> None:
+def test_null_engine_violates_order(laboratory: Laboratory) -> None:
+    """Without an engine order is lost and the judge says so."""
     run = laboratory.run(loads(LATE), seed=7, engine="null")
     assert run.verdict == "violated"
     assert {violation.invariant for violation in run.judgement.violations} == {"causal-order"}
 
 
-def test_with_the_engine_order_holds_and_something_was_exercised(laboratory: Laboratory) -> None:
+def test_native_engine_holds(laboratory: Laboratory) -> None:
+    """With the engine order holds and something was exercised."""
     run = laboratory.run(loads(LATE), seed=7)
     assert run.verdict == "holds", run.judgement
     assert run.judgement.coverage["parked"] > 0

@@ -35,7 +35,8 @@ def test_a_ttl_lapses_in_virtual_time(server: Store) -> None:
     assert loop.run_until_complete(story()) == (b"mine", None)
 
 
-def test_a_reply_is_lost_after_the_command_was_executed_and_the_client_retries(server: Store) -> None:
+def test_lost_reply_is_retried(server: Store) -> None:
+    """A reply is lost after the command was executed and the client retries."""
     loop, network, client = world(server)
     lost = []
 

@@ -1,4 +1,4 @@
-"""Time: one heap, one clock, integers of microseconds, and nobody's wall clock."""
+"""Time: one heap, one clock, integers of microseconds, and no wall clock."""
 
 import asyncio
 
@@ -17,7 +17,8 @@ def test_a_day_of_sleep_passes_at_once() -> None:
     assert loop.now == 86_400 * SECOND
 
 
-def test_generators_are_physics_and_coroutines_are_software_on_the_same_clock() -> None:
+def test_generators_and_coroutines_share_a_clock() -> None:
+    """Generators are physics and coroutines are software on the same clock."""
     loop, seen = SimulatedLoop(), []
 
     def physics():
@@ -36,7 +37,8 @@ def test_generators_are_physics_and_coroutines_are_software_on_the_same_clock() 
     assert seen == [("software", 500_000), ("physics", 1_000_000), ("software", 1_500_000)]
 
 
-def test_a_cancelled_timer_does_not_drag_the_clock() -> None:
+def test_cancelled_timer() -> None:
+    """A cancelled timer does not drag the clock."""
     loop = SimulatedLoop()
 
     async def impatient() -> None:

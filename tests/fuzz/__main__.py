@@ -31,9 +31,9 @@ def main() -> int:
     kinds = [chosen.kind] if chosen.kind else sorted(KINDS)
     for kind in kinds:
         for seed in range(max(chosen.seed, state["done"].get(kind, 0) + 1), last + 1):
-            if told := flaw(kind, seed):
+            if sentence := flaw(kind, seed):
                 state["flaws"].setdefault(kind, []).append(seed)
-                sys.stdout.write(f"{kind} {seed}: {told}\n")
+                sys.stdout.write(f"{kind} {seed}: {sentence}\n")
                 sys.stdout.flush()
             state["done"][kind] = seed
             if chosen.state and (seed % BLOCK == 0 or seed == last):

@@ -31,7 +31,7 @@ def flaw(kind: str, seed: int) -> str:
         read = KINDS[kind].make(Path(name), rng)
         began = time.perf_counter()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-            said = _told(read, name)
+            said = _problems(read, name)
         took = time.perf_counter() - began
         left = [str(path) for path in Path(name).parent.glob("escaped*")]
     text = out.getvalue() + errors.getvalue()
@@ -45,11 +45,11 @@ def flaw(kind: str, seed: int) -> str:
         f"it took {grown} KiB" if grown > MOST_MEMORY_KIB else "",
         f"it wrote {left}" if left else "",
     ]
-    told = "; ".join(filter(None, flaws))
-    return f"{told}\n{text[-2000:]}" if told else ""
+    sentences = "; ".join(filter(None, flaws))
+    return f"{sentences}\n{text[-2000:]}" if sentences else ""
 
 
-def _told(read: object, folder: str) -> str:
+def _problems(read: object, folder: str) -> str:
     assert callable(read)
     try:
         code = read()

@@ -15,4 +15,4 @@ RUN = 8
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mutated_file_ends_with_a_sentence(kind: str) -> None:
     for seed in range(1, (RUN if kind in ("run", "rerun", "traced") else FEW) + 1):
-        assert not (told := flaw(kind, seed)), f"{kind} {seed}: {told}"
+        assert not (found := flaw(kind, seed)), f"{kind} {seed}: {found}"

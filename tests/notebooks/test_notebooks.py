@@ -102,7 +102,8 @@ def test_a_notebook_is_kept_with_its_outputs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_imports_only_the_public_facade(path: Path) -> None:
+def test_notebook_imports(path: Path) -> None:
+    """A notebook imports only the public facade."""
     notebook = nbformat.read(path, as_version=4)
     source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     found: set[str] = set()

@@ -21,7 +21,7 @@ SLOTS = 16_384
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, and whose ports of the cluster bus (10,000 above) exist, too."""
+    """Return free ports whose ports of the cluster bus (10,000 above) exist, too."""
     found: set[int] = set()
     while len(found) < count:
         with sockets.socket() as probe:

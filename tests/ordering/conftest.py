@@ -115,7 +115,7 @@ async def wait_out(engine: CausalOrdering) -> None:
 
 
 async def sweep(handler: Recorder) -> list[int]:
-    """Handle what waits in vain, whatever becomes of it, and return the events' numbers."""
+    """Handle overdue events, whatever their outcome, and return their numbers."""
     lost = await handler.engine.get_lost_followers()
     for one in lost:
         with suppress(Exception):

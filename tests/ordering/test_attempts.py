@@ -30,15 +30,16 @@ async def park(handler: Recorder, *events: Any) -> None:
             await handler(one)
 
 
-async def test_a_delivery_that_kills_its_processes_is_given_up(fleet: Fleet) -> None:
-    told: list[Any] = []
-    poison, handler = event(1, text="what it says"), Recorder(fleet.engine(on_dead_letter=told.append))
+async def test_deadly_delivery_is_given_up(fleet: Fleet) -> None:
+    """A delivery that kills its processes is given up."""
+    letters: list[Any] = []
+    poison, handler = event(1, text="what it says"), Recorder(fleet.engine(on_dead_letter=letters.append))
     await park(handler, event(2, 1))
     for _ in range(Policy().max_attempts):
         await die_in(fleet.engine(), poison)
     with pytest.raises(EventGivenUp):
         await handler(poison)
-    [letter] = told
+    [letter] = letters
     assert (letter.id, letter.reason, letter.attempts) == (str(poison.id), "exhausted", 4)
     assert b"what it says" in letter.payload, "though it was never parked"
     assert await sweep(handler) == [2], "its follower waits no longer"
@@ -47,7 +48,8 @@ async def test_a_delivery_that_kills_its_processes_is_given_up(fleet: Fleet) -> 
     assert handler.handled == [2]
 
 
-async def test_a_parked_event_that_kills_its_processes_is_given_up_and_its_siblings_go_on(fleet: Fleet) -> None:
+async def test_deadly_parked_event_is_given_up(fleet: Fleet) -> None:
+    """A parked event that kills its processes is given up and its siblings go on."""
     handler = Recorder(fleet.engine())
     await park(handler, event(2, 1), event(3, 1), event(4, 2))
     leader = fleet.engine()
@@ -55,9 +57,9 @@ async def test_a_parked_event_that_kills_its_processes_is_given_up_and_its_sibli
     await leader.complete_event_and_get_followers(event(1))
     for _ in range(4):
         await expire(handler.engine)
-        doomed = fleet.engine()
-        lost = await doomed.get_lost_followers()
-        await doomed._begin(next(one for one in lost if number(one) == 2))
+        dying = fleet.engine()
+        lost = await dying.get_lost_followers()
+        await dying._begin(next(one for one in lost if number(one) == 2))
     await expire(handler.engine)
     while await sweep(handler):
         await expire(handler.engine)
@@ -66,7 +68,8 @@ async def test_a_parked_event_that_kills_its_processes_is_given_up_and_its_sibli
     assert (letter.id, letter.follows, letter.reason) == (str(event(2).id), str(event(1).id), "exhausted")
 
 
-async def test_a_drain_goes_past_an_event_that_has_used_its_attempts_up(fleet: Fleet) -> None:
+async def test_drain_passes_an_exhausted_event(fleet: Fleet) -> None:
+    """A drain goes past an event that has used its attempts up."""
     handler = Recorder(fleet.engine())
     await park(handler, event(2, 1), event(3, 1))
     await handler.engine.redis.set(handler.engine._key(f"tried:{event(2).id}"), 4)
@@ -75,7 +78,8 @@ async def test_a_drain_goes_past_an_event_that_has_used_its_attempts_up(fleet: F
     assert [letter.id for letter in await handler.engine.dead_letters()] == [str(event(2).id)]
 
 
-async def test_a_failure_that_the_queue_hears_of_is_the_queues_to_count(fleet: Fleet) -> None:
+async def test_queue_counts_failures_it_hears_of(fleet: Fleet) -> None:
+    """A failure that the queue hears of is the queue's to count."""
     handler = Recorder(fleet.engine())
     handler.failing = {1: 10}
     for _ in range(10):
@@ -86,7 +90,8 @@ async def test_a_failure_that_the_queue_hears_of_is_the_queues_to_count(fleet: F
     assert handler.handled == [1]
 
 
-async def test_what_is_given_back_by_a_shutdown_has_had_no_attempt(fleet: Fleet) -> None:
+async def test_shutdown_counts_no_attempt(fleet: Fleet) -> None:
+    """What is given back by a shutdown has had no attempt."""
     engine, begun = fleet.engine(), asyncio.Event()
 
     async def work(one: Any, depth: int = 0) -> None:

@@ -11,7 +11,8 @@ from ordering import EventArrivedEarly, Policy
 from tests.ordering.conftest import Fleet, Recorder, event, number
 
 
-async def test_a_batch_in_any_order_is_handled_in_causal_order(fleet: Fleet) -> None:
+async def test_batch_in_any_order(fleet: Fleet) -> None:
+    """A batch in any order is handled in causal order."""
     handler = Recorder(fleet.engine())
     outcomes = await handler.engine.handle_batch(handler, [event(n, n // 2) for n in range(31, 0, -1)])
     assert outcomes == ["handled"] * 31
@@ -20,15 +21,16 @@ async def test_a_batch_in_any_order_is_handled_in_causal_order(fleet: Fleet) -> 
     assert all(position[n] > position[n // 2] for n in range(2, 32))
 
 
-async def test_a_batch_takes_a_round_trip_to_decide_one_to_record_and_one_between_levels(fleet: Fleet) -> None:
+async def test_batch_round_trips(fleet: Fleet) -> None:
+    """A batch takes a round trip to decide one to record and one between levels."""
     handler = Recorder(fleet.engine())
     await handler.engine.handle_batch(handler, [event(1)])
     calls: list[str] = []
     ask = handler.engine._ask
 
-    async def counted(name: str, *args: Any) -> Any:
+    async def counted(name: str, *args: Any, **options: Any) -> Any:
         calls.append(name)
-        return await ask(name, *args)
+        return await ask(name, *args, **options)
 
     handler.engine._ask = counted
     await handler.engine.handle_batch(handler, [event(n) for n in range(100, 200)])
@@ -73,9 +75,10 @@ class Interrupted(Recorder):
         await super()._work(one, depth)
 
 
-async def test_a_sibling_in_a_batch_does_not_overtake_one_that_comes_while_their_leader_is_handled(
+async def test_sibling_comes_during_leader(
     fleet: Fleet,
 ) -> None:
+    """A sibling in a batch does not overtake one that comes while their leader is handled."""
     other = Recorder(fleet.engine())
     handler = Interrupted(fleet.engine(), other, event(2, 1))
     batch = [event(1), event(3, 1), event(4, 3)]
@@ -84,14 +87,16 @@ async def test_a_sibling_in_a_batch_does_not_overtake_one_that_comes_while_their
     assert other.handled == []
 
 
-async def test_a_sibling_in_a_batch_goes_before_a_younger_one_that_comes_meanwhile(fleet: Fleet) -> None:
+async def test_sibling_comes_during_batch(fleet: Fleet) -> None:
+    """A sibling in a batch goes before a younger one that comes meanwhile."""
     other = Recorder(fleet.engine())
     handler = Interrupted(fleet.engine(), other, event(3, 1))
     assert await handler.engine.handle_batch(handler, [event(1), event(2, 1)]) == ["handled", "handled"]
     assert handler.handled == [1, 2, 3]
 
 
-async def test_a_sibling_in_a_batch_does_not_overtake_one_that_waits(fleet: Fleet) -> None:
+async def test_sibling_that_waits_goes_first(fleet: Fleet) -> None:
+    """A sibling in a batch does not overtake one that waits."""
     one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
     with pytest.raises(EventArrivedEarly):
         await one(event(2, 1))
@@ -100,7 +105,8 @@ async def test_a_sibling_in_a_batch_does_not_overtake_one_that_waits(fleet: Flee
     assert two.handled == [1, 2, 3]
 
 
-async def test_a_failure_concerns_its_event_and_what_follows_it_alone(fleet: Fleet) -> None:
+async def test_failure_concerns_its_followers_alone(fleet: Fleet) -> None:
+    """A failure concerns its event and what follows it alone."""
     handler = Recorder(fleet.engine(Policy(retry_delay=timedelta(milliseconds=1))))
     handler.failing = {2: 1}
     batch = [event(1), event(2, 1), event(3, 2), event(4, 1)]
@@ -110,14 +116,16 @@ async def test_a_failure_concerns_its_event_and_what_follows_it_alone(fleet: Fle
     assert handler.handled == [1, 4, 2, 3]
 
 
-async def test_an_event_that_is_in_a_batch_twice_is_handled_once(fleet: Fleet) -> None:
+async def test_event_twice_in_a_batch(fleet: Fleet) -> None:
+    """An event that is in a batch twice is handled once."""
     handler = Recorder(fleet.engine())
     outcomes = await handler.engine.handle_batch(handler, [event(1), event(1), event(2, 1)])
     assert sorted(outcomes) == ["handled", "handled", "held"]
     assert handler.handled == [1, 2]
 
 
-async def test_a_cancelled_batch_records_what_was_done_and_gives_the_rest_back(fleet: Fleet) -> None:
+async def test_cancelled_batch(fleet: Fleet) -> None:
+    """A cancelled batch records what was done and gives the rest back."""
     import asyncio
 
     handler, other = Recorder(fleet.engine()), Recorder(fleet.engine())
@@ -145,7 +153,8 @@ async def test_a_circle_in_a_batch_is_parked(fleet: Fleet) -> None:
     assert await handler.engine.handle_batch(handler, [event(1, 2), event(2, 1)]) == ["parked", "parked"]
 
 
-async def test_a_batch_too_large_for_one_request_takes_several(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_batch_larger_than_a_request(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch too large for one request takes several."""
     monkeypatch.setattr("ordering.batch.MAX_BATCH_EVENTS", 4)
     handler = Recorder(fleet.engine())
     outcomes = await handler.engine.handle_batch(handler, [event(n, n - 1) for n in range(11, 1, -1)])
@@ -159,7 +168,8 @@ async def test_a_batch_of_nothing_asks_nothing(fleet: Fleet) -> None:
     assert await handler.engine.handle_batch(handler, []) == []
 
 
-async def test_what_hangs_on_a_cycle_within_a_batch_is_answered_for(fleet: Fleet) -> None:
+async def test_cycle_within_a_batch(fleet: Fleet) -> None:
+    """What hangs on a cycle within a batch is answered for."""
     handler = Recorder(fleet.engine())
     outcomes = await handler.engine.handle_batch(handler, [event(1, 2), event(2, 1), event(3, 2), event(4)])
     assert outcomes == ["parked", "parked", "parked", "handled"]

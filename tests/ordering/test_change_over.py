@@ -80,7 +80,8 @@ async def handle(ours: Any, *events: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=str)
-async def test_what_the_original_parked_takes_its_place_among_siblings(ours: Any, moment: datetime) -> None:
+async def test_parked_by_the_original_among_siblings(ours: Any, moment: datetime) -> None:
+    """What the original parked takes its place among siblings."""
     follower = event(2, follows=1, occurred=moment)
     await park_as_original(ours, follower)
     await ours.record_event_as_seen(event(1))
@@ -88,7 +89,8 @@ async def test_what_the_original_parked_takes_its_place_among_siblings(ours: Any
     assert place == float(occurred_at(follower))
 
 
-async def test_a_leader_completed_by_us_releases_what_either_engine_parked(ours: Any) -> None:
+async def test_leader_completed_by_us(ours: Any) -> None:
+    """A leader completed by us releases what either engine parked."""
     from ordering.prefect import EventArrivedEarly
 
     await park_as_original(ours, event(3, follows=1, occurred=MOMENTS[0] + timedelta(seconds=2)))
@@ -98,7 +100,8 @@ async def test_a_leader_completed_by_us_releases_what_either_engine_parked(ours:
     assert [key for key in await ours.redis.keys("*") if await ours.redis.ttl(key) < 0] == []
 
 
-async def test_a_leader_completed_by_the_original_releases_what_we_parked(ours: Any) -> None:
+async def test_leader_completed_by_the_original(ours: Any) -> None:
+    """A leader completed by the original releases what we parked."""
     from ordering.prefect import EventArrivedEarly
 
     follower = event(2, follows=1)
@@ -124,9 +127,8 @@ async def test_an_overdue_event_is_one_engine_s_only(ours: Any, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("taken", [False, True])
-async def test_nothing_of_ours_is_left_for_ever_after_going_back(
-    ours: Any, taken: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_going_back_leaves_nothing(ours: Any, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of ours is left for ever after going back."""
     import ordering.prefect
     from ordering.prefect import EventArrivedEarly
 

@@ -27,17 +27,20 @@ async def test_events_in_order_are_handled_as_they_come(handler: Recorder) -> No
     assert handler.depths == [0, 0, 0]
 
 
-async def test_a_reversed_chain_is_released_by_its_first_event(handler: Recorder) -> None:
+async def test_reversed_chain(handler: Recorder) -> None:
+    """A reversed chain is released by its first event."""
     await deliver(handler, event(4, 3), event(3, 2), event(2, 1), event(1))
     assert handler.handled == [1, 2, 3, 4]
 
 
-async def test_siblings_are_released_in_the_order_they_occurred(handler: Recorder) -> None:
+async def test_siblings_in_order(handler: Recorder) -> None:
+    """Siblings are released in the order they occurred."""
     await deliver(handler, event(4, 1), event(2, 1), event(3, 1), event(1))
     assert handler.handled == [1, 2, 3, 4]
 
 
-async def test_siblings_that_occurred_at_once_are_released_in_the_order_of_their_ids(handler: Recorder) -> None:
+async def test_siblings_of_one_moment(handler: Recorder) -> None:
+    """Siblings that occurred at once are released in the order of their ids."""
     await deliver(handler, event(4, 1, 7), event(2, 1, 7), event(3, 1, 7), event(1))
     assert handler.handled == [1, 2, 3, 4]
 
@@ -50,23 +53,24 @@ async def test_a_tree_is_released_whole(handler: Recorder) -> None:
     assert all(position[2 * n + 1] > position[2 * n] for n in range(1, 16))
 
 
-async def test_a_released_follower_is_remembered_as_seen(handler: Recorder) -> None:
+async def test_released_follower_is_seen(handler: Recorder) -> None:
+    """A released follower is remembered as seen."""
     await deliver(handler, event(2, 1), event(1))
     assert await handler.engine.event_has_been_seen(event(2))
     await deliver(handler, event(3, 2))
     assert handler.handled == [1, 2, 3]
 
 
-async def test_a_chain_deeper_than_the_limit_strands_nothing_and_says_so(
-    handler: Recorder, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_chain_beyond_the_depth(handler: Recorder, caplog: pytest.LogCaptureFixture) -> None:
+    """A chain deeper than the limit strands nothing and says so."""
     with caplog.at_level(logging.INFO):
         await deliver(handler, *(event(n, n - 1) for n in range(60, 0, -1)))
     assert handler.handled == list(range(1, 61))
     assert "reached its max depth of 20 followers processed" in caplog.text
 
 
-async def test_a_handler_that_calls_itself_too_deeply_is_stopped(fleet: Fleet) -> None:
+async def test_handler_that_calls_itself(fleet: Fleet) -> None:
+    """A handler that calls itself too deeply is stopped."""
     handler = Recorder(fleet.engine(Policy(max_depth=3)))
     with pytest.raises(MaxDepthExceeded) as caught:
         await handler(event(1), depth=4)
@@ -74,7 +78,8 @@ async def test_a_handler_that_calls_itself_too_deeply_is_stopped(fleet: Fleet) -
 
 
 @pytest.mark.parametrize("identity", [1])
-async def test_an_event_that_follows_itself_has_no_leader(handler: Recorder, identity: int) -> None:
+async def test_event_that_follows_itself(handler: Recorder, identity: int) -> None:
+    """An event that follows itself has no leader."""
     await deliver(handler, event(identity, identity))
     assert handler.handled == [identity]
 

@@ -58,7 +58,8 @@ def test_stats_of_partitions(url: str, capsys: Any) -> None:
     assert numbers["total"]["dead"] == sum(numbers[f"parts:{n}"]["dead"] for n in range(3)) == 1
 
 
-def test_dead_letters_are_listed_without_what_they_say(url: str, capsys: Any) -> None:
+def test_dead_list_without_payloads(url: str, capsys: Any) -> None:
+    """Dead letters are listed without what they say."""
     code, said, _ = ask(capsys, "dead", "list", url, "orders")
     assert (code, len(said.splitlines())) == (0, 2)
     assert str(event(1).id) in said
@@ -69,7 +70,8 @@ def test_dead_letters_are_listed_without_what_they_say(url: str, capsys: Any) ->
     assert [letter["id"] for letter in json.loads(said)] == [str(event(1).id)]
 
 
-def test_a_dead_letter_is_shown_and_no_terminal_obeys_it(url: str, capsys: Any) -> None:
+def test_dead_show_escapes(url: str, capsys: Any) -> None:
+    """A dead letter is shown and no terminal obeys it."""
     code, said, _ = ask(capsys, "dead", "show", url, "orders", str(event(1).id))
     assert code == 0
     assert "secret" in said
@@ -85,7 +87,8 @@ def test_a_dead_letter_is_dealt_with_once(verb: str, url: str, capsys: Any) -> N
     assert (code, "has no dead letter" in complaint) == (1, True)
 
 
-def test_a_dead_letter_of_a_partition_is_found_by_its_id(url: str, capsys: Any) -> None:
+def test_dead_letter_of_a_partition(url: str, capsys: Any) -> None:
+    """A dead letter of a partition is found by its id."""
     assert ask(capsys, "dead", "discard", url, "parts", str(event(1).id), "--partitions", "3")[0] == 0
 
 

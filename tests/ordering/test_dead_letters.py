@@ -1,4 +1,4 @@
-"""Dead letters: written with their reason, told at least once, kept until somebody deals with them."""
+"""Dead letters: written with their reason, reported at least once, kept until they are retried or discarded."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ async def test_a_dead_letter_is_kept_for_its_own_time(fleet: Fleet) -> None:
         assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
 
 
-async def test_a_dead_letter_whose_time_is_over_is_neither_listed_nor_counted(fleet: Fleet) -> None:
+async def test_expired_dead_letter_is_not_listed(fleet: Fleet) -> None:
+    """A dead letter whose time is over is neither listed nor counted."""
     engine = fleet.engine(ONCE)
     handler = Recorder(engine)
     await fail_at_last(handler)
@@ -61,31 +62,31 @@ async def test_a_dead_letter_whose_time_is_over_is_neither_listed_nor_counted(fl
 
 
 async def test_its_writer_tells_of_it_once(fleet: Fleet) -> None:
-    told: list[DeadLetter] = []
-    handler = Recorder(fleet.engine(ONCE, on_dead_letter=told.append))
+    reported: list[DeadLetter] = []
+    handler = Recorder(fleet.engine(ONCE, on_dead_letter=reported.append))
     await fail_at_last(handler)
     await expire(handler.engine)
-    await sweep(Recorder(fleet.engine(ONCE, on_dead_letter=told.append)))
-    assert [letter.id for letter in told] == [str(event(2).id)]
+    await sweep(Recorder(fleet.engine(ONCE, on_dead_letter=reported.append)))
+    assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
 async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
-    told: list[DeadLetter] = []
+    reported: list[DeadLetter] = []
     handler = Recorder(fleet.engine(ONCE))
 
     async def silent(_: str) -> None:
         """Die before a word of it is said."""
 
-    handler.engine._tell_of = silent  # type: ignore[method-assign]
+    handler.engine._report_dead_letter = silent  # type: ignore[method-assign]
     await fail_at_last(handler)
-    other = fleet.engine(ONCE, on_dead_letter=told.append)
+    other = fleet.engine(ONCE, on_dead_letter=reported.append)
     await other.get_lost_followers()
-    assert told == [], "its writer has the length of a lease to do so"
+    assert reported == [], "its writer has the length of a lease to do so"
     await expire(other)
     await other.get_lost_followers()
     await expire(other)
     await other.get_lost_followers()
-    assert [letter.id for letter in told] == [str(event(2).id)]
+    assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
 async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
@@ -98,7 +99,7 @@ async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytes
 
     handler = Recorder(fleet.engine(ONCE, on_dead_letter=deaf))
     await fail_at_last(handler, event(3, 1))
-    assert handler.handled == [1, 3], "that concerns nobody else"
+    assert handler.handled == [1, 3], "that concerns no other event"
     assert "the pager is broken" in caplog.text
     for _ in range(2):
         await expire(handler.engine)
@@ -106,7 +107,8 @@ async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytes
     assert calls == [str(event(2).id)] * 2
 
 
-async def test_a_dead_event_is_refused_and_its_followers_go_on(fleet: Fleet) -> None:
+async def test_dead_event_is_refused(fleet: Fleet) -> None:
+    """A dead event is refused and its followers go on."""
     handler = Recorder(fleet.engine(ONCE))
     await fail_at_last(handler, event(3, 2))
     with pytest.raises(EventGivenUp):
@@ -127,7 +129,8 @@ async def test_a_dead_event_can_be_tried_again(fleet: Fleet) -> None:
     assert await handler.engine.redis.exists(handler.engine._key("waitlist"), handler.engine._key("claims")) == 0
 
 
-async def test_a_dead_event_that_follows_nothing_can_be_tried_again(fleet: Fleet) -> None:
+async def test_dead_event_without_leader_is_retried(fleet: Fleet) -> None:
+    """A dead event that follows nothing can be tried again."""
     handler = Recorder(fleet.engine(ONCE))
     assert await handler.engine.give_up(event(5))
     assert await handler.engine.retry(event(5))
@@ -152,7 +155,8 @@ async def test_a_dead_event_can_be_discarded(fleet: Fleet) -> None:
     assert await handler.engine.event_has_been_seen(event(2))
 
 
-async def test_the_queue_gives_a_leader_up_and_its_followers_go_on_at_once(fleet: Fleet) -> None:
+async def test_leader_given_up_by_the_queue(fleet: Fleet) -> None:
+    """The queue gives a leader up and its followers go on at once."""
     handler = Recorder(fleet.engine())
     for one in (event(2, 1), event(3, 1)):
         with pytest.raises(EventArrivedEarly):
@@ -169,7 +173,8 @@ async def test_the_queue_gives_a_leader_up_and_its_followers_go_on_at_once(fleet
     assert (letter.reason, b"dead in the queue" in letter.payload) == ("the queue's fourth failure", True)
 
 
-async def test_what_was_handled_or_is_held_cannot_be_given_up(fleet: Fleet) -> None:
+async def test_handled_or_held_is_not_given_up(fleet: Fleet) -> None:
+    """What was handled or is held cannot be given up."""
     handler = Recorder(fleet.engine())
     await handler(event(1))
     assert not await handler.engine.give_up(event(1))
@@ -178,7 +183,25 @@ async def test_what_was_handled_or_is_held_cannot_be_given_up(fleet: Fleet) -> N
     assert await handler.engine.dead_letters() == []
 
 
-async def test_a_failure_that_is_reported_twice_counts_once(fleet: Fleet) -> None:
+@pytest.mark.parametrize("step", ["complete", "record"])
+async def test_handled_after_all(fleet: Fleet, step: str) -> None:
+    """An event that is handled after all is no dead letter."""
+    slow, other = fleet.engine(), fleet.engine()
+    assert await slow.record_event_as_processing(event(1))
+    await slow.redis.delete(slow._key(f"processing:{event(1).id}"))  # no sign of life for a whole lease
+    assert await other.give_up(event(1))
+    if step == "complete":
+        await slow.complete_event_and_get_followers(event(1))
+    else:
+        await slow.record_event_as_seen(event(1))
+    assert await other.dead_letters() == []
+    assert not await other.retry(event(1))
+    assert (await other.stats()).dead == 0
+    assert await other.event_has_been_seen(event(1))
+
+
+async def test_failure_reported_twice(fleet: Fleet) -> None:
+    """A failure that is reported twice counts once."""
     handler = Recorder(fleet.engine(Policy(max_attempts=2)))
     with pytest.raises(EventArrivedEarly):
         await handler(event(2, 1))
@@ -199,7 +222,8 @@ async def test_dead_letters_are_listed_in_pages(fleet: Fleet) -> None:
     assert sorted(letter.id for page in pages for letter in page) == [str(event(n).id) for n in range(1, 6)]
 
 
-async def test_partitions_have_their_dead_letters_together(fleet: Fleet) -> None:
+async def test_partitions(fleet: Fleet) -> None:
+    """Partitions have their dead letters together."""
     ordering = PartitionedOrdering("parts", partitions=4, by=lambda one: str(one.id), redis=fleet.engine().redis)
     for n in range(1, 7):
         assert await ordering.give_up(event(n))
@@ -238,7 +262,8 @@ async def test_nothing_that_an_event_says_is_logged(fleet: Fleet, caplog: pytest
 
 
 @pytest.mark.parametrize("kind", [EventArrivedEarly, EventGivenUp, LeaseLost])
-def test_an_exception_names_its_event_and_says_nothing_of_it(kind: Any) -> None:
+def test_exception_without_payload(kind: Any) -> None:
+    """An exception names its event and says nothing of it."""
     error = kind(event(1, secret="hidden"))
     assert str(event(1).id) in str(error)
     assert str(event(1).id) in repr(error)

@@ -61,7 +61,7 @@ def fences(laboratory: Laboratory, fault: str, engine: str = "native", scenario:
 )
 def test_fences_grow(laboratory: Laboratory, scenario: str, fault: str) -> None:
     shown = fences(laboratory, fault, scenario=scenario)
-    assert max(map(len, shown)) > 1, "nobody has taken the event over"
+    assert max(map(len, shown)) > 1, "no consumer has taken the event over"
     assert all(one < two for tokens in shown for one, two in pairwise(tokens))
 
 
@@ -80,17 +80,15 @@ def forget_mutants() -> Any:
     mutants.engine.cache_clear()
 
 
-def test_a_counter_alone_would_repeat_itself_after_a_failover(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_counter_alone_repeats(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A counter alone would repeat itself after a failover."""
     engine = counted(monkeypatch, Edit(SHARED, "if last < now_us then", "if last == 0 then"))
     shown = fences(laboratory, LOST_GRANT, engine, FAILING)
     assert any(one >= two for tokens in shown for one, two in pairwise(tokens))
 
 
-def test_a_clock_alone_would_repeat_itself_when_it_is_set_back(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clock_alone_repeats(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock alone would repeat itself when it is set back."""
     engine = counted(monkeypatch, Edit(SHARED, "if last < now_us then", "if true then"))
     shown = fences(laboratory, BACK.replace("-2s", "-20s"), engine)
     assert any(one >= two for tokens in shown for one, two in pairwise(tokens))

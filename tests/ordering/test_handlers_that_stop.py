@@ -1,4 +1,4 @@
-"""Handlers that end in other ways than by returning or by an error: they stop nobody else, and their attempts count."""
+"""Handlers that end in other ways than by returning or by an error: no other handler stops, and attempts count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TWICE = Policy(max_attempts=2)
 
 
 async def await_something_cancelled() -> None:
-    """Raise CancelledError, though nobody has cancelled this task: some clients of other services do that."""
+    """Raise CancelledError, although this task was not cancelled: some clients of other services do that."""
     inner = asyncio.ensure_future(asyncio.sleep(0))
     inner.cancel()
     await inner
@@ -47,7 +47,8 @@ async def due(handler: Recorder) -> None:
         await handler.engine.redis.zadd(handler.engine._key("claims"), {identity: 0})
 
 
-async def test_a_cancellation_inside_a_released_handler_is_its_failure(fleet: Fleet) -> None:
+async def test_cancelled_inside_released_handler(fleet: Fleet) -> None:
+    """A cancellation inside a released handler is its failure."""
     handler = stopping(fleet, e2=await_something_cancelled)
     for one in (event(2, 1), event(3, 1)):
         with pytest.raises(EventArrivedEarly):
@@ -55,13 +56,14 @@ async def test_a_cancellation_inside_a_released_handler_is_its_failure(fleet: Fl
     await handler(event(1))
     assert handler.handled == [1, 2, 3], "its sibling goes on"
     await due(handler)
-    with pytest.raises(asyncio.CancelledError):  # whoever handles one event by itself hears of it
+    with pytest.raises(asyncio.CancelledError):  # the caller that handles a single event sees it
         await sweep(handler)
     assert [letter.id for letter in await handler.engine.dead_letters()] == [str(event(2).id)]
 
 
 @pytest.mark.parametrize("way", ["batch", "stream"])
-async def test_a_cancellation_inside_a_handler_concerns_its_event_alone(fleet: Fleet, way: str) -> None:
+async def test_cancelled_inside_handler(fleet: Fleet, way: str) -> None:
+    """A cancellation inside a handler concerns its event alone."""
     handler, events = stopping(fleet, e2=await_something_cancelled), [event(1), event(2), event(3)]
     outcomes: list[str] = []
 
@@ -78,7 +80,8 @@ async def test_a_cancellation_inside_a_handler_concerns_its_event_alone(fleet: F
     assert outcomes == ["handled", "failed", "handled"]
 
 
-async def test_who_is_cancelled_from_outside_ends_and_has_no_attempt(fleet: Fleet) -> None:
+async def test_cancelled_from_outside(fleet: Fleet) -> None:
+    """A call that is cancelled from outside ends and counts no attempt."""
     begun = asyncio.Event()
 
     async def rest() -> None:
@@ -128,7 +131,8 @@ async def test_a_handler_that_exits_is_given_up(fleet: Fleet, way: str) -> None:
     assert letter.reason == "exhausted"
 
 
-async def test_a_parked_handler_that_exits_is_given_up_and_says_why(fleet: Fleet) -> None:
+async def test_parked_handler_exits(fleet: Fleet) -> None:
+    """A parked handler that exits is given up and says why."""
     handler = stopping(fleet, e2=sys_exit)
     with pytest.raises(EventArrivedEarly):
         await handler(event(2, 1))
@@ -141,7 +145,8 @@ async def test_a_parked_handler_that_exits_is_given_up_and_says_why(fleet: Fleet
     assert (letter.id, letter.attempts, letter.error) == (str(event(2).id), 2, "SystemExit: 1")
 
 
-async def test_what_is_asked_after_a_cancellation_has_no_time_of_its_own() -> None:
+async def test_no_time_limit_after_cancellation() -> None:
+    """What is asked after a cancellation has no time of its own."""
     asked = list[str]()
 
     async def record() -> None:

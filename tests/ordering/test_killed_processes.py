@@ -21,7 +21,8 @@ def forget_leases(client: redis.Redis) -> None:
         client.delete(key)
 
 
-def test_a_parked_event_kills_two_processes_and_its_siblings_are_handled_by_the_third(socket: str) -> None:
+def test_parked_event_kills_two_processes(socket: str) -> None:
+    """A parked event kills two processes and its siblings are handled by the third."""
     with redis.Redis(unix_socket_path=socket, decode_responses=True) as client:
         client.flushall()
         assert consume(socket, "deliver").returncode == KILLED
@@ -33,7 +34,8 @@ def test_a_parked_event_kills_two_processes_and_its_siblings_are_handled_by_the_
         assert "was given up after 2 failed attempts" in last.stderr
 
 
-def test_an_event_of_a_batch_kills_three_processes_and_the_others_are_handled(socket: str) -> None:
+def test_batch_event_kills_three_processes(socket: str) -> None:
+    """An event of a batch kills three processes and the others are handled."""
     with redis.Redis(unix_socket_path=socket, decode_responses=True) as client:
         client.flushall()
         for _ in range(3):  # together with the others, which counts half; then twice, alone

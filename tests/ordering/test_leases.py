@@ -1,4 +1,4 @@
-"""Leases and claims: one owner at a time, whoever dies is replaced, whoever is late learns it."""
+"""Leases and claims: one owner at a time; a dead owner is replaced, a late one learns it."""
 
 import asyncio
 from datetime import timedelta
@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from redis.exceptions import ReadOnlyError
 
 from ordering import (
     EventAlreadySeen,
@@ -15,8 +16,10 @@ from ordering import (
     Policy,
     fencing_token,
 )
+from ordering.leases import RENEWALS, Grant, LeaseRenewer, ProcessState
 from ordering.scripts import words
 from ordering.terms import rules_of
+from simulation.kernel.event_loop import SimulatedLoop
 from tests.ordering.conftest import Fleet, Recorder, event, expire, number, wait_out
 
 # Lookbacks and leases are long, and are ended by `wait_out` and `expire`: a busy machine ends none of them too soon.
@@ -57,7 +60,8 @@ async def test_nobody_can_give_back_what_another_holds(fleet: Fleet) -> None:
     assert await one.event_has_started_processing(event(1))
 
 
-async def test_a_duplicate_of_a_handled_event_is_refused_in_the_step_that_would_grant_it(fleet: Fleet) -> None:
+async def test_handled_duplicate_is_refused(fleet: Fleet) -> None:
+    """A duplicate of a handled event is refused in the step that would grant it."""
     handler = Recorder(fleet.engine())
     await handler(event(1))
     with pytest.raises(EventAlreadySeen):
@@ -65,7 +69,8 @@ async def test_a_duplicate_of_a_handled_event_is_refused_in_the_step_that_would_
     assert handler.handled == [1]
 
 
-async def test_a_lease_is_renewed_while_the_handler_works(fleet: Fleet) -> None:
+async def test_lease_is_renewed(fleet: Fleet) -> None:
+    """A lease is renewed while the handler works."""
     one, two, renewed = fleet.engine(SHORT), Recorder(fleet.engine(SHORT)), asyncio.Event()
     call = one._call
 
@@ -85,7 +90,28 @@ async def test_a_lease_is_renewed_while_the_handler_works(fleet: Fleet) -> None:
             await two(event(1))
 
 
-async def test_a_holder_that_lost_its_lease_learns_it_and_completes_nothing(fleet: Fleet) -> None:
+def test_refused_renewal_is_repeated() -> None:
+    """A renewal that is refused is repeated until just before the lease is over."""
+    loop, asked = SimulatedLoop(), list[float]()
+    grant = Grant(event(1), "1", "t", 1, ProcessState(), "")
+
+    async def renew(*_: Any) -> None:
+        asked.append(loop.time())
+        if 2 <= len(asked) < 13:
+            raise ReadOnlyError("a replica takes no writes")
+
+    async def work() -> None:
+        renewer = LeaseRenewer([grant], (), renew, 4 / RENEWALS)
+        await asyncio.sleep(6.5)
+        renewer.stop()
+
+    loop.run_until_complete(work())
+    refused = [2 + 0.25 * i for i in range(11)]
+    assert asked == [1, *refused, 4.75, 5.75]
+
+
+async def test_lost_lease_completes_nothing(fleet: Fleet) -> None:
+    """A holder that lost its lease learns it and completes nothing."""
     one, two = fleet.engine(), fleet.engine()
     held, taken = asyncio.Event(), asyncio.Event()
 
@@ -117,7 +143,8 @@ async def test_fences_grow(fleet: Fleet) -> None:
     assert fencing_token() is None
 
 
-async def test_a_failing_handler_gives_its_event_back_at_once(fleet: Fleet) -> None:
+async def test_failure_gives_the_event_back(fleet: Fleet) -> None:
+    """A failing handler gives its event back at once."""
     handler = Recorder(fleet.engine())
     handler.failing = {1: 1}
     with pytest.raises(RuntimeError):
@@ -127,7 +154,8 @@ async def test_a_failing_handler_gives_its_event_back_at_once(fleet: Fleet) -> N
     assert handler.handled == [1]
 
 
-async def test_one_failing_follower_delays_no_sibling_and_is_tried_again(fleet: Fleet) -> None:
+async def test_failing_follower_delays_no_sibling(fleet: Fleet) -> None:
+    """One failing follower delays no sibling and is tried again."""
     handler = Recorder(fleet.engine(EAGER))
     await park(handler, event(2, 1), event(3, 1), event(4, 2))
     handler.failing = {2: 1}
@@ -138,9 +166,8 @@ async def test_one_failing_follower_delays_no_sibling_and_is_tried_again(fleet: 
     assert handler.handled == [1, 3, 2, 4]
 
 
-async def test_a_follower_that_always_fails_is_dead_lettered_and_its_followers_go_on(
-    fleet: Fleet, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_failing_follower_is_dead_lettered(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A follower that always fails is dead lettered and its followers go on."""
     handler = Recorder(fleet.engine(EAGER))
     await park(handler, event(2, 1), event(3, 2))
     handler.failing = {2: 99}
@@ -156,9 +183,10 @@ async def test_a_follower_that_always_fails_is_dead_lettered_and_its_followers_g
     assert await handler.engine.redis.get(handler.engine._key(f"dead:{event(2).id}"))
 
 
-async def test_followers_of_a_leader_whose_consumer_died_after_completing_it_are_offered_within_a_lease(
+async def test_dead_completer_followers_are_offered(
     fleet: Fleet,
 ) -> None:
+    """Followers of a leader whose consumer died after completing it are offered within a lease."""
     dying, other = fleet.engine(EAGER), Recorder(fleet.engine(EAGER))
     await park(other, event(3, 1), event(2, 1))
     await dying.record_event_as_processing(event(1))
@@ -169,7 +197,8 @@ async def test_followers_of_a_leader_whose_consumer_died_after_completing_it_are
     assert other.handled == [2, 3]
 
 
-async def test_a_sibling_that_comes_after_those_that_were_claimed_waits_for_nobody(fleet: Fleet) -> None:
+async def test_sibling_after_the_claimed_does_not_wait(fleet: Fleet) -> None:
+    """A sibling that comes after those that were claimed does not wait."""
     steps, other = fleet.engine(), Recorder(fleet.engine())
     await park(other, event(2, 1), event(3, 1))
     await steps.record_event_as_processing(event(1))
@@ -182,7 +211,8 @@ async def test_a_sibling_that_comes_after_those_that_were_claimed_waits_for_nobo
     assert other.handled == [4]
 
 
-async def test_a_sibling_that_comes_before_the_last_of_those_that_were_claimed_is_done_is_next(fleet: Fleet) -> None:
+async def test_sibling_before_the_last_claimed_is_next(fleet: Fleet) -> None:
+    """A sibling that comes before the last of those that were claimed is done is next."""
     steps, other = fleet.engine(), Recorder(fleet.engine())
     await park(other, event(2, 1), event(3, 1), event(5, 3))
     await steps.record_event_as_processing(event(1))
@@ -195,7 +225,8 @@ async def test_a_sibling_that_comes_before_the_last_of_those_that_were_claimed_i
     assert [number(one) for one in completion.followers] == [4, 5]
 
 
-async def test_who_takes_the_steps_himself_goes_through_a_queue_that_a_sweep_has_found(fleet: Fleet) -> None:
+async def test_steps_through_a_found_queue(fleet: Fleet) -> None:
+    """A consumer that takes single steps goes through a queue that a sweep has found."""
     dying, steps, other = fleet.engine(), fleet.engine(), Recorder(fleet.engine())
     await park(other, event(2, 1), event(3, 1), event(4, 1))
     await dying.record_event_as_processing(event(1))
@@ -206,7 +237,8 @@ async def test_who_takes_the_steps_himself_goes_through_a_queue_that_a_sweep_has
     assert (number(found), [number(one) for one in completion.followers]) == (2, [3, 4])
 
 
-async def test_a_wait_whose_answer_was_lost_is_answered_alike_though_the_leader_is_done_by_then(fleet: Fleet) -> None:
+async def test_repeated_wait_has_the_same_answer(fleet: Fleet) -> None:
+    """A wait whose answer was lost is answered alike though the leader is done by then."""
     one, two = fleet.engine(), fleet.engine()
     await one.record_event_as_processing(event(2, 1))
     asked = one._asked(event(2, 1), one._state.held[str(event(2).id)].token)
@@ -217,7 +249,8 @@ async def test_a_wait_whose_answer_was_lost_is_answered_alike_though_the_leader_
     assert not await one.event_has_started_processing(event(2, 1))
 
 
-async def test_lost_followers_surface_after_the_lookback_in_causal_order(fleet: Fleet) -> None:
+async def test_lost_followers_in_causal_order(fleet: Fleet) -> None:
+    """Lost followers surface after the lookback in causal order."""
     handler = Recorder(fleet.engine(EAGER))
     await park(handler, event(4, 3), event(3, 2), event(2, 1))
     assert await sweep(handler) == []
@@ -234,7 +267,8 @@ async def test_many_sweeps_at_once_share_the_work(fleet: Fleet) -> None:
     assert sorted(number(one) for lost in found for one in lost) == list(range(10, 30))
 
 
-async def test_what_a_dead_sweeper_had_claimed_is_offered_again(fleet: Fleet) -> None:
+async def test_claim_of_a_dead_sweeper(fleet: Fleet) -> None:
+    """What a dead sweeper had claimed is offered again."""
     dying, other = Recorder(fleet.engine(EAGER)), Recorder(fleet.engine(EAGER))
     await park(dying, event(2, 1), event(3, 1))
     await wait_out(other.engine)
@@ -255,7 +289,8 @@ async def test_a_circle_ends_each_member_once_loudly(fleet: Fleet, caplog: pytes
     assert "the circle is broken here" in caplog.text
 
 
-async def test_a_late_leader_and_the_sweep_do_not_both_handle_a_follower(fleet: Fleet) -> None:
+async def test_late_leader_and_sweep(fleet: Fleet) -> None:
+    """A late leader and the sweep do not both handle a follower."""
     sweeper, late = Recorder(fleet.engine(EAGER)), Recorder(fleet.engine(EAGER))
     await park(sweeper, event(2, 1))
     await wait_out(sweeper.engine)
@@ -265,7 +300,8 @@ async def test_a_late_leader_and_the_sweep_do_not_both_handle_a_follower(fleet: 
     assert (late.handled, sweeper.handled) == ([1], [2])
 
 
-async def test_a_fresh_sibling_does_not_overtake_those_that_wait(fleet: Fleet) -> None:
+async def test_fresh_sibling_waits_its_turn(fleet: Fleet) -> None:
+    """A fresh sibling does not overtake those that wait."""
     one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
     await park(one, event(2, 1), event(3, 1))
     order: list[int] = []
@@ -282,7 +318,8 @@ async def test_a_fresh_sibling_does_not_overtake_those_that_wait(fleet: Fleet) -
     assert two.handled == []
 
 
-async def test_a_duplicate_of_a_released_follower_is_not_handled_elsewhere(fleet: Fleet) -> None:
+async def test_duplicate_of_a_released_follower(fleet: Fleet) -> None:
+    """A duplicate of a released follower is not handled elsewhere."""
     one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
     await park(one, event(2, 1), event(3, 1))
 
@@ -298,22 +335,23 @@ async def test_a_duplicate_of_a_released_follower_is_not_handled_elsewhere(fleet
     assert two.handled == []
 
 
-async def test_a_backlog_older_than_the_lookback_stays_in_order(fleet: Fleet) -> None:
+async def test_old_backlog_in_order(fleet: Fleet) -> None:
+    """A backlog older than the lookback stays in order."""
     handler = Recorder(fleet.engine())  # the events were received in 2024
     await park(handler, event(2, 1))
     await handler(event(1))
     assert handler.handled == [1, 2]
 
 
-async def test_by_the_originals_rule_an_old_event_is_not_held_back(fleet: Fleet) -> None:
+async def test_originals_rule_for_old_events(fleet: Fleet) -> None:
+    """By the original's rule an old event is not held back."""
     handler = Recorder(fleet.engine(Policy(age_by="received")))
     await handler(event(2, 1))
     assert handler.handled == [2]
 
 
-async def test_a_payload_that_cannot_be_read_concerns_that_event_alone(
-    fleet: Fleet, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unreadable_payload(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A payload that cannot be read concerns that event alone."""
     handler = Recorder(fleet.engine())
     await park(handler, event(2, 1), event(3, 1))
     await handler.engine.redis.set(handler.engine._key(f"event:{event(2).id}"), b"{damaged")
@@ -322,7 +360,8 @@ async def test_a_payload_that_cannot_be_read_concerns_that_event_alone(
     assert str(event(2).id) in caplog.text
 
 
-async def test_a_payload_that_is_gone_concerns_that_event_alone(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+async def test_missing_payload(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A payload that is gone concerns that event alone."""
     handler = Recorder(fleet.engine())
     await park(handler, event(2, 1), event(3, 1))
     await handler.engine.redis.delete(handler.engine._key(f"event:{event(2).id}"))
@@ -331,7 +370,8 @@ async def test_a_payload_that_is_gone_concerns_that_event_alone(fleet: Fleet, ca
     assert str(event(2).id) in caplog.text
 
 
-async def test_cancellation_gives_everything_back_at_once(fleet: Fleet) -> None:
+async def test_cancellation_gives_back(fleet: Fleet) -> None:
+    """Cancellation gives everything back at once."""
     one, two = Recorder(fleet.engine()), Recorder(fleet.engine())
     await park(one, event(2, 1), event(3, 1))
     reached = asyncio.Event()
@@ -355,7 +395,8 @@ async def test_cancellation_gives_everything_back_at_once(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("how", ["context", "step", "batch"])
-async def test_followers_of_a_completion_are_remembered_no_longer_than_they_take(fleet: Fleet, how: str) -> None:
+async def test_completion_record_expires(fleet: Fleet, how: str) -> None:
+    """Followers of a completion are remembered no longer than they take."""
     handler = Recorder(fleet.engine())
     engine = handler.engine
     await park(handler, event(2, 1), event(3, 1))

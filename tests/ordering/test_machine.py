@@ -79,7 +79,7 @@ class Consumer:
         return self._task is not None and not self._task.done()
 
     def deliver(self, one: Any) -> str:
-        """Hand over an event; return "handling" if a handler is open now, or else what became of the event."""
+        """Hand over an event; return "handling" if a handler is open now, or else the outcome of the event."""
         return self._do(self._deliver(one))
 
     def sweep(self) -> str:
@@ -150,7 +150,7 @@ class Engines:
         self.swept: set[int] = set()
         """The events that sweeps have returned."""
         self.starts: list[int] = []
-        """The events whose handlers have begun since somebody looked."""
+        """The events whose handlers have begun since the last look."""
         self._lives = 0
         self._dead: list[Consumer] = []
         self._surroundings = ExitStack()
@@ -275,7 +275,7 @@ class Machine(RuleBasedStateMachine):
         if known or held:
             assert answer == ("seen" if known else "held")
         elif answer == "held":
-            assert orphaned, "nobody holds it"
+            assert orphaned, "no consumer holds it"
         else:
             assert answer in ("parked", "handling")
 
@@ -318,7 +318,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.idle())
     @rule(data=st.data())
     def sweep_by_somebody(self, data: st.DataObject) -> None:
-        """Look for what waits in vain."""
+        """Look for overdue events."""
         self.sweep(data.draw(st.sampled_from(self.idle()), "consumer"))
 
     def sweep(self, name: str) -> None:
@@ -343,7 +343,7 @@ class Machine(RuleBasedStateMachine):
         offered = self.offered.get(name, 0)
         if answer != "handling" or starts != [offered]:
             self.is_parked_now(offered, answer)
-        assert len(starts) <= 1, "nobody has let a handler go on in between"
+        assert len(starts) <= 1, "no handler has gone on in between"
         for one in starts:
             assert one not in model.done, f"{one} has had its effect"
             assert one not in model.held, f"{one} is being handled by {model.held[one]}"
@@ -400,7 +400,7 @@ class Machine(RuleBasedStateMachine):
         self.remembers_who_waits()
         self.real.advance(LEASE + SECOND)
         self.sweep("c3")
-        assert self.real.lasting_keys() == [], "keys are left that nobody will remove"
+        assert self.real.lasting_keys() == [], "keys are left that are never removed"
 
     def finish_all(self, name: str) -> None:
         consumer = self.real.consumers[name]
@@ -424,9 +424,11 @@ def drive(store: Store, examples: int) -> None:
         logging.disable(logging.NOTSET)
 
 
-def test_the_engine_agrees_with_its_model_on_a_server(laboratory: Laboratory) -> None:
+def test_model_on_a_server(laboratory: Laboratory) -> None:
+    """The engine agrees with its model on a server."""
     drive(laboratory.store, examples=100)
 
 
-def test_the_engine_agrees_with_its_model_on_fakeredis(embedded: Laboratory) -> None:
+def test_model_on_fakeredis(embedded: Laboratory) -> None:
+    """The engine agrees with its model on fakeredis."""
     drive(embedded.store, examples=10)

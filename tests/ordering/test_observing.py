@@ -55,7 +55,8 @@ async def test_stats_count_what_is_there(fleet: Fleet) -> None:
     assert (stats.parked, stats.claimed, stats.in_hand) == (3, 2, 0)
 
 
-async def test_what_is_overdue_is_counted_until_a_sweep_finds_it(fleet: Fleet) -> None:
+async def test_overdue_is_counted(fleet: Fleet) -> None:
+    """What is overdue is counted until a sweep finds it."""
     engine = fleet.engine(SOON)
     with pytest.raises(EventArrivedEarly):
         await Recorder(engine)(event(4, 9))
@@ -66,7 +67,8 @@ async def test_what_is_overdue_is_counted_until_a_sweep_finds_it(fleet: Fleet) -
     assert (await engine.stats()).overdue == 0
 
 
-async def test_stats_are_one_round_trip_of_constant_size(fleet: Fleet) -> None:
+async def test_stats_are_one_round_trip(fleet: Fleet) -> None:
+    """Stats are one round trip of constant size."""
     engine = fleet.engine()
     assert (await engine.stats()).parked == 0
     asked: list[str] = []

@@ -59,7 +59,8 @@ MOMENTS = [
 ]
 
 
-def test_scores_are_in_the_order_of_the_moments_to_the_microsecond() -> None:
+def test_scores_to_the_microsecond() -> None:
+    """Scores are in the order of the moments to the microsecond."""
     ordered = sorted(MOMENTS)
     scores = [float(occurred_at(at(moment, 2))) for moment in ordered]
     assert all(before < after for before, after in pairwise(scores))
@@ -70,7 +71,8 @@ def test_the_scores_of_our_time_are_microseconds() -> None:
     assert occurred_at(at(START, 2)) == str(microseconds(START))
 
 
-async def test_siblings_of_all_times_are_released_in_their_order(fleet: Fleet) -> None:
+async def test_siblings_of_all_times(fleet: Fleet) -> None:
+    """Siblings of all times are released in their order."""
     handler = Recorder(fleet.engine())
     siblings = [at(moment, number) for number, moment in enumerate(MOMENTS, 2)]
     for one in reversed(siblings):
@@ -156,7 +158,8 @@ async def test_an_empty_id_is_refused_with_a_reason(fleet: Fleet) -> None:
         await handler.engine.event_has_been_seen("")
 
 
-async def test_an_impossible_event_fails_alone_in_its_batch(fleet: Fleet) -> None:
+async def test_impossible_event_in_a_batch(fleet: Fleet) -> None:
+    """An impossible event fails alone in its batch."""
     handler = Names(fleet.engine(event_type=Odd))
     batch = [Odd(id="a"), Odd(id=""), Odd(id="b", follows="a"), Odd(id="c", follows="a", payload="\ud800")]
     assert await handler.engine.handle_batch(handler, batch) == ["handled", "failed", "handled", "failed"]
@@ -172,7 +175,8 @@ async def test_ids_of_different_types_are_the_same_text(fleet: Fleet) -> None:
 # -- what ---------------------------------------------------------------------------------------------------------
 
 
-async def test_numbers_that_json_does_not_know_come_back(fleet: Fleet) -> None:
+async def test_numbers_beyond_json(fleet: Fleet) -> None:
+    """Numbers that JSON does not know come back."""
     payload = {"nan": math.nan, "deep": [{"more": math.inf}, -math.inf], "list": [], "dict": {}, "big": 2**70}
     parked = event(2, 1, payload=payload)
     engine = fleet.engine()
@@ -183,7 +187,8 @@ async def test_numbers_that_json_does_not_know_come_back(fleet: Fleet) -> None:
     assert not isinstance(back.payload["deep"][0]["more"], str)
 
 
-async def test_a_large_payload_leaves_room_for_the_next_sweep(fleet: Fleet) -> None:
+async def test_large_payload_bounds_the_sweep(fleet: Fleet) -> None:
+    """A large payload leaves room for the next sweep."""
     engine = fleet.engine(Policy(lookback=timedelta(milliseconds=1)))
     handler = Recorder(engine)
     for n in range(2, 8):

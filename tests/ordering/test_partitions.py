@@ -44,7 +44,8 @@ def test_there_must_be_a_partition() -> None:
         PartitionedOrdering("test", partitions=0, redis=None)
 
 
-async def test_events_of_a_resource_share_a_partition_and_resources_are_spread(connect: Any) -> None:
+async def test_resources_are_spread(connect: Any) -> None:
+    """Events of a resource share a partition and resources are spread."""
     ordering = PartitionedOrdering("test", partitions=8, redis=connect())
     places = Counter(ordering.partition_of(of(f"flow-run.{i}", i + 1)).scope for i in range(800))
     assert len(places) == 8
@@ -55,22 +56,23 @@ async def test_events_of_a_resource_share_a_partition_and_resources_are_spread(c
         ordering.partition_of(event(1))
 
 
-async def test_a_stream_keeps_the_order_within_each_partition(connect: Any) -> None:
+async def test_stream_keeps_order_within_partitions(connect: Any) -> None:
+    """A stream keeps the order within each partition."""
     ordering = PartitionedOrdering("test", partitions=4, redis=connect())
     events = [of(f"r{r}", 10 * r + i, 10 * r + i - 1 if i > 1 else 0) for i in (1, 3, 2, 4) for r in range(1, 9)]
     done: list[int] = []
-    told: dict[int, str] = {}
+    outcomes: dict[int, str] = {}
 
     async def handler(one: Any, depth: int = 0) -> None:
         done.append(one.id.int)
 
     async def report(one: Any, outcome: str) -> None:
-        told[one.id.int] = outcome
+        outcomes[one.id.int] = outcome
 
     await ordering.handle_stream(handler, events, report, read_ahead=2)
     assert sorted(done) == sorted(one.id.int for one in events)
     assert all(done.index(one.follows.int) < done.index(one.id.int) for one in events if one.follows)
-    assert Counter(told.values()) == {"handled": 24, "parked": 8}
+    assert Counter(outcomes.values()) == {"handled": 24, "parked": 8}
 
     async def broken(one: Any, outcome: str) -> None:
         raise LookupError(one.id.int)
@@ -115,7 +117,8 @@ async def test_each_step_is_that_of_the_partition(connect: Any) -> None:
     assert [e.id for e in await ordering.get_followers(of("r1", 98))] == [event(99).id]
 
 
-async def test_a_batch_is_divided_and_answered_in_the_order_given(connect: Any) -> None:
+async def test_batch_is_answered_in_order(connect: Any) -> None:
+    """A batch is divided and answered in the order given."""
     ordering = PartitionedOrdering("test", partitions=4, redis=connect())
     done: list[Any] = []
 
@@ -130,24 +133,23 @@ async def test_a_batch_is_divided_and_answered_in_the_order_given(connect: Any) 
 
 
 @pytest.mark.parametrize("way", ["batch", "stream"])
-async def test_an_event_that_the_rule_cannot_place_fails_alone(
-    connect: Any, way: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_event_the_rule_cannot_place(connect: Any, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An event that the rule cannot place fails alone."""
     ordering = PartitionedOrdering("test", partitions=4, redis=connect())
     events = [of("one", 1), event(2), of("two", 3), of("one", 4, 1)]
-    told: dict[int, str] = {}
+    outcomes: dict[int, str] = {}
 
     async def handler(one: Any, depth: int = 0) -> None:
         assert one.id.int != 2
 
     async def report(one: Any, outcome: str) -> None:
-        told[one.id.int] = outcome
+        outcomes[one.id.int] = outcome
 
     if way == "batch":
-        told = dict(zip((1, 2, 3, 4), await ordering.handle_batch(handler, events), strict=True))
+        outcomes = dict(zip((1, 2, 3, 4), await ordering.handle_batch(handler, events), strict=True))
     else:
         await ordering.handle_stream(handler, events, report)
-    assert told == {1: "handled", 2: "failed", 3: "handled", 4: "handled"}
+    assert outcomes == {1: "handled", 2: "failed", 3: "handled", 4: "handled"}
     assert f"Event {event(2).id} of scope 'test' cannot be handled: the rule that divides" in caplog.text
 
 
@@ -164,9 +166,9 @@ async def test_a_rule_that_divides_a_chain_is_reported(connect: Any, caplog: pyt
     assert f"has waited for {event(1).id}, which was handled in another partition" in caplog.text
 
 
-async def test_a_partition_out_of_reach_keeps_no_other_from_its_sweep(
-    connect: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_partition_out_of_reach(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A partition out of reach keeps no other from its sweep."""
+
     class Broken(CausalOrdering):
         async def get_lost_followers(self) -> list[Any]:
             if self.scope.endswith(":0") or broken == "all":
@@ -202,7 +204,8 @@ async def test_partitions_share_a_cluster(nodes: RedisCluster, cluster: list[red
     assert all(one.dbsize() > 20 for one in cluster)
 
 
-async def test_one_ordering_runs_on_a_cluster_in_batches_and_sweeps(nodes: RedisCluster) -> None:
+async def test_cluster_batches_and_sweeps(nodes: RedisCluster) -> None:
+    """One ordering runs on a cluster in batches and sweeps."""
     ordering = CausalOrdering("test", redis=nodes, policy=Policy(lookback=timedelta(milliseconds=30)))
     done: list[Any] = []
 
@@ -217,7 +220,8 @@ async def test_one_ordering_runs_on_a_cluster_in_batches_and_sweeps(nodes: Redis
 
 
 @pytest.mark.skipif(not hasattr(RedisCluster, "pubsub"), reason="this redis-py cannot listen to a cluster")
-async def test_who_waits_for_a_leader_on_a_cluster_learns_of_its_end(nodes: RedisCluster) -> None:
+async def test_cluster_waiting_for_a_leader(nodes: RedisCluster) -> None:
+    """A consumer that waits for a leader on a cluster learns of its end."""
     ordering = CausalOrdering("test", redis=nodes, policy=Policy(lease=timedelta(minutes=1)))
     begun, may_end = asyncio.Event(), asyncio.Event()
 
@@ -233,6 +237,6 @@ async def test_who_waits_for_a_leader_on_a_cluster_learns_of_its_end(nodes: Redi
         await asyncio.sleep(0.01)
     assert not waiting.done()
     may_end.set()
-    # Nobody tells but by publishing: without that, the waiting ends in half a lease, by parking.
+    # The end is only published: without that, the waiting ends in half a lease, by parking.
     await asyncio.wait_for(waiting, 15)
     await leading

@@ -40,7 +40,8 @@ def test_the_shortest_of_everything_can_work() -> None:
     Policy(lookback=millisecond, retention=millisecond, lease=SHORTEST_LEASE, retry_delay=millisecond, memory=ZERO)
 
 
-def test_a_leader_is_expected_for_as_long_as_the_lookback_unless_said_otherwise() -> None:
+def test_leader_is_expected_for_the_lookback() -> None:
+    """A leader is expected for as long as the lookback unless said otherwise."""
     lookback, longer = timedelta(minutes=5), timedelta(hours=2)
     assert rules_of(Policy(lookback=lookback)).split()[4] == b"300000"
     assert rules_of(Policy(lookback=lookback, redelivery=longer)).split()[4] == b"7200000"

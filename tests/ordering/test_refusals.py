@@ -33,7 +33,8 @@ def refuse(engine: Any, verb: str, *errors: Exception) -> list[str]:
 @pytest.mark.parametrize(
     "error", [OutOfMemoryError("no"), ClusterDownError("no"), ResponseError("BUSY a script"), OSError("gone")], ids=repr
 )
-async def test_a_refused_completion_is_asked_for_again_and_releases_what_waits(fleet: Fleet, error: Exception) -> None:
+async def test_refused_completion(fleet: Fleet, error: Exception) -> None:
+    """A refused completion is asked for again and releases what waits."""
     handler = Recorder(fleet.engine(SHORT))
     with pytest.raises(EventArrivedEarly):
         await handler(event(2, 1))
@@ -44,7 +45,8 @@ async def test_a_refused_completion_is_asked_for_again_and_releases_what_waits(f
     assert await handler.engine.event_has_been_seen(event(1))
 
 
-async def test_a_batch_that_is_refused_is_asked_for_again(fleet: Fleet) -> None:
+async def test_refused_batch(fleet: Fleet) -> None:
+    """A batch that is refused is asked for again."""
     handler = Recorder(fleet.engine(SHORT))
     refuse(handler.engine, "complete_many", OutOfMemoryError("no"))
     assert await handler.engine.handle_batch(handler, [event(1), event(2, 1)]) == ["handled", "handled"]
@@ -57,9 +59,8 @@ async def test_the_lease_is_kept_meanwhile(fleet: Fleet) -> None:
     assert "renew" in calls
 
 
-async def test_who_is_refused_for_a_whole_lease_gives_up_and_says_what_to_do(
-    fleet: Fleet, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_refused_for_a_whole_lease(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A consumer that is refused for a whole lease gives up, and the error says what to do."""
     handler = Recorder(fleet.engine(SHORT))
     refuse(handler.engine, "complete", *[ClusterDownError("no")] * 99)
     with pytest.raises(ClusterDownError):
@@ -79,9 +80,8 @@ async def test_an_error_that_stays_is_not_waited_out(fleet: Fleet) -> None:
     assert calls.count("complete") == 1
 
 
-async def test_a_refusal_to_take_a_failed_event_back_does_not_hide_why_it_failed(
-    fleet: Fleet, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_refused_failure_keeps_its_reason(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal to take a failed event back does not hide why it failed."""
     handler = Recorder(fleet.engine(SHORT))
     handler.failing = {1: 1}
     refuse(handler.engine, "fail", OutOfMemoryError("no"))
@@ -106,7 +106,7 @@ for = "15s"
 """
 
 
-def test_a_lease_is_kept_and_its_event_recorded_by_a_redis_that_has_run_out_of_memory(laboratory: Laboratory) -> None:
+def test_refused_lease_out_of_memory(laboratory: Laboratory) -> None:
     """The handler ends in the middle of it, and only then."""
     run = laboratory.run(loads(FULL))
     assert run.verdict == "holds"

@@ -40,7 +40,8 @@ def made_of(own: str) -> list[str]:
     return re.findall(r"local function (\w+)", text)
 
 
-def test_a_script_carries_what_it_takes_and_what_that_takes() -> None:
+def test_script_carries_what_it_uses() -> None:
+    """A script carries what it takes and what that takes."""
     assert made_of("return two()") == ["one", "two"]
     assert made_of("return three() + one()") == ["one", "three"]
     assert made_of("return twofold") == []
@@ -58,7 +59,8 @@ local function three() return two() end
 """
 
 
-def test_a_rare_step_has_in_it_what_only_rare_steps_take() -> None:
+def test_rare_step_has_rare_parts() -> None:
+    """A rare step has in it what only rare steps take."""
     nested = "local function other()  -- rarely\nlocal function one() return 1 end\nlocal function two()"
     text = assemble("test", RARE, "-- args: x\n-- returns: y\nreturn other()").text
     assert nested in text
@@ -68,7 +70,8 @@ def test_a_rare_step_has_in_it_what_only_rare_steps_take() -> None:
     assert re.findall(r"local function (\w+)", text) == ["one", "two", "other", "three"]
 
 
-def test_a_step_that_is_only_written_about_is_not_taken() -> None:
+def test_mentioned_step_is_not_carried() -> None:
+    """A step that is only written about is not taken."""
     assert made_of('return "one" -- or two') == []
 
 

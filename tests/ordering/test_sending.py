@@ -55,13 +55,15 @@ async def test_a_lone_request_goes_straight(client: Any, travelled: list[Any]) -
     assert travelled == ["ECHO"] * 3
 
 
-async def test_requests_of_one_turn_travel_in_one_pipeline(client: Any, travelled: list[Any]) -> None:
+async def test_one_pipeline_a_turn(client: Any, travelled: list[Any]) -> None:
+    """Requests of one turn travel in one pipeline."""
     replies = await asyncio.gather(*(send(client, "ECHO", str(i)) for i in range(50)))
     assert replies == [str(i).encode() for i in range(50)]
     assert sorted(travelled, key=str) == [49, "ECHO"]
 
 
-async def test_what_comes_meanwhile_waits_for_one_of_few_pipelines(client: Any, travelled: list[Any]) -> None:
+async def test_few_pipelines(client: Any, travelled: list[Any]) -> None:
+    """What comes meanwhile waits for one of few pipelines."""
     await asyncio.gather(*(send(client, "ECHO", str(i)) for i in range(3 * MAX_PIPELINED)))
     assert max(count for count in travelled if isinstance(count, int)) == MAX_PIPELINED
     assert len(travelled) <= 5
@@ -83,7 +85,8 @@ async def test_each_request_has_its_own_error(client: Any) -> None:
     assert isinstance(unknown, NoScriptError)
 
 
-async def test_an_error_in_a_pipeline_is_asked_again_as_the_client_asks(client: Any, travelled: list[Any]) -> None:
+async def test_error_is_retried_as_by_the_client(client: Any, travelled: list[Any]) -> None:
+    """An error in a pipeline is asked again as the client asks."""
     await send(client, "SET", "text", "x")
     travelled.clear()
     requests = [send(client, "ECHO", "x"), send(client, "ECHO", "x"), send(client, "HGET", "text", "field")]
@@ -91,7 +94,8 @@ async def test_an_error_in_a_pipeline_is_asked_again_as_the_client_asks(client: 
     assert travelled == ["ECHO", 2, "HGET"] or travelled == [2, "ECHO", "HGET"]
 
 
-async def test_one_cancelled_request_cancels_no_companion(client: Any) -> None:
+async def test_cancelled_request(client: Any) -> None:
+    """One cancelled request cancels no companion."""
     tasks = [asyncio.create_task(send(client, "ECHO", str(i))) for i in range(20)]
     await asyncio.sleep(0)  # they are queued…
     tasks[5].cancel()
@@ -105,7 +109,8 @@ async def test_one_cancelled_request_cancels_no_companion(client: Any) -> None:
     assert await send(client, "ECHO", "after") == b"after"
 
 
-async def test_a_pipeline_that_nobody_waits_for_is_ended(client: Any) -> None:
+async def test_abandoned_pipeline_ends(client: Any) -> None:
+    """A pipeline whose callers are all gone is ended."""
     tasks = []
     for _ in range(MAX_PIPELINES + 1):
         tasks += [asyncio.create_task(send(client, "BLPOP", "never", 0)) for _ in range(3)]

@@ -18,10 +18,10 @@ class Outcomes:
     """Writes down what a stream reports."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, str]] = []
+        self.reported: list[tuple[int, str]] = []
 
     async def __call__(self, one: Any, outcome: str) -> None:
-        self.told.append((number(one), outcome))
+        self.reported.append((number(one), outcome))
 
 
 async def pushed(events: Iterable[Any]) -> AsyncIterator[Any]:
@@ -34,9 +34,9 @@ def count_calls(engine: CausalOrdering) -> list[str]:
     calls: list[str] = []
     ask = engine._ask
 
-    async def counted(name: str, *args: Any) -> Any:
+    async def counted(name: str, *args: Any, **options: Any) -> Any:
         calls.append(name)
-        return await ask(name, *args)
+        return await ask(name, *args, **options)
 
     engine._ask = counted  # type: ignore[method-assign]
     return calls
@@ -56,12 +56,13 @@ def chains(count: int, *, backwards: bool = False) -> list[Any]:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 @pytest.mark.parametrize("reentrant", [False, True])
-async def test_events_are_handled_in_the_order_of_the_stream(fleet: Fleet, asynchronous: bool, reentrant: bool) -> None:
+async def test_order_of_the_stream(fleet: Fleet, asynchronous: bool, reentrant: bool) -> None:
+    """Events are handled in the order of the stream."""
     handler, outcomes = Recorder(fleet.engine(), reentrant=reentrant), Outcomes()
     events = chains(20)
     await handler.engine.handle_stream(handler, pushed(events) if asynchronous else events, outcomes)
     assert handler.handled == [number(one) for one in events]
-    assert outcomes.told == [(number(one), "handled") for one in events]
+    assert outcomes.reported == [(number(one), "handled") for one in events]
 
 
 async def test_an_event_takes_one_round_trip(fleet: Fleet) -> None:
@@ -80,11 +81,12 @@ async def test_an_event_takes_one_round_trip(fleet: Fleet) -> None:
     assert len(handler.handled) == 201
 
 
-async def test_a_reversed_stream_is_handled_in_causal_order(fleet: Fleet) -> None:
+async def test_reversed_stream(fleet: Fleet) -> None:
+    """A reversed stream is handled in causal order."""
     handler, outcomes = Recorder(fleet.engine(), reentrant=False), Outcomes()
     await handler.engine.handle_stream(handler, chains(50, backwards=True), outcomes)
     assert handler.handled == list(range(1, 51))
-    assert dict(outcomes.told) == {n: "handled" if n % 5 == 1 else "parked" for n in range(1, 51)}
+    assert dict(outcomes.reported) == {n: "handled" if n % 5 == 1 else "parked" for n in range(1, 51)}
 
 
 async def test_every_kind_of_outcome_is_reported(fleet: Fleet) -> None:
@@ -94,13 +96,14 @@ async def test_every_kind_of_outcome_is_reported(fleet: Fleet) -> None:
     outcomes = Outcomes()
     events = [event(1), event(1), event(2, 99), event(3), event(4), event(5)]
     await handler.engine.handle_stream(handler, events, outcomes)
-    assert outcomes.told == [
+    assert outcomes.reported == [
         (1, "handled"), (1, "seen"), (2, "parked"), (3, "failed"), (4, "held"), (5, "handled"),
     ]  # fmt: skip
     assert handler.handled == [1, 5]
 
 
-async def test_elder_siblings_that_wait_go_before_the_next_of_the_stream(fleet: Fleet) -> None:
+async def test_waiting_siblings_go_first(fleet: Fleet) -> None:
+    """Elder siblings that wait go before the next of the stream."""
     handler, outcomes = Recorder(fleet.engine()), Outcomes()
     for n in (2, 3):
         await handler.engine.handle_stream(handler, [event(n, 1)], outcomes)
@@ -108,15 +111,17 @@ async def test_elder_siblings_that_wait_go_before_the_next_of_the_stream(fleet: 
     assert handler.handled == [1, 2, 3, 4]
 
 
-async def test_what_this_process_works_on_is_held_though_its_lease_has_lapsed(fleet: Fleet) -> None:
+async def test_own_lapsed_lease_is_held(fleet: Fleet) -> None:
+    """What this process works on is held though its lease has lapsed."""
     engine, outcomes = fleet.engine(), Outcomes()
     async with engine.preceding_event_confirmed(Recorder(engine), event(1)):
         await engine.redis.flushall()
         await engine.handle_stream(Recorder(engine), [event(1), event(2)], outcomes)
-    assert outcomes.told == [(1, "held"), (2, "handled")]
+    assert outcomes.reported == [(1, "held"), (2, "handled")]
 
 
-async def test_a_stopped_stream_gives_the_next_event_back(fleet: Fleet) -> None:
+async def test_stopped_stream_gives_back(fleet: Fleet) -> None:
+    """A stopped stream gives the next event back."""
     engine, other, reported = fleet.engine(), fleet.engine(), asyncio.Event()
 
     async def stuck(one: Any, outcome: str) -> None:
@@ -134,7 +139,8 @@ async def test_a_stopped_stream_gives_the_next_event_back(fleet: Fleet) -> None:
     assert await other.record_event_as_processing(event(2))
 
 
-async def test_an_event_that_is_leased_ahead_is_kept_alive_while_the_last_one_is_reported(fleet: Fleet) -> None:
+async def test_leased_ahead_is_renewed(fleet: Fleet) -> None:
+    """An event that is leased ahead is kept alive while the last one is reported."""
     policy = Policy(lease=timedelta(seconds=2))
     engine, other, renewed = fleet.engine(policy), fleet.engine(policy), asyncio.Event()
     call, renewals = engine._call, []
@@ -158,7 +164,8 @@ async def test_an_event_that_is_leased_ahead_is_kept_alive_while_the_last_one_is
     assert handler.handled == [1, 2]
 
 
-async def test_no_handler_begins_whose_lease_was_lost_while_the_last_one_was_reported(fleet: Fleet) -> None:
+async def test_lease_lost_during_report(fleet: Fleet) -> None:
+    """No handler begins whose lease was lost while the last one was reported."""
     engine, other, outcomes = fleet.engine(), fleet.engine(), Outcomes()
 
     async def steal(one: Any, outcome: str) -> None:
@@ -180,7 +187,7 @@ async def test_no_handler_begins_whose_lease_was_lost_while_the_last_one_was_rep
     handler = Recorder(engine)
     await engine.handle_stream(handler, [event(1), event(2), event(3)], steal)
     assert handler.handled == [1, 3]
-    assert outcomes.told == [(1, "handled"), (2, "lost"), (3, "handled")]
+    assert outcomes.reported == [(1, "handled"), (2, "lost"), (3, "handled")]
 
 
 async def test_no_more_is_read_ahead_than_was_asked_for(fleet: Fleet) -> None:
@@ -202,7 +209,9 @@ async def test_no_more_is_read_ahead_than_was_asked_for(fleet: Fleet) -> None:
         await handler.engine.handle_stream(handler, [], report, read_ahead=0)
 
 
-async def test_an_error_of_the_source_comes_after_the_events_before_it(fleet: Fleet) -> None:
+async def test_error_of_the_source_comes_last(fleet: Fleet) -> None:
+    """An error of the source comes after the events before it."""
+
     async def source() -> AsyncIterator[Any]:
         yield event(1)
         yield event(2)
@@ -211,7 +220,7 @@ async def test_an_error_of_the_source_comes_after_the_events_before_it(fleet: Fl
     handler, outcomes = Recorder(fleet.engine()), Outcomes()
     with pytest.raises(LookupError, match="the queue is gone"):
         await handler.engine.handle_stream(handler, source(), outcomes)
-    assert outcomes.told == [(1, "handled"), (2, "handled")]
+    assert outcomes.reported == [(1, "handled"), (2, "handled")]
 
 
 def fence_of(answer: bytes) -> Any:
@@ -220,7 +229,8 @@ def fence_of(answer: bytes) -> Any:
     return rest[0] if word == b"granted" else None
 
 
-async def test_the_same_request_twice_gives_the_same_answer(fleet: Fleet) -> None:
+async def test_repeated_request(fleet: Fleet) -> None:
+    """The same request twice gives the same answer."""
     engine, call = fleet.engine(), None
     call = engine._call
 
@@ -240,7 +250,9 @@ async def test_the_same_request_twice_gives_the_same_answer(fleet: Fleet) -> Non
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-async def test_what_was_read_before_a_stream_breaks_is_done(fleet: Fleet, asynchronous: bool) -> None:
+async def test_read_before_the_break_is_done(fleet: Fleet, asynchronous: bool) -> None:
+    """What was read before a stream breaks is done."""
+
     def breaking() -> Iterable[Any]:
         yield from independent(3)
         raise LookupError("the source is gone")
@@ -249,11 +261,13 @@ async def test_what_was_read_before_a_stream_breaks_is_done(fleet: Fleet, asynch
     events = breaking()
     with pytest.raises(LookupError):
         await handler.engine.handle_stream(handler, pushed(events) if asynchronous else events, outcomes, read_ahead=1)
-    assert outcomes.told == [(n, "handled") for n in (1, 2, 3)]
+    assert outcomes.reported == [(n, "handled") for n in (1, 2, 3)]
     assert await handler.engine.handle_batch(handler, independent(3)) == ["seen"] * 3
 
 
-async def test_a_stream_that_is_cancelled_inside_has_not_ended(fleet: Fleet) -> None:
+async def test_cancelled_inside(fleet: Fleet) -> None:
+    """A stream that is cancelled inside has not ended."""
+
     async def cancelled() -> AsyncIterator[Any]:
         yield event(1)
         inner = asyncio.ensure_future(asyncio.sleep(0))
@@ -263,17 +277,19 @@ async def test_a_stream_that_is_cancelled_inside_has_not_ended(fleet: Fleet) -> 
     handler, outcomes = Recorder(fleet.engine()), Outcomes()
     with pytest.raises(asyncio.CancelledError):
         await handler.engine.handle_stream(handler, cancelled(), outcomes)
-    assert outcomes.told == [(1, "handled")]
+    assert outcomes.reported == [(1, "handled")]
 
 
-async def test_an_event_that_cannot_be_written_down_fails_alone_in_its_stream(fleet: Fleet) -> None:
+async def test_unwritable_event(fleet: Fleet) -> None:
+    """An event that cannot be written down fails alone in its stream."""
     handler, outcomes = Recorder(fleet.engine()), Outcomes()
     await handler.engine.handle_stream(handler, [event(1), event(2, 1, payload={"text": "\ud800"}), event(3)], outcomes)
-    assert outcomes.told == [(1, "handled"), (2, "failed"), (3, "handled")]
+    assert outcomes.reported == [(1, "handled"), (2, "failed"), (3, "handled")]
     assert handler.handled == [1, 3]
 
 
-async def test_a_stream_of_held_events_lets_their_holder_go_on(fleet: Fleet) -> None:
+async def test_held_events(fleet: Fleet) -> None:
+    """A stream of held events lets their holder go on."""
     engine, begun, done, offered = fleet.engine(), asyncio.Event(), False, 0
 
     async def work(one: Any, depth: int = 0) -> None:
@@ -297,9 +313,8 @@ async def test_a_stream_of_held_events_lets_their_holder_go_on(fleet: Fleet) -> 
 
 @pytest.mark.parametrize("yields", [False, True])
 @pytest.mark.parametrize("partitioned", [False, True])
-async def test_a_source_that_swallows_its_cancellation_keeps_no_stream_from_ending(
-    fleet: Fleet, yields: bool, partitioned: bool
-) -> None:
+async def test_source_that_ignores_cancellation(fleet: Fleet, yields: bool, partitioned: bool) -> None:
+    """A source that swallows its cancellation keeps no stream from ending."""
     policy, released = Policy(lease=timedelta(milliseconds=200)), asyncio.Event()
 
     async def deaf() -> AsyncIterator[Any]:

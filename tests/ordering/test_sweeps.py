@@ -51,7 +51,8 @@ async def found_by(handler: Recorder) -> list[int]:
     return [number(one) for one in await handler.engine.get_lost_followers()]
 
 
-async def test_who_sweeps_helps_with_what_another_goes_through_in_its_order(fleet: Fleet) -> None:
+async def test_second_sweep_helps(fleet: Fleet) -> None:
+    """A second sweep helps with the queues of the first, in their order."""
     slow, other = Gate(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
     await overdue(fleet, *(event(n, 1) for n in range(10, 20)))
     found = await slow.engine.get_lost_followers()
@@ -73,7 +74,8 @@ async def test_what_somebody_was_just_given_is_his(fleet: Fleet) -> None:
     assert await found_by(other) == []
 
 
-async def test_an_event_that_a_helper_has_in_hand_is_early_for_whoever_found_it(fleet: Fleet) -> None:
+async def test_helped_event_is_early(fleet: Fleet) -> None:
+    """An event that a helper holds is early for the sweep that found it."""
     finder, helper = Recorder(fleet.engine(LONG)), Gate(fleet.engine(LONG))
     await overdue(fleet, event(10, 1), event(11, 1))
     first, second = await finder.engine.get_lost_followers()
@@ -88,7 +90,8 @@ async def test_an_event_that_a_helper_has_in_hand_is_early_for_whoever_found_it(
     assert (finder.handled, helper.handled) == ([10], [11])
 
 
-async def test_siblings_beyond_a_batch_wait_for_those_that_were_just_given_to_another(fleet: Fleet) -> None:
+async def test_siblings_beyond_a_batch_wait(fleet: Fleet) -> None:
+    """Siblings beyond a batch wait for those that were just given to another."""
     few = replace(LONG, batch=3)
     one, other = Recorder(fleet.engine(few)), Recorder(fleet.engine(few))
     await overdue(fleet, *(event(n, 1) for n in (15, 14, 13, 12, 11, 10)))
@@ -102,7 +105,8 @@ async def test_siblings_beyond_a_batch_wait_for_those_that_were_just_given_to_an
     assert await found_by(other) == [12]
 
 
-async def test_a_backlog_of_one_leader_drains_batch_by_batch_in_order(fleet: Fleet) -> None:
+async def test_backlog_drains_in_order(fleet: Fleet) -> None:
+    """A backlog of one leader drains batch by batch in order."""
     handler = Recorder(fleet.engine(replace(LONG, batch=4)))
     await overdue(fleet, *(event(n, 1) for n in reversed(range(10, 22))))
     for _ in range(3):
@@ -125,7 +129,8 @@ async def test_no_chain_is_split(fleet: Fleet) -> None:
     assert (slow.handled, other.handled) == ([10, 11, 12], [20, 21, 22])
 
 
-async def test_the_claim_on_what_is_in_hand_is_prolonged(fleet: Fleet) -> None:
+async def test_claim_is_renewed(fleet: Fleet) -> None:
+    """The claim on what is in hand is prolonged."""
     slow, other, renewed = Gate(fleet.engine(SHORT)), Recorder(fleet.engine(SHORT)), asyncio.Event()
     call = slow.engine._call
 
@@ -143,14 +148,15 @@ async def test_the_claim_on_what_is_in_hand_is_prolonged(fleet: Fleet) -> None:
     ends = await slow.engine.redis.zscore(claims, first)
     await asyncio.wait_for(renewed.wait(), 60)
     assert await slow.engine.redis.zscore(claims, first) > ends
-    await slow.engine.redis.zadd(claims, {second: 0})  # what is next is claimed anew by whoever comes to it
+    await slow.engine.redis.zadd(claims, {second: 0})  # the next event is claimed again by the sweep that comes to it
     assert await found_by(other) == [11]  # it helps, and does not take over
     slow.open.set()
     assert await at_work == []
     assert slow.handled == [10, 11]
 
 
-async def test_what_another_sweep_has_found_again_is_still_there_for_whoever_had_it_before(fleet: Fleet) -> None:
+async def test_found_again_by_another(fleet: Fleet) -> None:
+    """What another sweep has found again is still there for the sweep that had it before."""
     slow, later = Recorder(fleet.engine(LONG)), Gate(fleet.engine(LONG))
     await overdue(fleet, *(event(n, 1) for n in range(10, 14)))
     found = await slow.engine.get_lost_followers()
@@ -165,7 +171,8 @@ async def test_what_another_sweep_has_found_again_is_still_there_for_whoever_had
     assert (slow.handled, later.handled) == ([11, 12, 13], [10])
 
 
-async def test_what_is_delivered_is_not_taken_out_of_the_order_of_a_sweep(fleet: Fleet) -> None:
+async def test_delivered_event_keeps_sweep_order(fleet: Fleet) -> None:
+    """What is delivered is not taken out of the order of a sweep."""
     sweeping, other = Recorder(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
     await overdue(fleet, event(10, 1), event(11, 1))
     found = await sweeping.engine.get_lost_followers()
@@ -175,7 +182,8 @@ async def test_what_is_delivered_is_not_taken_out_of_the_order_of_a_sweep(fleet:
     assert sweeping.handled == [10, 11]
 
 
-async def test_a_queue_that_another_sweep_has_found_is_shared_as_a_whole(fleet: Fleet) -> None:
+async def test_found_queue_is_shared_whole(fleet: Fleet) -> None:
+    """A queue that another sweep has found is shared as a whole."""
     dying, slow, other = fleet.engine(LONG), Gate(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
     await overdue(fleet, event(10, 1), event(11, 1), event(20, 2), event(21, 2))
     for leader in (1, 2):
@@ -205,9 +213,8 @@ async def test_nothing_is_left_of_a_sweep(fleet: Fleet) -> None:
     assert all(left[name] > 60_000 for name in ("seen", "handled"))
 
 
-async def test_events_that_are_passed_on_do_not_add_up_in_the_process_that_sweeps(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_passed_on_events_do_not_add_up(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events that are passed on do not add up in the process that sweeps."""
     monkeypatch.setattr("ordering.leases.MAX_CLAIMS", 5)
     policy = replace(LONG, batch=2)
     await overdue(fleet, *(event(n, 100 + n) for n in range(1, 13)))

@@ -1,4 +1,4 @@
-"""Moments as the scripts read them: exact, whatever zone they are told in and whatever class they are of."""
+"""Moments as the scripts read them: exact, whatever their zone and their class."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def test_a_moment_without_a_zone_is_utc() -> None:
     assert microseconds(naive) == microseconds(naive.replace(tzinfo=UTC))
 
 
-def test_a_class_with_an_arithmetic_of_its_own_is_not_asked() -> None:
+def test_class_with_its_own_arithmetic() -> None:
+    """A class with an arithmetic of its own is not asked."""
     pendulum = pytest.importorskip("pendulum")
     moment = pendulum.datetime(2024, 3, 31, 2, 59, 59, 999_999, tz="Europe/Paris")
     assert microseconds(moment) == timegm(moment.utctimetuple()) * 1_000_000 + 999_999

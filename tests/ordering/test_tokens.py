@@ -1,4 +1,4 @@
-"""Tokens: nobody else has the same, not even a process that was forked off this one."""
+"""Tokens: no other process has the same, not even a process that was forked off this one."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def test_tokens_are_unique() -> None:
 
 
 def test_a_forked_process_begins_anew() -> None:
-    told = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True).stdout.split()
-    assert len(told) == 200
-    assert len(set(told)) == 200
+    tokens = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True).stdout.split()
+    assert len(tokens) == 200
+    assert len(set(tokens)) == 200

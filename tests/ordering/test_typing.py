@@ -55,7 +55,8 @@ WRONG = {
 }
 
 
-def test_only_wrong_events_and_outcomes_are_errors(tmp_path: Path) -> None:
+def test_wrong_events_and_outcomes(tmp_path: Path) -> None:
+    """Only wrong events and outcomes are errors."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.replace("{line}", "\n    ".join(WRONG)))
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "pyproject.toml", str(program)]

@@ -14,7 +14,7 @@ POLICY = Policy(lookback=timedelta(milliseconds=1), retention=timedelta(minutes=
 
 
 class Older(ReceivedEvent):
-    """Events as a version knew them in which nobody was paid in shells."""
+    """Events as an older version knows them, without payment in shells."""
 
     @classmethod
     def model_validate_json(cls, *args: Any, **options: Any) -> Any:
@@ -73,7 +73,8 @@ async def test_another_version_reads_it(fleet: Fleet) -> None:
     assert (stats.parked, stats.unreadable, stats.dead) == (0, 0, 0)
 
 
-async def test_who_could_not_read_it_leaves_it_to_others(fleet: Fleet) -> None:
+async def test_left_to_others(fleet: Fleet) -> None:
+    """A consumer that cannot read an event leaves it to others."""
     handler, other, newer = older(fleet), older(fleet), Recorder(fleet.engine(POLICY))
     await park(handler, TOMORROWS, event(9, 8))
     await handler(event(1))
@@ -86,7 +87,8 @@ async def test_who_could_not_read_it_leaves_it_to_others(fleet: Fleet) -> None:
     assert await sweep(newer) == [2]
 
 
-async def test_if_nobody_else_takes_it_it_is_tried_again(fleet: Fleet) -> None:
+async def test_tried_again_if_alone(fleet: Fleet) -> None:
+    """If no other consumer takes it, it is tried again."""
     handler = older(fleet)
     await park(handler, TOMORROWS)
     await handler(event(1))
@@ -117,7 +119,8 @@ async def test_what_another_goes_through_is_left_to_it(fleet: Fleet) -> None:
     assert (await newer.engine.stats()).unreadable == 0
 
 
-async def test_its_siblings_do_not_wait_for_somebody_who_can_read_it(fleet: Fleet) -> None:
+async def test_siblings_do_not_wait(fleet: Fleet) -> None:
+    """Its siblings do not wait for a consumer that can read it."""
     handler, newer = older(fleet), Recorder(fleet.engine(POLICY))
     await park(handler, TOMORROWS, event(3, 1))
     await wait_out(handler.engine)
@@ -132,16 +135,17 @@ async def test_its_siblings_do_not_wait_for_somebody_who_can_read_it(fleet: Flee
     assert newer.handled == [2]
 
 
-async def test_after_its_attempts_it_is_a_dead_letter_with_what_it_said(fleet: Fleet) -> None:
-    told: list[Any] = []
-    handler = older(fleet, on_dead_letter=told.append)
+async def test_dead_letter_after_attempts(fleet: Fleet) -> None:
+    """After its attempts it is a dead letter with what it said."""
+    letters: list[Any] = []
+    handler = older(fleet, on_dead_letter=letters.append)
     await park(handler, TOMORROWS, event(4, 2))
     before = await payload(handler.engine)
     await handler(event(1))
     for _ in range(4):
         await expire(handler.engine)
         await sweep(handler)
-    [letter] = told
+    [letter] = letters
     assert (letter.reason, letter.attempts) == ("unreadable", 3)
     assert letter.error == "ValueError: unknown currency 'shells'"
     assert letter.payload == before
@@ -150,7 +154,8 @@ async def test_after_its_attempts_it_is_a_dead_letter_with_what_it_said(fleet: F
     assert (stats.parked, stats.unreadable, stats.dead) == (0, 0, 1)
 
 
-async def test_its_followers_wait_for_the_lookback_at_most(fleet: Fleet) -> None:
+async def test_followers_wait_for_the_lookback(fleet: Fleet) -> None:
+    """Its followers wait for the lookback at most."""
     handler = Recorder(fleet.engine(Policy(max_attempts=1000, lookback=timedelta(milliseconds=1)), event_type=Older))
     await park(handler, TOMORROWS, event(4, 2), event(5, 4))
     await handler(event(1))

@@ -102,21 +102,24 @@ async def beside(stage: Stage, leading: Any) -> tuple[str, int, int]:
     return outcome, then, await one
 
 
-def test_who_waits_goes_on_as_soon_as_the_leader_is_done(stage: Stage) -> None:
+def test_goes_on_when_leader_is_done(stage: Stage) -> None:
+    """A waiting consumer goes on as soon as the leader is done."""
     outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 5)))
     assert outcome == "ready"
     assert abs(then - ended) <= AT_ONCE
     assert stage.asked.count("wait") == 4, "once, once more when listening, when a renewal is due, and at the end"
 
 
-def test_who_waits_is_parked_as_soon_as_the_leader_fails(stage: Stage) -> None:
+def test_parked_when_leader_fails(stage: Stage) -> None:
+    """A waiting event is parked as soon as the leader fails."""
     outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 5, ends="badly")))
     assert outcome == "early"
     assert abs(then - ended) <= AT_ONCE
     assert [number(one) for one in stage.play(stage.engine().get_followers(event(1)))] == [2]
 
 
-def test_who_waits_is_parked_when_the_patience_is_over(stage: Stage) -> None:
+def test_parked_when_time_is_over(stage: Stage) -> None:
+    """A waiting event is parked when its time is over."""
     outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 12)))
     assert outcome == "early"
     assert 0 <= then - (SECOND + PATIENCE) <= A_FEW_TRIPS
@@ -124,7 +127,8 @@ def test_who_waits_is_parked_when_the_patience_is_over(stage: Stage) -> None:
     assert stage.asked.count("wait") <= 5, "it looks again when the holder should have shown a sign of life"
 
 
-def test_who_waits_is_parked_as_soon_as_its_leaders_holder_gives_no_sign_of_life(stage: Stage) -> None:
+def test_parked_when_holder_is_dead(stage: Stage) -> None:
+    """A waiting event is parked as soon as the lease of its leader's holder ends."""
     dying = Process("dying")
     stage.loop.spawn(stage.lead(stage.engine(), 60), dying, "dying")
 
@@ -173,7 +177,7 @@ def test_no_end_is_missed_whenever_it_comes(stage: Stage) -> None:
         assert late <= A_FEW_TRIPS
 
 
-def test_who_holds_the_event_and_must_wait_longer_has_let_go_of_it(stage: Stage) -> None:
+def test_holder_lets_go_before_it_waits(stage: Stage) -> None:
     """As the original calls its steps: the lease first, and the wait within it."""
 
     async def story() -> tuple[list[int], bool]:
@@ -188,7 +192,9 @@ def test_who_holds_the_event_and_must_wait_longer_has_let_go_of_it(stage: Stage)
     assert stage.play(story()) == ([1, 2], False)
 
 
-def test_who_holds_the_event_goes_on_with_it_when_the_leader_is_done(stage: Stage) -> None:
+def test_holder_goes_on_when_leader_is_done(stage: Stage) -> None:
+    """A consumer that holds the event goes on with it when the leader is done."""
+
     async def story() -> bool:
         engine = stage.engine()
         one = asyncio.ensure_future(stage.lead(stage.engine(), 3))
@@ -216,7 +222,9 @@ def test_a_sibling_that_came_before_goes_first(stage: Stage) -> None:
     assert stage.play(story()) == ("parked", [2, 3])
 
 
-def test_what_was_handled_is_refused_and_what_another_has_claimed_is_his(stage: Stage) -> None:
+def test_handled_or_claimed_is_refused(stage: Stage) -> None:
+    """A handled event is refused; a claimed one belongs to its claimer."""
+
     async def story() -> None:
         engine, other = stage.engine(), stage.engine()
         await engine.record_event_as_seen(event(2))
@@ -235,7 +243,8 @@ def test_what_was_handled_is_refused_and_what_another_has_claimed_is_his(stage: 
     stage.play(story())
 
 
-async def test_a_moment_too_short_for_the_clock_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_moment_too_short_for_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment too short for the clock is not waited for."""
     start, end = 0.003969, 1.003969
     assert end < start + 1.0  # by less than any clock can tell: it would stay before the deadline for ever
     times = itertools.chain([start], itertools.repeat(end))
@@ -246,7 +255,7 @@ async def test_a_moment_too_short_for_the_clock_is_not_waited_for(monkeypatch: p
         assert seconds >= INSTANT
 
     @asynccontextmanager
-    async def listening(client: Any, channel: str, patience: float) -> AsyncIterator[Any]:
+    async def listening(client: Any, channel: str, timeout_s: float) -> AsyncIterator[Any]:
         yield heard
 
     async def ask(patient: bool) -> list[str]:

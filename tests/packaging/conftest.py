@@ -28,11 +28,11 @@ class Environment:
 
     def run(self, *words: str | Path, folder: Path, pythonpath: str = "", check: bool = True) -> str:
         """Run one of its programs in a folder; return what it prints."""
-        told = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST", "COV"))}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST", "COV"))}
         done = subprocess.run(
             [self.bin / str(words[0]), *words[1:]],
             cwd=folder,
-            env={**told, "PATH": f"{self.bin}{os.pathsep}{told['PATH']}"}
+            env={**inherited, "PATH": f"{self.bin}{os.pathsep}{inherited['PATH']}"}
             | ({"PYTHONPATH": pythonpath} if pythonpath else {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -25,7 +25,8 @@ def rewritten(folder: Path, urls: str) -> tuple[subprocess.CompletedProcess[str]
     return done, (folder / "README.md").read_text()
 
 
-def test_every_link_of_a_release_is_absolute_and_leads_to_a_file(tmp_path: Path) -> None:
+def test_links_of_a_release(tmp_path: Path) -> None:
+    """Every link of a release is absolute and leads to a file."""
     done, text = rewritten(tmp_path, f'[project.urls]\nSource = "{SOURCE}"\n')
     assert done.returncode == 0, done.stderr
     before, after = (LINK.findall(each) for each in ((ROOT / "README.md").read_text(), text))

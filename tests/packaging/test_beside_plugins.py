@@ -68,7 +68,8 @@ def outcomes(folder: Path, plugins: Path, *options: str) -> tuple[int, dict[str,
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_the_outcomes_are_the_same_beside_a_plugin(name: str, tmp_path: Path, plugins: Path) -> None:
+def test_same_outcomes_beside_a_plugin(name: str, tmp_path: Path, plugins: Path) -> None:
+    """The outcomes are the same beside a plugin."""
     alone = [word for plugin in ("xdist", "randomly", "timeout", "pytest_cov") for word in ("-p", f"no:{plugin}")]
     assert outcomes(tmp_path / "beside", plugins, *OPTIONS[name]) == outcomes(tmp_path / "alone", plugins, *alone)
     code, cases = outcomes(tmp_path / "violated", plugins, *OPTIONS[name], "--causim-engine=null")

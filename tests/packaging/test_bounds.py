@@ -30,27 +30,33 @@ def declared(*extras: str) -> set[str]:
     return {name.replace("-", "_") for name in names} - {"causim"}
 
 
-def test_the_engine_needs_redis_and_pydantic_alone() -> None:
+def test_engine_needs_redis_and_pydantic() -> None:
+    """The engine needs Redis and pydantic alone."""
     assert declared() == {"redis", "pydantic"}
     absent = sorted(set(HARNESS) - declared())
-    told = subprocess.run([sys.executable, "-c", ENGINE_ALONE.format(absent=absent)], capture_output=True, check=True)
-    assert b"CausalOrdering" in told.stdout
+    output = subprocess.run([sys.executable, "-c", ENGINE_ALONE.format(absent=absent)], capture_output=True, check=True)
+    assert b"CausalOrdering" in output.stdout
 
 
-def test_what_the_harness_misses_is_what_it_declares() -> None:
+def test_harness_declares_what_it_needs() -> None:
+    """What the harness misses is what it declares."""
     assert set(HARNESS) == declared("simulation")
 
 
-def test_time_machine_still_has_the_private_parts_that_the_clock_uses() -> None:
+def test_time_machine_private_parts() -> None:
+    """Time machine still has the private parts that the clock uses."""
     parts = list(inspect.signature(time_machine.Traveller.__init__).parameters)
     assert parts[1:] == ["destination_timestamp_ns", "destination_tzname", "tick"], version("time-machine")
     assert isinstance(time_machine.traveller_stack, list), version("time-machine")
     assert callable(time_machine.Traveller.time_ns), version("time-machine")
 
 
-def test_the_least_versions_are_those_that_are_declared() -> None:
-    told = subprocess.run([sys.executable, ROOT / ".ci/minimum.py"], capture_output=True, text=True, check=True).stdout
-    lines = dict(line.split("==") for line in told.splitlines())
+def test_least_versions_are_declared() -> None:
+    """The least versions are those that are declared."""
+    output = subprocess.run(
+        [sys.executable, ROOT / ".ci/minimum.py"], capture_output=True, text=True, check=True
+    ).stdout
+    lines = dict(line.split("==") for line in output.splitlines())
     assert {name.replace("-", "_") for name in lines} == declared("simulation", "server", "hypothesis", "dask")
     assert all(
         f"{name}>={least}" in line for name, least in lines.items() for line in _lines() if line.startswith(f"{name}>")
@@ -61,7 +67,8 @@ def _lines() -> list[str]:
     return [*PROJECT["dependencies"], *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
 
 
-def test_without_the_harness_the_command_says_what_to_install() -> None:
+def test_command_without_the_harness() -> None:
+    """Without the harness the command says what to install."""
     program = (
         "import sys; sys.modules['simpy'] = None; from causim.command_line import main; sys.exit(main(['run', 'x']))"
     )

@@ -8,8 +8,8 @@ import sys
 
 def modules_after(program: str) -> set[str]:
     code = f"import sys; {program}; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    return {name.partition(".")[0] for name in told.stdout.decode().split()}
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    return {name.partition(".")[0] for name in output.stdout.decode().split()}
 
 
 def test_the_package_imports_nothing() -> None:

@@ -30,7 +30,7 @@ PATIENCE = 30.0
 
 
 def gone(*processes: int) -> bool:
-    """Whether these processes have ended: what nobody has waited for counts as ended."""
+    """Whether these processes have ended: a zombie counts as ended."""
     for process in processes:
         try:
             state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
@@ -59,8 +59,8 @@ def shared(token: str) -> Iterator[Path]:
     return Path("/dev/shm").glob(f"*{token}*")
 
 
-def nothing_is_left(told: str) -> None:
-    directory, server, watcher = told.split()
+def nothing_is_left(output: str) -> None:
+    directory, server, watcher = output.split()
     wait_for(lambda: gone(int(server), int(watcher)))
     assert not Path(directory).exists()
     assert not list(shared(Path(directory).name))
@@ -69,26 +69,26 @@ def nothing_is_left(told: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     process = begin(tmp_path, ONE + WAITS)
-    told = process.stdout.readline()
+    output = process.stdout.readline()
     process.send_signal(number)
     process.communicate()
-    nothing_is_left(told)
+    nothing_is_left(output)
 
 
 @pytest.mark.parametrize("end", ENDS)
 def test_an_end_of_its_own(tmp_path: Path, end: str) -> None:
     process = begin(tmp_path, ONE + ENDS[end])
-    told, _ = process.communicate(timeout=PATIENCE)
-    nothing_is_left(told)
+    output, _ = process.communicate(timeout=PATIENCE)
+    nothing_is_left(output)
 
 
 def test_twenty_kills_while_a_server_runs(tmp_path: Path) -> None:
     for _ in range(20):
         process = begin(tmp_path, "\n".join(["import threading", ONE, WAITS]))
-        told = process.stdout.readline()
+        output = process.stdout.readline()
         process.kill()
         process.communicate()
-        nothing_is_left(told)
+        nothing_is_left(output)
     assert not list(tmp_path.iterdir())
 
 
@@ -97,10 +97,10 @@ def processes_that_mention(word: str) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            described = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
         except OSError:
             continue
-        if word.encode() in told and not gone(int(folder.name)):
+        if word.encode() in described and not gone(int(folder.name)):
             found.append(int(folder.name))
     return found
 

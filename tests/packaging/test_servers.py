@@ -41,7 +41,8 @@ def test_without_a_server_the_remedy_is_named(tmp_path: Path, monkeypatch: pytes
         server_programs()
 
 
-def test_a_server_that_does_not_start_gives_way_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not start gives way to the next."""
     broken = executable(tmp_path, "redis-server", "exit 1")
     found = [programs.ServerProgram(broken, "broken"), *server_programs()]
     monkeypatch.setattr("simulation.stores.redis_server.server_programs", lambda named: found)
@@ -50,7 +51,8 @@ def test_a_server_that_does_not_start_gives_way_to_the_next(tmp_path: Path, monk
     store.close()
 
 
-def test_a_server_with_a_clock_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_server_with_its_own_clock(tmp_path: Path) -> None:
+    """A server with a clock of its own is refused."""
     real = executable(tmp_path, "redis-server", f'unset LD_PRELOAD; exec {server_programs()[0].path} "$@"')
     with pytest.raises(StoreUnavailable, match="does not follow the virtual clock"):
         ServerStore(real)
@@ -62,7 +64,8 @@ def test_without_libfaketime_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
         ServerStore()
 
 
-def test_a_library_for_another_processor_is_not_preloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_library_for_another_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library for another processor is not preloaded."""
     library = tmp_path / "libfaketime.so.1"
     library.write_bytes(b"\x7fELF" + bytes(14) + b"\xff\xff")
     monkeypatch.setattr(programs, "_libraries", lambda: iter([library]))
@@ -72,9 +75,7 @@ def test_a_library_for_another_processor_is_not_preloaded(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("library", list(programs._libraries()), ids=lambda path: path.parts[-2])
 @pytest.mark.parametrize("wheel", WITH_WHEELS)
-def test_a_server_follows_the_clock_of_every_libfaketime(
-    library: Path, wheel: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_libfaketime(library: Path, wheel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """That of the wheel, and Debian's where it is installed: each moment of the simulation is the server's."""
     monkeypatch.setattr(programs, "_libraries", lambda: iter([library]))
     scenario = load("scenarios/late-leader.toml")

@@ -36,10 +36,10 @@ def test_mypy_sees_the_types_of_the_wheel(installed: Environment, tmp_path: Path
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *words], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    told = done.stdout
-    told = told.replace("builtins.", "")  # which mypy says up to some version
-    assert 'Revealed type is "int"' in told, told
-    assert 'Revealed type is "str"' in told, told
-    assert "ordering.causal.CausalOrdering" in told, told
-    assert 'has incompatible type "int"' in told, told
-    assert "import-untyped" not in told, told
+    output = done.stdout
+    output = output.replace("builtins.", "")  # which mypy says up to some version
+    assert 'Revealed type is "int"' in output, output
+    assert 'Revealed type is "str"' in output, output
+    assert "ordering.causal.CausalOrdering" in output, output
+    assert 'has incompatible type "int"' in output, output
+    assert "import-untyped" not in output, output

@@ -15,50 +15,55 @@ COMMANDS = {
 }
 
 
-def test_its_tests_and_its_scenarios_pass_together(installed: Environment, project: Path) -> None:
-    told = installed.run("python", "-m", "pytest", "-q", folder=project)
-    assert "3 passed" in told
+def test_tests_and_scenarios_pass(installed: Environment, project: Path) -> None:
+    """Its tests and its scenarios pass together."""
+    output = installed.run("python", "-m", "pytest", "-q", folder=project)
+    assert "3 passed" in output
 
 
-def test_a_scenario_beside_it_fails_with_its_story(installed: Environment, project: Path) -> None:
+def test_failing_scenario_has_a_story(installed: Environment, project: Path) -> None:
+    """A scenario beside it fails with its story."""
     words = ("scenarios/late.toml", "--causim-engine", "shop.engine:Engine", "--causim-seeds", "2")
-    told = installed.run("python", "-m", "pytest", "-q", *words, folder=project, check=False)
-    assert "violated  causal-order" in told
-    assert "replay    causim run" in told
-    assert "Traceback" not in told
+    output = installed.run("python", "-m", "pytest", "-q", *words, folder=project, check=False)
+    assert "violated  causal-order" in output
+    assert "replay    causim run" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_use_their_own_packages(installed: Environment, project: Path, command: str) -> None:
-    told = installed.run(*COMMANDS[command].split(), folder=project, pythonpath=str(project))
-    assert "late" in told
-    assert "Traceback" not in told
+    output = installed.run(*COMMANDS[command].split(), folder=project, pythonpath=str(project))
+    assert "late" in output
+    assert "Traceback" not in output
 
 
-def test_the_folder_of_the_user_is_where_an_engine_is_found(installed: Environment, project: Path) -> None:
+def test_engine_in_the_users_folder(installed: Environment, project: Path) -> None:
+    """The folder of the user is where an engine is found."""
     words = ("run", "scenarios/late.toml", "--engine", "shop.engine:Engine", "--no-results")
     assert "violated  causal-order" in installed.run("causim", *words, folder=project, check=False)
 
 
-def test_an_engine_in_a_hidden_package_is_refused_with_the_reason(installed: Environment, project: Path) -> None:
+def test_engine_in_a_hidden_package(installed: Environment, project: Path) -> None:
+    """An engine in a hidden package is refused with the reason."""
     words = ("run", "scenarios/late.toml", "--engine", "reports.engine:Engine", "--no-results")
-    told = installed.run("causim", *words, folder=project, check=False)
-    assert "'reports' is causim's own package; move the engine" in told
+    output = installed.run("causim", *words, folder=project, check=False)
+    assert "'reports' is causim's own package; move the engine" in output
 
 
-def test_a_hidden_package_is_one_sentence_in_a_program(installed: Environment, project: Path) -> None:
+def test_hidden_package_in_a_program(installed: Environment, project: Path) -> None:
+    """A hidden package is one sentence in a program."""
     for name in ("simulation", "ordering"):
         for file in (project / name).iterdir():
             file.unlink()
         (project / name).rmdir()
-    told = installed.run("python", "-c", "from simulation import run", folder=project, check=False)
-    assert told.splitlines()[-1].startswith("ImportError: causim: packages here have the names")
-    assert "'reports' (" in told
+    output = installed.run("python", "-c", "from simulation import run", folder=project, check=False)
+    assert output.splitlines()[-1].startswith("ImportError: causim: packages here have the names")
+    assert "'reports' (" in output
 
 
 def test_a_fixture_says_which_package_hides_it(installed: Environment, project: Path) -> None:
     (project / "tests" / "test_fixture.py").write_text("def test_world(causim_world): ...\n")
-    told = installed.run("python", "-m", "pytest", "-q", "tests/test_fixture.py", folder=project, check=False)
-    assert "causim: packages here have the names of causim's own" in told
-    assert "'ordering' (" in told
-    assert "Traceback" not in told
+    output = installed.run("python", "-m", "pytest", "-q", "tests/test_fixture.py", folder=project, check=False)
+    assert "causim: packages here have the names of causim's own" in output
+    assert "'ordering' (" in output
+    assert "Traceback" not in output

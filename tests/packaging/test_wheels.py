@@ -62,11 +62,11 @@ def test_the_engine_alone_is_small_and_free(wheel: Path, tmp_path: Path) -> None
     target = tmp_path / "target"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--ignore-installed", "--target", target, wheel]
     subprocess.run(pip, check=True)
-    told = sorted(target.glob("*.dist-info/METADATA"))
-    assert len(told) <= MAX_PACKAGES, told
+    metadata = sorted(target.glob("*.dist-info/METADATA"))
+    assert len(metadata) <= MAX_PACKAGES, metadata
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file() and file.suffix != ".pyc")
     assert size <= MAX_MEGABYTES * 1_000_000
-    for file in told:
+    for file in metadata:
         lines = file.read_text(encoding="utf-8").split("\n\n")[0].lower().splitlines()
         licences = [
             line for line in lines if line.startswith(("license:", "license-expression:", "classifier: license"))

@@ -7,7 +7,7 @@ engine (one by one, batches, a stream). Its faults come every second or so: kill
 SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events fail once, a few kill their process.
 
 When the faults are over, every event must have an effect or a dead letter. Effects keep causal order. An event has two
-only if the process of the first one was killed or frozen: it had no time to record it. A consumer that is told to stop
+only if the process of the first one was killed or frozen: it had no time to record it. A consumer that is asked to stop
 ends within a lease and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
 """
 
@@ -193,14 +193,14 @@ async def publish(queue: Any, chance: random.Random, seconds: float) -> list[Rec
 
 
 async def strike(
-    fleet: Fleet, place: Topology, chance: random.Random, told: dict[str, int], over: asyncio.Event
+    fleet: Fleet, place: Topology, chance: random.Random, counts: dict[str, int], over: asyncio.Event
 ) -> None:
     """Have one fault after the other, until that is over: none is left half done."""
     while not over.is_set():
         await asyncio.sleep(chance.uniform(0.3, 1.5))
         await fleet.tend()
         fault, name = chance.choice(place.faults), chance.choice([*fleet.running])
-        told[fault] = told.get(fault, 0) + 1
+        counts[fault] = counts.get(fault, 0) + 1
         if fault == "stop":
             await fleet.stop(name)
             await fleet.start()
@@ -254,7 +254,7 @@ def judge(events: list[ReceivedEvent], effects: list[dict[str, str]], dead: set[
 async def soak(number: int, seconds: float) -> dict[str, Any]:
     """Run one round, and return what to write down about it."""
     way, shape = ("one", "batch", "stream")[number % 3], ("single", "replica", "cluster")[number // 3 % 3]
-    chance, told = random.Random(number), dict[str, int]()
+    chance, counts = random.Random(number), dict[str, int]()
     with servers(1) as (keeper,):
         queue = redis.asyncio.Redis(port=keeper.port)
         await queue.xgroup_create(MESSAGES, GROUP, mkstream=True)
@@ -263,7 +263,7 @@ async def soak(number: int, seconds: float) -> dict[str, Any]:
             for _ in range(CONSUMERS):
                 await fleet.start()
             over = asyncio.Event()
-            faults = asyncio.create_task(strike(fleet, place, random.Random(number + 1), told, over))
+            faults = asyncio.create_task(strike(fleet, place, random.Random(number + 1), counts, over))
             events = await publish(queue, chance, seconds)
             over.set()
             [failure] = await asyncio.gather(faults, return_exceptions=True)
@@ -281,7 +281,7 @@ async def soak(number: int, seconds: float) -> dict[str, Any]:
     return {
         "round": number, "at": datetime.now(UTC).isoformat(timespec="seconds"), "way": way, "topology": shape,
         "seconds": seconds, "events": len(events), "effects": len(effects), "explained_doubles": doubled,
-        "dead": len(dead), "faults": told, "slowest_stop_s": round(fleet.slowest_stop, 2), "wrong": wrong,
+        "dead": len(dead), "faults": counts, "slowest_stop_s": round(fleet.slowest_stop, 2), "wrong": wrong,
     }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ return 1
 """
 """The sink of effects."""
 OFFERED_AGAIN_MS = 4_000
-"""After how long the queue offers a message again that nobody has acknowledged."""
+"""After how long the queue offers an unacknowledged message again."""
 ACKNOWLEDGED = ("handled", "parked", "seen", "dead")
 
 
@@ -125,7 +125,7 @@ class Consumer:
         await self.ordering.handle_stream(self.work, read(), report, read_ahead=10)
 
     async def sweep(self) -> None:
-        """Handle what waits in vain, again and again."""
+        """Handle overdue events, again and again."""
         while True:
             await asyncio.sleep(0.5)
             with suppress(RedisError, OSError):

@@ -41,7 +41,8 @@ class Closing(redis.asyncio.ConnectionPool):
         return connection
 
 
-async def test_a_connection_that_the_server_has_closed_is_an_error_of_the_client_or_is_made_anew(own: Server) -> None:
+async def test_closed_connection(own: Server) -> None:
+    """A connection that the server has closed is an error of the client, or is made again."""
     pool = Closing(host="127.0.0.1", port=own.port, retry=NO_RETRY)
     client = redis.asyncio.Redis(connection_pool=pool)
     handler = recorder(client)
@@ -58,7 +59,8 @@ async def test_a_connection_that_the_server_has_closed_is_an_error_of_the_client
 
 
 @pytest.mark.parametrize("how", ["client", "url", "pool"])
-async def test_a_silent_server_is_an_error_after_the_timeout_of_the_client(own: Server, how: str) -> None:
+async def test_silent_server_times_out(own: Server, how: str) -> None:
+    """A silent server is an error after the timeout of the client."""
     options: dict[str, Any] = {"socket_timeout": 0.5, "retry": NO_RETRY}
     if how == "client":
         client = redis.asyncio.Redis(port=own.port, **options)
@@ -76,9 +78,8 @@ async def test_a_silent_server_is_an_error_after_the_timeout_of_the_client(own: 
     await client.aclose()
 
 
-async def test_a_cancelled_call_ends_though_the_server_is_silent_and_the_client_waits_for_ever(
-    own: Server, connect: Any
-) -> None:
+async def test_cancelled_call_to_a_silent_server(own: Server, connect: Any) -> None:
+    """A cancelled call ends though the server is silent and the client waits for ever."""
     handler = recorder(connect(own.port, socket_timeout=None))
     await handler(event())
     handler.ordering.policy = BRIEF
@@ -89,7 +90,8 @@ async def test_a_cancelled_call_ends_though_the_server_is_silent_and_the_client_
 
 
 @pytest.mark.parametrize("way", ["one", "batch", "stream"])
-async def test_a_shutdown_ends_though_the_server_is_silent(own: Server, connect: Any, way: str) -> None:
+async def test_shutdown_with_a_silent_server(own: Server, connect: Any, way: str) -> None:
+    """A shutdown ends though the server is silent."""
     ordering = CausalOrdering("test", redis=connect(own.port, socket_timeout=None), policy=Policy(lease=LONG))
     at_work = asyncio.Semaphore(0)
 
@@ -120,7 +122,8 @@ async def test_a_shutdown_ends_though_the_server_is_silent(own: Server, connect:
     assert all(isinstance(end, asyncio.CancelledError) for end in ends)
 
 
-async def test_after_a_failover_behind_one_address_the_engine_recovers_as_the_client_does() -> None:
+async def test_failover_behind_one_address() -> None:
+    """After a failover behind one address the engine recovers as the client does."""
     with servers(2, "--repl-diskless-sync-delay", "0") as (old, new):
         new.ask("REPLICAOF", "127.0.0.1", old.port)
         until(lambda: b"master_link_status:up" in new.ask("INFO", "replication"))
@@ -139,7 +142,8 @@ async def test_after_a_failover_behind_one_address_the_engine_recovers_as_the_cl
 
 
 @pytest.mark.parametrize("closes", [False, True])
-async def test_a_client_for_each_request_leaves_no_connection_in_use(shared: Server, closes: bool) -> None:
+async def test_client_per_request(shared: Server, closes: bool) -> None:
+    """A client for each request leaves no connection in use."""
     pool = redis.asyncio.ConnectionPool(port=shared.port, max_connections=2)
     for _ in range(50):
         client = redis.asyncio.Redis(connection_pool=pool)
@@ -160,7 +164,8 @@ POOLS = {
 
 
 @pytest.mark.parametrize("pool", POOLS)
-async def test_a_thousand_tasks_raise_nothing_and_open_few_connections(shared: Server, connect: Any, pool: str) -> None:
+async def test_thousand_tasks_few_connections(shared: Server, connect: Any, pool: str) -> None:
+    """A thousand tasks raise nothing and open few connections."""
     options: dict[str, Any] = dict(POOLS[pool])
     if make := options.pop("connection_pool", None):
         client = redis.asyncio.Redis.from_pool(make(shared.port))
@@ -177,7 +182,8 @@ async def test_a_thousand_tasks_raise_nothing_and_open_few_connections(shared: S
     await client.aclose()
 
 
-async def test_those_who_wait_for_a_leader_leave_connections_to_others(shared: Server, connect: Any) -> None:
+async def test_waiting_leaves_connections(shared: Server, connect: Any) -> None:
+    """Consumers that wait for a leader leave connections to others."""
     ordering = CausalOrdering("waiting", redis=connect(shared.port, max_connections=8), policy=BRIEF)
     leader, handler = event(), recorder(connect(shared.port), "waiting")
     async with handler.ordering.event_is_processing(leader):
@@ -193,9 +199,8 @@ async def test_those_who_wait_for_a_leader_leave_connections_to_others(shared: S
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1251"])
 @pytest.mark.parametrize("decode", [True, False])
-async def test_clients_of_every_kind_understand_each_other(
-    shared: Server, connect: Any, protocol: int, encoding: str, decode: bool
-) -> None:
+async def test_clients_of_every_kind(shared: Server, connect: Any, protocol: int, encoding: str, decode: bool) -> None:
+    """Clients of every kind understand each other."""
     options = {"protocol": protocol, "encoding": encoding, "decode_responses": decode}
     scope = f"größe-{protocol}-{encoding}-{decode}"
     handler = recorder(connect(shared.port, **options), scope)
@@ -222,9 +227,10 @@ class Watched(redis.asyncio.Redis):
 
 @pytest.mark.parametrize("where", ["subclass", "instance", "redis-py"])
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_who_replaces_execute_command_sees_every_command(
+async def test_replaced_execute_command(
     shared: Server, connect: Any, monkeypatch: pytest.MonkeyPatch, where: str, when: str
 ) -> None:
+    """A replaced execute_command sees every command."""
     seen: list[str] = []
     client = connect(shared.port, kind=Watched if where == "subclass" else redis.asyncio.Redis)
 

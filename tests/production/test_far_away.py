@@ -14,7 +14,8 @@ from ordering import CausalOrdering, EventBeingProcessed, Policy
 from tests.production.servers import Recorder, Server, event, proxy
 
 
-async def test_a_large_batch_keeps_its_leases_while_its_first_handler_works(own: Server, connect: Any) -> None:
+async def test_large_batch_keeps_its_leases(own: Server, connect: Any) -> None:
+    """A large batch keeps its leases while its first handler works."""
     policy = Policy(lease=timedelta(seconds=2))
     async with proxy(own, delay=0.01) as far:
         batch = CausalOrdering("test", redis=connect(far.port), policy=policy)
@@ -49,7 +50,8 @@ async def test_a_large_batch_keeps_its_leases_while_its_first_handler_works(own:
     assert set(handled.values()) == {1}
 
 
-async def test_a_batch_begins_no_handler_whose_lease_was_lost(own: Server, connect: Any) -> None:
+async def test_batch_with_lost_leases(own: Server, connect: Any) -> None:
+    """A batch begins no handler whose lease was lost."""
     policy = Policy(lease=timedelta(seconds=2))
     batch = CausalOrdering("test", redis=connect(own.port), policy=policy)
     events, handled = [event() for _ in range(3)], []
@@ -72,7 +74,8 @@ async def test_a_batch_begins_no_handler_whose_lease_was_lost(own: Server, conne
     assert handled == [events[0].id, events[2].id]
 
 
-async def test_a_process_grants_itself_nothing_that_it_still_works_on(own: Server, connect: Any) -> None:
+async def test_no_second_grant_to_itself(own: Server, connect: Any) -> None:
+    """A process grants itself nothing that it still works on."""
     ordering = CausalOrdering("test", redis=connect(own.port))
     one, outcomes = event(), []
 
@@ -89,7 +92,7 @@ async def test_a_process_grants_itself_nothing_that_it_still_works_on(own: Serve
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("way", ["batch", "stream"])
-async def test_ten_thousand_events_far_away_are_handled_once_each(own: Server, connect: Any, way: str) -> None:
+async def test_ten_thousand_events(own: Server, connect: Any, way: str) -> None:
     """Chains of five, half of them backwards, 20 ms from Redis; a second consumer asks for all of them, too."""
     events = []
     for number in range(2_000):
@@ -111,8 +114,8 @@ async def test_ten_thousand_events_far_away_are_handled_once_each(own: Server, c
     async with proxy(own, delay=0.02) as far:
         fleet = [CausalOrdering("test", redis=connect(far.port), policy=policy) for _ in range(2)]
         if way == "batch":
-            for told in await asyncio.gather(*(one.handle_batch(work, events) for one in fleet)):
-                outcomes.update(told)
+            for results in await asyncio.gather(*(one.handle_batch(work, events) for one in fleet)):
+                outcomes.update(results)
         else:
             await asyncio.gather(*(one.handle_stream(work, events[::-1], report) for one in fleet))
         while len(handled) < len(events):  # what both were refused is offered again

@@ -57,18 +57,16 @@ async def consume(ordering: Any, events: list[Any], handled: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("lease", [16.0, 0.3])
-async def test_a_completion_that_a_moving_slot_refuses_is_asked_again(
-    masters: Cluster, connect: Any, lease: float
-) -> None:
+async def test_refused_completion_is_repeated(masters: Cluster, connect: Any, lease: float) -> None:
     """Also if the move lasts for longer than the lease: it takes a second, and one more for the client's patience."""
     client = connect(masters.masters[0].port, kind=redis.asyncio.RedisCluster)
     ordering = CausalOrdering(f"half-{lease}", redis=client, policy=Policy(lease=timedelta(seconds=lease)))
     slot, moving, handled = masters.slot_of(f"{{half-{lease}}}:waitlist"), [], []
     refused, ask = asyncio.Event(), ordering._ask
 
-    async def noted(name: str, *words: Any) -> Any:
+    async def noted(name: str, *words: Any, **options: Any) -> Any:
         try:
-            return await ask(name, *words)
+            return await ask(name, *words, **options)
         except Exception:
             if moving:
                 refused.set()
@@ -97,9 +95,8 @@ async def test_a_completion_that_a_moving_slot_refuses_is_asked_again(
 
 
 @pytest.mark.parametrize("way", ["plain", "partitioned"])
-async def test_three_migrations_under_load_double_nothing_and_leave_nothing(
-    masters: Cluster, connect: Any, way: str
-) -> None:
+async def test_three_migrations_under_load(masters: Cluster, connect: Any, way: str) -> None:
+    """Three migrations under load double nothing and leave nothing."""
     client = connect(masters.masters[0].port, kind=redis.asyncio.RedisCluster)
     if way == "plain":
         ordering: Any = CausalOrdering(way, redis=client, policy=POLICY)
@@ -137,7 +134,7 @@ async def test_three_migrations_under_load_double_nothing_and_leave_nothing(
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("dies", ["source", "target"])
-async def test_a_master_that_dies_during_a_migration_leaves_nothing_stuck(connect: Any, dies: str) -> None:
+async def test_master_dies_during_migration(connect: Any, dies: str) -> None:
     """What a crash explains: the failed-over replica may lack the last writes, and each may repeat an effect."""
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0")
     with servers(4, *options) as (*masters, replica):

@@ -18,7 +18,9 @@ from tests.production.servers import Server, event
 POLICY = Policy(lease=timedelta(seconds=1))
 
 
-async def test_who_waits_for_a_leader_ends_though_no_subscription_is_confirmed(own: Server, connect: Any) -> None:
+async def test_waiting_without_subscription(own: Server, connect: Any) -> None:
+    """A wait for a leader ends although no subscription is confirmed."""
+
     class Stopping(redis.asyncio.Redis):
         """Its server stops when it is about to listen."""
 

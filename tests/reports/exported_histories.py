@@ -46,7 +46,7 @@ def led():
 
 
 def unfinished():
-    """A crash in a handling, a handling that never ends, a delivery that nobody answers, requests without reply."""
+    """A crash in a handling, a handling that never ends, a delivery without an answer, requests without reply."""
     h = History(Header("unfinished"))
     h.append(0, "joined", consumer="c1")
     h.append(0, "published", "a")

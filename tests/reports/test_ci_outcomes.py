@@ -30,7 +30,8 @@ def test_junit_counts_failures_and_errors():
     assert float(root.get("time")) == pytest.approx(1.75)
 
 
-def test_a_violation_is_a_failure_with_its_story_and_its_replay():
+def test_failure_has_story_and_replay():
+    """A violation is a failure with its story and its replay."""
     case = ET.fromstring(junit([VIOLATED])).find(".//testcase")
     failure = case.find("failure")
     assert (case.get("name"), failure.get("type")) == ("late-leader [seed 4]", "prompt-release")
@@ -55,7 +56,8 @@ def test_junit_survives_what_xml_cannot_hold(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "j.xml"]
 
 
-def test_the_summary_puts_first_what_does_not_hold():
+def test_summary_puts_failures_first():
+    """The summary puts first what does not hold."""
     text = summary([HOLDS, UNKNOWN, VIOLATED])
     assert text.startswith("## causim: 1 violated, 1 unknown, 1 holds\n")
     assert text.index("late-leader") < text.index("idle") < text.index("in-order")

@@ -50,7 +50,8 @@ def test_an_event_tells_its_life(history):
     assert math.isnan(b.dead_lettered_s)
 
 
-def test_a_follower_waits_from_the_later_of_its_delivery_and_its_leaders_effect(history):
+def test_waiting_of_a_follower(history):
+    """A follower waits from the later of its delivery and its leader's effect."""
     assert row(history, "b").wait_s == pytest.approx(0.002)
     late = History(Header(), [e for e in history if e.kind != "delivered" or e.event != "b"])
     late.append(40 * MS, "delivered", "b", "c1")
@@ -64,7 +65,8 @@ def test_an_event_without_a_leader_waits_for_none(history):
     assert math.isnan(row(history, "a").wait_s)
 
 
-def test_a_rescued_follower_has_waited_since_its_delivery():
+def test_waiting_of_a_rescued_follower():
+    """A rescued follower has waited since its delivery."""
     h = History(Header())
     h.append(0, "published", "b", follows="never")
     h.append(3 * MS, "delivered", "b", "c1")
@@ -74,7 +76,8 @@ def test_a_rescued_follower_has_waited_since_its_delivery():
     assert row(h, "b").wait_s == pytest.approx(0.9)
 
 
-def test_an_event_that_follows_itself_has_no_leader():
+def test_event_that_follows_itself():
+    """An event that follows itself has no leader."""
     h = History(Header())
     h.append(0, "published", "b", follows="id-b", id="id-b")
     assert row(h, "b").follows == ""
@@ -92,7 +95,8 @@ def test_a_failed_handling_is_no_effect(history):
     assert math.isnan(b.effect_s)
 
 
-def test_an_accepted_write_is_an_effect_though_its_holder_died(history):
+def test_accepted_write_of_a_dead_holder(history):
+    """An accepted write is an effect though its holder died."""
     history.entries[-1] = history.entries[-1]._replace(
         details={"handling": 2, "outcome": "unknown", "write": "accepted"}
     )
@@ -109,7 +113,8 @@ def test_a_dead_letter_is_not_lost(history):
     assert b.dead_lettered_s == pytest.approx(0.05)
 
 
-def test_a_second_effect_is_counted_and_the_first_one_tells_the_time(history):
+def test_second_effect(history):
+    """A second effect is counted, and the time is that of the first."""
     history.append(60 * MS, "started", "b", "c1", handling=3, via="delivered")
     history.append(61 * MS, "ended", "b", "c1", handling=3, outcome="ok")
     b = row(history, "b")
@@ -117,7 +122,8 @@ def test_a_second_effect_is_counted_and_the_first_one_tells_the_time(history):
     assert b.effect_s == pytest.approx(0.035)
 
 
-def test_a_crash_ends_what_its_consumer_was_handling(history):
+def test_crash_ends_handlings(history):
+    """A crash ends what its consumer was handling."""
     del history.entries[-1]
     history.append(33 * MS, "crashed", consumer="c2", holding=["b"])
     history.append(34 * MS, "ended", "b", "c2", handling=2, outcome="ok")
@@ -143,7 +149,8 @@ def test_deliveries_know_their_answers(history):
     assert frame["done_s"].iloc[0] == pytest.approx(0.007)
 
 
-def test_a_log_without_publications_is_read_as_it_is():
+def test_log_without_publications():
+    """A log without publications is read as it is."""
     h = History(Header())
     h.append(3 * MS, "started", "x", "c1")
     h.append(5 * MS, "ended", "x", "c1", outcome="ok")
@@ -156,7 +163,8 @@ def test_a_log_without_publications_is_read_as_it_is():
     ("frame", "columns"),
     [(events_frame, EVENT_COLUMNS), (deliveries_frame, DELIVERY_COLUMNS), (handlings_frame, HANDLING_COLUMNS)],
 )
-def test_dtypes_are_as_stated_with_and_without_rows(frame, columns):
+def test_dtypes(frame, columns):
+    """Dtypes are as stated with and without rows."""
     for history in (History(Header()), toy(30)):
         assert {name: str(dtype) for name, dtype in frame(history).dtypes.items()} == {
             name: dtype for name, (dtype, _) in columns.items()
@@ -193,7 +201,8 @@ def test_the_file_is_the_one_that_pandas_writes(tmp_path, make):
 
 @settings(deadline=None)
 @given(histories(orderly=False))
-def test_the_table_of_any_history_is_the_one_that_pandas_makes(history):
+def test_table_as_pandas_makes_it(history):
+    """The table of any history is the one that pandas makes."""
     columns = arrow(events_table(history))
     assert columns.equals(pa.Table.from_pandas(events_frame(history), preserve_index=False))
     columns.validate(full=True)
@@ -214,8 +223,8 @@ def test_a_table_in_pieces_is_the_same_table(tmp_path, most):
     history = toy(200, forget=0.1)
     long = History(history.header, history.entries)
     long.spill_to_file(tmp_path)
-    for told in (history, long):
-        pieces = list(events_tables(told, most))
+    for source in (history, long):
+        pieces = list(events_tables(source, most))
         assert [len(piece) for piece in pieces] == [min(most, 200 - done) for done in range(0, 200, most)]
         write_events(pieces, tmp_path / "events.parquet")
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "events.parquet"), events_frame(history))
@@ -223,7 +232,8 @@ def test_a_table_in_pieces_is_the_same_table(tmp_path, most):
 
 @settings(deadline=None)
 @given(histories(orderly=False))
-def test_a_table_in_pieces_tells_the_same_of_any_history(history):
+def test_table_in_pieces(history):
+    """A table in pieces has the same rows for any history."""
     whole = pd.concat([arrow(piece).to_pandas() for piece in events_tables(history, 2)], ignore_index=True)
     pd.testing.assert_frame_equal(whole, events_frame(history))
 

@@ -39,7 +39,8 @@ def test_the_command_offers_every_format():
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_a_result_goes_to_a_file_or_to_standard_output(folder, name, capfdbinary):
+def test_output_file_or_stdout(folder, name, capfdbinary):
+    """A result goes to a file or to standard output."""
     out = folder / "export"
     assert main(["export", str(folder), "--format", name, "--out", str(out)]) == 0
     assert main(["export", str(folder), "--format", name]) == 0
@@ -48,7 +49,8 @@ def test_a_result_goes_to_a_file_or_to_standard_output(folder, name, capfdbinary
     assert complained == b""
 
 
-def test_a_result_may_be_the_history_its_folder_or_its_link(folder, capfdbinary):
+def test_input_history_folder_or_link(folder, capfdbinary):
+    """A result may be the history its folder or its link."""
     scenario_folder = folder.parent
     (scenario_folder / "latest").symlink_to(folder.name)
     for result in (folder / "history.jsonl", folder, scenario_folder, scenario_folder / "latest"):
@@ -56,7 +58,8 @@ def test_a_result_may_be_the_history_its_folder_or_its_link(folder, capfdbinary)
         assert capfdbinary.readouterr().out == expected(folder, "perfetto").encode()
 
 
-def test_a_file_stands_for_the_link_where_links_cannot_be_made(folder, capfdbinary):
+def test_input_link_file(folder, capfdbinary):
+    """A file stands for the link where links cannot be made."""
     latest = folder.parent / "latest"
     latest.write_text(folder.name + "\n")
     for result in (latest, folder.parent):
@@ -67,7 +70,8 @@ def test_a_file_stands_for_the_link_where_links_cannot_be_made(folder, capfdbina
     assert b"'gone'" in capfdbinary.readouterr().err
 
 
-def test_a_history_that_is_cut_off_is_exported_as_far_as_it_goes(tmp_path, capfdbinary):
+def test_truncated_history(tmp_path, capfdbinary):
+    """A history that is cut off is exported as far as it goes."""
     file = tmp_path / "h.jsonl"
     led().write(file)
     file.write_bytes(file.read_bytes()[:-20])
@@ -77,7 +81,8 @@ def test_a_history_that_is_cut_off_is_exported_as_far_as_it_goes(tmp_path, capfd
     assert b"line 12 is cut off" in complained
 
 
-def test_the_verdict_of_another_history_is_left_out(folder, capfdbinary):
+def test_verdict_of_another_history(folder, capfdbinary):
+    """The verdict of another history is left out."""
     verdict = json.loads((folder / "verdict.json").read_text())
     (folder / "verdict.json").write_text(json.dumps({**verdict, "digest": "0" * 64}))
     assert main(["export", str(folder), "--format", "perfetto"]) == 0
@@ -105,19 +110,22 @@ def test_a_result_that_is_not_there_is_bad_usage(tmp_path, capsys):
     assert "no such file or folder" in capsys.readouterr().err
 
 
-def test_a_folder_without_a_history_says_what_could_be_meant(folder, capsys):
+def test_folder_without_history(folder, capsys):
+    """A folder without a history says what could be meant."""
     assert main(["export", str(folder.parent.parent), "--format", "csv"]) == 4
     assert "name one of toy" in capsys.readouterr().err
 
 
-def test_a_history_that_is_not_one_is_named_with_its_line(tmp_path, capsys):
+def test_malformed_history(tmp_path, capsys):
+    """A history that is not one is named with its line."""
     file = tmp_path / "h.jsonl"
     file.write_text('{"at": 0, "kind": "nonsense"}\n')
     assert main(["export", str(file), "--format", "csv"]) == 4
     assert f"{file}:1" in capsys.readouterr().err
 
 
-def test_a_bad_epoch_is_named_and_nothing_is_written(tmp_path, capsys):
+def test_bad_epoch(tmp_path, capsys):
+    """A bad epoch is named and nothing is written."""
     file, out = tmp_path / "h.jsonl", tmp_path / "out.json"
     History(Header(epoch="yesterday"), led().entries).write(file)
     assert main(["export", str(file), "--format", "otlp-json", "--out", str(out)]) == 4
@@ -127,7 +135,8 @@ def test_a_bad_epoch_is_named_and_nothing_is_written(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["h.jsonl"]
 
 
-def test_an_export_does_not_replace_the_history_that_it_is_of(folder, capsys):
+def test_output_over_the_history(folder, capsys):
+    """An export does not replace the history that it is of."""
     history = folder / "history.jsonl"
     before = history.read_bytes()
     assert main(["export", str(folder), "--format", "csv", "--out", str(history)]) == 4
@@ -136,7 +145,8 @@ def test_an_export_does_not_replace_the_history_that_it_is_of(folder, capsys):
 
 
 @pytest.mark.parametrize("out", ["", "no/such/folder/file"])
-def test_an_out_that_cannot_be_written_is_bad_usage(folder, out, capsys):
+def test_unwritable_output(folder, out, capsys):
+    """An out that cannot be written is bad usage."""
     assert main(["export", str(folder), "--format", "csv", "--out", str(folder / out)]) == 4
     assert "--out" in capsys.readouterr().err
 
@@ -149,7 +159,8 @@ def test_a_format_must_be_named_and_known(folder, arguments, capsys):
     assert "--format" in capsys.readouterr().err
 
 
-def test_a_run_of_the_command_line_can_be_exported(tmp_path, capfdbinary):
+def test_run_of_the_command_line(tmp_path, capfdbinary):
+    """A run of the command line can be exported."""
     scenario = str(SCENARIOS / "late-leader.toml")
     assert main(["run", scenario, "--store", "embedded", "--out", str(tmp_path)]) == 0
     capfdbinary.readouterr()

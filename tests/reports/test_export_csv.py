@@ -40,7 +40,8 @@ def test_pandas_reads_back_every_entry(anything):
         }
 
 
-def test_every_detail_of_a_real_run_but_those_of_faults_has_a_column(real_runs):
+def test_columns_of_a_real_run(real_runs):
+    """Every detail of a real run but those of faults has a column."""
     for run in real_runs.values():
         frame = framed(run.history)
         assert set(frame.loc[~frame["kind"].isin(["fault", "healed"]), "more"]) == {""}
@@ -57,7 +58,8 @@ def test_names_come_through_quoted_and_unchanged(name):
     assert f'"{whole(name)}"'.replace('say "hi", twice', 'say ""hi"", twice') in text(h)
 
 
-def test_numbers_are_bare_and_names_that_look_like_numbers_are_not():
+def test_numbers_and_names():
+    """Numbers are bare and names that look like numbers are not."""
     h = History(Header())
     h.append(3, "started", "007", "c1", handling="1", fence=1_700_000_000_071_056)
     row = text(h).split("\r\n")[1]

@@ -85,7 +85,8 @@ def test_spans_are_as_the_specification_has_them(anything):
             values(part["attributes"])
 
 
-def test_ids_are_unique_and_what_they_refer_to_is_there(anything):
+def test_ids_are_unique(anything):
+    """Ids are unique and what they refer to is there."""
     found = spans(request(anything))
     known = {(span["traceId"], span["spanId"]) for span in found}
     assert len({span["spanId"] for span in found}) == len(found)
@@ -96,7 +97,8 @@ def test_ids_are_unique_and_what_they_refer_to_is_there(anything):
             assert (link["traceId"], link["spanId"]) in known
 
 
-def test_each_handling_and_each_delivery_is_one_span(anything):
+def test_one_span_each(anything):
+    """Each handling and each delivery is one span."""
     operations = [values(span["attributes"]).get("messaging.operation.type") for span in spans(request(anything))]
     assert operations.count("process") == len(list(anything.of("started")))
     assert operations.count("receive") == len(list(anything.of("delivered")))
@@ -107,10 +109,11 @@ def test_what_is_no_span_is_an_event_of_one_span(anything):
     noted = [values(e["attributes"]) for span in spans(request(anything)) for e in span.get("events", ())]
     shown = ("published", "delivered", "started", "ended", "acknowledged", "rejected", "command", "reply")
     expected = [index for index, entry in enumerate(anything) if entry.kind not in shown]
-    assert sorted(told["causim.entry"] for told in noted) == expected
+    assert sorted(attributes["causim.entry"] for attributes in noted) == expected
 
 
-def test_the_same_history_gives_the_same_bytes_and_another_run_other_ids():
+def test_same_bytes():
+    """The same history gives the same bytes and another run other ids."""
     one, again, other = toy(30, 3), toy(30, 3), toy(30, 3)
     other.header = Header("toy", 2, "native", "server")
     assert "".join(otlp.write(one)) == "".join(otlp.write(again))
@@ -118,7 +121,8 @@ def test_the_same_history_gives_the_same_bytes_and_another_run_other_ids():
     assert not ids[0] & ids[1]
 
 
-def test_a_trace_leads_from_publication_to_handling_and_links_to_the_leaders():
+def test_trace_links_to_leaders():
+    """A trace leads from publication to handling and links to the leaders."""
     found = {(span["name"], span["kind"]): span for span in spans(request(led()))}
     publish, deliver = found["publish a", PRODUCER], found["deliver a", CONSUMER]
     handle, follower = found["handle a", INTERNAL], found["handle b", INTERNAL]
@@ -134,7 +138,8 @@ def test_a_trace_leads_from_publication_to_handling_and_links_to_the_leaders():
     assert [event["name"] for event in found["deliver b", CONSUMER]["events"]] == ["parked"]
 
 
-def test_a_follower_that_did_not_wait_links_to_the_handling_it_should_have_waited_for():
+def test_early_follower_links_to_its_leader():
+    """A follower that did not wait links to the handling it should have waited for."""
     h = History(Header())
     h.append(0, "published", "b", follows="a")
     h.append(1, "started", "b", "c1", handling=1, via="delivered")
@@ -144,10 +149,11 @@ def test_a_follower_that_did_not_wait_links_to_the_handling_it_should_have_waite
     assert [link["spanId"] for link in found["handle b"]["links"]] == [found["handle a"]["spanId"]]
 
 
-def test_failures_crashes_and_open_ends_are_told_apart():
+def test_failed_crashed_and_open():
+    """Failures, crashes and open ends are distinguished."""
     found = [span for span in spans(request(unfinished())) if span["name"].startswith("handle")]
-    told = [(s["name"], s["status"].get("code"), values(s["attributes"])["causim.unfinished"]) for s in found]
-    assert told == [("handle a", 2, False), ("handle b", 2, False), ("handle a", None, True)]
+    described = [(s["name"], s["status"].get("code"), values(s["attributes"])["causim.unfinished"]) for s in found]
+    assert described == [("handle a", 2, False), ("handle b", 2, False), ("handle a", None, True)]
     assert found[2]["endTimeUnixNano"] == str(EPOCH + 8000)
 
 
@@ -170,7 +176,8 @@ def test_violations_are_events_of_the_run():
 
 
 @pytest.mark.parametrize("epoch", ["yesterday", "", 5, None, "1969-12-31T23:59:59+00:00", "9999-01-01"])
-def test_an_epoch_that_is_no_instant_is_refused_by_name(epoch):
+def test_bad_epoch(epoch):
+    """An epoch that is no instant is refused by name."""
     with pytest.raises(Unexportable, match=r"'epoch'.*since 1970"):
         list(otlp.write(History(Header(epoch=epoch))))
 
@@ -181,7 +188,8 @@ def test_an_epoch_without_a_zone_is_utc():
         assert root["startTimeUnixNano"] == str(EPOCH)
 
 
-def test_a_handling_belongs_to_the_delivery_before_it():
+def test_handling_belongs_to_its_delivery():
+    """A handling belongs to the delivery before it."""
     h = History(Header())
     for attempt in (1, 2):
         h.append(10 * attempt, "delivered", "a", "c1", attempt=attempt)

@@ -46,14 +46,16 @@ def test_slices_of_a_thread_never_overlap(anything):
         assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
 
 
-def test_each_handling_delivery_publication_and_request_is_one_slice(anything):
+def test_one_slice_each(anything):
+    """Each handling delivery publication and request is one slice."""
     events = trace(anything)
     for kind, category in SLICES.items():
         shown = sorted(record["args"]["entry"] for record in of(events, "X", category))
         assert shown == [index for index, entry in enumerate(anything) if entry.kind == kind]
 
 
-def test_every_entry_is_shown_or_ends_what_is_shown(anything):
+def test_every_entry_is_shown(anything):
+    """Every entry is shown or ends what is shown."""
     events = trace(anything)
     shown = Counter(e["args"]["entry"] for e in [*of(events, "X"), *of(events, "i")])
     assert all(count == 1 for count in shown.values())
@@ -64,7 +66,8 @@ def test_every_entry_is_shown_or_ends_what_is_shown(anything):
     assert ended <= hidden.count("ended") <= ended + unknown
 
 
-def test_arrows_have_both_ends_and_each_end_is_within_a_slice(anything):
+def test_arrow_ends_are_within_slices(anything):
+    """Arrows have both ends and each end is within a slice."""
     events = trace(anything)
     threads = by_thread(events)
     leaves = {e["id"]: (place, e) for place, e in enumerate(events) if e["ph"] == "s"}
@@ -81,13 +84,15 @@ def test_arrows_have_both_ends_and_each_end_is_within_a_slice(anything):
             assert any(begin <= nano(end["ts"]) < until for begin, until in threads[end["tid"]])
 
 
-def test_events_come_in_order_of_time_and_slices_before_what_holds_on_to_them(anything):
+def test_events_in_order(anything):
+    """Events come in order of time and slices before what holds on to them."""
     events = [e for e in trace(anything) if e["ph"] != "M"]
     keys = [(nano(e["ts"]), RANKS[e["ph"]]) for e in events]
     assert keys == sorted(keys)
 
 
-def test_a_thread_belongs_to_one_process_and_has_a_name(anything):
+def test_threads_have_one_process(anything):
+    """A thread belongs to one process and has a name."""
     events = trace(anything)
     named = {(e["pid"], e["tid"]) for e in of(events, "M") if e["name"] == "thread_name"}
     used = {(e["pid"], e["tid"]) for e in events if e["ph"] != "M"}
@@ -109,7 +114,8 @@ def test_the_same_history_gives_the_same_bytes(anything):
     assert "".join(perfetto.write(anything)) == "".join(perfetto.write(anything))
 
 
-def test_a_strict_viewer_loses_no_slice_and_no_arrow(anything):
+def test_strict_viewer_keeps_everything(anything):
+    """A strict viewer loses no slice and no arrow."""
     text = "".join(perfetto.write(anything))
     shown, events = import_trace(text), trace(anything)
     assert shown.slices == len(of(events, "X"))
@@ -117,7 +123,8 @@ def test_a_strict_viewer_loses_no_slice_and_no_arrow(anything):
     assert shown.depth <= 1
 
 
-def test_a_strict_viewer_leads_arrows_from_event_to_event_along_causes(real_runs):
+def test_strict_viewer_arrows(real_runs):
+    """A strict viewer leads arrows from event to event along causes."""
     history = real_runs["late-leader"].history
     leaders = {entry.event: entry.details["follows"] for entry in history.of("published")}
     names = {entry.details["id"]: entry.event for entry in history.of("published")}
@@ -172,7 +179,8 @@ def processes(events):
     return [e["args"]["name"] for e in of(events, "M") if e["name"] == "process_name"]
 
 
-def test_arrows_lead_from_publication_to_handling_and_from_leader_to_follower():
+def test_arrows_lead_to_handlings():
+    """Arrows lead from publication to handling and from leader to follower."""
     events = trace(led())
     arrows = {(e["cat"], e["id"]): e["ts"] for e in of(events, "s")}
     ends = {e["id"]: e["ts"] for e in of(events, "f")}
@@ -185,7 +193,8 @@ def test_arrows_lead_from_publication_to_handling_and_from_leader_to_follower():
     ]
 
 
-def test_a_follower_that_waits_is_counted_until_it_is_handled():
+def test_waiting_counter():
+    """A follower that waits is counted until it is handled."""
     counts = [(e["ts"], e["args"]["parked"]) for e in of(trace(led()), "C")]
     assert counts == [(0, 0), (6 * MS, 1), (32 * MS, 0)]
 
@@ -197,7 +206,8 @@ def test_a_real_run_has_a_process_for_each_place(real_runs):
     assert "Redis" not in processes(trace(real_runs["crashing-consumers"].history))
 
 
-def test_overlapping_handlings_get_threads_of_their_own():
+def test_overlapping_handlings():
+    """Overlapping handlings get threads of their own."""
     h = History(Header())
     for n in range(3):
         h.append(n, "started", f"e{n}", "c1", handling=n)
@@ -210,7 +220,8 @@ def test_overlapping_handlings_get_threads_of_their_own():
     assert lanes == {"e0": "handlings", "e1": "handlings 2", "e2": "handlings 3", "e3 (open)": "handlings"}
 
 
-def test_what_a_crash_cut_off_ends_with_the_crash_and_what_is_open_with_the_history():
+def test_open_ends():
+    """What a crash cut off ends with the crash and what is open with the history."""
     events = trace(unfinished())
     spans = [(e["name"], e["ts"], e["ts"] + e["dur"]) for e in of(events, "X", "handling")]
     assert spans == [("a (unknown)", 1, 5), ("b (unknown)", 2, 5), ("a (open)", 7, 8)]
@@ -218,7 +229,8 @@ def test_what_a_crash_cut_off_ends_with_the_crash_and_what_is_open_with_the_hist
     assert deliveries == [("a (crashed)", 0, 5), ("b (crashed)", 0, 5), ("a (open)", 7, 8)]
 
 
-def test_publications_of_one_moment_share_a_few_threads():
+def test_publications_share_threads():
+    """Publications of one moment share a few threads."""
     names = threads(trace(crowded()))
     assert sorted(name for name in names.values() if name.startswith("published")) == [
         "published",
@@ -227,7 +239,8 @@ def test_publications_of_one_moment_share_a_few_threads():
     ]
 
 
-def test_faults_and_violations_are_moments_of_the_run():
+def test_faults_and_violations():
+    """Faults and violations are moments of the run."""
     run = toy_run(80, 3, forget=0.2, seed=3)
     assert run.judgement.violations
     events = trace(run.history, run.judgement.violations)
@@ -242,7 +255,8 @@ def test_faults_and_violations_are_moments_of_the_run():
 
 
 @pytest.mark.parametrize("kind", ["parked", "dropped", "dead-lettered", "crashed"])
-def test_what_takes_no_time_is_a_moment_where_it_happened(kind):
+def test_instants(kind):
+    """What takes no time is a moment where it happened."""
     h = History(Header())
     h.append(1 * S, kind, "a", "" if kind in ("dropped", "dead-lettered") else "c1")
     (moment,) = of(trace(h), "i")

@@ -66,13 +66,15 @@ def oracle(history):
 
 
 @pytest.mark.parametrize("history", [led(), *(toy(40, 3, seed=n, fail=0.2) for n in range(4))], ids=repr)
-def test_clocks_say_exactly_what_the_history_proves(history):
+def test_clocks_match_the_history(history):
+    """Clocks say exactly what the history proves."""
     lines = log(history)
     for index, (past, line) in enumerate(zip(oracle(history), lines, strict=True)):
         assert {n for n, other in enumerate(lines) if happened_before(other, line)} == past, history.entries[index]
 
 
-def test_a_leaders_effect_happened_before_its_follower_and_the_rest_is_concurrent():
+def test_leader_before_follower():
+    """A leader's effect happened before its follower and the rest is concurrent."""
     lines = log(led())
     a_published, b_published, b_delivered, b_parked, b_done, a_delivered, a_started, a_ended, b_started, *_ = lines
     assert happened_before(a_ended, b_started)
@@ -86,7 +88,8 @@ def test_a_leaders_effect_happened_before_its_follower_and_the_rest_is_concurren
     assert b_started[:2] == ("c2", {"broker": 2, "c1": 2, "c2": 4})
 
 
-def test_a_rescued_follower_knows_of_its_parking_but_of_no_leader():
+def test_rescued_follower():
+    """A rescued follower knows of its parking but of no leader."""
     h = History(Header())
     h.append(0, "published", "a")
     h.append(0, "published", "b", follows="a")
@@ -97,7 +100,8 @@ def test_a_rescued_follower_knows_of_its_parking_but_of_no_leader():
     assert log(h)[-1][1] == {"c1": 1, "c2": 1}
 
 
-def test_a_redelivery_knows_of_the_rejection_before_it():
+def test_redelivery_after_rejection():
+    """A redelivery knows of the rejection before it."""
     h = History(Header())
     h.append(0, "published", "a")
     h.append(1, "delivered", "a", "c1", attempt=1)
@@ -106,7 +110,8 @@ def test_a_redelivery_knows_of_the_rejection_before_it():
     assert log(h)[-1][:2] == ("c2", {"broker": 2, "c1": 1, "c2": 1})
 
 
-def test_requests_and_replies_order_what_a_connection_does():
+def test_requests_and_replies():
+    """Requests and replies order what a connection does."""
     h = History(Header())
     h.append(0, "command", consumer="c1", connection="x", commands=[["GET", "k"]])
     h.append(1, "command", consumer="c2", connection="y", commands=[["GET", "k"]])
@@ -122,7 +127,8 @@ def test_requests_and_replies_order_what_a_connection_does():
     ]
 
 
-def test_each_host_counts_its_own_lines_and_hears_only_of_lines_that_were(anything):
+def test_host_clocks(anything):
+    """Each host counts its own lines and hears only of lines that were."""
     counts = {}
     lines = log(anything)
     assert len(lines) == len(anything)
@@ -133,7 +139,8 @@ def test_each_host_counts_its_own_lines_and_hears_only_of_lines_that_were(anythi
         assert event.isprintable()
 
 
-def test_hosts_are_told_apart_whatever_consumers_are_called():
+def test_host_names():
+    """Hosts are distinct, whatever the names of consumers are."""
     names = [shiviz.host(place) for place in (*shiviz.HOSTS, *(Place("consumer", name) for name in NASTY))]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[!-~]+", name) for name in names)
@@ -144,7 +151,8 @@ def test_the_same_history_gives_the_same_bytes():
     assert "".join(shiviz.write(HISTORIES["hostile"]())) == "".join(shiviz.write(HISTORIES["hostile"]()))
 
 
-def test_a_reply_answers_the_oldest_request_of_its_connection():
+def test_replies_answer_in_order():
+    """A reply answers the oldest request of its connection."""
     h = History(Header())
     for at in (0, 1):
         h.append(at, "command", consumer="c1", connection="x", commands=[["GET", "k"]])

@@ -1,4 +1,4 @@
-"""The process that draws pictures: they are the same as without it, and are there whatever becomes of it."""
+"""The process that draws pictures: they are the same as without it, and are there even if it dies."""
 
 import subprocess
 import sys
@@ -30,7 +30,8 @@ def written(folder, run, illustrator=None):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def test_reports_are_the_same_with_and_without_it_one_after_the_other(tmp_path, elsewhere):
+def test_reports_are_the_same_without_it(tmp_path, elsewhere):
+    """Reports are the same with and without it one after the other."""
     for place, run in enumerate([toy_run(3), toy_run(200, forget=0.1)]):
         theirs = written(tmp_path / f"elsewhere-{place}", run, elsewhere)
         assert theirs == written(tmp_path / f"here-{place}", run)
@@ -43,7 +44,8 @@ def test_the_pictures_are_drawn_elsewhere(tmp_path, elsewhere, monkeypatch):
     assert {"latency.png", "followers.png"} <= written(tmp_path / "run", toy_run(3), elsewhere).keys()
 
 
-def test_if_the_process_has_died_the_pictures_are_drawn_here(tmp_path, process):
+def test_dead_process(tmp_path, process):
+    """If the process has died the pictures are drawn here."""
     process.kill()
     process.wait()
     illustrator = Illustrator(process)
@@ -54,18 +56,19 @@ def test_if_the_process_has_died_the_pictures_are_drawn_here(tmp_path, process):
 
 def test_a_picture_that_cannot_be_drawn_says_why(tmp_path, process):
     illustrator = Illustrator(process)
-    with pytest.raises(FileNotFoundError, match=r"latency\.png"), illustrator.drawing(told(), tmp_path / "nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"latency\.png"), illustrator.drawing(warned(), tmp_path / "nowhere"):
         pass
 
 
-def told():
+def warned():
     from reports.tables.rows import event_rows
 
     return event_rows(toy_run(3).history)
 
 
-def test_what_fails_meanwhile_is_told_and_nothing_is_waited_for(tmp_path, process, elsewhere):
-    with pytest.raises(OSError, match="no space"), elsewhere.drawing(told(), tmp_path):
+def test_failure_meanwhile(tmp_path, process, elsewhere):
+    """What fails meanwhile is reported, and nothing is waited for."""
+    with pytest.raises(OSError, match="no space"), elsewhere.drawing(warned(), tmp_path):
         raise OSError("no space")
     assert process.returncode is not None
     assert written(tmp_path / "run", toy_run(3), elsewhere) == written(tmp_path / "without", toy_run(3))
@@ -76,7 +79,8 @@ def test_it_ends_with_whoever_began_it(process):
     assert process.wait() == 0
 
 
-def test_modules_are_found_where_this_process_finds_them_and_not_where_it_was_started(tmp_path):
+def test_modules_are_found(tmp_path):
+    """Modules are found where this process finds them and not where it was started."""
     (tmp_path / "reports.py").write_text("raise SystemExit('not these reports')")
     code = (
         "from reports.figures.render_process import begin\n"

@@ -137,7 +137,8 @@ def test_a_hostile_payload_is_text(opened):
     assert shown.run("return document.scripts.length") == 2
 
 
-def test_it_opens_at_the_first_violation_and_jumps_to_the_others(opened):
+def test_opens_at_the_first_violation(opened):
+    """It opens at the first violation and jumps to the others."""
     run = toy_run(200, 20, forget=0.2)
     shown, count = opened(run), len(run.judgement.violations)
     first = shown.view()
@@ -152,7 +153,8 @@ def test_it_opens_at_the_first_violation_and_jumps_to_the_others(opened):
     assert shown.click("[data-violation='0']").violation == 0
 
 
-def test_it_zooms_and_moves_by_keyboard_and_button(opened):
+def test_zooms_and_moves(opened):
+    """It zooms and moves by keyboard and button."""
     shown = opened(toy_run(100, 5))
     whole = shown.press("0")
     closer = shown.press("+")
@@ -182,7 +184,8 @@ def test_it_shows_only_an_event_or_its_chain(opened):
     assert shown.find("#event").get_attribute("value") == ""
 
 
-def test_hovering_tells_what_lies_under_the_pointer(opened):
+def test_hovering(opened):
+    """Hovering shows what lies under the pointer."""
     shown = opened(toy_run(5, 2, seed=2))
     middle = "const m = diagram.marks.find((m) => kindOf(m) === 'handling ok'); look(m[AT] - 5e4, m[AT] + 5e4); draw();"
     place = "const [top, height] = band(m); return [xOf(m[AT] + m[SPAN] / 2), top + height / 2]"
@@ -192,7 +195,8 @@ def test_hovering_tells_what_lies_under_the_pointer(opened):
     assert re.search(r"c\d handled e\d for .* ms, delivered", shown.find("#tip").text)
 
 
-def test_a_real_pointer_hovers_drags_and_reads_the_charts(opened, browser):
+def test_real_pointer(opened, browser):
+    """A real pointer hovers drags and reads the charts."""
     from selenium.webdriver import ActionChains
 
     shown = opened(toy_run(300, 4))
@@ -229,10 +233,10 @@ def test_no_label_lies_on_a_bar_or_on_another(opened, browser, width):
     try:
         shown = opened(ToyRun(h, judgement()))
         boxes = shown.run("draw(); return taken")
-        told = shown.run("return labels.map((each) => each.words)")
+        labels = shown.run("return labels.map((each) => each.words)")
     finally:
         browser.set_window_size(before["width"], before["height"])
-    assert {"b parked", "b rescued", "refused a"} <= set(told)
+    assert {"b parked", "b rescued", "refused a"} <= set(labels)
     touching = [
         (one, other)
         for one, other in combinations(boxes, 2)
@@ -241,7 +245,8 @@ def test_no_label_lies_on_a_bar_or_on_another(opened, browser, width):
     assert touching == []
 
 
-def test_a_long_wait_is_folded_and_can_be_unfolded(opened):
+def test_folds(opened):
+    """A long wait is folded and can be unfolded."""
     h = History(Header())
     h.append(1 * MS, "published", "a")
     h.append(2 * MS, "delivered", "a", "c1")
@@ -258,7 +263,8 @@ def test_a_long_wait_is_folded_and_can_be_unfolded(opened):
     assert shown.run(gap) > 5 * narrow
 
 
-def test_the_wire_is_shown_beside_an_event_but_not_in_a_fold(opened):
+def test_wire_beside_an_event(opened):
+    """The wire is shown beside an event but not in a fold."""
     h = History(Header())
     h.append(1 * MS, "published", "a")
     h.append(2 * MS, "delivered", "a", "c1")
@@ -296,7 +302,8 @@ def test_on_paper_the_diagram_is_light(opened, browser):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_a_page_of_many_lanes_says_how_many_more_there_are_and_goes_there(opened):
+def test_many_lanes(opened):
+    """A page of many lanes says how many more there are and goes there."""
     shown = opened(toy_run(400, 300))
     said = lambda: shown.find("#lanes").text.split("\n")  # noqa: E731
     assert said()[0] == "▲ none above"
@@ -320,7 +327,8 @@ def test_a_page_of_few_lanes_says_nothing_of_more(opened):
     assert not shown.find("#lanes").is_displayed()
 
 
-def test_the_legend_explains_what_the_run_has_and_only_that(opened):
+def test_legend(opened):
+    """The legend explains what the run has and only that."""
     h = History(Header())
     h.append(1 * MS, "published", "a")
     h.append(2 * MS, "delivered", "a", "c1", attempt=1)
@@ -337,7 +345,8 @@ def test_the_legend_explains_what_the_run_has_and_only_that(opened):
     assert shown.run(pictures) == len(drawn)
 
 
-def test_every_kind_of_mark_that_is_drawn_is_in_the_legend(opened):
+def test_legend_has_every_mark(opened):
+    """Every kind of mark that is drawn is in the legend."""
     shown = opened(toy_run(5))
     drawn = "return [...Object.keys(arrows), ...Object.keys(signs)].filter((kind) => !(also[kind] || kind in looks))"
     assert shown.run(drawn) == []
@@ -352,14 +361,15 @@ return [shaded, [0, 300000, 600000, diagram.end].map((at) => Math.round(xOf(at))
 """
 
 
-def test_how_likely_a_violation_was_is_drawn_and_told(opened):
+def test_likelihoods(opened):
+    """The probability of a violation is drawn and printed."""
     places = [
         LikelihoodPlace(0, 0.1, 0.05, 0.2, "c1 delivered <b>a</b>"),
         LikelihoodPlace(300 * MS, 0.5, 0.3, 0.7, "c1 started a"),
         LikelihoodPlace(600 * MS, 1.0, 0.9, 1.0, "c2 started b"),
     ]
     run = toy_run(60, 3, forget=0.2)
-    shown = opened(run, likelihood=Likelihood("nothing-lost", places, doomed=2))
+    shown = opened(run, likelihood=Likelihood("nothing-lost", places, certain=2))
     shown.run("lookAt(0, diagram.end); draw();")
     shaded, edges, after = shown.run(SHADED)
     assert [(left, right) for _, left, right in shaded] == list(pairwise(edges))
@@ -415,7 +425,8 @@ def test_a_long_wait_is_folded_in_the_charts_too(opened):
     assert shown.run(read) == [0, 900.001]
 
 
-def test_every_control_can_be_reached_and_has_a_name(opened):
+def test_controls_have_names(opened):
+    """Every control can be reached and has a name."""
     shown = opened(toy_run(60, 3, forget=0.2))
     nameless = """return [...document.querySelectorAll('button, select, input, canvas, [role=img]')].filter((e) =>
         !(e.textContent.trim() || e.ariaLabel || (e.labels && e.labels.length) || e.title)).map((e) => e.outerHTML)"""
@@ -442,7 +453,8 @@ def test_no_data_can_end_its_element():
     assert json.loads(text) == record
 
 
-def test_a_report_is_a_table_two_pictures_and_a_page(tmp_path):
+def test_contents(tmp_path):
+    """A report is a table two pictures and a page."""
     (tmp_path / "history.jsonl").write_text("")
     files = write_report(tmp_path, toy_run(30))
     names = ["events.parquet", "latency.png", "followers.png", "report.html"]
@@ -492,7 +504,8 @@ return found;
 @pytest.mark.parametrize("width", [360, 768, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("run", ["a violation", "ten thousand events", "nothing at all"])
-def test_nothing_is_cut_and_no_labels_lie_over_each_other(browser, opened, width, scheme, run):
+def test_layout_is_not_cut(browser, opened, width, scheme, run):
+    """Nothing is cut and no labels lie over each other."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.execute_cdp_cmd(

@@ -36,7 +36,8 @@ SIZES = {
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("draw", [latency_figure, followers_figure])
-def test_pictures_draw_at_every_size_and_are_labelled(draw, size, tmp_path, recwarn):
+def test_sizes_and_labels(draw, size, tmp_path, recwarn):
+    """Pictures draw at every size and are labelled."""
     figure = draw(SIZES[size]())
     figure.savefig(tmp_path / "picture.png")
     assert figure.get_suptitle()
@@ -69,10 +70,11 @@ def test_no_words_are_cut_or_lie_over_others(draw, size):
 
 
 @pytest.mark.parametrize("draw", [latency_figure, followers_figure])
-@pytest.mark.parametrize("told", [events_table, events_frame])
-def test_pictures_take_a_table_or_a_frame_as_well_as_a_history(draw, told):
+@pytest.mark.parametrize("form", [events_table, events_frame])
+def test_table_frame_or_history(draw, form):
+    """Pictures take a table or a frame as well as a history."""
     history = toy(50, forget=0.2)
-    assert draw(told(history))._repr_png_() == draw(history)._repr_png_()
+    assert draw(form(history))._repr_png_() == draw(history)._repr_png_()
 
 
 def test_names_are_not_taken_for_formulas():
@@ -130,13 +132,15 @@ def test_the_waitlist_grows_and_shrinks():
     assert list(level.height) == [1, 2, 3, 2, 1]
 
 
-def test_a_99th_percentile_is_claimed_only_of_enough_values():
+def test_p99_needs_enough_values():
+    """A 99th percentile is claimed only of enough values."""
     assert [m.name for m in marks(np.arange(99.0))] == ["p50", "max"]
     assert [m.name for m in marks(np.arange(100.0))] == ["p50", "p99"]
     assert marks(np.array([])) == []
 
 
-def test_quantiles_by_bin_include_the_end_of_the_run():
+def test_bins_include_the_end():
+    """Quantiles by bin include the end of the run."""
     bins = edges(4.0, 400, each=100)
     assert list(bins) == [0, 1, 2, 3, 4]
     line = quantile_by_bin(np.array([0.5, 0.7, 3.5, 4.0]), np.array([1.0, 3.0, 5.0, 7.0]), bins, 0.5)

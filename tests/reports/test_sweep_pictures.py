@@ -39,7 +39,8 @@ def test_latencies_are_written_with_their_unit() -> None:
         ([3], [3]),
     ],
 )
-def test_values_with_even_steps_stand_where_they_are_and_others_side_by_side(values, places) -> None:
+def test_axis_of_values(values, places) -> None:
+    """Values with even steps stand where they are and others side by side."""
     axes = figure(frame("x", values, [1e6] * len(values)), ["x"], P99, "t").axes[0]
     assert axes.lines[0].get_xdata() == pytest.approx(places)
     assert [label.get_text() for label in axes.get_xticklabels()] == [f"{v:g}" if v != str(v) else v for v in values]
@@ -56,7 +57,8 @@ def test_without_an_interval_there_is_no_band() -> None:
     assert [len(figure(table, ["x"], P99, "t").axes[0].collections) for table in (with_band, without)] == [1, 0]
 
 
-def test_a_map_writes_intervals_unless_it_is_large() -> None:
+def test_map_writes_intervals() -> None:
+    """A map writes intervals unless it is large."""
     table = frame("x", [1, 2], [1e6, 2e6]).assign(y=["a", "a"], **{P99.low: [5e5, 1e6], P99.high: [2e6, 3e6]})
     assert texts(figure(table, ["x", "y"], P99, "t"))[2:] == ["500 ms to 2 s", "1 s to 3 s"]
     large = frame("x", [n // 10 for n in range(100)], [1e6] * 99 + [2e6]).assign(y=[n % 10 for n in range(100)])
@@ -68,12 +70,13 @@ def test_every_rate_has_an_interval_around_it(measure) -> None:
     happened = Counter(rescued=3, parked=7, duplicated=2)
     tally = Tally(runs=4, violating=1, events=20, followers=10, lost=1, coverage=happened)
     (cell,) = cells(loads(SCENARIO), [])
-    told = row(cell, tally, ())
-    assert 0 < told[measure.low] < told[measure.high] <= 1
-    assert told[measure.low] < told[measure.column] < told[measure.high]
+    values = row(cell, tally, ())
+    assert 0 < values[measure.low] < values[measure.high] <= 1
+    assert values[measure.low] < values[measure.column] < values[measure.high]
 
 
-def test_a_long_gap_is_shortened_and_says_how_long_it_was() -> None:
+def test_long_gap_is_shortened() -> None:
+    """A long gap is shortened and says how long it was."""
     times = [0, 10, 20, 30, 900_000_000]
     scale = Scale(times)
     assert [scale(time) for time in times] == [0, 1, 2, 3, 3 + SHORTENED_GAP]
@@ -90,7 +93,8 @@ def test_a_long_gap_is_shortened_and_says_how_long_it_was() -> None:
         ("violated_rate", (10.0, 60.0), (10.0, 60.0)),
     ],
 )
-def test_a_map_of_values_that_are_alike_begins_at_zero(column, values, limits) -> None:
+def test_map_of_equal_values(column, values, limits) -> None:
+    """A map of values that are alike begins at zero."""
     measure = next(each for each in MEASURES if each.column == column)
     shades = _shades(np.array([values]), measure)
     assert (shades.vmin, shades.vmax) == limits

@@ -14,7 +14,8 @@ moments = st.lists(st.floats(0, 1000, allow_nan=False), max_size=30)
 
 
 @given(moments, st.floats(0.001, 1000))
-def test_nothing_that_happened_lies_in_a_fold_and_the_order_is_kept(happened, end):
+def test_folds_are_empty(happened, end):
+    """Nothing that happened lies in a fold and the order is kept."""
     inside = sorted(at for at in happened if at <= end)
     times = Timeline(end, happened)
     assert len(times.folds) <= MAX_FOLDS
@@ -34,7 +35,8 @@ def test_steps_of_the_axis_lie_at_equal_distances(happened, end):
 
 
 @given(moments, st.floats(0.001, 1000))
-def test_ticks_have_round_numbers_room_and_no_fold(happened, end):
+def test_ticks(happened, end):
+    """Ticks have round numbers room and no fold."""
     times = Timeline(end, happened)
     ticks = times.ticks()
     assert ticks
@@ -53,7 +55,8 @@ def test_a_busy_run_is_drawn_to_scale():
     assert [tick.words for tick in times.ticks()] == ["0 s", "2 s", "4 s", "6 s", "8 s", "10 s"]
 
 
-def test_a_rescue_after_a_quarter_of_an_hour_leaves_room_for_the_seconds_before():
+def test_rescue_after_a_quarter_of_an_hour():
+    """A rescue after a quarter of an hour leaves room for the seconds before."""
     times = Timeline(912.0, [*range(11), 903.0, 908.0, 912.0])
     (fold,) = times.folds
     assert 10 < fold.begin < 11
@@ -63,7 +66,8 @@ def test_a_rescue_after_a_quarter_of_an_hour_leaves_room_for_the_seconds_before(
     assert [tick.words for tick in times.ticks()][-2:] == ["905 s", "910 s"]
 
 
-def test_a_run_in_which_nothing_happened_has_an_axis():
+def test_empty_run():
+    """A run in which nothing happened has an axis."""
     assert Timeline(0.0).ticks()[0].words == "0 ms"
     assert Timeline(0.0).place(0.0) == 0
 

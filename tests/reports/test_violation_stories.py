@@ -59,7 +59,8 @@ def test_a_story_tells_the_witness_and_its_events(history):
     assert story.omitted == 0
 
 
-def test_a_long_story_keeps_its_witness_and_says_what_it_leaves_out():
+def test_long_story_keeps_its_witness():
+    """A long story keeps its witness and says what it leaves out."""
     h = History(Header())
     for n in range(500):
         h.append(n, "delivered", "b", "c1", attempt=n + 1)
@@ -69,14 +70,16 @@ def test_a_long_story_keeps_its_witness_and_says_what_it_leaves_out():
     assert [line.at for line in story.lines if line.witness] == [2, 400]
 
 
-def test_what_befell_the_events_is_told_before_what_went_over_the_wire(history):
+def test_events_before_the_wire(history):
+    """The entries of the events come before what went over the wire."""
     story = ViolationEntries(history).story(violation(6, 11), longest=4)
     assert story.omitted > 0
     assert not [line for line in story.lines if "Redis" in line.words]
     assert story.lines[0].words == "b was published; it follows a"
 
 
-def test_a_story_survives_a_witness_that_is_not_there(history):
+def test_missing_witness(history):
+    """A story survives a witness that is not there."""
     assert ViolationEntries(history).story(violation(999)).lines
     assert ViolationEntries(History(Header())).story(violation(3)).lines == ()
     assert ViolationEntries(History(Header())).stretch(violation(3)) == (5 * S, 5 * S)
@@ -86,7 +89,8 @@ def test_moments_are_exact_to_the_microsecond():
     assert [moment(at) for at in (0, 11_500, 900 * S, 1_234_567_890)] == ["0 s", "0.0115 s", "900 s", "1,234.56789 s"]
 
 
-def test_lanes_are_the_broker_the_consumers_in_order_and_redis():
+def test_lanes():
+    """Lanes are the broker the consumers in order and Redis."""
     h = History(Header())
     for name in ("c10", "c2", "c1"):
         h.append(0, "joined", consumer=name)
@@ -111,7 +115,8 @@ def test_a_redelivery_flies_from_the_rejection():
     assert [(m.at, m.until) for m in marks_of(h, "delivery")] == [(0, 1), (5, 9)]
 
 
-def test_a_crash_ends_the_handling_and_shows_how_long_the_lease_may_last(history):
+def test_crash_shows_the_lease(history):
+    """A crash ends the handling and shows how long the lease may last."""
     (handling,) = marks_of(history, "handling unknown")
     assert (handling.at, handling.until) == (12 * MS, 13 * MS)
     (lease,) = marks_of(history, "lease")
@@ -120,7 +125,8 @@ def test_a_crash_ends_the_handling_and_shows_how_long_the_lease_may_last(history
     assert (down.at, down.until) == (13 * MS, 20 * MS)
 
 
-def test_a_released_follower_waits_on_the_lane_of_redis(history):
+def test_released_follower(history):
+    """A released follower waits on the lane of Redis."""
     redis = len(layout(history).lanes) - 1
     (waiting,) = marks_of(history, "waiting")
     assert (waiting.lane, waiting.at) == (redis, 6 * MS)
@@ -128,7 +134,8 @@ def test_a_released_follower_waits_on_the_lane_of_redis(history):
     assert (released.lane, released.to, released.at) == (redis, 1, 12 * MS)
 
 
-def test_handlings_at_the_same_time_get_rows_of_their_own():
+def test_overlapping_handlings():
+    """Handlings at the same time get rows of their own."""
     h = History(Header())
     for n, event in enumerate("abc"):
         h.append(n, "started", event, "c1", handling=n)
@@ -170,7 +177,8 @@ def test_each_violation_knows_its_marks(history):
     assert (focus.begin, focus.end) == (2 * MS, 12 * MS)
 
 
-def test_the_cap_keeps_what_violations_are_about_and_says_what_is_gone():
+def test_cap_keeps_the_violation():
+    """The cap keeps what violations are about and says what is gone."""
     run = toy_run(400, 5, forget=0.3)
     whole, cut = layout(run.history, run.judgement.violations), layout(run.history, run.judgement.violations, cap=300)
     assert whole.cut is None
@@ -197,23 +205,25 @@ def test_the_plain_form_reads_back(history):
         assert record["words"][row[7]] == mark.words
 
 
-def test_a_narrative_that_is_too_long_keeps_its_proof_and_what_stands_beside_it():
+def test_long_narrative_keeps_its_proof():
+    """A narrative that is too long keeps its proof and what stands beside it."""
     h = History(Header())
     for n in range(500):
         h.append(n, "delivered", "b", "c1", attempt=n + 1)
-    told = narrate(h, violation(2, 400), longest=20)
-    assert len(told.lines) == 20
-    assert told.unlisted == 401 - 20
-    assert [line.number for line in told.lines if line.witness] == [3, 401]
-    gaps = [text for text, _ in numbered(told) if text.startswith("      …")]
+    narrative = narrate(h, violation(2, 400), longest=20)
+    assert len(narrative.lines) == 20
+    assert narrative.unlisted == 401 - 20
+    assert [line.number for line in narrative.lines if line.witness] == [3, 401]
+    gaps = [text for text, _ in numbered(narrative) if text.startswith("      …")]
     assert len(gaps) == 1
 
 
-def test_page_command_line_and_notebook_tell_one_story(history):
+def test_one_story_everywhere(history):
+    """Page command line and notebook tell one story."""
     broken = violation(6, 10)
-    told = narrate(history, broken)
+    narrative = narrate(history, broken)
     text = page(ToyRun(history, judgement([broken])))
-    for line in told.lines:
+    for line in narrative.lines:
         assert str(escape(line.words)) in text
         assert line.words in story_text(history, [broken])
-    assert "Redis: " not in "".join(line.words for line in told.lines)
+    assert "Redis: " not in "".join(line.words for line in narrative.lines)

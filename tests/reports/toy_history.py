@@ -52,7 +52,7 @@ def toy(
             handling += 1
             put(at + MS, "started", name, who, handling=handling, via="delivered")
             put(at + 9 * MS, "ended", name, who, handling=handling, outcome="failed")
-            put(at + 9 * MS, "rejected", name, who, delivery=f"d{n}.{attempt}", because="ValueError: no <b>luck</b>")
+            put(at + 9 * MS, "rejected", name, who, delivery=f"d{n}.{attempt}", because="ValueError: no <b>stock</b>")
             attempt += 1
             at, who = at + S, rng.choice(names)
             put(at, "delivered", name, who, attempt=attempt, delivery=f"d{n}.{attempt}")

@@ -2,8 +2,8 @@
 
     python -m tests.scenarios.digests
 
-makes the list anew. A digest changes only with a reason: a change of the engine, of a scenario or of what a history
-says. Whoever makes the list anew says in the commit which reason it is.
+makes the list again. A digest changes only with a reason: a change of the engine, of a scenario or of what a history
+says. The commit with the new list says which reason it is.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def kept() -> Mapping[str, Mapping[str, str]]:
 
 
 def main() -> None:
-    """Make the list anew."""
+    """Make the list again."""
     logging.disable(logging.CRITICAL)
     record: dict[str, dict[str, str]] = {}
     with Laboratory("server") as laboratory:

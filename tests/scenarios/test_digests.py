@@ -16,5 +16,5 @@ def test_the_list_is_complete() -> None:
 def test_digest(path: str, engine: str, laboratory: Laboratory) -> None:
     if engine == "prefect":
         pytest.importorskip("prefect_redis")
-    told = "a reason? then: python -m tests.scenarios.digests, and say it in the commit"
-    assert digest(laboratory, path, engine) == kept()[path][engine], told
+    hint = "a reason? then: python -m tests.scenarios.digests, and say it in the commit"
+    assert digest(laboratory, path, engine) == kept()[path][engine], hint

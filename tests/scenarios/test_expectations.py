@@ -51,7 +51,7 @@ def convicted_of(path: Path, engine: str) -> set[str]:
 
 
 def load_engine(name: str) -> None:
-    """Load an engine of a fleet; skip the test if it is a release that nobody can fetch here."""
+    """Load an engine of a fleet; skip the test if it is a release that cannot be fetched here."""
     try:
         resolve(name)
     except UnknownEngine as error:

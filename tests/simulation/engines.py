@@ -59,7 +59,7 @@ class Forgetful(MinimalEngine):
 
 
 class Busy(MinimalEngine):
-    """Says three times that somebody holds the event."""
+    """Says three times that another consumer holds the event."""
 
     seen = 0
 

@@ -1,4 +1,4 @@
-"""Engines whose code does not end when it is told to."""
+"""Engines whose code does not end when it should."""
 
 # ruff: noqa: ASYNC251, SIM105  # that is the point
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Blocking(Stubborn):
 
 
 class Endless(Marking):
-    """Never returns, and catches everything. It says when it begins, for whoever wants to press Ctrl-C then."""
+    """Never returns, and catches everything. It says when it begins, for a test that sends Ctrl-C then."""
 
     async def leave(self) -> None:
         print("endless", file=sys.stderr, flush=True)  # noqa: T201

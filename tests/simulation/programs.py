@@ -87,7 +87,7 @@ async def _exit() -> None:
 
 
 async def asking(redis_url: str, database: str) -> None:
-    """Asks for what nobody offers."""
+    """Asks for an argument that is not offered."""
 
 
 async def publish(client: redis.asyncio.Redis, body: bytes) -> None:
@@ -114,7 +114,7 @@ async def with_dying_tasks(redis_url: str, effect: Effect) -> None:
 
 
 async def dying_and_forgotten(redis_url: str, effect: Effect) -> None:
-    """As above, but nobody holds the task that dies."""
+    """As above, but no code holds the task that dies."""
 
     async def die() -> None:
         await asyncio.sleep(0.2)

@@ -25,7 +25,7 @@ class AcknowledgesOnly(MinimalEngine):
 
 
 class GivesUpUntried(MinimalEngine):
-    """Writes a dead letter for each follower, at first sight, and tells everybody."""
+    """Writes a dead letter for each follower, at first sight, and reports it."""
 
     async def handle(self, event: Any) -> Outcome | None:
         if not event.follows:

@@ -73,7 +73,8 @@ def test_random_bytes_come_from_the_seed() -> None:
     assert len(set(drawn(False))) == 3
 
 
-def test_another_thread_draws_real_bytes_and_disturbs_nobody() -> None:
+def test_other_thread_draws_real_bytes() -> None:
+    """Another thread draws real bytes and disturbs no stream."""
     assert drawn(True) == drawn(False)
     found: list[bytes] = []
     with Ambient(SimulatedLoop(), EPOCH, Streams(7)):
@@ -111,19 +112,22 @@ def test_everything_is_given_back() -> None:
         lambda: time.time() - EPOCH.timestamp(),
     ],
 )
-def test_every_clock_of_a_process_shows_virtual_time(clock: Callable[[], float]) -> None:
+def test_clocks_show_virtual_time(clock: Callable[[], float]) -> None:
+    """Every clock of a process shows virtual time."""
     with world():
         assert in_process(clock) == pytest.approx(2.5, abs=1e-6)
 
 
-def test_the_harness_keeps_its_own_counting_clocks() -> None:
+def test_harness_counting_clocks() -> None:
+    """The harness keeps its own counting clocks."""
     with world():
         assert bound_monotonic() != 2.5
         assert threading.TIMEOUT_MAX > 0
         assert threading.Event().wait(0.001) is False
 
 
-def test_a_module_that_is_imported_later_is_found_too() -> None:
+def test_module_imported_later() -> None:
+    """A module that is imported later is found too."""
     with world():
         pass
     late = ModuleType("tests_late_module")
@@ -138,7 +142,9 @@ def test_a_module_that_is_imported_later_is_found_too() -> None:
         del sys.modules["tests_late_module"]
 
 
-def test_all_randomness_of_a_process_comes_from_the_seed() -> None:
+def test_randomness_from_the_seed() -> None:
+    """All randomness of a process comes from the seed."""
+
     def draw() -> list[object]:
         unseeded = random.Random()
         return [bound_urandom(4), secrets.token_hex(4), uuid.uuid1(), uuid4(), unseeded.random(), random.random()]
@@ -151,7 +157,8 @@ def test_all_randomness_of_a_process_comes_from_the_seed() -> None:
     assert len(set(once())) == 6  # type: ignore[call-overload]
 
 
-def test_a_process_has_a_machine_and_a_number_of_its_own() -> None:
+def test_machine_and_process_number() -> None:
+    """A process has a machine and a number of its own."""
     with world():
         one = in_process(lambda: (socket.gethostname(), os.getpid()), "c1")
         two = in_process(lambda: (socket.gethostname(), os.getpid()), "c2")

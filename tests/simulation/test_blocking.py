@@ -49,7 +49,7 @@ def world(store: Store) -> tuple[SimulatedLoop, Network]:
     return loop, Network(loop, store, Constant(500), Streams(1))
 
 
-def tell(store: Store, story: Story) -> Any:
+def run_story(store: Store, story: Story) -> Any:
     loop, network = world(store)
     try:
         return loop.run_until_complete(story(loop))
@@ -96,7 +96,7 @@ def check_served_and_timed_out(store: Store, call: tuple[Any, ...], push: tuple[
         await pushing
         return found, loop.now
 
-    found, moment = tell(store, served)
+    found, moment = run_story(store, served)
     assert _plain(found) == reply
     assert 1_000_000 < moment < 1_010_000
 
@@ -104,7 +104,7 @@ def check_served_and_timed_out(store: Store, call: tuple[Any, ...], push: tuple[
         return await client().execute_command(*call), loop.now
 
     if 0 not in call:
-        found, moment = tell(store, in_vain)
+        found, moment = run_story(store, in_vain)
         assert not found
         assert moment in (5_002_000, 1_502_000)
 
@@ -128,7 +128,9 @@ def test_several_at_once_are_waited_for(
     check_served_and_timed_out(server, call, push, reply)
 
 
-def test_a_group_reads_what_comes_and_what_it_has_not_acknowledged(full_store: Store) -> None:
+def test_group_reads(full_store: Store) -> None:
+    """A group reads what comes and what it has not acknowledged."""
+
     async def story(loop: SimulatedLoop) -> list[Any]:
         one = client()
         await one.xgroup_create("s", "g", "$", mkstream=True)
@@ -138,7 +140,7 @@ def test_a_group_reads_what_comes_and_what_it_has_not_acknowledged(full_store: S
         again = await one.xreadgroup("g", "me", {"s": "0"}, block=10_000)
         return [new, again, 2_000_000 < loop.now < 2_020_000]
 
-    new, again, in_time = tell(full_store, story)
+    new, again, in_time = run_story(full_store, story)
     assert new == again == [[b"s", [(b"9-1", {b"f": b"v"})]]]
     assert in_time
 
@@ -159,7 +161,7 @@ def test_whoever_comes_first_is_served_first(any_store: Store) -> None:
         await asyncio.gather(*waiting)
         return sorted(served)
 
-    assert tell(any_store, story) == [(b"x", "first"), (b"y", "second"), (b"z", "third")]
+    assert run_story(any_store, story) == [(b"x", "first"), (b"y", "second"), (b"z", "third")]
 
 
 def test_a_wait_wakes_another_by_what_it_moves(any_store: Store) -> None:
@@ -170,7 +172,7 @@ def test_a_wait_wakes_another_by_what_it_moves(any_store: Store) -> None:
         await client().rpush("a", "x")
         return [*await asyncio.gather(*moves), *await last]
 
-    assert tell(any_store, story) == [b"x", b"x", b"c", b"x"]
+    assert run_story(any_store, story) == [b"x", b"x", b"c", b"x"]
 
 
 def test_a_script_and_a_transaction_wake(server: Store) -> None:
@@ -186,10 +188,12 @@ def test_a_script_and_a_transaction_wake(server: Store) -> None:
             found.append((await waiting)[1])
         return [*found, loop.now < 3 * SECOND]
 
-    assert tell(server, story) == [b"x", b"x", True]
+    assert run_story(server, story) == [b"x", b"x", True]
 
 
-def test_a_pipeline_goes_on_behind_what_it_waits_for(any_store: Store) -> None:
+def test_pipeline_behind_a_wait(any_store: Store) -> None:
+    """A pipeline goes on behind what it waits for."""
+
     async def story(loop: SimulatedLoop) -> list[Any]:
         pushing = asyncio.create_task(after(1, "RPUSH", "q", "x", "y"))
         pipeline = client().pipeline(transaction=False)
@@ -198,7 +202,7 @@ def test_a_pipeline_goes_on_behind_what_it_waits_for(any_store: Store) -> None:
         await pushing
         return [replies[0], replies[1][1], replies[2], replies[3][1], replies[4], loop.now]
 
-    *replies, moment = tell(any_store, story)
+    *replies, moment = run_story(any_store, story)
     assert replies == [True, b"x", True, b"y", None]
     assert 3_000_000 < moment < 3_010_000
 
@@ -209,7 +213,7 @@ def test_nothing_blocks_inside_of_a_transaction(server: Store) -> None:
         pipeline.set("a", 1).blpop(["q"], timeout=5)
         return [await pipeline.execute(), loop.now < SECOND]
 
-    assert tell(server, story) == [[True, None], True]
+    assert run_story(server, story) == [[True, None], True]
 
 
 def test_what_is_watched_stays_watched(server: Store) -> None:
@@ -229,7 +233,7 @@ def test_what_is_watched_stays_watched(server: Store) -> None:
                     outcomes.append("disturbed")
         return outcomes
 
-    assert tell(server, story) == [[True], "disturbed"]
+    assert run_story(server, story) == [[True], "disturbed"]
 
 
 def test_errors_are_those_of_the_command(any_store: Store) -> None:
@@ -243,7 +247,7 @@ def test_errors_are_those_of_the_command(any_store: Store) -> None:
                 said.append(str(error))
         return [*said, str(loop.now < SECOND)]
 
-    wrong, negative, text, short, at_once = tell(any_store, story)
+    wrong, negative, text, short, at_once = run_story(any_store, story)
     assert wrong.startswith("WRONGTYPE")
     assert negative.startswith("timeout is negative")
     assert "timeout is" in text
@@ -261,10 +265,12 @@ def test_a_dead_client_takes_nothing_more(any_store: Store) -> None:
         await asyncio.sleep(1)
         return int(await client().rpush("q", "x"))
 
-    assert tell(any_store, story) == 1
+    assert run_story(any_store, story) == 1
 
 
-def test_a_paused_client_is_served_and_reads_it_later(any_store: Store) -> None:
+def test_paused_client(any_store: Store) -> None:
+    """A paused client is served and reads it later."""
+
     async def story(loop: SimulatedLoop) -> tuple[Any, int, int]:
         process = Process("c1")
         waiting = loop.spawn(client().blpop(["q"], timeout=0), process)
@@ -276,7 +282,7 @@ def test_a_paused_client_is_served_and_reads_it_later(any_store: Store) -> None:
         loop.resume(process)
         return (await waiting)[1], left, loop.now // SECOND
 
-    assert tell(any_store, story) == (b"x", 0, 6)
+    assert run_story(any_store, story) == (b"x", 0, 6)
 
 
 def test_a_lost_reply_takes_the_item_with_it(server: Store) -> None:
@@ -294,7 +300,8 @@ def test_a_lost_reply_takes_the_item_with_it(server: Store) -> None:
     assert loop.run_until_complete(story()) == 0
 
 
-def test_a_fault_that_waits_for_the_command_strikes_when_it_is_served(server: Store) -> None:
+def test_fault_strikes_when_served(server: Store) -> None:
+    """A fault that waits for the command strikes when it is served."""
     loop, network = world(server)
     moments: list[int] = []
 
@@ -312,7 +319,8 @@ def test_a_fault_that_waits_for_the_command_strikes_when_it_is_served(server: St
     assert [1_000_000 < moment < 1_010_000 for moment in moments] == [True]
 
 
-def test_whoever_waits_for_a_stream_is_told_when_it_is_lost(server: Store) -> None:
+def test_lost_stream_is_reported(server: Store) -> None:
+    """A client that waits for a stream receives an error when it is lost."""
     loop, network = world(server)
 
     async def story() -> str:
@@ -322,20 +330,121 @@ def test_whoever_waits_for_a_stream_is_told_when_it_is_lost(server: Store) -> No
         await asyncio.sleep(1)
         server.wipe()
         network.blocking.serve()
-        with pytest.raises(redis.exceptions.ResponseError) as told:
+        with pytest.raises(redis.exceptions.ResponseError) as refused:
             await waiting
-        return str(told.value)
+        return str(refused.value)
 
     assert "NOGROUP" in loop.run_until_complete(story())
 
 
-def test_wait_returns_the_replicas_that_there_are_at_its_deadline(server: Store) -> None:
+def test_value_of_another_type_wakes_groups(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        await client().xgroup_create("q", "g", mkstream=True)
+        reading = asyncio.create_task(client().xreadgroup("g", "me", {"q": ">"}, block=9_000))
+        await asyncio.sleep(1)
+        await client().set("q", 1)
+        with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"):
+            await reading
+        await client().delete("q")
+        popping = asyncio.create_task(client().blpop(["q"], timeout=9))
+        await asyncio.sleep(1)
+        await client().set("q", 1)
+        await client().delete("q")
+        await client().zadd("q", {"x": 1})
+        await asyncio.sleep(1)
+        still = not popping.done()
+        await client().delete("q")
+        await client().rpush("q", "x")
+        return [still, (await popping)[1]]
+
+    assert run_story(server, story) == [True, b"x"]
+
+
+def test_what_fakeredis_cannot_execute_ends_the_run(embedded: Laboratory) -> None:
+    async def story(loop: SimulatedLoop) -> None:
+        await client().set("q", 1)
+        await client().xreadgroup("g", "me", {"q": ">"})
+
+    with pytest.raises(StoreUnavailable, match=r"fakeredis cannot execute .*XREADGROUP.*AttributeError"):
+        run_story(embedded.store, story)
+
+
+def test_pipeline_behind_a_blocked_client(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        waiting = asyncio.create_task(_pipelined(["BLPOP", "q", 9], ["SET", "k", 1]))
+        await asyncio.sleep(1)
+        told = await _pipelined(["RPUSH", "q", "x"], ["LLEN", "q"], ["GET", "k"])
+        return [*told, (await waiting)[0][1], await client().get("k")]
+
+    assert run_story(any_store, story) == [1, 0, None, b"x", b"1"]
+
+
+async def _pipelined(*commands: list[Any]) -> list[Any]:
+    pipeline = client().pipeline(transaction=False)
+    for words in commands:
+        pipeline.execute_command(*words)
+    return await pipeline.execute()
+
+
+def test_a_command_that_need_not_wait_wakes_others(any_store: Store) -> None:
+    async def story(loop: SimulatedLoop) -> Any:
+        waiting = asyncio.create_task(client().blpop(["b"], timeout=9))
+        await client().rpush("a", "x")
+        await client().blmove("a", "b", timeout=9)
+        return (await waiting)[1]
+
+    assert run_story(any_store, story) == b"x"
+
+
+@pytest.mark.parametrize(("asked", "milliseconds"), [("0.0000001", 1), ("0.0015", 2), ("0.25", 250)])
+def test_a_fraction_of_a_millisecond_is_a_millisecond(any_store: Store, asked: str, milliseconds: int) -> None:
+    async def story(loop: SimulatedLoop) -> int:
+        one = client()
+        await one.ping()
+        before = loop.now
+        await one.execute_command("BLPOP", "q", asked)
+        return loop.now - before - 1000
+
+    assert run_story(any_store, story) == milliseconds * 1000
+
+
+def test_bad_timeout_ends_the_run(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> None:
+        await client().execute_command("BLPOP", "q", "0x10")  # Redis reads it as 16 seconds
+
+    with pytest.raises(Escaped, match="BLPOP q 0x10 was sent to Redis, but how long it waits cannot be read"):
+        run_story(server, story)
+
+
+def test_demotion_wakes_blocked_clients(any_store: Store) -> None:
+    loop, network = world(any_store)
+
+    async def story() -> list[Any]:
+        one = Client(host="redis", retry=None, single_connection_client=True, socket_timeout=None)
+        waiting = asyncio.create_task(one.blpop(["q"], timeout=0))
+        await asyncio.sleep(1)
+        network.demote(lambda packet: None)
+        with pytest.raises(redis.exceptions.ResponseError, match="UNBLOCKED"):
+            await waiting
+        with pytest.raises(redis.exceptions.ConnectionError, match="Connection lost"):
+            await one.ping()
+        await client().rpush("q", "x")
+        return [await client().llen("q"), (await one.blpop(["q"], timeout=0))[1]]
+
+    assert loop.run_until_complete(story()) == [1, b"x"]
+    loop.close()
+    network.close()
+
+
+def test_wait_command(server: Store) -> None:
+    """Wait returns the replicas that there are at its deadline."""
+
     async def story(loop: SimulatedLoop) -> tuple[int, int, int]:
         at_once = await client().execute_command("WAIT", 0, 1000)
         before = loop.now
         return at_once, await client().execute_command("WAIT", 1, 700), loop.now - before
 
-    assert tell(server, story) == (0, 0, 702_000)
+    assert run_story(server, story) == (0, 0, 702_000)
 
 
 REFUSED: list[tuple[tuple[Any, ...], str]] = [
@@ -352,24 +461,29 @@ REFUSED: list[tuple[tuple[Any, ...], str]] = [
 @pytest.mark.parametrize(
     ("words", "what"), REFUSED, ids=lambda value: "-".join(value) if isinstance(value, tuple) else ""
 )
-def test_a_command_that_cannot_be_simulated_ends_the_run(server: Store, words: tuple[Any, ...], what: str) -> None:
+def test_not_simulated_ends_the_run(server: Store, words: tuple[Any, ...], what: str) -> None:
+    """A command that cannot be simulated ends the run."""
+
     async def story(loop: SimulatedLoop) -> None:
         await client().execute_command(*words)
 
     with pytest.raises(Escaped, match=rf"{what}.*\(tests/simulation/test_blocking.py:\d+ in story\)"):
-        tell(server, story)
+        run_story(server, story)
 
 
-def test_what_is_not_the_protocol_of_redis_ends_the_run(server: Store) -> None:
+def test_not_resp_ends_the_run(server: Store) -> None:
+    """What is not the protocol of Redis ends the run."""
+
     async def story(loop: SimulatedLoop) -> None:
         _, writer = await asyncio.open_connection("database", 5432)
         writer.write(b"hello\x00there\r\n")
 
     with pytest.raises(Escaped, match=r"which is not the protocol of Redis|which is not a command"):
-        tell(server, story)
+        run_story(server, story)
 
 
-def test_a_server_that_does_not_answer_is_given_up(server: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_without_an_answer(server: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is given up."""
     monkeypatch.setattr(links, "READ_SECONDS", 1)
     server.begin(EPOCH)
     link = server._connect()  # type: ignore[attr-defined]
@@ -387,12 +501,14 @@ def test_changes_of_keys_are_told_to_who_listens(server: Store) -> None:
         await client().rpush("q", "x")
         return [await listening.get_message(timeout=1) for _ in range(2)][1]
 
-    message = tell(server, story)
+    message = run_story(server, story)
     assert (message["channel"], message["data"]) == (b"__keyspace@0__:q", b"rpush")
     assert server.link().run([[b"CONFIG", b"GET", b"notify-keyspace-events"]]).endswith(b"$0\r\n\r\n")
 
 
-def test_a_client_that_tracks_is_told_what_is_no_longer_true(server: Store) -> None:
+def test_client_tracking(server: Store) -> None:
+    """A client that tracks keys is notified of changes."""
+
     async def story(loop: SimulatedLoop) -> list[bytes]:
         reader, writer = await asyncio.open_connection("redis", 6379)
         for line in (b"HELLO 3", b"CLIENT TRACKING ON", b"GET a"):
@@ -402,7 +518,7 @@ def test_a_client_that_tracks_is_told_what_is_no_longer_true(server: Store) -> N
         await asyncio.sleep(0.1)
         return [b"invalidate" in await reader.read(10_000)]
 
-    assert tell(server, story) == [True]
+    assert run_story(server, story) == [True]
 
 
 def _encoded(line: bytes) -> bytes:

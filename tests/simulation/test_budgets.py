@@ -1,4 +1,4 @@
-"""Budgets: read from `[expect]`, compared with what runs cost, and failing where somebody looks."""
+"""Budgets: read from `[expect]`, compared with what runs cost, and failing where a user looks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def budgets(text: str, engine: str = "native") -> dict[str, str]:
     return {budget.measure: f"{budget.comparison} {budget.limit:g}" for budget in found}
 
 
-def test_a_budget_of_any_engine_is_replaced_by_an_engine_s_own() -> None:
+def test_budget_of_one_engine() -> None:
+    """A budget of any engine is replaced by an engine's own."""
     text = 'lost = "<= 0"\nlatency.p99 = "< 1.5s"\n[expect.null]\nverdict = "causal-order"\nlost = "<= 7"\n'
     assert budgets(text) == {"lost": "<= 0", "latency.p99": "< 1.5e+06"}
     assert budgets(text, "null") == {"lost": "<= 7", "latency.p99": "< 1.5e+06"}
@@ -75,9 +76,9 @@ def test_who_exceeds_a_budget_fails(line: str, code: int, tmp_path: Path, capsys
     file, junit = tmp_path / "pair.toml", tmp_path / "junit.xml"
     file.write_text(WORLD + line, encoding="utf-8")
     assert main(["run", str(file), "--seeds", "2", "--no-results", "--json", "--junit", str(junit)]) == code
-    told = json.loads(capsys.readouterr().out)
-    assert [budget["kept"] for budget in told["budgets"]] == [not code]
-    assert told["violating"] == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [budget["kept"] for budget in printed["budgets"]] == [not code]
+    assert printed["violating"] == 0
     failures = ET.parse(junit).getroot().findall(".//failure")
     assert [failure.get("type") for failure in failures] == ["budget"] * code
 

@@ -42,7 +42,8 @@ def run(files: Path, *arguments: str) -> int:
     return main(["run", *arguments, "--out", str(files / "results")])
 
 
-def test_a_scenario_that_holds_exits_with_0_and_leaves_everything(files: Path, capsys: Any) -> None:
+def test_holds_exits_0(files: Path, capsys: Any) -> None:
+    """A scenario that holds exits with 0 and leaves everything."""
     assert run(files, str(files / "race.toml"), "--seed", "5") == 0
     said = capsys.readouterr().out
     assert "race · 5 events · 2 consumers · engine native · " in said
@@ -60,7 +61,8 @@ def test_a_scenario_that_holds_exits_with_0_and_leaves_everything(files: Path, c
     assert load(latest / "scenario.toml").seed == 5
 
 
-def test_a_scenario_that_is_violated_exits_with_1_and_says_how_to_replay_it(files: Path, capsys: Any) -> None:
+def test_violated_exits_1(files: Path, capsys: Any) -> None:
+    """A scenario that is violated exits with 1 and says how to replay it."""
     assert run(files, str(files / "race.toml"), "--engine", "null", "--seeds", "3") == 1
     said = capsys.readouterr().out
     assert "violated  causal-order  in 3 of 3 seeds (100.0%), first at seed 1" in said
@@ -68,7 +70,8 @@ def test_a_scenario_that_is_violated_exits_with_1_and_says_how_to_replay_it(file
     assert f"replay    causim run {files / 'race.toml'} --engine null --seed 1" in said
 
 
-def test_a_run_that_exercised_nothing_of_what_it_is_about_exits_with_5(files: Path, capsys: Any) -> None:
+def test_nothing_exercised_exits_5(files: Path, capsys: Any) -> None:
+    """A run that exercised nothing of what it is about exits with 5."""
     (files / "dull.toml").write_text(RACE.replace("reversed", "in-order").replace('"1ms"', '"5s"'))
     assert run(files, str(files / "dull.toml")) == 5
     assert "nothing was proved about 'parked': it did not happen" in capsys.readouterr().out
@@ -110,12 +113,14 @@ def test_bad_usage_exits_with_4(arguments: list[str], capsys: Any) -> None:
     assert "usage: causim" in capsys.readouterr().err
 
 
-def test_an_engine_that_breaks_down_is_an_internal_error_and_says_how_to_report_it(files: Path, capsys: Any) -> None:
+def test_broken_engine_exits_internal_error(files: Path, capsys: Any) -> None:
+    """An engine that breaks down is an internal error and says how to report it."""
     assert run(files, str(files / "fine.toml"), "--engine", "tests.simulation.engines:Broken") == 3
     assert "this is a bug in causim or in the engine under test" in capsys.readouterr().err
 
 
-def test_a_history_of_our_own_and_of_others_can_be_checked(files: Path, capsys: Any) -> None:
+def test_check_histories(files: Path, capsys: Any) -> None:
+    """A history of our own and of others can be checked."""
     run(files, str(files / "race.toml"))
     assert main(["check", str(files / "results" / "race" / "latest" / "history.jsonl")]) == 0
     foreign = [
@@ -135,14 +140,15 @@ def test_a_history_of_our_own_and_of_others_can_be_checked(files: Path, capsys: 
     assert "causal-order" in capsys.readouterr().out
 
 
-def test_a_history_that_is_cut_off_is_judged_up_to_the_cut_and_is_unknown(files: Path, capsys: Any) -> None:
+def test_check_truncated_history(files: Path, capsys: Any) -> None:
+    """A history that is cut off is judged up to the cut and is unknown."""
     run(files, str(files / "race.toml"))
     whole = (files / "results" / "race" / "latest" / "history.jsonl").read_text()
     (files / "cut.jsonl").write_text(whole[: len(whole) * 2 // 3])
     assert main(["check", str(files / "cut.jsonl")]) == 4
-    told = capsys.readouterr().out
-    assert "unknown" in told
-    assert "cut off" in told
+    output = capsys.readouterr().out
+    assert "unknown" in output
+    assert "cut off" in output
 
 
 def test_json_is_one_line_for_each_scenario(files: Path, capsys: Any) -> None:
@@ -160,9 +166,9 @@ def test_a_build_server_is_told(files: Path) -> None:
     assert [case.get("name") for case in suite.iter("testcase")] == ["fine [seed 1]", "race [seed 1]"]
     [failure] = suite.iter("failure")
     assert "the effect of event c1." in (failure.text or "") + (failure.get("message") or "")
-    told = summary.read_text()
-    assert "causal-order" in told
-    assert "causim run" in told
+    page = summary.read_text()
+    assert "causal-order" in page
+    assert "causim run" in page
 
 
 def test_quiet_prints_the_verdicts_alone(files: Path, capsys: Any) -> None:
@@ -183,6 +189,8 @@ def test_many_jobs_say_the_same_as_one(files: Path, capsys: Any) -> None:
             "6",
             "--jobs",
             jobs,
+            "--stop-after",
+            "2",
             "--json",
             "--no-results",
         )
@@ -190,7 +198,8 @@ def test_many_jobs_say_the_same_as_one(files: Path, capsys: Any) -> None:
     assert said[0] == said[1]
 
 
-def test_it_stops_after_as_many_violated_runs_as_asked(files: Path, capsys: Any) -> None:
+def test_max_violations(files: Path, capsys: Any) -> None:
+    """It stops after as many violated runs as asked."""
     run(files, str(files / "race.toml"), "--engine", "null", "--seeds", "50", "--stop-after", "2", "--json")
     assert json.loads(capsys.readouterr().out)["seeds"] == 2
 
@@ -203,7 +212,8 @@ def test_everything_can_be_listed(what: str, capsys: Any) -> None:
     assert all("  " in line for line in lines)
 
 
-def test_a_payload_cannot_dress_up_what_is_printed(files: Path, capsys: Any) -> None:
+def test_payload_is_escaped(files: Path, capsys: Any) -> None:
+    """A payload cannot dress up what is printed."""
     (files / "markup.toml").write_text('name = "[bold]x[/bold]"\n[workload]\nevents = [{ name = "[red]a[/red]" }]\n')
     assert main(["run", str(files / "markup.toml"), "--no-results"]) == 4
     assert "key 'name'" in capsys.readouterr().err
@@ -246,14 +256,14 @@ def test_compare_sets_engines_side_by_side(
 ) -> None:
     scenario = "scenarios/reversed-chain.toml"
     table = tmp_path / "table.csv"
-    engines = ["--engine", "native", "--engine", "null", "--engine", "nobody"]
+    engines = ["--engine", "native", "--engine", "null", "--engine", "absent"]
     code = main(["compare", scenario, *engines, "--seeds", "2", "--jobs", "1", "--csv", str(table), "--json"])
-    native, null, nobody = map(json.loads, capsys.readouterr().out.splitlines())
+    native, null, absent = map(json.loads, capsys.readouterr().out.splitlines())
     assert code == 5
     assert (native["verdict"], native["causal-order"], null["causal-order"]) == ("holds", 0.0, 1.0)
     assert native["round_trips_per_event"] > null["round_trips_per_event"] == 0
-    assert "nobody" in nobody["failure"]
-    assert [row.split(",")[0] for row in table.read_text().splitlines()] == ["engine", "native", "null", "nobody"]
+    assert "absent" in absent["failure"]
+    assert [row.split(",")[0] for row in table.read_text().splitlines()] == ["engine", "native", "null", "absent"]
 
 
 def test_compare_needs_two_engines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,8 +287,8 @@ def test_a_build_server_gets_the_story(files: Path) -> None:
     assert run(files, str(files / "race.toml"), *options) == 1
     failure = ElementTree.parse(junit).find(".//failure")
     assert failure is not None
-    told = (failure.text or "").splitlines()
-    steps = [line for line in told if re.match(r" *\d+ +\d", line)]
+    lines = (failure.text or "").splitlines()
+    steps = [line for line in lines if re.match(r" *\d+ +\d", line)]
     assert len(steps) > 3
     assert all(step in summary.read_text() for step in steps)
-    assert told[-1].startswith("replay: causim run")
+    assert lines[-1].startswith("replay: causim run")

@@ -76,17 +76,17 @@ def test_bash_completes(line: str, offered: set[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_is_told(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
-    told = capsys.readouterr().out
-    assert "causim" in told
-    assert "_ARGCOMPLETE" in told
+    output = capsys.readouterr().out
+    assert "causim" in output
+    assert "_ARGCOMPLETE" in output
 
 
 def test_without_argcomplete(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "argcomplete", None)
     monkeypatch.setitem(sys.modules, "argcomplete.shell_integration", None)
     assert main(["completion", "bash"]) == 4
-    told = capsys.readouterr().err
-    assert told == "causim: error: argcomplete is not installed: pip install 'causim[completion]'\n"
+    output = capsys.readouterr().err
+    assert output == "causim: error: argcomplete is not installed: pip install 'causim[completion]'\n"
 
 
 def test_words_of_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

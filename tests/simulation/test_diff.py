@@ -30,7 +30,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+def difference(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
     main(["diff", *map(str, arguments), "--json"])
     record: dict[str, Any] = json.loads(capsys.readouterr().out)
     return record
@@ -55,9 +55,10 @@ def test_the_same_run_has_the_same_history(kept: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out.splitlines()[-1] == "the histories are the same"
 
 
-def test_the_first_difference_is_that_of_the_files(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_first_difference(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first difference is that of the files."""
     files = [kept / name / "race" / "latest" / "history.jsonl" for name in ("native", "null")]
-    found = told(capsys, *files)["first_difference"]
+    found = difference(capsys, *files)["first_difference"]
     one, other = ([e for e in History.read(f) if e.kind not in ("command", "reply")] for f in files)
     place = found["entry"] - 1
     assert one[:place] == other[:place]
@@ -65,7 +66,7 @@ def test_the_first_difference_is_that_of_the_files(kept: Path, capsys: pytest.Ca
 
 
 def test_the_numbers_are_those_of_the_runs(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = told(capsys, kept / "native" / "race", kept / "null" / "race")
+    record = difference(capsys, kept / "native" / "race", kept / "null" / "race")
     for name, folder in (("baseline", "native"), ("change", "null")):
         counts = json.loads((kept / folder / "race" / "latest" / "verdict.json").read_text())["counts"]
         busy = counts["round_trips"] - counts["idle_round_trips"]
@@ -77,7 +78,7 @@ def test_the_numbers_are_those_of_the_runs(kept: Path, capsys: pytest.CaptureFix
 def test_a_history_that_ends_early_has_ended(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = kept / "native" / "race" / "latest" / "history.jsonl"
     (tmp_path / "half.jsonl").write_text("".join(whole.read_text().splitlines(keepends=True)[:6]))
-    record = told(capsys, whole, tmp_path / "half.jsonl")
+    record = difference(capsys, whole, tmp_path / "half.jsonl")
     assert record["first_difference"]["change"] is None
     assert record["first_difference"]["baseline"] is not None
     assert record["change"]["round_trips_per_event"] is None
@@ -86,3 +87,20 @@ def test_a_history_that_ends_early_has_ended(kept: Path, tmp_path: Path, capsys:
 def test_a_folder_without_a_history_is_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", str(tmp_path), str(tmp_path)]) == 4
     assert "there is no history.jsonl in it" in capsys.readouterr().err
+
+
+def test_classes_of_events_are_no_difference(kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = kept / "native" / "race" / "latest" / "history.jsonl"
+    lines = [line.replace('"fingerprint":"', '"fingerprint":"0') for line in history.read_text().splitlines()]
+    (tmp_path / "same.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "other.jsonl").write_text("\n".join([lines[0].replace('"native"', '"other"'), *lines[1:]]) + "\n")
+    assert difference(capsys, history, tmp_path / "same.jsonl")["first_difference"] is not None
+    assert difference(capsys, history, tmp_path / "other.jsonl")["first_difference"] is None
+
+
+def test_the_first_difference_is_told_in_words(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["diff", str(kept / "native" / "race"), str(kept / "null" / "race")])
+    *_, baseline, change = capsys.readouterr().out.splitlines()
+    assert baseline.startswith("  baseline  0.")
+    assert change.startswith("  change    0.")
+    assert "{" not in baseline + change

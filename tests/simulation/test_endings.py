@@ -31,9 +31,8 @@ CRASH = '[[faults]]\nkind = "crash"\nat = "1ms"\nconsumer = "any"\nfor = "1s"\n'
         *("Generating", "Blocking"),
     ],
 )
-def test_code_that_does_not_end_does_not_hold_up_the_end(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, engine: str
-) -> None:
+def test_endless_code(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    """Code that does not end does not hold up the end."""
     monkeypatch.setattr(endings, "CLOSE_SECONDS", 0.1)
     scenario = loads(ONE)
     before = laboratory.run(scenario, 1, "tests.simulation.escaping:Marking").digest
@@ -43,9 +42,8 @@ def test_code_that_does_not_end_does_not_hold_up_the_end(
     assert laboratory.run(scenario, 1, "tests.simulation.escaping:Marking").digest == before
 
 
-def test_a_callback_that_catches_everything_is_abandoned(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_callback_that_catches_everything(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A callback that catches everything is abandoned."""
     monkeypatch.setattr(watchdog, "SPIN_SECONDS", 0.2)
     with pytest.raises(Escaped, match=r"computed for 0\.2 seconds without an await \(.*hostile\.py:\d+ in leave\)"):
         laboratory.run(loads(ONE), 1, f"{HERE}:Endless")
@@ -79,9 +77,8 @@ def test_a_connection_is_given_back_once(server: ServerStore) -> None:
     other.close()
 
 
-def test_a_request_that_was_interrupted_gives_its_reply_to_nobody(
-    server: ServerStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_request(server: ServerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reply to an interrupted request is dropped."""
     link = server.link()
 
     def interrupted(self: SocketLink, request: bytes) -> bytes:

@@ -21,14 +21,16 @@ def test_batches_partitions_and_streams_hold(laboratory: Laboratory, scenario: s
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_single_steps_keep_everything_but_the_order_of_siblings(laboratory: Laboratory, scenario: str) -> None:
+def test_steps_keep_all_but_sibling_order(laboratory: Laboratory, scenario: str) -> None:
+    """Single steps keep everything but the order of siblings."""
     judgement = laboratory.run(patient(scenario), engine="native-steps").judgement
     assert {violation.invariant for violation in judgement.violations} <= {"sibling-order"}
     assert judgement.verdict != "unknown"
 
 
 @pytest.mark.parametrize("engine", ["native-batches", "native-stream"])
-def test_a_handler_that_is_cancelled_leaves_no_worker_waiting(laboratory: Laboratory, engine: str) -> None:
+def test_cancelled_handler(laboratory: Laboratory, engine: str) -> None:
+    """A handler that is cancelled leaves no worker waiting."""
     scenario = loads(
         """
         name = "cancelled"

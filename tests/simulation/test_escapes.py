@@ -36,17 +36,20 @@ def run(laboratory: Laboratory, engine: str, text: str = ONE) -> Run:
         ("SleepingThread", "time.sleep was called in a thread of an executor"),
     ],
 )
-def test_what_leaves_the_world_ends_the_run_and_names_the_line(laboratory: Laboratory, engine: str, what: str) -> None:
+def test_escape_names_the_line(laboratory: Laboratory, engine: str, what: str) -> None:
+    """What leaves the world ends the run and names the line."""
     with pytest.raises(Escaped, match=rf"c1, at .*({what}).*\(tests/simulation/escaping\.py:\d+ in leave\)"):
         run(laboratory, engine)
 
 
-def test_an_engine_that_never_speaks_to_the_store_gets_no_verdict(laboratory: Laboratory) -> None:
+def test_no_store_no_verdict(laboratory: Laboratory) -> None:
+    """An engine that never speaks to the store gets no verdict."""
     with pytest.raises(Escaped, match="given 1 deliveries and sent no command to the simulated Redis"):
         run(laboratory, "Elsewhere")
 
 
-def test_an_engine_that_redis_was_never_reachable_for_gets_one(laboratory: Laboratory) -> None:
+def test_store_never_reachable(laboratory: Laboratory) -> None:
+    """An engine that Redis was never reachable for gets one."""
     cut_off = ONE + '[judge]\nhorizon = "2m"\n[[faults]]\nkind = "partition"\nat = "0s"\nconsumer = "c1"\nfor = "1m"\n'
     assert run(laboratory, "Marking", cut_off).verdict in ("holds", "violated", "unknown")
 
@@ -63,7 +66,8 @@ def test_the_command_line_says_so_in_one_sentence(
     assert "bug in causim" not in said
 
 
-def test_executors_run_their_functions_while_the_clock_stands_still(laboratory: Laboratory) -> None:
+def test_executors(laboratory: Laboratory) -> None:
+    """Executors run their functions while the clock stands still."""
     assert run(laboratory, "Pooled").verdict == "holds"
     assert run(laboratory, "AnyioThread").verdict == "holds"
 
@@ -71,9 +75,10 @@ def test_executors_run_their_functions_while_the_clock_stands_still(laboratory: 
 @pytest.mark.parametrize(
     ("engine", "limit", "what"), [("Spinning", "SPIN_SECONDS", "computed"), ("Locked", "STILL_SECONDS", "waited")]
 )
-def test_a_callback_that_never_returns_is_interrupted(
+def test_callback_that_never_returns(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, engine: str, limit: str, what: str
 ) -> None:
+    """A callback that never returns is interrupted."""
     monkeypatch.setattr(watchdog, limit, 0.2)
     with pytest.raises(
         Escaped, match=rf"{what} for 0\.2 seconds without an await \(tests/.*escaping\.py:\d+ in leave\)"
@@ -81,7 +86,8 @@ def test_a_callback_that_never_returns_is_interrupted(
         run(laboratory, engine)
 
 
-def test_a_blocking_sleep_holds_its_own_process_and_no_other(laboratory: Laboratory) -> None:
+def test_blocking_sleep(laboratory: Laboratory) -> None:
+    """A blocking sleep holds its own process and no other."""
     result = run(laboratory, "Blocking", TWO)
     blocked = [(entry.consumer, entry.details["duration"]) for entry in result.history.of("blocked")]
     assert sorted(blocked) == [("c1", 3_000_000), ("c2", 3_000_000)]
@@ -89,20 +95,23 @@ def test_a_blocking_sleep_holds_its_own_process_and_no_other(laboratory: Laborat
     assert result.verdict == "holds"
 
 
-def test_blocking_sleeps_of_several_processes_overlap(laboratory: Laboratory) -> None:
+def test_blocking_sleeps_overlap(laboratory: Laboratory) -> None:
+    """Blocking sleeps of several processes overlap."""
     result = run(laboratory, "Overlapping", TWO)
     starts = {entry.consumer: entry.at for entry in result.history.of("started")}
     blocked = {entry.consumer: entry.at for entry in result.history.of("blocked")}
     assert {name: starts[name] - blocked[name] for name in starts} == {"c1": 1_000_000, "c2": 5_000_000}
 
 
-def test_what_still_blocks_when_the_run_ends_does_not_return(laboratory: Laboratory) -> None:
+def test_blocked_at_the_end(laboratory: Laboratory) -> None:
+    """What still blocks when the run ends does not return."""
     result = run(laboratory, "Overlapping", TWO + '[judge]\nhorizon = "500ms"\n')
     assert not list(result.history.of("started"))
     assert run(laboratory, "Marking", TWO).verdict == "holds"
 
 
-def test_a_process_that_crashes_while_it_is_blocked_does_not_return(laboratory: Laboratory) -> None:
+def test_crashed_while_blocked(laboratory: Laboratory) -> None:
+    """A process that crashes while it is blocked does not return."""
     crash = '[[faults]]\nkind = "crash"\nat = "1s"\nconsumer = "c1"\nfor = "4s"\n'
     result = run(laboratory, "Blocking", ONE + crash)
     first = [entry.at for entry in result.history.of("crashed")]

@@ -41,7 +41,8 @@ def test_an_axis_that_is_not_one_is_refused(text: str) -> None:
         parse_axis(text)
 
 
-def test_every_combination_is_a_scenario_of_its_own() -> None:
+def test_combinations() -> None:
+    """Every combination is a scenario of its own."""
     grid = cells(loads(SCENARIO), [parse_axis("broker.drop=0,0.5"), parse_axis("consumers.count=1,2,3")])
     assert [(c.scenario.broker.drop, c.scenario.consumers.count) for c in grid] == [
         (0.0, 1), (0.0, 2), (0.0, 3), (0.5, 1), (0.5, 2), (0.5, 3),
@@ -58,16 +59,17 @@ def test_the_interval_of_a_mean_is_students() -> None:
     heights = (3, 5, 4, 8, 5)
     (cell,) = cells(loads(SCENARIO), [])
     tally = Tally(runs=5, waiting=sum(heights), waiting_squared=sum(height**2 for height in heights))
-    told = row(cell, tally, ())
-    assert told["waitlist"] == mean(heights) == 5
-    assert told["waitlist_high"] - 5 == pytest.approx(student(4) * stdev(heights) / 5**0.5)
+    values = row(cell, tally, ())
+    assert values["waitlist"] == mean(heights) == 5
+    assert values["waitlist_high"] - 5 == pytest.approx(student(4) * stdev(heights) / 5**0.5)
     assert row(cell, Tally(runs=1, waiting=3, waiting_squared=9), ())["waitlist_low"] is None
 
 
-def test_what_happens_to_an_event_twice_leaves_a_rate_an_interval() -> None:
+def test_rate_with_interval() -> None:
+    """What happens to an event twice leaves a rate an interval."""
     (cell,) = cells(loads(SCENARIO), [])
-    told = row(cell, Tally(runs=1, followers=10, coverage=Counter(parked=12)), ())
-    assert (told["parked_rate"], told["parked_high"]) == (1.2, pytest.approx(1.0))
+    values = row(cell, Tally(runs=1, followers=10, coverage=Counter(parked=12)), ())
+    assert (values["parked_rate"], values["parked_high"]) == (1.2, pytest.approx(1.0))
 
 
 def test_a_cell_says_why_it_proves_nothing(tmp_path: Path, capsys) -> None:
@@ -90,7 +92,8 @@ def test_a_ledger_survives_a_line_that_was_cut(tmp_path: Path) -> None:
     assert [Ledger(path).get(key) for key in "abc"] == [{"runs": 3}, {"runs": 4}, {"runs": 5}]
 
 
-def test_a_sweep_leaves_a_table_and_pictures_and_goes_on_where_it_stopped(tmp_path: Path, capsys) -> None:
+def test_sweep_resumes(tmp_path: Path, capsys) -> None:
+    """A sweep leaves a table and pictures and goes on where it stopped."""
     (tmp_path / "x.toml").write_text(SCENARIO + '[broker]\ndelay = "2ms"\n')
     arguments = [
         "sweep", str(tmp_path / "x.toml"), "--vary", "broker.drop=0,0.4", "--seeds", "5", "--jobs", "1",
@@ -111,7 +114,8 @@ def test_a_sweep_leaves_a_table_and_pictures_and_goes_on_where_it_stopped(tmp_pa
     assert capsys.readouterr().out.count("from an earlier sweep") == 2
 
 
-def test_ctrl_c_while_workers_start_leaves_a_table_and_no_traceback(tmp_path: Path) -> None:
+def test_ctrl_c_during_start(tmp_path: Path) -> None:
+    """Ctrl-C while workers start leaves a table and no traceback."""
     (tmp_path / "x.toml").write_text(SCENARIO)
     process = subprocess.Popen(
         [
@@ -130,7 +134,7 @@ def test_ctrl_c_while_workers_start_leaves_a_table_and_no_traceback(tmp_path: Pa
     assert (tmp_path / "x" / "sweep" / "sweep.parquet").exists()
 
 
-def told(*violating: int, runs: int = 40) -> list[str]:
+def sentences(*violating: int, runs: int = 40) -> list[str]:
     """Return what a sweep over consumers.count=1,2,… answers in which so many runs of each cell were violated."""
     axis = parse_axis(f"consumers.count=1:{len(violating)}:1")
     grid = cells(loads(SCENARIO), [axis])
@@ -139,14 +143,14 @@ def told(*violating: int, runs: int = 40) -> list[str]:
 
 
 def test_a_difference_is_told_from_chance() -> None:
-    assert told(0, 10, 20)[0] == (
+    assert sentences(0, 10, 20)[0] == (
         "violated runs: from 0.0% at consumers.count=1 to 50.0% at consumers.count=3; "
         "their 95 % intervals do not overlap"
     )
-    assert "from 0.0% at consumers.count=1 to 2.5% at consumers.count=2; that may be chance" in told(0, 1)[0]
-    assert "do not overlap" in told(0, 100, runs=4_000)[0]  # the same share of more runs
-    assert told(0, 0)[0] == "violated runs: 0.0% in all 2 combinations"
-    assert told(3) == []
+    assert "from 0.0% at consumers.count=1 to 2.5% at consumers.count=2; that may be chance" in sentences(0, 1)[0]
+    assert "do not overlap" in sentences(0, 100, runs=4_000)[0]  # the same share of more runs
+    assert sentences(0, 0)[0] == "violated runs: 0.0% in all 2 combinations"
+    assert sentences(3) == []
 
 
 def test_a_sweep_ends_with_its_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,9 +27,9 @@ def test_the_commands_are_found() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_example_is_taken(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")  # no example is broken
-    told = re.search(r"^examples?:\n((?:  .*\n)+)", help_of(command, capsys), re.MULTILINE)
-    assert told is not None
-    examples = [shlex.split(example.partition(">")[0]) for example in told[1].splitlines()]
+    found = re.search(r"^examples?:\n((?:  .*\n)+)", help_of(command, capsys), re.MULTILINE)
+    assert found is not None
+    examples = [shlex.split(example.partition(">")[0]) for example in found[1].splitlines()]
     assert command in {words[1] for words in examples}
     for program, *words in examples:
         assert program == "causim"
@@ -37,16 +37,39 @@ def test_an_example_is_taken(command: str, capsys: pytest.CaptureFixture[str], m
 
 
 def test_the_options_of_a_run_are_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
-    told = help_of("run", capsys)
-    headings = re.findall(r"^(\S.*):$", told, re.MULTILINE)
+    text = help_of("run", capsys)
+    headings = re.findall(r"^(\S.*):$", text, re.MULTILINE)
     assert headings == [
         *("positional arguments", "options", "which runs", "where the runs are made", "engine and Redis"),
         *("order of steps", "results", "examples"),
     ]
-    ungrouped = told.partition("\noptions:")[2].partition("\n\n")[0]
+    ungrouped = text.partition("\noptions:")[2].partition("\n\n")[0]
     assert re.findall(r"--\w+", ungrouped) == ["--help"]
 
 
 def test_the_readme_names_every_command() -> None:
     named = re.findall(r"^causim ([a-z]+) ", Path("README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(named) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_example_needs_no_clone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scenario is called by the name of a shipped one: with pip there is no folder of scenarios."""
+    told = help_of(command, capsys).partition("\nexample")[2]
+    assert "causim " in told
+    assert not re.search(r"(?<!orders/)\bscenarios/", told)
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 4
+    shown = capsys.readouterr().out
+    assert all(f"\n    {command}" in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["run", "compare", "crashes", "sweep", "shrink", "why", "validate"])
+def test_a_missing_scenario_is_a_sentence(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    more = {"compare": ["--engine", "native", "--engine", "null"], "sweep": ["--vary", "seed=1"]}.get(command, [])
+    assert main([command, "scenario/late-leadr.toml", *more]) == 4
+    said = "".join(capsys.readouterr())
+    assert "scenario/late-leadr.toml: no such file or folder; " in said
+    assert "causim run` has printed" in said if command in ("shrink", "why") else "shipped late-leader" in said

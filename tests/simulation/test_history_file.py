@@ -29,15 +29,16 @@ def numbered(count: int) -> list[Entry]:
 
 @settings(max_examples=60, deadline=None)
 @given(histories())
-def test_a_history_is_the_same_in_memory_and_in_a_file(history: History) -> None:
+def test_memory_and_file(history: History) -> None:
+    """A history is the same in memory and in a file."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         history.write(folder / "memory.jsonl")
         opened = History.open(folder / "memory.jsonl")
         long = History(history.header, history.entries)
         long.spill_to_file(folder)
-        long.write(folder / "scroll.jsonl")
-        assert (folder / "scroll.jsonl").read_bytes() == (folder / "memory.jsonl").read_bytes()
+        long.write(folder / "long.jsonl")
+        assert (folder / "long.jsonl").read_bytes() == (folder / "memory.jsonl").read_bytes()
         for other in (opened, long):
             assert list(other) == history.entries
             assert len(other) == len(history)
@@ -47,7 +48,8 @@ def test_a_history_is_the_same_in_memory_and_in_a_file(history: History) -> None
 
 
 @pytest.mark.parametrize("count", [1, STRIDE, 2 * STRIDE + 7])
-def test_any_entry_can_be_asked_for_and_more_may_be_added_after_that(tmp_path: Path, count: int):
+def test_random_access_and_append(tmp_path: Path, count: int):
+    """Any entry can be asked for and more may be added after that."""
     entries = numbered(count)
     scroll = GrowingFile(Header(), entries[:1], tmp_path)
     for entry in entries[1:]:
@@ -62,7 +64,8 @@ def test_any_entry_can_be_asked_for_and_more_may_be_added_after_that(tmp_path: P
             read[count]
 
 
-def test_the_file_of_a_scroll_goes_with_it_and_what_was_kept_stays(tmp_path: Path):
+def test_file_lifetime(tmp_path: Path):
+    """The file of a history goes with it, and what was kept stays."""
     history = History(Header(), numbered(3))
     history.spill_to_file(tmp_path)
     history.write(tmp_path / "kept.jsonl")
@@ -73,7 +76,8 @@ def test_the_file_of_a_scroll_goes_with_it_and_what_was_kept_stays(tmp_path: Pat
     assert len(History.read(tmp_path / "kept.jsonl")) == 3
 
 
-def test_a_line_that_is_cut_off_ends_an_opened_history(tmp_path: Path):
+def test_truncated_line(tmp_path: Path):
+    """A line that is cut off ends an opened history."""
     file = tmp_path / "cut.jsonl"
     History(Header(scenario="cut"), numbered(3)).write(file)
     file.write_bytes(file.read_bytes()[:-9])
@@ -83,7 +87,8 @@ def test_a_line_that_is_cut_off_ends_an_opened_history(tmp_path: Path):
     assert judge(opened) == judge(read)
 
 
-def test_a_last_line_needs_no_line_break_and_blank_lines_say_nothing(tmp_path: Path):
+def test_last_line_and_blank_lines(tmp_path: Path):
+    """A last line needs no line break and blank lines say nothing."""
     file = tmp_path / "plain.jsonl"
     file.write_bytes(b'\n{"at":1,"kind":"joined","consumer":"c1"}\n\n{"at":2,"kind":"stopped","consumer":"c1"}')
     opened = History.open(file)
@@ -92,7 +97,8 @@ def test_a_last_line_needs_no_line_break_and_blank_lines_say_nothing(tmp_path: P
     assert opened.entries[1].at == 2
 
 
-def test_what_is_malformed_is_found_when_it_is_read(tmp_path: Path):
+def test_malformed_is_found_on_reading(tmp_path: Path):
+    """What is malformed is found when it is read."""
     file = tmp_path / "bad.jsonl"
     file.write_bytes(b'{"at":1,"kind":"joined"}\n{"at":1,"kind":"levitated"}\n')
     opened = History.open(file)
@@ -113,7 +119,8 @@ def test_a_long_run_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(long.history) == short.history.entries
 
 
-def test_results_of_a_long_run_are_those_of_a_short_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_long_run_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Results of a long run are those of a short one."""
     words = ["run", str(SCENARIOS / "late-leader.toml"), "--store", "embedded", "--quiet", "--out"]
     assert main([*words, str(tmp_path / "short")]) == 0
     monkeypatch.setattr(simulation.world.world, "SPILL_AFTER_ENTRIES", 2)
@@ -125,7 +132,8 @@ def test_results_of_a_long_run_are_those_of_a_short_one(tmp_path: Path, monkeypa
     assert not list((tmp_path / "long").glob(".history*"))
 
 
-def test_a_report_of_a_long_run_shows_its_beginning_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_long_run_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A report of a long run shows its beginning and says so."""
     monkeypatch.setattr(simulation.world.world, "SPILL_AFTER_ENTRIES", 5)
     monkeypatch.setattr(simulation.world.run_files, "REPORTED", 12)
     words = ["run", str(SCENARIOS / "reversed-chain.toml"), "--engine", "null", "--store", "embedded", "--quiet"]

@@ -35,7 +35,8 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_log_becomes_events_that_keep_who_follows_whom(log: Path) -> None:
+def test_log_becomes_events(log: Path) -> None:
+    """A log becomes events that keep their leaders."""
     found = read_log(log, parse_map(MAP))
     first, second, third = found.events
     assert not found.rejected
@@ -55,7 +56,8 @@ def test_an_imported_log_is_a_scenario_that_runs(log: Path, tmp_path: Path, labo
     assert run.judgement.coverage["rescued"] == 1
 
 
-def test_times_from_arrival_to_acknowledgement_become_handler_times(tmp_path: Path, capsys) -> None:
+def test_handler_times(tmp_path: Path, capsys) -> None:
+    """Times from arrival to acknowledgement become handler times."""
     path = tmp_path / "log.csv"
     path.write_text(
         "id,follows,occurred,received,acknowledged\n"
@@ -71,7 +73,8 @@ def test_times_from_arrival_to_acknowledgement_become_handler_times(tmp_path: Pa
     assert scenario.consumers.handler_time.written() == {"empirical": ["2ms", "7ms", "50ms"]}
 
 
-def test_of_many_durations_a_few_are_kept_from_the_shortest_to_the_longest() -> None:
+def test_durations_are_thinned() -> None:
+    """Of many durations a few are kept from the shortest to the longest."""
     kept = measured(range(1, 100_000))
     assert kept is not None
     assert len(kept["empirical"]) == MAX_DURATIONS
@@ -92,7 +95,8 @@ def test_of_many_durations_a_few_are_kept_from_the_shortest_to_the_longest() -> 
         ('{"key": "order-1", "ts": 1700000000}', "the id 'order-1' was there before, in "),
     ],
 )
-def test_a_bad_row_is_shown_and_skipped_only_on_request(line: str, reason: str, tmp_path: Path, capsys) -> None:
+def test_bad_row(line: str, reason: str, tmp_path: Path, capsys) -> None:
+    """A bad row is shown and skipped only on request."""
     path = tmp_path / "orders.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS) + line + "\n")
     arguments = ["import", str(path), "--columns", MAP, "--out", str(tmp_path / "out")]
@@ -109,7 +113,8 @@ def test_a_map_that_names_no_field_is_refused() -> None:
         parse_map("identity=key")
 
 
-def test_an_existing_scenario_is_not_replaced_unless_asked(log: Path, tmp_path: Path, capsys) -> None:
+def test_existing_scenario(log: Path, tmp_path: Path, capsys) -> None:
+    """An existing scenario is not replaced unless asked."""
     arguments = ["import", str(log), "--columns", MAP, "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     assert main(arguments) == 4
@@ -145,11 +150,13 @@ def days(*rows: str) -> str:
     ],
     ids=["floats beside whole numbers", "byte order mark", "spaces after commas", "words for nothing"],
 )
-def test_a_log_as_other_programs_write_it_gives_the_same_graph(text: str, tmp_path: Path) -> None:
+def test_logs_of_other_programs(text: str, tmp_path: Path) -> None:
+    """A log as other programs write it gives the same graph."""
     assert imported(tmp_path, text) == [("7", ""), ("8", "7"), ("9", "8")]
 
 
-def test_versions_stay_apart_where_ids_are_no_whole_numbers(tmp_path: Path) -> None:
+def test_large_integers_as_ids(tmp_path: Path) -> None:
+    """Versions stay apart where ids are no whole numbers."""
     text = "id,follows,occurred\n" + days("1,", "1.0,1", "x,1.0")
     assert imported(tmp_path, text) == [("1", ""), ("1.0", "1"), ("x", "1.0")]
 
@@ -177,20 +184,21 @@ def test_a_column_may_be_nested(tmp_path: Path) -> None:
         ("key,follows,occurred", "", "there is no column 'id' (field id)"),
     ],
 )
-def test_a_column_that_is_not_there_is_named_with_those_that_are(
-    header: str, columns: str, said: str, tmp_path: Path
-) -> None:
+def test_missing_column(header: str, columns: str, said: str, tmp_path: Path) -> None:
+    """A column that is not there is named with those that are."""
     with pytest.raises(BadLog) as caught:
         imported(tmp_path, header + "\n" + days("a,", "b,a"), columns)
     assert said in str(caught.value)
     assert f"The columns are {', '.join(sorted(header.split(',')))}" in str(caught.value)
 
 
-def test_a_log_without_leaders_is_imported_if_that_is_said(tmp_path: Path) -> None:
+def test_log_without_leaders(tmp_path: Path) -> None:
+    """A log without leaders is imported if that is said."""
     assert imported(tmp_path, "id,occurred\na,2026-01-01T00:00:00Z\n", "follows=") == [("a", "")]
 
 
-def test_most_leaders_are_in_the_log_or_it_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_most_leaders_are_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Most leaders are in the log or it is asked."""
     path = tmp_path / "log.csv"
     path.write_text("id,follows,occurred\n" + days("a,", "b,x1", "c,x2", "d,a"))
     arguments = ["import", str(path), "--out", str(tmp_path / "out")]
@@ -214,7 +222,8 @@ def test_a_file_in_another_format_is_a_bad_file(name: str, content: bytes, said:
     assert said in capsys.readouterr().err
 
 
-def test_a_run_tells_of_events_by_the_ids_of_the_log(tmp_path: Path, laboratory) -> None:
+def test_run_names_ids_of_the_log(tmp_path: Path, laboratory) -> None:
+    """A run names events by the ids of the log."""
     path = tmp_path / "log.csv"
     path.write_text("id,follows,occurred\n" + days("order-2,order-1", "order-1,") + days("order-3,order-0"))
     scenario = import_log(path, tmp_path, allow_unknown_leaders=True)
@@ -229,7 +238,8 @@ def parquet(tmp_path: Path, **columns: pa.Array) -> Import:
     return read_log(path, parse_map("follows="))
 
 
-def test_nanoseconds_of_a_table_are_cut_off_to_microseconds(tmp_path: Path) -> None:
+def test_nanoseconds(tmp_path: Path) -> None:
+    """Nanoseconds of a table are cut off to microseconds."""
     took = pa.array([1, 1_500], pa.duration("ns"))
     occurred = pa.array([1_999, 1_700_000_000_123_456_789], pa.timestamp("ns"))
     found = parquet(tmp_path, id=["a", "b"], occurred=occurred, took=took)
@@ -247,7 +257,8 @@ def test_nanoseconds_of_a_table_are_cut_off_to_microseconds(tmp_path: Path) -> N
     ],
     ids=["year", "zone"],
 )
-def test_a_row_that_python_cannot_have_is_told_apart(kind: pa.DataType, value: int, said: str, tmp_path: Path) -> None:
+def test_row_python_cannot_have(kind: pa.DataType, value: int, said: str, tmp_path: Path) -> None:
+    """A row that Python cannot represent is skipped or refused by name."""
     good, odd = pa.array([0, 1], pa.int64()), pa.array([value, None], pa.int64()).cast(kind)
     assert not parquet(tmp_path, id=["a", "b"], occurred=good, whatever=odd).rejected
     found = parquet(tmp_path, id=["a", "b"], occurred=odd)
@@ -264,7 +275,8 @@ def test_a_log_has_a_greatest_number_of_rows(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(("day", "horizon"), [(1, 86_400), (4, 5 * 86_400)])
-def test_a_log_of_days_gets_a_horizon_behind_its_end(day: int, horizon: int, tmp_path: Path) -> None:
+def test_horizon_of_days(day: int, horizon: int, tmp_path: Path) -> None:
+    """A log of days gets a horizon behind its end."""
     log = tmp_path / "log.csv"
     log.write_text(f"id,follows,occurred\na,,2026-01-01T00:00:00Z\nb,,2026-01-0{day}T00:00:00Z\n")
     assert import_log(log, tmp_path).judge.horizon == horizon * 1_000_000

@@ -78,25 +78,29 @@ def test_what_the_parser_takes_validates(text: str, validator: Draft7Validator) 
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_the_parser_refuses_does_not_validate(text: str, validator: Draft7Validator) -> None:
+def test_refused_by_both(text: str, validator: Draft7Validator) -> None:
+    """What the parser refuses does not validate."""
     with pytest.raises(BadScenario):
         loads(text)
     assert mistakes(validator, text)
 
 
-def test_a_key_under_its_old_name_validates_and_is_marked(validator: Draft7Validator) -> None:
+def test_old_names(validator: Draft7Validator) -> None:
+    """A key under its old name validates and is marked."""
     with pytest.warns(FutureWarning, match="is called 'max_depth' now"):
         loads(CHAINS + "[policy]\ndepth = 3")
     assert mistakes(validator, CHAINS + "[policy]\ndepth = 3") == []
     assert json_schema()["definitions"]["PolicyTable"]["properties"]["depth"]["deprecated"] is True
 
 
-def test_defaults_are_written_as_a_file_writes_them() -> None:
+def test_defaults() -> None:
+    """Defaults are written as a file writes them."""
     tables: dict[str, Any] = json_schema()["definitions"]
     assert tables["Broker"]["properties"]["redeliver_after"]["default"] == "5s"
     assert tables["Broker"]["properties"]["delay"]["default"] == "1ms"
 
 
-def test_the_command_prints_what_is_in_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints what is in the documentation."""
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(Path("docs/reference/scenario.schema.json").read_text())

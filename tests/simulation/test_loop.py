@@ -52,7 +52,9 @@ def test_anyio_works() -> None:
     assert loop.run_until_complete(story()) == 2.5
 
 
-def test_an_exception_with_an_odd_constructor_arrives_as_it_was_raised() -> None:
+def test_exception_with_odd_constructor() -> None:
+    """An exception with an odd constructor arrives as it was raised."""
+
     # SimPy re-creates exceptions as type(e)(*e.args), which fails for those whose __init__ wants something else.
     class Odd(Exception):
         def __init__(self, code: int, *, reason: str) -> None:
@@ -70,21 +72,24 @@ def test_an_exception_with_an_odd_constructor_arrives_as_it_was_raised() -> None
     assert caught.value.code == 7
 
 
-def test_an_exception_in_a_callback_is_kept_and_does_not_stop_the_world() -> None:
+def test_exception_in_callback() -> None:
+    """An exception in a callback is kept and does not stop the world."""
     loop = SimulatedLoop()
     loop.call_soon(lambda: 1 / 0)
     loop.run_until_complete(asyncio.sleep(1))
     assert [type(failure["exception"]) for failure in loop.failures] == [ZeroDivisionError]
 
 
-def test_an_exception_in_a_callback_of_the_world_itself_ends_the_run() -> None:
+def test_exception_in_world_callback() -> None:
+    """An exception in a callback of the world itself ends the run."""
     loop = SimulatedLoop()
     loop.in_world(1, lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         loop.run_until_complete(asyncio.sleep(1))
 
 
-def test_what_nothing_will_ever_finish_is_a_deadlock() -> None:
+def test_deadlock() -> None:
+    """What nothing will ever finish is a deadlock."""
     loop = SimulatedLoop()
 
     async def forever() -> None:
@@ -116,7 +121,8 @@ def test_time_is_rounded_to_whole_microseconds() -> None:
     assert sorted(moments) == [0, 1, 300_000]
 
 
-def test_callbacks_of_one_moment_run_in_the_order_in_which_they_were_scheduled() -> None:
+def test_callbacks_of_one_moment() -> None:
+    """Callbacks of one moment run in the order in which they were scheduled."""
     loop, seen = SimulatedLoop(), []
     for i in range(50):
         loop.call_later(1.0, seen.append, i)
@@ -124,7 +130,8 @@ def test_callbacks_of_one_moment_run_in_the_order_in_which_they_were_scheduled()
     assert seen == list(range(50))
 
 
-def test_a_task_belongs_to_the_process_it_was_spawned_in_and_so_do_its_children() -> None:
+def test_task_belongs_to_its_process() -> None:
+    """A task belongs to the process it was spawned in and so do its children."""
     loop, owners = SimulatedLoop(), []
 
     async def child() -> None:
@@ -139,7 +146,8 @@ def test_a_task_belongs_to_the_process_it_was_spawned_in_and_so_do_its_children(
     assert owners == [process, process]
 
 
-def test_the_dead_say_nothing_when_they_are_collected() -> None:
+def test_dead_tasks_are_silent() -> None:
+    """The dead say nothing when they are collected."""
     loop, process, said = SimulatedLoop(), Process("c1"), []
 
     @contextlib.asynccontextmanager
@@ -162,7 +170,8 @@ def test_the_dead_say_nothing_when_they_are_collected() -> None:
     assert said == []
 
 
-def test_a_paused_process_can_be_killed_and_its_held_callbacks_never_run() -> None:
+def test_paused_process_is_killed() -> None:
+    """A paused process can be killed and its held callbacks never run."""
     loop, process, seen = SimulatedLoop(), Process("c1"), []
 
     async def victim() -> None:
@@ -194,13 +203,16 @@ def test_peek_ignores_cancelled_timers() -> None:
     assert environment.peek() == 2 * SECOND
 
 
-def test_a_connection_without_a_network_is_refused() -> None:
+def test_connection_without_network() -> None:
+    """A connection without a network is refused."""
     loop = SimulatedLoop()
     with pytest.raises(OSError, match="no network"):
         loop.run_until_complete(asyncio.open_connection("redis", 6379))
 
 
-def test_a_task_group_cancels_its_members_in_the_same_order_wherever_they_lie_in_memory() -> None:
+def test_task_group_cancels_in_order() -> None:
+    """A task group cancels its members in the same order wherever they lie in memory."""
+
     async def member(number: int, cancelled: list[int]) -> None:
         try:
             await asyncio.sleep(1_000)
@@ -227,7 +239,8 @@ def test_a_task_group_cancels_its_members_in_the_same_order_wherever_they_lie_in
     assert orders == orders[:1] * 5
 
 
-def test_a_set_of_tasks_or_futures_is_walked_in_the_order_of_their_numbers() -> None:
+def test_sets_of_tasks_are_ordered() -> None:
+    """A set of tasks or futures is walked in the order of their numbers."""
     loop = SimulatedLoop()
     futures = [loop.create_future() for _ in range(6)]
     assert list(set(futures)) == futures
@@ -253,7 +266,8 @@ def test_generators_that_are_done_are_not_kept() -> None:
     assert sum(one() is not None for one in begun) < 1_000
 
 
-def test_a_generator_that_is_given_up_does_not_end_when_it_is_collected() -> None:
+def test_abandoned_generator() -> None:
+    """A generator that is given up does not end when it is collected."""
     ended: list[str] = []
 
     async def cut_off() -> AsyncIterator[int]:
@@ -275,7 +289,8 @@ def test_a_generator_that_is_given_up_does_not_end_when_it_is_collected() -> Non
 
 
 @pytest.mark.parametrize("start", [100_746, 1, 333_333, 8_999_999, 123_456_789])
-def test_a_timer_never_fires_before_its_deadline_by_the_loops_own_clock(start: int) -> None:
+def test_timer_never_early(start: int) -> None:
+    """A timer never fires before its deadline by the loop's own clock."""
     loop = SimulatedLoop()
 
     async def story() -> list[float]:
@@ -290,7 +305,8 @@ def test_a_timer_never_fires_before_its_deadline_by_the_loops_own_clock(start: i
     assert loop.run_until_complete(story()) == []
 
 
-def test_a_deadline_that_is_a_rounding_error_above_a_microsecond_ends() -> None:
+def test_deadline_of_a_rounding_error() -> None:
+    """A deadline that is a rounding error above a microsecond ends."""
     loop = SimulatedLoop()
 
     async def story() -> bool:
@@ -300,3 +316,50 @@ def test_a_deadline_that_is_a_rounding_error_above_a_microsecond_ends() -> None:
         return scope.cancelled_caught
 
     assert loop.run_until_complete(story())
+
+
+def test_a_forgotten_task_is_kept() -> None:
+    loop, ended = SimulatedLoop(), list[int]()
+
+    async def wait() -> None:
+        try:
+            await loop.create_future()
+        finally:
+            ended.append(loop.now)
+
+    async def story() -> None:
+        loop.create_task(wait())
+        await asyncio.sleep(1)
+        gc.collect()
+        await asyncio.sleep(1)
+
+    loop.run_until_complete(story())
+    assert not ended
+    assert not loop._pending - {task for task in loop._tasks if not task.done()}
+
+
+@pytest.mark.parametrize("threshold", [1, 100_000])
+def test_circles_are_collected_at_the_same_moment(threshold: int) -> None:
+    loop, collected = SimulatedLoop(), list[int]()
+
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            collected.append(loop.turns)
+
+    async def story() -> None:
+        for turn in range(12_000):
+            if turn % 2_000 == 0:
+                Circle()
+            await asyncio.sleep(0)
+
+    before = gc.get_threshold()
+    gc.set_threshold(threshold)
+    try:
+        loop.run_until_complete(story())
+    finally:
+        gc.set_threshold(*before)
+    assert collected[:5] == [10_000] * 5
+    assert gc.isenabled()

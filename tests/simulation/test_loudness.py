@@ -1,4 +1,4 @@
-"""What consumers warn of is in the history where a scenario asks whether losses are told."""
+"""What consumers warn of is in the history where a scenario asks whether losses are reported."""
 
 import logging
 
@@ -28,7 +28,7 @@ class WarnsByField(MinimalEngine):
 
 
 class WarnsBelow(MinimalEngine):
-    """Says it where nobody need look."""
+    """Logs it where no operator looks."""
 
     async def handle(self, event):
         logging.getLogger("a.library.of.tests").info("cannot find %s", event.id)
@@ -70,7 +70,8 @@ def test_what_is_no_warning_is_not_heard(laboratory: Laboratory) -> None:
     assert not warned(run(laboratory, "Warns", loud=False))
 
 
-def test_a_logger_that_hands_nothing_on_is_heard_too(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logger_that_does_not_propagate(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger that hands nothing on is heard too."""
     monkeypatch.setattr(logging.getLogger("a.library.of.tests"), "propagate", False)
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     assert warned(run(laboratory, "Warns"))
@@ -78,7 +79,8 @@ def test_a_logger_that_hands_nothing_on_is_heard_too(laboratory: Laboratory, mon
     assert not logging.getLogger("a.library.of.tests").handlers
 
 
-def test_a_loss_of_which_nobody_is_told_is_a_violation(laboratory: Laboratory) -> None:
+def test_silent_loss_is_a_violation(laboratory: Laboratory) -> None:
+    """A loss that is not reported is a violation."""
     scenario = load("scenarios/ladder/p5-evicted-payload.toml")
     assert laboratory.run(scenario, engine="native").judgement.verdict == "holds"
     judgement = laboratory.run(scenario, engine="mutant:lose-in-silence").judgement

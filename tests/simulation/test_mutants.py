@@ -45,14 +45,16 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda mutant: mutant.name)
-def test_every_mutant_is_convicted_and_its_host_is_not(mutant: Mutant, mutation_test: MutationTest) -> None:
+def test_mutant_is_convicted(mutant: Mutant, mutation_test: MutationTest) -> None:
+    """Every mutant is convicted and its host is not."""
     if mutant.host == "drop-in":
         pytest.importorskip("prefect_redis")
     trial = mutation_test.trial(mutant)
     assert trial.ok, trial
 
 
-def test_there_are_mutants_for_every_invariant_and_every_verb() -> None:
+def test_invariants_and_verbs_have_mutants() -> None:
+    """There are mutants for every invariant and every verb."""
     convictable = [mutant for mutant in MUTANTS.values() if not mutant.equivalent]
     assert len(convictable) >= 25
     assert all(mutant.convicted_by for mutant in convictable)
@@ -63,7 +65,8 @@ def test_there_are_mutants_for_every_invariant_and_every_verb() -> None:
     assert edited >= verbs | {"shared"}
 
 
-def test_an_equivalent_mutant_is_argued_and_names_no_invariant() -> None:
+def test_equivalent_mutants() -> None:
+    """An equivalent mutant is argued and names no invariant."""
     equivalent = [mutant for mutant in MUTANTS.values() if mutant.equivalent]
     assert equivalent
     assert not any(mutant.convicted_by for mutant in equivalent)
@@ -97,13 +100,15 @@ def test_a_stale_edit_is_refused(edit: Edit, found: str, known: Any) -> None:
         resolve("mutant:stale")
 
 
-def test_an_edit_applies_to_what_an_earlier_one_has_left(known: Any) -> None:
+def test_edit_after_an_edit(known: Any) -> None:
+    """An edit applies to what an earlier one has left."""
     first, second = Edit("claim", "return ids", "return {1}"), Edit("claim", "return {1}", "return {2}")
     engine = plant(known(Mutant("twice", "two edits of one place", "late-leader.toml", edits=(first, second))))
     assert engine.ordering.scripts("claim").text == script("claim").text.replace("return ids", "return {2}")
 
 
-def test_native_is_untouched_by_mutants_in_the_same_process(laboratory: Laboratory) -> None:
+def test_native_is_untouched(laboratory: Laboratory) -> None:
+    """Native is untouched by mutants in the same process."""
     scenario = load(LATE_LEADER)
     before, texts = laboratory.run(scenario, 3, "native"), dict(NativeEngine.scripts())
     for mutant in (mutant for mutant in MUTANTS.values() if mutant.host != "drop-in"):
@@ -120,7 +125,8 @@ def test_a_mutant_and_native_can_share_a_world(laboratory: Laboratory) -> None:
     assert False in clean, "what c1 completed did"
 
 
-def test_an_edit_of_one_script_leaves_the_others_as_they_are() -> None:
+def test_edit_of_one_script() -> None:
+    """An edit of one script leaves the others as they are."""
     changed = resolve("mutant:renew-nothing").scripts()  # type: ignore[attr-defined]
     native = NativeEngine.scripts()
     assert set(native.values()) == set(changed.values())
@@ -130,25 +136,29 @@ def test_an_edit_of_one_script_leaves_the_others_as_they_are() -> None:
 # -- trials -----------------------------------------------------------------------------------------------------
 
 
-def test_a_mutant_that_nobody_convicts_has_survived(mutation_test: MutationTest, known: Any) -> None:
+def test_survived(mutation_test: MutationTest, known: Any) -> None:
+    """A mutant that no invariant convicts has survived."""
     harmless = replace(MUTANTS["park-swapped"], name="harmless", equivalent="", convicted_by=("causal-order",))
     trial = mutation_test.trial(known(harmless), 2)
     assert (trial.seed, trial.schedules, trial.convicted_by, trial.ok) == (None, 2, (), False)
 
 
-def test_a_conviction_for_something_else_does_not_count(mutation_test: MutationTest, known: Any) -> None:
+def test_convicted_of_something_else(mutation_test: MutationTest, known: Any) -> None:
+    """A conviction for something else does not count."""
     other = known(replace(MUTANTS["keep-payload"], name="other", convicted_by=("causal-order",)))
     assert not mutation_test.trial(other, 2).ok
 
 
-def test_an_equivalent_mutant_that_is_convicted_is_not_equivalent(mutation_test: MutationTest, known: Any) -> None:
+def test_equivalent_convicted(mutation_test: MutationTest, known: Any) -> None:
+    """An equivalent mutant that is convicted is not equivalent."""
     refuted = known(replace(MUTANTS["keep-payload"], name="refuted", convicted_by=(), equivalent="I thought so"))
     trial = mutation_test.trial(refuted)
     assert (trial.convicted_by, trial.ok) == (("clean-store",), False)
 
 
-def test_nothing_is_proved_where_the_host_is_convicted_too(mutation_test: MutationTest, known: Any) -> None:
-    # Whoever takes each step by itself does not see siblings: they overtake each other here, with a fault and without.
+def test_host_convicted(mutation_test: MutationTest, known: Any) -> None:
+    """Nothing is proved where the host is convicted too."""
+    # An engine that takes single steps does not see siblings: they overtake each other here, with a fault and without.
     leaking = replace(MUTANTS["keep-payload"], name="unfair", host="native-steps")
     trial = mutation_test.trial(known(replace(leaking, scenario="ladder/n16-fresh-sibling.toml")))
     assert (trial.host_violates, trial.ok) == (("sibling-order",), False)
@@ -157,9 +167,8 @@ def test_nothing_is_proved_where_the_host_is_convicted_too(mutation_test: Mutati
 
 @pytest.mark.parametrize("nonsense", ["not_a_function()\n", "local local\n"], ids=["fails", "cannot be compiled"])
 @pytest.mark.parametrize("store", ["laboratory", "embedded"])
-def test_a_script_that_does_not_run_proves_nothing(
-    store: str, nonsense: str, known: Any, request: pytest.FixtureRequest
-) -> None:
+def test_broken_script(store: str, nonsense: str, known: Any, request: pytest.FixtureRequest) -> None:
+    """A script that does not run proves nothing."""
     edit = Edit("complete", "local from = id\n", nonsense)
     broken = known(Mutant("broken", "nonsense", "leader-follower.toml", tuple(INVARIANTS), edits=(edit,)))
     trial = MutationTest(request.getfixturevalue(store)).trial(broken)
@@ -171,7 +180,8 @@ def test_a_script_that_does_not_run_proves_nothing(
 # -- the command line -------------------------------------------------------------------------------------------
 
 
-def test_causim_mutants_says_who_was_convicted_of_what(capsys: Any) -> None:
+def test_command(capsys: Any) -> None:
+    """Causim mutants says who was convicted of what."""
     assert main(["mutants", "keep-payload", "park-swapped"]) == 0
     said = capsys.readouterr().out
     [row] = [line for line in said.splitlines() if line.startswith("keep-payload")]
@@ -197,7 +207,8 @@ def test_a_mutant_runs_like_any_engine(capsys: Any) -> None:
 
 
 @pytest.mark.parametrize("command", [["mutants", "drop-nix"], ["run", str(LATE_LEADER), "--engine", "mutant:drop-nix"]])
-def test_an_unknown_mutant_is_answered_with_the_nearest(command: list[str], capsys: Any) -> None:
+def test_unknown_mutant(command: list[str], capsys: Any) -> None:
+    """An unknown mutant is answered with the nearest."""
     assert main(command) == 4
     assert "did you mean 'drop-nx'?" in capsys.readouterr().err
 

@@ -73,7 +73,8 @@ def test_no_time_passes_within_a_packet(server: Store, words: tuple[str | int, .
     assert len(loop.run_until_complete(story())) == 1
 
 
-def test_packets_of_one_wire_never_overtake_each_other(server: Store) -> None:
+def test_packets_of_one_wire(server: Store) -> None:
+    """Packets of one wire never overtake each other."""
     loop, _ = world(server, Uniform(1, 50_000))
 
     async def story() -> list[bytes]:
@@ -93,7 +94,8 @@ def test_packets_of_one_wire_never_overtake_each_other(server: Store) -> None:
     assert server.link().execute(command("LINDEX", "list", -1), 1) == b"$2\r\n29\r\n"
 
 
-def test_packets_of_different_wires_do_overtake_each_other(server: Store) -> None:
+def test_packets_of_different_wires(server: Store) -> None:
+    """Packets of different wires do overtake each other."""
     loop, _ = world(server, Uniform(1, 50_000))
 
     async def story() -> None:
@@ -123,7 +125,8 @@ def test_a_lost_reply_leaves_the_command_executed(server: Store) -> None:
     assert server.link().execute(command("LLEN", "list"), 1) == b":2\r\n"
 
 
-def test_an_error_reply_reaches_the_client_and_nothing_is_executed(server: Store) -> None:
+def test_error_reply(server: Store) -> None:
+    """An error reply reaches the client and nothing is executed."""
     loop, network = world(server)
     once(network, b"RPUSH", Fate(error=b"OOM command not allowed"))
     with pytest.raises(redis.exceptions.OutOfMemoryError):
@@ -146,7 +149,8 @@ def test_a_delay_adds_to_the_latency(server: Store, fate: Fate, delay: int) -> N
     assert loop.run_until_complete(story()) == delay
 
 
-def test_a_consumer_that_is_cut_off_cannot_connect_and_others_can(server: Store) -> None:
+def test_cut_off_consumer(server: Store) -> None:
+    """A consumer that is cut off cannot connect and others can."""
     loop, network = world(server)
     network.gate = lambda consumer: consumer != "c1"
 
@@ -160,7 +164,8 @@ def test_a_consumer_that_is_cut_off_cannot_connect_and_others_can(server: Store)
     assert other.result() is True
 
 
-def test_what_a_crashed_consumer_has_sent_still_arrives(server: Store) -> None:
+def test_packets_of_a_crashed_consumer(server: Store) -> None:
+    """What a crashed consumer has sent still arrives."""
     loop, network = world(server)
     process = Process("c1")
 
@@ -186,7 +191,8 @@ def test_what_a_crashed_consumer_has_sent_still_arrives(server: Store) -> None:
 
 
 @pytest.mark.parametrize("kind", ["laboratory", "embedded"])
-def test_what_is_published_reaches_those_who_listen(kind: str, request: pytest.FixtureRequest) -> None:
+def test_published_messages(kind: str, request: pytest.FixtureRequest) -> None:
+    """What is published reaches the subscribers."""
     loop, _ = world(request.getfixturevalue(kind).store)
 
     async def listen() -> bytes:
@@ -209,7 +215,8 @@ def test_what_is_published_reaches_those_who_listen(kind: str, request: pytest.F
     assert passed < SECOND
 
 
-def test_a_protocol_that_cannot_read_what_arrives_loses_its_connection(server: Store) -> None:
+def test_protocol_that_cannot_read(server: Store) -> None:
+    """A protocol that cannot read what arrives loses its connection."""
     loop, network = world(server)
     lost: list[Exception | None] = []
 

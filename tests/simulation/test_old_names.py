@@ -67,9 +67,9 @@ def test_options(words: list[str], dest: str, value: object, new: str, capsys: p
 def test_help_names_no_old_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["run", "--help"])
-    told = capsys.readouterr().out
-    assert "--max-runs" in told
-    assert "--most" not in told
+    output = capsys.readouterr().out
+    assert "--max-runs" in output
+    assert "--most" not in output
 
 
 def test_every_new_key_is_one_of_its_table() -> None:

@@ -158,7 +158,8 @@ def test_one_file_of_an_invariant_judges(clone: Path) -> None:
     assert "because a was acknowledged while c1 was handling it" in printed
 
 
-def test_one_file_of_a_fault_strikes_and_the_invariant_is_judged(clone: Path) -> None:
+def test_one_file_runs_and_is_judged(clone: Path) -> None:
+    """One file of a fault strikes and the invariant is judged."""
     code, printed = python(clone, "simulation", "run", "docs/reference/faults/handler-times-out.toml", "--out", "out")
     assert code == 0, printed
     history = next((clone / "out").rglob("history.jsonl")).read_text(encoding="utf-8")

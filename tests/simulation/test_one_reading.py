@@ -84,7 +84,8 @@ def test_all_readers_agree(case: str, long: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("most", [1, 2, 100])
 @pytest.mark.parametrize("case", CASES)
-def test_slices_of_a_long_history_say_what_the_whole_says(case: str, most: int, tmp_path: Path) -> None:
+def test_slices_of_a_long_history(case: str, most: int, tmp_path: Path) -> None:
+    """Slices of a long history say what the whole says."""
     history = History(Header(), CASES[case][0])
     whole = {event.name: (len(event.deliveries), len(event.effects), event.is_lost) for event in index_of(history)}
     history.spill_to_file(tmp_path)
@@ -120,10 +121,10 @@ def shown_by_page(run: Run) -> Shown:
     diagram = data["diagram"]
     kinds = [diagram["kinds"][mark[0]] for mark in diagram["marks"]]
     outcomes = Counter(kind.removeprefix("handling ") for kind in kinds if kind.startswith("handling "))
-    never_finished = int(re.search(r"<dt>never finished</dt><dd>([0-9,]+)</dd>", text)[1])  # type: ignore[index]
+    never_handled = int(re.search(r"<dt>never handled</dt><dd>([0-9,]+)", text)[1])  # type: ignore[index]
     published = sum(kind == "published" for kind in kinds)
     closings = Counter(kind for kind in kinds if kind in PAGE_CLOSINGS)
-    return Shown(outcomes, closings, published - never_finished, Counter(kind for kind in kinds if kind == "down"))
+    return Shown(outcomes, closings, published - never_handled, Counter(kind for kind in kinds if kind == "down"))
 
 
 def exported(run: Run, name: str) -> str:

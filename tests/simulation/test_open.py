@@ -87,7 +87,8 @@ class _Links(HTMLParser):
             self.found.append(unquote(dict(attributes)["href"] or ""))
 
 
-def test_the_list_links_to_every_report_newest_first(tmp_path: Path) -> None:
+def test_list_newest_first(tmp_path: Path) -> None:
+    """The list links to every report newest first."""
     reports = [
         kept(tmp_path, "a", "20260101T000000-1"),
         kept(tmp_path, "a#?%", "20260201T000000-1", verdict="unknown", missing=["parked"]),
@@ -108,7 +109,8 @@ def test_the_list_links_to_every_report_newest_first(tmp_path: Path) -> None:
     assert "2026-03-01 09:30:12" in text
 
 
-def test_the_list_takes_what_cannot_be_read_and_what_is_too_much(tmp_path: Path) -> None:
+def test_list_of_odd_entries(tmp_path: Path) -> None:
+    """The list takes what cannot be read and what is too much."""
     for number in range(LISTED + 2):
         kept(tmp_path, "a", f"20260101T000000-{number}")
     newest = kept(tmp_path, "a", "20260201T000000-1").with_name("verdict.json")
@@ -128,7 +130,8 @@ def test_a_run_brings_the_list_up_to_date(tmp_path: Path) -> None:
     assert [(results / link).is_file() for link in links.found] == [True]
 
 
-def test_a_list_that_cannot_be_written_leaves_the_verdict(tmp_path: Path) -> None:
+def test_list_not_writable(tmp_path: Path) -> None:
+    """A list that cannot be written leaves the verdict."""
     (tmp_path / "fine.toml").write_text('name = "fine"\n[workload]\nkind = "chains"\n')
     (tmp_path / "results" / "index.html" / "in the way").mkdir(parents=True)
     with pytest.warns(UserWarning, match="the list of runs"):

@@ -23,7 +23,8 @@ faults = [{ kind = "handler-raises", event = "b" }]
 """
 
 
-def test_every_number_of_the_engines_policy_can_be_set() -> None:
+def test_every_number_can_be_set() -> None:
+    """Every number of the engine's policy can be set."""
     assert {field.name for field in fields(Policy)} <= set(PolicyTable.model_fields)
 
 
@@ -36,17 +37,20 @@ def test_a_time_of_the_policy_reaches_the_engine(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("max_attempts", 7), ("max_depth", 3), ("batch", 2), ("age_by", "received")]
 )
-def test_a_number_of_the_policy_reaches_the_engine(name: str, value: Any) -> None:
+def test_number_reaches_the_engine(name: str, value: Any) -> None:
+    """A number of the policy reaches the engine."""
     assert getattr(policy_of(PolicyTable.model_validate({name: value})), name) == value
 
 
-def test_without_keys_the_policy_is_the_engines_own() -> None:
+def test_defaults_are_the_engines() -> None:
+    """Without keys the policy is the engine's own."""
     own, given = Policy(), policy_of(PolicyTable())
     differs = {field.name for field in fields(Policy) if getattr(own, field.name) != getattr(given, field.name)}
     assert differs == {"dead_retention"}  # as long as the retention: a world knows no operator
 
 
-def test_the_engine_tries_as_often_as_the_policy_says_and_the_judge_knows(laboratory: Laboratory) -> None:
+def test_attempts_reach_the_judge(laboratory: Laboratory) -> None:
+    """The engine tries as often as the policy says and the judge knows."""
     run = laboratory.run(loads(FAILING + 'policy = { max_attempts = 2, retry_delay = "700ms" }'), 1)
     failed = [entry.at for entry in run.history.of("ended") if entry.event == "b"]
     assert len(failed) == 2

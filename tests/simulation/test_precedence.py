@@ -25,7 +25,8 @@ def _histories() -> st.SearchStrategy[History]:
 
 @settings(deadline=None, max_examples=300)
 @given(history=_histories(), pauses=st.lists(st.sampled_from(PAUSES), max_size=12))
-def test_no_invariant_notices_an_exchange_that_is_allowed(history: History, pauses: Sequence[int]) -> None:
+def test_allowed_exchange(history: History, pauses: Sequence[int]) -> None:
+    """No invariant notices an exchange that is allowed."""
     entries = _stretched(history.entries, pauses)
     abouts = list(_abouts(entries))
     for place in range(len(entries) - 1):
@@ -40,12 +41,12 @@ def test_no_invariant_notices_an_exchange_that_is_allowed(history: History, paus
 
 def _stretched(entries: Sequence[Entry], pauses: Sequence[int]) -> list[Entry]:
     """Let some time pass here and there in a history."""
-    told, passed = [], 0
+    moved, passed = [], 0
     for place, entry in enumerate(entries):
         if pauses and place % 3 == 0:
             passed += pauses[place // 3 % len(pauses)]
-        told.append(entry._replace(at=entry.at + passed))
-    return told
+        moved.append(entry._replace(at=entry.at + passed))
+    return moved
 
 
 def _abouts(entries: Sequence[Entry]) -> Iterator[Mapping[str, int]]:
@@ -88,7 +89,8 @@ def test_what_may_change_places(one: tuple[str, str], other: tuple[str, str], co
     assert conflict(*abouts) is not commute
 
 
-def test_a_crash_is_about_what_the_consumer_has_had_to_do_with() -> None:
+def test_crash_and_its_consumer() -> None:
+    """A crash is about what the consumer has had to do with."""
     precedence = Precedence(FAMILY, LOOKBACK)
     precedence.about(0, "delivered", "a", "c1")
     crash = precedence.about(0, "crashed", "", "c1")
@@ -96,13 +98,15 @@ def test_a_crash_is_about_what_the_consumer_has_had_to_do_with() -> None:
     assert not conflict(crash, precedence.about(0, "started", "x", "c2"))
 
 
-def test_once_an_event_may_be_overdue_every_order_counts() -> None:
+def test_overdue_events() -> None:
+    """Once an event may be overdue every order counts."""
     precedence = Precedence(FAMILY, LOOKBACK)
     late = [precedence.about(LOOKBACK, "started", name, "") for name in "ax"]
     assert conflict(*late)
 
 
-def test_every_order_counts_in_a_circle_and_to_the_strict() -> None:
+def test_cycles_and_strict() -> None:
+    """Every order counts in a circle and to the strict."""
     in_circle = Precedence({"a": "b", "b": "a"}, LOOKBACK)
     assert conflict(in_circle.about(0, "acknowledged", "a", "c1"), in_circle.about(0, "started", "b", "c2"))
     strict = Precedence(FAMILY, LOOKBACK, strict=True)

@@ -66,7 +66,8 @@ def test_a_list_is_read_on_every_store(store: str) -> None:
         assert run(laboratory, "list_reader", LIST).verdict == "holds"
 
 
-def test_a_crash_loses_nothing_of_a_stream_that_is_claimed(laboratory: Laboratory) -> None:
+def test_crash_claims_a_stream(laboratory: Laboratory) -> None:
+    """A crash loses nothing of a stream that is claimed."""
     crashes = fault("crash", every='"1s"', times=3)
     for seed in range(1, 6):
         result = run(laboratory, "stream", STREAM + crashes, seed=seed)
@@ -74,7 +75,8 @@ def test_a_crash_loses_nothing_of_a_stream_that_is_claimed(laboratory: Laborator
         assert moments(result, "crashed")
 
 
-def test_a_crash_loses_what_was_popped_from_a_list(laboratory: Laboratory) -> None:
+def test_crash_loses_a_popped_item(laboratory: Laboratory) -> None:
+    """A crash loses what was popped from a list."""
     found = [run(laboratory, "list_reader", LIST + fault("crash", "115ms"), seed=seed) for seed in range(1, 11)]
     assert "nothing-lost" in {violation.invariant for one in found for violation in one.judgement.violations}
 
@@ -84,16 +86,16 @@ def test_the_users_own_function_publishes(laboratory: Laboratory) -> None:
 
 
 @pytest.mark.parametrize(("policy", "lives"), [("always", 8), ("on-failure", 2), ("never", 2)])
-def test_a_program_that_returns_is_started_again_if_that_is_the_policy(
-    laboratory: Laboratory, policy: str, lives: int
-) -> None:
+def test_restart_policy(laboratory: Laboratory, policy: str, lives: int) -> None:
+    """A program that returns is started again if that is the policy."""
     result = run(laboratory, "one_by_one", LIST, f'restart = "{policy}"')
     assert len(moments(result, "stopped") + moments(result, "stopped", "c2")) == lives
     assert result.verdict == ("holds" if policy == "always" else "violated")
 
 
 @pytest.mark.parametrize(("engine", "error"), [("failing", "LookupError"), ("exiting", "SystemExit")])
-def test_a_program_that_fails_has_crashed_and_comes_back(laboratory: Laboratory, engine: str, error: str) -> None:
+def test_failing_program_comes_back(laboratory: Laboratory, engine: str, error: str) -> None:
+    """A program that fails has crashed and comes back."""
     result = run(laboratory, engine, LIST, 'restart_delay = "3s"')
     crashed = moments(result, "crashed") + moments(result, "crashed", "c2")
     joined = moments(result, "joined") + moments(result, "joined", "c2")
@@ -110,10 +112,10 @@ def test_a_program_that_fails_has_crashed_and_comes_back(laboratory: Laboratory,
 def test_a_background_task_that_dies_is_told(laboratory: Laboratory, engine: str) -> None:
     result = run(laboratory, engine)
     assert result.verdict == "holds"
-    told = [(one.type, one.message, one.where, one.count) for one in result.errors]
+    described = [(one.type, one.message, one.where, one.count) for one in result.errors]
     heartbeat = ("ConnectionError", "no heartbeat", "a task of its own", 2)
     callback = ("IndexError", "pop from empty list", "a callback", 2)
-    assert told == ([heartbeat, callback] if engine == "with_dying_tasks" else [heartbeat])
+    assert described == ([heartbeat, callback] if engine == "with_dying_tasks" else [heartbeat])
     assert 200_000 <= result.errors[0].at < 300_000
     assert result.errors[0].frames[-1].startswith("tests/simulation/programs.py:")
     [first, *_] = result.history.of("raised")
@@ -121,7 +123,8 @@ def test_a_background_task_that_dies_is_told(laboratory: Laboratory, engine: str
     assert list(run(laboratory, engine).history) == list(result.history)
 
 
-def test_tasks_of_a_consumer_that_crashed_are_not_told(laboratory: Laboratory) -> None:
+def test_crashed_tasks_are_silent(laboratory: Laboratory) -> None:
+    """Tasks of a crashed consumer are not reported."""
     result = run(laboratory, "with_dying_tasks", LIST + fault("crash"))
     # Three processes had a heartbeat, and that of the one that was killed at 130 ms did not come to its end.
     assert len(moments(result, "crashed")) == 1
@@ -129,7 +132,8 @@ def test_tasks_of_a_consumer_that_crashed_are_not_told(laboratory: Laboratory) -
     assert [error.count for error in dead] == [2]
 
 
-def test_what_a_killed_process_says_when_it_is_collected_is_not_told(laboratory: Laboratory) -> None:
+def test_killed_process_is_silent(laboratory: Laboratory) -> None:
+    """What a killed process logs when it is collected is not recorded."""
     result = run(laboratory, "Tidy", fault("crash", "10ms"))
     assert moments(result, "crashed")
     assert result.errors == ()
@@ -145,7 +149,8 @@ def test_a_stop_is_a_sigterm(laboratory: Laboratory) -> None:
     assert polite.verdict == "holds"
 
 
-def test_a_program_needs_to_know_where_events_are_put(laboratory: Laboratory, tmp_path: Path) -> None:
+def test_needs_a_place_for_events(laboratory: Laboratory, tmp_path: Path) -> None:
+    """A program needs to know where events are put."""
     (tmp_path / "lonely_worker.py").write_text("async def main(redis_url, effect): ...\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(tmp_path))
@@ -153,7 +158,8 @@ def test_a_program_needs_to_know_where_events_are_put(laboratory: Laboratory, tm
             laboratory.run(loads(SCENARIO.format(rest="", consumers="")), 1, "lonely_worker:main")
 
 
-def test_a_program_that_asks_for_what_is_not_offered_is_refused(laboratory: Laboratory) -> None:
+def test_not_offered_is_refused(laboratory: Laboratory) -> None:
+    """A program that asks for what is not offered is refused."""
     with pytest.raises(UnknownEngine, match="it asks for 'database'; offered are redis_url, effect, consumer"):
         run(laboratory, "asking", LIST)
 
@@ -172,7 +178,8 @@ def test_what_a_program_raises_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     assert "tests/simulation/programs.py:" in said
 
 
-def test_the_build_server_is_told_what_a_program_raises(tmp_path: Path) -> None:
+def test_ci_shows_exceptions(tmp_path: Path) -> None:
+    """The build server shows what a program raises."""
     file, report = tmp_path / "orders.toml", tmp_path / "junit.xml"
     file.write_text(SCENARIO.format(rest=LIST, consumers='restart = "never"').replace("count = 2", "count = 1"))
     words = ["run", str(file), "--engine", f"{HERE}:failing", "--out", str(tmp_path), "--junit", str(report)]
@@ -190,7 +197,8 @@ def test_a_sweep_that_raises_is_told(laboratory: Laboratory) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["random-walk", "pct"])
-def test_who_is_served_is_a_choice_of_an_exploration(laboratory: Laboratory, strategy: Any) -> None:
+def test_served_order_is_explored(laboratory: Laboratory, strategy: Any) -> None:
+    """Which client is served is a choice of an exploration."""
     scenario = loads(SCENARIO.format(rest=LIST, consumers=""))
     first = {_first_served(laboratory, scenario, strategy, seed) for seed in range(1, 12)}
     assert first == {"c1", "c2"}

@@ -33,7 +33,8 @@ def test_a_scenario_file_is_a_test(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*late.toml::late*PASSED*"])
 
 
-def test_a_failing_test_tells_the_story_and_how_to_replay_it(pytester: pytest.Pytester) -> None:
+def test_failure_has_story_and_replay(pytester: pytest.Pytester) -> None:
+    """A failing test prints the story and how to replay it."""
     write(pytester)
     result = run(pytester, "--causim-engine", "null", "--causim-seeds", "2")
     result.assert_outcomes(failed=1)
@@ -99,7 +100,8 @@ def test_seeds_are_tests_of_their_own_in_batches(pytester: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(["*late[[]1-2]*", "*late[[]3-4]*", "*late[[]5]*"])
 
 
-def test_a_batch_that_proves_nothing_is_skipped_with_its_reason(pytester: pytest.Pytester) -> None:
+def test_unproven_batch_is_skipped(pytester: pytest.Pytester) -> None:
+    """A batch that proves nothing is skipped with its reason."""
     write(pytester, word="rescued")
     result = run(pytester, "--causim-seeds", "2", "--causim-batch", "1", "-rs")
     result.assert_outcomes(skipped=2)
@@ -113,7 +115,8 @@ def test_scenarios_have_a_mark(pytester: pytest.Pytester) -> None:
     run(pytester, "-m", "not causim", "--strict-markers").assert_outcomes(passed=1, deselected=1)
 
 
-def test_a_failure_names_every_violated_invariant_and_the_report(pytester: pytest.Pytester) -> None:
+def test_failure_names_all_violations(pytester: pytest.Pytester) -> None:
+    """A failure names every violated invariant and the report."""
     write(pytester)
     options = ["--causim-results", "kept", "--causim-jobs", "2", "--causim-seeds", "3"]
     # In a process of its own: pytester restores modules, and a pool's processes must find the same ones.
@@ -132,7 +135,8 @@ def test_an_unknown_engine_is_a_sentence(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line("*Error*")
 
 
-def test_an_engine_of_ones_own_is_tested_by_a_decorator_and_a_fixture(pytester: pytest.Pytester) -> None:
+def test_engine_of_the_user(pytester: pytest.Pytester) -> None:
+    """An engine of one's own is tested by a decorator and a fixture."""
     write(pytester)
     pytester.makepyfile(
         mine="""
@@ -180,7 +184,8 @@ def test_what_a_run_has_kept_is_no_test(pytester: pytest.Pytester) -> None:
     assert scenario_files([kept.parent]) == [kept]
 
 
-def test_the_replay_of_an_engine_beside_its_test_finds_it(pytester: pytest.Pytester) -> None:
+def test_replay_finds_the_engine(pytester: pytest.Pytester) -> None:
+    """The replay of an engine beside its test finds it."""
     folder = pytester.mkdir("checks")
     (folder / "test_beside.py").write_text(
         "from causim.testing import scenarios\n"

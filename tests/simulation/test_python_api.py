@@ -35,7 +35,8 @@ def test_dir_shows_the_facade_and_nothing_else() -> None:
         load("scenarios/late-leader.toml"),
     ],
 )
-def test_a_scenario_is_given_as_an_object_a_path_or_a_name(given: Any) -> None:
+def test_scenario_object_path_or_name(given: Any) -> None:
+    """A scenario is given as an object a path or a name."""
     assert run(given, store="embedded").scenario.name == "late-leader"
     assert hunt(given, seeds=1, store="embedded").scenario.name == "late-leader"
 
@@ -72,7 +73,9 @@ def test_an_engine_is_given_as_a_class() -> None:
     assert run(TEXT, engine=Forgetful, store="embedded").history.header.engine == "tests.simulation.engines:Forgetful"
 
 
-def test_a_class_that_no_other_process_could_find_is_refused() -> None:
+def test_class_out_of_reach() -> None:
+    """A class that no other process could find is refused."""
+
     class Local(Forgetful):
         pass
 

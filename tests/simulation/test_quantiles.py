@@ -1,4 +1,4 @@
-"""A quantile is one number, wherever it is told, and is right to more digits than are written."""
+"""A quantile is one number, wherever it is printed, and is right to more digits than are written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ handler_time = {{ lognormal = {{ median = "5ms", sigma = 1.0 }} }}
 
 @settings(deadline=None)
 @given(durations, st.floats(0, 1))
-def test_a_quantile_is_numpys_but_for_the_rounding(values: list[int], q: float):
+def test_as_numpy(values: list[int], q: float):
+    """A quantile is NumPy's but for the rounding."""
     expected = float(np.quantile(values, q))
     assert quantile(counted(values), q) == pytest.approx(expected, rel=1 / 2000, abs=0.5001)
 
@@ -45,7 +46,8 @@ def test_a_duration_is_rounded_to_four_digits(value: int):
     assert rounded(value) == value or value > 9_999
 
 
-def test_of_a_million_durations_few_numbers_are_kept():
+def test_million_durations():
+    """Of a million durations few numbers are kept."""
     counts = counted(range(0, 100_000_000, 100))
     assert counts.total() == 1_000_000
     assert len(counts) <= 5 * 9_000
@@ -57,7 +59,8 @@ def test_of_nothing_there_is_no_quantile():
 
 
 @pytest.mark.parametrize("count", [1, 2, 60])
-def test_the_command_line_the_page_and_the_picture_tell_the_same(tmp_path: Path, capsys: Any, count: int):
+def test_same_everywhere(tmp_path: Path, capsys: Any, count: int):
+    """The command line the page and the picture tell the same."""
     file = tmp_path / "chains.toml"
     file.write_text(CHAINS.format(count=count))
     asked = ["run", str(file), "--store", "embedded", "--seed", "7"]
@@ -71,11 +74,11 @@ def test_the_command_line_the_page_and_the_picture_tell_the_same(tmp_path: Path,
     assert shown[2] == ("p99" if count == 60 else "max")
     assert count < 60 or said[2] == shown[3]
     assert main([*asked, "--json", "--no-results"]) == 0
-    told = json.loads(capsys.readouterr().out)["latency_us"]
-    assert [duration(told[name] / 1e6) for name in ("p50", "p99")] == [said[1], said[2]]
+    summary = json.loads(capsys.readouterr().out)["latency_us"]
+    assert [duration(summary[name] / 1e6) for name in ("p50", "p99")] == [said[1], said[2]]
     values = latencies(History.read(folder / "history.jsonl"))
     assert [duration(mark.value) for mark in marks(values / 1e6)] == [shown[1], shown[3]]
-    assert told["p50"] == pytest.approx(float(np.median(values)), rel=1 / 2000, abs=0.5001)
+    assert summary["p50"] == pytest.approx(float(np.median(values)), rel=1 / 2000, abs=0.5001)
 
 
 def latencies(history: History) -> np.ndarray:

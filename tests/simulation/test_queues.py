@@ -32,7 +32,8 @@ def test_a_queue_gives_the_same_history_twice(laboratory: Laboratory, name: str)
     assert one.judgement.coverage["handled"] == 8 or "nothing-lost" in expected
 
 
-def test_each_queue_has_an_expectation_and_a_row_on_its_page() -> None:
+def test_queues_are_listed() -> None:
+    """Each queue has an expectation and a row on its page."""
     page = Path("docs/queues.md").read_text(encoding="utf-8")
     for name in QUEUES:
         assert f"| `queue:{name}` |" in page

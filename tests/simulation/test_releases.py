@@ -34,7 +34,8 @@ def test_each_release_calls_its_own_modules() -> None:
     assert [engine.version for engine in engines[1:]] == ["0.2.8", "0.2.7"]
 
 
-def test_what_is_installed_stays_what_everybody_else_imports() -> None:
+def test_installed_release_stays() -> None:
+    """The installed release stays what all other code imports."""
     import prefect_redis
 
     release("prefect@0.2.8")

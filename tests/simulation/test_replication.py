@@ -42,7 +42,8 @@ def write(store: Store, start: int, end: int) -> None:
 
 @pytest.mark.parametrize("foreseen", [True, False])
 @pytest.mark.parametrize("kept", [-1, 0, 1, 17, 29])
-def test_whatever_came_after_a_moment_is_lost_and_nothing_before(server: Store, kept: int, foreseen: bool) -> None:
+def test_loss_is_exact(server: Store, kept: int, foreseen: bool) -> None:
+    """Whatever came after a moment is lost and nothing before."""
     server.begin(EPOCH)
     server.replicate([kept * STEP + 1] if foreseen else None)
     write(server, 0, 30)
@@ -53,8 +54,9 @@ def test_whatever_came_after_a_moment_is_lost_and_nothing_before(server: Store, 
 
 
 @pytest.mark.parametrize("moments", [[5, 12], [12, 5], [5, 5], [3, 4], [19, 2]])
-def test_promotions_whose_moments_overlap_are_the_same_foreseen_or_not(server: Store, moments: Sequence[int]) -> None:
-    told = []
+def test_overlapping_promotions(server: Store, moments: Sequence[int]) -> None:
+    """Promotions whose moments overlap are the same foreseen or not."""
+    replies = []
     for foreseen in (True, False):
         server.begin(EPOCH)
         server.replicate([moment * STEP for moment in moments] if foreseen else None)
@@ -63,13 +65,14 @@ def test_promotions_whose_moments_overlap_are_the_same_foreseen_or_not(server: S
         between = values(server)
         write(server, 20, 30)
         second = sorted(set(server.promote(moments[1] * STEP)))
-        told.append((first, between, second, values(server)))
-    assert told[0] == told[1]
-    assert told[0][1]["a"] == str(moments[0])
-    assert told[0][3]["a"] == str(min(moments))
+        replies.append((first, between, second, values(server)))
+    assert replies[0] == replies[1]
+    assert replies[0][1]["a"] == str(moments[0])
+    assert replies[0][3]["a"] == str(min(moments))
 
 
-def test_what_the_server_needs_many_turns_to_send_is_lost_as_a_whole(server: Store) -> None:
+def test_large_transfer(server: Store) -> None:
+    """What the server needs many turns to send is lost as a whole."""
     server.begin(EPOCH)
     server.replicate([0])
     server.set_time(1)
@@ -91,7 +94,8 @@ def test_what_lapsed_since_then_has_lapsed(server: Store) -> None:
     assert ask(server.link(), "PTTL", "long") == 980
 
 
-def test_nothing_is_lost_where_the_replica_is_not_behind(server: Store) -> None:
+def test_replica_not_behind(server: Store) -> None:
+    """Nothing is lost where the replica is not behind."""
     server.begin(EPOCH)
     server.replicate([9 * STEP])
     write(server, 0, 10)
@@ -99,7 +103,8 @@ def test_nothing_is_lost_where_the_replica_is_not_behind(server: Store) -> None:
     assert len(server.all_keys()) == 12
 
 
-def test_the_next_run_knows_nothing_of_the_one_before(server: Store) -> None:
+def test_next_run_is_clean(server: Store) -> None:
+    """The next run knows nothing of the one before."""
     server.begin(EPOCH)
     server.replicate([0])
     write(server, 0, 5)
@@ -157,7 +162,8 @@ def live_at(known: Contents, now: int) -> Contents:
 
 @pytest.mark.parametrize("foreseen", [True, False])
 @pytest.mark.parametrize("seed", range(5))
-def test_what_is_promoted_is_what_was_there_at_that_moment(server: Store, seed: int, foreseen: bool) -> None:
+def test_promoted_state(server: Store, seed: int, foreseen: bool) -> None:
+    """What is promoted is what was there at that moment."""
     rng = Random(seed)
     lags = (40_000, 600_000, 150_000, 600_000)  # the second asks for a moment before the first one's
     steps = [[rng.randrange(1, 30) * 1_000 for _ in range(60)] for _ in lags]
@@ -181,7 +187,8 @@ def test_what_is_promoted_is_what_was_there_at_that_moment(server: Store, seed: 
 
 
 @pytest.mark.parametrize("foreseen", [True, False])
-def test_a_lifetime_is_not_forgotten_because_it_is_over_at_the_promotion(server: Store, foreseen: bool) -> None:
+def test_lifetime_at_the_promotion(server: Store, foreseen: bool) -> None:
+    """A lifetime is not forgotten because it is over at the promotion."""
     server.begin(EPOCH)
     server.replicate([1, 19_000_000] if foreseen else None)
     link = server.link()
@@ -197,7 +204,8 @@ def test_a_lifetime_is_not_forgotten_because_it_is_over_at_the_promotion(server:
 
 
 @pytest.mark.parametrize("foreseen", [True, False])
-def test_a_replica_without_memory_obeys_its_primary(server: Store, foreseen: bool) -> None:
+def test_replica_out_of_memory(server: Store, foreseen: bool) -> None:
+    """A replica without memory obeys its primary."""
     server.begin(EPOCH)
     server.replicate([1_000_000] if foreseen else None)
     ask(server.link(), "SET", "key", "value")
@@ -210,7 +218,8 @@ def test_a_replica_without_memory_obeys_its_primary(server: Store, foreseen: boo
 
 
 @pytest.mark.parametrize("foreseen", [True, False])
-def test_a_clock_that_jumps_moves_no_write_to_another_moment(server: Store, foreseen: bool) -> None:
+def test_clock_jump(server: Store, foreseen: bool) -> None:
+    """A clock that jumps moves no write to another moment."""
     server.begin(EPOCH)
     server.replicate([4_000_000] if foreseen else None)
     server.set_time(5_000_000)

@@ -46,43 +46,48 @@ def begun(run: Run) -> dict[str, str]:
     return {entry.event: str(entry.details["via"]) for entry in started}
 
 
-def test_a_sweep_rescues_and_what_it_handles_releases() -> None:
+def test_rescued_and_released() -> None:
+    """A sweep rescues and what it handles releases."""
     assert begun(run(OVERDUE)) == {"a": "delivered", "b": "rescued", "c": "released"}
 
 
-def test_what_a_sweep_finds_long_after_its_leader_is_rescued() -> None:
-    told = run(ORPHAN)
-    assert begun(told)["b"] == "rescued"
-    assert told.judgement.coverage["released"] == 0
+def test_rescued_long_after_leader() -> None:
+    """What a sweep finds long after its leader is rescued."""
+    result = run(ORPHAN)
+    assert begun(result)["b"] == "rescued"
+    assert result.judgement.coverage["released"] == 0
 
 
 @pytest.mark.parametrize("engine", ["native", "native-batches"])
-def test_an_event_without_a_leader_is_released_by_none(engine: str) -> None:
+def test_no_leader_no_release(engine: str) -> None:
+    """An event without a leader is released by none."""
     text = 'name = "alone"\nworkload = { kind = "chains", count = 12, length = 1, interval = "1ms" }\n'
     with Laboratory() as laboratory:
-        told = laboratory.run(loads(text + "consumers = { count = 1, concurrency = 4 }\n"), 1, engine)
-    assert set(begun(told).values()) == {"delivered"}
+        result = laboratory.run(loads(text + "consumers = { count = 1, concurrency = 4 }\n"), 1, engine)
+    assert set(begun(result).values()) == {"delivered"}
 
 
 def test_idle_sweeps_are_counted_apart() -> None:
-    told = run(OVERDUE)
-    assert 0 < told.counts.idle_commands < told.counts.commands
+    result = run(OVERDUE)
+    assert 0 < result.counts.idle_commands < result.counts.commands
     tally = Tally()
-    tally.add(summarise(told))
+    tally.add(summarise(result))
     assert tally.busy_round_trips < 10 * tally.events < tally.idle_round_trips
     assert "of idle sweeps" in trips(tally)
 
 
-def test_an_event_that_is_parked_again_counts_once() -> None:
+def test_parked_again_counts_once() -> None:
+    """An event that is parked again counts once."""
     text = OVERDUE.replace("policy.lookback", "broker.duplicate = 1.0\npolicy.lookback")
-    told = run(text)
-    parked = [entry.event for entry in told.history.of("parked")]
-    assert len(parked) > len(set(parked)) == told.judgement.coverage["parked"]
+    result = run(text)
+    parked = [entry.event for entry in result.history.of("parked")]
+    assert len(parked) > len(set(parked)) == result.judgement.coverage["parked"]
 
 
-def test_latencies_say_how_many_events_never_finished() -> None:
-    told = run(OVERDUE + 'faults = [{ kind = "drop", event = "a" }]\n')
+def test_latencies_and_unfinished() -> None:
+    """Latencies say how many events were never handled, and of those never delivered."""
+    result = run(OVERDUE + 'faults = [{ kind = "drop", event = "a" }]\n')
     tally = Tally()
-    tally.add(summarise(told))
+    tally.add(summarise(result))
     assert (tally.unfinished, tally.lost) == (1, 0)
-    assert unfinished(tally) == " (1 of 3 events never finished)"
+    assert unfinished(tally) == " (1 of 3 events never handled: 1 never delivered)"

@@ -52,7 +52,8 @@ def complaint(text: str) -> str:
         ('name = "x"\n[workload]\nevents = [{ nme = "a" }]', "table [workload.events[1]], key 'nme'"),
     ],
 )
-def test_a_mistake_is_answered_with_where_and_what(text: str, expected: str) -> None:
+def test_mistakes(text: str, expected: str) -> None:
+    """A mistake is answered with where and what."""
     assert expected in complaint(text)
 
 
@@ -62,7 +63,8 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert all(line.startswith("x.toml: table [") for line in lines)
 
 
-def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
+def test_file_missing_or_binary(tmp_path: Path) -> None:
+    """A file that is not there or not text is said."""
     with pytest.raises(BadScenario, match=r"nowhere\.toml: No such file"):
         load(tmp_path / "nowhere.toml")
     binary = tmp_path / "binary.toml"
@@ -71,7 +73,8 @@ def test_a_file_that_is_not_there_or_not_text_is_said(tmp_path: Path) -> None:
         load(binary)
 
 
-def test_a_trace_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> None:
+def test_bad_trace(tmp_path: Path) -> None:
+    """A trace that cannot be used is named with its line."""
     from simulation.kernel.random_streams import Streams
     from simulation.scenario.publications import make_workload
 
@@ -81,7 +84,8 @@ def test_a_trace_that_cannot_be_used_is_named_with_its_line(tmp_path: Path) -> N
         make_workload(load(tmp_path / "x.toml"), 1, Streams(1))
 
 
-def test_a_scenario_is_frozen_and_its_values_are_numbers() -> None:
+def test_frozen_values() -> None:
+    """A scenario is frozen and its values are numbers."""
     scenario = loads(MINIMAL + '[policy]\nlookback = "15m"\n')
     assert scenario.policy.lookback == 900_000_000
     with pytest.raises(ValueError, match="frozen"):
@@ -89,7 +93,8 @@ def test_a_scenario_is_frozen_and_its_values_are_numbers() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(Path("scenarios").rglob("*.toml")), ids=str)
-def test_a_shipped_scenario_is_written_as_it_was_read(path: Path) -> None:
+def test_shipped_scenario_round_trip(path: Path) -> None:
+    """A shipped scenario is written as it was read."""
     import tomli_w
 
     scenario = load(path)

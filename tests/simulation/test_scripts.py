@@ -19,7 +19,8 @@ def test_a_script_must_be_sent_before_it_is_named() -> None:
     assert scripts.admit([[b"evalsha", DIGEST.upper(), b"0"]]) == [[b"evalsha", DIGEST.upper(), b"0"]]
 
 
-def test_scripts_are_loaded_forgotten_and_asked_for() -> None:
+def test_loaded_and_forgotten() -> None:
+    """Scripts are loaded forgotten and asked for."""
     scripts = Scripts()
     ask, load, flush = [b"SCRIPT", b"EXISTS", DIGEST], [b"SCRIPT", b"LOAD", BODY], [b"SCRIPT", b"FLUSH"]
     assert scripts.admit([ask, load, ask, flush, ask]) == [
@@ -32,7 +33,8 @@ def test_scripts_are_loaded_forgotten_and_asked_for() -> None:
     assert scripts.admit([[b"GET", DIGEST]]) == [[b"GET", DIGEST]]
 
 
-def test_each_run_on_a_store_sends_its_scripts_anew(laboratory: Laboratory) -> None:
+def test_sent_again_each_run(laboratory: Laboratory) -> None:
+    """Each run on a store sends its scripts again."""
     runs = [laboratory.run(RUN, trace=True) for _ in range(2)]
     refused = [
         [e.details["reply"] for e in run.history.of("reply") if "NOSCRIPT" in e.details["reply"]] for run in runs

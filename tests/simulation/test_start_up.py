@@ -1,4 +1,4 @@
-"""What a command does not need is not imported for it: start-up is a wait that everybody pays for."""
+"""What a command does not need is not imported for it: each command pays for start-up."""
 
 import subprocess
 import sys
@@ -43,7 +43,8 @@ def test_lists_need_no_reports(what: str):
     assert not imported("list", what) & (REPORTS | OTHERS | {"simpy"})
 
 
-def test_names_of_faults_and_mutants_need_no_engine():
+def test_names_without_the_engine():
+    """Names of faults and mutants need no engine."""
     assert not imported("list", "faults") & WORLD
     assert not imported("list", "mutants") & (WORLD | {"ordering"})
 

@@ -28,7 +28,8 @@ def ask(store: Store, *words: str | int) -> object:
 
 
 @pytest.mark.parametrize("now", [0, 1, 999_999, 1_234_567, 9_999_500, 86_400_000_000, 3 * 365 * 86_400_000_000 + 7])
-def test_the_server_shows_the_virtual_time_to_the_microsecond(server: Store, now: int) -> None:
+def test_virtual_time(server: Store, now: int) -> None:
+    """The server shows the virtual time to the microsecond."""
     server.begin(EPOCH)
     server.set_time(now)
     seconds, micros = ask(server, "TIME")
@@ -43,7 +44,8 @@ def test_expiry_is_exact(server: Store, now: int, left: int) -> None:
     assert ask(server, "EXISTS", "key") == left
 
 
-def test_a_run_begins_with_nothing_of_the_one_before(server: Store) -> None:
+def test_run_begins_clean(server: Store) -> None:
+    """A run begins with nothing of the one before."""
     server.begin(EPOCH)
     ask(server, "SET", "key", "value")
     server.set_time(5_000_000)
@@ -56,7 +58,8 @@ def the_connection(link: Link) -> bytes:
     return link.execute(command("CLIENT", "ID"), 1)
 
 
-def test_a_connection_that_was_closed_is_lent_again_and_nothing_said_on_it_is_left(server: Store) -> None:
+def test_closed_connection_is_reused(server: Store) -> None:
+    """A connection that was closed is lent again and nothing said on it is left."""
     server.begin(EPOCH)
     link = server.link()
     lent = the_connection(link)
@@ -77,7 +80,8 @@ def test_two_that_are_open_at_a_time_are_two(server: Store) -> None:
     assert the_connection(server.link()) != the_connection(server.link())
 
 
-def test_a_connection_that_was_listened_on_is_not_lent_again(server: Store) -> None:
+def test_listening_connection_is_not_reused(server: Store) -> None:
+    """A connection that was listened on is not lent again."""
     link = server.link()
     lent = the_connection(link)
     link.send(command("SUBSCRIBE", "channel"))
@@ -85,7 +89,8 @@ def test_a_connection_that_was_listened_on_is_not_lent_again(server: Store) -> N
     assert the_connection(server.link()) != lent
 
 
-def test_a_connection_with_a_reply_that_nobody_has_read_is_not_lent_again(server: Store) -> None:
+def test_unread_connection_is_not_reused(server: Store) -> None:
+    """A connection with an unread reply is not lent again."""
     link = server.link()
     lent = the_connection(link)
     link.execute(command("PING"), 0)
@@ -93,14 +98,16 @@ def test_a_connection_with_a_reply_that_nobody_has_read_is_not_lent_again(server
     assert the_connection(server.link()) != lent
 
 
-def test_a_connection_can_be_closed_when_its_server_is_gone() -> None:
+def test_close_without_server() -> None:
+    """A connection can be closed when its server is gone."""
     store = ServerStore()
     link = store.link()
     store.close()
     link.close()
 
 
-def test_a_script_is_sent_again_if_the_server_has_dropped_it(server: Store) -> None:
+def test_dropped_script_is_sent_again(server: Store) -> None:
+    """A script is sent again if the server has dropped it."""
     server.begin(EPOCH)
     ask = [[b"EVAL", b"return redis.call('INCR', KEYS[1])", b"1", b"counter"]]
     link = server.link()
@@ -117,7 +124,8 @@ def test_the_order_of_a_set_is_that_of_insertion(server: Store) -> None:
     assert ask(server, "SMEMBERS", "set") == members
 
 
-def test_the_embedded_store_keeps_the_ambient_time(embedded) -> None:
+def test_embedded_keeps_ambient_time(embedded) -> None:
+    """The embedded store keeps the ambient time."""
     store, loop = embedded.store, SimulatedLoop()
     store.begin(EPOCH)
     with Ambient(loop, EPOCH, Streams(1)):
@@ -144,15 +152,17 @@ def test_both_stores_answer_the_same(server: Store, embedded) -> None:
         assert str(ask(server, *words)).split()[0] == str(ask(embedded.store, *words)).split()[0]
 
 
-def test_a_server_that_cannot_start_is_named_with_its_reason(tmp_path: Path) -> None:
+def test_server_cannot_start(tmp_path: Path) -> None:
+    """A server that cannot start is named with its reason."""
     broken = tmp_path / "redis-server"
-    broken.write_text("#!/bin/sh\necho no such luck\nexit 1\n")
+    broken.write_text("#!/bin/sh\necho no such library\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(StoreUnavailable, match=r"redis-server does not start under libfaketime: no such luck"):
+    with pytest.raises(StoreUnavailable, match=r"redis-server does not start under libfaketime: no such library"):
         ServerStore(broken)
 
 
-def test_a_server_that_waits_for_its_own_allocator_is_given_up_with_the_reason(tmp_path: Path) -> None:
+def test_server_waits_for_its_allocator(tmp_path: Path) -> None:
+    """A server that waits for its own allocator is given up with the reason."""
     stuck = tmp_path / "redis-server"
     stuck.write_text(
         "#!/bin/sh\n"
@@ -176,18 +186,21 @@ def test_a_server_leaves_nothing_behind() -> None:
     directory, process = store._directory, store._process
     assert directory.exists()
     assert process is not None
-    assert not shared_by(os.getpid(), process.pid)  # from the start: whoever is killed leaves nothing either
+    assert not shared_by(os.getpid(), process.pid)  # from the start: a killed process leaves nothing either
     store.close()
     assert not directory.exists()
     assert process.poll() is not None
 
 
-def test_an_unknown_store_is_refused_with_those_that_are_known() -> None:
+def test_unknown_store() -> None:
+    """An unknown store is refused with those that are known."""
     with pytest.raises(StoreUnavailable, match="known are server, embedded"):
         open_store("postgres")
 
 
-def test_where_no_server_can_run_fakeredis_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fakeredis_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no server can run fakeredis is chosen and said."""
+
     def no_server(named: Path | None) -> list[ServerProgram]:
         raise StoreUnavailable("no server for plan9")
 

@@ -42,27 +42,31 @@ WORKERS = ("reliable_list", "stream_group", "threads", "notified", "delayed")
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-def test_a_stranger_handles_everything_on_a_quiet_day(laboratory: Laboratory, worker: str) -> None:
+def test_quiet_day(laboratory: Laboratory, worker: str) -> None:
+    """A library that knows nothing of causim handles everything without faults."""
     result = laboratory.run(loads(QUIET), 1, f"{HERE}.{worker}:main")
     assert result.verdict == "holds"
     assert result.judgement.coverage["handled"] == 6
 
 
 @pytest.mark.parametrize("worker", WORKERS)
-def test_a_stranger_whose_workers_die_gives_one_history(laboratory: Laboratory, worker: str) -> None:
+def test_dying_workers(laboratory: Laboratory, worker: str) -> None:
+    """A library whose workers die gives one history."""
     one, other = (laboratory.run(loads(QUIET + CRASHES), 2, f"{HERE}.{worker}:main") for _ in range(2))
     assert one.digest == other.digest
     found = {violation.invariant for violation in one.judgement.violations}
     assert found <= ({"nothing-lost"} if worker == "threads" else set())  # it pops, and so loses what it holds
 
 
-def test_a_server_that_stalls_makes_the_producer_publish_nothing_twice(laboratory: Laboratory) -> None:
+def test_stalled_server_publishes_once(laboratory: Laboratory) -> None:
+    """A server that stalls makes the producer publish nothing twice."""
     stall = '[[faults]]\nkind = "server-stalls"\nat = "120ms"\nfor = "30s"\n'
     result = laboratory.run(loads(QUIET + stall), 1, f"{HERE}.notified:main")
     assert "handled-once" not in {violation.invariant for violation in result.judgement.violations}
 
 
-def test_what_is_no_message_of_an_event_gets_no_verdict(laboratory: Laboratory) -> None:
+def test_unknown_message(laboratory: Laboratory) -> None:
+    """What is no message of an event gets no verdict."""
     for engine, what in (
         ("of_nothing", "none of whose fields holds an event"),
         ("of_a_tuple", "which is not a message"),
@@ -71,17 +75,20 @@ def test_what_is_no_message_of_an_event_gets_no_verdict(laboratory: Laboratory) 
             laboratory.run(loads(QUIET), 1, f"tests.simulation.programs:{engine}")
 
 
-def test_the_fields_of_an_entry_are_searched_for_the_event(laboratory: Laboratory) -> None:
+def test_event_in_fields(laboratory: Laboratory) -> None:
+    """The fields of an entry are searched for the event."""
     result: Any = laboratory.run(loads(QUIET), 1, "tests.simulation.programs:of_fields")
     assert result.verdict == "holds"
 
 
-def test_a_function_that_is_not_async_is_told_what_to_name() -> None:
+def test_function_not_async() -> None:
+    """A function that is not async is refused, and the message says what to name."""
     with pytest.raises(UnknownEngine, match=r"is not async; name the `async def` that it gives to asyncio\.run"):
         resolve("tests.simulation.programs:client")
 
 
-def test_what_a_program_logs_is_in_a_traced_history_at_virtual_times(laboratory: Laboratory) -> None:
+def test_logs_in_traced_history(laboratory: Laboratory) -> None:
+    """What a program logs is in a traced history at virtual times."""
     engine = "tests.simulation.programs:logging_one"
     plain, traced = (laboratory.run(loads(QUIET), 1, engine, trace=trace) for trace in (False, True))
     assert plain.digest == traced.digest

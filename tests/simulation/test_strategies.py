@@ -46,7 +46,8 @@ def violated(history: History) -> set[str]:
 
 @settings(steady, max_examples=200)
 @given(scenarios())
-def test_a_drawn_scenario_is_written_as_it_was_drawn(scenario: Scenario) -> None:
+def test_scenario_round_trip(scenario: Scenario) -> None:
+    """A drawn scenario is written as it was drawn."""
     assert again(scenario) == scenario
 
 
@@ -56,12 +57,14 @@ def test_every_kind_of_fault_can_be_drawn(kind: str) -> None:
     assert fault.name == kind
 
 
-def test_a_kind_of_fault_that_does_not_exist_is_named() -> None:
+def test_unknown_kind_of_fault() -> None:
+    """A kind of fault that does not exist is named."""
     with pytest.raises(ValueError, match="no fault is called 'crush'"):
         faults(["crash", "crush"])
 
 
-def test_what_is_drawn_shrinks_to_one_event_and_no_fault() -> None:
+def test_shrinks_to_one_event() -> None:
+    """What is drawn shrinks to one event and no fault."""
     # Which kind of workload is left is chance: the shrinker prefers fewer choices to an earlier alternative.
     smallest = find(scenarios(), lambda scenario: scenario.workload.kind == "events", settings=steady)
     assert [event.name for event in smallest.workload.events] == ["a"]
@@ -77,7 +80,8 @@ def test_the_engine_holds_what_is_drawn(laboratory: Laboratory, scenario: Scenar
 
 @few
 @given(scenarios(fault=st.nothing()))
-def test_the_engine_holds_what_is_drawn_without_faults(laboratory: Laboratory, scenario: Scenario) -> None:
+def test_engine_holds_without_faults(laboratory: Laboratory, scenario: Scenario) -> None:
+    """The engine holds what is drawn without faults."""
     assert not laboratory.run(scenario).story
 
 
@@ -122,7 +126,8 @@ def test_who_keeps_the_rules_is_not_convicted(history: History) -> None:
     assert not violated(history)
 
 
-def test_who_slips_breaks_every_rule_that_an_engine_is_asked_about() -> None:
+def test_generator_breaks_every_rule() -> None:
+    """A generator with slips breaks every rule that an engine is asked about."""
     broken: set[str] = set()
 
     @settings(steady, max_examples=400)
@@ -165,7 +170,8 @@ def _pieces(entry: Entry) -> st.SearchStrategy[list[Entry]]:
 
 @settings(steady, max_examples=300)
 @given(mutilated())
-def test_the_judge_has_a_verdict_on_whatever_is_left_of_a_history(history: History) -> None:
+def test_judge_of_partial_histories(history: History) -> None:
+    """The judge has a verdict on whatever is left of a history."""
     judgement = judge(history)
     assert judgement.verdict in ("holds", "violated", "unknown")
     assert (judgement.verdict == "violated") == bool(judgement.violations)

@@ -9,7 +9,8 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant, Empirical, Exponential, Lognormal, Uniform, parse_distribution
 
 
-def test_the_numbers_of_a_stream_are_fixed_for_ever() -> None:
+def test_numbers_are_fixed() -> None:
+    """The numbers of a stream are fixed for ever."""
     stream = Streams(1)["broker"]
     assert [round(stream.random(), 6) for _ in range(3)] == [0.37667, 0.291755, 0.361278]
 
@@ -29,7 +30,8 @@ def test_seeds_and_owners_give_different_numbers() -> None:
     assert len({Streams(seed)[owner].random() for seed in range(20) for owner in ("a", "b", "c")}) == 60
 
 
-def test_a_fresh_stream_is_the_owners_from_its_beginning() -> None:
+def test_fresh_stream() -> None:
+    """A fresh stream is the owner's from its beginning."""
     streams = Streams(3)
     first = streams["a"].random()
     assert streams.fresh("a").random() == first
@@ -45,7 +47,8 @@ def test_a_fresh_stream_is_the_owners_from_its_beginning() -> None:
         (Empirical((1_000, 2_000, 12_000)), 5_000),
     ],
 )
-def test_a_distribution_has_the_mean_that_it_should(distribution, mean) -> None:
+def test_mean_of_a_distribution(distribution, mean) -> None:
+    """A distribution has the mean that it should."""
     stream = Streams(1)["test"]
     drawn = [distribution.draw(stream) for _ in range(20_000)]
     assert statistics.fmean(drawn) == pytest.approx(mean, rel=0.03)
@@ -70,7 +73,8 @@ def test_a_distribution_is_written_as_it_was_read(written) -> None:
     "wrong",
     [{"uniform": ["9ms", "1ms"]}, {"uniform": ["1ms"]}, {"normal": "5ms"}, {"empirical": []}, 5, None, {}, "5 parsecs"],
 )
-def test_a_distribution_that_is_not_one_is_refused_with_what_is_accepted(wrong) -> None:
+def test_bad_distribution(wrong) -> None:
+    """A distribution that is not one is refused with what is accepted."""
     with pytest.raises(ValueError, match=r"exponential|smaller to the larger|units"):
         parse_distribution(wrong)
 

@@ -82,24 +82,28 @@ def test_the_guilty_are_convicted(engine: str, invariant: str, laboratory: Labor
     assert invariant in {violation.invariant for violation in judgement.violations}, judgement.reasons
 
 
-def test_who_blocks_its_process_in_a_handler_is_convicted(laboratory: Laboratory) -> None:
+def test_blocking_handler_is_convicted(laboratory: Laboratory) -> None:
+    """An engine that blocks its process in a handler is convicted."""
     judgement = laboratory.run(loads(BLOCKED), engine=HERE + "SleepsInItsHandler").judgement
     assert "handled-once" in {violation.invariant for violation in judgement.violations}, judgement.reasons
 
 
 @pytest.mark.parametrize("scenario", OWN_KEYS[:8])
-def test_who_parks_under_keys_of_its_own_is_acquitted(scenario: str, laboratory: Laboratory) -> None:
+def test_own_keys_are_acquitted(scenario: str, laboratory: Laboratory) -> None:
+    """An engine that parks under keys of its own is acquitted."""
     judgement = laboratory.run(load(f"scenarios/{scenario}.toml"), engine=HERE + "ParksUnderItsOwnKeys").judgement
     assert judgement.verdict == "holds", (judgement.violations[:2], judgement.reasons)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("scenario", OWN_KEYS[8:])
-def test_who_parks_under_keys_of_its_own_is_acquitted_everywhere(scenario: str, laboratory: Laboratory) -> None:
-    test_who_parks_under_keys_of_its_own_is_acquitted(scenario, laboratory)
+def test_own_keys_are_acquitted_everywhere(scenario: str, laboratory: Laboratory) -> None:
+    """An engine that parks under keys of its own is acquitted in every scenario."""
+    test_own_keys_are_acquitted(scenario, laboratory)
 
 
-def test_siblings_may_start_as_they_come_only_where_the_scenario_says_so(laboratory: Laboratory) -> None:
+def test_sibling_order_can_be_waived(laboratory: Laboratory) -> None:
+    """Siblings may start as they come only where the scenario says so."""
     shipped = load("scenarios/fan-out.toml")
     judgement = laboratory.run(shipped, engine=HERE + "ReleasesInParallel").judgement
     assert {violation.invariant for violation in judgement.violations} == {"sibling-order"}

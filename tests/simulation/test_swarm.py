@@ -34,7 +34,8 @@ def small(more: str = "") -> Scenario:
     return loads(SMALL + more)
 
 
-def test_a_seed_always_draws_the_same_world_and_seeds_draw_different_ones() -> None:
+def test_seed_draws_one_world() -> None:
+    """A seed always draws the same world and seeds draw different ones."""
     swarm = load(SHIPPED)
     worlds = [draw(swarm, seed).scenario for seed in range(100)]
     assert worlds == [draw(swarm, seed).scenario for seed in range(100)]
@@ -50,7 +51,8 @@ def test_drawing_does_not_change_the_swarm() -> None:
     assert swarm == before
 
 
-def test_every_option_and_every_fault_is_drawn_by_some_seed() -> None:
+def test_every_option_is_drawn() -> None:
+    """Every option and every fault is drawn by some seed."""
     swarm = load(SHIPPED)
     assert swarm.swarm is not None
     worlds = [draw(swarm, seed) for seed in range(300)]
@@ -63,7 +65,8 @@ def test_every_option_and_every_fault_is_drawn_by_some_seed() -> None:
     assert {len(world.options["faults"]) for world in worlds} >= {0, 1, 2, 3}
 
 
-def test_a_new_option_leaves_the_worlds_as_they_were_in_everything_else() -> None:
+def test_new_option_changes_nothing_else() -> None:
+    """A new option leaves the worlds as they were in everything else."""
     before = [draw(small(), seed).options for seed in range(30)]
     more = '[[swarm.faults]]\nkind = "stop"\nchance = 0.5\nat = ["1s", "2s"]\n'
     text = SMALL.replace("[swarm.choose]", '[swarm.choose]\n"broker.delay" = ["1ms", "2ms"]') + more
@@ -74,7 +77,8 @@ def test_a_new_option_leaves_the_worlds_as_they_were_in_everything_else() -> Non
         assert [fault for fault in new["faults"] if fault["kind"] == "crash"] == old["faults"]
 
 
-def test_a_policy_keeps_its_inequalities_whatever_was_drawn() -> None:
+def test_policy_inequalities() -> None:
+    """A policy keeps its inequalities whatever was drawn."""
     swarm = small().with_values(
         {"swarm.choose": {"policy.lookback": ["1s", "1h"], "policy.retention": ["10s", "2h"], "policy.lease": ["1s"]}}
     )
@@ -82,12 +86,13 @@ def test_a_policy_keeps_its_inequalities_whatever_was_drawn() -> None:
     policies = [world.scenario.policy for world in worlds]
     assert all(p.retention >= p.lookback >= 20_000_000 and p.in_flight_wait <= p.lease for p in policies)
     raised = [world for world in worlds if world.scenario.policy.retention == 3_600_000_000]
-    assert raised  # 1h, which was never to choose from: raised from 10s, and what is told is what is run
+    assert raised  # 1h, which was never to choose from: raised from 10s, and what is printed is what is run
     assert {world.options["policy.retention"] for world in raised} == {"1h"}
 
 
 @pytest.mark.parametrize(("kind", "more"), [("restart", 'keep = false\nat = "1s"'), ("flush", 'at = "1s"')])
-def test_a_fault_that_destroys_data_comes_with_its_allowed_loss(kind: str, more: str) -> None:
+def test_destructive_fault_allows_its_loss(kind: str, more: str) -> None:
+    """A fault that destroys data comes with its allowed loss."""
     swarm = small(f'[[swarm.faults]]\nkind = "{kind}"\nchance = 0.5\n{more}\n')
     for seed in range(20):
         world = draw(swarm, seed).scenario
@@ -95,7 +100,8 @@ def test_a_fault_that_destroys_data_comes_with_its_allowed_loss(kind: str, more:
         assert world.judge.allowed_loss == ((kind,) if destroys else ())
 
 
-def test_a_restart_that_keeps_its_data_allows_no_loss() -> None:
+def test_harmless_restart_allows_none() -> None:
+    """A restart that keeps its data allows no loss."""
     swarm = small('[[swarm.faults]]\nkind = "restart"\nchance = 1\nkeep = true\nat = "1s"\n')
     assert draw(swarm, 1).scenario.judge.allowed_loss == ()
 
@@ -108,14 +114,14 @@ def test_rings_do_not_lose_their_store() -> None:
     assert lossy == {("cycles", False), ("chains", True)}
 
 
-def test_a_scenario_that_is_no_swarm_is_its_own_world() -> None:
+def test_no_swarm() -> None:
+    """A scenario that is no swarm is its own world."""
     scenario = load("scenarios/late-leader.toml")
     assert draw(scenario, 7).scenario is scenario
 
 
-def test_the_worlds_are_run_and_the_concrete_one_is_kept_and_replays(
-    tmp_path: Path, laboratory: Laboratory, capsys: Any
-) -> None:
+def test_run_and_replay(tmp_path: Path, laboratory: Laboratory, capsys: Any) -> None:
+    """The worlds are run and the concrete one is kept and replays."""
     (tmp_path / "small.toml").write_text(SMALL)
     out = tmp_path / "results"
     arguments = ["run", str(tmp_path / "small.toml"), "--engine", "null", "--seeds", "8", "--out", str(out)]
@@ -152,7 +158,8 @@ def test_a_single_seed_prints_what_it_drew(tmp_path: Path, capsys: Any) -> None:
         ("[[swarm.faults]]\nkind = 'crash'\nat = []", "'at' of fault 1 has nothing to choose from"),
     ],
 )
-def test_an_option_that_cannot_be_had_is_found_before_any_run(more: str, complaint: str) -> None:
+def test_impossible_option(more: str, complaint: str) -> None:
+    """An option that cannot be had is found before any run."""
     text = f'name = "x"\n[workload]\nkind = "chains"\n[swarm.choose]\n{more}\n'
     with pytest.raises(BadScenario, match=complaint.replace("[", r"\[").replace("?", r"\?").replace("]", r"\]")):
         check(loads(text))

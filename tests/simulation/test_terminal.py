@@ -38,8 +38,8 @@ def in_a_terminal(arguments: list[str], columns: int) -> str:
 def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
     shown = in_a_terminal(["run", SCENARIO, "--out", str(tmp_path)], 60)
     wide = in_a_terminal(["run", SCENARIO, "--out", str(tmp_path / "wide")], 500)
-    told = shown[shown.rindex("late-leader · 4 events") :]  # after the bar
-    lines = [line for line in told.splitlines() if not line.startswith(("  results", "  replay", "  shrink"))]
+    printed = shown[shown.rindex("late-leader · 4 events") :]  # after the bar
+    lines = [line for line in printed.splitlines() if not line.startswith(("  results", "  replay", "  shrink"))]
     assert max(map(len, lines)) <= 60
     whole = {word for line in wide.splitlines() for word in line.split()}
     assert {word for line in lines for word in line.split()} <= whole
@@ -62,17 +62,17 @@ def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> No
         main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path), "--quiet"])
         command = ["check", str(tmp_path / "late-leader" / "latest")]
     shown = in_a_terminal([*command, *(["--out", str(tmp_path)] if command[0] == "crashes" else [])], 60)
-    told = [
+    lines = [
         line
         for line in shown.splitlines()
         if "━" not in line and not re.match("  (replay|picture|table)|causim: |/", line) and str(tmp_path) not in line
     ]
-    assert max(map(len, told)) <= 60
+    assert max(map(len, lines)) <= 60
     if command[0] == "list":
-        name = max(len(line.split("  ")[0]) for line in told if not line.startswith(" "))
-        beside = any("  " in line.strip() for line in told)
+        name = max(len(line.split("  ")[0]) for line in lines if not line.startswith(" "))
+        beside = any("  " in line.strip() for line in lines)
         # Names that leave no room for a second column have their text below, a little indented.
-        assert {len(line) - len(line.lstrip()) for line in told} == {0, name + 2 if beside else 4}
+        assert {len(line) - len(line.lstrip()) for line in lines} == {0, name + 2 if beside else 4}
 
 
 def test_a_bar_is_not_cut(tmp_path: Path) -> None:
@@ -111,12 +111,22 @@ def test_a_full_output_is_said_in_a_sentence() -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_results_that_cannot_be_kept_leave_the_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_not_writable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Results that cannot be kept leave the verdict."""
     (tmp_path / "late-leader").write_text("a file where the folder should be")
     assert main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "causal-order" in said
     assert "the results could not be kept:" in said
+
+
+def test_unkept_crash_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "leader-follower").write_text("a file where the folder should be")
+    assert main(["crashes", "leader-follower", "--fault", "reply-lost", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert " survived\n" in said
+    assert "the results could not be kept:" in said
+    assert "crashes.parquet" not in said
 
 
 def test_the_first_line_says_something(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +154,8 @@ def test_an_early_interrupt_is_a_sentence() -> None:
     assert (done.returncode, done.stderr) == (2, "causim: interrupted\n")
 
 
-def test_an_old_name_is_said_without_a_line_of_ours(tmp_path: Path) -> None:
+def test_warning_without_source_line(tmp_path: Path) -> None:
+    """An old name is said without a line of ours."""
     (tmp_path / "old.toml").write_text('name = "old"\n[workload]\nkind = "chains"\n[judge]\nstuck_bound = "1m"\n')
     done = subprocess.run([*COMMAND, "validate", "old.toml"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0
@@ -153,12 +164,12 @@ def test_an_old_name_is_said_without_a_line_of_ours(tmp_path: Path) -> None:
 
 
 def test_one_long_run_says_how_far_it_is() -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     with Laboratory() as laboratory:
-        laboratory.watch = lambda settled, now: told.append((settled, now))
+        laboratory.watch = lambda settled, now: progress.append((settled, now))
         laboratory.run(load("scenarios/prefect-etl.toml"))
-    assert len(told) >= 2
-    assert told == sorted(told)
+    assert len(progress) >= 2
+    assert progress == sorted(progress)
 
 
 def test_what_holds_is_not_shrunk(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from collections import Counter
@@ -62,7 +63,7 @@ def world(store: Store, kind: str, **more: Any) -> tuple[SimulatedLoop, Network]
     return loop, Network(loop, topology.store, Constant(500), Streams(1), topology=topology)
 
 
-def tell(store: Store, kind: str, story: Callable[[Network], Awaitable[Any]], **more: Any) -> Any:
+def run_story(store: Store, kind: str, story: Callable[[Network], Awaitable[Any]], **more: Any) -> Any:
     """Run a story in a world of its own, and close that."""
     loop, network = world(store, kind, **more)
     loop.on_escape = lambda error: None
@@ -89,7 +90,9 @@ def fault(kind: str, **keys: str) -> str:
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_sentinels_name_the_servers_and_these_their_roles(server: Store, protocol: int) -> None:
+def test_sentinels_and_roles(server: Store, protocol: int) -> None:
+    """Sentinels name the servers and these their roles."""
+
     async def story(_: Network) -> Any:
         sentinel = Sentinel([("sentinel-1", 26379), ("sentinel-3", 26379)], sentinel_kwargs={"protocol": protocol})
         primary, replicas = await sentinel.discover_master("mymaster"), await sentinel.discover_slaves("mymaster")
@@ -97,15 +100,15 @@ def test_sentinels_name_the_servers_and_these_their_roles(server: Store, protoco
         state = await asked.sentinel_master("mymaster")
         others = await asked.sentinel_sentinels("mymaster")
         roles = [(await one.role())[0] for one in map(client, ("10.0.0.1", "redis-2", "redis-3"))]
-        told = [(await one.info("replication"))["role"] for one in map(client, ("redis", "redis-2"))]
+        kinds = [(await one.info("replication"))["role"] for one in map(client, ("redis", "redis-2"))]
         everything = (await client("redis-3").info())["master_host"]
-        return primary, replicas, state["num-slaves"], len(others), roles, told, everything
+        return primary, replicas, state["num-slaves"], len(others), roles, kinds, everything
 
-    primary, replicas, slaves, others, roles, told, master_host = tell(server, "sentinel", story, replicas=2)
+    primary, replicas, slaves, others, roles, kinds, master_host = run_story(server, "sentinel", story, replicas=2)
     assert (primary, replicas) == (("10.0.0.1", 6379), [("10.0.0.2", 6379), ("10.0.0.3", 6379)])
     assert (int(slaves), others) == (2, 2)
     assert [str(role, "ascii") for role in roles] == ["master", "slave", "slave"]
-    assert (told, master_host) == (["master", "slave"], "10.0.0.1")
+    assert (kinds, master_host) == (["master", "slave"], "10.0.0.1")
 
 
 def test_a_replica_reads_and_does_not_write(server: Store) -> None:
@@ -117,10 +120,12 @@ def test_a_replica_reads_and_does_not_write(server: Store) -> None:
             await replica.set("key", "other")
         return await replica.get("key")
 
-    assert tell(server, "sentinel", story) == b"value"
+    assert run_story(server, "sentinel", story) == b"value"
 
 
-def test_a_client_of_sentinels_follows_the_primary(server: Store) -> None:
+def test_sentinel_client_follows_primary(server: Store) -> None:
+    """A client of sentinels follows the primary."""
+
     async def story(network: Network) -> Any:
         primary = Sentinel([("sentinel-1", 26379)]).master_for("mymaster")
         await primary.set("key", 1)
@@ -133,7 +138,7 @@ def test_a_client_of_sentinels_follows_the_primary(server: Store) -> None:
         return await client("redis-2").get("key")
 
     refused: list[bytes] = []
-    assert tell(server, "sentinel", story) == b"2"
+    assert run_story(server, "sentinel", story) == b"2"
     assert refused == [b"INCRBY", b"INCRBY"]
 
 
@@ -148,13 +153,14 @@ def test_sentinels_know_that_a_primary_has_died(server: Store) -> None:
         network.topology.promote()
         return await sentinel.discover_master("mymaster"), (await client("redis-1").role())[0]
 
-    assert tell(server, "sentinel", story) == (("10.0.0.2", 6379), b"slave")
+    assert run_story(server, "sentinel", story) == (("10.0.0.2", 6379), b"slave")
 
 
 @pytest.mark.parametrize(
     ("kind", "keys"), [("failover", {"lag": "0s", "for_": "2s"}), ("server-demoted", {"for_": "20s"})]
 )
-def test_native_goes_on_after_a_failover_by_sentinels(laboratory: Laboratory, kind: str, keys: dict[str, str]) -> None:
+def test_native_after_sentinel_failover(laboratory: Laboratory, kind: str, keys: dict[str, str]) -> None:
+    """Native goes on after a failover by sentinels."""
     result = run(laboratory, NATIVE + SENTINEL + fault(kind, at="700ms", **keys))
     assert result.verdict == "holds"
     assert Counter(e.details["fault"] for e in result.history.of("fault"))[kind] >= 1
@@ -162,7 +168,8 @@ def test_native_goes_on_after_a_failover_by_sentinels(laboratory: Laboratory, ki
 
 
 @pytest.mark.parametrize("command", [("SENTINEL", "RESET", "*"), ("GET", "key"), ("SUBSCRIBE", "+switch-master")])
-def test_what_a_sentinel_is_asked_beyond_that_ends_the_run(server: Store, command: tuple[str, ...]) -> None:
+def test_sentinel_command_not_simulated(server: Store, command: tuple[str, ...]) -> None:
+    """What a sentinel is asked beyond that ends the run."""
     loop, network = world(server, "sentinel")
     ends: list[Any] = []
     network.refused = ends.append
@@ -186,7 +193,7 @@ def test_a_cluster_client_finds_each_slot(server: Store) -> None:
             shards = await nodes.execute_command("CLUSTER SHARDS", target_nodes=nodes.get_random_node())
             return len(shards), [await client(f"redis-{i}").dbsize() for i in (1, 2, 3)], nodes.keyslot("key 1")
 
-    shards, sizes, slot = tell(server, "cluster", story)
+    shards, sizes, slot = run_story(server, "cluster", story)
     assert (shards, sum(sizes)) == (3, 60)
     assert min(sizes) > 5
     assert 0 <= slot < 16384
@@ -199,10 +206,10 @@ def test_the_wrong_node_says_which_is_right(server: Store) -> None:
             await one.get("foo")  # slot 12182
         with pytest.raises(ResponseError, match="same slot"):
             await one.mget("foo", "bar")
-        told = (await one.execute_command("CLUSTER NODES")).values()
-        assert {state["connected"] for state in told} == {True}
+        nodes = (await one.execute_command("CLUSTER NODES")).values()
+        assert {state["connected"] for state in nodes} == {True}
 
-    tell(server, "cluster", story)
+    run_story(server, "cluster", story)
 
 
 SCRIPT = "redis.call('GET', '{x}a') return redis.call('GET', '{x}b')"
@@ -240,10 +247,12 @@ def test_a_slot_that_moves_is_in_two_places(server: Store) -> None:
         assert await nodes.get("{x}a") == b"1"
         assert 50_000 < await nodes.pttl("{x}lasts") <= 60_000
 
-    tell(server, "cluster", story)
+    run_story(server, "cluster", story)
 
 
-def test_a_key_that_has_lapsed_does_not_hold_up_its_slot(server: Store) -> None:
+def test_expired_key_in_a_slot(server: Store) -> None:
+    """A key that has lapsed does not hold up its slot."""
+
     async def story(network: Network) -> None:
         cluster, nodes = network.store, RedisCluster(host="redis", port=6379)
         assert isinstance(cluster, Cluster)
@@ -256,7 +265,7 @@ def test_a_key_that_has_lapsed_does_not_hold_up_its_slot(server: Store) -> None:
         cluster.end_migration(slot, (source + 1) % 3)
         assert not cluster.all_keys()
 
-    tell(server, "cluster", story)
+    run_story(server, "cluster", story)
 
 
 MOVES = NATIVE + CLUSTER + fault("slot-migrates", at="600ms", for_="3s")
@@ -271,7 +280,8 @@ def test_native_holds_while_its_slot_moves(laboratory: Laboratory) -> None:
     assert result.verdict == "holds"
 
 
-def test_a_run_after_a_slot_has_moved_is_as_before(laboratory: Laboratory) -> None:
+def test_run_after_a_slot_moved(laboratory: Laboratory) -> None:
+    """A run after a slot has moved is as before."""
     first = run(laboratory, MOVES)
     assert [run(laboratory, MOVES).digest for _ in range(2)] == [first.digest] * 2
 
@@ -300,7 +310,9 @@ def test_two_processes_give_one_history(laboratory: Laboratory) -> None:
 
 
 @pytest.mark.parametrize("kind", ["server", "script"])
-def test_a_message_reaches_the_listeners_of_all_nodes(server: Store, kind: str) -> None:
+def test_messages_on_all_nodes(server: Store, kind: str) -> None:
+    """A message reaches the listeners of all nodes."""
+
     async def story(_: Network) -> Any:
         listeners = [client(f"redis-{i}").pubsub(ignore_subscribe_messages=True) for i in (1, 2, 3)]
         for listener in listeners:
@@ -314,32 +326,52 @@ def test_a_message_reaches_the_listeners_of_all_nodes(server: Store, kind: str) 
         more = [await listener.get_message(timeout=1) for listener in listeners]
         return [message["data"] for message in heard if message], more
 
-    assert tell(server, "cluster", story) == ([b"1"] * 3, [None] * 3)
+    assert run_story(server, "cluster", story) == ([b"1"] * 3, [None] * 3)
 
 
-def test_who_waits_for_a_leader_on_a_cluster_hears_of_its_end(laboratory: Laboratory) -> None:
+def test_waiting_for_a_leader_on_a_cluster(laboratory: Laboratory) -> None:
+    """A consumer that waits for a leader on a cluster learns of its end."""
     text = NATIVE.replace('"500ms"', '"0s"').replace('"2s"', '"100ms"') + CLUSTER
     result = run(laboratory, text, "native-waiting")
     assert result.verdict == "holds"
     assert result.judgement.coverage["waited-for-leader"] >= 1
 
 
-def test_waiting_for_a_key_that_moves_ends_the_run(server: Store) -> None:
-    loop, network = world(server, "cluster")
-    ends: list[Any] = []
-    network.refused = ends.append
+def test_a_client_waits_for_a_key_whose_slot_moves(server: Store) -> None:
+    async def story(network: Network) -> Any:
+        cluster = network.store
+        assert isinstance(cluster, Cluster)
+        slot, source = cluster.owner_of("{x}")
+        old, new = f"redis-{source + 1}", f"redis-{(source + 1) % 3 + 1}"
+        at_the_old = asyncio.create_task(_blpop(old, asking=False))
+        await asyncio.sleep(1)
+        cluster.begin_migration(slot, source, (source + 1) % 3)
+        with pytest.raises(AskError):
+            await _blpop(old, asking=False)
+        with pytest.raises(MovedError):
+            await _blpop(new, asking=False)
+        at_the_new = [asyncio.create_task(_blpop(new, asking=True)) for _ in range(2)]
+        await asyncio.sleep(1)
+        nodes = RedisCluster(host="redis", port=6379)
+        await nodes.rpush("{x}q", "first")
+        served = await at_the_new[0]
+        network.blocking.serve()
+        assert not at_the_old.done()
+        cluster.end_migration(slot, (source + 1) % 3)
+        network.blocking.serve()
+        with pytest.raises(MovedError):
+            await at_the_old
+        await nodes.rpush("{x}q", "second")
+        return served[1], (await at_the_new[1])[1]
 
-    async def story() -> None:
-        one = client("redis-1", single_connection_client=True, socket_timeout=None)
+    assert run_story(server, "cluster", story) == (b"first", b"second")
+
+
+async def _blpop(host: str, *, asking: bool) -> Any:
+    one = client(host, single_connection_client=True, socket_timeout=None)
+    if asking:
         await one.execute_command("ASKING")
-        await one.blpop(["key"])
-
-    loop.spawn(story(), None)
-    loop.run_while(lambda: not ends)
-    assert isinstance(ends[0], Escaped)
-    assert "BLPOP was sent behind ASKING" in str(ends[0])
-    loop.close()
-    network.close()
+    return await one.blpop(["{x}q"])
 
 
 # -- refused -----------------------------------------------------------------------------------------------------
@@ -367,9 +399,10 @@ def test_a_topology_agrees_with_the_rest(text: str, says: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sentinel", "cluster"])
 @pytest.mark.parametrize(("engine", "says"), [("elsewhere", "somewhere:6379"), ("administrator", "CLUSTER SETSLOT")])
-def test_what_a_topology_does_not_have_ends_the_run(
+def test_command_not_in_the_topology(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, engine: str, says: str
 ) -> None:
+    """What a topology does not have ends the run."""
     file = tmp_path / "t.toml"
     file.write_text(PROGRAM + f'topology.kind = "{kind}"\n', encoding="utf-8")
     assert main(["run", str(file), "--engine", f"{HERE}:{engine}", "--no-results", "--store", "server"]) == 3
@@ -408,7 +441,8 @@ for = "2s"
 """
 
 
-def test_a_swarm_draws_topologies_and_the_faults_that_suit() -> None:
+def test_swarm_topologies() -> None:
+    """A swarm draws topologies and the faults that suit."""
     swarm = loads(NATIVE + SWARM.format(kinds='"single", "sentinel", "cluster"'))
     drawn = {
         (world.topology.kind, *(f.name for f in world.faults)) for world in (draw(swarm, n).scenario for n in range(30))

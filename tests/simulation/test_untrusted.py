@@ -70,9 +70,10 @@ LONG = 100_000_000
     ],
     ids=["text", "nested", "log", "table"],
 )
-def test_a_line_of_a_hundred_megabytes_is_refused_in_bounded_memory(
+def test_line_of_a_hundred_megabytes(
     words: list[str], name: str, begin: str, filling: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A line of a hundred megabytes is refused in bounded memory."""
     file = tmp_path / name
     file.write_bytes(begin.encode() + filling * (LONG // len(filling)) + b"\n")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -102,7 +103,8 @@ def test_a_results_folder_can_be_checked(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["check", str(tmp_path)]) == 0
 
 
-def test_what_is_printed_of_a_history_is_shown_and_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_terminal_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is printed of a history is shown and not sent."""
     file = tmp_path / "keys.jsonl"
     file.write_text(GOOD + '{"at":3,"kind":"census","keys":{"\\u001b[2Jevil":{"ttl":null}}}\n')
     assert main(["check", str(file)]) == 1
@@ -138,9 +140,10 @@ def test_a_bad_scenario_is_refused_with_its_key(
     assert because in said or because == "TOML"
 
 
-def test_a_scenario_imports_no_code_unless_it_is_trusted(
+def test_imports_need_trust(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A scenario imports no code unless it is trusted."""
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "evil_engine_of_a_test.py").write_text("raise SystemExit('imported')\n")
     file = tmp_path / "evil.toml"
@@ -152,7 +155,8 @@ def test_a_scenario_imports_no_code_unless_it_is_trusted(
         main(["run", str(file), "--no-results", "--trust"])
 
 
-def test_a_trace_stays_below_the_folder_of_its_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trace_outside_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trace stays below the folder of its scenario."""
     (tmp_path / "inner").mkdir()
     (tmp_path / "events.jsonl").write_text('{"id": "a", "occurred": "2026-01-01T00:00:00Z"}\n')
     file = tmp_path / "inner" / "s.toml"
@@ -195,7 +199,8 @@ def test_times_of_a_trace_without_a_zone_are_utc(tmp_path: Path) -> None:
     assert [one.at for one in trace_publications(events, trace_epoch(events), 1.0)] == [0, 2_000_000]
 
 
-def test_a_trace_that_is_longer_than_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trace_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A trace that is longer than a run is refused."""
     later = f'{{{IDENTITY.replace("a4", "b4")},"occurred":"2026-01-03T00:00:00Z"}}'
     (tmp_path / "events.jsonl").write_text(f"{{{IDENTITY},{WHEN}}}\n{later}\n")
     file = tmp_path / "s.toml"
@@ -204,4 +209,4 @@ def test_a_trace_that_is_longer_than_a_run_is_refused(tmp_path: Path, capsys: py
         file.write_text(f"{text}speed = {speed}\n")
         assert "raise that, or workload.speed" in refused(["run", str(file), "--no-results"], capsys)
     file.write_text(text + "speed = 100000.0\n")
-    assert main(["run", str(file), "--no-results"]) == 5  # nobody can read those events
+    assert main(["run", str(file), "--no-results"]) == 5  # no engine can read those events

@@ -24,12 +24,12 @@ def test_all_errors_of_all_files_are_told(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "swarm.toml").write_text(FINE + '[swarm.choose]\n"broker.dorp" = [0.1]\n')
     (tmp_path / "replay.toml").write_text(FINE + "[replay]\nformat = 99\n")
     assert main(["validate", str(tmp_path), str(tmp_path / "nowhere.toml"), str(tmp_path / "two.toml")]) == 4
-    told = capsys.readouterr().out
-    assert [Path(line.partition(": ")[0]).name for line in told.splitlines()] == [
+    output = capsys.readouterr().out
+    assert [Path(line.partition(": ")[0]).name for line in output.splitlines()] == [
         *("nowhere.toml", "replay.toml", "swarm.toml", "text.toml", "two.toml", "two.toml")
     ]
-    assert "there is no such key; did you mean 'length'?" in told
-    assert "key 'drop': Input should be less than or equal to 1" in told
+    assert "there is no such key; did you mean 'length'?" in output
+    assert "key 'drop': Input should be less than or equal to 1" in output
 
 
 def test_nothing_is_imported_or_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,12 +27,14 @@ def kinds(run: Run) -> Counter[str]:
 CHAINS = '[workload]\nkind = "chains"\ncount = 40\n'
 
 
-def test_every_event_is_delivered_once_on_a_quiet_day(laboratory: Laboratory) -> None:
+def test_quiet_day(laboratory: Laboratory) -> None:
+    """Every event is delivered once on a quiet day."""
     found = kinds(run(laboratory, CHAINS))
     assert (found["published"], found["delivered"], found["acknowledged"], found["ended"]) == (200, 200, 200, 200)
 
 
-def test_what_is_dropped_is_never_delivered_and_the_run_still_ends(laboratory: Laboratory) -> None:
+def test_dropped_event(laboratory: Laboratory) -> None:
+    """What is dropped is never delivered and the run still ends."""
     result = run(laboratory, CHAINS + "[broker]\ndrop = 0.25\n")
     dropped = {entry.event for entry in result.history.of("dropped")}
     delivered = {entry.event for entry in result.history.of("delivered")}
@@ -58,9 +60,10 @@ def test_reordering_lets_later_events_overtake(laboratory: Laboratory) -> None:
     assert order != [entry.event for entry in result.history.of("published")]
 
 
-def test_a_failed_delivery_comes_again_when_idle_and_is_dead_lettered_at_the_last_failure(
+def test_failed_until_dead_lettered(
     laboratory: Laboratory,
 ) -> None:
+    """A failed delivery comes again when idle and is dead lettered at the last failure."""
     text = '[workload]\nevents = [{ name = "a" }]\n[broker]\ndelay = "1ms"\n[network]\nlatency = "0s"\n'
     result = run(laboratory, text, "Failing")
     assert [entry.at for entry in result.history.of("delivered")] == [1_000, 5_001_000, 10_001_000, 15_001_000]
@@ -68,7 +71,8 @@ def test_a_failed_delivery_comes_again_when_idle_and_is_dead_lettered_at_the_las
     assert [entry.details["by"] for entry in result.history.of("dead-lettered")] == ["broker"]
 
 
-def test_what_the_broker_has_given_up_and_an_engine_has_parked_is_waited_for(laboratory: Laboratory) -> None:
+def test_given_up_and_parked(laboratory: Laboratory) -> None:
+    """What the broker has given up and an engine has parked is waited for."""
     text = '[workload]\nevents = [{ name = "a" }]\n[broker]\nmax_failures = 1\n[policy]\nlookback = "1m"\n'
     result = run(laboratory, text, "Forgetful")
     [given_up], [effect] = result.history.of("dead-lettered"), result.history.of("ended")
@@ -76,13 +80,15 @@ def test_what_the_broker_has_given_up_and_an_engine_has_parked_is_waited_for(lab
     assert effect.at > 25_000_000
 
 
-def test_a_message_that_no_engine_could_read_is_not_waited_for(laboratory: Laboratory) -> None:
+def test_unreadable_by_all(laboratory: Laboratory) -> None:
+    """A message that no engine could read is not waited for."""
     text = '[workload]\nevents = [{ name = "a", readable = false }]\n[broker]\nmax_failures = 1\n'
     result = run(laboratory, text)
     assert result.counts.virtual < 10_000_000
 
 
-def test_an_event_that_is_held_elsewhere_comes_again_and_does_not_count_as_failed(laboratory: Laboratory) -> None:
+def test_held_elsewhere_is_no_failure(laboratory: Laboratory) -> None:
+    """An event that is held elsewhere comes again and does not count as failed."""
     from tests.simulation.engines import Busy
 
     Busy.seen = 0
@@ -91,14 +97,16 @@ def test_an_event_that_is_held_elsewhere_comes_again_and_does_not_count_as_faile
     assert (found["delivered"], found["refused"], found["ended"], found["dead-lettered"]) == (4, 3, 1, 0)
 
 
-def test_a_slow_handler_has_its_event_redelivered_meanwhile(laboratory: Laboratory) -> None:
+def test_redelivered_during_handler(laboratory: Laboratory) -> None:
+    """A slow handler has its event redelivered meanwhile."""
     text = '[workload]\nevents = [{ name = "a" }]\n[consumers]\nhandler_time = "7s"\n'
     result = run(laboratory, text)
     attempts = [entry.details["attempt"] for entry in result.history.of("delivered")]
     assert attempts == [1, 2]
 
 
-def test_an_unreadable_message_is_a_failure_of_its_own(laboratory: Laboratory) -> None:
+def test_unreadable_message(laboratory: Laboratory) -> None:
+    """An unreadable message is a failure of its own."""
     text = '[workload]\nevents = [{ name = "a", readable = false }, { name = "b" }]\n'
     result = run(laboratory, text)
     assert {entry.details["because"] for entry in result.history.of("rejected")} == {"Unreadable"}
@@ -121,9 +129,8 @@ def test_a_group_shares_the_work(laboratory: Laboratory) -> None:
 
 
 @pytest.mark.parametrize(("concurrency", "at_once"), [(1, 1), (3, 3)])
-def test_a_consumer_works_on_as_many_deliveries_as_it_should(
-    laboratory: Laboratory, concurrency: int, at_once: int
-) -> None:
+def test_concurrency(laboratory: Laboratory, concurrency: int, at_once: int) -> None:
+    """A consumer works on as many deliveries as it should."""
     text = CHAINS + f'[consumers]\ncount = 1\nconcurrency = {concurrency}\nhandler_time = "200ms"\n'
     result = run(laboratory, text)
     open_now = most = 0
@@ -139,7 +146,8 @@ def test_the_census_lists_what_will_never_expire(laboratory: Laboratory) -> None
     assert census.details["keys"] == {"causim:lasting": {"type": "string", "ttl": None}}
 
 
-def test_a_run_that_is_not_quiet_at_its_horizon_says_what_was_in_flight(laboratory: Laboratory) -> None:
+def test_in_flight_at_the_horizon(laboratory: Laboratory) -> None:
+    """A run that is not quiet at its horizon says what was in flight."""
     text = (
         '[workload]\nevents = [{ name = "a" }]\n[consumers]\nhandler_time = "1h"\n'
         '[broker]\nredeliver_after = "2h"\n[judge]\nhorizon = "10s"\n'
@@ -150,26 +158,30 @@ def test_a_run_that_is_not_quiet_at_its_horizon_says_what_was_in_flight(laborato
     assert last.details["in_flight"] == ["c1: a", "1 deliveries pending"]
 
 
-def test_an_engine_that_cannot_be_made_is_not_blamed_on_the_scenario(laboratory: Laboratory) -> None:
+def test_engine_cannot_be_made(laboratory: Laboratory) -> None:
+    """An engine that cannot be made is not blamed on the scenario."""
     with pytest.raises(EngineFailed, match="RuntimeError: no licence"):
         run(laboratory, CHAINS, "Broken")
 
 
-def test_an_engine_that_waits_for_no_time_is_stopped(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_without_time(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that waits for no time is stopped."""
     monkeypatch.setattr("simulation.world.world.CALLBACK_LIMIT", (500, 10))
     with pytest.raises(EngineFailed, match=r"at 1\.005 s it does something again and again without any time passing"):
         run(laboratory, CHAINS + '[broker]\ndelay = "1005ms"\n', "Hasty")
     assert run(laboratory, CHAINS).verdict == "holds"
 
 
-def test_a_failing_sweep_is_written_down_and_does_not_stop_the_consumer(laboratory: Laboratory) -> None:
+def test_failing_sweep(laboratory: Laboratory) -> None:
+    """A failing sweep is written down and does not stop the consumer."""
     text = '[workload]\nevents = [{ name = "a" }, { name = "b", at = "12s" }]\n[consumers]\ncount = 1\n'
     result = run(laboratory, text, "Sweeping")
     assert [entry.details["because"] for entry in result.history.of("swept")] == ["RuntimeError"] * 2
     assert kinds(result)["ended"] == 2
 
 
-def test_what_ends_with_the_world_writes_no_history(laboratory: Laboratory) -> None:
+def test_refused_world_writes_nothing(laboratory: Laboratory) -> None:
+    """What ends with the world writes no history."""
     # The run ends at its horizon, in the middle of a handling; closing its task makes the consumer reject the delivery.
     text = '[workload]\nevents = [{ name = "a" }]\n[consumers]\nhandler_time = "1h"\n[judge]\nhorizon = "1s"\n'
     result = run(laboratory, text, "Stubborn")
@@ -177,7 +189,8 @@ def test_what_ends_with_the_world_writes_no_history(laboratory: Laboratory) -> N
     assert kinds(result)["rejected"] == 0
 
 
-def test_commands_and_replies_are_kept_when_a_run_is_traced(laboratory: Laboratory) -> None:
+def test_traced_run(laboratory: Laboratory) -> None:
+    """Commands and replies are kept when a run is traced."""
     text = '[workload]\nevents = [{ name = "a" }]\n'
     traced, plain = run(laboratory, text, "Writing", trace=True), run(laboratory, text, "Writing")
     commands = [entry.details["commands"] for entry in traced.history.of("command")]
@@ -186,7 +199,8 @@ def test_commands_and_replies_are_kept_when_a_run_is_traced(laboratory: Laborato
     assert traced.digest == plain.digest
 
 
-def test_a_long_wait_costs_little_wall_time_because_nothing_happens_in_it(laboratory: Laboratory) -> None:
+def test_long_wait_is_cheap(laboratory: Laboratory) -> None:
+    """A long wait costs little wall time because nothing happens in it."""
     text = '[workload]\nevents = [{ name = "a" }, { name = "b", at = "3h" }]\n[consumers]\nsweep_interval = "30m"\n'
     result = run(laboratory, text)
     assert result.counts.virtual > 3 * 3_600_000_000
@@ -198,16 +212,18 @@ def test_a_long_wait_costs_little_wall_time_because_nothing_happens_in_it(labora
     [
         ("nativ", "did you mean 'native'"),
         ("nowhere:Engine", "cannot be loaded: No module named 'nowhere'"),
-        (f"{HERE}:Nobody", "has no Nobody"),
+        (f"{HERE}:Absent", "has no Absent"),
         ("json:JSONDecoder", "has no method handle"),
     ],
 )
-def test_an_engine_that_is_not_one_is_refused_with_a_reason(name: str, complaint: str) -> None:
+def test_engine_without_methods(name: str, complaint: str) -> None:
+    """An engine that is not one is refused with a reason."""
     with pytest.raises(UnknownEngine, match=complaint):
         resolve(name)
 
 
-def test_a_consumer_stops_although_its_client_has_swallowed_the_cancellation(laboratory: Laboratory) -> None:
+def test_consumer_stops_despite_swallowing(laboratory: Laboratory) -> None:
+    """A consumer stops although its client has swallowed the cancellation."""
     # Before Python 3.12, asyncio.wait_for returns what is there already instead of the cancellation that comes with it.
     scenario = loads("""
     name = "test"

@@ -16,7 +16,7 @@ def register(commands: Any) -> None:
         help="run a scenario on several engines, side by side",
         description="Run the same seeds of a scenario on several engines, each in processes of its own, and print "
         "which invariants each violates in how many seeds, its latencies, and what it costs in Redis.",
-        epilog="example: causim compare scenarios/late-leader.toml --engine native --engine prefect "
+        epilog="example: causim compare late-leader --engine native --engine prefect "
         "--engine prefect@0.2.8 --seeds 200 --jobs auto",
     )
     parser.add_argument(

@@ -16,7 +16,7 @@ def register(commands: Any) -> None:
         help="crash a consumer at every moment of a run",
         description="Run a scenario once, then once for every Redis command and every handler step in it, with the "
         "consumer crashing just before it and just after.",
-        epilog="example: causim crashes scenarios/leader-follower.toml --fault reply-lost --jobs auto",
+        epilog="example: causim crashes leader-follower --fault reply-lost --jobs auto",
     )
     parser.add_argument(
         "path", type=path_of, metavar="SCENARIO", help="a scenario: its file, or the name of a shipped one"
@@ -34,7 +34,9 @@ def register(commands: Any) -> None:
         help="how long a crash, a stop or a pause lasts (default: 1s; a pause lasts longer than a lease)",
     )
     parser.add_argument("--seed", type=int, metavar="S", help="the seed (default: the scenario's own)")
-    parser.add_argument("--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores")
+    parser.add_argument(
+        "--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores (default: 1)"
+    )
     add_world_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")
     parser.set_defaults(execute="simulation.cli.crashes:execute")

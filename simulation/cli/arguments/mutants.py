@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
         description="Run copies of the engine with one planted fault each. Every one must be convicted by a "
         "right invariant within its budget of seeds, and the engine without the fault must not. "
         "Exit code 1 if a mutant survived. One mutant alone: causim run SCENARIO --engine mutant:NAME.",
-        epilog="example: causim mutants --seeds 50",
+        epilog="examples: causim list mutants; causim mutants say-parked",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="the mutants to run (default: all)")
     parser.add_argument("--seeds", type=count, metavar="N", help="the budget of each (default: its own)")

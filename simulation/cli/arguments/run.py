@@ -17,8 +17,9 @@ def register(commands: Any) -> None:
         "run",
         help="run scenarios and judge them",
         description="Run scenario files, or all below a folder, against an engine on a Redis in virtual time.",
-        epilog="examples: causim run late-leader; causim run scenarios --seeds 200 --jobs auto --stop-after 1; causim "
-        "run late-leader --engine prefect --seeds 300; causim run late-leader --engine prefect --last-failed",
+        epilog="examples: causim run late-leader; causim run late-leader missing-leader --seeds 200 --jobs auto; "
+        "causim run late-leader --engine prefect --seeds 300 --stop-after 1; causim run late-leader "
+        "--engine prefect --last-failed",
     )
     parser.add_argument(
         "paths",

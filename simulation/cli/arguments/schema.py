@@ -12,6 +12,6 @@ def register(commands: Any) -> None:
         help="print the JSON schema of scenario files, for editors",
         description="Print the JSON schema of scenario files. An editor with taplo, such as VS Code with Even Better "
         "TOML, completes and checks a file whose first line names it: #:schema ./scenario.schema.json",
-        epilog="example: causim schema > scenarios/scenario.schema.json",
+        epilog="example: causim schema > scenario.schema.json",
     )
     parser.set_defaults(execute="simulation.cli.schema:execute")

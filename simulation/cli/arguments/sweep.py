@@ -15,7 +15,7 @@ def register(commands: Any) -> None:
         "sweep",
         help="run a scenario over a grid of its values",
         description="Run a scenario for every combination of some of its values, and write a table and pictures.",
-        epilog="example: causim sweep scenarios/missing-leader.toml --vary broker.drop=0:0.2:0.02 "
+        epilog="example: causim sweep missing-leader --vary broker.drop=0:0.2:0.02 "
         "--vary policy.lookback=1m,5m,15m --seeds 20 --jobs auto",
     )
     parser.add_argument(

@@ -14,7 +14,7 @@ def register(commands: Any) -> None:
         help="read scenario files and say all that is wrong in them",
         description="Check scenario and replay files, and run nothing. Prints all errors of all files. Exit codes: 0 "
         "if every file can be used, 4 if one cannot.",
-        epilog="example: causim validate scenarios",
+        epilog="examples: causim validate late-leader; causim init orders; causim validate orders/scenarios",
     )
     parser.add_argument(
         "paths",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from causim.shipped import path_of
 from simulation.cli.options import add_renamed, add_world_options, count
 
 
@@ -12,14 +12,17 @@ def register(commands: Any) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "why",
-        help="show where a violating run became doomed",
+        help="show where a violation became certain",
         description="Replay a run that violates an invariant, re-seed it from place after place, and show how likely "
         "the violation was from there on. With a folder of results, the places are kept in its why.json, and shown in "
         "its report.",
         epilog="example: causim why results/late-leader --samples 50",
     )
     parser.add_argument(
-        "result", type=Path, metavar="RESULT", help="a folder of results, or a scenario or replay file that is violated"
+        "result",
+        type=path_of,
+        metavar="RESULT",
+        help="a folder of results, or a scenario or replay file that is violated",
     )
     parser.add_argument("--seed", type=int, metavar="S", help="which seed of a scenario file (default: its own)")
     parser.add_argument("--invariant", default="", metavar="NAME", help="which violation (default: the run's first)")

@@ -26,6 +26,22 @@ GIVING_UP = (
         host="simulation.engines.mutants.half_readers:HalfReaders",
     ),
     Mutant(
+        name="unreadable-kept-on",
+        planted="an event that no consumer can read stays parked after its attempts, and is given up without a reason",
+        scenario="production/q9-unreadable-for-all.toml",
+        convicted_by=("given-up-with-reason",),
+        edits=(
+            Edit("fail", "if attempts < rules.attempts then", 'if how == "unread" or attempts < rules.attempts then'),
+        ),
+    ),
+    Mutant(
+        name="unreadable-uncounted",
+        planted="a sweep that finds an event that it cannot read counts no attempt",
+        scenario="production/q9-unreadable-for-all.toml",
+        convicted_by=("causal-order", "prompt-release"),
+        edits=(Edit("fail", "if not owner then attempts = count_attempt(attempts) end", ""),),
+    ),
+    Mutant(
         name="give-up-early",
         planted="a released event is given up at its first failure",
         scenario="failing-follower.toml",
@@ -38,7 +54,7 @@ GIVING_UP = (
         scenario="ladder/p3-reply-lost-failing.toml",
         convicted_by=("given-up-with-reason",),
         edits=(
-            Edit("fail", "if told then", "if false then"),
+            Edit("fail", "if answered then", "if false then"),
             Edit("fail", "attempts = math.max(1, math.ceil(attempts))", "attempts = math.ceil(attempts) + 1"),
         ),
     ),
@@ -65,7 +81,7 @@ STREAMS = (
         planted="the script that completes an event and begins the next one of a stream only begins the next one",
         scenario="stream.toml",
         convicted_by=("prompt-release", "handled-once"),
-        edits=(Edit("complete_and_begin", 'if ARGV[2] ~= "" then completion = complete() end\n', ""),),
+        edits=(Edit("complete_and_begin", 'if ARGV[2] ~= "" then completion = complete(ARGV) end\n', ""),),
         host="native-stream",
     ),
 )

@@ -182,6 +182,22 @@ SWEEP = (
         edits=(Edit("sweep", "if leader and place and is_due", "if false and is_due"), NOTHING_IN_HAND),
     ),
     Mutant(
+        name="any-of-the-siblings",
+        planted="of siblings whose claims lapse together, a sweep offers as many as it takes, whichever they are",
+        scenario="ladder/f17-more-claims-than-a-sweep-takes.toml",
+        convicted_by=("sibling-order",),
+        seeds=3,
+        edits=(Edit("sweep", "local crowded = redis", "local crowded = false and redis"),),
+        host="native-waiting",
+    ),
+    Mutant(
+        name="evicted-drainers",
+        planted="the drainer of a queue is remembered for ever if the record of its drain was evicted",
+        scenario="ladder/p5-evicted-releases.toml",
+        convicted_by=("clean-store",),
+        edits=(Edit("sweep", "end, end_drain)", "end, function() end)"),),
+    ),
+    Mutant(
         name="evicted-and-begun-anew",
         planted="a list of waiting followers that exists is taken for whole, though it was evicted and begun again",
         scenario="ladder/f9-evicted-heads-begun-anew.toml",
@@ -215,9 +231,7 @@ SWEEP = (
         scenario="crash-while-draining.toml",
         convicted_by=("nothing-lost",),
         edits=(
-            Edit(
-                "sweep", 'key("claims"), "-inf", now, "LIMIT", 0, window)', 'key("claims"), "-inf", now, "LIMIT", 0, 0)'
-            ),
+            Edit("sweep", '"LIMIT", 0, most)', '"LIMIT", 0, 0)'),
             Edit("sweep", '"LIMIT", 0, math.max(0, window - #found))', '"LIMIT", 0, 0)'),
         ),
     ),

@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simulation.history.entries import Entry, Terms
-from simulation.history.indexer import WORDS
+from simulation.history.lost_keys import WORDS
 from simulation.history.records import TrivialCounts
 from simulation.invariants.prefilter.columns import EARLY, MAX_REPEATS, REORDERED, Columns
 from simulation.invariants.prefilter.trivial import bound_of

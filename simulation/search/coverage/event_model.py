@@ -109,7 +109,7 @@ class EventModel:
 
     def __init__(self) -> None:
         self.transitions: Counter[str] = Counter()
-        self.struck: Counter[str] = Counter()
+        self.faults_by_state: Counter[str] = Counter()
         """Faults by the state of the events that they concerned: `crash · in handling`; `idle` if there was none."""
         self._states: dict[str, str] = {}
         self._leaders: dict[str, str] = {}
@@ -124,7 +124,7 @@ class EventModel:
         """Move the events that an entry concerns, and count the transitions."""
         _, kind, event, consumer, details = entry
         if kind == "fault":
-            self._strike(str(details.get("fault", "")), event, consumer)
+            self._count_fault(str(details.get("fault", "")), event, consumer)
         elif kind in _GONE:
             for concerned in self.in_hand_of(consumer):
                 self._move(concerned, kind, kind)
@@ -162,11 +162,11 @@ class EventModel:
         elif kind in ("ended", "parked", "refused", "rejected", "acknowledged"):
             self._working.get(consumer, {}).pop(event, None)
 
-    def _strike(self, fault: str, event: str, consumer: str) -> None:
+    def _count_fault(self, fault: str, event: str, consumer: str) -> None:
         concerned: Iterable[str] = (event,) if event else self.in_hand_of(consumer) if consumer else self._unfinished()
         states = {self._states.get(name, UNPUBLISHED) for name in concerned}
         for state in states or {"idle"}:
-            self.struck[f"{fault} · {state}"] += 1
+            self.faults_by_state[f"{fault} · {state}"] += 1
 
     def _unfinished(self) -> Iterable[str]:
         return [name for name, state in self._states.items() if state not in (HANDLED, DEAD)]

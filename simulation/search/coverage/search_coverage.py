@@ -14,7 +14,7 @@ from simulation.search.coverage.unseen import Unseen, unseen
 from simulation.world.run import Run
 
 LAST = 100
-"""Of how many last runs it is told how many were new."""
+"""Of how many last runs the new ones are counted."""
 
 SATURATED = 0.01
 """The unseen mass below which a search is saturated, by the upper end of its interval."""
@@ -27,7 +27,7 @@ class RunCoverage:
     behaviour: int | None = None
     """The fingerprint of the run; None if the run is too long to be compared."""
     transitions: Mapping[str, int] = field(default_factory=dict)
-    struck: Mapping[str, int] = field(default_factory=dict)
+    faults_by_state: Mapping[str, int] = field(default_factory=dict)
     """Faults by the state of the events that they concerned."""
 
 
@@ -41,7 +41,7 @@ def coverage_of(run: Run) -> RunCoverage:
         reader.add(entry)
         model.add(entry)
     behaviour = reader.fingerprint(run.requests) if run.requests.complete else None
-    return RunCoverage(behaviour, dict(model.transitions), dict(model.struck))
+    return RunCoverage(behaviour, dict(model.transitions), dict(model.faults_by_state))
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class SearchCoverage:
     times: Counter[int] = field(default_factory=Counter)
     """How often each behaviour was seen."""
     transitions: Counter[str] = field(default_factory=Counter)
-    struck: Counter[str] = field(default_factory=Counter)
+    faults_by_state: Counter[str] = field(default_factory=Counter)
     _new: array[int] = field(default_factory=lambda: array("b"))
     _look: int = LAST
     """At how many runs to estimate the unseen mass for `saturated` again."""
@@ -63,7 +63,7 @@ class SearchCoverage:
     def add(self, seed: int, covered: RunCoverage) -> bool:
         """Count one more run; return whether it showed a new behaviour."""
         self.transitions.update(covered.transitions)
-        self.struck.update(covered.struck)
+        self.faults_by_state.update(covered.faults_by_state)
         if covered.behaviour is None:
             return False
         fresh = covered.behaviour not in self.times
@@ -125,5 +125,5 @@ class SearchCoverage:
             else {"estimate": estimate.estimate, "low": estimate.low, "high": estimate.high},
             "transitions": dict(sorted(self.transitions.items())),
             "never_hit": self.never,
-            "faults_by_state": dict(sorted(self.struck.items())),
+            "faults_by_state": dict(sorted(self.faults_by_state.items())),
         }

@@ -12,7 +12,7 @@ What a step touches is not declared but observed, in the very state in which it 
 steps that commute with it. So each class of equivalent orders is run once, and none is missed. The passing of time
 conflicts with everything.
 
-What commutes is told as narrowly as can be known:
+What commutes is decided as narrowly as can be known:
 
 - In Redis: commands on other keys, or on other members of a key, unless one looks at the whole (`footprints.py`).
 - In the history: entries whose exchange no invariant notices (`simulation/invariants/commutativity.py`).
@@ -107,7 +107,7 @@ class _Node:
 
 
 class _Search:
-    """The oracle of an exhaustive search: it remembers the path from the root to where it stands."""
+    """The scheduler of an exhaustive search: it remembers the path from the root to where it stands."""
 
     def __init__(self, reduction: Reduction) -> None:
         self.skipped = 0
@@ -205,7 +205,7 @@ class Exhaustive:
 
     def runs(self, most: int | None = None) -> Iterator[Run]:
         """Yield each order's run, at most so many, and say in `progress` how far it went."""
-        oracle, progress = _Search(self._reduction), self.progress
+        scheduler, progress = _Search(self._reduction), self.progress
         footprints = Footprints(self._laboratory.store)
         footprints.watch()
         try:
@@ -213,23 +213,23 @@ class Exhaustive:
             footprints.know(scripts)
             while most is None or progress.covered + progress.abandoned < most:
                 try:
-                    run = self._one(oracle, Exploration(oracle, self._bounds, scripts, footprints))
+                    run = self._one(scheduler, Exploration(scheduler, self._bounds, scripts, footprints))
                 except FieldsListed:  # once at most; what was found is found again
-                    oracle = _Search(self._reduction)
+                    scheduler = _Search(self._reduction)
                     progress.covered = progress.abandoned = progress.violating = 0
                     continue
                 if run is not None:
                     yield run
-                more = oracle.advance()
-                progress.skipped = oracle.skipped
+                more = scheduler.advance()
+                progress.skipped = scheduler.skipped
                 if not more:
                     progress.complete = True
                     return
         finally:
             footprints.close()
 
-    def _one(self, oracle: _Search, exploration: Exploration) -> Run | None:
-        oracle.begin()
+    def _one(self, scheduler: _Search, exploration: Exploration) -> Run | None:
+        scheduler.begin()
         progress = self.progress
         try:
             run = self._laboratory.run(self._scenario, self._seed, self._engine, exploration=exploration)

@@ -7,9 +7,12 @@
    beginning and goes on at random, changes a few choices, shifts what follows, or goes over to another such run. Half
    of the variations keep the seed too, and with it the ids, times and drawn faults of the earlier run.
 
-If the bounds allow faults, one run of three repeats an earlier run with a fault: first the one that keeps the order of
-arrival, at one moment of each kind. Where a strategy draws the order, a fault most often strikes at each kind of
-moment in turn; see `strikes.py`.
+If the bounds allow faults, where one strikes matters more than the order, so a fault strikes at each kind of moment in
+turn (see `fault_moments.py`):
+
+1. The first run keeps the order of arrival. One run of two repeats it with a fault, at one moment of each kind.
+2. When no kind is left, one run of three repeats an earlier run in which no fault has struck, with a fault.
+3. The other runs are made by the arms, with a fault too. Drawn delays, which know no bounds, are used once.
 
 The same scenario, engine and seeds give the same runs. A run depends on those before it, so there is nothing to run
 in parallel, and no estimate of what is unseen.
@@ -24,18 +27,25 @@ from dataclasses import dataclass, replace
 from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
 from simulation.search.coverage.search_coverage import coverage_of
+from simulation.search.explore.fault_moments import (
+    FAULTS,
+    FaultAtKind,
+    FaultInsteadOf,
+    Moment,
+    TriedMoments,
+    moments_of,
+)
 from simulation.search.explore.probe import Probe, probe
 from simulation.search.explore.schedulers import Continued, Listed, Walk
-from simulation.search.explore.strategies import Strategy, oracle_of
-from simulation.search.explore.strikes import FAULTS, Moment, Strikes, Striking, StrikingAt, moments_of
+from simulation.search.explore.strategies import Strategy, scheduler_of
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
-from simulation.world.scheduling import Exploration, Oracle
+from simulation.world.scheduling import Exploration, Scheduler
 
-DELAYS, VARIATION, STRIKE = "random-delays", "variation", "strike"
+DELAYS, VARIATION, FAULT = "random-delays", "variation", "fault"
 
-STRIKE_EVERY = 3
-"""Of so many runs one repeats an earlier run with a fault, if there may be faults."""
+PLANNED_EVERY, FAULT_RUN_EVERY = 2, 3
+"""Of so many runs one repeats an earlier run with a fault: while kinds of moments are left, and later."""
 
 MAX_PARENTS = 500
 """How many runs are kept to be varied; beyond that the oldest is forgotten."""
@@ -75,20 +85,18 @@ class Guided:
         self._scenario = scenario
         self._engine = engine
         self._bounds = strategy.bounds
-        deeper = replace(strategy, name="pct", depth=max(2, strategy.depth))
         self.arms = [
             Arm(DELAYS),
-            Arm("pos", replace(strategy, name="pos")),
-            Arm("pct", deeper),
-            Arm("surw", replace(strategy, name="surw")),
-            Arm("pct, depth 2", replace(deeper, depth=2)),
             Arm("walk", replace(strategy, name="random-walk")),
+            Arm("surw", replace(strategy, name="surw")),
+            Arm("pos", replace(strategy, name="pos")),
+            Arm("pct", replace(strategy, name="pct", depth=max(2, strategy.depth))),
             Arm(VARIATION),
         ]
-        self._strike = Arm(STRIKE)
+        self._fault_arm = Arm(FAULT)
         self._plan: deque[tuple[Parent, Moment]] | None = None
         """Where a fault is still to strike in the run that keeps the order of arrival; None until that was run."""
-        self._strikes = Strikes()
+        self._tried_moments = TriedMoments()
         self._seen: set[int | None] = {None}
         self._parents: list[Parent] = []
         self._probe: Probe | None = None
@@ -110,13 +118,14 @@ class Guided:
             yield run
 
     def _arm(self, number: int, stream: Stream) -> Arm:
-        if self._bounds.faults:
-            if number % STRIKE_EVERY == 0:
-                return self._strike
-            number -= 1 + number // STRIKE_EVERY
         arms = [arm for arm in self.arms if arm.name != VARIATION or self._parents]
-        if number < len(self.arms):
-            return arms[min(number, len(arms) - 1)]
+        if self._bounds.faults:
+            if number % (FAULT_RUN_EVERY if self._plan == deque() else PLANNED_EVERY) == 0:
+                return self._fault_arm
+            arms = [arm for arm in arms if arm.name != DELAYS or not arm.runs]
+        untried = next((arm for arm in arms if not arm.runs), None)
+        if untried is not None:
+            return untried
         point = stream.random() * sum(arm.yields for arm in arms)
         for arm in arms:
             point -= arm.yields
@@ -127,15 +136,17 @@ class Guided:
     def _made(self, arm: Arm, seed: int, stream: Stream) -> Run:
         if arm.name == DELAYS:
             return self._laboratory.run(self._scenario, seed, self._engine)
-        if arm.name == STRIKE:
-            return self._struck(seed, stream)
+        if arm.name == FAULT:
+            return self._with_fault(seed, stream)
         if arm.strategy is not None:
             return self._explored(self._drawn(arm.strategy, seed, stream), seed)
         parent = self._parents[stream.below(len(self._parents))]
-        oracle = self._varied(parent.choices, stream, Streams(seed)["schedule"])
-        return self._explored(oracle, parent.seed if stream.below(2) else seed)
+        scheduler = self._varied(parent.choices, stream, Streams(seed)["schedule"])
+        if self._bounds.faults:
+            scheduler = FaultAtKind(scheduler, self._tried_moments, stream)
+        return self._explored(scheduler, parent.seed if stream.below(2) else seed)
 
-    def _struck(self, seed: int, stream: Stream) -> Run:
+    def _with_fault(self, seed: int, stream: Stream) -> Run:
         """Repeat a run with a fault: first the one that keeps the order of arrival, at one moment of each kind."""
         if self._plan is None:
             run = self._explored(Listed(), seed)
@@ -151,28 +162,28 @@ class Guided:
             parent = whole[stream.below(len(whole))]
             alike = parent.moments[stream.below(len(parent.moments))]
             moment = alike[stream.below(len(alike))]
-        return self._explored(StrikingAt(Listed(parent.choices), moment), parent.seed)
+        return self._explored(FaultInsteadOf(Listed(parent.choices), moment), parent.seed)
 
     def _parent(self, run: Run) -> Parent:
         assert run.steps is not None
-        struck = any(step.kind in FAULTS for step in run.steps.taken)
-        moments = () if struck or not self._bounds.faults else moments_of(run.steps.taken, self._bounds)
+        has_fault = any(step.kind in FAULTS for step in run.steps.taken)
+        moments = () if has_fault or not self._bounds.faults else moments_of(run.steps.taken, self._bounds)
         return Parent(run.seed, tuple(run.steps.choices), moments)
 
-    def _drawn(self, strategy: Strategy, seed: int, stream: Stream) -> Oracle:
-        """Return a strategy's oracle. If it may have a fault strike, in most runs one strikes in turn."""
-        strikes = strategy.bounds.faults > 0 and stream.below(4) > 0
-        if strikes:
-            strategy = replace(strategy, bounds=replace(strategy.bounds, faults=strategy.bounds.faults - 1))
-        oracle = oracle_of(strategy, Streams(seed)["schedule"], self._known(seed))
-        return Striking(oracle, self._strikes, stream) if strikes else oracle
+    def _drawn(self, strategy: Strategy, seed: int, stream: Stream) -> Scheduler:
+        """Return a strategy's scheduler. If faults may strike, one of them strikes at each kind of moment in turn."""
+        faults = strategy.bounds.faults
+        if faults:
+            strategy = replace(strategy, bounds=replace(strategy.bounds, faults=faults - 1))
+        scheduler = scheduler_of(strategy, Streams(seed)["schedule"], self._known(seed))
+        return FaultAtKind(scheduler, self._tried_moments, stream) if faults else scheduler
 
-    def _explored(self, oracle: Oracle, seed: int) -> Run:
+    def _explored(self, scheduler: Scheduler, seed: int) -> Run:
         known = self._known(seed)
-        exploration = Exploration(oracle, self._bounds, known.scripts, scouted=known.seed)
+        exploration = Exploration(scheduler, self._bounds, known.scripts, scouted=known.seed)
         return self._laboratory.run(self._scenario, seed, self._engine, exploration=exploration)
 
-    def _varied(self, choices: tuple[int, ...], stream: Stream, rest: Stream) -> Oracle:
+    def _varied(self, choices: tuple[int, ...], stream: Stream, rest: Stream) -> Scheduler:
         if not choices:
             return Walk(rest)
         place = stream.below(len(choices))

@@ -1,4 +1,4 @@
-"""Oracles that sample interleavings: by random priorities of steps, and nearly uniformly over those of chosen steps.
+"""Schedulers that sample interleavings: by random priorities of steps, and nearly uniformly over those of chosen steps.
 
 Both treat what may also not happen (the passing of time, crashes, lost replies) as Priorities does: at a few moments,
 drawn before the run begins, one of these things happens instead of a step.

@@ -1,4 +1,4 @@
-"""Oracles that decide by a list, by chance or by priorities. The one that tries everything has a file of its own."""
+"""Schedulers that decide by a list, by chance or by priorities. The one that tries everything has a file of its own."""
 
 from __future__ import annotations
 

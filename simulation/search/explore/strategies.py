@@ -1,6 +1,6 @@
 """Strategies: how the order of a run is chosen from its seed. All of them make the same run of the same seed.
 
-`seeds` draws a delay for each hop, as a network does; `pct`, `walk`, `pos` and `surw` let an oracle choose each step.
+`seeds` draws a delay for each hop, as a network does; `pct`, `walk`, `pos` and `surw` let a scheduler choose each step.
 `exhaustive`, which tries every order of one seed, and `guided`, which learns from one run for the next, have files of
 their own.
 """
@@ -18,7 +18,7 @@ from simulation.search.explore.samplers import PartialOrder, UniformWalk
 from simulation.search.explore.schedulers import Priorities, Walk
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
-from simulation.world.scheduling import Bounds, Exploration, Oracle
+from simulation.world.scheduling import Bounds, Exploration, Scheduler
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class Runner:
 
     def _exploration(self, seed: int) -> Exploration:
         known = self._known(seed)
-        oracle = oracle_of(self._strategy, Streams(seed)["schedule"], known)
-        return Exploration(oracle, self._strategy.bounds, known.scripts, scouted=known.seed)
+        scheduler = scheduler_of(self._strategy, Streams(seed)["schedule"], known)
+        return Exploration(scheduler, self._strategy.bounds, known.scripts, scouted=known.seed)
 
     def _known(self, seed: int) -> Probe:
         """Look at the world of a seed once more if each seed is another world; else one look is enough."""
@@ -76,8 +76,8 @@ class Runner:
         return probe(self._laboratory, self._scenario, seed, self._engine)
 
 
-def oracle_of(strategy: Strategy, stream: Stream, known: Probe) -> Oracle:
-    """Return the oracle of a strategy that draws its choices, given a first look at the scenario.
+def scheduler_of(strategy: Strategy, stream: Stream, known: Probe) -> Scheduler:
+    """Return the scheduler of a strategy that draws its choices, given a first look at the scenario.
 
     Raises ValueError for a strategy that does not draw them.
     """

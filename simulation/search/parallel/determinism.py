@@ -37,6 +37,8 @@ class Compared:
 
     seed: int
     difference: Difference | None
+    outside: tuple[str, ...] = ()
+    """What the run has reached outside, as its scenario allows."""
 
 
 def compare_twice(plan: Plan, seeds: Iterable[int]) -> Iterator[Compared]:
@@ -44,9 +46,9 @@ def compare_twice(plan: Plan, seeds: Iterable[int]) -> Iterator[Compared]:
     with ExitStack() as stack:
         pools = [stack.enter_context(process(hash_seed, plan)) for hash_seed in HASH_SEEDS]
         for seed in seeds:
-            one, other = (pool.submit(digest_of, seed) for pool in pools)
-            same = one.result() == other.result()
-            yield Compared(seed, None if same else _difference(pools, seed))
+            one, other = (pool.submit(_ran, seed) for pool in pools)
+            (first, outside), (second, _) = one.result(), other.result()
+            yield Compared(seed, None if first == second else _difference(pools, seed), outside)
 
 
 def _difference(pools: Iterable[ProcessPoolExecutor], seed: int) -> Difference:
@@ -80,6 +82,11 @@ def process(hash_seed: str, plan: Plan) -> Iterator[ProcessPoolExecutor]:
 def digest_of(seed: int) -> str:
     """Run a seed in a process of `process`, and return the digest of its history."""
     return Worker.runner.run(seed).digest
+
+
+def _ran(seed: int) -> tuple[str, tuple[str, ...]]:
+    run = Worker.runner.run(seed)
+    return run.digest, run.outside
 
 
 def _lines(seed: int) -> list[str]:

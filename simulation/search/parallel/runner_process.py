@@ -237,10 +237,10 @@ def described(laboratory: Laboratory) -> str:
 
 def _portable(error: Exception) -> bytes:
     """Pickle an exception with what a traceback would say of it."""
-    told = "".join(traceback.format_exception(error))
+    frames = "".join(traceback.format_exception(error))
     if isinstance(error, StoreUnavailable | UnknownEngine):  # it is about this machine: say which
         error = type(error)(f"on worker {socket.gethostname()}: {error}")
-    error.add_note(told)
+    error.add_note(frames)
     try:
         packed = pickle.dumps(error)
         pickle.loads(packed)  # noqa: S301  # an exception of an engine may not survive its own constructor

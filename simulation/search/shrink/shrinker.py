@@ -22,7 +22,7 @@ from simulation.search.shrink.cause import Cause
 from simulation.search.shrink.passes import PASSES, focused, listed, shorter_names, size
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
-from simulation.world.scheduling import Bounds, Exploration, Oracle
+from simulation.world.scheduling import Bounds, Exploration, Scheduler
 from simulation.world.world import EngineFailed
 
 
@@ -130,8 +130,8 @@ class Shrinker:
         if again is None:  # drawn orders depend on names and ids; then it is searched for in the listed one
             again = self._searched(scenario, 10 * self._tries)
         if again is None:
-            told = "with its events listed one by one, the violation was not found again"
-            raise NothingToShrink(f"seed {run.seed}: {told}")
+            reason = "with its events listed one by one, the violation was not found again"
+            raise NothingToShrink(f"seed {run.seed}: {reason}")
         return again
 
     def _check_determinism(self, run: Run) -> None:
@@ -168,9 +168,9 @@ class Shrinker:
                 return found
         return None
 
-    def _explored(self, scenario: Scenario, oracle: Oracle, bounds: Bounds) -> Better | None:
+    def _explored(self, scenario: Scenario, scheduler: Scheduler, bounds: Bounds) -> Better | None:
         self._spend()
-        exploration = Exploration(oracle, bounds, self._probe(scenario).scripts)
+        exploration = Exploration(scheduler, bounds, self._probe(scenario).scripts)
         return self._violated(self._laboratory.run(scenario, exploration=exploration))
 
     def _probe(self, scenario: Scenario) -> Probe:
@@ -182,8 +182,8 @@ class Shrinker:
     def _searched(self, scenario: Scenario, tries: int, bounds: Bounds = Bounds()) -> Better | None:  # noqa: B008
         """Look for an order that violates the invariant."""
         try:
-            for oracle in _orders(tries, self._probe(scenario).steps):
-                found = self._explored(scenario, oracle, bounds)
+            for scheduler in _orders(tries, self._probe(scenario).steps):
+                found = self._explored(scenario, scheduler, bounds)
                 if found:
                     return found
         except EngineFailed:
@@ -247,7 +247,7 @@ class Shrinker:
         return best
 
 
-def _orders(count: int, steps: int) -> Iterator[Oracle]:
+def _orders(count: int, steps: int) -> Iterator[Scheduler]:
     """Yield some orders: first those with a single interruption, as most races need no more; then any."""
     single = min(count // 2, steps)
     for place in range(single):

@@ -39,7 +39,7 @@ from simulation.world.injection.consumers import ConsumerActs
 from simulation.world.injection.deliveries import DeliveryInjector
 from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.handlers import HandlerInjector
-from simulation.world.injection.packets import PacketStrike
+from simulation.world.injection.packets import PacketFaultHook
 from simulation.world.injection.publications import PublicationInjector
 from simulation.world.injection.readings import ReadingInjector
 from simulation.world.injection.stores import StoreActs
@@ -76,11 +76,11 @@ class Injector:
         self._store = StoreActs(self.log, world.network, world.ambient)
         self._queue = DeliveryInjector(self.log, self._roles, world.epoch, world.scenario.policy.retention)
         self._followed: frozenset[str] | None = None
-        for struck in self.log.of(PacketFault):
-            world.network.faults.append(PacketStrike(self.log, struck, spelling, world.ledger.name_of))
+        for active in self.log.of(PacketFault):
+            world.network.faults.append(PacketFaultHook(self.log, active, spelling, world.ledger.name_of))
         for family, act in self._acts():
-            for struck in self.log.of(family):
-                self._timetable.install(struck, act)
+            for active in self.log.of(family):
+                self._timetable.install(active, act)
         world.network.triggers += self._timetable.triggers
         if self.log.of(ConsumerFault) or self.log.of(StoreFault):
             world.network.gate = self._reaches
@@ -124,7 +124,7 @@ class Injector:
     @property
     def late_joiners(self) -> set[str]:
         """The consumers that are not there from the start."""
-        return {struck.fault.consumer for struck in self.log.of(Join) if isinstance(struck.fault, Join)}
+        return {active.fault.consumer for active in self.log.of(Join) if isinstance(active.fault, Join)}
 
     def prepare(self) -> None:
         """Do what must be done before the first event."""
@@ -138,9 +138,9 @@ class Injector:
         return self.log.healed
 
     @property
-    def struck(self) -> bool:
+    def any_injected(self) -> bool:
         """Whether anything has struck."""
-        return any(struck.times for struck in self.log.all)
+        return any(active.times for active in self.log.all)
 
     @property
     def last_moment(self) -> int:

@@ -24,21 +24,21 @@ class ConsumerActs:
         self.left: set[str] = set()
         """Those that never come back."""
         self.engines: dict[str, type[Engine]] = {
-            struck.fault.engine: resolve(struck.fault.engine) for struck in log.all if isinstance(struck.fault, Upgrade)
+            active.fault.engine: resolve(active.fault.engine) for active in log.all if isinstance(active.fault, Upgrade)
         }
 
     def can_reach_redis(self, consumer: str) -> bool:
         """Return whether no partition cuts the consumer off."""
         return not self._cut_off[consumer]
 
-    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, active: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike a consumer. Nothing is recorded if it was not alive."""
         assert consumer is not None
-        fault = struck.fault
+        fault = active.fault
         assert isinstance(fault, ConsumerFault)
         if fault.needs_life and not consumer.process.alive:
             return None
-        struck.note(consumer=consumer.name)
+        active.note(consumer=consumer.name)
         return fault.strike(_Victim(self, consumer))
 
     def freeze(self, consumer: Consumer) -> Undo:
@@ -95,7 +95,7 @@ class _Victim:
 
     def return_with(self, engine: str) -> None:
         """Bring it to life with another engine."""
-        self._consumer.equip(self._acts.engines[engine])
+        self._consumer.use_engine(self._acts.engines[engine])
         self.start()
 
     def freeze(self) -> Undo:

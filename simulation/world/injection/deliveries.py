@@ -39,19 +39,19 @@ class DeliveryInjector:
         """Microseconds since the start of the run."""
         return self._log.now
 
-    def _struck(self, asked: str, event: str) -> Iterator[tuple[ActiveFault, DeliveryFault]]:
-        for struck in self._faults:
-            fault = struck.fault
+    def _striking(self, asked: str, event: str) -> Iterator[tuple[ActiveFault, DeliveryFault]]:
+        for active in self._faults:
+            fault = active.fault
             assert isinstance(fault, DeliveryFault)
-            if fault.asked == asked and not self._log.healed and strikes_event(struck, event, self._roles, self.now):
-                yield struck, fault
+            if fault.asked == asked and not self._log.healed and strikes_event(active, event, self._roles, self.now):
+                yield active, fault
 
     # -- what the broker asks --------------------------------------------------------------------------------
 
     def visible(self, publication: Publication, copies: list[int], lost: bool) -> tuple[list[int], bool]:
         """Decide when the copies of an event become visible, in microseconds from now, and whether it is lost."""
-        for struck, fault in self._struck("published", publication.name):
-            changed = fault.on_published(struck, self, publication, copies)
+        for active, fault in self._striking("published", publication.name):
+            changed = fault.on_published(active, self, publication, copies)
             copies, lost = (copies, True) if changed is None else (changed, lost)
         return copies, lost
 
@@ -60,8 +60,8 @@ class DeliveryInjector:
         for count, _ in self._held:
             count[0] -= 1
         name = message.publication.name
-        for struck, fault in list(self._struck("visible", name)) if not message.attempts else ():
-            fault.on_message(struck, self, name, message)
+        for active, fault in list(self._striking("visible", name)) if not message.attempts else ():
+            fault.on_message(active, self, name, message)
             return True
         return False
 
@@ -74,9 +74,9 @@ class DeliveryInjector:
         return free
 
     def delivered(self, message: Message) -> None:
-        """Offer an event that was just delivered again, if the broker loses patience with it."""
-        for struck, fault in list(self._struck("delivered", message.publication.name)):
-            fault.on_message(struck, self, message.publication.name, message)
+        """Offer an event that was just delivered again, if the timeout of the broker is too short for it."""
+        for active, fault in list(self._striking("delivered", message.publication.name)):
+            fault.on_message(active, self, message.publication.name, message)
 
     def acknowledged(self, event: str) -> None:
         """Take note that an event was heard as its producer has said it."""
@@ -84,9 +84,9 @@ class DeliveryInjector:
 
     def rejected(self, message: Message) -> bool:
         """Return whether a rejected event goes to the back of the queue at once."""
-        hit = list(self._struck("rejected", message.publication.name))
-        for struck, fault in hit:
-            fault.on_message(struck, self, message.publication.name, message)
+        hit = list(self._striking("rejected", message.publication.name))
+        for active, fault in hit:
+            fault.on_message(active, self, message.publication.name, message)
         return bool(hit)
 
     @property
@@ -172,10 +172,10 @@ class DeliveryInjector:
 
     # -- the whole queue -------------------------------------------------------------------------------------
 
-    def act(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
+    def act(self, active: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike the whole queue."""
-        assert isinstance(struck.fault, TimedBrokerFault)
-        return struck.fault.strike(struck, self)
+        assert isinstance(active.fault, TimedBrokerFault)
+        return active.fault.strike(active, self)
 
     def _go_on(self) -> None:
         self._stalls -= 1
@@ -186,8 +186,8 @@ class DeliveryInjector:
         self.broker.wake()
 
 
-def strikes_event(struck: ActiveFault, event: str, roles: Roles, now: int) -> bool:
+def strikes_event(active: ActiveFault, event: str, roles: Roles, now: int) -> bool:
     """Return whether a fault strikes an event at `now` microseconds. Each call counts towards `nth`."""
-    fault = struck.fault
+    fault = active.fault
     assert isinstance(fault, EventChance)
-    return fault.is_on(now) and fault.concerns(event, **roles(event)) and struck.draws(event)
+    return fault.is_on(now) and fault.concerns(event, **roles(event)) and active.draws(event)

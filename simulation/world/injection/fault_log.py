@@ -68,7 +68,7 @@ class FaultLog:
 
     def of(self, kind: type[AnyFault]) -> list[ActiveFault]:
         """Return the faults of a family."""
-        return [struck for struck in self.all if isinstance(struck.fault, kind)]
+        return [active for active in self.all if isinstance(active.fault, kind)]
 
     def write(self, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
         """Write an entry into the history."""
@@ -77,11 +77,11 @@ class FaultLog:
     @property
     def silent(self) -> tuple[str, ...]:
         """The faults that never struck, by kind; with their place in the file if several have the same kind."""
-        kinds = Counter(struck.fault.name for struck in self.all)
+        kinds = Counter(active.fault.name for active in self.all)
         return tuple(
-            struck.fault.name if kinds[struck.fault.name] == 1 else f"{struck.fault.name} (faults[{struck.number}])"
-            for struck in self.all
-            if not struck.times
+            active.fault.name if kinds[active.fault.name] == 1 else f"{active.fault.name} (faults[{active.number}])"
+            for active in self.all
+            if not active.times
         )
 
 

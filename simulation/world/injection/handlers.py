@@ -40,14 +40,14 @@ class HandlerInjector:
 
     async def work(self, consumer: str, event: str, call: int) -> None:
         """Let a handler work longer, be cancelled, or raise."""
-        for struck in self._faults:
-            fault = struck.fault
+        for active in self._faults:
+            fault = active.fault
             assert isinstance(fault, HandlerFault)
             if self._log.healed or not fault.strikes_call(consumer, call, self._log.now):
                 continue
-            if not (fault.concerns(event, **self._roles(event)) and struck.draws(event)):
+            if not (fault.concerns(event, **self._roles(event)) and active.draws(event)):
                 continue
-            struck.note(event=event, consumer=consumer)
+            active.note(event=event, consumer=consumer)
             await fault.strike(_RunningHandler(event, self._loop, self._consumers[consumer]))
 
 

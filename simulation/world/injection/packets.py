@@ -15,21 +15,21 @@ _UNREAD = [""]
 """How a command may be written where any would do."""
 
 
-class PacketStrike:
+class PacketFaultHook:
     """A packet fault, as the network asks it."""
 
-    def __init__(self, log: FaultLog, struck: ActiveFault, spelling: Spelling, name_of: Callable[[str], str]) -> None:
+    def __init__(self, log: FaultLog, active: ActiveFault, spelling: Spelling, name_of: Callable[[str], str]) -> None:
         self._log = log
-        self._struck = struck
+        self._active = active
         self._spelling = spelling
         self._name_of = name_of
-        fault = struck.fault
+        fault = active.fault
         assert isinstance(fault, PacketFault)
         self._reads = (fault.match, fault.event) != ("*", "*")
 
     def __call__(self, packet: Packet) -> Fate | None:
         """Decide about a packet, or have no opinion."""
-        fault = self._struck.fault
+        fault = self._active.fault
         assert isinstance(fault, PacketFault)
         if self._log.healed or not fault.is_on(self._log.now):
             return None
@@ -40,8 +40,8 @@ class PacketStrike:
             verb = words[0].decode("utf-8", "replace")
             if not fault.refuses(verb):
                 continue
-            if self._struck.draws(packet.consumer):
-                self._struck.note(consumer=packet.consumer, command=verb, packet=packet.number)
+            if self._active.draws(packet.consumer):
+                self._active.note(consumer=packet.consumer, command=verb, packet=packet.number)
                 return Fate(**fault.fate())
         return None
 

@@ -19,12 +19,12 @@ class PublicationInjector:
 
     def __call__(self, publication: Publication) -> Publication | None:
         """Return the event as it is published, None if it is not."""
-        for struck in self._faults:
-            if self._log.healed or not strikes_event(struck, publication.name, self._roles, self._log.now):
+        for active in self._faults:
+            if self._log.healed or not strikes_event(active, publication.name, self._roles, self._log.now):
                 continue
-            struck.note(event=publication.name)
-            assert isinstance(struck.fault, PublicationFault)
-            changed = struck.fault.change(publication, self._first.setdefault(struck, publication))
+            active.note(event=publication.name)
+            assert isinstance(active.fault, PublicationFault)
+            changed = active.fault.change(publication, self._first.setdefault(active, publication))
             if changed is None:
                 return None
             publication = changed

@@ -27,15 +27,15 @@ class StoreActs:
         self._store: Store = network.store
         self._ambient = ambient
         self._down = 0
-        for struck in log.of(StoreFault):
-            self._check(struck)
+        for active in log.of(StoreFault):
+            self._check(active)
 
-    def _check(self, struck: ActiveFault) -> None:
-        kind, fault = struck.fault.name, struck.fault
-        if kind not in self._store.suffers and not (isinstance(fault, StoreFault) and fault.on_every_store):
-            better = "server" if self._store.suffers else "server or embedded"
+    def _check(self, active: ActiveFault) -> None:
+        kind, fault = active.fault.name, active.fault
+        if kind not in self._store.supports and not (isinstance(fault, StoreFault) and fault.on_every_store):
+            better = "server" if self._store.supports else "server or embedded"
             raise StoreUnavailable(
-                f"the store {self._store.name} cannot have the fault '{kind}' (faults[{struck.number}]); "
+                f"the store {self._store.name} cannot have the fault '{kind}' (faults[{active.number}]); "
                 f"choose --store {better}, or leave the fault out"
             )
 
@@ -46,7 +46,7 @@ class StoreActs:
 
     def prepare(self) -> None:
         """Have a replica at hand, if one is to take over later."""
-        failovers = [struck.fault for struck in self._log.of(Failover)]
+        failovers = [active.fault for active in self._log.of(Failover)]
         if failovers:
             self._store.replicate(None if self._network.stepped else _known_at(failovers))
 
@@ -55,11 +55,11 @@ class StoreActs:
         if self._log.of(Failover):
             self._store.replicate(())
 
-    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, active: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike."""
         self._store.set_time(self._log.now)
-        assert isinstance(struck.fault, StoreFault)
-        undo = struck.fault.strike(struck, self)
+        assert isinstance(active.fault, StoreFault)
+        undo = active.fault.strike(active, self)
         self._network.blocking.serve()  # clients that wait for a stream that is gone get an answer
         return undo
 

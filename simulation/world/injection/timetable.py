@@ -20,14 +20,14 @@ from simulation.world.packets import Fate, Packet
 class Act(Protocol):
     """Does what a fault does, notes it, and returns how to undo it; None if nothing is left to undo."""
 
-    def __call__(self, struck: ActiveFault, consumer: Consumer | None) -> Undo | None:
+    def __call__(self, active: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike. The consumer is the victim of a fault that has one."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ending:
-    struck: ActiveFault
+    active: ActiveFault
     consumer: str
     undo: Undo
 
@@ -45,16 +45,16 @@ class Timetable:
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """What the network must show each packet to."""
 
-    def install(self, struck: ActiveFault, act: Act) -> None:
+    def install(self, active: ActiveFault, act: Act) -> None:
         """See to it that a fault strikes when it is due."""
-        fault = struck.fault
+        fault = active.fault
         assert isinstance(fault, TimedFault)
         for turn, moment in enumerate(fault.moments):
-            self._loop.in_world(moment, self._due, struck, act, turn)
+            self._loop.in_world(moment, self._due, active, act, turn)
         if fault.command:
-            self.triggers.append(partial(self._at_command, struck, act, [0]))
+            self.triggers.append(partial(self._at_command, active, act, [0]))
         if fault.step:
-            self._steps.append((struck, act, [0]))
+            self._steps.append((active, act, [0]))
 
     @property
     def watches_steps(self) -> bool:
@@ -63,14 +63,14 @@ class Timetable:
 
     # -- striking --------------------------------------------------------------------------------------------
 
-    def _due(self, struck: ActiveFault, act: Act, turn: int) -> None:
+    def _due(self, active: ActiveFault, act: Act, turn: int) -> None:
         if self._log.healed:
             return
-        for victim in self._victims(struck, turn):
-            self._strike(struck, act, victim)
+        for victim in self._victims(active, turn):
+            self._strike(active, act, victim)
 
-    def _victims(self, struck: ActiveFault, turn: int) -> Iterable[Consumer | None]:
-        fault = struck.fault
+    def _victims(self, active: ActiveFault, turn: int) -> Iterable[Consumer | None]:
+        fault = active.fault
         if not isinstance(fault, ConsumerFault):
             return [None]
         if fault.consumer == "all":
@@ -78,24 +78,24 @@ class Timetable:
         if fault.consumer != "any":
             return [self._consumers[fault.consumer]]
         living = [consumer for consumer in self._consumers.values() if consumer.process.running]
-        return [struck.stream(str(turn)).choose(living)] if living else []
+        return [active.stream(str(turn)).choose(living)] if living else []
 
-    def _strike(self, struck: ActiveFault, act: Act, consumer: Consumer | None) -> None:
+    def _strike(self, active: ActiveFault, act: Act, consumer: Consumer | None) -> None:
         if self._log.healed:
             return
-        undo = act(struck, consumer)
+        undo = act(active, consumer)
         if undo is None:
             return
-        ending = _Ending(struck, consumer.name if consumer else "", undo)
+        ending = _Ending(active, consumer.name if consumer else "", undo)
         self._open[ending] = None
-        if struck.fault.span:
-            self._loop.in_world(struck.fault.span, self._end, ending)
+        if active.fault.span:
+            self._loop.in_world(active.fault.span, self._end, ending)
 
     def _end(self, ending: _Ending) -> None:
         if ending in self._open:
             del self._open[ending]
             ending.undo()
-            ending.struck.note_end(ending.consumer)
+            ending.active.note_end(ending.consumer)
 
     def heal(self) -> None:
         """End everything that is still at work."""
@@ -104,8 +104,8 @@ class Timetable:
 
     # -- commands and steps ----------------------------------------------------------------------------------
 
-    def _at_command(self, struck: ActiveFault, act: Act, count: list[int], packet: Packet, fate: Fate) -> Fate:
-        fault = struck.fault
+    def _at_command(self, active: ActiveFault, act: Act, count: list[int], packet: Packet, fate: Fate) -> Fate:
+        fault = active.fault
         assert isinstance(fault, TimedFault)
         if self._log.healed or not self._sent_by(fault, packet.consumer):
             return fate
@@ -117,8 +117,8 @@ class Timetable:
             return fate
         sender = self._consumers.get(packet.consumer)
         if fault.when == "after":
-            return fate.followed_by(lambda: self._strike(struck, act, sender))
-        self._strike(struck, act, sender)
+            return fate.followed_by(lambda: self._strike(active, act, sender))
+        self._strike(active, act, sender)
         # Who is frozen before it sends something sends it when it thaws.
         return fate.delayed(fault.duration) if isinstance(fault, Pause) else fate
 
@@ -129,13 +129,13 @@ class Timetable:
     def at_step(self, step: str, when: str, consumer: str) -> bool:
         """Take note of a handler step. Return whether something struck: then the consumer may be dead or frozen."""
         hit = False
-        for struck, act, count in self._steps:
-            fault = struck.fault
+        for active, act, count in self._steps:
+            fault = active.fault
             assert isinstance(fault, TimedFault)
             if (fault.step, fault.when) != (step, when) or not self._sent_by(fault, consumer):
                 continue
             count[0] += 1
             if count[0] == fault.nth and not self._log.healed:
-                self._strike(struck, act, self._consumers[consumer])
+                self._strike(active, act, self._consumers[consumer])
                 hit = True
         return hit

@@ -28,7 +28,7 @@ def run(laboratory: Laboratory, text: str, engine: str = "native", **options: An
     return laboratory.run(loads('name = "test"\n' + text), 1, engine, **options)
 
 
-def told(run: Run, *kinds: str) -> list[tuple[str, int]]:
+def entries_of(run: Run, *kinds: str) -> list[tuple[str, int]]:
     return [(e.kind, e.at) for e in run.history.of(*kinds)]
 
 
@@ -37,7 +37,8 @@ def ends(run: Run) -> Counter[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_at_a_command_is_just_before_or_just_after_redis_executes_it(laboratory: Laboratory, when: str) -> None:
+def test_crash_before_or_after_a_command(laboratory: Laboratory, when: str) -> None:
+    """A crash at a command is just before or just after Redis executes it."""
     text = ONE + ALONE + STEADY + fault("crash", command="EVAL* begin *", nth=1, when=when)
     result = run(laboratory, text, trace=True)
     [crash] = result.history.of("crashed")
@@ -52,8 +53,8 @@ def test_a_crash_at_a_command_is_just_before_or_just_after_redis_executes_it(lab
 )
 def test_a_crash_at_a_handler_step(laboratory: Laboratory, step: str, when: str, started: int, ended: int) -> None:
     result = run(laboratory, ONE + ALONE + STEADY + fault("crash", step=step, when=when))
-    assert (len(told(result, "started")), len(told(result, "ended"))) == (started, ended)
-    assert len(told(result, "crashed")) == 1
+    assert (len(entries_of(result, "started")), len(entries_of(result, "ended"))) == (started, ended)
+    assert len(entries_of(result, "crashed")) == 1
 
 
 def test_a_stop_cancels_and_a_crash_does_not(laboratory: Laboratory) -> None:
@@ -64,7 +65,8 @@ def test_a_stop_cancels_and_a_crash_does_not(laboratory: Laboratory) -> None:
     assert ends(crashed) == {("a", "ok"): 1}
 
 
-def test_a_pause_freezes_and_a_write_after_the_lease_is_refused(laboratory: Laboratory) -> None:
+def test_pause_beyond_the_lease(laboratory: Laboratory) -> None:
+    """A pause freezes and a write after the lease is refused."""
     text = ONE + '[consumers]\ncount = 2\nhandler_time = "5ms"\n' + STEADY
     result = run(laboratory, text + fault("pause", step="end", when="before", for_="40s"))
     writes = [e.details["write"] for e in result.history.of("ended")]
@@ -81,14 +83,16 @@ def test_a_wrong_clock_is_what_the_consumer_sees(laboratory: Laboratory) -> None
     assert result.silent_faults == ()
 
 
-def test_who_joins_late_is_not_there_before_and_who_leaves_never_returns(laboratory: Laboratory) -> None:
+def test_join_and_leave(laboratory: Laboratory) -> None:
+    """A consumer that joins late is not there before; one that leaves never returns."""
     text = TWO + STEADY + fault("join", at="2s", consumer="c2") + fault("leave", at="3s", consumer="c1")
     result = run(laboratory, text)
     assert [(e.consumer, e.at) for e in result.history.of("joined")] == [("c1", 0), ("c2", 2_000_000)]
     assert [e.consumer for e in result.history.of("stopped")] == ["c1"]
 
 
-def test_a_consumer_comes_back_with_another_engine(laboratory: Laboratory) -> None:
+def test_upgrade_to_another_engine(laboratory: Laboratory) -> None:
+    """A consumer comes back with another engine."""
     text = TWO + ALONE + STEADY + fault("upgrade", at="50ms", consumer="c1", engine="null", for_="1s")
     fences = {e.event: "fence" in e.details for e in run(laboratory, text).history.of("started")}
     assert fences == {"a": True, "b": False}
@@ -101,7 +105,8 @@ def test_two_engines_in_one_fleet(laboratory: Laboratory) -> None:
 
 
 @pytest.mark.parametrize(("tested", "fenced"), [("native", {"c1"}), ("null", set())])
-def test_a_fleet_may_depend_on_the_engine_under_test(laboratory: Laboratory, tested: str, fenced: set[str]) -> None:
+def test_fleet_depends_on_the_engine(laboratory: Laboratory, tested: str, fenced: set[str]) -> None:
+    """A fleet may depend on the engine under test."""
     text = '[workload]\nkind = "chains"\ncount = 30\n[consumers]\ncount = 2\nengines = { c2 = { native = "null" } }\n'
     started = list(run(laboratory, text, tested).history.of("started"))
     assert {e.consumer for e in started} == {"c1", "c2"}
@@ -122,18 +127,20 @@ def test_handlers_fail(laboratory: Laboratory, kind: str, keys: dict[str, Any], 
 
 
 @pytest.mark.parametrize("engine", ["native", "native-batches", "native-stream"])
-def test_a_cancelled_follower_is_no_failure_of_its_leader(laboratory: Laboratory, engine: str) -> None:
+def test_cancelled_follower(laboratory: Laboratory, engine: str) -> None:
+    """A cancelled follower is no failure of its leader."""
     events = '{ name = "b", follows = "a" }, { name = "a", at = "50ms" }'
     text = f"[workload]\nevents = [{events}]\n[broker]\nmax_failures = 1\n" + ALONE
     result = run(laboratory, text + fault("handler-cancelled", event="b", call=1), engine)
     assert ends(result) == {("a", "ok"): 1, ("b", "failed"): 1, ("b", "ok"): 1}
     assert ("a", "CancelledError") in [(e.event, e.details["because"]) for e in result.history.of("rejected")]
-    assert not told(result, "dead-lettered")
+    assert not entries_of(result, "dead-lettered")
     assert result.verdict == "holds"
 
 
 @pytest.mark.parametrize("engine", ["native", "native-batches", "native-stream", "native-partitions"])
-def test_a_handler_that_is_always_cancelled_is_given_up(laboratory: Laboratory, engine: str) -> None:
+def test_handler_always_cancelled(laboratory: Laboratory, engine: str) -> None:
+    """A handler that is always cancelled is given up."""
     text = '[workload]\nevents = [{ name = "x" }, { name = "a" }, { name = "b" }]\n' + STEADY
     result = run(laboratory, text + "[consumers]\ncount = 1\n" + fault("handler-cancelled", event="a"), engine)
     assert [e.event for e in result.history.of("dead-lettered")] == ["a"]
@@ -147,14 +154,16 @@ def test_a_handler_is_slow(laboratory: Laboratory) -> None:
     assert (took[1]["a"] - took[0]["a"], took[1]["b"] - took[0]["b"]) == (2_005_000, 5_000)
 
 
-def test_a_reset_connection_does_not_undo_what_was_sent(laboratory: Laboratory) -> None:
+def test_reset_connection(laboratory: Laboratory) -> None:
+    """A reset connection does not undo what was sent."""
     result = run(laboratory, ONE + ALONE + STEADY + fault("reset", match="EVAL* begin *", nth=1), trace=True)
     begun = [e for e in result.history.of("command") if "EVAL" in e.details["commands"][0][0]]
     assert len(begun) > 2
     assert len({e.details["connection"] for e in begun}) == 2
 
 
-def test_a_fault_of_the_network_is_about_one_event_alone(laboratory: Laboratory) -> None:
+def test_network_fault_of_one_event(laboratory: Laboratory) -> None:
+    """A fault of the network is about one event alone."""
     text = '[workload]\nevents = [{ name = "a" }, { name = "z", at = "1s" }]\n' + ALONE + STEADY
     result = run(laboratory, text + fault("latency", match="EVAL* *", event="z", request="500ms"))
     published, ended = ({e.event: e.at for e in result.history.of(kind)} for kind in ("published", "ended"))
@@ -173,7 +182,7 @@ def test_a_restarted_redis_has_its_data_or_not(laboratory: Laboratory, keep: boo
         ONE + ALONE + STEADY + '[judge]\nallowed_loss = ["restart"]\n' + fault("restart", at="1s", keep=keep, for_="2s")
     )
     result = run(laboratory, text + fault("duplicate", after="5s"))
-    assert told(result, "unreachable", "reachable") == [("unreachable", 1_000_000), ("reachable", 3_000_000)]
+    assert entries_of(result, "unreachable", "reachable") == [("unreachable", 1_000_000), ("reachable", 3_000_000)]
     assert ends(result)["a", "ok"] == 1 + seen
     assert result.verdict == "holds"
 
@@ -183,11 +192,12 @@ def test_a_lost_marker_lets_a_duplicate_in(laboratory: Laboratory, kind: str, ke
     text = ONE + ALONE + STEADY + fault(kind, at="1s", **keys) + fault("duplicate", after="5s")
     result = run(laboratory, text)
     assert ends(result)["a", "ok"] == 2
-    assert len(told(result, "store-lost")) == 1
+    assert len(entries_of(result, "store-lost")) == 1
 
 
 @pytest.mark.parametrize(("lag", "effects"), [("500ms", 1), ("2s", 2)])
-def test_a_replica_lacks_what_was_written_within_its_lag(laboratory: Laboratory, lag: str, effects: int) -> None:
+def test_failover_within_lag(laboratory: Laboratory, lag: str, effects: int) -> None:
+    """A replica lacks what was written within its lag."""
     text = ONE + ALONE + STEADY + fault("failover", at="2s", lag=lag) + fault("duplicate", after="10s")
     result = run(laboratory, text)
     assert ends(result)["a", "ok"] == effects
@@ -195,7 +205,8 @@ def test_a_replica_lacks_what_was_written_within_its_lag(laboratory: Laboratory,
     assert any(":seen:" in key for key in keys) == (effects == 2)
 
 
-def test_a_failover_twice_in_one_run_and_again_in_the_next(laboratory: Laboratory) -> None:
+def test_failover_twice(laboratory: Laboratory) -> None:
+    """A failover twice in one run and again in the next."""
     text = (
         ONE
         + ALONE
@@ -208,14 +219,16 @@ def test_a_failover_twice_in_one_run_and_again_in_the_next(laboratory: Laborator
     assert first.digest == second.digest
 
 
-def test_a_server_without_memory_refuses_by_itself(laboratory: Laboratory) -> None:
+def test_out_of_memory(laboratory: Laboratory) -> None:
+    """A server without memory refuses by itself."""
     text = ONE + ALONE + STEADY + fault("out-of-memory", at="0s", for_="3s")
     result = run(laboratory, text, trace=True)
     assert any("OOM" in e.details["reply"] for e in result.history.of("reply") if e.at < 3_000_000)
     assert all(e.at > 3_000_000 for e in result.history.of("started"))
 
 
-def test_what_redis_keeps_lapses_when_its_clock_jumps(laboratory: Laboratory) -> None:
+def test_clock_jump(laboratory: Laboratory) -> None:
+    """What Redis keeps lapses when its clock jumps."""
     text = ONE + ALONE + STEADY + fault("server-clock", at="1s", offset="31m") + fault("duplicate", after="5s")
     assert ends(run(laboratory, text))["a", "ok"] == 2
 
@@ -245,15 +258,15 @@ def test_both_stores_suffer_alike(laboratory: Laboratory, embedded: Laboratory, 
         ({"since": "forgotten", "after": "1s"}, 2),
     ],
 )
-def test_duplicates_after_completion_and_at_the_edge_of_the_retention(
-    laboratory: Laboratory, keys: dict[str, Any], effects: int
-) -> None:
+def test_duplicates_around_retention(laboratory: Laboratory, keys: dict[str, Any], effects: int) -> None:
+    """Duplicates after completion and at the edge of the retention."""
     result = run(laboratory, ONE + ALONE + STEADY + fault("duplicate", **keys))
-    assert len(told(result, "delivered")) == 2
+    assert len(entries_of(result, "delivered")) == 2
     assert ends(result)["a", "ok"] == effects
 
 
-def test_a_duplicate_with_a_new_received_says_something_else(laboratory: Laboratory) -> None:
+def test_duplicate_with_new_received(laboratory: Laboratory) -> None:
+    """A duplicate with a new received says something else."""
     result = run(laboratory, ONE + ALONE + STEADY + fault("duplicate", since="handled", after="1s", received="new"))
     prints = [e.details["fingerprint"] for e in result.history.of("published")]
     assert len(set(prints)) == 2
@@ -266,7 +279,8 @@ def test_an_event_is_overtaken(laboratory: Laboratory) -> None:
     assert [e.event for e in result.history.of("delivered")] == ["b", "a", "c"]
 
 
-def test_an_event_is_offered_again_while_it_is_handled(laboratory: Laboratory) -> None:
+def test_redelivered_while_handled(laboratory: Laboratory) -> None:
+    """An event is offered again while it is handled."""
     text = ONE + '[consumers]\ncount = 2\nhandler_time = "500ms"\n' + STEADY + fault("redeliver", after="100ms", nth=1)
     result = run(laboratory, text)
     [_, again] = result.history.of("delivered")
@@ -283,7 +297,7 @@ def test_a_rejected_event_comes_back_at_once(laboratory: Laboratory) -> None:
 def test_what_is_trimmed_is_not_delivered_again(laboratory: Laboratory) -> None:
     text = ONE + ALONE + STEADY + '[judge]\nallowed_loss = ["trim"]\n'
     result = run(laboratory, text + fault("handler-raises", call=1) + fault("trim", at="1s"))
-    assert len(told(result, "delivered")) == 1
+    assert len(entries_of(result, "delivered")) == 1
     assert result.history.entries[-1].details["phase"] == "quiet"
 
 
@@ -312,10 +326,11 @@ def test_producers_go_wrong(laboratory: Laboratory) -> None:
 # -- all of them -------------------------------------------------------------------------------------------------
 
 
-def test_a_fault_that_never_struck_is_reported_and_reshuffles_nothing(laboratory: Laboratory) -> None:
+def test_fault_that_never_struck(laboratory: Laboratory) -> None:
+    """A fault that never struck is reported and reshuffles nothing."""
     text = '[workload]\nkind = "chains"\ncount = 20\n[broker]\ndelay = { exponential = "50ms" }\n'
     lossy = fault("reply-lost", probability=0.1)
-    plain, more = run(laboratory, text + lossy), run(laboratory, text + fault("drop", event="nobody") + lossy)
+    plain, more = run(laboratory, text + lossy), run(laboratory, text + fault("drop", event="absent") + lossy)
     assert more.silent_faults == ("drop",)
     strip = [[e._replace(details={**e.details, "number": 0}) for e in r.history] for r in (plain, more)]
     assert strip[0] == strip[1]
@@ -359,7 +374,8 @@ def test_a_handler_takes_its_process_with_it(laboratory: Laboratory) -> None:
     assert result.verdict == "holds"
 
 
-def test_a_handler_blocks_its_process_and_no_other(laboratory: Laboratory) -> None:
+def test_handler_blocks(laboratory: Laboratory) -> None:
+    """A handler blocks its process and no other."""
     events = '{ name = "a" }, { name = "b", at = "1s" }'
     text = f"[workload]\nevents = [{events}]\n" + STEADY + "[consumers]\ncount = 2\n"
     result = run(laboratory, text + fault("handler-blocks", event="a", call=1, by="8s"))

@@ -10,7 +10,7 @@ import pytest
 
 from simulation import Laboratory
 from tests.simulation.faults.engines import Messages
-from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, fault, run, told
+from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, entries_of, fault, run
 
 MESSAGES = "tests.simulation.faults.engines:Messages"
 FOLLOWER_FIRST = '[workload]\nevents = [{ name = "b", follows = "a" }, { name = "a", at = "3s" }]\n'
@@ -48,7 +48,8 @@ def test_a_duplicate_names_another_leader(laboratory: Laboratory) -> None:
     assert records[1]["follows"] == records[0]["id"] != records[2]["follows"]
 
 
-def test_who_cannot_read_an_event_rejects_it_and_others_handle_it(laboratory: Laboratory) -> None:
+def test_unreadable_event_is_rejected(laboratory: Laboratory) -> None:
+    """A consumer that cannot read an event rejects it, and others handle it."""
     text = ONE + "[consumers]\ncount = 2\n" + STEADY + fault("unreadable-for-some", consumer="c1")
     result = run(laboratory, text)
     assert {(e.consumer, e.details["because"]) for e in result.history.of("rejected")} == {("c1", "Unreadable")}
@@ -56,27 +57,30 @@ def test_who_cannot_read_an_event_rejects_it_and_others_handle_it(laboratory: La
     assert result.verdict == "holds"
 
 
-def test_an_engine_cannot_read_what_its_consumer_cannot(laboratory: Laboratory) -> None:
+def test_unreadable_for_the_engine(laboratory: Laboratory) -> None:
+    """An engine cannot read what its consumer cannot."""
     text = FOLLOWER_FIRST + "[consumers]\ncount = 1\n" + STEADY
     late = {"from": "1s", "until": "20s"}
     result = run(laboratory, text + fault("unreadable-for-some", event="b", **late))
     [started] = [e.at for e in result.history.of("started") if e.event == "b"]
     assert started >= 20_000_000
-    assert told(result, "parked")
+    assert entries_of(result, "parked")
     assert result.verdict == "holds"
 
 
-def test_the_queue_waits_longer_before_each_delivery(laboratory: Laboratory) -> None:
+def test_redelivery_backoff(laboratory: Laboratory) -> None:
+    """The queue waits longer before each delivery."""
     settings = 'redeliver_after = "1s"\nredeliver_backoff = 2.0\nredeliver_at_most = "3s"\nmax_failures = 6\n'
     text = ONE + ALONE + STEADY.replace("[broker]\n", "[broker]\n" + settings) + fault("handler-raises")
-    moments = [at for _, at in told(run(laboratory, text), "delivered")]
+    moments = [at for _, at in entries_of(run(laboratory, text), "delivered")]
     gaps = [round((b - a) / 1e6) for a, b in pairwise(moments)]
     assert gaps == [1, 2, 3, 3, 3]
 
 
 @pytest.mark.parametrize("tells", [True, False])
-def test_an_engine_is_told_of_a_dead_letter_of_the_queue(laboratory: Laboratory, tells: bool) -> None:
-    settings = f'tells_dead_letters = {str(tells).lower()}\nredeliver_after = "1s"\n'
+def test_queue_reports_a_dead_letter(laboratory: Laboratory, tells: bool) -> None:
+    """The queue reports a dead letter to the engine."""
+    settings = f'reports_dead_letters = {str(tells).lower()}\nredeliver_after = "1s"\n'
     text = TWO + ALONE + STEADY.replace("[broker]\n", "[broker]\n" + settings) + fault("handler-raises", event="a")
     result = run(laboratory, text)
     [dead] = result.history.of("dead-lettered")

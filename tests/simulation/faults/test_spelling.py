@@ -15,18 +15,21 @@ def matches(pattern: str, *words: str) -> bool:
     return any(fnmatchcase(text, pattern) for text in SPELL([word.encode() for word in words]))
 
 
-def test_a_script_goes_by_its_digest_and_by_its_name() -> None:
+def test_script_by_digest_or_name() -> None:
+    """A script goes by its digest and by its name."""
     sent = ("EVALSHA", script("begin").digest, "1", "causim:waitlist")
     assert matches("EVALSHA begin *", *sent)
     assert matches(f"EVALSHA {script('begin').digest} *", *sent)
 
 
-def test_a_named_script_sent_in_full_is_not_met_by_the_words_of_its_source() -> None:
+def test_named_script_sent_in_full() -> None:
+    """A named script sent in full is not met by the words of its source."""
     text = script("fail").text
     assert "an event back" in text
     assert matches("EVAL* fail *", "EVAL", text, "1", "causim:waitlist")
     assert not matches("EVAL* an event back *", "EVAL", text, "1", "causim:waitlist")
 
 
-def test_a_script_without_a_name_goes_by_its_source() -> None:
+def test_unnamed_script() -> None:
+    """A script without a name goes by its source."""
     assert matches("EVAL ?return *", "EVAL", "\nreturn 1", "0")

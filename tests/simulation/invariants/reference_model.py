@@ -5,7 +5,7 @@ Hypothesis draws, so deliveries overlap, repeat and come in any order; consumers
 lease. The rules that the model keeps are those of the engine's description, in their plainest form:
 
 - an event is handled if its leader was, and parked otherwise;
-- whoever completes an event drains its followers, one by one, in order, each with all that it releases;
+- the consumer that completes an event drains its followers, one by one, in order, each with all that it releases;
 - a fresh follower of an event that is being drained queues up with the others;
 - what a dead consumer held is offered again, and what it was draining is taken over;
 - a holder that froze is fenced: its token is no longer the latest, so the sink refuses its write;
@@ -134,7 +134,7 @@ class Model:
         elif name in self.seen:
             self.write("refused", name, consumer, because="seen", delivery=delivery)
             self.write("acknowledged", name, consumer, delivery=delivery)
-            # Whoever completed it may have died before its followers had their turn.
+            # The consumer that completed it may have died before its followers had their turn.
             self.work[consumer].remove(mine)
             yield from self.drain(consumer, name)
             return
@@ -215,7 +215,7 @@ class Model:
     # -- the end
 
     def rescue(self) -> None:
-        """Let the lookback pass, and handle what waits in vain."""
+        """Let the lookback pass, and handle overdue events."""
         self.now += self.history.header.terms.lookback
         while lost := self.waiting_in_vain():
             self.parked[self.leaders[lost]].remove(lost)

@@ -3,16 +3,17 @@ from functools import partial
 import pytest
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="causal-order")
-rejected = partial(telling.rejected, invariant="causal-order")
+accepted = partial(short_histories.accepted, invariant="causal-order")
+rejected = partial(short_histories.rejected, invariant="causal-order")
 
 
-def test_accepts_a_follower_that_starts_in_the_microsecond_in_which_its_leader_ended():
+def test_accepts_start_at_the_end_of_the_leader():
+    """Accepts a follower that starts in the microsecond in which its leader ended."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  a
         0s   published  b  follows=a
         1s   started    a  @c1
@@ -23,9 +24,10 @@ def test_accepts_a_follower_that_starts_in_the_microsecond_in_which_its_leader_e
     )
 
 
-def test_rejects_a_follower_that_starts_while_its_leader_is_being_handled():
+def test_rejects_start_during_the_leader():
+    """Rejects a follower that starts while its leader is being handled."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s   published  a
         0s   published  b  follows=a
         1s   started    a  @c1
@@ -41,9 +43,10 @@ def test_rejects_a_follower_that_starts_while_its_leader_is_being_handled():
     assert violation.because == "because the effect of event b began at 2 s, before its leader a completed at 2 s"
 
 
-def test_rejects_a_follower_whose_leader_never_took_effect():
+def test_rejects_without_an_effect_of_the_leader():
+    """Rejects a follower whose leader never took effect."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s   published  a
         0s   published  b  follows=a
         1s   delivered  a  @c1
@@ -54,9 +57,10 @@ def test_rejects_a_follower_whose_leader_never_took_effect():
     assert violation.because == "because event b took effect from 2 s on, but its leader a never did"
 
 
-def test_rejects_a_follower_that_is_named_by_the_id_of_its_leader():
+def test_rejects_leader_named_by_its_id():
+    """Rejects a follower that is named by the id of its leader."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  a  id=7e57
         0s   published  b  follows=7e57
         2s   started    b  @c2
@@ -67,7 +71,7 @@ def test_rejects_a_follower_that_is_named_by_the_id_of_its_leader():
 
 def test_rejects_each_effect_that_is_early():
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=ok
@@ -83,7 +87,7 @@ def test_rejects_each_effect_that_is_early():
 
 def test_accepts_an_early_handling_that_failed():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=failed
@@ -95,9 +99,10 @@ def test_accepts_an_early_handling_that_failed():
     )
 
 
-def test_accepts_an_early_handling_whose_write_was_refused():
+def test_accepts_early_handling_refused():
+    """Accepts an early handling whose write was refused."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=ok  write=refused
@@ -109,9 +114,10 @@ def test_accepts_an_early_handling_whose_write_was_refused():
     )
 
 
-def test_rejects_an_early_handling_of_unknown_outcome_whose_write_was_accepted():
+def test_rejects_early_handling_accepted():
+    """Rejects an early handling of unknown outcome whose write was accepted."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    b  @c1
         2s   ended      b  @c1  outcome=unknown  write=accepted
@@ -119,9 +125,10 @@ def test_rejects_an_early_handling_of_unknown_outcome_whose_write_was_accepted()
     )
 
 
-def test_rejects_a_follower_of_a_leader_whose_only_write_was_refused():
+def test_rejects_leader_with_a_refused_write():
+    """Rejects a follower of a leader whose only write was refused."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok  write=refused
@@ -131,9 +138,10 @@ def test_rejects_a_follower_of_a_leader_whose_only_write_was_refused():
     )
 
 
-def test_accepts_a_follower_after_the_first_effect_of_its_leader_though_there_is_a_second():
+def test_accepts_after_the_first_of_two_effects():
+    """Accepts a follower after the first effect of its leader though there is a second."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok
@@ -148,9 +156,10 @@ def test_accepts_a_follower_after_the_first_effect_of_its_leader_though_there_is
 # -- excuse: the leader did not come within the lookback
 
 
-def test_accepts_a_follower_once_its_leader_has_not_come_for_the_whole_lookback():
+def test_accepts_after_the_lookback():
+    """Accepts a follower once its leader has not come for the whole lookback."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         1s      delivered  b  @c1
         15m1s   started    b  @c1  via=rescued
@@ -159,9 +168,10 @@ def test_accepts_a_follower_once_its_leader_has_not_come_for_the_whole_lookback(
     )
 
 
-def test_rejects_a_follower_a_microsecond_before_the_lookback_is_over():
+def test_rejects_just_before_the_lookback():
+    """Rejects a follower a microsecond before the lookback is over."""
     rejected(
-        tell("""
+        history_of("""
         0s              published  b  follows=a
         1s              delivered  b  @c1
         15m999ms999us   started    b  @c1  via=rescued
@@ -170,10 +180,11 @@ def test_rejects_a_follower_a_microsecond_before_the_lookback_is_over():
     )
 
 
-def test_rejects_a_lookback_that_is_counted_from_the_publication():
-    # Consumers were down for 16 minutes: the event is old, but nobody has looked for its leader yet.
+def test_rejects_lookback_from_the_publication():
+    """Rejects a lookback that is counted from the publication."""
+    # Consumers were down for 16 minutes: the event is old, but no consumer has looked for its leader yet.
     rejected(
-        tell("""
+        history_of("""
         0s    published  a
         0s    published  b  follows=a
         16m   delivered  b  @c1
@@ -183,9 +194,10 @@ def test_rejects_a_lookback_that_is_counted_from_the_publication():
     )
 
 
-def test_rejects_a_rescue_whose_leader_was_delivered_within_the_lookback():
+def test_rejects_rescue_leader_within_lookback():
+    """Rejects a rescue whose leader was delivered within the lookback."""
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         1s      delivered  b  @c1
         15m     delivered  a  @c2
@@ -195,9 +207,10 @@ def test_rejects_a_rescue_whose_leader_was_delivered_within_the_lookback():
     )
 
 
-def test_accepts_a_rescue_whose_leader_was_delivered_when_the_lookback_was_over():
+def test_accepts_rescue_leader_after_lookback():
+    """Accepts a rescue whose leader was delivered when the lookback was over."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         1s      delivered  b  @c1
         15m1s   delivered  a  @c2
@@ -207,10 +220,11 @@ def test_accepts_a_rescue_whose_leader_was_delivered_when_the_lookback_was_over(
     )
 
 
-def test_accepts_a_rescue_that_crosses_with_the_delivery_of_the_leader():
+def test_accepts_rescue_crossing_the_delivery():
+    """Accepts a rescue that crosses with the delivery of the leader."""
     # 1. a is delivered  2. the sweep finds that b was kept for long enough  3. c2's first command reaches Redis
     assert accepted(
-        tell("""
+        history_of("""
         0s               published  b  follows=a
         1s               delivered  b  @c1
         15m999ms         delivered  a  @c2
@@ -221,9 +235,10 @@ def test_accepts_a_rescue_that_crosses_with_the_delivery_of_the_leader():
     )
 
 
-def test_rejects_a_rescue_that_crosses_with_a_delivery_that_had_reached_the_engine():
+def test_rejects_rescue_crossing_at_the_engine():
+    """Rejects a rescue that crosses with a delivery that had reached the engine."""
     rejected(
-        tell("""
+        history_of("""
         0s               published  b  follows=a
         1s               delivered  b  @c1
         15m990ms         delivered  a  @c2
@@ -234,9 +249,10 @@ def test_rejects_a_rescue_that_crosses_with_a_delivery_that_had_reached_the_engi
     )
 
 
-def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before():
+def test_rejects_rescue_leader_in_progress():
+    """Rejects a rescue while the leader is still being handled since before."""
     rejected(
-        tell("""
+        history_of("""
         0s      delivered  a  @c2
         0s      published  b  follows=a
         0s      started    a  @c2
@@ -247,10 +263,11 @@ def test_rejects_a_rescue_while_the_leader_is_still_being_handled_since_before()
     )
 
 
-def test_rejects_a_rescue_while_the_leader_that_was_released_is_still_being_handled():
+def test_rejects_rescue_released_leader_at_work():
+    """Rejects a rescue while the leader that was released is still being handled."""
     for began in ("0s", "14m"):
         rejected(
-            tell(f"""
+            history_of(f"""
             0s      published  b  follows=a
             0s      delivered  b  @c1
             {began} started    a  @c2  via=released
@@ -261,7 +278,8 @@ def test_rejects_a_rescue_while_the_leader_that_was_released_is_still_being_hand
         )
 
 
-def test_rejects_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_handled():
+def test_rejects_rescue_late_leader_in_progress():
+    """Rejects a rescue while a leader that came after the lookback is being handled."""
     story = """
         0s       published  b  follows=a
         0s       delivered  b  @c1
@@ -271,12 +289,13 @@ def test_rejects_a_rescue_while_a_leader_that_came_after_the_lookback_is_being_h
         15m6s    ended      b  @c1  outcome=ok
         16m      ended      a  @c2  outcome=ok
     """
-    rejected(tell(story.format("5s")))
+    rejected(history_of(story.format("5s")))
     # Within a second no engine can know of it.
-    assert accepted(tell(story.format("1s")))
+    assert accepted(history_of(story.format("1s")))
 
 
-def test_rejects_a_rescue_while_a_leader_that_failed_is_to_be_offered_again():
+def test_rejects_rescue_leader_to_be_retried():
+    """Rejects a rescue while a leader that failed is to be offered again."""
     story = """
         0s      published     b  follows=a
         0s      delivered     a  @c2  delivery=1
@@ -285,23 +304,25 @@ def test_rejects_a_rescue_while_a_leader_that_failed_is_to_be_offered_again():
         15m1s   started       b  @c1  via=rescued
         15m2s   ended         b  @c1  outcome=ok
     """
-    rejected(tell(story.format("rejected")))
-    assert accepted(tell(story.format("acknowledged")))
+    rejected(history_of(story.format("rejected")))
+    assert accepted(history_of(story.format("acknowledged")))
 
 
-def test_an_effect_is_early_only_if_it_is_whenever_its_event_can_have_been_delivered():
+def test_early_effect_counts_all_deliveries():
+    """An effect is early only if it is whenever its event can have been delivered."""
     story = """
         0s      published  b  follows=a
         1s      parked     b  @c1
         {}      started    b  @c1  via=rescued
         20m     ended      b  @c1  outcome=ok
     """
-    finding = judge(tell(story.format("15m")), ["causal-order"]).verdicts["causal-order"]
+    finding = judge(history_of(story.format("15m")), ["causal-order"]).verdicts["causal-order"]
     assert (finding.verdict, finding.violations) == ("unknown", 0)
-    rejected(tell(story.format("14m59s")))
+    rejected(history_of(story.format("14m59s")))
 
 
-def test_says_nothing_of_a_leader_of_which_a_history_that_begins_in_the_middle_tells_nothing():
+def test_says_nothing_before_the_beginning():
+    """Says nothing of a leader that is missing from a history that begins in the middle."""
     story = """
         0s      {}         x  @c1
         0s      published  b  follows=a
@@ -309,13 +330,14 @@ def test_says_nothing_of_a_leader_of_which_a_history_that_begins_in_the_middle_t
         1s      started    b  @c1
         2s      ended      b  @c1  outcome=ok
     """
-    finding = judge(tell(story.format("acknowledged")), ["causal-order"]).verdicts["causal-order"]
+    finding = judge(history_of(story.format("acknowledged")), ["causal-order"]).verdicts["causal-order"]
     assert finding.verdict == "unknown"
     assert "begins in the middle" in finding.why
-    rejected(tell(story.format("duplicated")))
+    rejected(history_of(story.format("duplicated")))
 
 
-def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_before():
+def test_rejects_rescue_leader_unanswered():
+    """Rejects a rescue while a delivery of the leader is not answered since before."""
     story = """
         0s      published  b  follows=a
         0s      delivered  a  @c2
@@ -325,15 +347,16 @@ def test_rejects_a_rescue_while_a_delivery_of_the_leader_is_not_answered_since_b
         15m2s   ended      b  @c1  outcome=ok
         {}      rejected   a  @c2
     """
-    rejected(tell(story.replace("{}      rejected   a  @c2", "", 1).format("16m")))
+    rejected(history_of(story.replace("{}      rejected   a  @c2", "", 1).format("16m")))
     before = story.rsplit("{}", 1)[0].replace("rejected", "refused")
-    assert accepted(tell(before.format("15m")))
+    assert accepted(history_of(before.format("15m")))
 
 
-def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
+def test_rejects_rescue_leader_parked():
+    """Rejects a rescue while the leader is parked since before."""
     # c follows b, b follows a, and only a is lost: b must be rescued first.
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      published  c  follows=b
         0s      delivered  b  @c1  delivery=1
@@ -346,9 +369,10 @@ def test_rejects_a_rescue_while_the_leader_is_parked_since_before():
     )
 
 
-def test_rejects_a_rescue_whose_leader_was_delivered_before_it_and_parked_after():
+def test_rejects_rescue_leader_parked_later():
+    """Rejects a rescue whose leader was delivered before it and parked after."""
     rejected(
-        tell("""
+        history_of("""
         0s      published  c  follows=b
         0s      delivered  b  @c1  delivery=1
         1s      delivered  c  @c2  delivery=2
@@ -361,9 +385,10 @@ def test_rejects_a_rescue_whose_leader_was_delivered_before_it_and_parked_after(
     )
 
 
-def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_again():
+def test_rejects_rescue_parked_leader_failed():
+    """Rejects a rescue while the parked leader has failed and will be tried again."""
     rejected(
-        tell("""
+        history_of("""
         0s      published  c  follows=b
         0s      parked     b  @c1
         1s      delivered  c  @c1
@@ -375,9 +400,10 @@ def test_rejects_a_rescue_while_the_parked_leader_has_failed_and_will_be_tried_a
     )
 
 
-def test_accepts_a_rescue_when_the_leader_may_have_been_parked_before_the_loss_that_its_answer_came_after():
+def test_accepts_rescue_parked_before_the_loss():
+    """Accepts a rescue when the leader may have been parked before the loss that its answer came after."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published   c  follows=b
         0s      delivered   b  @c1  delivery=1
         1s      store-lost  fault=flush
@@ -390,9 +416,10 @@ def test_accepts_a_rescue_when_the_leader_may_have_been_parked_before_the_loss_t
     )
 
 
-def test_rejects_a_rescue_when_the_leader_was_parked_once_more_after_the_loss():
+def test_rejects_rescue_parked_after_the_loss():
+    """Rejects a rescue when the leader was parked once more after the loss."""
     rejected(
-        tell(
+        history_of(
             """
         0s      published   c  follows=b
         0s      delivered   b  @c1  delivery=1
@@ -411,9 +438,10 @@ def test_rejects_a_rescue_when_the_leader_was_parked_once_more_after_the_loss():
     )
 
 
-def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
+def test_accepts_rescue_parked_leader_lost():
+    """Accepts a rescue when the parked leader was lost with the store."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  c  follows=b
         0s      delivered  b  @c1  delivery=1
         0s      parked     b  @c1  delivery=1
@@ -426,9 +454,10 @@ def test_accepts_a_rescue_when_the_parked_leader_was_lost_with_the_store():
     )
 
 
-def test_accepts_a_rescue_when_the_leader_died_with_its_consumer_before():
+def test_accepts_rescue_leader_died():
+    """Accepts a rescue when the leader died with its consumer before."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  a  @c2
         1s      delivered  b  @c1
@@ -439,9 +468,10 @@ def test_accepts_a_rescue_when_the_leader_died_with_its_consumer_before():
     )
 
 
-def test_accepts_a_rescue_when_the_leader_was_turned_away_before():
+def test_accepts_rescue_leader_refused():
+    """Accepts a rescue when the leader was turned away before."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  a  @c2
         0s      refused    a  @c2  because=held
@@ -455,9 +485,10 @@ def test_accepts_a_rescue_when_the_leader_was_turned_away_before():
 # -- excuse: the leader was dead-lettered
 
 
-def test_accepts_a_follower_whose_leader_was_dead_lettered_before():
+def test_accepts_after_a_dead_letter():
+    """Accepts a follower whose leader was dead lettered before."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         1s   delivered      a  @c1
         2s   dead-lettered  a
@@ -467,9 +498,10 @@ def test_accepts_a_follower_whose_leader_was_dead_lettered_before():
     )
 
 
-def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
+def test_rejects_before_a_dead_letter():
+    """Rejects a follower whose leader is dead lettered only after."""
     rejected(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         1s   delivered      a  @c1
         2s   started        b  @c1
@@ -483,7 +515,7 @@ def test_rejects_a_follower_whose_leader_is_dead_lettered_only_after():
 
 
 def test_a_self_follow_has_no_leader():
-    history = tell("""
+    history = history_of("""
         0s   published  a  follows=a
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok
@@ -492,9 +524,10 @@ def test_a_self_follow_has_no_leader():
     assert judge(history).verdicts["causal-order"].examined == 0
 
 
-def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
+def test_accepts_first_of_a_cycle():
+    """Accepts that one member of a cycle is the first after the lookback."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -507,9 +540,10 @@ def test_accepts_that_one_member_of_a_cycle_is_the_first_after_the_lookback():
     )
 
 
-def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
+def test_accepts_cycle_member_without_leader():
+    """Accepts a later member of a cycle whose own leader does not come."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -522,9 +556,10 @@ def test_accepts_a_later_member_of_a_cycle_whose_own_leader_does_not_come():
     )
 
 
-def test_accepts_that_the_first_member_of_a_cycle_takes_effect_again_before_any_other():
+def test_accepts_first_of_a_cycle_again():
+    """Accepts that the first member of a cycle takes effect again before any other."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -537,9 +572,10 @@ def test_accepts_that_the_first_member_of_a_cycle_takes_effect_again_before_any_
     )
 
 
-def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
+def test_rejects_cycle_before_the_lookback():
+    """Rejects that a member of a cycle is handled before the lookback."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  a  follows=b
         0s   published  b  follows=a
         0s   delivered  a  @c1
@@ -552,9 +588,10 @@ def test_rejects_that_a_member_of_a_cycle_is_handled_before_the_lookback():
     )
 
 
-def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
+def test_rejects_second_of_a_cycle_early():
+    """Rejects that a second member of a cycle does not wait for its leader."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -568,9 +605,10 @@ def test_rejects_that_a_second_member_of_a_cycle_does_not_wait_for_its_leader():
     assert violation.events == ("b", "a")
 
 
-def test_accepts_an_event_whose_leader_the_store_lost_within_the_lookback():
+def test_accepts_leader_lost_by_the_store():
+    """Accepts an event whose leader the store lost within the lookback."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published     b  follows=a
         0s      delivered     b  @c2
         1s      delivered     a  @c1
@@ -583,9 +621,10 @@ def test_accepts_an_event_whose_leader_the_store_lost_within_the_lookback():
     )
 
 
-def test_rejects_it_if_somebody_still_had_the_leader_in_hand():
+def test_rejects_lost_leader_still_in_progress():
+    """Rejects it if a consumer was still handling the leader."""
     rejected(
-        tell("""
+        history_of("""
         0s      published   b  follows=a
         0s      delivered   b  @c2
         1s      delivered   a  @c1
@@ -596,9 +635,10 @@ def test_rejects_it_if_somebody_still_had_the_leader_in_hand():
     )
 
 
-def test_rejects_it_if_the_leader_came_again_after_the_loss():
+def test_rejects_lost_leader_delivered_again():
+    """Rejects it if the leader came again after the loss."""
     rejected(
-        tell("""
+        history_of("""
         0s      published   b  follows=a
         0s      delivered   b  @c2
         1s      store-lost  fault=flush
@@ -613,8 +653,9 @@ def test_rejects_it_if_the_leader_came_again_after_the_loss():
 @pytest.mark.parametrize(
     ("first", "then", "held"), [("rejected a", "reachable", True), ("reachable", "rejected a", False)]
 )
-def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first, then, held):
-    history = tell(f"""
+def test_leader_rejected_by_a_cut_off_consumer(first, then, held):
+    """A leader turned away by a consumer that was cut off has not come."""
+    history = history_of(f"""
         0s      published    b  follows=a
         0s      unreachable     @c2
         0s      delivered    a  @c2
@@ -628,8 +669,9 @@ def test_a_leader_turned_away_by_a_consumer_that_was_cut_off_has_not_come(first,
 
 
 @pytest.mark.parametrize("reachable", ["14m", "15m0.1s"])
-def test_a_leader_that_was_delivered_out_of_reach_comes_when_its_consumer_is_in_reach(reachable):
-    history = tell(f"""
+def test_leader_delivered_out_of_reach(reachable):
+    """A leader that was delivered out of reach comes when its consumer is in reach."""
+    history = history_of(f"""
         0s         published    b  follows=a
         0s         delivered    b  @c1
 
@@ -644,8 +686,9 @@ def test_a_leader_that_was_delivered_out_of_reach_comes_when_its_consumer_is_in_
 
 
 @pytest.mark.parametrize("offset", [0, 3_000_000])
-def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offset):
-    history = tell(f"""
+def test_lookback_shorter_by_a_clock_jump(offset):
+    """The lookback may be shorter by what the clock of Redis has jumped."""
+    history = history_of(f"""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         1s       fault server-clock  offset={offset}
@@ -655,8 +698,9 @@ def test_the_lookback_may_be_shorter_by_what_the_clock_of_redis_has_jumped(offse
     assert accepted(history) if offset else rejected(history)
 
 
-@pytest.mark.parametrize(("told", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
-def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started(told, ended):
+@pytest.mark.parametrize(("reported", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
+def test_dead_leader_reported_late(reported, ended):
+    """The engine may report a dead leader a lease after its follower started."""
     story = f"""
         0s       published      b  follows=a
         1s       delivered      b  @c1
@@ -664,14 +708,15 @@ def test_the_engine_may_tell_of_a_dead_leader_a_lease_after_its_follower_started
         {ended}  ended          a  @c2  outcome=failed
         4s       started        b  @c1  via=released
         4.6s     ended          b  @c1  outcome=ok
-        {told}   dead-lettered  a  @c2  by=engine
+        {reported}   dead-lettered  a  @c2  by=engine
         """
     lines = sorted(story.splitlines()[1:-1], key=lambda line: float(line.split()[0][:-1]))
-    history = tell("\n".join(lines), lease="16s", sweep_interval="5s")
-    assert accepted(history) if (told, ended) == ("5s", "3s") else rejected(history)
+    history = history_of("\n".join(lines), lease="16s", sweep_interval="5s")
+    assert accepted(history) if (reported, ended) == ("5s", "3s") else rejected(history)
 
 
-def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_trimmed_of_it():
+def test_trimmed_leader_of_a_dead_consumer():
+    """A leader that its dead consumer had does not come once the queue is trimmed of it."""
     lines = [
         "0s   delivered  b  @c1",
         "0s   parked     b  @c1",
@@ -684,15 +729,16 @@ def test_a_leader_that_its_dead_consumer_had_does_not_come_once_the_queue_is_tri
     ]
 
     def story(*more):
-        told = ["0s published a", "0s published b follows=a", *lines]
-        told[-3:-3] = more
-        return tell("\n".join(told), at_most=11, allowed_loss=("trim",), lookback="10s")
+        entries = ["0s published a", "0s published b follows=a", *lines]
+        entries[-3:-3] = more
+        return history_of("\n".join(entries), at_most=11, allowed_loss=("trim",), lookback="10s")
 
     assert accepted(story())
     assert rejected(story("5s delivered a @c3 delivery=2")), "c3 has it"
 
 
-def test_a_leader_that_failed_is_not_waited_for_once_the_queue_is_trimmed_of_it():
+def test_trimmed_leader_that_failed():
+    """A leader that failed is not waited for once the queue is trimmed of it."""
     story = """
         0s   published  b  follows=a
         0s   delivered  b  @c1
@@ -704,6 +750,6 @@ def test_a_leader_that_failed_is_not_waited_for_once_the_queue_is_trimmed_of_it(
         2m   ended      b  @c1  outcome=ok
     """
     trimmed = story.format("dropped  a  fault=trim")
-    assert accepted(tell(trimmed, allowed_loss=("trim",), lookback="30s"))
-    rejected(tell(trimmed, lookback="30s"))
-    rejected(tell(story.format("swept  @c1"), allowed_loss=("trim",), lookback="30s"))
+    assert accepted(history_of(trimmed, allowed_loss=("trim",), lookback="30s"))
+    rejected(history_of(trimmed, lookback="30s"))
+    rejected(history_of(story.format("swept  @c1"), allowed_loss=("trim",), lookback="30s"))

@@ -1,7 +1,7 @@
 import pytest
 
 from simulation.invariants import COVERAGE, judge
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 
 STORIES = {
     "handled": """
@@ -99,7 +99,7 @@ STORIES = {
 
 
 def happened(story: str) -> dict[str, int]:
-    return {word: count for word, count in judge(tell(story)).coverage.items() if count}
+    return {word: count for word, count in judge(history_of(story)).coverage.items() if count}
 
 
 @pytest.mark.parametrize("word", COVERAGE)
@@ -134,11 +134,13 @@ WAITED = """
         ("it was delivered again", ("1s delivered b @c2", "1s rejected b @c2", "3s delivered b @c2\n3s started b @c2")),
     ],
 )
-def test_waited_for_leader_does_not_count_a_follower_if(why: str, lines: tuple[str, str, str]):
+def test_no_waited_for_leader_if(why: str, lines: tuple[str, str, str]):
+    """Waited for leader does not count a follower if."""
     assert "waited-for-leader" not in happened(WAITED.format(*lines)), why
 
 
-def test_waited_for_leader_does_not_count_a_follower_that_was_delivered_before_its_leader_began():
+def test_no_waited_for_leader_delivered_first():
+    """Waited for leader does not count a follower that was delivered before its leader began."""
     story = """
         0s   published  b  follows=a
         0s   delivered  b  @c2
@@ -149,11 +151,13 @@ def test_waited_for_leader_does_not_count_a_follower_that_was_delivered_before_i
     assert "waited-for-leader" not in happened(story)
 
 
-def test_outlasted_lease_does_not_count_a_handling_of_exactly_one_lease():
+def test_no_outlasted_lease_of_one_lease():
+    """Outlasted lease does not count a handling of exactly one lease."""
     assert "outlasted-lease" not in happened("0s started a @c1\n16s ended a @c1 outcome=ok")
 
 
-def test_reordered_does_not_count_a_follower_that_came_after_its_leader():
+def test_no_reordered_after_leader():
+    """Reordered does not count a follower that came after its leader."""
     assert "reordered" not in happened("0s published b follows=a\n1s delivered a @c1\n2s delivered b @c1")
 
 
@@ -162,23 +166,28 @@ def test_leader_lost_does_not_count(rest: str):
     assert "leader-missing" not in happened(f"0s published b follows=a\n{rest}")
 
 
-def test_reordered_does_not_count_a_follower_whose_leader_never_came():
+def test_no_reordered_without_leader():
+    """Reordered does not count a follower whose leader never came."""
     assert "reordered" not in happened("0s published b follows=a\n1s delivered b @c1")
 
 
-def test_lease_expired_counts_a_holder_that_was_told():
+def test_lease_expired_reported():
+    """`lease-expired` counts a holder to which the loss was reported."""
     assert happened("0s started a @c1\n1s lease-lost a @c1")["lease-expired"] == 1
 
 
-def test_lease_expired_counts_a_holder_that_was_replaced_while_at_work():
+def test_lease_expired_replaced_at_work():
+    """Lease expired counts a holder that was replaced while at work."""
     assert happened("0s started a @c1\n1s started a @c2")["lease-expired"] == 1
 
 
-def test_lease_expired_counts_a_dead_holder_that_was_replaced():
+def test_lease_expired_dead_replaced():
+    """Lease expired counts a dead holder that was replaced."""
     assert happened("0s started a @c1\n1s crashed @c1\n20s started a @c2")["lease-expired"] == 1
 
 
-def test_lease_expired_counts_a_holder_once_however_it_shows():
+def test_lease_expired_counts_once():
+    """Lease expired counts a holder once however it shows."""
     story = """
         0s    started     a  @c1
         1s    paused      @c1
@@ -205,11 +214,13 @@ def test_lease_expired_does_not_count(story: str):
     assert "lease-expired" not in happened(story)
 
 
-def test_a_crash_of_an_idle_consumer_holds_nothing():
+def test_no_crash_of_an_idle_consumer():
+    """A crash of an idle consumer holds nothing."""
     assert "crashed-while-holding" not in happened("0s started a @c1\n1s ended a @c1 outcome=ok\n2s crashed @c1")
 
 
-def test_a_consumer_that_stops_in_good_order_has_not_crashed():
+def test_no_crash_on_leaving():
+    """A consumer that stops in good order has not crashed."""
     assert "crashed-while-holding" not in happened("0s started a @c1\n1s stopped @c1")
 
 

@@ -2,16 +2,16 @@ from functools import partial
 
 import pytest
 
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="handled-once")
-rejected = partial(telling.rejected, invariant="handled-once")
+accepted = partial(short_histories.accepted, invariant="handled-once")
+rejected = partial(short_histories.rejected, invariant="handled-once")
 
 
 def test_accepts_one_effect():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         """)
@@ -20,7 +20,7 @@ def test_accepts_one_effect():
 
 def test_rejects_two_effects():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         2s   started  a  @c2
@@ -34,7 +34,7 @@ def test_rejects_two_effects():
 
 def test_rejects_each_effect_too_many():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         2s   started  a  @c2
@@ -48,7 +48,7 @@ def test_rejects_each_effect_too_many():
 
 def test_rejects_two_effects_at_the_same_time():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c1  outcome=ok
@@ -65,7 +65,7 @@ def test_rejects_two_effects_at_the_same_time():
 
 def test_accepts_a_handling_after_one_that_failed():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed
         2s   started  a  @c2
@@ -74,9 +74,10 @@ def test_accepts_a_handling_after_one_that_failed():
     )
 
 
-def test_accepts_a_handling_after_one_whose_holder_died_in_it():
+def test_accepts_after_death_in_the_handler():
+    """Accepts a handling after one whose holder died in it."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   crashed  @c1
         2s   started  a  @c2
@@ -85,9 +86,10 @@ def test_accepts_a_handling_after_one_whose_holder_died_in_it():
     )
 
 
-def test_accepts_a_late_handling_whose_write_was_refused():
+def test_accepts_refused_late_write():
+    """Accepts a late handling whose write was refused."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c2  outcome=ok  write=accepted
@@ -96,9 +98,10 @@ def test_accepts_a_late_handling_whose_write_was_refused():
     )
 
 
-def test_rejects_a_handling_that_failed_after_its_write_was_accepted():
+def test_rejects_failure_after_accepted_write():
+    """Rejects a handling that failed after its write was accepted."""
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed  write=accepted
         2s   started  a  @c2
@@ -110,9 +113,10 @@ def test_rejects_a_handling_that_failed_after_its_write_was_accepted():
 # -- excuse: the holder died between the effect and its recording
 
 
-def test_accepts_a_second_effect_after_the_holder_died_before_it_could_record_the_first():
+def test_accepts_death_before_recording():
+    """Accepts a second effect after the holder died before it could record the first."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         0s    started    a  @c1
         1s    ended      a  @c1  outcome=ok
@@ -123,9 +127,10 @@ def test_accepts_a_second_effect_after_the_holder_died_before_it_could_record_th
     )
 
 
-def test_rejects_it_if_the_holder_had_acknowledged_the_event_before_it_died():
+def test_rejects_death_after_acknowledgement():
+    """Rejects it if the holder had acknowledged the event before it died."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         0s    started       a  @c1
         1s    ended         a  @c1  outcome=ok
@@ -137,7 +142,8 @@ def test_rejects_it_if_the_holder_had_acknowledged_the_event_before_it_died():
     )
 
 
-def test_rejects_it_if_somebody_was_told_that_the_event_had_been_seen():
+def test_rejects_after_it_was_seen():
+    """Rejects it if the event had been refused as seen."""
     story = """
         0s    started    a  @c1
         1s    ended      a  @c1  outcome=ok
@@ -147,13 +153,14 @@ def test_rejects_it_if_somebody_was_told_that_the_event_had_been_seen():
         17s   started    a  @c2
         18s   ended      a  @c2  outcome=ok
     """
-    rejected(tell(story.format("seen")))
-    assert accepted(tell(story.format("held")))
+    rejected(history_of(story.format("seen")))
+    assert accepted(history_of(story.format("held")))
 
 
-def test_accepts_it_though_somebody_else_acknowledged_the_event():
+def test_accepts_acknowledged_by_another():
+    """Accepts it although another consumer acknowledged the event."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c3
         0s    started       a  @c1
         1s    ended         a  @c1  outcome=ok
@@ -165,9 +172,10 @@ def test_accepts_it_though_somebody_else_acknowledged_the_event():
     )
 
 
-def test_accepts_it_though_the_holder_had_acknowledged_the_event_when_it_was_parked():
+def test_accepts_acknowledged_when_parked():
+    """Accepts it though the holder had acknowledged the event when it was parked."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         0s    acknowledged  a  @c1
         0s    started       a  @c1  via=released
@@ -179,7 +187,8 @@ def test_accepts_it_though_the_holder_had_acknowledged_the_event_when_it_was_par
     )
 
 
-def test_accepts_it_though_a_follower_was_begun_by_another_or_before_or_on_delivery():
+def test_accepts_follower_begun_by_another():
+    """Accepts it though a follower was begun by another or before or on delivery."""
     for began, follower in (("1s", "b @c3 via=released"), ("0s", "b @c1 via=released"), ("1s", "b @c1")):
         lines = [
             "0s published b follows=a",
@@ -190,12 +199,12 @@ def test_accepts_it_though_a_follower_was_begun_by_another_or_before_or_on_deliv
             "18s ended a @c2 outcome=ok",
         ]
         lines.insert(2 if began == "0s" else 3, f"{began} started {follower}")
-        assert accepted(tell("\n".join(lines)))
+        assert accepted(history_of("\n".join(lines)))
 
 
 def test_rejects_it_if_somebody_else_died():
     rejected(
-        tell("""
+        history_of("""
         0s    started    a  @c1
         1s    ended      a  @c1  outcome=ok
         1s    crashed    @c3
@@ -205,9 +214,10 @@ def test_rejects_it_if_somebody_else_died():
     )
 
 
-def test_rejects_it_if_the_holder_died_only_after_the_second_handling_had_begun():
+def test_rejects_death_after_second_handling():
+    """Rejects it if the holder died only after the second handling had begun."""
     rejected(
-        tell("""
+        history_of("""
         0s   started    a  @c1
         1s   ended      a  @c1  outcome=ok
         2s   started    a  @c2
@@ -217,9 +227,10 @@ def test_rejects_it_if_the_holder_died_only_after_the_second_handling_had_begun(
     )
 
 
-def test_rejects_it_if_the_holder_had_gone_on_to_release_a_follower():
+def test_rejects_holder_that_released_a_follower():
+    """Rejects it if the holder had gone on to release a follower."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   started    a  @c1
         1s   ended      a  @c1  outcome=ok
@@ -231,9 +242,10 @@ def test_rejects_it_if_the_holder_had_gone_on_to_release_a_follower():
     )
 
 
-def test_rejects_it_if_the_holder_died_longer_than_a_lease_after_the_effect():
+def test_rejects_death_a_lease_later():
+    """Rejects it if the holder died longer than a lease after the effect."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         18s   crashed  @c1
@@ -243,9 +255,10 @@ def test_rejects_it_if_the_holder_died_longer_than_a_lease_after_the_effect():
     )
 
 
-def test_rejects_it_if_the_holder_of_a_released_event_had_acknowledged_the_leader():
+def test_rejects_released_leader_acknowledged():
+    """Rejects it if the holder of a released event had acknowledged the leader."""
     rejected(
-        tell("""
+        history_of("""
         0s   published     b  follows=a
         0s   delivered     a  @c1
         0s   started       a  @c1
@@ -259,9 +272,10 @@ def test_rejects_it_if_the_holder_of_a_released_event_had_acknowledged_the_leade
     )  # fmt: skip
 
 
-def test_rejects_it_if_the_holder_of_a_rescued_event_had_ended_its_sweep():
+def test_rejects_rescued_after_the_sweep_ended():
+    """Rejects it if the holder of a rescued event had ended its sweep."""
     rejected(
-        tell("""
+        history_of("""
         0s   started  b  @c1  via=rescued
         1s   ended    b  @c1  outcome=ok
         2s   swept    @c1  found=1
@@ -272,9 +286,10 @@ def test_rejects_it_if_the_holder_of_a_rescued_event_had_ended_its_sweep():
     )
 
 
-def test_rejects_a_second_effect_after_the_holder_stopped_in_good_order():
+def test_rejects_after_leaving():
+    """Rejects a second effect after the holder stopped in good order."""
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=ok
         1s   stopped  @c1
@@ -287,9 +302,10 @@ def test_rejects_a_second_effect_after_the_holder_stopped_in_good_order():
 # -- excuse: the holder was cut off between the effect and its recording
 
 
-def test_accepts_a_second_effect_if_the_first_ended_while_its_holder_was_cut_off():
+def test_accepts_cut_off_at_the_end():
+    """Accepts a second effect if the first ended while its holder was cut off."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1
         1s    unreachable  @c1
         2s    ended        a  @c1  outcome=ok
@@ -299,10 +315,11 @@ def test_accepts_a_second_effect_if_the_first_ended_while_its_holder_was_cut_off
     )
 
 
-def test_accepts_it_if_the_cut_was_short_but_the_effect_fell_into_it():
+def test_accepts_short_cut_around_the_effect():
+    """Accepts it if the cut was short but the effect fell into it."""
     for who in ("@c1", ""):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    started      a  @c1
             1s    unreachable  {who}
             2s    ended        a  @c1  outcome=ok
@@ -313,9 +330,10 @@ def test_accepts_it_if_the_cut_was_short_but_the_effect_fell_into_it():
         )
 
 
-def test_accepts_it_if_redis_was_out_of_reach_for_all():
+def test_accepts_redis_unreachable():
+    """Accepts it if Redis was out of reach for all."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1
         1s    ended        a  @c1  outcome=ok
         1s    unreachable
@@ -326,9 +344,10 @@ def test_accepts_it_if_redis_was_out_of_reach_for_all():
     )
 
 
-def test_rejects_it_if_the_holder_was_in_reach_again_when_the_effect_ended():
+def test_rejects_reachable_again():
+    """Rejects it if the holder was in reach again when the effect ended."""
     rejected(
-        tell("""
+        history_of("""
         0s    started      a  @c1
         1s    unreachable  @c1
         2s    reachable    @c1
@@ -342,7 +361,7 @@ def test_rejects_it_if_the_holder_was_in_reach_again_when_the_effect_ended():
 def test_accepts_it_if_the_outcome_is_unknown():
     # The holder lost its connection in the handling, but its write had arrived.
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=unknown  write=accepted
         17s   started  a  @c2
@@ -351,9 +370,10 @@ def test_accepts_it_if_the_outcome_is_unknown():
     )
 
 
-def test_accepts_it_if_the_holder_was_paused_beyond_its_lease_before_it_could_record():
+def test_accepts_paused_before_recording():
+    """Accepts it if the holder was paused beyond its lease before it could record."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         1s    paused   @c1
@@ -364,9 +384,10 @@ def test_accepts_it_if_the_holder_was_paused_beyond_its_lease_before_it_could_re
     )
 
 
-def test_accepts_it_if_the_holder_was_still_paused_when_the_history_ended():
+def test_accepts_still_paused():
+    """Accepts it if the holder was still paused when the history ended."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         9s    ended    a  @c1  outcome=ok
         9s    paused   @c1
@@ -376,9 +397,10 @@ def test_accepts_it_if_the_holder_was_still_paused_when_the_history_ended():
     )
 
 
-def test_rejects_it_if_the_lease_of_a_paused_holder_cannot_have_ended_yet():
+def test_rejects_pause_within_the_lease():
+    """Rejects it if the lease of a paused holder cannot have ended yet."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
         1s    paused   @c1
@@ -389,9 +411,10 @@ def test_rejects_it_if_the_lease_of_a_paused_holder_cannot_have_ended_yet():
     )
 
 
-def test_accepts_it_if_another_holder_had_taken_the_lapsed_lease_before_the_effect():
+def test_accepts_lapsed_lease_taken_over():
+    """Accepts it if another holder had taken the lapsed lease before the effect."""
     assert accepted(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         18s        resumed  @c1
@@ -402,9 +425,10 @@ def test_accepts_it_if_another_holder_had_taken_the_lapsed_lease_before_the_effe
     )
 
 
-def test_rejects_it_if_the_lease_cannot_have_lapsed():
+def test_rejects_lease_cannot_have_lapsed():
+    """Rejects it if the lease cannot have lapsed."""
     rejected(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         8s         resumed  @c1
@@ -415,9 +439,10 @@ def test_rejects_it_if_the_lease_cannot_have_lapsed():
     )
 
 
-def test_rejects_it_if_the_other_holder_began_too_late_to_have_taken_the_lease_before():
+def test_rejects_second_holder_too_late():
+    """Rejects it if the other holder began too late to have taken the lease before."""
     rejected(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         18s        resumed  @c1
@@ -428,9 +453,10 @@ def test_rejects_it_if_the_other_holder_began_too_late_to_have_taken_the_lease_b
     )
 
 
-def test_rejects_it_if_it_was_the_same_consumer_that_handled_the_event_again():
+def test_rejects_same_consumer_again():
+    """Rejects it if it was the same consumer that handled the event again."""
     rejected(
-        tell("""
+        history_of("""
         0s         started  a  @c1
         1s         paused   @c1
         18s        resumed  @c1
@@ -444,9 +470,10 @@ def test_rejects_it_if_it_was_the_same_consumer_that_handled_the_event_again():
 # -- excuse: the retention had passed
 
 
-def test_accepts_a_second_effect_when_the_retention_had_passed():
+def test_accepts_after_the_retention():
+    """Accepts a second effect when the retention had passed."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      started  a  @c1
         1s      ended    a  @c1  outcome=ok
         30m1s   started  a  @c2
@@ -455,9 +482,10 @@ def test_accepts_a_second_effect_when_the_retention_had_passed():
     )
 
 
-def test_rejects_a_second_effect_a_microsecond_before_the_retention_had_passed():
+def test_rejects_just_before_the_retention():
+    """Rejects a second effect a microsecond before the retention had passed."""
     rejected(
-        tell("""
+        history_of("""
         0s              started  a  @c1
         1s              ended    a  @c1  outcome=ok
         30m999ms999us   started  a  @c2
@@ -469,9 +497,10 @@ def test_rejects_a_second_effect_a_microsecond_before_the_retention_had_passed()
 # -- excuse: the store lost the marker
 
 
-def test_accepts_a_second_effect_after_the_store_lost_everything():
+def test_accepts_after_total_loss():
+    """Accepts a second effect after the store lost everything."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   started     a  @c1
         1s   ended       a  @c1  outcome=ok
         2s   store-lost
@@ -483,7 +512,7 @@ def test_accepts_a_second_effect_after_the_store_lost_everything():
 
 def test_accepts_it_if_a_lost_key_names_the_event():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published   a  id=1d-a
         0s   started     a  @c1
         1s   ended       a  @c1  outcome=ok
@@ -494,9 +523,10 @@ def test_accepts_it_if_a_lost_key_names_the_event():
     )
 
 
-def test_accepts_it_if_a_lost_key_names_no_event_at_all():
+def test_accepts_lost_key_without_event():
+    """Accepts it if a lost key names no event at all."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published   a  id=1d-a
         0s   started     a  @c1
         1s   ended       a  @c1  outcome=ok
@@ -507,9 +537,10 @@ def test_accepts_it_if_a_lost_key_names_no_event_at_all():
     )
 
 
-def test_rejects_it_if_the_lost_keys_name_only_other_events():
+def test_rejects_lost_keys_of_others():
+    """Rejects it if the lost keys name only other events."""
     rejected(
-        tell("""
+        history_of("""
         0s   published   a  id=1d-a
         0s   published   b  id=1d-b
         0s   started     a  @c1
@@ -521,9 +552,10 @@ def test_rejects_it_if_the_lost_keys_name_only_other_events():
     )
 
 
-def test_accepts_it_if_the_store_lost_the_lease_between_the_delivery_and_the_first_handling():
+def test_accepts_lease_lost_before_handling():
+    """Accepts it if the store lost the lease between the delivery and the first handling."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered   a  @c1
         50ms  store-lost
         1s    started     a  @c1
@@ -534,9 +566,10 @@ def test_accepts_it_if_the_store_lost_the_lease_between_the_delivery_and_the_fir
     )
 
 
-def test_rejects_it_if_the_loss_was_before_the_first_holder_was_given_the_event():
+def test_rejects_loss_before_the_delivery():
+    """Rejects it if the loss was before the first holder was given the event."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered   a  @c2
         50ms  store-lost
         1s    delivered   a  @c1
@@ -548,9 +581,10 @@ def test_rejects_it_if_the_loss_was_before_the_first_holder_was_given_the_event(
     )
 
 
-def test_rejects_it_if_the_store_lost_its_data_before():
+def test_rejects_loss_before():
+    """Rejects it if the store lost its data before."""
     rejected(
-        tell("""
+        history_of("""
         0s   store-lost
         1s   started     a  @c1
         2s   ended       a  @c1  outcome=ok
@@ -560,9 +594,10 @@ def test_rejects_it_if_the_store_lost_its_data_before():
     )
 
 
-def test_rejects_a_second_effect_although_redis_refused_to_record_the_first():
+def test_rejects_refused_recording():
+    """Rejects a second effect although Redis refused to record the first."""
     rejected(
-        tell(
+        history_of(
             """
         0s     started  a            @c1
         1s     ended    a            @c1  outcome=ok
@@ -577,8 +612,9 @@ def test_rejects_a_second_effect_although_redis_refused_to_record_the_first():
 
 
 @pytest.mark.parametrize("lost", [True, False])
-def test_a_dead_letter_of_the_broker_may_stand_beside_the_effect_of_an_event_whose_answer_was_lost(lost):
-    history = tell(f"""
+def test_broker_dead_letter_after_lost_answer(lost):
+    """A dead letter of the broker may stand beside the effect of an event whose answer was lost."""
+    history = history_of(f"""
         0s    {"unreachable" if lost else "paused @c9"}
         1s    delivered      a  @c1
         6s    rejected       a  @c1  because=TimeoutError
@@ -596,8 +632,9 @@ ANSWER = "2500ms acknowledged a @c1 delivery=1"
 @pytest.mark.parametrize(
     ("answer", "dead", "excused"), [("", "3s", True), ("", "18s", True), ("", "19s", False), (ANSWER, "3s", False)]
 )
-def test_a_dead_letter_of_the_broker_may_come_before_the_answer_for_one_lease(answer, dead, excused):
-    history = tell(
+def test_broker_dead_letter_before_the_answer(answer, dead, excused):
+    """A dead letter of the broker may come before the answer for one lease."""
+    history = history_of(
         f"""
         0s      delivered      a  @c1  attempt=1 delivery=1
         0s      started        a  @c1
@@ -609,4 +646,33 @@ def test_a_dead_letter_of_the_broker_may_come_before_the_answer_for_one_lease(an
         """,
         lease="16s",
     )
+    assert accepted(history) if excused else rejected(history)
+
+
+@pytest.mark.parametrize(
+    ("told", "begun", "excused"), [("false", "10m", True), ("true", "19s", True), ("true", "20s", False)]
+)
+def test_engine_told_of_a_dead_letter(told, begun, excused):
+    """An engine that is told of the broker's dead letter begins no handling later than a lease after it."""
+    history = history_of(f"""
+        0s       delivered      a  @c1
+        3s       dead-lettered  a  by=broker  told={told}
+        {begun}  started        a  @c1
+        11m      ended          a  @c1  outcome=ok
+        """)
+    assert accepted(history) if excused else rejected(history)
+
+
+@pytest.mark.parametrize(("answer", "excused"), [("", True), ("2500ms rejected a @c1 delivery=1", False)])
+def test_broker_gives_up_what_a_consumer_has(answer, excused):
+    """A dead letter of the broker may come before a handling by a consumer that had the event by then."""
+    history = history_of(f"""
+        0s    delivered      a  @c1  attempt=1 delivery=1
+        1s    delivered      a  @c2  attempt=2 delivery=2
+        2s    rejected       a  @c2  because=Error delivery=2
+        {answer}
+        3s    dead-lettered  a  by=broker
+        4s    started        a  @c1
+        5s    ended          a  @c1  outcome=ok
+        """)
     assert accepted(history) if excused else rejected(history)

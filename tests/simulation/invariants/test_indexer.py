@@ -3,14 +3,15 @@
 from simulation.history.index import HistoryIndex
 from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.recorded_effects import completion, unrecorded
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 
 
 def read(story: str) -> HistoryIndex:
-    return index_to_judge(tell(story))
+    return index_to_judge(history_of(story))
 
 
-def test_an_entry_belongs_to_the_delivery_that_it_names():
+def test_entry_names_its_delivery():
+    """An entry belongs to the delivery that it names."""
     index = read("""
         0s   delivered     a  @c1  delivery=7
         1s   delivered     a  @c1  delivery=8
@@ -20,7 +21,8 @@ def test_an_entry_belongs_to_the_delivery_that_it_names():
     assert [(d.closing, d.closed) for d in index.events["a"].deliveries] == [("acknowledged", 2), ("rejected", 3)]
 
 
-def test_an_entry_that_names_no_delivery_belongs_to_the_latest_one_of_its_consumer():
+def test_entry_without_delivery():
+    """An entry that names no delivery belongs to the latest one of its consumer."""
     index = read("""
         0s   delivered     a  @c1
         1s   delivered     a  @c2
@@ -29,9 +31,10 @@ def test_an_entry_that_names_no_delivery_belongs_to_the_latest_one_of_its_consum
     assert [d.closing for d in index.events["a"].deliveries] == ["acknowledged", ""]
 
 
-def test_each_of_two_deliveries_is_closed_by_a_refusal_of_its_own():
+def test_two_deliveries_two_refusals():
+    """Each of two deliveries is closed by a refusal of its own."""
     index = index_to_judge(
-        tell("""
+        history_of("""
         0s   delivered     a  @c1
         1s   delivered     a  @c1
         2s   refused       a  @c1  because=held
@@ -41,7 +44,8 @@ def test_each_of_two_deliveries_is_closed_by_a_refusal_of_its_own():
     assert [d.closed for d in index.events["a"].deliveries] == [3, 2]
 
 
-def test_a_refused_delivery_is_closed_and_may_be_acknowledged_still():
+def test_refused_delivery_acknowledged():
+    """A refused delivery is closed and may be acknowledged still."""
     index = read("""
         0s   delivered     a  @c1  delivery=1
         0s   refused       a  @c1  because=held
@@ -52,7 +56,8 @@ def test_a_refused_delivery_is_closed_and_may_be_acknowledged_still():
     assert [(d.closing, d.closed) for d in index.events["a"].deliveries] == [("refused", 1), ("acknowledged", 4)]
 
 
-def test_a_handling_belongs_to_the_delivery_only_if_it_was_delivered():
+def test_handling_without_delivery():
+    """A handling belongs to the delivery only if it was delivered."""
     index = read("""
         0s   delivered  a  @c1
         1s   started    a  @c1  handling=1
@@ -65,7 +70,8 @@ def test_a_handling_belongs_to_the_delivery_only_if_it_was_delivered():
     assert (first.end, second.end) == (3, -1)
 
 
-def test_a_crash_ends_handlings_and_deliveries_and_a_late_write_is_still_noted():
+def test_crash_ends_handlings():
+    """A crash ends handlings and deliveries and a late write is still noted."""
     index = read("""
         0s   delivered  a  @c1
         1s   started    a  @c1
@@ -82,16 +88,17 @@ def test_an_end_without_a_start_is_nothing():
     assert not read("0s ended a @c1 outcome=ok").events
 
 
-def test_a_leader_may_be_named_by_name_or_by_id_and_need_not_exist():
+def test_leader_by_name_or_id():
+    """A leader may be named by name or by id and need not exist."""
     index = read("""
         0s   published  a  id=1d-a
         0s   published  b  id=1d-b  follows=1d-a
         0s   published  c  follows=b
-        0s   published  d  follows=nobody
+        0s   published  d  follows=absent
         0s   published  e  id=1d-e  follows=1d-e
     """)
-    assert [index.events[name].leader for name in "abcde"] == ["", "a", "b", "nobody", ""]
-    assert index.events["nobody"].followers == ["d"]
+    assert [index.events[name].leader for name in "abcde"] == ["", "a", "b", "absent", ""]
+    assert index.events["absent"].followers == ["d"]
 
 
 def test_cycles_and_roots():
@@ -108,7 +115,8 @@ def test_cycles_and_roots():
     assert {index.roots[name] for name in "yz"} == {"x"}
 
 
-def test_a_consumer_that_joins_was_not_there_before_and_any_other_was():
+def test_joined_consumer():
+    """A consumer that joins was not there before and any other was."""
     index = read("""
         5s   joined   @c1
         6s   started  a  @c2
@@ -119,7 +127,8 @@ def test_a_consumer_that_joins_was_not_there_before_and_any_other_was():
     assert index.consumers["c2"].down == [(7_000_000, 9_000_000)]
 
 
-def test_the_clock_stands_still_while_nobody_can_work():
+def test_clock_without_consumers():
+    """The clock stands still while no consumer can work."""
     index = read("""
         0s   joined       @c1
         0s   joined       @c2
@@ -135,7 +144,8 @@ def test_the_clock_stands_still_while_nobody_can_work():
     assert index.clock.elapsed(3_000_000, 6_500_000) == 2_000_000
 
 
-def test_a_dead_consumer_is_no_longer_paused_and_two_cuts_need_two_repairs():
+def test_death_ends_pauses_not_cuts():
+    """A dead consumer is no longer paused and two cuts need two repairs."""
     index = read("""
         0s   paused       @c1
         1s   crashed      @c1
@@ -149,7 +159,8 @@ def test_a_dead_consumer_is_no_longer_paused_and_two_cuts_need_two_repairs():
     assert index.consumers["c1"].cut_off == [(3_000_000, 6_000_000)]
 
 
-def test_a_slot_that_moves_keeps_everybody_from_renewing():
+def test_moving_slot():
+    """A slot that moves keeps all consumers from renewing."""
     index = read("""
         0s   joined       @c1
         1s   slot-moving
@@ -160,11 +171,12 @@ def test_a_slot_that_moves_keeps_everybody_from_renewing():
         8s   resumed      @c1
     """)
     assert index.clock.still == index.silences("c1") == [(1_000_000, 6_000_000), (7_000_000, 8_000_000)]
-    assert not index.blackouts
-    assert not index.dark
+    assert not index.outages
+    assert not index.open_outage
 
 
-def test_the_completion_of_an_event_is_the_first_effect_that_was_recorded():
+def test_completion_is_the_first_record():
+    """The completion of an event is the first effect that was recorded."""
     index = read("""
         0s    started  a  @c1
         1s    ended    a  @c1  outcome=ok
@@ -179,9 +191,11 @@ def test_the_completion_of_an_event_is_the_first_effect_that_was_recorded():
     assert completion(index, index.events["a"]) is second
 
 
-def test_a_loss_touches_the_events_that_its_keys_name_or_else_any():
+def test_loss_touches_named_events():
+    """A loss touches the events that its keys name or else any."""
+
     def touched(keys: object) -> frozenset[str] | None:
-        history = tell("0s published a id=1d-a\n0s published b id=1d-b\n1s store-lost")
+        history = history_of("0s published a id=1d-a\n0s published b id=1d-b\n1s store-lost")
         history.entries[2].details["keys"] = keys
         return index_to_judge(history).store_losses[0].events
 
@@ -192,7 +206,8 @@ def test_a_loss_touches_the_events_that_its_keys_name_or_else_any():
         assert touched(anything) is None
 
 
-def test_a_dead_letter_closes_the_deliveries_that_are_open_or_those_of_the_consumer_that_it_names():
+def test_dead_letter_closes_deliveries():
+    """A dead letter closes the deliveries that are open or those of the consumer that it names."""
     story = """
         0s   delivered      a  @c1  delivery=1
         0s   rejected       a  @c1  delivery=1

@@ -3,18 +3,19 @@ from functools import partial
 import pytest
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="lost-followers-surface")
-rejected = partial(telling.rejected, invariant="lost-followers-surface")
+accepted = partial(short_histories.accepted, invariant="lost-followers-surface")
+rejected = partial(short_histories.rejected, invariant="lost-followers-surface")
 
 # The bound is 15 min of lookback, 5 s for the next sweep and 1 min to be released.
 
 
-def test_accepts_a_follower_that_is_rescued_just_in_time():
+def test_accepts_rescue_in_time():
+    """Accepts a follower that is rescued just in time."""
     assert accepted(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         1s       parked     b  @c1
@@ -23,9 +24,10 @@ def test_accepts_a_follower_that_is_rescued_just_in_time():
     )
 
 
-def test_rejects_a_follower_that_is_rescued_a_microsecond_later():
+def test_rejects_rescue_late():
+    """Rejects a follower that is rescued a microsecond later."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s          published  b  follows=a
         0s          delivered  b  @c1
         1s          parked     b  @c1
@@ -40,7 +42,7 @@ def test_rejects_a_follower_that_is_rescued_a_microsecond_later():
 
 def test_rejects_a_follower_that_never_surfaces():
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         1h    phase      quiet
@@ -48,9 +50,10 @@ def test_rejects_a_follower_that_never_surfaces():
     )
 
 
-def test_accepts_a_follower_that_is_given_up_in_time():
+def test_accepts_given_up_in_time():
+    """Accepts a follower that is given up in time."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published      b  follows=a
         0s    delivered      b  @c1
         15m   dead-lettered  b
@@ -59,9 +62,10 @@ def test_accepts_a_follower_that_is_given_up_in_time():
     )
 
 
-def test_accepts_a_follower_that_is_still_held_back_when_the_history_ends():
+def test_accepts_still_held_at_the_end():
+    """Accepts a follower that is still held back when the history ends."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         16m   phase      horizon
@@ -69,9 +73,10 @@ def test_accepts_a_follower_that_is_still_held_back_when_the_history_ends():
     )
 
 
-def test_accepts_a_follower_whose_leader_came_after_the_lookback_but_before_the_bound():
+def test_accepts_late_leader_within_the_bound():
+    """Accepts a follower whose leader came after the lookback but before the bound."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         16m   delivered  a  @c1
@@ -82,9 +87,10 @@ def test_accepts_a_follower_whose_leader_came_after_the_lookback_but_before_the_
     )
 
 
-def test_rejects_a_follower_that_only_a_very_late_leader_released():
+def test_rejects_very_late_leader():
+    """Rejects a follower that only a very late leader released."""
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         30m   delivered  a  @c1
@@ -95,8 +101,9 @@ def test_rejects_a_follower_that_only_a_very_late_leader_released():
     )
 
 
-def test_says_nothing_of_a_follower_whose_leader_came_before_it():
-    history = tell("""
+def test_says_nothing_leader_came_first():
+    """Says nothing of a follower whose leader came before it."""
+    history = history_of("""
         0s    published  b  follows=a
         0s    delivered  a  @c1
         0s    delivered  b  @c1
@@ -105,9 +112,10 @@ def test_says_nothing_of_a_follower_whose_leader_came_before_it():
     assert judge(history, ["lost-followers-surface"]).verdicts["lost-followers-surface"].examined == 0
 
 
-def test_says_nothing_of_a_follower_whose_leader_was_handled_though_it_was_delivered_later_or_given_up():
+def test_says_nothing_leader_was_handled():
+    """Says nothing of a follower whose leader was handled though it was delivered later or given up."""
     for later in ("30m delivered a @c1", "30m dead-lettered a"):
-        history = tell(f"""
+        history = history_of(f"""
             0s    published  b  follows=a
             0s    started    a  @c1  via=released
             1s    ended      a  @c1  outcome=ok
@@ -121,9 +129,10 @@ def test_says_nothing_of_a_follower_whose_leader_was_handled_though_it_was_deliv
 # -- a leader that was dead-lettered is lost too
 
 
-def test_accepts_a_follower_that_is_rescued_in_time_after_its_leaders_dead_letter():
+def test_accepts_rescue_after_dead_letter():
+    """Accepts a follower that is rescued in time after its leader's dead letter."""
     assert accepted(
-        tell("""
+        history_of("""
         0s       published      b  follows=a
         0s       delivered      a  @c1
         0s       delivered      b  @c1
@@ -133,9 +142,10 @@ def test_accepts_a_follower_that_is_rescued_in_time_after_its_leaders_dead_lette
     )
 
 
-def test_rejects_a_follower_that_waits_too_long_after_its_leaders_dead_letter():
+def test_rejects_late_rescue_after_dead_letter():
+    """Rejects a follower that waits too long after its leader's dead letter."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s       published      b  follows=a
         0s       delivered      a  @c1
         0s       delivered      b  @c1
@@ -149,7 +159,8 @@ def test_rejects_a_follower_that_waits_too_long_after_its_leaders_dead_letter():
 # -- the chain below a missing leader
 
 
-def test_a_chain_below_a_missing_leader_is_judged_link_by_link():
+def test_chain_below_a_missing_leader():
+    """A chain below a missing leader is judged link by link."""
     # c's own leader comes, late: how soon c follows is prompt-release's to say.
     story = """
         0s       published  b  follows=a
@@ -160,8 +171,8 @@ def test_a_chain_below_a_missing_leader_is_judged_link_by_link():
         15m1s    ended      b  @c1  outcome=ok
         {}       started    c  @c1  via=released
     """
-    assert accepted(tell(story.format("16m")))
-    late = tell(story.format("17m"))
+    assert accepted(history_of(story.format("16m")))
+    late = history_of(story.format("17m"))
     assert accepted(late)
     assert [violation.invariant for violation in judge(late).violations] == ["prompt-release"]
 
@@ -169,9 +180,10 @@ def test_a_chain_below_a_missing_leader_is_judged_link_by_link():
 # -- cycles
 
 
-def test_accepts_a_cycle_of_which_one_member_surfaces_in_time():
+def test_accepts_cycle_in_time():
+    """Accepts a cycle of which one member surfaces in time."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  a  follows=b
         0s    published  b  follows=a
         0s    delivered  a  @c1
@@ -184,7 +196,7 @@ def test_accepts_a_cycle_of_which_one_member_surfaces_in_time():
 
 def test_rejects_a_cycle_that_never_surfaces():
     violation = rejected(
-        tell("""
+        history_of("""
         0s    published  a  follows=b
         0s    published  b  follows=a
         0s    delivered  a  @c1
@@ -197,9 +209,10 @@ def test_rejects_a_cycle_that_never_surfaces():
     )
 
 
-def test_rejects_a_member_of_a_cycle_whose_leader_never_came():
+def test_rejects_cycle_without_leader():
+    """Rejects a member of a cycle whose leader never came."""
     rejected(
-        tell("""
+        history_of("""
         0s    published  a  follows=b
         0s    published  b  follows=a
         0s    delivered  a  @c1
@@ -211,9 +224,10 @@ def test_rejects_a_member_of_a_cycle_whose_leader_never_came():
 # -- excuses: idle time
 
 
-def test_accepts_time_in_which_nobody_was_alive_after_the_lookback():
+def test_accepts_no_consumer_after_lookback():
+    """Accepts time in which no consumer was alive after the lookback."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  b  @c1
         14m     crashed    @c1
@@ -223,9 +237,10 @@ def test_accepts_time_in_which_nobody_was_alive_after_the_lookback():
     )
 
 
-def test_rejects_a_rescue_too_long_after_somebody_came_back():
+def test_rejects_late_after_return():
+    """Rejects a rescue too long after a consumer came back."""
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  b  @c1
         14m     crashed    @c1
@@ -235,10 +250,11 @@ def test_rejects_a_rescue_too_long_after_somebody_came_back():
     )
 
 
-def test_rejects_a_late_rescue_though_nobody_was_alive_within_the_lookback():
+def test_rejects_no_consumer_within_lookback():
+    """Rejects a late rescue although no consumer was alive within the lookback."""
     # The lookback passes all the same.
     rejected(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         1m       crashed    @c1
@@ -248,9 +264,10 @@ def test_rejects_a_late_rescue_though_nobody_was_alive_within_the_lookback():
     )
 
 
-def test_accepts_the_time_in_which_sweeps_handle_what_they_found_before():
+def test_accepts_sweep_handles_others():
+    """Accepts the time in which sweeps handle what they found before."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         15m   started    x  @c2  via=rescued
@@ -260,9 +277,10 @@ def test_accepts_the_time_in_which_sweeps_handle_what_they_found_before():
     )
 
 
-def test_rejects_the_time_in_which_others_are_handled_for_other_reasons():
+def test_rejects_others_for_other_reasons():
+    """Rejects the time in which others are handled for other reasons."""
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         15m   started    x  @c2  via=delivered
@@ -272,19 +290,21 @@ def test_rejects_the_time_in_which_others_are_handled_for_other_reasons():
     )
 
 
-def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_it():
+def test_accepts_lost_if_allowed():
+    """Accepts a follower that was lost with the store if the scenario allows it."""
     story = """
         0s    published   b  follows=a
         0s    delivered   b  @c1
         1s    store-lost  fault=flush
         1h    phase       quiet
     """
-    assert accepted(tell(story, allowed_loss=("flush",)))
-    rejected(tell(story))
+    assert accepted(history_of(story, allowed_loss=("flush",)))
+    rejected(history_of(story))
 
 
 @pytest.mark.parametrize(("at", "held"), [("66s", True), ("67s", False)])
-def test_a_follower_is_not_held_back_once_the_engine_was_told_of_its_leaders_dead_letter(at, held):
+def test_not_held_after_reported_dead_letter(at, held):
+    """A follower is not held back once its leader's dead letter was reported to the engine."""
     story = f"""
         0s    published      b  follows=a
         0s    delivered      b  @c1
@@ -292,17 +312,18 @@ def test_a_follower_is_not_held_back_once_the_engine_was_told_of_its_leaders_dea
         1s    dead-lettered  a  by=broker  told=true
         {at}  started        b  @c1  via=rescued
     """
-    history = tell(story)
+    history = history_of(story)
     assert accepted(history) if held else rejected(history)
-    assert accepted(tell(story.replace("told=true", "")))
+    assert accepted(history_of(story.replace("told=true", "")))
 
 
-def test_a_dead_letter_that_was_told_is_forgotten_with_its_mark():
+def test_reported_dead_letter_expires():
+    """A reported dead letter is forgotten with its mark."""
     story = """
         0s     published      b  follows=a
         1s     dead-lettered  a  by=broker  told=true
         {}     delivered      b  @c1
         {}     started        b  @c1  via=rescued
     """
-    assert accepted(tell(story.format("30m1s", "40m")))
-    rejected(tell(story.format("29m", "40m")))
+    assert accepted(history_of(story.format("30m1s", "40m")))
+    rejected(history_of(story.format("29m", "40m")))

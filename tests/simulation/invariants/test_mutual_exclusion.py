@@ -1,15 +1,15 @@
 from functools import partial
 
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="mutual-exclusion")
-rejected = partial(telling.rejected, invariant="mutual-exclusion")
+accepted = partial(short_histories.accepted, invariant="mutual-exclusion")
+rejected = partial(short_histories.rejected, invariant="mutual-exclusion")
 
 
 def test_accepts_one_handling_after_the_other():
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed
         1s   started  a  @c2
@@ -20,7 +20,7 @@ def test_accepts_one_handling_after_the_other():
 
 def test_rejects_two_handlings_that_overlap():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c1  outcome=ok
@@ -34,9 +34,10 @@ def test_rejects_two_handlings_that_overlap():
     )
 
 
-def test_rejects_an_overlap_with_a_handling_that_never_ended():
+def test_rejects_open_handling():
+    """Rejects an overlap with a handling that never ended."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         2s   ended    a  @c2  outcome=ok
@@ -47,7 +48,7 @@ def test_rejects_an_overlap_with_a_handling_that_never_ended():
 
 def test_rejects_an_overlap_within_one_consumer():
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1  handling=1
         1s   started  a  @c1  handling=2
         2s   ended    a  @c1  handling=1  outcome=ok
@@ -56,9 +57,10 @@ def test_rejects_an_overlap_within_one_consumer():
     )
 
 
-def test_rejects_a_third_handling_that_overlaps_only_the_second():
+def test_rejects_third_handling():
+    """Rejects a third handling that overlaps only the second."""
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   ended    a  @c1  outcome=failed
         2s   started  a  @c2
@@ -68,9 +70,10 @@ def test_rejects_a_third_handling_that_overlaps_only_the_second():
     )
 
 
-def test_accepts_overlapping_handlings_of_different_events():
+def test_accepts_different_events():
+    """Accepts overlapping handlings of different events."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  b  @c2
         2s   ended    a  @c1  outcome=ok
@@ -82,9 +85,10 @@ def test_accepts_overlapping_handlings_of_different_events():
 # -- a crash ends a handling, a pause does not
 
 
-def test_accepts_a_second_handling_after_the_first_holder_died():
+def test_accepts_after_death():
+    """Accepts a second handling after the first holder died."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   crashed  @c1
         2s   started  a  @c2
@@ -93,9 +97,10 @@ def test_accepts_a_second_handling_after_the_first_holder_died():
     )
 
 
-def test_rejects_a_second_handling_before_the_first_holder_died():
+def test_rejects_before_death():
+    """Rejects a second handling before the first holder died."""
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   started  a  @c2
         1s   crashed  @c1
@@ -104,9 +109,10 @@ def test_rejects_a_second_handling_before_the_first_holder_died():
     )
 
 
-def test_accepts_a_second_handling_after_the_first_holder_left():
+def test_accepts_after_leaving():
+    """Accepts a second handling after the first holder left."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   stopped  @c1
         2s   started  a  @c2
@@ -114,9 +120,10 @@ def test_accepts_a_second_handling_after_the_first_holder_left():
     )
 
 
-def test_rejects_a_second_handling_while_the_first_holder_is_paused():
+def test_rejects_during_a_pause():
+    """Rejects a second handling while the first holder is paused."""
     rejected(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         1s   paused   @c1
         2s   started  a  @c2
@@ -130,9 +137,10 @@ def test_rejects_a_second_handling_while_the_first_holder_is_paused():
 # -- excuse: paused or cut off for longer than the lease, and fenced
 
 
-def test_accepts_an_overlap_with_a_holder_that_was_paused_beyond_its_lease_and_then_refused():
+def test_accepts_paused_holder_refused():
+    """Accepts an overlap with a holder that was paused beyond its lease and then refused."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         17s   started  a  @c2  fence=2
@@ -143,7 +151,8 @@ def test_accepts_an_overlap_with_a_holder_that_was_paused_beyond_its_lease_and_t
     )
 
 
-def test_accepts_a_pause_after_whose_last_renewal_the_lease_had_ended():
+def test_accepts_pause_after_last_renewal():
+    """Accepts a pause after whose last renewal the lease had ended."""
     # A lease of 16 s is renewed while 8 s of it are left, so it may end 8 s after the pause began.
     story = """
         0s    started  a  @c1  fence=1
@@ -153,13 +162,14 @@ def test_accepts_a_pause_after_whose_last_renewal_the_lease_had_ended():
         19s   ended    a  @c1  outcome=ok  write=refused
         20s   ended    a  @c2  outcome=ok  write=accepted
     """
-    assert accepted(tell(story.format("9s")))
-    rejected(tell(story.format("8s999ms")))
+    assert accepted(history_of(story.format("9s")))
+    rejected(history_of(story.format("8s999ms")))
 
 
-def test_rejects_a_pause_that_no_lease_can_have_ended_in():
+def test_rejects_short_pause():
+    """Rejects a pause that no lease can have ended in."""
     rejected(
-        tell("""
+        history_of("""
         0s      started  a  @c1  fence=1
         1s      paused   @c1
         8s      resumed  @c1
@@ -170,10 +180,11 @@ def test_rejects_a_pause_that_no_lease_can_have_ended_in():
     )
 
 
-def test_accepts_it_if_the_pause_had_not_ended_with_the_history():
-    # The last renewal may have been long before the pause; how long the pause was to last, nobody knows.
+def test_accepts_pause_open_at_the_end():
+    """Accepts it if the pause had not ended with the history."""
+    # The last renewal may have been long before the pause; how long the pause was to last is unknown.
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         7s    paused   @c1
         16s   started  a  @c2  fence=2
@@ -181,9 +192,10 @@ def test_accepts_it_if_the_pause_had_not_ended_with_the_history():
     )
 
 
-def test_accepts_it_if_redis_was_still_out_of_reach_when_the_history_ended():
+def test_accepts_unreachable_at_the_end():
+    """Accepts it if Redis was still out of reach when the history ended."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         7s    unreachable
         16s   started      a  @c2  fence=2
@@ -191,9 +203,10 @@ def test_accepts_it_if_redis_was_still_out_of_reach_when_the_history_ended():
     )
 
 
-def test_rejects_it_if_a_pause_that_had_not_ended_was_too_short_for_any_lease():
+def test_rejects_short_pause_open_at_the_end():
+    """Rejects it if a pause that had not ended was too short for any lease."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         9s    paused   @c1
         16s   started  a  @c2  fence=2
@@ -201,9 +214,10 @@ def test_rejects_it_if_a_pause_that_had_not_ended_was_too_short_for_any_lease():
     )
 
 
-def test_rejects_it_if_only_another_pause_had_not_ended():
+def test_rejects_other_pause_open():
+    """Rejects it if only another pause had not ended."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         7s    resumed  @c1
@@ -214,9 +228,10 @@ def test_rejects_it_if_only_another_pause_had_not_ended():
     )
 
 
-def test_rejects_it_if_only_a_consumer_that_had_no_part_in_it_was_still_paused():
+def test_rejects_other_consumer_paused():
+    """Rejects it if only a consumer that had no part in it was still paused."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c3
         16s   started  a  @c2  fence=2
@@ -224,9 +239,10 @@ def test_rejects_it_if_only_a_consumer_that_had_no_part_in_it_was_still_paused()
     )
 
 
-def test_rejects_it_if_the_late_write_was_accepted():
+def test_rejects_late_write_accepted():
+    """Rejects it if the late write was accepted."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         17s   started  a  @c2  fence=2
@@ -237,9 +253,10 @@ def test_rejects_it_if_the_late_write_was_accepted():
     )
 
 
-def test_rejects_it_if_the_late_handling_ended_ok_and_no_sink_refused_it():
+def test_rejects_late_handling_ok():
+    """Rejects it if the late handling ended ok and no sink refused it."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1
         1s    paused   @c1
         17s   started  a  @c2
@@ -249,9 +266,10 @@ def test_rejects_it_if_the_late_handling_ended_ok_and_no_sink_refused_it():
     )
 
 
-def test_rejects_it_if_the_pause_began_after_the_second_holder():
+def test_rejects_pause_after_second_holder():
+    """Rejects it if the pause began after the second holder."""
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    started  a  @c2  fence=2
         2s    paused   @c1
@@ -262,10 +280,11 @@ def test_rejects_it_if_the_pause_began_after_the_second_holder():
     )
 
 
-def test_rejects_it_if_the_second_holder_came_long_before_the_lease_can_have_lapsed():
+def test_rejects_second_holder_early():
+    """Rejects it if the second holder came long before the lease can have lapsed."""
     # A holder that renews in time has at least half a lease left when it falls silent.
     rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         8s    started  a  @c2  fence=2
@@ -275,9 +294,10 @@ def test_rejects_it_if_the_second_holder_came_long_before_the_lease_can_have_lap
     )
 
 
-def test_rejects_it_if_the_pause_was_over_before_the_event_came():
+def test_rejects_pause_before_delivery():
+    """Rejects it if the pause was over before the event came."""
     rejected(
-        tell("""
+        history_of("""
         0s    paused     @c1
         17s   resumed    @c1
         18s   delivered  a  @c1
@@ -288,9 +308,10 @@ def test_rejects_it_if_the_pause_was_over_before_the_event_came():
     )
 
 
-def test_accepts_an_overlap_with_a_holder_that_was_cut_off_beyond_its_lease_and_then_refused():
+def test_accepts_cut_off_holder_refused():
+    """Accepts an overlap with a holder that was cut off beyond its lease and then refused."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    unreachable  @c1
         17s   started      a  @c2  fence=2
@@ -301,9 +322,10 @@ def test_accepts_an_overlap_with_a_holder_that_was_cut_off_beyond_its_lease_and_
     )
 
 
-def test_accepts_it_if_redis_was_out_of_reach_for_all():
+def test_accepts_redis_unreachable():
+    """Accepts it if Redis was out of reach for all."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    unreachable
         18s   reachable
@@ -314,9 +336,10 @@ def test_accepts_it_if_redis_was_out_of_reach_for_all():
     )
 
 
-def test_accepts_it_if_the_pause_and_the_cut_together_lasted_beyond_the_lease():
+def test_accepts_pause_and_cut_together():
+    """Accepts it if the pause and the cut together lasted beyond the lease."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    paused       @c1
         9s    unreachable  @c1
@@ -330,7 +353,7 @@ def test_accepts_it_if_the_pause_and_the_cut_together_lasted_beyond_the_lease():
 
 def test_rejects_it_if_somebody_else_was_cut_off():
     rejected(
-        tell("""
+        history_of("""
         0s    started      a  @c1  fence=1
         1s    unreachable  @c3
         17s   started      a  @c2  fence=2
@@ -340,9 +363,10 @@ def test_rejects_it_if_somebody_else_was_cut_off():
     )
 
 
-def test_accepts_it_if_the_first_holder_died_before_it_could_write():
+def test_accepts_first_holder_died():
+    """Accepts it if the first holder died before it could write."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    started  a  @c1  fence=1
         1s    paused   @c1
         17s   started  a  @c2  fence=2
@@ -352,10 +376,11 @@ def test_accepts_it_if_the_first_holder_died_before_it_could_write():
     )
 
 
-def test_accepts_a_first_holder_that_was_paused_before_its_handler_and_starts_late():
+def test_accepts_paused_before_its_handler():
+    """Accepts a first holder that was paused before its handler and starts late."""
     # The lower fencing token says who was first, whatever the order of the starts.
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    paused     @c1
         17s   started    a  @c2  fence=2
@@ -367,9 +392,10 @@ def test_accepts_a_first_holder_that_was_paused_before_its_handler_and_starts_la
     )
 
 
-def test_rejects_it_if_the_paused_one_has_the_higher_token():
+def test_rejects_paused_with_higher_token():
+    """Rejects it if the paused one has the higher token."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    paused     @c1
         17s   started    a  @c2  fence=1
@@ -384,9 +410,10 @@ def test_rejects_it_if_the_paused_one_has_the_higher_token():
 # -- excuse: the lease was lost with the store, and the scenario allows it
 
 
-def test_accepts_an_overlap_after_a_loss_that_the_scenario_allows():
+def test_accepts_allowed_loss():
+    """Accepts an overlap after a loss that the scenario allows."""
     assert accepted(
-        tell(
+        history_of(
             """
         0s   started     a  @c1
         1s   store-lost  fault=flush
@@ -397,9 +424,10 @@ def test_accepts_an_overlap_after_a_loss_that_the_scenario_allows():
     )
 
 
-def test_rejects_it_if_the_scenario_does_not_allow_the_loss():
+def test_rejects_loss_not_allowed():
+    """Rejects it if the scenario does not allow the loss."""
     rejected(
-        tell("""
+        history_of("""
         0s   started     a  @c1
         1s   store-lost  fault=flush
         2s   started     a  @c2
@@ -407,15 +435,17 @@ def test_rejects_it_if_the_scenario_does_not_allow_the_loss():
     )
 
 
-def test_rejects_it_if_the_loss_was_before_the_first_handling_or_after_the_second():
+def test_rejects_loss_at_another_time():
+    """Rejects it if the loss was before the first handling or after the second."""
     lines = ["1s started a @c1", "2s started a @c2"]
     for story in (["0s store-lost fault=flush", *lines], [*lines, "3s store-lost fault=flush"]):
-        rejected(tell("\n".join(story), allowed_loss=("flush",)))
+        rejected(history_of("\n".join(story), allowed_loss=("flush",)))
 
 
-def test_rejects_it_if_the_loss_was_about_another_event():
+def test_rejects_loss_of_another_event():
+    """Rejects it if the loss was about another event."""
     rejected(
-        tell(
+        history_of(
             """
         0s   published   b  id=b1d
         0s   started     a  @c1

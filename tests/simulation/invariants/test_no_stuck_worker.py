@@ -1,10 +1,10 @@
 from functools import partial
 
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="no-stuck-worker")
-rejected = partial(telling.rejected, invariant="no-stuck-worker")
+accepted = partial(short_histories.accepted, invariant="no-stuck-worker")
+rejected = partial(short_histories.rejected, invariant="no-stuck-worker")
 
 # The bound is 10 min.
 
@@ -12,18 +12,20 @@ rejected = partial(telling.rejected, invariant="no-stuck-worker")
 # -- a delivery
 
 
-def test_accepts_a_delivery_that_is_answered_within_the_bound():
+def test_accepts_answer_within_the_bound():
+    """Accepts a delivery that is answered within the bound."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         10m   acknowledged  a  @c1
         """)
     )
 
 
-def test_rejects_a_delivery_that_is_answered_a_microsecond_later():
+def test_rejects_answer_late():
+    """Rejects a delivery that is answered a microsecond later."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s       delivered     a  @c1
         10m1us   acknowledged  a  @c1
         """)
@@ -34,9 +36,10 @@ def test_rejects_a_delivery_that_is_answered_a_microsecond_later():
     assert violation.witness == (0, 1)
 
 
-def test_rejects_a_delivery_that_is_never_answered():
+def test_rejects_no_answer():
+    """Rejects a delivery that is never answered."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1s    delivered     b  @c2
         2s    acknowledged  b  @c2
@@ -45,10 +48,11 @@ def test_rejects_a_delivery_that_is_never_answered():
     )
 
 
-def test_accepts_a_delivery_that_was_rejected_refused_or_given_up():
+def test_accepts_rejected_refused_given_up():
+    """Accepts a delivery that was rejected refused or given up."""
     for answer in ("rejected a @c1", "refused a @c1 because=held", "dead-lettered a"):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    delivered  a  @c1
             1s    {answer}
             2s    delivered  b  @c1
@@ -58,10 +62,11 @@ def test_accepts_a_delivery_that_was_rejected_refused_or_given_up():
         )
 
 
-def test_accepts_a_delivery_whose_consumer_died_or_left():
+def test_accepts_dead_or_left_consumer():
+    """Accepts a delivery whose consumer died or left."""
     for end in ("crashed", "stopped"):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    delivered     a  @c1
             1s    {end}         @c1
             2s    delivered     a  @c2
@@ -71,9 +76,10 @@ def test_accepts_a_delivery_whose_consumer_died_or_left():
         )
 
 
-def test_accepts_a_long_cascade_that_makes_progress():
+def test_accepts_progressing_cascade():
+    """Accepts a long cascade that makes progress."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published     b  follows=a
         0s    delivered     a  @c1
         0s    started       a  @c1
@@ -85,9 +91,10 @@ def test_accepts_a_long_cascade_that_makes_progress():
     )
 
 
-def test_rejects_a_stuck_delivery_though_its_consumer_does_other_work():
+def test_rejects_stuck_beside_other_work():
+    """Rejects a stuck delivery though its consumer does other work."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         5m    delivered     b  @c1
         8m    acknowledged  b  @c1
@@ -96,9 +103,10 @@ def test_rejects_a_stuck_delivery_though_its_consumer_does_other_work():
     )
 
 
-def test_accepts_a_handled_delivery_in_a_history_without_acknowledgements():
+def test_accepts_handled_without_acks():
+    """Accepts a handled delivery in a history without acknowledgements."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    started    a  @c1
         2s    ended      a  @c1  outcome=ok
@@ -107,9 +115,10 @@ def test_accepts_a_handled_delivery_in_a_history_without_acknowledgements():
     )
 
 
-def test_accepts_a_parked_delivery_in_a_history_without_acknowledgements():
+def test_accepts_parked_without_acks():
+    """Accepts a parked delivery in a history without acknowledgements."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    parked     a  @c1
         11m   phase      quiet
@@ -117,18 +126,20 @@ def test_accepts_a_parked_delivery_in_a_history_without_acknowledgements():
     )
 
 
-def test_rejects_an_ignored_delivery_in_a_history_without_acknowledgements():
+def test_rejects_ignored_without_acks():
+    """Rejects an ignored delivery in a history without acknowledgements."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         11m   phase      quiet
         """)
     )
 
 
-def test_rejects_a_handled_delivery_that_is_not_acknowledged_where_others_are():
+def test_rejects_unacknowledged_beside_acks():
+    """Rejects a handled delivery that is not acknowledged where others are."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1s    started       a  @c1
         2s    ended         a  @c1  outcome=ok
@@ -144,7 +155,7 @@ def test_rejects_a_handled_delivery_that_is_not_acknowledged_where_others_are():
 
 def test_rejects_a_handling_that_hangs():
     violation = rejected(
-        tell("""
+        history_of("""
         0s    started  a  @c1  via=rescued
         11m   phase    quiet
         """)
@@ -152,9 +163,10 @@ def test_rejects_a_handling_that_hangs():
     assert violation.because.startswith("because c1 began to handle event a at 0 s")
 
 
-def test_tells_of_a_hanging_handling_once_though_its_delivery_hangs_with_it():
+def test_hanging_handling_counts_once():
+    """Reports a hanging handling once, although its delivery hangs with it."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         0s    started       a  @c1
         1s    delivered     b  @c2
@@ -167,14 +179,15 @@ def test_tells_of_a_hanging_handling_once_though_its_delivery_hangs_with_it():
 # -- excuse: paused or cut off
 
 
-def test_accepts_a_wait_in_which_the_consumer_was_paused():
+def test_accepts_pause():
+    """Accepts a wait in which the consumer was paused."""
     for begin, end in (
         ("paused @c1", "resumed @c1"),
         ("unreachable @c1", "reachable @c1"),
         ("unreachable", "reachable"),
     ):
         assert accepted(
-            tell(f"""
+            history_of(f"""
             0s    delivered     a  @c1
             1m    {begin}
             20m   {end}
@@ -183,9 +196,10 @@ def test_accepts_a_wait_in_which_the_consumer_was_paused():
         )
 
 
-def test_rejects_a_wait_that_goes_on_too_long_without_the_pause():
+def test_rejects_too_long_without_the_pause():
+    """Rejects a wait that goes on too long without the pause."""
     rejected(
-        tell("""
+        history_of("""
         0s       delivered     a  @c1
         1m       paused        @c1
         20m      resumed       @c1
@@ -194,9 +208,10 @@ def test_rejects_a_wait_that_goes_on_too_long_without_the_pause():
     )
 
 
-def test_rejects_a_wait_in_which_somebody_else_was_paused():
+def test_rejects_other_consumer_paused():
+    """Rejects a wait in which another consumer was paused."""
     rejected(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1m    paused        @c2
         20m   resumed       @c2
@@ -210,7 +225,7 @@ def test_rejects_a_wait_in_which_somebody_else_was_paused():
 
 def test_accepts_a_sweep_that_comes_round():
     assert accepted(
-        tell("""
+        history_of("""
         0s      started  a  @c1
         0s      ended    a  @c1  outcome=ok
         1s      swept    @c1  found=0
@@ -221,7 +236,7 @@ def test_accepts_a_sweep_that_comes_round():
 
 def test_rejects_a_sweep_that_does_not_come_round():
     violation = rejected(
-        tell("""
+        history_of("""
         1s      swept  @c1  found=0
         10m7s   phase  quiet
         """)
@@ -231,7 +246,7 @@ def test_rejects_a_sweep_that_does_not_come_round():
 
 def test_accepts_a_pause_between_sweeps():
     assert accepted(
-        tell("""
+        history_of("""
         0s      started  a  @c1
         0s      ended    a  @c1  outcome=ok
         1s      swept    @c1  found=0
@@ -242,9 +257,10 @@ def test_accepts_a_pause_between_sweeps():
     )
 
 
-def test_accepts_the_time_in_which_a_sweep_handles_what_it_found():
+def test_accepts_sweep_at_work():
+    """Accepts the time in which a sweep handles what it found."""
     assert accepted(
-        tell("""
+        history_of("""
         1s    swept    @c1  found=0
         5s    started  a  @c1  via=rescued
         9m    ended    a  @c1  outcome=ok
@@ -255,10 +271,11 @@ def test_accepts_the_time_in_which_a_sweep_handles_what_it_found():
     )
 
 
-def test_accepts_long_times_between_sweeps_that_found_something():
+def test_accepts_long_times_between_sweeps():
+    """Accepts long times between sweeps that found something."""
     # Who writes down only these, says nothing of the others.
     assert accepted(
-        tell("""
+        history_of("""
         0s   started  a  @c1
         0s   ended    a  @c1  outcome=ok
         1s   swept    @c1  found=1
@@ -270,9 +287,10 @@ def test_accepts_long_times_between_sweeps_that_found_something():
 # -- a poison event
 
 
-def test_accepts_a_poison_event_that_ends_in_a_dead_letter():
+def test_accepts_poison_dead_lettered():
+    """Accepts a poison event that ends in a dead letter."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered      a  @c1
         1s    rejected       a  @c1
         6s    delivered      a  @c1
@@ -283,9 +301,10 @@ def test_accepts_a_poison_event_that_ends_in_a_dead_letter():
     )
 
 
-def test_accepts_an_event_that_is_rejected_and_then_handled():
+def test_accepts_rejected_then_handled():
+    """Accepts an event that is rejected and then handled."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    delivered     a  @c1
         1s    rejected      a  @c1
         6s    delivered     a  @c1
@@ -297,9 +316,10 @@ def test_accepts_an_event_that_is_rejected_and_then_handled():
     )
 
 
-def test_rejects_a_poison_event_without_a_dead_letter_when_all_is_quiet():
+def test_rejects_poison_without_dead_letter():
+    """Rejects a poison event without a dead letter when all is quiet."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s    delivered  a  @c1
         1s    rejected   a  @c1
         1h    phase      quiet
@@ -311,20 +331,22 @@ def test_rejects_a_poison_event_without_a_dead_letter_when_all_is_quiet():
     )
 
 
-def test_accepts_a_poison_event_that_was_lost_as_the_scenario_allows():
+def test_accepts_poison_lost_if_allowed():
+    """Accepts a poison event that was lost as the scenario allows."""
     story = """
         0s    delivered   a  @c1
         1s    rejected    a  @c1
         2s    store-lost  fault=flush
         1h    phase       quiet
     """
-    assert accepted(tell(story, allowed_loss=("flush",)))
-    rejected(tell(story))
+    assert accepted(history_of(story, allowed_loss=("flush",)))
+    rejected(history_of(story))
 
 
-def test_rejects_a_poison_event_that_is_tried_for_ever():
+def test_rejects_poison_for_ever():
+    """Rejects a poison event that is tried for ever."""
     rejected(
-        tell("""
+        history_of("""
         0s      delivered  a  @c1
         1s      rejected   a  @c1
         10m     delivered  a  @c1
@@ -346,24 +368,27 @@ def deaths(count: int, apart: str = "", lost_after: int = 0) -> str:
     return "\n".join([*lines, "3h phase horizon"])
 
 
-def test_rejects_an_event_that_kills_its_process_for_ever():
-    violation = rejected(tell(deaths(6), at_most=40))
+def test_rejects_deadly_for_ever():
+    """Rejects an event that kills its process for ever."""
+    violation = rejected(history_of(deaths(6), at_most=40))
     assert violation.because == (
         "because event a was begun 6 times from 0 s to 50 s, each time its consumer died, and it was not given up"
         " after 4 attempts"
     )
 
 
-def test_accepts_an_event_that_kills_its_process_as_often_as_it_may():
-    assert accepted(tell(deaths(5), at_most=40))
-    assert accepted(tell(deaths(8, apart="m"), at_most=40)), "an engine may forget an attempt after two leases"
-    assert accepted(tell(deaths(8, lost_after=4), at_most=40)), "the store has lost the count"
-    assert accepted(tell(deaths(8) + "\n3h fault crash", at_most=40)), "a process may have died of something else"
+def test_accepts_deadly_as_often_as_allowed():
+    """Accepts an event that kills its process as often as it may."""
+    assert accepted(history_of(deaths(5), at_most=40))
+    assert accepted(history_of(deaths(8, apart="m"), at_most=40)), "an engine may forget an attempt after two leases"
+    assert accepted(history_of(deaths(8, lost_after=4), at_most=40)), "the store has lost the count"
+    assert accepted(history_of(deaths(8) + "\n3h fault crash", at_most=40)), "a process may have died of something else"
 
 
-def test_accepts_rejections_while_redis_is_out_of_reach():
+def test_accepts_rejections_without_redis():
+    """Accepts rejections while Redis is out of reach."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      delivered    a  @c1
         1s      rejected     a  @c1
         1s      unreachable
@@ -386,14 +411,16 @@ DEADLY = """
 """
 
 
-def test_rejects_an_event_that_kills_its_consumers_for_ever():
+def test_rejects_consumers_killed_for_ever():
+    """Rejects an event that kills its consumers for ever."""
     in_a_row = DEADLY.format("5s", "6s", "10s", "11s", "{}")
-    assert "was begun 3 times" in rejected(tell(in_a_row.format("swept @c4"), max_attempts="1us")).because
-    assert accepted(tell(in_a_row.format("swept @c4"), max_attempts="2us"))
+    assert "was begun 3 times" in rejected(history_of(in_a_row.format("swept @c4"), max_attempts="1us")).because
+    assert accepted(history_of(in_a_row.format("swept @c4"), max_attempts="2us"))
 
 
-def test_deaths_with_another_cause_or_far_apart_do_not_count():
+def test_deaths_of_other_causes():
+    """Deaths with another cause or far apart do not count."""
     in_a_row = DEADLY.format("5s", "6s", "10s", "11s", "{}")
-    assert accepted(tell(in_a_row.format("fault crash"), max_attempts="1us"))
-    rejected(tell(in_a_row.format("fault handler-kills-process"), max_attempts="1us"))
-    assert accepted(tell(DEADLY.format("5s", "6s", "39s", "39s", "swept @c4"), max_attempts="1us"))
+    assert accepted(history_of(in_a_row.format("fault crash"), max_attempts="1us"))
+    rejected(history_of(in_a_row.format("fault handler-kills-process"), max_attempts="1us"))
+    assert accepted(history_of(DEADLY.format("5s", "6s", "39s", "39s", "swept @c4"), max_attempts="1us"))

@@ -1,16 +1,16 @@
 from functools import partial
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="nothing-lost")
-rejected = partial(telling.rejected, invariant="nothing-lost")
+accepted = partial(short_histories.accepted, invariant="nothing-lost")
+rejected = partial(short_histories.rejected, invariant="nothing-lost")
 
 
 def test_accepts_an_event_that_took_effect():
     assert accepted(
-        tell("""
+        history_of("""
         0s   delivered  a  @c1
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok
@@ -21,7 +21,7 @@ def test_accepts_an_event_that_took_effect():
 
 def test_accepts_an_event_that_was_given_up_aloud():
     assert accepted(
-        tell("""
+        history_of("""
         0s   delivered      a  @c1
         1s   dead-lettered  a
         3s   phase          quiet
@@ -31,7 +31,7 @@ def test_accepts_an_event_that_was_given_up_aloud():
 
 def test_rejects_an_event_that_no_handler_saw():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   delivered  a  @c1
         1s   parked     a  @c1
         3s   phase      quiet
@@ -44,9 +44,10 @@ def test_rejects_an_event_that_no_handler_saw():
     assert violation.witness == (0, 1, 2)
 
 
-def test_rejects_an_event_whose_handler_failed_and_that_nobody_tried_again():
+def test_rejects_failed_and_not_retried():
+    """Rejects an event whose handler failed and that was not tried again."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s   delivered  a  @c1
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=failed
@@ -56,9 +57,10 @@ def test_rejects_an_event_whose_handler_failed_and_that_nobody_tried_again():
     assert "its last handling ended failed" in violation.because
 
 
-def test_rejects_an_event_whose_only_write_was_refused():
+def test_rejects_only_write_refused():
+    """Rejects an event whose only write was refused."""
     rejected(
-        tell("""
+        history_of("""
         0s   delivered  a  @c1
         1s   started    a  @c1
         2s   ended      a  @c1  outcome=ok  write=refused
@@ -69,35 +71,38 @@ def test_rejects_an_event_whose_only_write_was_refused():
 
 def test_says_nothing_before_the_world_is_quiet():
     for ending in ("3s phase horizon", "3s phase safety"):
-        history = tell(f"0s delivered a @c1\n{ending}")
+        history = history_of(f"0s delivered a @c1\n{ending}")
         finding = judge(history, ["nothing-lost"]).verdicts["nothing-lost"]
         assert (finding.verdict, finding.examined) == ("unknown", 0)
 
 
-def test_a_history_without_phases_is_judged_as_complete():
+def test_history_without_phases():
+    """A history without phases is judged as complete."""
     story = """
         0s  delivered     a  @c1  delivery=1
         {}
         2s  swept            @c1
     """
-    rejected(tell(story.format("1s  acknowledged  a  @c1  delivery=1")))
+    rejected(history_of(story.format("1s  acknowledged  a  @c1  delivery=1")))
     for open_or_kept in ("1s rejected a @c1 delivery=1", "1s parked a @c1 delivery=1", ""):
-        assert accepted(tell(story.format(open_or_kept)))
+        assert accepted(history_of(story.format(open_or_kept)))
 
 
-def test_a_history_that_is_cut_off_says_nothing_of_losses():
-    history = tell("0s delivered a @c1 delivery=1\n1s acknowledged a @c1 delivery=1")
+def test_history_cut_off():
+    """A history that is cut off says nothing of losses."""
+    history = history_of("0s delivered a @c1 delivery=1\n1s acknowledged a @c1 delivery=1")
     history.truncated = "line 3 is cut off"
     finding = judge(history, ["nothing-lost"]).verdicts["nothing-lost"]
     assert (finding.verdict, finding.why) == ("unknown", "the history is cut off")
 
 
 def test_what_was_parked_was_delivered():
-    rejected(tell("0s parked a @c1\n3s phase quiet"))
+    rejected(history_of("0s parked a @c1\n3s phase quiet"))
 
 
-def test_says_nothing_of_an_event_that_was_never_delivered():
-    history = tell("""
+def test_says_nothing_never_delivered():
+    """Says nothing of an event that was never delivered."""
+    history = history_of("""
         0s   published  a
         1s   dropped    a
         3s   phase      quiet
@@ -108,10 +113,11 @@ def test_says_nothing_of_an_event_that_was_never_delivered():
 # -- never excused by a crash, a pause, a stop or an unreachable Redis
 
 
-def test_rejects_an_event_that_was_lost_with_its_consumer():
+def test_rejects_lost_with_consumer():
+    """Rejects an event that was lost with its consumer."""
     for mishap in ("crashed @c1", "stopped @c1", "paused @c1", "unreachable @c1"):
         rejected(
-            tell(f"""
+            history_of(f"""
             0s   delivered  a  @c1
             0s   started    a  @c1
             1s   {mishap}
@@ -123,9 +129,10 @@ def test_rejects_an_event_that_was_lost_with_its_consumer():
 # -- excuse: a loss that the scenario allows
 
 
-def test_accepts_an_event_that_was_lost_with_the_store_if_the_scenario_allows_it():
+def test_accepts_lost_with_store_if_allowed():
+    """Accepts an event that was lost with the store if the scenario allows it."""
     assert accepted(
-        tell(
+        history_of(
             """
         0s   delivered   a  @c1
         0s   parked      a  @c1
@@ -137,9 +144,10 @@ def test_accepts_an_event_that_was_lost_with_the_store_if_the_scenario_allows_it
     )
 
 
-def test_accepts_it_if_the_loss_names_no_fault_but_follows_one_that_is_allowed():
+def test_accepts_loss_after_allowed_fault():
+    """Accepts it if the loss names no fault but follows one that is allowed."""
     assert accepted(
-        tell(
+        history_of(
             """
         0s   delivered   a  @c1
         1s   fault       flush
@@ -151,9 +159,10 @@ def test_accepts_it_if_the_loss_names_no_fault_but_follows_one_that_is_allowed()
     )
 
 
-def test_accepts_an_event_that_the_broker_trimmed_if_the_scenario_allows_it():
+def test_accepts_trimmed_if_allowed():
+    """Accepts an event that the broker trimmed if the scenario allows it."""
     assert accepted(
-        tell(
+        history_of(
             """
         0s   delivered  a  @c1
         0s   crashed    @c1
@@ -165,9 +174,10 @@ def test_accepts_an_event_that_the_broker_trimmed_if_the_scenario_allows_it():
     )
 
 
-def test_rejects_it_if_the_scenario_does_not_say_so():
+def test_rejects_loss_not_allowed():
+    """Rejects it if the scenario does not say so."""
     rejected(
-        tell("""
+        history_of("""
         0s   delivered   a  @c1
         1s   store-lost  fault=flush
         3s   phase       quiet
@@ -175,9 +185,10 @@ def test_rejects_it_if_the_scenario_does_not_say_so():
     )
 
 
-def test_rejects_it_if_the_scenario_allows_another_loss():
+def test_rejects_other_loss_allowed():
+    """Rejects it if the scenario allows another loss."""
     rejected(
-        tell(
+        history_of(
             """
         0s   delivered   a  @c1
         1s   store-lost  fault=flush
@@ -188,9 +199,10 @@ def test_rejects_it_if_the_scenario_allows_another_loss():
     )
 
 
-def test_rejects_an_event_that_was_delivered_after_the_loss():
+def test_rejects_delivered_after_loss():
+    """Rejects an event that was delivered after the loss."""
     rejected(
-        tell(
+        history_of(
             """
         1s   store-lost  fault=flush
         2s   delivered   a  @c1
@@ -201,9 +213,10 @@ def test_rejects_an_event_that_was_delivered_after_the_loss():
     )
 
 
-def test_rejects_an_event_that_the_lost_keys_do_not_name():
+def test_rejects_key_not_named():
+    """Rejects an event that the lost keys do not name."""
     rejected(
-        tell(
+        history_of(
             """
         0s   published   b  id=1d-b
         0s   delivered   a  @c1
@@ -215,9 +228,10 @@ def test_rejects_an_event_that_the_lost_keys_do_not_name():
     )
 
 
-def test_rejects_an_event_when_the_broker_trimmed_another():
+def test_rejects_other_event_trimmed():
+    """Rejects an event when the broker trimmed another."""
     rejected(
-        tell(
+        history_of(
             """
         0s   delivered  a  @c1
         1s   fault      trim  event=b
@@ -238,17 +252,19 @@ LOUD = """
 LOSS, WARNING = "store-lost  fault=evict", "warned  b  @c1"
 
 
-def test_a_loss_must_be_told_where_the_scenario_asks_for_it():
+def test_loss_must_be_reported():
+    """A loss must be reported where the scenario asks for it."""
     terms = {"allowed_loss": ("evict",), "loud": True}
-    assert accepted(tell(LOUD.format(LOSS, WARNING), **terms))
-    violation = rejected(tell(LOUD.format(LOSS, "swept  @c1"), **terms))
+    assert accepted(history_of(LOUD.format(LOSS, WARNING), **terms))
+    violation = rejected(history_of(LOUD.format(LOSS, "swept  @c1"), **terms))
     assert violation.because == (
         "because event b was delivered at 0 s, the store lost what it held of it at 1 s, and the loss was not reported"
     )
 
 
-def test_a_warning_before_the_loss_or_of_another_event_does_not_tell_of_it():
+def test_wrong_warning_is_no_report():
+    """A warning before the loss or of another event does not report it."""
     terms = {"allowed_loss": ("evict",), "loud": True}
-    rejected(tell(LOUD.format(WARNING, LOSS), **terms))
-    rejected(tell(LOUD.format(LOSS, "warned  a  @c1"), **terms))
-    assert accepted(tell(LOUD.format(LOSS, "swept  @c1"), allowed_loss=("evict",)))
+    rejected(history_of(LOUD.format(WARNING, LOSS), **terms))
+    rejected(history_of(LOUD.format(LOSS, "warned  a  @c1"), **terms))
+    assert accepted(history_of(LOUD.format(LOSS, "swept  @c1"), allowed_loss=("evict",)))

@@ -1,25 +1,26 @@
 from functools import partial
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="payload-intact")
-rejected = partial(telling.rejected, invariant="payload-intact")
+accepted = partial(short_histories.accepted, invariant="payload-intact")
+rejected = partial(short_histories.rejected, invariant="payload-intact")
 
 
 def test_accepts_the_event_as_it_was_published():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  a  fingerprint=f00d
         1s   started    a  @c1  fingerprint=f00d
         """)
     )
 
 
-def test_rejects_another_event_under_the_same_name():
+def test_rejects_another_event():
+    """Rejects another event under the same name."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s   published  a  fingerprint=f00d
         1s   started    a  @c1  fingerprint=bad
         """)
@@ -32,7 +33,7 @@ def test_rejects_another_event_under_the_same_name():
 
 def test_rejects_a_handling_that_failed_too():
     rejected(
-        tell("""
+        history_of("""
         0s   published  a  fingerprint=f00d
         1s   started    a  @c1  fingerprint=bad
         2s   ended      a  @c1  outcome=failed
@@ -44,7 +45,7 @@ def test_rejects_a_handling_that_failed_too():
 
 def test_accepts_any_of_several_publications():
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  a  fingerprint=f00d
         0s   published  a  fingerprint=beef
         1s   started    a  @c1  fingerprint=beef
@@ -52,13 +53,14 @@ def test_accepts_any_of_several_publications():
     )
 
 
-def test_says_nothing_of_an_event_whose_publication_is_not_told():
-    history = tell("""
+def test_says_nothing_without_publication():
+    """Says nothing of an event without an entry of its publication."""
+    history = history_of("""
         0s   published  a  fingerprint=f00d
         1s   started    x  @c1  fingerprint=bad
     """)
     finding = judge(history, ["payload-intact"]).verdicts["payload-intact"]
-    assert (finding.verdict, finding.why) == ("unknown", "what was published is not told of 1 event")
+    assert (finding.verdict, finding.why) == ("unknown", "the history does not have the publication of 1 event")
 
 
 def test_says_nothing_without_fingerprints():
@@ -68,4 +70,4 @@ def test_says_nothing_without_fingerprints():
         "1s started a fingerprint=f00d",
         "0s published a\n0s published b fingerprint=beef\n1s started a fingerprint=f00d",
     ):
-        assert judge(tell(story), ["payload-intact"]).verdicts["payload-intact"].examined == 0
+        assert judge(history_of(story), ["payload-intact"]).verdicts["payload-intact"].examined == 0

@@ -19,7 +19,7 @@ from simulation.invariants import judge
 from simulation.invariants.prefilter import index_to_judge
 from simulation.invariants.prefilter.automaton import Prefiltered, leave_out_trivial
 from simulation.strategies import histories
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 from tests.simulation.test_strategies import mutilated
 
 FAMILY = """
@@ -95,7 +95,7 @@ def opened(history: History, folder: Path) -> History:
 
 
 def prefiltered(story: str, folder: Path) -> Prefiltered | None:
-    history = opened(tell(story, at_most=35), folder)
+    history = opened(history_of(story, at_most=35), folder)
     assert isinstance(history.entries, FileEntries)
     return leave_out_trivial(history.entries, history.header.terms)
 
@@ -110,10 +110,10 @@ def left_out(story: str, folder: Path) -> int:
 @cache
 def families() -> tuple[Entry, ...]:
     """Return the entries of six families of two kinds, told in turns, with a consumer that dies at the end."""
-    joined = [entry for entry in tell(FAMILY, at_most=35).entries if entry.kind == "joined"]
+    joined = [entry for entry in history_of(FAMILY, at_most=35).entries if entry.kind == "joined"]
     story: list[Entry] = []
     for family in range(6):
-        for entry in tell(WAITING if family % 2 else FAMILY, at_most=35).entries:
+        for entry in history_of(WAITING if family % 2 else FAMILY, at_most=35).entries:
             if entry.kind != "joined":
                 story.append(renamed(entry, str(family)))
     story.sort(key=lambda entry: entry.at)
@@ -190,14 +190,15 @@ def in_time(history: History) -> History:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.one_of(disturbed(), stretched(), histories(orderly=True), histories(orderly=False), mutilated().map(in_time)))
-def test_what_a_sieve_leaves_out_changes_no_judgement(history: History) -> None:
+def test_left_out_changes_no_judgement(history: History) -> None:
+    """What the prefilter leaves out changes no judgement."""
     with tempfile.TemporaryDirectory() as name:
         assert judge(opened(history, Path(name))) == judge(history)
 
 
 def test_an_ordinary_family_is_left_out(tmp_path: Path):
     assert left_out(FAMILY, tmp_path) == 2
-    index = index_to_judge(opened(tell(FAMILY, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(FAMILY, at_most=35), tmp_path))
     assert (index.trivial, index.nontrivial, list(index)) == (
         TrivialCounts(events=2, deliveries=2, followers=1, apart=1),
         [],
@@ -207,9 +208,10 @@ def test_an_ordinary_family_is_left_out(tmp_path: Path):
     assert list(index.consumers) == ["c1", "c2"]
 
 
-def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: Path):
+def test_counts_parked_and_released(tmp_path: Path):
+    """Events that were parked and released in turn are left out and counted."""
     assert left_out(WAITING, tmp_path) == 4
-    index = index_to_judge(opened(tell(WAITING, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(WAITING, at_most=35), tmp_path))
     assert index.trivial == TrivialCounts(
         events=4, deliveries=6, followers=3, apart=3, reordered=2, released=2, early=2, beside=2
     )
@@ -248,7 +250,8 @@ def test_who_was_parked_and_released_in_turn_is_left_out_and_counted(tmp_path: P
         ("8s   delivered     a  @c2  delivery=6  attempt=1", "8s   delivered     a  @c2  delivery=6  attempt=2"),
     ],
 )
-def test_who_waited_is_told_if_anything_was_unusual(old: str, new: str, tmp_path: Path):
+def test_keeps_unusual_waits(old: str, new: str, tmp_path: Path):
+    """Events that waited are kept if anything was unusual."""
     assert old in WAITING
     story = WAITING.replace(old, new, 1)
     if "1000s" in new:
@@ -268,22 +271,25 @@ def test_who_waited_is_told_if_anything_was_unusual(old: str, new: str, tmp_path
         ("4s   ended         b", "3s   rejected      b  @c1\n4s   ended         b"),
     ],
 )
-def test_who_was_released_is_told_of_unless_all_of_it_was_ordinary(old: str, new: str, tmp_path: Path):
+def test_keeps_unusual_releases(old: str, new: str, tmp_path: Path):
+    """Released events are kept unless all of their course was ordinary."""
     assert left_out(RELEASED, tmp_path) == 2
     assert old in RELEASED
     assert left_out(RELEASED.replace(old, new, 1), tmp_path) == (1 if "follows" in old else 0)
 
 
-def test_who_was_delivered_before_its_leader_had_ended_is_told(tmp_path: Path):
+def test_keeps_delivered_during_leader(tmp_path: Path):
+    """An event that was delivered before its leader had ended is kept."""
     line = "    4s   delivered     b  @c2  delivery=2  attempt=1\n"
     story = FAMILY.replace(line, "").replace("    3s   ended", "    3" + line.lstrip(" 4") + "    3s   ended")
     assert left_out(story, tmp_path) == 0
-    index = index_to_judge(opened(tell(story, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(story, at_most=35), tmp_path))
     assert [event.name for event in index.nontrivial] == ["b"]
 
 
-def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Path):
-    history = tell(WAITING.replace("  occurred=1s", "").replace("  occurred=2s", ""), at_most=35)
+def test_orders_without_occurred(tmp_path: Path):
+    """An event without `occurred` takes its turn as it was published."""
+    history = history_of(WAITING.replace("  occurred=1s", "").replace("  occurred=2s", ""), at_most=35)
     assert left_out(WAITING.replace("  occurred=1s", ""), tmp_path) == 4
     assert isinstance(history.entries, list)
     for index in (4, 5):
@@ -320,7 +326,8 @@ def test_who_occurred_at_no_time_takes_its_turn_as_it_was_published(tmp_path: Pa
         ("6s   ended ", "6s   store-lost  fault=flush  keys=seen/a\n6s   ended "),
     ],
 )
-def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new: str, tmp_path: Path):
+def test_keeps_family_of_the_unusual(old: str, new: str, tmp_path: Path):
+    """A family is kept if anything was unusual about one of it."""
     assert old in FAMILY
     assert left_out(FAMILY.replace(old, new, 1), tmp_path) == (1 if new == "follows=z" else 0)
 
@@ -328,7 +335,7 @@ def test_a_family_is_told_if_anything_was_unusual_about_one_of_it(old: str, new:
 def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
     story = FAMILY + "6s  published  c  follows=id-of-b\n"
     assert left_out(story, tmp_path) == 0
-    index = index_to_judge(opened(tell(story, at_most=35), tmp_path))
+    index = index_to_judge(opened(history_of(story, at_most=35), tmp_path))
     assert index.events["c"].leader == "b"
 
 
@@ -348,9 +355,10 @@ def test_who_follows_by_an_id_keeps_its_leader(tmp_path: Path):
         b'{"at":9000000000,"kind":"joined"},{"at":9000000000,"kind":"joined"}',
     ],
 )
-def test_a_line_that_is_not_understood_is_left_to_the_reader(line: bytes, tmp_path: Path):
+def test_leaves_unknown_lines(line: bytes, tmp_path: Path):
+    """A line that is not understood is left to the reader."""
     file = tmp_path / "history.jsonl"
-    tell(FAMILY, at_most=35).write(file)
+    history_of(FAMILY, at_most=35).write(file)
     file.write_bytes(file.read_bytes() + line + b"\n" + b'{"at":9000000000,"kind":"joined"}\n')
     lines = History.open(file).entries
     assert isinstance(lines, FileEntries)

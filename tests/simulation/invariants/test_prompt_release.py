@@ -3,16 +3,17 @@ from functools import partial
 import pytest
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="prompt-release")
-rejected = partial(telling.rejected, invariant="prompt-release")
+accepted = partial(short_histories.accepted, invariant="prompt-release")
+rejected = partial(short_histories.rejected, invariant="prompt-release")
 
 
-def test_accepts_a_follower_that_starts_just_within_the_bound():
+def test_accepts_within_the_bound():
+    """Accepts a follower that starts just within the bound."""
     assert accepted(
-        tell("""
+        history_of("""
         0s     published  b  follows=a
         0s     delivered  b  @c2
         0s     started    a  @c1
@@ -22,9 +23,10 @@ def test_accepts_a_follower_that_starts_just_within_the_bound():
     )
 
 
-def test_rejects_a_follower_that_starts_a_microsecond_later():
+def test_rejects_late():
+    """Rejects a follower that starts a microsecond later."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s        published  b  follows=a
         0s        delivered  b  @c2
         0s        parked     b  @c2
@@ -37,9 +39,10 @@ def test_rejects_a_follower_that_starts_a_microsecond_later():
     assert violation.witness == (2, 4, 5)
 
 
-def test_rejects_a_follower_that_is_still_waiting_when_the_history_ends():
+def test_rejects_still_waiting_at_the_end():
+    """Rejects a follower that is still waiting when the history ends."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         10ms     delivered  b  @c2
         11523us  parked     b  @c2
@@ -55,9 +58,10 @@ def test_rejects_a_follower_that_is_still_waiting_when_the_history_ends():
     assert violation.consumers == ("c2", "c1")
 
 
-def test_accepts_a_follower_whose_wait_is_not_over_the_bound_when_the_history_ends():
+def test_accepts_bound_beyond_the_end():
+    """Accepts a follower whose wait is not over the bound when the history ends."""
     assert accepted(
-        tell("""
+        history_of("""
         0s     published  b  follows=a
         0s     delivered  b  @c2
         0s     started    a  @c1
@@ -67,9 +71,10 @@ def test_accepts_a_follower_whose_wait_is_not_over_the_bound_when_the_history_en
     )
 
 
-def test_accepts_a_wait_that_counts_from_the_followers_own_delivery():
+def test_accepts_from_own_delivery():
+    """Accepts a wait that counts from the follower's own delivery."""
     assert accepted(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      started    a  @c1
         2s      ended      a  @c1  outcome=ok
@@ -79,9 +84,10 @@ def test_accepts_a_wait_that_counts_from_the_followers_own_delivery():
     )
 
 
-def test_rejects_a_follower_that_waits_for_a_leader_that_was_forgotten():
+def test_rejects_forgotten_leader():
+    """Rejects a follower that waits for a leader that was forgotten."""
     rejected(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    started    a  @c1
         2s    ended      a  @c1  outcome=ok
@@ -92,9 +98,10 @@ def test_rejects_a_follower_that_waits_for_a_leader_that_was_forgotten():
     )
 
 
-def test_accepts_a_follower_that_started_in_time_and_failed():
+def test_accepts_started_and_failed():
+    """Accepts a follower that started in time and failed."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c2
         0s   started    a  @c1
@@ -107,9 +114,10 @@ def test_accepts_a_follower_that_started_in_time_and_failed():
     )
 
 
-def test_accepts_a_follower_that_was_given_up_in_time():
+def test_accepts_given_up_in_time():
+    """Accepts a follower that was given up in time."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         0s   delivered      b  @c2
         0s   started        a  @c1
@@ -120,9 +128,10 @@ def test_accepts_a_follower_that_was_given_up_in_time():
     )
 
 
-def test_rejects_a_follower_that_was_given_up_late():
+def test_rejects_given_up_late():
+    """Rejects a follower that was given up late."""
     rejected(
-        tell("""
+        history_of("""
         0s   published      b  follows=a
         0s   delivered      b  @c2
         0s   started        a  @c1
@@ -132,9 +141,10 @@ def test_rejects_a_follower_that_was_given_up_late():
     )
 
 
-def test_rejects_a_late_follower_though_its_consumer_died():
+def test_rejects_late_though_consumer_died():
+    """Rejects a late follower though its consumer died."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c1
         0s   started    a  @c2
@@ -145,8 +155,9 @@ def test_rejects_a_late_follower_though_its_consumer_died():
     )
 
 
-def test_says_nothing_of_a_follower_that_started_before_its_leader_was_done():
-    history = tell("""
+def test_says_nothing_started_first():
+    """Says nothing of a follower that started before its leader was done."""
+    history = history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c2
         0s   started    b  @c2
@@ -157,8 +168,9 @@ def test_says_nothing_of_a_follower_that_started_before_its_leader_was_done():
     assert judge(history, ["prompt-release"]).verdicts["prompt-release"].examined == 0
 
 
-def test_says_nothing_of_a_follower_whose_leader_never_took_effect():
-    history = tell("""
+def test_says_nothing_leader_without_effect():
+    """Says nothing of a follower whose leader never took effect."""
+    history = history_of("""
         0s   published  b  follows=a
         0s   delivered  b  @c2
         1s   started    a  @c1
@@ -168,10 +180,11 @@ def test_says_nothing_of_a_follower_whose_leader_never_took_effect():
     assert judge(history, ["prompt-release"]).verdicts["prompt-release"].examined == 0
 
 
-def test_accepts_a_wait_from_the_effect_that_could_be_recorded():
+def test_accepts_from_the_recorded_effect():
+    """Accepts a wait from the effect that could be recorded."""
     # c1 died with its effect unrecorded, so a had to be handled again.
     assert accepted(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c2
         0s       started    a  @c1
@@ -184,9 +197,10 @@ def test_accepts_a_wait_from_the_effect_that_could_be_recorded():
     )
 
 
-def test_rejects_a_wait_from_an_effect_that_was_recorded_though_a_second_followed():
+def test_rejects_from_the_first_recorded_effect():
+    """Rejects a wait from an effect that was recorded though a second followed."""
     rejected(
-        tell("""
+        history_of("""
         0s       published     b  follows=a
         0s       delivered     b  @c2
         0s       started       a  @c1
@@ -198,12 +212,13 @@ def test_rejects_a_wait_from_an_effect_that_was_recorded_though_a_second_followe
     )
 
 
-# -- excuse: time in which nobody could do anything
+# -- excuse: time in which no consumer could do anything
 
 
-def test_accepts_a_wait_while_no_consumer_was_alive():
+def test_accepts_no_consumer_alive():
+    """Accepts a wait while no consumer was alive."""
     assert accepted(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         0s       started    a  @c1
@@ -215,9 +230,10 @@ def test_accepts_a_wait_while_no_consumer_was_alive():
     )
 
 
-def test_rejects_a_wait_in_which_the_only_consumer_was_dead_for_too_short_a_time():
+def test_rejects_short_death():
+    """Rejects a wait in which the only consumer was dead for too short a time."""
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      delivered  b  @c1
         0s      started    a  @c1
@@ -229,9 +245,10 @@ def test_rejects_a_wait_in_which_the_only_consumer_was_dead_for_too_short_a_time
     )
 
 
-def test_rejects_a_wait_while_only_one_of_two_consumers_was_dead():
+def test_rejects_one_of_two_dead():
+    """Rejects a wait while only one of two consumers was dead."""
     rejected(
-        tell("""
+        history_of("""
         0s       published  b  follows=a
         0s       delivered  b  @c1
         0s       started    a  @c2
@@ -243,9 +260,10 @@ def test_rejects_a_wait_while_only_one_of_two_consumers_was_dead():
     )
 
 
-def test_accepts_a_wait_while_the_only_consumer_was_paused():
+def test_accepts_only_consumer_paused():
+    """Accepts a wait while the only consumer was paused."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  b  follows=a
         0s    delivered  b  @c1
         0s    started    a  @c1
@@ -257,9 +275,10 @@ def test_accepts_a_wait_while_the_only_consumer_was_paused():
     )
 
 
-def test_accepts_a_wait_while_one_was_dead_and_the_other_cut_off():
+def test_accepts_dead_and_cut_off():
+    """Accepts a wait while one was dead and the other cut off."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published    b  follows=a
         0s    delivered    b  @c1
         0s    started      a  @c2
@@ -272,9 +291,10 @@ def test_accepts_a_wait_while_one_was_dead_and_the_other_cut_off():
     )
 
 
-def test_accepts_a_wait_while_redis_was_out_of_reach_for_all():
+def test_accepts_redis_unreachable():
+    """Accepts a wait while Redis was out of reach for all."""
     assert accepted(
-        tell("""
+        history_of("""
         0s    published    b  follows=a
         0s    delivered    b  @c1
         0s    started      a  @c2
@@ -286,9 +306,10 @@ def test_accepts_a_wait_while_redis_was_out_of_reach_for_all():
     )
 
 
-def test_rejects_a_wait_while_redis_was_out_of_reach_for_one_of_two():
+def test_rejects_one_of_two_cut_off():
+    """Rejects a wait while Redis was out of reach for one of two."""
     rejected(
-        tell("""
+        history_of("""
         0s    published    b  follows=a
         0s    delivered    b  @c1
         0s    started      a  @c2
@@ -300,9 +321,10 @@ def test_rejects_a_wait_while_redis_was_out_of_reach_for_one_of_two():
     )
 
 
-def test_accepts_a_cut_that_the_healing_of_the_world_ended():
+def test_accepts_cut_ended_by_healing():
+    """Accepts a cut that the healing of the world ended."""
     assert accepted(
-        tell("""
+        history_of("""
         0s       published    b  follows=a
         0s       delivered    b  @c1
         0s       started      a  @c1
@@ -314,9 +336,10 @@ def test_accepts_a_cut_that_the_healing_of_the_world_ended():
     )
 
 
-def test_rejects_a_wait_that_goes_on_when_the_world_has_healed():
+def test_rejects_after_healing():
+    """Rejects a wait that goes on when the world has healed."""
     rejected(
-        tell("""
+        history_of("""
         0s      published    b  follows=a
         0s      delivered    b  @c1
         0s      started      a  @c1
@@ -331,9 +354,10 @@ def test_rejects_a_wait_that_goes_on_when_the_world_has_healed():
 # -- excuse: others had their turn
 
 
-def test_accepts_a_wait_while_an_elder_sibling_was_being_handled():
+def test_accepts_elder_sibling_at_work():
+    """Accepts a wait while an elder sibling was being handled."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a
         0s   published  c  follows=a
         0s   delivered  c  @c1
@@ -346,9 +370,10 @@ def test_accepts_a_wait_while_an_elder_sibling_was_being_handled():
     )
 
 
-def test_accepts_a_wait_as_long_as_all_attempts_of_an_elder_sibling_that_failed():
+def test_accepts_attempts_of_elder_sibling():
+    """Accepts a wait as long as all attempts of an elder sibling that failed."""
     assert accepted(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -365,9 +390,10 @@ def test_accepts_a_wait_as_long_as_all_attempts_of_an_elder_sibling_that_failed(
     )
 
 
-def test_rejects_the_wait_of_a_sibling_that_was_too_long_before_it_failed():
+def test_rejects_wait_before_sibling_failed():
+    """Rejects the wait of a sibling that was too long before it failed."""
     rejected(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -384,9 +410,10 @@ def test_rejects_the_wait_of_a_sibling_that_was_too_long_before_it_failed():
     )
 
 
-def test_rejects_a_wait_that_was_longer_than_all_attempts_of_a_failing_sibling():
+def test_rejects_longer_than_all_attempts():
+    """Rejects a wait that was longer than all attempts of a failing sibling."""
     rejected(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -403,9 +430,10 @@ def test_rejects_a_wait_that_was_longer_than_all_attempts_of_a_failing_sibling()
     )
 
 
-def test_rejects_a_wait_as_long_again_if_the_elder_sibling_took_effect():
+def test_rejects_again_after_sibling_effect():
+    """Rejects a wait as long again if the elder sibling took effect."""
     rejected(
-        tell(
+        history_of(
             """
         0s     published  b  follows=a
         0s     published  c  follows=a
@@ -422,9 +450,10 @@ def test_rejects_a_wait_as_long_again_if_the_elder_sibling_took_effect():
     )
 
 
-def test_accepts_a_wait_while_a_descendant_of_an_elder_sibling_was_being_handled():
+def test_accepts_descendant_of_elder_sibling():
+    """Accepts a wait while a descendant of an elder sibling was being handled."""
     assert accepted(
-        tell(
+        history_of(
             """
         0s   published  b  follows=a
         0s   published  d  follows=b
@@ -442,9 +471,10 @@ def test_accepts_a_wait_while_a_descendant_of_an_elder_sibling_was_being_handled
     )
 
 
-def test_accepts_the_waits_of_several_siblings_that_have_their_turns_one_by_one():
+def test_accepts_siblings_in_turn():
+    """Accepts the waits of several siblings that have their turns one by one."""
     assert accepted(
-        tell(
+        history_of(
             """
         0s   published  b  follows=a
         0s   published  c  follows=a
@@ -464,9 +494,10 @@ def test_accepts_the_waits_of_several_siblings_that_have_their_turns_one_by_one(
     )
 
 
-def test_rejects_a_member_of_a_cycle_that_waits_when_its_leader_is_done():
+def test_rejects_cycle_leader_done():
+    """Rejects a member of a cycle that waits when its leader is done."""
     rejected(
-        tell("""
+        history_of("""
         0s      published  a  follows=b
         0s      published  b  follows=a
         0s      delivered  a  @c1
@@ -478,9 +509,10 @@ def test_rejects_a_member_of_a_cycle_that_waits_when_its_leader_is_done():
     )
 
 
-def test_rejects_a_wait_that_went_on_after_the_elder_sibling():
+def test_rejects_after_the_elder_sibling():
+    """Rejects a wait that went on after the elder sibling."""
     rejected(
-        tell("""
+        history_of("""
         0s      published  b  follows=a
         0s      published  c  follows=a
         0s      delivered  c  @c1
@@ -493,9 +525,10 @@ def test_rejects_a_wait_that_went_on_after_the_elder_sibling():
     )
 
 
-def test_rejects_a_wait_while_a_stranger_was_being_handled():
+def test_rejects_unrelated_event_at_work():
+    """Rejects a wait while an unrelated event was being handled."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  c  follows=a
         0s   delivered  c  @c1
         0s   started    a  @c1
@@ -507,9 +540,10 @@ def test_rejects_a_wait_while_a_stranger_was_being_handled():
     )
 
 
-def test_accepts_a_rescue_while_the_sweep_had_others_to_handle_first():
+def test_accepts_sweep_with_others_first():
+    """Accepts a rescue while the sweep had others to handle first."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  c  follows=a
         0s   delivered  c  @c1
         0s   started    a  @c1
@@ -521,10 +555,11 @@ def test_accepts_a_rescue_while_the_sweep_had_others_to_handle_first():
     )
 
 
-def test_accepts_a_follower_left_behind_while_its_finder_handled_what_it_had_found_before():
+def test_accepts_finder_handles_others_first():
+    """Accepts a follower left behind while its finder handled what it had found before."""
     # c1 dies after it released b and c; c2 finds x, b and c, and handles one after the other.
     assert accepted(
-        tell("""
+        history_of("""
         0s    published  c  follows=a
         0s    delivered  c  @c1
         0s    started    a  @c1
@@ -537,9 +572,10 @@ def test_accepts_a_follower_left_behind_while_its_finder_handled_what_it_had_fou
     )
 
 
-def test_rejects_it_if_somebody_else_handled_what_it_had_found():
+def test_rejects_found_handled_by_another():
+    """Rejects it if another consumer handled what it had found."""
     rejected(
-        tell("""
+        history_of("""
         0s    published  c  follows=a
         0s    delivered  c  @c1
         0s    started    a  @c1
@@ -552,9 +588,10 @@ def test_rejects_it_if_somebody_else_handled_what_it_had_found():
     )
 
 
-def test_rejects_a_wait_for_the_finder_that_released_the_follower_itself():
+def test_rejects_finder_released_it_itself():
+    """Rejects a wait for the finder that released the follower itself."""
     rejected(
-        tell("""
+        history_of("""
         0s    published  c  follows=a
         0s    delivered  c  @c1
         0s    started    a  @c2
@@ -569,7 +606,8 @@ def test_rejects_a_wait_for_the_finder_that_released_the_follower_itself():
 # -- excuse: a loss that the scenario allows
 
 
-def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_it():
+def test_accepts_lost_with_store_if_allowed():
+    """Accepts a follower that was lost with the store if the scenario allows it."""
     story = """
         0s   published   b  follows=a
         0s   delivered   b  @c1
@@ -578,13 +616,14 @@ def test_accepts_a_follower_that_was_lost_with_the_store_if_the_scenario_allows_
         2s   ended       a  @c1  outcome=ok
         9m   phase       quiet
     """
-    assert accepted(tell(story, allowed_loss=("flush",)))
-    rejected(tell(story))
+    assert accepted(history_of(story, allowed_loss=("flush",)))
+    rejected(history_of(story))
 
 
-def test_rejects_a_follower_that_was_late_before_the_loss():
+def test_rejects_late_before_the_loss():
+    """Rejects a follower that was late before the loss."""
     rejected(
-        tell(
+        history_of(
             """
         0s   published   b  follows=a
         0s   delivered   b  @c1
@@ -609,7 +648,8 @@ CUT_OFF = """
 """
 
 
-def test_accepts_a_follower_whose_leader_was_given_up_before_its_effect_was_recorded():
+def test_accepts_leader_given_up_unrecorded():
+    """Accepts a follower whose leader was given up before its effect was recorded."""
     story = (
         CUT_OFF
         + """
@@ -617,15 +657,17 @@ def test_accepts_a_follower_whose_leader_was_given_up_before_its_effect_was_reco
     15m   started        b  @c2  via=rescued
     """
     )
-    assert accepted(tell(story, at_most=9))
+    assert accepted(history_of(story, at_most=9))
 
 
-def test_rejects_it_if_the_leader_was_not_given_up():
+def test_rejects_leader_not_given_up():
+    """Rejects it if the leader was not given up."""
     story = CUT_OFF + "15m   started        b  @c2  via=rescued"
-    rejected(tell(story))
+    rejected(history_of(story))
 
 
-def test_rejects_it_if_the_holder_could_record_the_effect():
+def test_rejects_effect_could_be_recorded():
+    """Rejects it if the holder could record the effect."""
     story = (
         CUT_OFF.replace("2s    unreachable       @c1\n", "")
         + """
@@ -633,12 +675,13 @@ def test_rejects_it_if_the_holder_could_record_the_effect():
     15m   started        b  @c2  via=rescued
     """
     )
-    rejected(tell(story))
+    rejected(history_of(story))
 
 
 @pytest.mark.parametrize(("again", "held"), [("4s  delivered  b  @c2", True), ("4s  swept  @c2  found=0", False)])
-def test_a_mark_that_was_lost_excuses_who_was_delivered_afterwards(again, held):
-    history = tell(f"""
+def test_lost_mark_excuses_later_deliveries(again, held):
+    """A mark that was lost excuses who was delivered afterwards."""
+    history = history_of(f"""
         0s    published   b  follows=a
         0s    started     a  @c1
         1s    ended       a  @c1  outcome=ok

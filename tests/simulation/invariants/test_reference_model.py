@@ -59,7 +59,8 @@ def test_accepts_every_perfect_run(history: History):
 
 @settings(max_examples=300)
 @given(runs(max_faults=3))
-def test_accepts_every_perfect_run_in_which_consumers_crash_and_freeze(history: History):
+def test_accepts_perfect_runs(history: History):
+    """Accepts every perfect run in which consumers crash and freeze."""
     assert not judge(history).violations, [violation.because for violation in judge(history).violations]
 
 
@@ -100,7 +101,8 @@ def postponed(history: History, index: int, by: int) -> None:
 
 
 @given(runs(shape=forests), st.data())
-def test_rejects_a_follower_that_was_exchanged_with_its_leader(history: History, data: st.DataObject):
+def test_rejects_exchanged_follower(history: History, data: st.DataObject):
+    """Rejects a follower that was exchanged with its leader."""
     start, _ = pick(data.draw, handlings(history, "released"))
     follower = history.entries[start].event
     leader = next(e.details["follows"] for e in history if e.kind == "published" and e.event == follower)
@@ -109,14 +111,16 @@ def test_rejects_a_follower_that_was_exchanged_with_its_leader(history: History,
 
 
 @given(runs(), st.data())
-def test_rejects_a_run_from_which_an_effect_was_dropped(history: History, data: st.DataObject):
+def test_rejects_dropped_effect(history: History, data: st.DataObject):
+    """Rejects a run from which an effect was dropped."""
     start, end = pick(data.draw, handlings(history))
     del history.entries[end], history.entries[start]
     assert "nothing-lost" in violated(history)
 
 
 @given(runs(), st.data())
-def test_rejects_a_run_in_which_an_effect_was_doubled(history: History, data: st.DataObject):
+def test_rejects_doubled_effect(history: History, data: st.DataObject):
+    """Rejects a run in which an effect was doubled."""
     start, end = pick(data.draw, handlings(history))
     at = history.entries[-1].at
     again = [history.entries[index]._replace(at=at) for index in (start, end)]
@@ -126,7 +130,8 @@ def test_rejects_a_run_in_which_an_effect_was_doubled(history: History, data: st
 
 
 @given(runs(), st.data())
-def test_rejects_a_run_in_which_a_second_handling_began_too_soon(history: History, data: st.DataObject):
+def test_rejects_second_handling_too_soon(history: History, data: st.DataObject):
+    """Rejects a run in which a second handling began too soon."""
     start, end = pick(data.draw, handlings(history))
     place = data.draw(st.integers(start + 1, end))
     entry = history.entries[start]
@@ -136,14 +141,16 @@ def test_rejects_a_run_in_which_a_second_handling_began_too_soon(history: Histor
 
 
 @given(runs(), st.data())
-def test_rejects_a_run_in_which_a_released_follower_was_left_waiting(history: History, data: st.DataObject):
+def test_rejects_released_follower_waiting(history: History, data: st.DataObject):
+    """Rejects a run in which a released follower was left waiting."""
     start, _ = pick(data.draw, handlings(history, "released"))
     postponed(history, start, history.header.terms.release_bound + 1)
     assert "prompt-release" in violated(history)
 
 
 @given(runs())
-def test_rejects_a_run_in_which_a_lost_follower_surfaced_late(history: History):
+def test_rejects_lost_follower_late(history: History):
+    """Rejects a run in which a lost follower surfaced late."""
     rescued = handlings(history, "rescued")
     assume(rescued)
     # The others have waited for the first one: it is the one that can be late.
@@ -152,7 +159,8 @@ def test_rejects_a_run_in_which_a_lost_follower_surfaced_late(history: History):
 
 
 @given(runs(shape=fans), st.data())
-def test_rejects_a_run_in_which_siblings_were_exchanged(history: History, data: st.DataObject):
+def test_rejects_exchanged_siblings(history: History, data: st.DataObject):
+    """Rejects a run in which siblings were exchanged."""
     leaders = {e.event: e.details["follows"] for e in history if e.kind == "published"}
     done = {e.event: index for index, e in enumerate(history) if e.kind == "ended"}
     parked = {e.event: index for index, e in reversed(list(enumerate(history))) if e.kind == "parked"}
@@ -166,7 +174,8 @@ def test_rejects_a_run_in_which_siblings_were_exchanged(history: History, data: 
 
 
 @given(runs(), st.data())
-def test_rejects_a_run_in_which_a_payload_was_forged(history: History, data: st.DataObject):
+def test_rejects_forged_payload(history: History, data: st.DataObject):
+    """Rejects a run in which a payload was forged."""
     start, _ = pick(data.draw, handlings(history))
     altered(history, start, fingerprint="forged")
     assert violated(history) == {"payload-intact"}
@@ -187,7 +196,8 @@ def test_rejects_a_run_in_which_a_handler_hung(history: History, data: st.DataOb
 
 
 @given(runs(max_faults=2))
-def test_a_history_that_is_cut_short_anywhere_neither_holds_nor_is_violated(history: History):
+def test_cut_short_is_unknown(history: History):
+    """A history that is cut short anywhere neither holds nor is violated."""
     for place in range(len(history) + 1):
         known = History(history.header, history.entries[:place], truncated="line 99 is cut off")
         assert judge(known).verdict == "unknown", place

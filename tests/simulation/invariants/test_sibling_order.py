@@ -1,16 +1,17 @@
 from functools import partial
 
 from simulation.invariants import judge
-from tests.simulation.invariants import telling
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants import short_histories
+from tests.simulation.invariants.short_histories import history_of
 
-accepted = partial(telling.accepted, invariant="sibling-order")
-rejected = partial(telling.rejected, invariant="sibling-order")
+accepted = partial(short_histories.accepted, invariant="sibling-order")
+rejected = partial(short_histories.rejected, invariant="sibling-order")
 
 
-def test_accepts_siblings_in_the_order_in_which_they_occurred():
+def test_accepts_in_order():
+    """Accepts siblings in the order in which they occurred."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  c  follows=a  occurred=1s
         0s   published  b  follows=a  occurred=2s
         0s   parked     b  @c1
@@ -25,7 +26,7 @@ def test_accepts_siblings_in_the_order_in_which_they_occurred():
 
 def test_rejects_siblings_in_another_order():
     violation = rejected(
-        tell("""
+        history_of("""
         0s   published  c  follows=a  occurred=1s
         0s   published  b  follows=a  occurred=2s
         0s   parked     b  @c1
@@ -45,9 +46,10 @@ def test_rejects_siblings_in_another_order():
     )
 
 
-def test_rejects_a_sibling_that_starts_while_an_elder_never_does():
+def test_rejects_elder_never_starts():
+    """Rejects a sibling that starts while an elder never does."""
     violation = rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a  occurred=1s
         0s   published  c  follows=a  occurred=2s
         0s   parked     b  @c1
@@ -71,13 +73,14 @@ def test_breaks_ties_by_the_id_as_text():
         2s   started    {}  @c2  via=released
         3s   started    {}  @c2  via=released
     """
-    assert accepted(tell(story.format("c", "b")))
-    assert "c was parked" in rejected(tell(story.format("b", "c"))).because
+    assert accepted(history_of(story.format("c", "b")))
+    assert "c was parked" in rejected(history_of(story.format("b", "c"))).because
 
 
-def test_accepts_siblings_that_overlap_if_they_start_in_order():
+def test_accepts_overlap_in_order():
+    """Accepts siblings that overlap if they start in order."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a  occurred=1s
         0s   published  c  follows=a  occurred=2s
         0s   parked     b  @c1
@@ -90,10 +93,11 @@ def test_accepts_siblings_that_overlap_if_they_start_in_order():
     )
 
 
-def test_accepts_an_elder_that_is_tried_again_after_a_younger():
+def test_accepts_elder_retried():
+    """Accepts an elder that is tried again after a younger."""
     # What counts is the first start.
     assert accepted(
-        tell(
+        history_of(
             """
         0s   published  b  follows=a  occurred=1s
         0s   published  c  follows=a  occurred=2s
@@ -113,9 +117,10 @@ def test_accepts_an_elder_that_is_tried_again_after_a_younger():
 # -- a later sibling does not overtake
 
 
-def test_rejects_a_fresh_sibling_that_overtakes_a_parked_one():
+def test_rejects_fresh_overtakes_parked():
+    """Rejects a fresh sibling that overtakes a parked one."""
     rejected(
-        tell("""
+        history_of("""
         0s   published  b  follows=a  occurred=1s
         0s   parked     b  @c1
         1s   started    a  @c2
@@ -128,9 +133,10 @@ def test_rejects_a_fresh_sibling_that_overtakes_a_parked_one():
     )
 
 
-def test_accepts_a_fresh_sibling_that_occurred_before_the_parked_one():
+def test_accepts_fresh_that_is_elder():
+    """Accepts a fresh sibling that occurred before the parked one."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a  occurred=5s
         0s   parked     b  @c1
         1s   started    a  @c2
@@ -143,9 +149,10 @@ def test_accepts_a_fresh_sibling_that_occurred_before_the_parked_one():
     )
 
 
-def test_accepts_a_parked_sibling_that_does_not_wait_for_an_earlier_one_that_is_late():
+def test_accepts_parked_past_a_late_elder():
+    """Accepts a parked sibling that does not wait for an earlier one that is late."""
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a  occurred=5s
         0s   parked     b  @c1
         1s   started    a  @c2
@@ -158,8 +165,9 @@ def test_accepts_a_parked_sibling_that_does_not_wait_for_an_earlier_one_that_is_
     )
 
 
-def test_says_nothing_of_a_sibling_that_was_parked_only_when_the_leader_was_done():
-    history = tell("""
+def test_says_nothing_parked_after_leader():
+    """Says nothing of a sibling that was parked only when the leader was done."""
+    history = history_of("""
         0s   published  b  follows=a  occurred=1s
         0s   published  c  follows=a  occurred=2s
         1s   started    a  @c2
@@ -171,10 +179,11 @@ def test_says_nothing_of_a_sibling_that_was_parked_only_when_the_leader_was_done
     assert judge(history, ["sibling-order"]).verdicts["sibling-order"].examined == 0
 
 
-def test_accepts_a_sibling_that_had_started_before_the_leader_was_done():
+def test_accepts_started_before_leader_done():
+    """Accepts a sibling that had started before the leader was done."""
     # It broke causal order; the turn of the others is not touched by it.
     assert accepted(
-        tell("""
+        history_of("""
         0s   published  b  follows=a  occurred=1s
         0s   published  c  follows=a  occurred=2s
         0s   parked     b  @c1
@@ -189,7 +198,8 @@ def test_accepts_a_sibling_that_had_started_before_the_leader_was_done():
 # -- excuses
 
 
-def test_accepts_a_younger_sibling_if_the_elder_was_given_up():
+def test_accepts_elder_given_up():
+    """Accepts a younger sibling if the elder was given up."""
     story = """
         0s   published      b  follows=a  occurred=1s
         0s   published      c  follows=a  occurred=2s
@@ -199,13 +209,14 @@ def test_accepts_a_younger_sibling_if_the_elder_was_given_up():
         2s   started        c  @c2  via=released
         3s   {}  b  @c2
     """
-    assert accepted(tell(story.format("dead-lettered")))
-    rejected(tell(story.format("rejected")))
+    assert accepted(history_of(story.format("dead-lettered")))
+    rejected(history_of(story.format("rejected")))
 
 
-def test_rejects_a_younger_sibling_if_the_elder_was_given_up_only_after_it_had_been_tried():
+def test_rejects_elder_given_up_after_trying():
+    """Rejects a younger sibling if the elder was given up only after it had been tried."""
     rejected(
-        tell("""
+        history_of("""
         0s   published      b  follows=a  occurred=1s
         0s   published      c  follows=a  occurred=2s
         0s   parked         b  @c1
@@ -218,7 +229,8 @@ def test_rejects_a_younger_sibling_if_the_elder_was_given_up_only_after_it_had_b
     )
 
 
-def test_accepts_a_younger_sibling_if_the_elder_was_lost_as_the_scenario_allows():
+def test_accepts_elder_lost_if_allowed():
+    """Accepts a younger sibling if the elder was lost as the scenario allows."""
     story = """
         0s   published   b  follows=a  occurred=1s
         0s   published   c  follows=a  occurred=2s
@@ -229,11 +241,31 @@ def test_accepts_a_younger_sibling_if_the_elder_was_lost_as_the_scenario_allows(
         2s   ended       a  @c2  outcome=ok
         2s   started     c  @c2
     """
-    assert accepted(tell(story, allowed_loss=("flush",)))
-    rejected(tell(story))
+    assert accepted(history_of(story, allowed_loss=("flush",)))
+    rejected(history_of(story))
 
 
-def test_excuses_a_sibling_that_goes_on_without_one_that_could_not_be_read():
+def test_accepts_elder_known_by_another_leader():
+    """Accepts a younger sibling if the elder was lost and a copy of it follows another event."""
+    lines = [
+        "0s   published   b  follows=a  occurred=1s",
+        "0s   published   c  follows=a  occurred=2s",
+        "1s   parked      b  @c1",
+        "1s   store-lost  fault=flush",
+        "1s   published   b  follows=z",
+        "1s   started     a  @c2",
+        "2s   ended       a  @c2  outcome=ok",
+        "2s   started     c  @c2",
+    ]
+    assert accepted(history_of("\n".join(lines)))
+    rejected(history_of("\n".join(line for line in lines if "z" not in line)))
+    lines[2], lines[3] = lines[3], lines[2]
+    rejected(history_of("\n".join(lines)))
+
+
+def test_accepts_elder_unreadable():
+    """Excuses a sibling that goes on without one that could not be read."""
+
     def story(fault_at):
         lines = [
             "0s   published  c  follows=a  occurred=1s",
@@ -245,7 +277,7 @@ def test_excuses_a_sibling_that_goes_on_without_one_that_could_not_be_read():
             "9s   started    c  @c1  via=rescued",
         ]
         lines.insert(fault_at, f"{fault_at - 3}s   fault unreadable-for-some  event=c  @c2")
-        return tell("\n".join(lines))
+        return history_of("\n".join(lines))
 
     assert accepted(story(5))
     assert rejected(story(6)).events == ("c", "b", "a"), "b was not to know of it"

@@ -37,7 +37,8 @@ def test_within_finds_what_overlaps(some, begin, end):
 
 
 @given(spans, times, times)
-def test_a_clock_counts_the_seconds_outside_of_its_spans(some, begin, end):
+def test_clock_outside_of_spans(some, begin, end):
+    """A clock counts the seconds outside of its spans."""
     assert Clock(some).elapsed(begin, end) == row(some)[begin:end].count(False)
 
 

@@ -14,7 +14,7 @@ from simulation.history.records import EventStory, TrivialCounts
 from simulation.invariants import judge, prefilter
 from simulation.invariants.prefilter import index_to_judge
 from simulation.strategies import histories
-from tests.simulation.invariants.telling import tell
+from tests.simulation.invariants.short_histories import history_of
 from tests.simulation.test_strategies import mutilated
 
 PAIR = """
@@ -47,7 +47,7 @@ def test_plain_lives_change_no_judgement(history: History) -> None:
 
 
 def read(story: str) -> HistoryIndex:
-    return index_to_judge(tell(story, at_most=11))
+    return index_to_judge(history_of(story, at_most=11))
 
 
 def test_an_ordinary_pair_is_plain():
@@ -73,14 +73,16 @@ def test_an_ordinary_pair_is_plain():
         ("4s   delivered     b", "4s   dead-lettered a\n4s   delivered     b"),
     ],
 )
-def test_whatever_was_unusual_makes_an_event_and_its_follower_odd(old: str, new: str):
+def test_unusual_is_not_trivial(old: str, new: str):
+    """Whatever was unusual makes an event and its follower odd."""
     assert old in PAIR
     index = read(PAIR.replace(old, new, 1))
     assert [event.name for event in index.nontrivial] == ["a", "b"]
     assert [event.name for event in index.leaders] == ["a"]
 
 
-def test_a_plain_life_is_told_in_full_when_somebody_asks():
+def test_trivial_event_in_full():
+    """A trivial event is built in full when a caller asks for it."""
     index = read(PAIR)
     [delivery], [handling] = index.events["a"].deliveries, index.events["a"].handlings
     assert handling.delivery is delivery

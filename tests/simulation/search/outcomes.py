@@ -1,4 +1,4 @@
-"""What a run has come to, up to what nobody can tell apart: what is left in Redis, the verdict, and what happened.
+"""The outcome of a run, without differences that cannot be observed: what is left in Redis, verdict, and entries.
 
 Of the order of entries this keeps what `simulation/invariants/commutativity.py` says that it matters, written down in
 another way: as the orders of the entries of each event, of each consumer, and of each family's starts, ends, parkings.
@@ -35,17 +35,17 @@ def _orders(run: Run) -> tuple[Any, ...]:
     leaders = {entry.event: entry.details["follows"] for entry in run.history if entry.kind == "published"}
     orders: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for entry in run.history:
-        told = entry.to_json()
+        line = entry.to_json()
         if entry.event:
-            orders["event", entry.event].append(told)
+            orders["event", entry.event].append(line)
         if entry.consumer:
-            orders["consumer", entry.consumer].append(told)
+            orders["consumer", entry.consumer].append(line)
         for family in {leaders.get(entry.event, ""), entry.event} - {""}:
             if _is_turn(entry, family):
-                orders["turns", family].append(told)
+                orders["turns", family].append(line)
     for leader in set(leaders.values()) - {""}:
         orders["parked", leader] = _parked_before(run, leader, leaders)
-    return tuple(sorted((key, tuple(told)) for key, told in orders.items()))
+    return tuple(sorted((key, tuple(line)) for key, line in orders.items()))
 
 
 def _is_turn(entry: Entry, family: str) -> bool:

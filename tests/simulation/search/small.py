@@ -10,7 +10,7 @@ from simulation.scenario.model import Scenario
 
 
 def scenario(events: int = 2, consumers: int = 2) -> Scenario:
-    """Return a world of a few events that follow nobody."""
+    """Return a world of a few events without leaders."""
     names = ", ".join(f'{{ name = "{name}" }}' for name in "abc"[:events])
     return loads(f'name = "small"\nworkload.events = [{names}]\nconsumers.count = {consumers}')
 
@@ -34,7 +34,7 @@ class Apart(_Small):
 
 
 class FirstOnly(_Small):
-    """Whoever takes the one lock has an effect; who comes second has none: the order decides what the history says."""
+    """The first to take the one lock has an effect, the second has none: the order decides what the history says."""
 
     async def handle(self, event: Any) -> None:
         if await self._redis.set(f"{self._scope}:lock", 1, nx=True):
@@ -79,7 +79,7 @@ class Members(_Small):
 
 
 class Fields(_Small):
-    """Each event has a field of its own in one hash, and nobody lists them: nothing in Redis conflicts."""
+    """Each event has a field of its own in one hash, and no request lists them: nothing in Redis conflicts."""
 
     async def handle(self, event: Any) -> None:
         await self._redis.hset(f"{self._scope}:fields", str(event.id), "1")

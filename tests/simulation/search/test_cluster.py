@@ -1,4 +1,4 @@
-"""A cluster of two workers: it says bit for bit what one machine says, whoever dies, and every mistake is a sentence.
+"""A cluster of two workers: it gives the results of one machine, even if a worker dies, and mistakes are sentences.
 
 The cluster is a process of its own, as in life: a run in this process would take the clocks of its scheduler.
 """
@@ -64,7 +64,8 @@ def by_seed(summaries: Any) -> dict[int, Any]:
     return found
 
 
-def test_a_cluster_says_bit_for_bit_what_one_machine_says(scheduler: str) -> None:
+def test_same_as_one_machine(scheduler: str) -> None:
+    """A cluster says bit for bit what one machine says."""
     walk = replace(PLAN, strategy=Strategy("random-walk", bounds=Bounds(faults=1, kinds=("crash",))))
     with Cluster(scheduler) as cluster:
         found = list(cluster.runs([(PLAN, range(1, 9)), (walk, range(3, 7))]))
@@ -98,9 +99,8 @@ def test_a_worker_that_dies_loses_nothing(scheduler: str) -> None:
     assert by_seed(found) == by_seed(search(PLAN, range(1, 41)))
 
 
-def test_a_run_whose_process_dies_is_made_again_and_then_given_up_with_a_sentence(
-    scheduler: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dying_run_is_retried(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run whose process dies is made again and then given up with a sentence."""
     monkeypatch.setattr("simulation.search.parallel.dask_cluster._ATTEMPTS", 1)
     plan = replace(PLAN, engine="tests.simulation.engines:Dying", store="embedded")  # so that no server is left alone
     with pytest.raises(ClusterUnavailable, match=r"seed 7: its process on \S+ died with exit code 9, again and again"):
@@ -126,9 +126,8 @@ def test_what_a_run_raises_is_raised_here(scheduler: str, change: Any, kind: typ
 @pytest.mark.parametrize(
     "asks", ["simulation.search.parallel.dask_cluster", "simulation.search.parallel.runner_process"]
 )
-def test_a_worker_with_another_version_is_refused_now_or_when_it_joins(
-    scheduler: str, monkeypatch: pytest.MonkeyPatch, asks: str
-) -> None:
+def test_worker_of_another_version(scheduler: str, monkeypatch: pytest.MonkeyPatch, asks: str) -> None:
+    """A worker with another version is refused now or when it joins."""
     monkeypatch.setattr(f"{asks}.our_version", lambda: "9.9")
     with pytest.raises(ClusterUnavailable, match=r"worker \S+ has causim \S+, but here it is 9\.9: install the same"):
         list(search_there(scheduler, PLAN, [1]))
@@ -152,28 +151,28 @@ def test_a_sweep_leaves_the_same_table(scheduler: str, tmp_path: Path, capsys: A
     assert "4/4  broker.drop=0.4  consumers.count=2  " in capsys.readouterr().out
     assert len(set(there["followers"])) > 1
     pd.testing.assert_frame_equal(there, sweep(tmp_path / "here", "--jobs", "1"), check_exact=True)
-    sweep(tmp_path / "there", "--scheduler", "tcp://127.0.0.1:1")  # nothing is left to do, so nobody is asked
+    sweep(tmp_path / "there", "--scheduler", "tcp://127.0.0.1:1")  # nothing is left to do, so no scheduler is asked
     assert capsys.readouterr().out.count("from an earlier sweep") == 4
 
 
-def test_the_command_line_searches_on_a_cluster_and_keeps_what_it_found(
-    scheduler: str, tmp_path: Path, capsys: Any
-) -> None:
+def test_command_line(scheduler: str, tmp_path: Path, capsys: Any) -> None:
+    """The command line searches on a cluster and keeps what it found."""
     (tmp_path / "pair.toml").write_text(PAIR)
     common = ["run", str(tmp_path / "pair.toml"), "--engine", "null", "--out", str(tmp_path / "out")]
-    told = []
+    messages = []
     for where in (["--scheduler", scheduler], ["--jobs", "1"]):
         assert main([*common, "--seeds", "10", "--no-results", "--json", *where]) == 1
         record = json.loads(capsys.readouterr().out)
         record["violations"].sort(key=itemgetter("invariant"))
-        told.append(record)
-    assert told[0] == told[1]
+        messages.append(record)
+    assert messages[0] == messages[1]
     assert main([*common, "--seeds", "500", "--stop-after", "1", "--scheduler", scheduler]) == 1
     assert "violated  causal-order" in capsys.readouterr().out
     assert (tmp_path / "out" / "pair" / "latest" / "history.jsonl").exists()
 
 
-def test_ctrl_c_cancels_what_is_left_and_keeps_what_was_done(scheduler: str, tmp_path: Path) -> None:
+def test_ctrl_c(scheduler: str, tmp_path: Path) -> None:
+    """Ctrl-C cancels what is left and keeps what was done."""
     (tmp_path / "pair.toml").write_text(PAIR)
     command = [sys.executable, "-m", "simulation", "run", str(tmp_path / "pair.toml"), "--seeds", "100000"]
     process = subprocess.Popen(
@@ -203,9 +202,10 @@ def test_ctrl_c_cancels_what_is_left_and_keeps_what_was_done(scheduler: str, tmp
         (["--scheduler", "tcp://a:1", "--strategy", "exhaustive"], "leave --scheduler out"),
     ],
 )
-def test_a_wrong_address_exits_with_4_and_a_sentence(
+def test_wrong_address(
     arguments: list[str], said: str, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A wrong address exits with 4 and a sentence."""
     monkeypatch.setattr("simulation.search.parallel.dask_cluster._PATIENCE", 1)
     (tmp_path / "pair.toml").write_text(PAIR)
     assert main(["run", str(tmp_path / "pair.toml"), "--no-results", *arguments]) == 4

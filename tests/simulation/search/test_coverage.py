@@ -50,20 +50,23 @@ def test_a_replayed_seed_shows_the_same_behaviour(server: Laboratory) -> None:
     assert coverage_of(server.run(pair, 3)).behaviour == coverage_of(server.run(pair, 3)).behaviour
 
 
-def test_orders_that_nobody_can_tell_apart_are_one_behaviour(server: Laboratory) -> None:
+def test_equal_orders_are_one_behaviour(server: Laboratory) -> None:
+    """Orders that no consumer can distinguish are one behaviour."""
     shown = [coverage_of(run).behaviour for run in Exhaustive(server, scenario(2), 1, APART).runs()]
     assert len(shown) > 1
     assert len(set(shown)) == 1
 
 
-def test_every_behaviour_that_draws_show_is_among_those_of_every_order(server: Laboratory) -> None:
+def test_drawn_behaviours_are_in_every_order(server: Laboratory) -> None:
+    """Every behaviour that draws show is among those of every order."""
     pair = load(PAIR)
     every = {coverage_of(run).behaviour for run in Exhaustive(server, pair, 1, "native").runs()}
     drawn = covered(server, "leader-follower", "native", "random-walk", 60)
     assert set(drawn.times) <= every
 
 
-def test_who_gets_the_lock_tells_two_behaviours_apart(server: Laboratory) -> None:
+def test_lock_order_tells_behaviours_apart(server: Laboratory) -> None:
+    """The order in which a lock is taken distinguishes two behaviours."""
     by_effect: dict[tuple[str, ...], set[int | None]] = {}
     for run in Exhaustive(server, scenario(2), 1, FIRST).runs():
         effective = tuple(entry.event for entry in run.history.of("started"))
@@ -72,7 +75,8 @@ def test_who_gets_the_lock_tells_two_behaviours_apart(server: Laboratory) -> Non
     assert by_effect["a",].isdisjoint(by_effect["b",])
 
 
-def test_an_answer_keeps_its_shape_and_loses_ids_and_times() -> None:
+def test_answers_without_ids_and_times() -> None:
+    """An answer keeps its shape and loses ids and times."""
     assert shape(b"*2\r\n$6\r\nparked\r\n:1700000000123\r\n") == b"*2\r\n$parked:#"
     assert shape(b"$36\r\n5f3a9c5e-aaaa-4bbb-8ccc-0123456789ab\r\n") == b"$"
     assert shape(b":1\r\n") != shape(b":0\r\n")
@@ -99,7 +103,8 @@ DISTRIBUTIONS = {
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize("runs", [40, 400])
-def test_the_interval_covers_the_mass_that_is_unseen(name: str, runs: int) -> None:
+def test_interval_covers_the_unseen(name: str, runs: int) -> None:
+    """The interval covers the mass that is unseen."""
     weights = DISTRIBUTIONS[name]
     whole, sums, rng = sum(weights), list(accumulate(weights)), random.Random(7)
     above = below = 0
@@ -108,11 +113,11 @@ def test_the_interval_covers_the_mass_that_is_unseen(name: str, runs: int) -> No
         sample = rng.choices(range(len(weights)), cum_weights=sums, k=runs)
         known = set(sample)
         truth = sum(weight for place, weight in enumerate(weights) if place not in known) / whole
-        told = unseen(sample)
-        assert told is not None
-        assert told.low <= told.estimate <= told.high
-        above += truth > told.high + 1e-12
-        below += truth < told.low - 1e-12
+        interval = unseen(sample)
+        assert interval is not None
+        assert interval.low <= interval.estimate <= interval.high
+        above += truth > interval.high + 1e-12
+        below += truth < interval.low - 1e-12
     assert above <= 0.04 * trials  # 2.5 % are promised
     assert below <= 0.07 * trials  # the lower end is an approximation
 
@@ -131,17 +136,19 @@ def test_two_runs_are_needed_to_say_anything() -> None:
 
 
 @pytest.mark.parametrize(("runs", "low"), [(2, 0.025), (20, 0.69), (1000, 0.99)])
-def test_runs_that_are_all_new_prove_no_more_than_their_number(runs: int, low: float) -> None:
-    told = unseen(range(runs))
-    assert told is not None
-    assert told.low == pytest.approx(low, abs=0.005)
-    assert (told.estimate, told.high) == (1.0, 1.0)
+def test_all_new_runs(runs: int, low: float) -> None:
+    """Runs that are all new prove no more than their number."""
+    interval = unseen(range(runs))
+    assert interval is not None
+    assert interval.low == pytest.approx(low, abs=0.005)
+    assert (interval.estimate, interval.high) == (1.0, 1.0)
 
 
 # -- transitions and faults --------------------------------------------------------------------------------------
 
 
-def test_a_search_tells_which_transitions_it_never_hit(server: Laboratory) -> None:
+def test_transitions_never_hit(server: Laboratory) -> None:
+    """A search lists the transitions that it never hit."""
     found = covered(server, "leader-follower", "native", "random-walk", 40)
     assert "in hand, leader waits · parked" in found.transitions
     assert "in handling · crashed" in found.never
@@ -149,10 +156,11 @@ def test_a_search_tells_which_transitions_it_never_hit(server: Laboratory) -> No
     assert found.hit + len(found.never) == len(TRANSITIONS)
 
 
-def test_crashing_consumers_hit_what_quiet_ones_do_not(server: Laboratory) -> None:
+def test_crashes_hit_more_transitions(server: Laboratory) -> None:
+    """Crashing consumers hit what quiet ones do not."""
     found = covered(server, "crashing-consumers", "native", "random-delays", 15)
     assert "in handling · crashed" in found.transitions
-    assert any(what.startswith("crash · in hand") for what in found.struck)
+    assert any(what.startswith("crash · in hand") for what in found.faults_by_state)
 
 
 # -- the command line --------------------------------------------------------------------------------------------
@@ -162,22 +170,24 @@ def test_a_search_ends_when_it_is_saturated(capsys: pytest.CaptureFixture[str], 
     summary = tmp_path / "summary.md"
     words = ["run", str(PAIR), "--until-saturated", "0.05", "--no-results", "--json", "--summary", str(summary)]
     assert main([*words, "--strategy", "random-walk"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["saturated"]
-    assert told["seeds"] < 2_000
-    assert told["covered"]["unseen"]["high"] < 0.05
-    assert told["covered"]["behaviours"] >= 2
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["saturated"]
+    assert printed["seeds"] < 2_000
+    assert printed["covered"]["unseen"]["high"] < 0.05
+    assert printed["covered"]["behaviours"] >= 2
     assert "distinct behaviours" in summary.read_text(encoding="utf-8")
 
 
-def test_every_order_is_no_sample_to_estimate_from(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_order_gives_no_estimate(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every order is no sample to estimate from."""
     main(["run", str(PAIR), "--strategy", "exhaustive", "--no-results", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["covered"]["unseen"] is None
-    assert told["covered"]["behaviours"] > 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["covered"]["unseen"] is None
+    assert printed["covered"]["behaviours"] > 1
 
 
-def test_the_page_of_the_run_that_is_kept_tells_of_the_search(tmp_path: Path) -> None:
+def test_page_of_the_kept_run(tmp_path: Path) -> None:
+    """The page of the kept run has the numbers of the search."""
     main(["run", str(PAIR), "--seeds", "3", "--out", str(tmp_path), "--quiet"])
     (page,) = tmp_path.glob("leader-follower/2*/report.html")
     assert "distinct behaviour" in page.read_text(encoding="utf-8")

@@ -51,7 +51,8 @@ def outcomes(trials: list[Trial]) -> Counter[str]:
     return Counter(trial.outcome for trial in trials)
 
 
-def test_every_packet_and_every_handler_step_is_a_point_before_and_after(laboratory: Laboratory) -> None:
+def test_points_before_and_after(laboratory: Laboratory) -> None:
+    """Every packet and every handler step is a point before and after."""
     run = laboratory.run(load(SMALL), 1, trace=True)
     points = sweep_of(laboratory, "crash").points
     sent = [point for point in points if point.pattern]
@@ -70,7 +71,8 @@ def test_a_packet_is_lost_once_each_way(kind: str, laboratory: Laboratory) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_fault_strikes_at_its_moment_and_nothing_differs_before(kind: str, laboratory: Laboratory) -> None:
+def test_fault_strikes_at_its_point(kind: str, laboratory: Laboratory) -> None:
+    """Each fault strikes at its moment and nothing differs before."""
     scenario = load("scenarios/late-leader.toml")
     first = laboratory.run(scenario, 1).history.entries
     for point in sweep_of(laboratory, kind, scenario).points[::5]:
@@ -85,7 +87,8 @@ def test_each_fault_strikes_at_its_moment_and_nothing_differs_before(kind: str, 
 
 
 @pytest.mark.parametrize("kind", ["crash", "pause", "reply-lost", "request-lost"])
-def test_the_native_engine_survives_every_point_of_a_leader_and_its_follower(kind: str, laboratory: Laboratory) -> None:
+def test_native_survives_leader_and_follower(kind: str, laboratory: Laboratory) -> None:
+    """The native engine survives every point of a leader and its follower."""
     sweep = sweep_of(laboratory, kind)
     trials = list(inject_everywhere(sweep, laboratory))
     least = {"reply-lost": 5, "request-lost": 5}.get(kind, 9)  # a request or its reply, or before and after each
@@ -93,7 +96,8 @@ def test_the_native_engine_survives_every_point_of_a_leader_and_its_follower(kin
     assert outcomes(trials) == {"survived": len(sweep.points)}, [t for t in trials if t.outcome != "survived"]
 
 
-def test_the_native_engine_survives_a_crash_anywhere_in_a_reversed_chain(laboratory: Laboratory) -> None:
+def test_native_survives_reversed_chain(laboratory: Laboratory) -> None:
+    """The native engine survives a crash anywhere in a reversed chain."""
     scenario = load("scenarios/reversed-chain.toml").with_values({"workload.length": 5})
     sweep = sweep_of(laboratory, "crash", scenario)
     assert outcomes(list(inject_everywhere(sweep, laboratory))) == {"survived": len(sweep.points)}
@@ -101,11 +105,12 @@ def test_the_native_engine_survives_a_crash_anywhere_in_a_reversed_chain(laborat
 
 @pytest.mark.prefect
 @pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
-def test_a_crash_after_the_completion_script_strands_prefects_followers(laboratory: Laboratory) -> None:
+def test_prefect_strands_followers(laboratory: Laboratory) -> None:
+    """A crash after the completion script strands Prefect's followers."""
     scenario = load("scenarios/late-leader.toml")
     sweep = sweep_of(laboratory, "crash", scenario, "prefect")
     assert sweep.verdict == "holds"
-    # The leader's completion claims its followers and deletes them: whoever dies just then takes them along.
+    # The leader's completion claims its followers and deletes them: a consumer that dies just then takes them along.
     [point] = [p for p in sweep.points if p.label == "EVAL c1.3" and p.when == "after"]
     trial = inject_at(sweep, point, laboratory)
     assert trial.outcome == "violated"
@@ -114,14 +119,16 @@ def test_a_crash_after_the_completion_script_strands_prefects_followers(laborato
     assert inject_at(sweep, before, laboratory).outcome == "survived"
 
 
-def test_a_fault_that_does_not_strike_is_no_survivor(laboratory: Laboratory) -> None:
+def test_fault_that_does_not_strike(laboratory: Laboratory) -> None:
+    """A fault that does not strike is no survivor."""
     sweep = sweep_of(laboratory, "crash")
     point = sweep.points[-1]
     elsewhere = type(point)(point.number, point.at, point.consumer, "GET", 99, "before", "GET *")
     assert inject_at(sweep, elsewhere, laboratory).outcome == "missed"
 
 
-def test_a_scenario_with_faults_keeps_them_and_is_struck_only_until_it_heals(laboratory: Laboratory) -> None:
+def test_scenario_with_faults(laboratory: Laboratory) -> None:
+    """A scenario with faults keeps them and is struck only until it heals."""
     sweep = sweep_of(laboratory, "crash", loads(FAULTY), "native")
     assert sweep.too_late > 0
     assert {"a", "b"} <= {event for point in sweep.points for event in point.events}
@@ -131,13 +138,14 @@ def test_a_scenario_with_faults_keeps_them_and_is_struck_only_until_it_heals(lab
         assert [fault.name for fault in sweep.variant(point).faults] == ["crash", "request-lost"]
 
 
-def test_a_pause_is_longer_than_a_lease_unless_said_otherwise(laboratory: Laboratory) -> None:
+def test_default_pause(laboratory: Laboratory) -> None:
+    """A pause is longer than a lease unless said otherwise."""
     scenario = load(SMALL)
     assert find_points(laboratory, scenario, 1, "native", "pause").duration > scenario.policy.lease
     assert find_points(laboratory, scenario, 1, "native", "pause", duration=1_000).duration == 1_000
 
 
-def test_what_the_run_left_to_find_is_waited_for_before_the_store_is_inspected(laboratory: Laboratory) -> None:
+def test_waits_before_inspection(laboratory: Laboratory) -> None:
     """A crash between an effect and its completion leaves a lease, which the sweep finds when it is over."""
     sweep = sweep_of(laboratory, "crash")
     [point] = [p for p in sweep.points if (p.what, p.when, p.events) == ("end", "after", ("b",))]
@@ -153,7 +161,8 @@ def crashes(out: Path, *arguments: str) -> int:
     return main(["crashes", *arguments, "--out", str(out)])
 
 
-def test_the_command_says_how_many_survived_and_draws_it(tmp_path: Path, capsys: Any) -> None:
+def test_command_counts_and_draws(tmp_path: Path, capsys: Any) -> None:
+    """The command says how many survived and draws it."""
     assert crashes(tmp_path, str(SMALL), "--fault", "reply-lost") == 0
     said = capsys.readouterr().out
     assert re.search(r"^  (\d+) of \1 survived$", said, re.M)
@@ -163,7 +172,8 @@ def test_the_command_says_how_many_survived_and_draws_it(tmp_path: Path, capsys:
     assert not list(folder.glob("*.toml"))
 
 
-def test_what_did_not_survive_is_told_with_a_command_that_replays_it(tmp_path: Path, capsys: Any) -> None:
+def test_command_shows_replay(tmp_path: Path, capsys: Any) -> None:
+    """A point that did not survive is printed with a command that replays it."""
     # The control group keeps no order: it is violated with or without a crash, and the command says so.
     assert crashes(tmp_path, "scenarios/late-leader.toml", "--engine", "null") == 1
     said = capsys.readouterr().out
@@ -184,7 +194,8 @@ def test_many_jobs_find_the_same_as_one(tmp_path: Path) -> None:
     assert frames[0].equals(frames[1])
 
 
-def test_a_run_that_has_nothing_to_crash_proves_nothing(tmp_path: Path, capsys: Any) -> None:
+def test_nothing_to_crash(tmp_path: Path, capsys: Any) -> None:
+    """A run that has nothing to crash proves nothing."""
     (tmp_path / "x.toml").write_text('name = "x"\nworkload.events = [{ name = "a", published = false }]\n')
     assert crashes(tmp_path, str(tmp_path / "x.toml"), "--engine", f"{HERE}:MinimalEngine") == 5
     assert "0 of 0 survived" in capsys.readouterr().out
@@ -198,9 +209,8 @@ def test_a_run_that_has_nothing_to_crash_proves_nothing(tmp_path: Path, capsys: 
         (["--for", "1s", "--fault", "reply-lost"], "leave --for out"),
     ],
 )
-def test_a_duration_that_makes_no_sense_exits_with_4(
-    options: list[str], complaint: str, tmp_path: Path, capsys: Any
-) -> None:
+def test_bad_duration(options: list[str], complaint: str, tmp_path: Path, capsys: Any) -> None:
+    """A duration that makes no sense exits with 4."""
     assert crashes(tmp_path, str(SMALL), *options) == 4
     assert complaint in capsys.readouterr().err
 
@@ -226,7 +236,8 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
 # -- the picture -------------------------------------------------------------------------------------------------
 
 
-def test_each_outcome_has_a_shape_of_its_own_and_before_is_above_after() -> None:
+def test_outcome_shapes() -> None:
+    """Each outcome has a shape of its own and before is above after."""
     outcomes = ["survived", "violated", "unknown", "missed"]
     frame = pd.DataFrame(
         [

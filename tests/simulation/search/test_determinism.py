@@ -14,7 +14,8 @@ SCENARIOS = Path(__file__).parents[3] / "scenarios"
 ONE = loads('name = "one"\nworkload.events = [{ name = "a" }]')
 
 
-def test_the_engine_writes_the_same_histories_in_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_processes(capsys: pytest.CaptureFixture[str]) -> None:
+    """The engine writes the same histories in two processes."""
     arguments = ["run", str(SCENARIOS / "crashing-consumers.toml"), "--seeds", "3", "--check-determinism"]
     assert main(arguments) == 0
     assert "3 seeds: the same histories in two processes" in capsys.readouterr().out
@@ -24,12 +25,13 @@ def test_what_hangs_on_the_hash_seed_is_shown(capsys: pytest.CaptureFixture[str]
     engine = "tests.simulation.search.unsteady:Unsteady"
     arguments = ["run", str(SCENARIOS / "leader-follower.toml"), "--engine", engine, "--check-determinism"]
     assert main(arguments) == 1
-    told = capsys.readouterr().out
-    assert "seed 1: the histories of two processes differ" in told
-    assert "  entry " in told
+    output = capsys.readouterr().out
+    assert "seed 1: the histories of two processes differ" in output
+    assert "  entry " in output
 
 
-def test_seeds_that_failed_are_first_the_next_time(tmp_path: Path) -> None:
+def test_failed_seeds_first(tmp_path: Path) -> None:
+    """Seeds that failed are first the next time."""
     failures = Failures(ONE, "native", Strategy(), tmp_path / "deep" / "failures.json")
     assert failures.first(range(1, 5)) == [1, 2, 3, 4]
     failures.remember([3, 4], [1, 2, 3, 4])
@@ -40,7 +42,8 @@ def test_seeds_that_failed_are_first_the_next_time(tmp_path: Path) -> None:
     assert Failures(ONE, "null", Strategy(), tmp_path / "deep" / "failures.json").first(range(4, 6)) == [4, 5]
 
 
-def test_what_is_remembered_is_bounded_and_a_broken_file_is_begun_anew(tmp_path: Path) -> None:
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """What is remembered is bounded, and a broken file is begun again."""
     file = tmp_path / "failures.json"
     file.write_text("{ not json")
     failures = Failures(ONE, "native", Strategy(), file)
@@ -59,9 +62,8 @@ def test_a_search_remembers_what_failed(tmp_path: Path, monkeypatch: pytest.Monk
     assert list(json.loads((tmp_path / ".causim" / "failures.json").read_text()).values()) == [[1, 2]]
 
 
-def test_last_failed_runs_the_seeds_that_failed_until_they_are_mended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_last_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Last failed runs the seeds that failed until they are mended."""
     monkeypatch.chdir(tmp_path)
     scenario, file = SCENARIOS / "reversed-chain.toml", tmp_path / ".causim" / "failures.json"
     arguments = ["run", str(scenario), "--engine", "null", "--seeds", "4", "--json", "--last-failed"]
@@ -82,6 +84,7 @@ def test_last_failed_runs_the_seeds_that_failed_until_they_are_mended(
     assert list(json.loads(file.read_text())) == [key]  # the engine that holds has none any more
 
 
-def test_what_failed_before_is_no_sample_of_all_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_failed_is_no_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed before is no sample of all seeds."""
     monkeypatch.chdir(tmp_path)
     assert main(["run", str(SCENARIOS / "reversed-chain.toml"), "--last-failed", "--until-saturated"]) == 4

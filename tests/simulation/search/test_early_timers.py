@@ -53,10 +53,10 @@ class HoldsRequests:
 
 @pytest.mark.parametrize("free", range(4))
 def test_a_request_is_not_held_for_a_whole_lease(server: Laboratory, free: int) -> None:
-    oracle = HoldsRequests(free)
-    run = server.run(WORLD, 1, "native", exploration=Exploration(oracle, Bounds(early=1_000)))
+    scheduler = HoldsRequests(free)
+    run = server.run(WORLD, 1, "native", exploration=Exploration(scheduler, Bounds(early=1_000)))
     assert run.judgement.violations == ()
-    assert oracle.early
+    assert scheduler.early
     assert run.steps is not None
     times = [at for _, at in run.steps.places]
     assert max(b - a for a, b in pairwise(times)) < LEASE_S * 1_000_000

@@ -43,7 +43,8 @@ def explore(
         *(pytest.param(engine, marks=pytest.mark.nightly) for engine in ("Guarded", "Lister", "LastMember")),
     ],
 )
-def test_a_reduced_search_finds_every_outcome_of_the_plain_enumeration(server: Laboratory, engine: str) -> None:
+def test_reduced_finds_every_outcome(server: Laboratory, engine: str) -> None:
+    """A reduced search finds every outcome of the plain enumeration."""
     scenario = small.scenario()
     plain, all_orders = explore(server, scenario, f"{HERE}:{engine}", Reduction.NONE)
     assert all_orders.complete
@@ -54,7 +55,8 @@ def test_a_reduced_search_finds_every_outcome_of_the_plain_enumeration(server: L
         assert some_orders.covered < all_orders.covered
 
 
-def test_a_reduced_search_finds_every_outcome_with_a_crash(server: Laboratory) -> None:
+def test_reduced_with_a_crash(server: Laboratory) -> None:
+    """A reduced search finds every outcome with a crash."""
     scenario, bounds = small.scenario(events=1), Bounds(faults=1)
     plain, all_orders = explore(server, scenario, f"{HERE}:FirstOnly", Reduction.NONE, bounds)
     reduced, some_orders = explore(server, scenario, f"{HERE}:FirstOnly", Reduction.RACES, bounds)
@@ -63,7 +65,8 @@ def test_a_reduced_search_finds_every_outcome_with_a_crash(server: Laboratory) -
     assert some_orders.complete
 
 
-def test_a_reduced_search_finds_every_outcome_with_an_early_timer(server: Laboratory) -> None:
+def test_reduced_with_an_early_timer(server: Laboratory) -> None:
+    """A reduced search finds every outcome with an early timer."""
     scenario, bounds = small.scenario(events=1), Bounds(early=1)
     plain, _ = explore(server, scenario, f"{HERE}:LostUpdate", Reduction.NONE, bounds)
     reduced, _ = explore(server, scenario, f"{HERE}:LostUpdate", Reduction.RACES, bounds)
@@ -71,7 +74,8 @@ def test_a_reduced_search_finds_every_outcome_with_an_early_timer(server: Labora
     assert len(plain) > 1
 
 
-def test_a_reduced_search_finds_every_outcome_of_leader_and_follower_on_native(server: Laboratory) -> None:
+def test_reduced_on_native(server: Laboratory) -> None:
+    """A reduced search finds every outcome of leader and follower on native."""
     scenario = load(SCENARIOS / "leader-follower.toml")
     plain, all_orders = explore(server, scenario, "native", Reduction.NONE)
     reduced, some_orders = explore(server, scenario, "native", Reduction.RACES)
@@ -80,7 +84,8 @@ def test_a_reduced_search_finds_every_outcome_of_leader_and_follower_on_native(s
     assert some_orders.covered < all_orders.covered / 5
 
 
-def test_a_reduced_search_finds_every_outcome_of_a_crash_among_two_events(server: Laboratory) -> None:
+def test_reduced_crash_among_two(server: Laboratory) -> None:
+    """A reduced search finds every outcome of a crash among two events."""
     scenario, bounds = small.scenario(), Bounds(faults=1, kinds=("crash",))
     plain, all_orders = explore(server, scenario, "null", Reduction.NONE, bounds)
     reduced, some_orders = explore(server, scenario, "null", Reduction.RACES, bounds)
@@ -89,14 +94,16 @@ def test_a_reduced_search_finds_every_outcome_of_a_crash_among_two_events(server
     assert some_orders.complete
 
 
-def test_three_events_are_explored_completely_and_hold_on_native(server: Laboratory) -> None:
+def test_three_events_hold_on_native(server: Laboratory) -> None:
+    """Three events are explored completely and hold on native."""
     search = Exhaustive(server, load(SCENARIOS / "three-events.toml"), 1, "native")
     assert all(run.verdict == "holds" for run in search.runs())
     assert search.progress.complete
     assert search.progress.covered > 100
 
 
-def test_leader_and_follower_are_explored_completely_and_hold_on_native(server: Laboratory) -> None:
+def test_two_events_hold_on_native(server: Laboratory) -> None:
+    """Leader and follower are explored completely and hold on native."""
     outcomes, progress = explore(server, load(SCENARIOS / "leader-follower.toml"), "native", Reduction.RACES)
     assert progress.complete
     assert progress.violating == 0
@@ -115,7 +122,8 @@ def test_a_search_that_is_cut_is_not_complete(server: Laboratory) -> None:
     assert not search.progress.complete
 
 
-def test_the_embedded_store_may_take_longer_but_misses_nothing(server: Laboratory) -> None:
+def test_embedded_misses_nothing(server: Laboratory) -> None:
+    """The embedded store may take longer but misses nothing."""
     scenario = small.scenario()
     with Laboratory("embedded") as embedded:
         there, progress = explore(embedded, scenario, f"{HERE}:Guarded", Reduction.RACES)

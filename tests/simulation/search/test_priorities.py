@@ -26,17 +26,18 @@ def server() -> Iterator[Laboratory]:
 
 
 def step(who: str, kind: Literal["request", "time"] = "request") -> Step:
-    """Return a step that somebody could take."""
+    """Return a step that an actor could take."""
     return Step(f"{who}1", kind, who, "", lambda: None)
 
 
-def taken(oracle: Priorities, turns: int, *actors: str) -> list[str]:
+def taken(scheduler: Priorities, turns: int, *actors: str) -> list[str]:
     """Return who goes on in each of several turns in which all of them could."""
     steps = [step(who) for who in actors]
-    return [actors[oracle.choose(steps)] for _ in range(turns)]
+    return [actors[scheduler.choose(steps)] for _ in range(turns)]
 
 
-def test_whoever_has_the_highest_priority_goes_on_until_it_falls_behind_all_others() -> None:
+def test_highest_priority_goes_on() -> None:
+    """The actor with the highest priority goes on until it falls behind all others."""
     falls = set()
     for seed in range(20):
         order = taken(Priorities(Streams(seed)["schedule"], depth=2, expected=10), 12, "a", "b", "c")
@@ -55,17 +56,19 @@ def test_a_depth_of_one_changes_no_priority() -> None:
     assert firsts == {"a", "b", "c"}
 
 
-def test_time_passes_before_what_is_pending_only_at_a_moment() -> None:
+def test_time_passes_only_at_a_change_point() -> None:
+    """Time passes before what is pending only at a moment."""
     passed = []
     for seed in range(30):
-        oracle = Priorities(Streams(seed)["schedule"], depth=2, expected=6)
-        chosen = [oracle.choose([step("a"), step("clock", "time")]) for _ in range(8)]
+        scheduler = Priorities(Streams(seed)["schedule"], depth=2, expected=6)
+        chosen = [scheduler.choose([step("a"), step("clock", "time")]) for _ in range(8)]
         assert sum(chosen) <= 1
         passed.append(sum(chosen))
     assert 0 < sum(passed) < 30
 
 
-def test_a_race_is_found_at_least_as_often_as_the_bound_says(server: Laboratory) -> None:
+def test_race_is_found_within_the_bound(server: Laboratory) -> None:
+    """A race is found at least as often as the bound says."""
     runner = Runner(server, load(PAIR), "null", Strategy("pct", 2))
     verdicts = [runner.run(seed).verdict for seed in range(1, 61)]
     said = re.fullmatch(r"a bug of depth 2 .* at least 1/\((\d+)·(\d+)\^1\) = 1/([\d,]+)", runner.guarantee)
@@ -75,7 +78,8 @@ def test_a_race_is_found_at_least_as_often_as_the_bound_says(server: Laboratory)
     assert verdicts.count("violated") / 60 >= 1 / odds
 
 
-def test_the_bound_grows_weaker_with_all_that_a_moment_may_be(server: Laboratory) -> None:
+def test_bound_weakens_with_depth(server: Laboratory) -> None:
+    """The bound grows weaker with all that a moment may be."""
     plain, more = (
         Runner(server, load(PAIR), "null", Strategy("pct", 3, bounds)).guarantee
         for bounds in (Bounds(), Bounds(early=1, faults=1, kinds=("crash",)))
@@ -85,9 +89,8 @@ def test_the_bound_grows_weaker_with_all_that_a_moment_may_be(server: Laboratory
 
 
 @pytest.mark.parametrize("name", ["pct", "random-walk"])
-def test_the_same_seed_gives_the_same_order_and_seeds_give_several(
-    server: Laboratory, name: Literal["pct", "random-walk"]
-) -> None:
+def test_same_seed_same_order(server: Laboratory, name: Literal["pct", "random-walk"]) -> None:
+    """The same seed gives the same order and seeds give several."""
     runner = Runner(server, load(PAIR), "native", Strategy(name))
     first = [runner.run(seed).digest for seed in range(1, 21)]
     again = [Runner(server, load(PAIR), "native", Strategy(name)).run(seed).digest for seed in range(1, 21)]

@@ -19,7 +19,7 @@ from simulation.search.explore.schedulers import Walk
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.search.replay import load_replay, replay_of
 from simulation.world.laboratory import Laboratory
-from simulation.world.scheduling import Bounds, Oracle, Step
+from simulation.world.scheduling import Bounds, Scheduler, Step
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
 PAIR = SCENARIOS / "leader-follower.toml"
@@ -36,12 +36,12 @@ def step(who: str, number: int, key: str = "k") -> Step:
     return Step(f"{who}>{number}", "request", who, f"{who} GET", lambda: None, keys=frozenset({key.encode()}))
 
 
-def interleaving(oracle: Oracle, counts: dict[str, int], keys: dict[str, str] | None = None) -> str:
+def interleaving(scheduler: Scheduler, counts: dict[str, int], keys: dict[str, str] | None = None) -> str:
     """Return the order in which actors take so many steps each, one letter a step."""
     left, order = dict(counts), ""
     while any(left.values()):
         steps = [step(who, left[who], (keys or {}).get(who, "k")) for who in left if left[who]]
-        who = steps[oracle.choose(steps)].who
+        who = steps[scheduler.choose(steps)].who
         left[who] -= 1
         order += who
     return order
@@ -62,7 +62,8 @@ def uniform(seed: int, counts: dict[str, int]) -> UniformWalk:
 # -- surw --------------------------------------------------------------------------------------------------------
 
 
-def test_surw_is_nearly_uniform_over_interleavings_and_a_walk_is_not() -> None:
+def test_surw_is_nearly_uniform() -> None:
+    """Surw is nearly uniform over interleavings and a walk is not."""
     counts, runs = {"a": 5, "b": 2}, 4_200
     drawn = Counter(interleaving(uniform(seed, counts), counts) for seed in range(runs))
     walked = Counter(interleaving(Walk(Streams(seed)["schedule"]), counts) for seed in range(runs))
@@ -74,24 +75,26 @@ def test_surw_is_nearly_uniform_over_interleavings_and_a_walk_is_not() -> None:
     assert max(walked.values()) > 4 * share
 
 
-def test_surw_lets_no_other_interesting_step_come_first() -> None:
-    oracle = UniformWalk(
+def test_surw_interesting_steps() -> None:
+    """Surw lets no other interesting step come first."""
+    scheduler = UniformWalk(
         Streams(3)["schedule"], Bounds(), 10, interesting="GET", expectations={"a": 1e9, "b": 1e-9}, typical=1.0
     )
-    assert interleaving(oracle, {"a": 4, "b": 2}) == "aaaabb"
+    assert interleaving(scheduler, {"a": 4, "b": 2}) == "aaaabb"
 
 
 # -- pos ---------------------------------------------------------------------------------------------------------
 
 
-def test_pos_draws_each_order_of_a_race_about_as_often() -> None:
+def test_pos_draws_orders_alike() -> None:
+    """Pos draws each order of a race about as often."""
     first = Counter(
         interleaving(PartialOrder(Streams(seed)["s"], Bounds(), 4), {"a": 1, "b": 1}) for seed in range(2000)
     )
     assert abs(first["ab"] - 1_000) < 150
 
 
-def test_pos_finds_a_step_between_two_of_many_more_often_than_a_walk() -> None:
+def test_pos_beats_a_walk() -> None:
     """What must come after nine steps of another that it does not race with is one priority for pos."""
     counts, keys, runs = {"a": 9, "b": 1}, {"a": "x", "b": "y"}, 3_000
     by_pos = sum(
@@ -105,7 +108,8 @@ def test_pos_finds_a_step_between_two_of_many_more_often_than_a_walk() -> None:
 
 
 @pytest.mark.parametrize("name", ["pos", "surw"])
-def test_a_seed_gives_the_same_run_and_its_replay_too(server: Laboratory, name: str) -> None:
+def test_seed_and_replay(server: Laboratory, name: str) -> None:
+    """A seed gives the same run and its replay too."""
     strategy = Strategy(name, bounds=Bounds(early=1, faults=1))  # type: ignore[arg-type]
     runner = Runner(server, load(PAIR), "native", strategy)
     for seed in (1, 2, 3):
@@ -114,7 +118,8 @@ def test_a_seed_gives_the_same_run_and_its_replay_too(server: Laboratory, name: 
         assert replay_of(run).perform(server).digest == run.digest
 
 
-def test_crashes_and_lost_replies_strike_within_the_bounds(server: Laboratory) -> None:
+def test_faults_within_the_bounds(server: Laboratory) -> None:
+    """Crashes and lost replies strike within the bounds."""
     for name in ("pos", "surw"):
         runner = Runner(server, load(PAIR), "native", Strategy(name, bounds=Bounds(faults=1)))  # type: ignore[arg-type]
         struck = [sum(1 for _ in runner.run(seed).history.of("fault")) for seed in range(1, 15)]
@@ -122,7 +127,8 @@ def test_crashes_and_lost_replies_strike_within_the_bounds(server: Laboratory) -
         assert sum(struck) > 3
 
 
-def test_a_run_of_a_swarm_is_replayed_with_the_scripts_that_redis_knew(server: Laboratory, tmp_path: Path) -> None:
+def test_swarm_replay_knows_its_scripts(server: Laboratory, tmp_path: Path) -> None:
+    """A run of a swarm is replayed with the scripts that Redis knew."""
     swarm = load(SCENARIOS / "swarm.toml")
     guided = Guided(server, swarm, "native", Strategy("guided"))
     for run in [Runner(server, swarm, "native", Strategy("random-walk")).run(12), *guided.runs(range(1, 5))]:
@@ -134,7 +140,8 @@ def test_a_run_of_a_swarm_is_replayed_with_the_scripts_that_redis_knew(server: L
 # -- guided ------------------------------------------------------------------------------------------------------
 
 
-def test_a_guided_search_makes_the_same_runs_again(server: Laboratory) -> None:
+def test_guided_is_deterministic(server: Laboratory) -> None:
+    """A guided search makes the same runs again."""
     pair = load(PAIR)
     first, second = (
         [run.digest for run in Guided(server, pair, "prefect", Strategy("guided")).runs(range(1, 16))] for _ in range(2)
@@ -142,7 +149,8 @@ def test_a_guided_search_makes_the_same_runs_again(server: Laboratory) -> None:
     assert first == second
 
 
-def test_every_arm_is_tried_and_those_that_find_more_are_tried_more(server: Laboratory) -> None:
+def test_guided_arms(server: Laboratory) -> None:
+    """Every arm is tried and those that find more are tried more."""
     search = Guided(server, load(PAIR), "prefect", Strategy("guided"))
     for _ in search.runs(range(1, 61)):
         pass
@@ -152,15 +160,15 @@ def test_every_arm_is_tried_and_those_that_find_more_are_tried_more(server: Labo
     assert search.arms[-1].name == VARIATION
 
 
-def test_a_violation_of_a_guided_search_is_replayed_from_its_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_guided_replay_from_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A violation of a guided search is replayed from its folder."""
     words = ["run", str(PAIR), "--engine", "prefect", "--strategy", "guided", "--seeds", "60", "--stop-after", "1"]
     assert main([*words, "--out", str(tmp_path)]) == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "replay    " in line]
     assert main(line.split("replay    causim ")[1].split()) == 1
 
 
-def test_a_guided_search_is_not_shared_among_workers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_guided_is_not_parallel(capsys: pytest.CaptureFixture[str]) -> None:
+    """A guided search is not shared among workers."""
     assert main(["run", str(PAIR), "--strategy", "guided", "--seeds", "5", "--jobs", "2", "--no-results"]) == 4
     assert "--jobs" in capsys.readouterr().err

@@ -1,11 +1,10 @@
 """Shrinking never slips to another cause: checked on the runs it yields, by words of its own.
 
-`make test` shrinks a few mutants and one release, briefly. With CAUSIM_NIGHTLY=1 all mutants and releases are shrunk.
+`make test` shrinks a few mutants and one release, briefly. `make nightly` shrinks all mutants and releases.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,10 +26,9 @@ from simulation.search.shrink.shrinker import NotDeterministic, Shrinker
 from simulation.world.laboratory import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
-NIGHTLY = bool(os.environ.get("CAUSIM_NIGHTLY"))
-STEP = 1 if NIGHTLY else 17
-"""Every how many-th mutant is shrunk."""
-MOST = 2_000 if NIGHTLY else 25
+BRIEFLY, LONG = 25, 500
+"""How many runs a shrinker has."""
+GUILTY = [mutant.name for mutant in MUTANTS.values() if not mutant.equivalent]
 
 DISTURBANCES = {"leader-missing", "in-cycle", "duplicated", "dropped", "redelivered", "rejected", "dead-lettered"} | {
     "rescued",
@@ -75,7 +73,7 @@ def happened(run: Run) -> set[str]:
     return words | {f"fault {entry.details['fault']}" for entry in run.history.of("fault")}
 
 
-def shrinks_to_one_cause(laboratory: Laboratory, scenario: Scenario, engine: str, seeds: int = 60) -> None:
+def shrinks_to_one_cause(laboratory: Laboratory, scenario: Scenario, engine: str, most: int, seeds: int = 60) -> None:
     """Shrink the first violating run, and compare each smaller run with it."""
     for seed in range(1, seeds + 1):
         original = laboratory.run(scenario, seed, engine)
@@ -85,7 +83,7 @@ def shrinks_to_one_cause(laboratory: Laboratory, scenario: Scenario, engine: str
         pytest.fail(f"{engine} is not convicted in {scenario.name}")
     start = Replay(original.scenario.model_copy(update={"seed": seed, "engine": engine}), None)
     ties, words = tied(original), happened(original)
-    for better in Shrinker(laboratory, start, most=MOST, tries=4).improvements():
+    for better in Shrinker(laboratory, start, most=most, tries=4).improvements():
         assert happened(better.run) <= words
         assert better.replay.invariant in {violation.invariant for violation in better.run.judgement.violations}
         smaller = tied(better.run)
@@ -94,18 +92,30 @@ def shrinks_to_one_cause(laboratory: Laboratory, scenario: Scenario, engine: str
         assert len(smaller) <= len(ties)
 
 
-@pytest.mark.parametrize("name", [m.name for m in MUTANTS.values() if not m.equivalent][::STEP])
-def test_a_mutant_stays_convicted_of_the_same(server: Laboratory, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [
+        *((name, BRIEFLY) for name in GUILTY[::17]),
+        *(pytest.param(name, LONG, marks=pytest.mark.nightly) for name in GUILTY),
+    ],
+)
+def test_a_mutant_stays_convicted_of_the_same(server: Laboratory, name: str, most: int) -> None:
     mutant = MUTANTS[name]
     file = BESIDE / mutant.scenario
     scenario = load(file if file.exists() else SCENARIOS / mutant.scenario)
-    shrinks_to_one_cause(server, scenario, MUTANT + name)
+    shrinks_to_one_cause(server, scenario, MUTANT + name, most)
 
 
 @pytest.mark.prefect
 @pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra")
-@pytest.mark.parametrize("engine", list(RELEASES) if NIGHTLY else ["prefect@0.2.8"])
-def test_a_release_stays_convicted_of_the_same(server: Laboratory, engine: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "most"),
+    [
+        ("prefect@0.2.8", BRIEFLY),
+        *(pytest.param(engine, LONG, marks=pytest.mark.nightly) for engine in RELEASES),
+    ],
+)
+def test_a_release_stays_convicted_of_the_same(server: Laboratory, engine: str, most: int) -> None:
     try:
         resolve(engine)
     except UnknownEngine as error:
@@ -113,7 +123,7 @@ def test_a_release_stays_convicted_of_the_same(server: Laboratory, engine: str) 
             pytest.skip(str(error))
         raise
     for name in RELEASES[engine]:
-        shrinks_to_one_cause(server, load(SCENARIOS / f"{name}.toml"), engine, 300)
+        shrinks_to_one_cause(server, load(SCENARIOS / f"{name}.toml"), engine, most, seeds=300)
 
 
 # -- what a cause is ---------------------------------------------------------------------------------------------
@@ -140,15 +150,18 @@ def test_a_reason_loses_names_numbers_and_times(server: Laboratory) -> None:
     assert "one-a" not in sentences.pop()
 
 
-def test_a_reason_loses_how_many_keys_were_left_and_which() -> None:
-    def told(because: str) -> str:
+def test_reason_without_keys() -> None:
+    """A reason loses how many keys were left and which."""
+
+    def shape(because: str) -> str:
         return reason(History(Header()), Violation("clean-store", 0, (), (), because, ()))
 
-    many = told("at 61.006 s Redis still had 6 keys: {causim}:a, {causim}:event:5b8b-61a9, {causim}:c and 3 more")
-    assert told("at 9 s Redis still had 1 key: {causim}:event:77") == many
+    many = shape("at 61.006 s Redis still had 6 keys: {causim}:a, {causim}:event:5b8b-61a9, {causim}:c and 3 more")
+    assert shape("at 9 s Redis still had 1 key: {causim}:event:77") == many
 
 
-def test_a_run_in_which_something_else_went_wrong_is_another_cause(server: Laboratory) -> None:
+def test_other_cause(server: Laboratory) -> None:
+    """A run in which something else went wrong is another cause."""
     quiet = violated(server, loads(CRASHING))
     text = CRASHING + '[[faults]]\nkind = "duplicate"\nprobability = 1.0\n'
     disturbed = violated(server, loads(text))
@@ -162,7 +175,8 @@ def test_a_run_in_which_something_else_went_wrong_is_another_cause(server: Labor
 # -- swarms, clocks and engines that cannot be repeated ------------------------------------------------------------
 
 
-def test_a_swarm_is_shrunk_to_the_world_that_it_drew(server: Laboratory, tmp_path: Path) -> None:
+def test_swarm_is_shrunk(server: Laboratory, tmp_path: Path) -> None:
+    """A swarm is shrunk to the world that it drew."""
     text = CRASHING + '[swarm.choose]\n"consumers.count" = [2, 4]\n[[swarm.faults]]\nkind = "duplicate"\nchance = 0.9\n'
     swarm = loads(text)
     seed = violated(server, swarm).seed
@@ -191,9 +205,8 @@ def test_who_has_enough_gets_the_smallest_so_far(server: Laboratory) -> None:
     assert not shrinker.complete
 
 
-def test_an_engine_that_cannot_be_repeated_is_named(
-    server: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unrepeatable_engine(server: Laboratory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An engine that cannot be repeated is named."""
     engine = "tests.simulation.search.unsteady:CountsForEver"
     scenario = loads(CRASHING).model_copy(update={"engine": engine})
     with pytest.raises(NotDeterministic, match="not deterministic"):
@@ -203,7 +216,7 @@ def test_an_engine_that_cannot_be_repeated_is_named(
 @pytest.mark.parametrize("count", [1, 119, 120, 121, 5_000])
 def test_a_story_has_its_end_at_any_length(count: int) -> None:
     witnesses = [place in (count // 3, count - 1) for place in range(count)]
-    told = chosen(witnesses)
-    assert told == sorted(set(told))
-    assert len(told) == min(count, 120)
-    assert {count // 3, count - 1} <= set(told)
+    kept = chosen(witnesses)
+    assert kept == sorted(set(kept))
+    assert len(kept) == min(count, 120)
+    assert {count // 3, count - 1} <= set(kept)

@@ -50,7 +50,8 @@ def n1(server: Laboratory) -> list[Better]:
 
 
 @pytest.mark.prefect
-def test_the_race_of_the_released_engine_comes_down_to_two_events_and_two_consumers(n1: list[Better]) -> None:
+def test_prefect_race_to_two_events(n1: list[Better]) -> None:
+    """The race of the released engine comes down to two events and two consumers."""
     smallest = n1[-1].replay.scenario
     assert smallest.workload.kind == "events"
     assert [(e.name, e.follows) for e in sorted(smallest.workload.events, key=lambda e: e.name)] == [
@@ -62,31 +63,30 @@ def test_the_race_of_the_released_engine_comes_down_to_two_events_and_two_consum
 
 
 @pytest.mark.prefect
-def test_each_step_of_shrinking_violates_the_same_invariant(n1: list[Better]) -> None:
+def test_same_invariant(n1: list[Better]) -> None:
+    """Each step of shrinking violates the same invariant."""
     assert len(n1) > 3
     for better in n1:
         assert {violation.invariant for violation in better.run.judgement.violations} == {"prompt-release"}
 
 
 @pytest.mark.prefect
-def test_what_was_shrunk_replays_from_its_file_in_any_process(
-    n1: list[Better], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_replays_anywhere(n1: list[Better], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was shrunk replays from its file in any process."""
     file = tmp_path / "shrunk.toml"
     file.write_text(tomli_w.dumps(n1[-1].replay.written()))
     assert load_replay(file).written() == n1[-1].replay.written()
     assert main(["replay", str(file)]) == 1
-    told = capsys.readouterr().out
-    assert "the same history as when the file was written" in told
-    assert "SET processing:b 1 NX EX 16 → nil" in told
+    output = capsys.readouterr().out
+    assert "the same history as when the file was written" in output
+    assert "SET processing:b 1 NX EX 16 → nil" in output
     assert main(["replay", str(file), "--store", "embedded", "--quiet"]) == 1
     assert main(["replay", str(file), "--engine", "native", "--quiet"]) == 0
 
 
 @pytest.mark.prefect
-def test_a_shrunk_file_is_a_scenario_of_the_regression_suite(
-    n1: list[Better], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_shrunk_file_is_a_scenario(n1: list[Better], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A shrunk file is a scenario of the regression suite."""
     (tmp_path / "kept.toml").write_text(tomli_w.dumps(n1[-1].replay.written()))
     assert main(["run", str(tmp_path), "--no-results", "--quiet"]) == 1
     assert main(["run", str(tmp_path), "--no-results", "--quiet", "--engine", "native"]) == 0
@@ -146,7 +146,8 @@ def names(scenario: Scenario) -> list[tuple[str, str]]:
     return [(event.name, event.follows) for event in scenario.workload.events]
 
 
-def test_fewer_events_leaves_out_stretches_and_lets_followers_inherit() -> None:
+def test_fewer_events() -> None:
+    """Fewer events leaves out stretches and lets followers inherit."""
     found = [names(simpler) for simpler in fewer_events(loads(THREE))]
     assert [("y", "x"), ("z", "y")] in found
     assert [("x", ""), ("z", "x")] in found
@@ -160,7 +161,8 @@ def test_fewer_consumers_keeps_who_is_struck() -> None:
     assert [simpler.consumers.count for simpler in fewer_consumers(free)] == [1, 2, 3, 4, 5]
 
 
-def test_simpler_scenarios_are_plainer_and_rounder_and_never_the_same() -> None:
+def test_simpler_scenarios() -> None:
+    """Simpler scenarios are plainer and rounder and never the same."""
     scenario = loads(THREE)
     simpler = [*fewer_faults(scenario), *plainer(scenario), *rounded_numbers(scenario)]
     assert scenario not in simpler
@@ -177,7 +179,8 @@ def test_names_become_letters_leaders_first() -> None:
     assert getattr(with_fault.faults[0], "event", "") == "b"
 
 
-def test_listed_events_are_those_that_the_seed_draws() -> None:
+def test_listed_events() -> None:
+    """Listed events are those that the seed draws."""
     scenario = loads('name = "t"\n[workload]\nkind = "chains"\ncount = 3\norder = "shuffled"\n[broker]\ndrop = 0.1\n')
     same = listed(scenario, 7)
     assert len(names(same)) == 15

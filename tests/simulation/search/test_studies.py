@@ -20,7 +20,8 @@ def test_everything_in_the_facade_is_there() -> None:
     assert [name for name in simulation.__all__ if getattr(simulation, name, None) is None] == []
 
 
-def test_a_hunt_stops_at_the_first_violated_run_and_keeps_it() -> None:
+def test_hunt_stops_at_the_first() -> None:
+    """A hunt stops at the first violated run and keeps it."""
     found = hunt(loads(PAIR), engine="null", seeds=50, store="embedded")
     assert found.run is not None
     assert found.run.verdict == found.verdict == "violated"
@@ -36,12 +37,14 @@ def test_a_hunt_without_a_limit_runs_every_seed() -> None:
     assert found.tally.violating > 1
 
 
-def test_a_hunt_that_finds_nothing_says_what_it_proved() -> None:
+def test_hunt_finds_nothing() -> None:
+    """A hunt that finds nothing says what it proved."""
     found = hunt(loads(PAIR), seeds=3, store="embedded")
     assert (found.verdict, found.run, len(found.frame)) == ("holds", None, 0)
 
 
-def test_a_sweep_has_a_row_for_each_combination_and_draws_any_measure() -> None:
+def test_sweep_rows() -> None:
+    """A sweep has a row for each combination and draws any measure."""
     grid = sweep(loads(PAIR), {"workload.length": [1, 3], "broker.drop": "0:0.5:0.5"}, seeds=2, store="embedded")
     assert list(zip(grid.frame["workload.length"], grid.frame["broker.drop"], strict=True)) == [
         (1, 0.0), (1, 0.5), (3, 0.0), (3, 0.5),
@@ -54,7 +57,8 @@ def test_a_sweep_has_a_row_for_each_combination_and_draws_any_measure() -> None:
         sweep(loads(PAIR), {"broker.drop": []})
 
 
-def test_what_the_queue_drops_is_no_lost_follower_and_has_released_nobody() -> None:
+def test_dropped_is_no_lost_follower() -> None:
+    """An event that the queue drops is no lost follower and has released no other."""
     scenario = loads(
         DROPPED + '[policy]\nlookback = "10s"\n[[faults]]\nkind = "drop"\nevent = "a"\nprobability = 1.0\n'
     )
@@ -74,7 +78,8 @@ def test_the_waitlist_counts_who_waits_at_once() -> None:
     assert summarise(run(scenario, store="embedded")).waiting == 2
 
 
-def test_a_run_shows_its_verdict_its_story_and_its_picture() -> None:
+def test_run_in_a_notebook() -> None:
+    """A run shows its verdict its story and its picture."""
     found = hunt(loads(PAIR), engine="null", store="embedded").run
     assert found is not None
     assert "<b>violated</b>" in found._repr_html_()
@@ -107,9 +112,8 @@ def test_a_log_becomes_a_scenario(tmp_path: Path) -> None:
     assert len(run(good, store="embedded").events) == 1
 
 
-async def test_the_dead_of_a_run_do_not_use_the_loop_that_it_was_called_in(
-    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_dead_tasks_leave_the_callers_loop(laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dead of a run do not use the loop that it was called in."""
     asked: list[object] = []
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lambda *given, **_: asked.append(given))
     for seed in (1, 2, 3):
@@ -117,7 +121,8 @@ async def test_the_dead_of_a_run_do_not_use_the_loop_that_it_was_called_in(
     assert asked == []
 
 
-def test_shrink_keeps_the_smallest_run_with_its_story(tmp_path: Path) -> None:
+def test_shrink(tmp_path: Path) -> None:
+    """Shrink keeps the smallest run with its story."""
     found = hunt(loads(PAIR), engine="null", seeds=50)
     assert found.run is not None
     smallest = shrink(found.run, tries=5)

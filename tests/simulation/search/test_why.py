@@ -1,4 +1,4 @@
-"""Where a run became doomed: re-seeded runs, the shares along the way, and the turn."""
+"""Where a violation became certain: re-seeded runs, the shares along the way, and the turn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def violated(laboratory: Laboratory, scenario: Scenario) -> Replay:
 # -- re-seeding ----------------------------------------------------------------------------------------------------
 
 
-def test_a_reseeded_run_is_the_same_until_then_and_another_afterwards(server: Laboratory) -> None:
+def test_reseeded_run(server: Laboratory) -> None:
+    """A reseeded run is the same until then and another afterwards."""
     scenario = loads(RACE)
     plain = list(server.run(scenario, 3).history)
     for at in (0, 2_000, 6_000):
@@ -53,7 +54,9 @@ def test_a_reseeded_run_is_the_same_until_then_and_another_afterwards(server: La
         assert others[0] == list(server.run(scenario, 3, reseed=Reseed(at, 1)).history)
 
 
-def test_streams_in_use_go_on_under_the_other_seed() -> None:
+def test_reseeded_streams() -> None:
+    """Streams in use go on under the other seed."""
+
     def numbers(*seeds: int) -> list[float]:
         streams = Streams(1, tracked=True)
         kept, fresh = streams["kept"], streams.fresh("fresh")
@@ -72,7 +75,8 @@ def test_streams_in_use_go_on_under_the_other_seed() -> None:
 # -- places --------------------------------------------------------------------------------------------------------
 
 
-def test_the_share_rises_from_that_of_any_seed_to_one(server: Laboratory) -> None:
+def test_share_rises_to_one(server: Laboratory) -> None:
+    """The share rises from that of any seed to one."""
     scenario = loads(RACE)
     start = violated(server, scenario)
     why = Why(server, start, "causal-order", samples=30, most=600)
@@ -84,12 +88,13 @@ def test_the_share_rises_from_that_of_any_seed_to_one(server: Laboratory) -> Non
     assert why.turn is not None
     earlier, later = why.turn
     # It is decided when b is delivered, which is before its handler starts: not by what happens 5 s later.
-    assert why.doomed is not None
-    assert why.doomed.at <= 12_000
+    assert why.certain is not None
+    assert why.certain.at <= 12_000
     assert earlier.number < later.number
 
 
-def test_the_same_run_is_explained_in_the_same_way(server: Laboratory) -> None:
+def test_same_explanation(server: Laboratory) -> None:
+    """The same run is explained in the same way."""
     start = violated(server, loads(RACE))
     first, second = (
         [(place, place.violated) for place in Why(server, start, samples=5, most=60).look()] for _ in range(2)
@@ -97,7 +102,8 @@ def test_the_same_run_is_explained_in_the_same_way(server: Laboratory) -> None:
     assert first == second
 
 
-def test_the_choices_of_an_explored_run_are_its_places(server: Laboratory) -> None:
+def test_explored_run(server: Laboratory) -> None:
+    """The choices of an explored run are its places."""
     runner = Runner(server, loads(RACE), "null", Strategy("random-walk"))
     run = next(run for seed in range(1, 100) if (run := runner.run(seed)).judgement.violations)
     assert run.steps is not None
@@ -122,24 +128,23 @@ def test_a_run_that_holds_has_no_doom(server: Laboratory) -> None:
 def test_doomed_is_the_first_place_that_stays_so() -> None:
     why = Why.__new__(Why)
     why.places = [Place(n, n, "", violated, 10) for n, violated in enumerate((1, 10, 4, 10, 10))]
-    assert why.doomed is not None
-    assert why.doomed.number == 3
+    assert why.certain is not None
+    assert why.certain.number == 3
     assert why.turn is not None
     assert [place.number for place in why.turn] == [0, 1]
 
 
-def test_the_command_tells_the_turn_and_keeps_the_places(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command prints the turn and keeps the places."""
     monkeypatch.chdir(tmp_path)  # seeds that failed in an earlier run of this test are not run first
     file = tmp_path / "race.toml"
     file.write_text(RACE, encoding="utf-8")
     assert main(["run", str(file), "--seeds", "50", "--stop-after", "1", "--out", str(tmp_path), "--quiet"]) == 1
     capsys.readouterr()
     assert main(["why", str(tmp_path / "race"), "--samples", "5", "--max-runs", "60"]) == 1
-    told = capsys.readouterr().out
-    assert "the turn" in told
-    assert "doomed     from" in told
+    output = capsys.readouterr().out
+    assert "the turn" in output
+    assert "certain    from" in output
     kept = json.loads((tmp_path / "race" / "latest" / "why.json").read_text(encoding="utf-8"))
     assert kept["places"][-1]["share"] == 1.0
     report = (tmp_path / "race" / "latest" / "report.html").read_text(encoding="utf-8")

@@ -52,6 +52,6 @@ def _alike(one: Difference, other: Difference) -> bool:
     return bool(one.only_first & other.only_first or one.only_second & other.only_second)
 
 
-def told(histories: Iterable[History]) -> str:
+def summary_of(histories: Iterable[History]) -> str:
     """Return histories as text, for a message."""
     return "\n\n".join("\n".join(entry.to_json().decode() for entry in history) for history in histories)

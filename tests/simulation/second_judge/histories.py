@@ -29,7 +29,9 @@ ENGINES = (
     "mutant:renew-nothing",
     "mutant:skip-seen",
 )
-"""Engines whose histories are asked about; "prefect" is added where it is installed."""
+"""Engines whose histories are compared."""
+INSTALLED = {"prefect_redis": "prefect", "docket": "queue:docket", "saq": "queue:saq"}
+"""Further engines, by the module that must be installed for each."""
 
 SCENARIO = """
 name = "small"
@@ -62,6 +64,12 @@ FAULTS = (
     '[[faults]]\nkind = "partition"\nconsumer = "c1"\nat = "{at}"\nfor = "{long}"\n',
     '[[faults]]\nkind = "evict"\nkeys = "*"\nat = "{at}"\n',
     '[[faults]]\nkind = "stop"\nconsumer = "c1"\nat = "{at}"\nfor = "{long}"\n',
+    '[[faults]]\nkind = "server-demoted"\nat = "{at}"\nfor = "{long}"\n',
+    '[[faults]]\nkind = "server-clock"\nat = "{at}"\noffset = "{long}"\nfor = "{long}"\n',
+    '[[faults]]\nkind = "server-clock"\nat = "{at}"\noffset = "-{long}"\nfor = "{long}"\n',
+    '[[faults]]\nkind = "unreadable-for-some"\nconsumer = "c1"\n',
+    '[[faults]]\nkind = "duplicate-follows-another"\nprobability = 0.3\n',
+    '[[faults]]\nkind = "handler-blocks"\nprobability = 0.3\nby = "{long}"\n',
 )
 
 
@@ -126,7 +134,7 @@ def story(rng: Random) -> History:
         choose=choose,
         max_faults=rng.randint(0, 4),
         slips=rng.random() < 0.5,
-    ).tell()
+    ).generate()
     return stretched(history, rng)
 
 
@@ -274,7 +282,8 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
     names = sorted({e.consumer for e in entries if e.consumer}) or ["c1"]
     events = sorted({e.event for e in entries if e.event}) or ["a"]
     lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
-    kind = rng.choice([*lives, "store-lost", "dead-lettered", "swept", "warned", "blocked"])
+    faults = ["demoted", "clock", "unread", "changed"]
+    kind = rng.choice([*lives, *faults, "store-lost", "dead-lettered", "swept", "warned", "blocked", "unfinished"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}
@@ -287,6 +296,29 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
         case "blocked":
             long = rng.choice([1, 3, 20, 2000]) * SECOND
             entry = Entry(at, kind, "", rng.choice(names), {"duration": long, "where": "f.py:1 in f"})
+        case "unfinished":
+            call, event = rng.choice([("sweep", ""), ("start", ""), ("handle", rng.choice(events))])
+            details = {"call": call, "since": max(0, at - rng.choice([1, 15, 25, 700]) * SECOND)}
+            entry = Entry(at, kind, event, rng.choice(names), details)
+        case "demoted":
+            details = {"fault": "server-demoted", "number": rng.randint(1, 2)}
+            entry = Entry(at, "fault", "", rng.choice(names), details)
+            last = rng.randint(place, len(entries))
+            entries.insert(last, entry._replace(at=entries[last - 1].at if last else at))
+        case "clock":
+            ahead = rng.choice([1, -1]) * rng.choice([2, 8, 30, 1000]) * SECOND
+            entry = Entry(at, "fault", "", "", {"fault": "server-clock", "offset": ahead, "number": 1})
+            if ahead < 0:
+                last = rng.randint(place, len(entries))
+                healed = {"fault": "server-clock", "number": 1}
+                entries.insert(last, Entry(entries[last - 1].at if last else at, "healed", "", "", healed))
+        case "unread":
+            given = [i for i, e in enumerate(entries) if e.kind == "rejected"]
+            place = rng.choice(given) if given else place
+            one = entries[place]
+            entry = Entry(one.at, "fault", one.event, one.consumer, {"fault": "unreadable-for-some"})
+        case "changed":
+            entry = Entry(at, "published", rng.choice(events), "", {"follows": rng.choice([*NAMES, ""])})
         case "warned":
             entry = Entry(at, kind, rng.choice(events), rng.choice(names), {"level": "warning"})
         case "swept":

@@ -69,12 +69,6 @@ class Reading:
         self.works: list[Work] = []
         self.incomplete: set[str] = set()
         self.window = False
-        jumps = [
-            e.details.get("offset")
-            for e in self.entries
-            if e.kind == "fault" and e.details.get("fault") == "server-clock"
-        ]
-        self.jumped = sum(abs(jump) for jump in jumps if isinstance(jump, int))
         self._walk()
 
     def at(self, index: int) -> int:
@@ -82,6 +76,35 @@ class Reading:
 
     def of(self, *kinds: str) -> Iterator[tuple[int, Entry]]:
         return ((i, entry) for i, entry in enumerate(self.entries) if entry.kind in kinds)
+
+    # -- the clock of Redis
+
+    @cached_property
+    def jumps(self) -> list[tuple[int, int]]:
+        """When the clock of Redis jumped ahead, and how far: set ahead by a fault, or set right after one."""
+        found, wrong = [], {}
+        for entry in self.entries:
+            if entry.details.get("fault") != "server-clock" or entry.kind not in ("fault", "healed"):
+                continue
+            number, offset = repr(entry.details.get("number")), entry.details.get("offset")
+            if entry.kind == "fault" and isinstance(offset, int):
+                wrong[number] = offset
+                found.append((entry.at, offset))
+            elif entry.kind == "healed":
+                found.append((entry.at, -wrong.pop(number, 0)))
+        return [(at, ahead) for at, ahead in found if ahead > 0]
+
+    def passed(self, begin: int, end: int) -> int:
+        """How much time has passed between two times by the clock of Redis, at most; no jump back takes any away."""
+        return end - begin + sum(ahead for at, ahead in self.jumps if begin <= at <= end)
+
+    def half_a_lease_passes(self, begin: int, end: int) -> bool:
+        """Say whether half a lease passed by the clock of Redis while its holder could do nothing."""
+        return end >= begin and 2 * self.passed(begin, end) >= self.terms.lease
+
+    def leapt(self, begin: int, end: int) -> bool:
+        """Say whether the clock of Redis took half a lease in one jump: no holder can renew within a jump."""
+        return any(begin <= at <= end and 2 * ahead >= self.terms.lease for at, ahead in self.jumps)
 
     # -- deliveries and handlings
 
@@ -313,12 +336,22 @@ class Reading:
                 spans += [] if moves else [(since, entry.at)]
         return [*spans, (since, self.end_at)] if moves else spans
 
+    def refused(self, consumer: str) -> list[Span]:
+        """When a server that was demoted refused what a consumer wrote: from the first refusal to the last."""
+        spans: dict[str, list[int]] = {}
+        for _, entry in self.of("fault"):
+            if entry.details.get("fault") == "server-demoted" and entry.consumer == consumer and consumer:
+                spans.setdefault(repr(entry.details.get("number")), []).append(entry.at)
+        return union([(min(times), max(times)) for times in spans.values()])
+
     def silences(self, consumer: str) -> list[Span]:
-        own = [*self.paused(consumer), *self.cut_off(consumer)] if consumer in self.consumers else []
+        own = []
+        if consumer in self.consumers:
+            own = [*self.paused(consumer), *self.cut_off(consumer), *self.refused(consumer)]
         return union([*own, *self.cut_off(""), *self.slot_moves()])
 
     def silent_at_end(self, consumer: str) -> bool:
-        """Say whether a pause or a cut was never taken back: of how long it was to last nothing is told."""
+        """Say whether a pause or a cut was never taken back: how long it was to last is unknown."""
         names = ("", consumer) if consumer in self.consumers else ("",)
         return any(self._cut_at_end(name) for name in names) or (consumer != "" and self._paused_at_end(consumer))
 
@@ -353,7 +386,7 @@ class Reading:
     @cached_property
     def helpless(self) -> list[Span]:
         """When no consumer was alive, unpaused and in reach of Redis."""
-        lanes = [[*self.down(c), *self.paused(c), *self.cut_off(c)] for c in self.consumers]
+        lanes = [[*self.down(c), *self.paused(c), *self.cut_off(c), *self.refused(c)] for c in self.consumers]
         return union([*(common(lanes) if lanes else []), *self.cut_off(""), *self.slot_moves()])
 
     # -- losses
@@ -391,13 +424,13 @@ class Reading:
     def warned(self, event: str, after: int) -> bool:
         return any(i > after and e.event == event for i, e in self.of("warned"))
 
-    def loss_allowed(self, event: str, before: int, *, told: bool = False) -> bool:
+    def loss_allowed(self, event: str, before: int, *, reported: bool = False) -> bool:
         known = self.first_known(event)
         names = {event, self.leaders.get(event, "")} - {""}
         for i, about in self.losses(allowed=True):
             again = any(offer.parked and offer.index > i for offer in self.offers_of(event))
             if i < before and (about is None or names & about) and known is not None and known < i and not again:
-                return not told or self.warned(event, i)
+                return not reported or self.warned(event, i)
         return False
 
     # -- the run

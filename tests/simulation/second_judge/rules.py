@@ -12,7 +12,7 @@ from tests.simulation.second_judge.reading import Offer, Reading, Span, Work, co
 
 SECOND = 1_000_000
 UNDERWAY = SECOND
-"""What is younger need not have reached anybody yet."""
+"""What is younger need not have reached a consumer yet."""
 
 Rule = Callable[[Reading], Iterator[str]]
 
@@ -138,6 +138,12 @@ def recorded_at(reading: Reading, effect: Work) -> int:
     return min(signs, default=reading.last)
 
 
+def may_lapse(reading: Reading, consumer: str, begin: int, end: int) -> bool:
+    """Say whether a lease that its holder renewed in time can have ended between two times."""
+    spans = [(max(begin, a), min(end, b)) for a, b in reading.silences(consumer) if b > begin and a <= end]
+    return reading.leapt(begin, end) or any(reading.half_a_lease_passes(a, b) for a, b in spans)
+
+
 def unrecorded(reading: Reading, effect: Work, before: int) -> bool:
     """Say whether the holder died or was cut off between an effect and its recording."""
     end = effect.end or 0
@@ -148,16 +154,22 @@ def unrecorded(reading: Reading, effect: Work, before: int) -> bool:
         return True
     if effect.consumer not in reading.consumers:
         return False
-    until = min(before, recorded_at(reading, effect))
+    signed = recorded_at(reading, effect)
+    until = min(before, signed)
     until_at = min(effect.end_at + reading.terms.lease, reading.at(until))
     crashes = [i for i, e in reading.of("crashed") if e.consumer == effect.consumer]
     if any(end < i < until and reading.at(i) <= until_at for i in crashes):
         return True
     cuts = [*reading.cut_off(effect.consumer), *reading.cut_off("")]
-    if any(a < until_at + 1 and b > effect.end_at for a, b in cuts):
+    last_at = until_at - (until == signed and signed < reading.last)  # the sign, and then silence, is recorded
+    if any(a <= last_at and b > effect.end_at for a, b in cuts):
         return True
-    lapses = reading.lapses(effect.consumer, effect.end_at, until_at + 1)
-    return any(2 * (min(b, reading.at(before)) - a) >= reading.terms.lease or b == reading.end_at for a, b in lapses)
+    if reading.leapt(effect.end_at, last_at):
+        return True
+    silences = [(a, b) for a, b in reading.silences(effect.consumer) if a <= last_at and b > effect.end_at]
+    if reading.silent_at_end(effect.consumer) and any(b == reading.end_at for _, b in silences):
+        return True
+    return any(reading.half_a_lease_passes(a, min(b, reading.at(before))) for a, b in silences)
 
 
 def completion(reading: Reading, event: str) -> Work | None:
@@ -203,13 +215,21 @@ def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     offers = reading.offers_of(event)
     published = reading.publication(event)
     earliest = offers[0].at if offers else published[1].at if published else 0
-    until_at = earliest + reading.terms.lookback - reading.jumped
+    until_at = over_at(reading, earliest, reading.terms.lookback)
     if effect.at < until_at:
         return False
     others = [one for one in reading.circle(event) if one != event]
     if others and all(effect.start < w.start for one in others for w in reading.effects_of(one)):
         return True
     return not came(reading, event, leader, effect, until_at)
+
+
+def over_at(reading: Reading, begin: int, duration: int) -> int:
+    """The first time at which a duration is over by the clock of Redis."""
+    leaps = [at for at, _ in reading.jumps if at >= begin]
+    between = [begin + duration - (reading.passed(begin, at) - (at - begin)) for at in leaps]
+    times = [begin + duration, *leaps, *between]
+    return min(at for at in times if at >= begin and reading.passed(begin, at) >= duration)
 
 
 def told_later(reading: Reading, leader: str, effect: Work, index: int, letter: Any) -> bool:
@@ -224,12 +244,10 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
     known = reading.first_known(event)
     first = offers[0].index if offers else -1 if known is None else known
     handed = [o for o in reading.offers_of(leader) if heard_at(reading, o) < until_at and o.index < effect.start]
+    handed = [o for o in handed if not unknown_to_the_engine(reading, o, effect)]
     for offer in handed:
         unanswered = offer.closed is None or offer.closed > effect.start
-        away = offer.closed is not None and any(
-            a <= offer.at and reading.at(offer.closed) <= b for a, b in reading.silences(offer.consumer)
-        )
-        again = offer is handed[-1] and offer.how == "rejected" and not away
+        again = offer is handed[-1] and offer.how == "rejected"
         forgotten = reading.store_lost(leader, offer.index, effect.start)
         if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
             continue
@@ -248,6 +266,22 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
     if not since and parked is not None and parked < effect.start:
         since = [(parked, reading.at(parked))]
     return any(at < until_at and not reading.store_lost(leader, i, effect.start) for i, at in since)
+
+
+def unknown_to_the_engine(reading: Reading, offer: Offer, effect: Work) -> bool:
+    """Say whether a consumer rejected an event that it could not read, or while it was cut off from Redis."""
+    if offer.how != "rejected" or offer.closed is None or offer.closed > effect.start:
+        return False
+    silences = reading.silences(offer.consumer)
+    away = any(a <= offer.at and reading.at(offer.closed) <= b for a, b in silences)
+    return away or not_read(reading, offer)
+
+
+def not_read(reading: Reading, offer: Offer) -> bool:
+    if offer.how != "rejected" or offer.closed is None:
+        return False
+    between = range(offer.index + 1, offer.closed)
+    return any(i in between and reading.entries[i].consumer == offer.consumer for i in unread(reading, offer.event))
 
 
 def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
@@ -291,10 +325,7 @@ def fenced_off(reading: Reading, event: str, earlier: Work, later: Work) -> bool
         if held < i < later.start and (about is None or event in about):
             return True
     since = reading.at(held)
-    for a, b in reading.lapses(first.consumer, since, second.at + 1):
-        if 2 * (min(b, second.at) - max(a, since)) >= reading.terms.lease and not first.effect:
-            return True
-    return False
+    return not first.effect and may_lapse(reading, first.consumer, since, second.at)
 
 
 def handled_once(reading: Reading) -> Iterator[str]:
@@ -314,7 +345,7 @@ def lease_since(reading: Reading, event: str, work: Work) -> int:
 
 
 def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
-    if second.at >= first.end_at + reading.terms.retention - reading.jumped:
+    if reading.passed(first.end_at, second.at) >= reading.terms.retention and second.at >= first.end_at:
         return True
     if reading.store_lost(event, lease_since(reading, event, first), second.start):
         return True
@@ -322,7 +353,7 @@ def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
         return False
     if unrecorded(reading, first, second.start):
         return True
-    lapsed = reading.lapses(first.consumer, first.at, first.end_at)
+    lapsed = reading.lapses(first.consumer, first.at, first.end_at) or reading.leapt(first.at, first.end_at)
     return first.consumer != second.consumer and second.at - first.end_at <= UNDERWAY and bool(lapsed)
 
 
@@ -337,14 +368,21 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     ):
         return True
     end = effect.end or 0
-    open_still = [o for o in reading.offers_of(event) if o.index < end and (o.closed is None or o.closed >= dead)]
-    asking = any(o.consumer == effect.consumer for o in open_still) and end < dead
+    open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
+    asking = any(o.consumer == effect.consumer and o.index < end for o in open_then)
+    told = letter.details.get("told") is True  # type: ignore[attr-defined]
+    asking = asking and not (told and effect.at > reading.at(dead) + reading.terms.lease)
     if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
         return True
     since, until = min(end, dead), max(end, dead)
-    if reading.at(until) - reading.at(since) >= reading.terms.retention - reading.jumped:
+    if reading.passed(reading.at(since), reading.at(until)) >= reading.terms.retention:
         return True
     if reading.store_lost(event, min(lease_since(reading, event, effect), dead), until):
+        return True
+    later = [o for o in reading.offers_of(event) if end < o.index < dead]
+    if by == "broker" and later and all(not_read(reading, o) for o in later):
+        return True
+    if by != "broker" and effect.open_at(dead) and may_lapse(reading, effect.consumer, effect.at, reading.at(dead)):
         return True
     return end < dead and unrecorded(reading, effect, dead)
 
@@ -359,7 +397,7 @@ def nothing_lost(reading: Reading) -> Iterator[str]:
         return
     for event in reading.events:
         settled = reading.first_known(event) is None or reading.effects_of(event) or reading.dead(event)
-        excused = reading.loss_allowed(event, reading.last, told=reading.header.loud)
+        excused = reading.loss_allowed(event, reading.last, reported=reading.header.loud)
         if settled or event in reading.incomplete or excused:
             continue
         if reading.phases or let_go(reading, event):
@@ -383,19 +421,31 @@ def given_up(reading: Reading) -> Iterator[str]:
             or dead[1].details.get("because") in ("unreadable", "unknown-schema")
         ):
             continue
-        tries = [w for w in reading.works_of(event) if w.start < dead[0] and not w.effect]
+        tries = [w for w in reading.works_of(event) if w.start < dead[0] and in_vain(reading, w, dead[0])]
         needed = reading.terms.max_attempts
         if (dead[1].details.get("by") or "engine") == "broker":
             rejected = any(o.how == "rejected" and not unreadable(reading, o) for o in reading.offers_of(event))
             blameless = any(True for _ in reading.of("fault")) or reading.window
             needed = 1 if rejected and not blameless else 0
-        else:  # whoever died may have been granted the event, and had not begun with it
+        else:  # a consumer that died may have been granted the event, and had not begun with it
             known = reading.first_known(event)
-            deaths = [i for i, _ in reading.of("crashed") if known is not None and known < i < dead[0]]
+            lost = {w.consumer: w.end or 0 for w in tries if w.effect and not w.open_at(dead[0])}
+            deaths = [
+                i
+                for i, e in reading.of("crashed")
+                if known is not None and known < i < dead[0] and i < lost.get(e.consumer, reading.last)
+            ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
             needed -= sum(not any(start < i <= end for start, end in spans) for i in deaths)
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
             yield event
+
+
+def in_vain(reading: Reading, work: Work, dead: int) -> bool:
+    """Say whether a handling failed or vanished before an event was given up, or its holder's lease may have ended."""
+    silent = work.open_at(dead) and may_lapse(reading, work.consumer, work.at, reading.at(dead))
+    unknown = work.end is not None and work.end < dead and unrecorded(reading, work, dead)
+    return silent or not work.effect or unknown
 
 
 def unreadable(reading: Reading, offer: Offer) -> bool:
@@ -424,7 +474,8 @@ def prompt_release(reading: Reading) -> Iterator[str]:
 
 def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy: list[Span], stop: int = -1) -> bool:
     """Say whether an event idled for longer than the release bound, and what others can have cost."""
-    stop = stop_of(reading, event) if stop < 0 else stop
+    by_release = stop < 0
+    stop = stop_of(reading, event) if by_release else stop
     if stop <= begin:
         return False
     begin_at, stop_at = reading.at(begin), reading.at(stop)
@@ -434,8 +485,17 @@ def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy:
     if who := finder(reading, event, stop):
         still += list_of(reading, who, stop)
     spared = takeovers(reading, begin_at, stop_at) + retries(reading, works, begin_at, stop_at)
+    if by_release and misled(reading, event, stop):
+        spared += reading.terms.lookback + reading.terms.sweep_interval
     too_long = uncovered(begin_at, stop_at, still) > reading.terms.release_bound + spared
     return too_long and not reading.loss_allowed(event, stop)
+
+
+def misled(reading: Reading, event: str, stop: int) -> bool:
+    """Say whether a copy follows another event, and the store has lost what it held of the first one."""
+    said = [str(e.details.get("follows") or "") for _, e in reading.of("published") if e.event == event]
+    known = reading.first_known(event)
+    return len(set(said)) > 1 and known is not None and reading.store_lost(event, known, stop)
 
 
 def prompt_start(reading: Reading) -> Iterator[str]:
@@ -460,6 +520,10 @@ def waits_for_nobody(reading: Reading, event: str, since: int) -> bool:
     done = None if leader in reading.incomplete else completion(reading, leader)
     if done is None or done.end is None or known is None or reading.dead(leader):
         return False
+    parked = reading.parked(event)
+    if parked and since < parked:
+        idle = uncovered(reading.at(since), reading.at(parked), reading.helpless)
+        since = parked if idle <= reading.terms.release_bound else since
     return done.end < known and not reading.store_lost(leader, done.end, since)
 
 
@@ -614,6 +678,8 @@ def sibling_order(reading: Reading) -> Iterator[str]:
                     continue
                 if any(done.end < i < firsts[0].start for i in unread(reading, one)):
                     continue
+                if misled(reading, one, firsts[0].start):
+                    continue
                 if not (dead and not works) and not reading.loss_allowed(one, firsts[0].start):
                     yield one
 
@@ -670,7 +736,7 @@ def no_stuck_worker(reading: Reading) -> Iterator[str]:
         if poison(reading, event) or deadly(reading, event):
             yield event
     for consumer in reading.consumers:
-        if swept_too_late(reading, consumer):
+        if swept_too_late(reading, consumer) or never_returned(reading, consumer):
             yield consumer
 
 
@@ -708,6 +774,20 @@ def deadly(reading: Reading, event: str) -> bool:
         if len(row) > reading.terms.max_attempts + 1:
             return True
     return False
+
+
+def never_returned(reading: Reading, consumer: str) -> bool:
+    acknowledges = any(True for _ in reading.of("acknowledged"))
+    unfinished = [e for _, e in reading.of("unfinished") if e.consumer == consumer]
+    calls = [e for e in unfinished if not (e.event and acknowledges)]
+    begun = [(e.details.get("since"), e.at) for e in calls]
+    return any(
+        isinstance(since, int)
+        and not isinstance(since, bool)
+        and 0 <= since <= at
+        and uncovered(since, at, reading.silences(consumer)) > reading.terms.stuck_bound
+        for since, at in begun
+    )
 
 
 def swept_too_late(reading: Reading, consumer: str) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from simulation import Laboratory
 from simulation.history.history import History
 from simulation.invariants import judge
-from tests.simulation.second_judge.comparison import difference, reduced, told
+from tests.simulation.second_judge.comparison import difference, reduced, summary_of
 from tests.simulation.second_judge.histories import histories
 from tests.simulation.second_judge.rules import RULES, second_judge
 
@@ -31,7 +31,7 @@ def test_the_judges_agree_on_real_histories(laboratory: Laboratory) -> None:
 def _compare(count: int, seed: int, laboratory: Laboratory | None) -> None:
     for name, history in histories(count, seed, laboratory):
         if differs := difference(history):
-            pytest.fail(f"{name}: {differs}\n{told([reduced(history)])}")
+            pytest.fail(f"{name}: {differs}\n{summary_of([reduced(history)])}")
 
 
 def test_what_is_compared_is_not_always_the_same() -> None:
@@ -48,7 +48,8 @@ def test_what_is_compared_is_not_always_the_same() -> None:
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_what_they_once_differed_about_is_judged_as_its_name_says(path: Path) -> None:
+def test_kept_differences(path: Path) -> None:
+    """What they once differed about is judged as its name says."""
     invariant, _, verdict = path.stem.rsplit(".", 1)[0].partition(".")[0], "", path.stem.rsplit(".", 1)[1]
     history = History.read(path)
     assert not difference(history)
@@ -56,7 +57,8 @@ def test_what_they_once_differed_about_is_judged_as_its_name_says(path: Path) ->
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=lambda path: path.stem)
-def test_the_judges_agree_on_the_histories_of_the_reference(path: Path) -> None:
+def test_agree_on_reference_histories(path: Path) -> None:
+    """The judges agree on the histories of the reference."""
     history = History.read(path)
     assert not difference(history)
     assert bool(second_judge(history)) == path.stem.endswith("rejected")
@@ -74,5 +76,6 @@ def test_a_difference_is_reduced_to_what_it_takes(monkeypatch: pytest.MonkeyPatc
         assert not difference(History(small.header, fewer))
 
 
-def test_the_rules_have_the_names_of_the_invariants() -> None:
+def test_rules_are_the_invariants() -> None:
+    """The rules have the names of the invariants."""
     assert list(RULES) == list(judge(History(KEPT and History.read(KEPT[0]).header)).verdicts)

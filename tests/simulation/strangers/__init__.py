@@ -1,1 +1,1 @@
-"""Workers of different authors and habits, none of whom had this harness in mind: each is one module with `main`."""
+"""Workers in different styles, none written for this harness: each is one module with `main`."""

@@ -1,12 +1,14 @@
 """One fault at a chosen moment: where a fault strikes matters more than when.
 
 Most steps of a run are alike, such as the requests of sweeps that find nothing. A fault at a step that is drawn
-uniformly strikes most often there. So moments are told apart by what a fault would interrupt, and each kind is struck
-in turn:
+uniformly strikes most often there. So moments are distinguished by what a fault would interrupt, and each kind has
+its turn:
 
 - of a run that is known, by the step and the next one of its consumer: a sweep that finds something is followed by
-  something else than one that finds nothing (`moments_of`, `StrikingAt`);
-- of a run whose order is yet to be drawn, by the step alone: at its first occurrence, then at a later one (`Striking`).
+  something else than one that finds nothing (`moments_of`, `FaultInsteadOf`);
+- of a run whose order is yet to be drawn, by the step alone, at any of its occurrences (`FaultAtKind`).
+
+Rare kinds come first: common ones are met by chance.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Sequence
 
 from simulation.kernel.dependence import Touched
 from simulation.kernel.random_streams import Stream
-from simulation.world.scheduling import Bounds, Oracle, Step
+from simulation.world.scheduling import Bounds, Scheduler, Step
 
 FAULTS = frozenset({"crash", "reply-lost"})
 Moment = tuple[str, str]
@@ -30,14 +32,14 @@ def words(step: Step) -> str:
 
 
 def moments_of(taken: Sequence[Step], bounds: Bounds) -> tuple[tuple[Moment, ...], ...]:
-    """Return at which steps of a run faults can strike, by their labels: the moments of each kind together."""
+    """Return at which steps of a run faults can strike, by their labels: the moments of each kind, rare kinds first."""
     steps = [step for step in taken if step.kind in ("request", "reply", "handler")]
     found: defaultdict[tuple[str, str, str], list[Moment]] = defaultdict(list)
     for step, after in zip(steps, _followed_by(steps), strict=True):
         for kind in ("reply-lost", "crash") if step.kind == "request" else ("crash",):
             if kind in bounds.kinds:
                 found[kind, words(step), after].append((kind, step.label))
-    return tuple(tuple(alike) for alike in found.values())
+    return tuple(tuple(alike) for alike in sorted(found.values(), key=len))
 
 
 def _followed_by(steps: Sequence[Step]) -> list[str]:
@@ -51,37 +53,46 @@ def _followed_by(steps: Sequence[Step]) -> list[str]:
     return found[::-1]
 
 
-class Strikes:
+class TriedMoments:
     """What a search knows of the moments at which faults can strike in runs of any order."""
 
     def __init__(self) -> None:
-        self.tried: dict[Moment, int] = {}
-        """How often each kind of moment was aimed at, in the order in which they were met first."""
+        self.tried: Counter[Moment] = Counter()
+        """How often each kind of moment was aimed at."""
+        self.met: Counter[Moment] = Counter()
+        """How often each kind was met in all runs, in the order in which they were met first."""
+        self.most: Counter[Moment] = Counter()
+        """How often each kind was met in one run, at most."""
 
     def aim(self, stream: Stream) -> tuple[Moment, int] | None:
-        """Return the kind of moment that was aimed at least, and at which occurrence; None if none is known yet."""
-        if not self.tried:
+        """Return the kind of moment that was aimed at least, and at which occurrence; None if none is known yet.
+
+        Of kinds that were aimed at as often, it is the rarest: the one that a fault at any moment would meet least.
+        """
+        if not self.met:
             return None
-        target = min(self.tried, key=self.tried.__getitem__)
-        nth = 1
-        while self.tried[target] and stream.below(2):
-            nth += 1
+        target = min(self.met, key=lambda kind: (self.tried[kind], self.met[kind]))
         self.tried[target] += 1
-        return target, nth
+        return target, 1 + stream.below(self.most[target])
+
+    def meet(self, kind: Moment, nth: int) -> None:
+        """Take note that a kind of moment was met for the nth time in a run."""
+        self.met[kind] += 1
+        self.most[kind] = max(self.most[kind], nth)
 
 
-class Striking:
-    """Lets another oracle decide the order, and one fault strike: at the nth moment of a kind."""
+class FaultAtKind:
+    """Lets another scheduler decide the order, and one fault strike: at the nth moment of a kind."""
 
-    def __init__(self, order: Oracle, strikes: Strikes, stream: Stream) -> None:
+    def __init__(self, order: Scheduler, moments: TriedMoments, stream: Stream) -> None:
         self._order = order
-        self._known = strikes.tried
-        self._target = strikes.aim(stream)
+        self._moments = moments
+        self._target = moments.aim(stream)
         self._met: Counter[Moment] = Counter()
         self._offered: set[Moment] = set()
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the fault when its moment has come; else what the other oracle chooses."""
+        """Return the place of the fault when its moment has come; else what the other scheduler chooses."""
         ordinary = [step for step in steps if step.kind not in FAULTS]
         for place, step in enumerate(steps):
             if step.kind in FAULTS and (at := _interrupted(step, ordinary)) and self._is_due(step, at):
@@ -93,32 +104,32 @@ class Striking:
             return False
         self._offered.add((fault.label, at.label))
         moment = fault.kind, words(at)
-        self._known.setdefault(moment, 0)
         self._met[moment] += 1
+        self._moments.meet(moment, self._met[moment])
         return self._target == (moment, self._met[moment])
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Tell the other oracle."""
+        """Tell the other scheduler."""
         self._order.done(step, touched)
 
 
-class StrikingAt:
-    """Follows another oracle, and has one fault strike instead of a step that is named."""
+class FaultInsteadOf:
+    """Follows another scheduler, and has one fault strike instead of a step that is named."""
 
-    def __init__(self, order: Oracle, moment: Moment) -> None:
+    def __init__(self, order: Scheduler, moment: Moment) -> None:
         self._order = order
         self._kind, self._label = moment
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the fault when the step would be next; else what the other oracle chooses."""
+        """Return the place of the fault when the step would be next; else what the other scheduler chooses."""
         chosen = self._order.choose(steps)
         if steps[chosen].label != self._label:
             return chosen
-        struck = (place for place, step in enumerate(steps) if step.kind == self._kind)
-        return next((place for place in struck if _interrupted(steps[place], [steps[chosen]])), chosen)
+        places_of_faults = (place for place, step in enumerate(steps) if step.kind == self._kind)
+        return next((place for place in places_of_faults if _interrupted(steps[place], [steps[chosen]])), chosen)
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Tell the other oracle."""
+        """Tell the other scheduler."""
         self._order.done(step, touched)
 
 

@@ -1,4 +1,4 @@
-"""A way to write a small history down so that it reads as a story, and to ask the judge about it.
+"""Short histories, written as text, and what the judge says of them.
 
 One line an entry: the time, the kind, the event, the consumer with an @, and details as key=value.
 
@@ -20,8 +20,8 @@ AT_MOST = 8
 """A history that proves one thing needs no more entries than this."""
 
 
-def tell(story: str, *, at_most: int = AT_MOST, **header: Any) -> History:
-    """Return the history that a story tells. Terms are given as durations ("16s"), other header fields as they are."""
+def history_of(story: str, *, at_most: int = AT_MOST, **header: Any) -> History:
+    """Return the history that a text describes. Terms are durations ("16s"), other header fields are as they are."""
     entries = [_entry(line) for line in story.splitlines() if line.strip()]
     assert len(entries) <= at_most, f"{len(entries)} entries: find a smaller story"
     terms = {name: parse_duration(header.pop(name)) for name in Terms.__dataclass_fields__ if name in header}

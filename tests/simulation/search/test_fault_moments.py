@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from simulation import Laboratory, loads
+from simulation.search.explore.fault_moments import FAULTS, moments_of
 from simulation.search.explore.guided import Guided
 from simulation.search.explore.strategies import Strategy
-from simulation.search.explore.strikes import FAULTS, moments_of
 from simulation.search.replay import replay_of
 from simulation.world.scheduling import Bounds, Step
 
@@ -34,23 +34,26 @@ def request(number: int, verb: str) -> Step:
     return Step(f"c1/1>{number}", "request", "c1", f"c1 EVALSHA {verb}", lambda: None)
 
 
-def test_a_sweep_that_finds_something_is_another_moment_than_one_that_finds_nothing() -> None:
+def test_finding_sweep_is_its_own_moment() -> None:
+    """A sweep that finds something is another moment than one that finds nothing."""
     taken = [request(1, "sweep"), request(2, "sweep"), request(3, "sweep"), request(4, "begin"), request(5, "sweep")]
     groups = moments_of(taken, Bounds(faults=1, kinds=("reply-lost",)))
     assert [[label for _, label in group] for group in groups] == [
-        ["c1/1>1", "c1/1>2"],
         ["c1/1>3"],
         ["c1/1>4"],
         ["c1/1>5"],
+        ["c1/1>1", "c1/1>2"],
     ]
 
 
-def test_a_crash_can_strike_at_replies_too_but_a_reply_is_lost_at_a_request() -> None:
+def test_crash_at_replies() -> None:
+    """A crash can strike at replies too but a reply is lost at a request."""
     taken = [request(1, "begin"), Step("c1/1<1", "reply", "c1", "c1 receives a reply", lambda: None)]
     assert [kind for group in moments_of(taken, BOUNDS) for kind, _ in group] == ["reply-lost", "crash", "crash"]
 
 
-def test_a_guided_search_strikes_at_each_kind_of_moment(server: Laboratory) -> None:
+def test_guided_strikes_each_kind(server: Laboratory) -> None:
+    """A guided search strikes at each kind of moment."""
     search = Guided(server, loads(WORLD), "native", Strategy("guided", bounds=BOUNDS))
     runs = list(search.runs(range(1, 46)))
     struck = [[step for step in run.steps.taken if step.kind in FAULTS] for run in runs if run.steps is not None]
@@ -61,7 +64,8 @@ def test_a_guided_search_strikes_at_each_kind_of_moment(server: Laboratory) -> N
     assert lost <= {step.label.removesuffix("!") for faults in struck for step in faults}
 
 
-def test_a_run_with_a_chosen_fault_is_made_again_and_replayed(server: Laboratory) -> None:
+def test_chosen_fault_is_replayed(server: Laboratory) -> None:
+    """A run with a chosen fault is made again and replayed."""
     first, second = (
         list(Guided(server, loads(WORLD), "native", Strategy("guided", bounds=BOUNDS)).runs(range(1, 13)))
         for _ in range(2)

@@ -1,7 +1,8 @@
 """Reports of consumers about events, if a scenario asks whether losses are reported: warnings, and errors of the code.
 
 A report is a log record of level warning or above that names the event, by its id in the message or as `event_id`, or
-an error that names the event and leaves a consumer. Of a run that is traced, all that the consumers' code logs is told.
+an error that names the event and leaves a consumer. In a run that is traced, all that the consumers' code logs is
+recorded.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from simulation.scenario.workload import IDENTITY
 from simulation.world.error_log import ErrorLog
 from simulation.world.ledger import Ledger
 
-Tell = Callable[[str, str, Mapping[str, Any]], None]
-"""Told the kind of an entry, the consumer and the details."""
+RecordEntry = Callable[[str, str, Mapping[str, Any]], None]
+"""Called with the kind of an entry, the consumer and the details."""
 
 MAX_RECORDS = 1_000
 """Log records of a run that are kept: a loop that logs must not fill the history."""
@@ -28,9 +29,9 @@ _MAX_MESSAGE = 500
 class _Listener(logging.Handler):
     """Writes down which events a record names."""
 
-    def __init__(self, hear: Callable[[str, str, str], None]) -> None:
+    def __init__(self, note: Callable[[str, str, str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._hear = hear
+        self._note = note
 
     def emit(self, record: logging.LogRecord) -> None:
         process = current_process.get()
@@ -41,24 +42,24 @@ class _Listener(logging.Handler):
         except (TypeError, ValueError):  # its arguments do not fit, which is the user's to see
             message = str(record.msg)
         error = record.exc_info[1] if record.exc_info else ""
-        self._hear(f"{message} {getattr(record, 'event_id', '')} {error}", process.name, record.levelname.lower())
+        self._note(f"{message} {getattr(record, 'event_id', '')} {error}", process.name, record.levelname.lower())
 
 
 class _Recorder(logging.Handler):
-    """Tells of each record of a living process: its level, its logger, and what it says."""
+    """Records each log record of a living process: its level, its logger and its message."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, record_entry: RecordEntry) -> None:
         super().__init__()
-        self._tell = tell
-        self._told = 0
+        self._record_entry = record_entry
+        self._count = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         process = current_process.get()
-        if process is None or not process.alive or self._told == MAX_RECORDS:
+        if process is None or not process.alive or self._count == MAX_RECORDS:
             return
-        self._told += 1
+        self._count += 1
         details = {"level": record.levelname.lower(), "logger": record.name, "message": _message(record)[:_MAX_MESSAGE]}
-        self._tell("logged", process.name, details)
+        self._record_entry("logged", process.name, details)
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -71,12 +72,12 @@ def _message(record: logging.LogRecord) -> str:
 
 
 @contextmanager
-def logs_recorded(tell: Tell | None) -> Iterator[None]:
-    """Tell of what consumers log, as far as the levels of their loggers let it through; nothing if `tell` is None."""
-    if tell is None:
+def logs_recorded(record_entry: RecordEntry | None) -> Iterator[None]:
+    """Record what consumers log, as far as the levels of their loggers let it through; nothing if it is None."""
+    if record_entry is None:
         yield
         return
-    recorder = _Recorder(tell)
+    recorder = _Recorder(record_entry)
     loggers = [logging.root, *(logger for logger in _loggers() if not logger.propagate)]
     for logger in loggers:
         logger.addHandler(recorder)
@@ -88,7 +89,7 @@ def logs_recorded(tell: Tell | None) -> Iterator[None]:
 
 
 @contextmanager
-def warnings_heard(history: History, ledger: Ledger, errors: ErrorLog, now: Callable[[], int]) -> Iterator[None]:
+def warnings_recorded(history: History, ledger: Ledger, errors: ErrorLog, now: Callable[[], int]) -> Iterator[None]:
     """Write down in a history, if its scenario is `loud`, what consumers warn of. `now` is in microseconds.
 
     It listens to all loggers, also to those that hand nothing on, and while logging is switched off.
@@ -97,14 +98,14 @@ def warnings_heard(history: History, ledger: Ledger, errors: ErrorLog, now: Call
         yield
         return
 
-    def hear(said: str, consumer: str, level: str, event: str = "") -> None:
+    def note(said: str, consumer: str, level: str, event: str = "") -> None:
         known = ledger.names
         named = [name for name in map(ledger.name_of, IDENTITY.findall(said)) if name in known]
         for name in dict.fromkeys([event, *named] if event else named):
             history.append(now(), "warned", name, consumer, level=level)
 
-    errors.on_each = lambda error, consumer, event: hear(str(error), consumer, "error", event)
-    listener, disabled = _Listener(hear), logging.root.manager.disable
+    errors.on_each = lambda error, consumer, event: note(str(error), consumer, "error", event)
+    listener, disabled = _Listener(note), logging.root.manager.disable
     loggers = [logging.root, *(logger for logger in _loggers() if not logger.propagate)]
     logging.disable(logging.NOTSET)
     for logger in loggers:
