@@ -33,7 +33,7 @@ AT_ONCE = 6 * LATENCY
 A_FEW_TRIPS = 20 * LATENCY
 """To connect twice, to ask and to listen."""
 POLICY = Policy(lease=timedelta(seconds=16))
-PATIENCE = 8 * SECOND
+TIMEOUT_S = 8 * SECOND
 
 
 class Stage:
@@ -122,7 +122,7 @@ def test_parked_when_time_is_over(stage: Stage) -> None:
     """A waiting event is parked when its time is over."""
     outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 12)))
     assert outcome == "early"
-    assert 0 <= then - (SECOND + PATIENCE) <= A_FEW_TRIPS
+    assert 0 <= then - (SECOND + TIMEOUT_S) <= A_FEW_TRIPS
     assert then < ended
     assert stage.asked.count("wait") <= 5, "it looks again when the holder should have shown a sign of life"
 

@@ -29,12 +29,19 @@ def complaint(text: str) -> str:
         ('name = "x"', "x.toml: key 'workload': this key is required"),
         (MINIMAL + "lenght = 3", "table [workload], key 'lenght': there is no such key; did you mean 'length'?"),
         (MINIMAL + "[brokr]", "key 'brokr': there is no such key; did you mean 'broker'?"),
-        (MINIMAL + "[broker]\ndrop = 1.3", "table [broker], key 'drop': Input should be less than or equal to 1"),
+        (MINIMAL + "[broker]\ndrop = 1.3", "table [broker], key 'drop': must be at most 1"),
         (MINIMAL + '[broker]\nredeliver_after = "5"', "table [broker], key 'redeliver_after': '5' is not a duration"),
         (MINIMAL + "[broker]\nredeliver_after = 5", "5 has no unit; give a duration such as"),
         (MINIMAL + '[broker]\ndelay = { normal = "5ms" }', "table [broker], key 'delay': {'normal': '5ms'} is not"),
-        (MINIMAL + "[consumers]\ncount = 0", "table [consumers], key 'count': Input should be greater than or equal"),
-        (MINIMAL + '[consumers]\ncount = "many"', "(given: 'many')"),
+        (MINIMAL + "[consumers]\ncount = 0", "table [consumers], key 'count': must be at least 1"),
+        (MINIMAL + '[consumers]\ncount = "many"', "key 'count': must be a whole number (given: 'many')"),
+        (MINIMAL + "[consumers]\ncount = 1e9", "key 'count': must be at most 100,000 (given: 1000000000.0)"),
+        (MINIMAL + "[broker]\nmax_failures = 1.5", "key 'max_failures': must be a whole number (given: 1.5)"),
+        (MINIMAL + '[broker]\ntells_dead_letters = "often"', "must be true or false (given: 'often')"),
+        ("name = 3\n[workload]\nkind = 'chains'", "key 'name': must be a text (given: 3)"),
+        (MINIMAL + "order = 'random'", "table [workload], key 'order': must be "),
+        ("broker = 3\n" + MINIMAL, "key 'broker': must be a table (given: 3)"),
+        ("faults = 3\n" + MINIMAL, "key 'faults': must be a list (given: 3)"),
         (MINIMAL + '[judge]\ninvariants = ["casual-order"]', "did you mean 'causal-order'?"),
         (MINIMAL + '[judge]\nexercise = ["packed"]', "did you mean 'parked'?"),
         (
@@ -57,7 +64,7 @@ def test_mistakes(text: str, expected: str) -> None:
     assert expected in complaint(text)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_at_once() -> None:
     lines = complaint(MINIMAL + "lenght = 3\n[broker]\ndrop = 2\n").splitlines()
     assert len(lines) == 2
     assert all(line.startswith("x.toml: table [") for line in lines)

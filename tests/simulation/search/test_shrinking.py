@@ -154,7 +154,7 @@ def test_fewer_events() -> None:
     assert all(len(events) < 3 for events in found)
 
 
-def test_fewer_consumers_keeps_who_is_struck() -> None:
+def test_fewer_consumers_keeps_victims() -> None:
     counts = [simpler.consumers.count for simpler in fewer_consumers(loads(THREE))]
     assert counts == [5]  # the fault names c5, so only the concurrency can be less
     free = loads(THREE.replace('"c5"', '"any"'))
