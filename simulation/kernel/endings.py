@@ -65,10 +65,10 @@ def end_all(unfinished: Iterable[Any]) -> None:
 def collected_leftovers() -> Iterator[None]:
     """Collect what is made inside the context and left behind; what its objects do then is ignored.
 
-    Connections that nobody closed warn when they are collected, and foreign objects have a `__del__`. Collected later,
-    they would speak in the middle of somebody else's code. What there was before is set aside, and not looked at.
+    Connections that no code closed warn when they are collected, and foreign objects have a `__del__`. Collected later,
+    they would do so in the middle of other code. What there was before is set aside, and not looked at.
     """
-    set_aside = gc.get_freeze_count() == _FROZEN  # else whoever froze them wants them to stay so
+    set_aside = gc.get_freeze_count() == _FROZEN  # else they were frozen on purpose
     if set_aside:
         gc.freeze()
     try:

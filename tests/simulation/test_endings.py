@@ -105,7 +105,7 @@ def test_interrupted_request(server: ServerStore, monkeypatch: pytest.MonkeyPatc
     ],
     ids=["quiet", "crash", "program", "connecting", "refused"],
 )
-def test_a_run_leaves_nothing_that_speaks_later(scenario: str, engine: str) -> None:
+def test_a_run_leaves_no_warnings(scenario: str, engine: str) -> None:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         with suppress(Escaped):
@@ -114,7 +114,7 @@ def test_a_run_leaves_nothing_that_speaks_later(scenario: str, engine: str) -> N
     assert [str(one.message) for one in heard if issubclass(one.category, ResourceWarning)] == []
 
 
-def test_who_keeps_objects_from_the_collector_keeps_them_there() -> None:
+def test_frozen_objects_stay_frozen() -> None:
     gc.freeze()
     try:
         run(loads(ONE), 1, "native")
