@@ -7,9 +7,9 @@ engine (one by one, batches, a stream). Its faults come every second or so: kill
 SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events fail once, a few kill their process.
 
 When the faults are over, every event must have an effect or a dead letter. Effects keep causal order. An event has two
-only if the process of the first one was killed, frozen, or not run by the machine, so that it could not record it, or
-if its handler was cancelled before it had the reply of the sink. A consumer that is asked to stop ends within a lease
-and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
+only if the process of the first one was killed, frozen, or not run by the machine, so that it had no time to record it;
+or if its handler was cancelled before it had the reply of the sink. A consumer that is asked to stop ends within a
+lease and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
 """
 
 from __future__ import annotations
