@@ -103,7 +103,7 @@ def test_size_of_lua(path: Path) -> None:
             name, lengths[begin[1]] = begin[1], 0
         if name:
             lengths[name] += 1
-        if line == "end" or line.endswith(" end") and begin:
+        if line == "end" or (line.endswith(" end") and begin):
             name = ""
     assert bool(lengths) or path.stem != "shared"
     assert {each: lines for each, lines in lengths.items() if lines > MAX_LUA_LINES} == {}
