@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import hiredis
 
@@ -45,6 +45,18 @@ _ELSEWHERE = (b"-ASK ", b"-TRYAGAIN ")
 """How the replies begin of a node whose slot is moving: a client that waits is redirected only when it has moved."""
 UNBLOCKED = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n"
 """What a server answers the clients that wait when it becomes a replica; then it closes their connections."""
+
+
+Served = Callable[[Words, bytes], None]
+"""Is called with a command that has waited, and the reply to it."""
+
+
+class Replicas(NamedTuple):
+    """The replicas of a server, as WAIT counts them."""
+
+    number: int
+    lag: int
+    """Microseconds after which each has what was written."""
 
 
 class Caller(Protocol):
@@ -66,7 +78,7 @@ class _Waiting:
     asking: bool
     """Whether it was sent behind ASKING, to the node that a slot moves to."""
     keys: frozenset[bytes]
-    served: Callable[[Words, bytes], None]
+    served: Served
     nothing: bytes
     """What it is answered at its deadline."""
     timer: asyncio.TimerHandle | None
@@ -93,9 +105,7 @@ class BlockingCalls:
         """How many commands wait."""
         return len(self._waiting)
 
-    def call(
-        self, caller: Caller, words: Words, served: Callable[[Words, bytes], None], *, asking: bool = False
-    ) -> bytes | None:
+    def call(self, caller: Caller, words: Words, served: Served, *, asking: bool = False) -> bytes | None:
         """Return the reply to a blocking command. If it must wait, return None, and call `served` with it later.
 
         Raises Escaped if it must wait for a time that cannot be read.
@@ -111,6 +121,23 @@ class BlockingCalls:
         waiting = _Waiting(caller, words, asking, blocking_keys(words), served, reply, None)
         if wait_us:
             waiting.timer = self._loop.in_world(wait_us, self._expire, waiting)
+        self._waiting.append(waiting)
+        return None
+
+    def wait(self, caller: Caller, words: Words, served: Served, replicas: Replicas, wrote_at: int) -> bytes | None:
+        """Return the reply to WAIT, as `call` does, where there are replicas; `wrote_at` is the client's last write."""
+        reply, wait_us, now = attempt(caller.aside(), words), timeout_of(words), self._loop.now
+        if not reply.startswith(b":") or wait_us is None:
+            return reply
+        known_in = max(0, wrote_at + replicas.lag - now)
+        count = b":%d\r\n" % replicas.number
+        if int(words[1]) <= 0 or (not known_in and replicas.number >= int(words[1])):
+            return b":0\r\n" if known_in else count
+        enough = replicas.number >= int(words[1]) and (not wait_us or known_in <= wait_us)
+        last = count if enough or known_in <= wait_us else b":0\r\n"
+        waiting = _Waiting(caller, words, False, frozenset(), served, last, None)
+        if due := known_in if enough else wait_us:
+            waiting.timer = self._loop.in_world(due, self._expire, waiting)
         self._waiting.append(waiting)
         return None
 

@@ -11,7 +11,7 @@ from simulation.kernel.random_streams import Stream
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.redis_commands import NOTIFY
 from simulation.world.backlog import Backlog
-from simulation.world.blocking import BlockingCalls
+from simulation.world.blocking import BlockingCalls, Replicas
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
 from simulation.world.random_commands import RandomCommands
 from simulation.world.request_log import RequestLog
@@ -51,6 +51,7 @@ class Medium:
         self.undo: dict[bytes, Sequence[bytes]] = {}
         """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
         self.requests = RequestLog()
+        self.replicas = Replicas(0, 0)
         self.connections = 0
         """How many there have been."""
         self.packets = 0

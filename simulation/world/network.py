@@ -27,6 +27,7 @@ from simulation.scenario.topology import TopologyTable
 from simulation.stores.cluster import Cluster
 from simulation.stores.cluster_bus import ClusterBus
 from simulation.stores.protocol import Store
+from simulation.world.blocking import Replicas
 from simulation.world.carriers import Carrier, Ends, SteppedCarrier, TimedCarrier
 from simulation.world.connection import Place, Wire
 from simulation.world.medium import Listener, Medium
@@ -55,6 +56,8 @@ class Network(Medium):
         super().__init__(loop, store, trace, streams.fresh("store"))
         self.latency = latency
         self.topology = topology or open_topology(TopologyTable(), store)
+        if self.topology.has_replicas:
+            self.replicas = Replicas(len(self.topology.servers) - 1, 0)
         self.stepped = steps is not None
         self._steps = steps
         self._streams = streams

@@ -84,6 +84,8 @@ class Session:
         self._in_transaction = self._watches = False
         self._queues = False
         """Whether the next command is queued, on a replica."""
+        self._wrote_at = 0
+        """When the client may have written something, in microseconds; kept where there are replicas."""
         self._settings: dict[bytes, Words] = {}
         self._aside: Link | None = None
 
@@ -126,7 +128,10 @@ class Session:
         served = partial(self._served, fate, not rest)
         asking = self._last[0].upper() == b"ASKING"
         self._last = words
-        reply = self._network.blocking.call(self, words, served, asking=asking)
+        if words[0].upper() == b"WAIT" and self._network.replicas.number:
+            reply = self._network.blocking.wait(self, words, served, self._network.replicas, self._wrote_at)
+        else:
+            reply = self._network.blocking.call(self, words, served, asking=asking)
         if reply is None:
             self._waits = True
             self._client.waits(words)
@@ -226,6 +231,8 @@ class Session:
         network = self._network
         store, now = self._server.store, network.loop.now
         store.set_time(now)
+        if network.replicas.number and not verbs <= WRITING_NOTHING:
+            self._wrote_at = now
         if verbs & ABOUT_SCRIPTS:
             commands = self._server.scripts.admit(commands)
         if not self._listens and self._begins_to_listen(verbs, commands):

@@ -141,6 +141,26 @@ def test_a_replica_refuses_what_writes(server: Store) -> None:
     assert run_story(server, "sentinel", story) == [b"value", ReadOnlyError, b"1", b"value", b"1"]
 
 
+def test_wait_counts_replicas(server: Store) -> None:
+    """WAIT returns how many replicas have what its client has written, after their lag."""
+
+    async def story(network: Network) -> list[Any]:
+        loop, found = asyncio.get_running_loop(), []
+        one = client("redis-1", single_connection_client=True, socket_timeout=None)
+        for lag, asked, milliseconds in ((0, 2, 100), (0, 3, 100), (50_000, 1, 0), (50_000, 2, 20), (50_000, 3, 100)):
+            network.replicas = network.replicas._replace(lag=lag)
+            await one.set("key", 1)
+            before = loop.time()
+            count = await one.execute_command("WAIT", asked, milliseconds)
+            found.append((count, round((loop.time() - before) * 1000)))
+        await asyncio.sleep(1)
+        return [*found, await one.execute_command("WAIT", 1, 100)]
+
+    # A round trip takes a millisecond; the lag counts from the write, half a millisecond before its reply.
+    expected = [(2, 1), (2, 101), (2, 50), (0, 21), (2, 101)]
+    assert run_story(server, "sentinel", story, replicas=2) == [*expected, 2]
+
+
 def test_sentinel_client_follows_primary(server: Store) -> None:
     """A client of sentinels follows the primary."""
 

@@ -11,6 +11,7 @@ from simulation.scenario.faults import AnyFault, Failover, StoreFault
 from simulation.scenario.faults.targets import Active, Undo
 from simulation.stores.cluster import Cluster
 from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.world.blocking import Replicas
 from simulation.world.consumer import Consumer
 from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.injection.migration import Migration
@@ -48,6 +49,8 @@ class StoreActs:
         """Have a replica at hand, if one is to take over later."""
         failovers = [active.fault for active in self._log.of(Failover)]
         if failovers:
+            lag = max(fault.lag for fault in failovers if isinstance(fault, Failover))
+            self._network.replicas = Replicas(max(1, self._network.replicas.number), lag)
             self._store.replicate(None if self._network.stepped else _known_at(failovers))
 
     def heal(self) -> None:
