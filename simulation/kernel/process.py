@@ -24,7 +24,7 @@ class Process:
         self.signals: dict[int, Callable[[], object]] = {}
         """What it does about signals, by number."""
         self.handlers: dict[int, object] = {}
-        """What it was told to do about them, as `signal.signal` is."""
+        """The handlers that its code has set for them, as `signal.signal` takes them."""
         self.held: deque[Any] = deque()
 
     def __repr__(self) -> str:

@@ -99,7 +99,7 @@ def test_threads_of_anyio_in_a_first_run() -> None:
         ("starting_a_process", "a process of multiprocessing was started"),
         ("starting_a_thread", "a thread was started, which runs outside of virtual time"),
         ("starting_a_loop", "a second event loop was run, which knows the real time alone"),
-        ("setting_an_alarm", "a timer of the operating system was asked for"),
+        ("setting_an_alarm", "a timer of the operating system was asked for, which knows the real time alone"),
         ("calling_the_web", "a TLS handshake was sent, which is not the protocol of Redis"),
     ],
 )
