@@ -1,4 +1,4 @@
-"""The kinds of files that strangers may send: how a good one is made and mutated, and what reads it."""
+"""The kinds of untrusted files: how a good one is made and mutated, and what reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of strangers: what is refused, and what the sentence says."""
+"""Untrusted files: what is refused, and what the sentence says."""
 
 import gzip
 import resource
