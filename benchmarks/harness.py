@@ -27,7 +27,7 @@ PING = command("PING")
 
 
 def rate(work: Callable[[int], object], seconds: float) -> float:
-    """Return how often a second `work` can be done; it is told the number of the turn."""
+    """Return how often a second `work` can be done; it receives the number of the turn."""
     work(0)
     started, turns = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:

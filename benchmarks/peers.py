@@ -67,7 +67,7 @@ CHUNK = 5
 
 
 class CheckThenAct(CausalOrdering):
-    """An ordering with a planted race: it asks first, and acts a round trip later on what it was told.
+    """An ordering with a planted race: it asks first, and acts a round trip later on the answer.
 
     A follower that parks after its leader's consumer has asked who waits, and that has asked before the leader was
     marked as handled, is not released: it waits until a sweep finds it.

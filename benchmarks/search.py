@@ -3,7 +3,7 @@ mutants on small scenarios that were not made for them. Then, what it takes to t
 
     python benchmarks/search.py [--most 100] [--draws 5] [--minutes 60] [--store server] [--only rows,hard,proofs]
                                 [--columns 'pos;guided']
-    python benchmarks/search.py --minutes 0           # only write the tables anew
+    python benchmarks/search.py --minutes 0           # only write the tables again
 
 A measurement is the number of schedules until the first conviction by a right invariant; it gives up after `--most`
 schedules, and then counts as `--most`. Time limits none of them, so they do not depend on the machine. Each is kept in
@@ -13,7 +13,7 @@ measured yet is empty.
 The hard rows are bugs of the engine's history, and of those that it took the place of, put back in the small worlds of
 `hard/`. None has a fault that is scripted for the bug. Most lose one reply in ten thousand. The strategies that choose
 may crash one consumer or lose one reply in a run; drawn delays alone are to meet none of these bugs in 1,000 seeds.
-How soon one search convicts is mostly luck, so there are several draws of each: searches with seeds of their own.
+How soon one search convicts is mostly chance, so there are several draws of each: searches with seeds of their own.
 """
 
 from __future__ import annotations
@@ -288,7 +288,7 @@ HARD_HEAD = """
 # Bugs that drawn delays do not meet
 
 On the scenarios of `benchmarks/hard`. Drawn delays have {seeds:,} seeds; the others {most} schedules, in each of which
-one consumer may crash or one reply be lost. How soon one search convicts is mostly luck: a cell is the median of
+one consumer may crash or one reply be lost. How soon one search convicts is mostly chance: a cell is the median of
 {draws} searches with seeds of their own; of drawn delays it is one search.
 """
 PROOF_HEAD = """

@@ -281,8 +281,8 @@ class CausalOrdering(Requests[E]):
         async def ask(patient: bool) -> list[str]:
             return words(await self._call("wait", self._rules, *asked, int(patient), int(own is not None)))
 
-        patience = self.policy.lease.total_seconds() / 2
-        answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, patience)
+        timeout_s = self.policy.lease.total_seconds() / 2
+        answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, timeout_s)
         if answer[0] == "seen":
             raise self.errors.seen(event)
         if answer[0] == "dead":

@@ -12,7 +12,7 @@ REASONS = {
     "exhausted": "the consumers that began with it have not come back",
     "unreadable": "no consumer that was offered it could read it",
 }
-"""The reasons of the engine's own, in words. Others are what `give_up` was told."""
+"""The reasons of the engine's own, in words. Others are those that were given to `give_up`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class DeadLetter:
     follows: str
     """The id of its leader, empty if it follows nothing."""
     reason: str
-    """`failed`, `exhausted`, `unreadable`, or what `give_up` was told."""
+    """`failed`, `exhausted`, `unreadable`, or what was given to `give_up`."""
     error: str
     """Type and message of the last error, empty if none was reported."""
     attempts: int

@@ -60,5 +60,5 @@ class Notifier:
         try:
             hook(self._scope, identity)
         except Exception as error:
-            message = "The observer of scope %r has failed when told that event %s is %s: %s"
+            message = "The observer of scope %r has failed for event %s, which is %s: %s"
             logger.warning(message, self._scope, identity, what, describe(error))

@@ -28,7 +28,7 @@ from ordering.terms import digest_of, id_of, leader_of, milliseconds, occurred_a
 logger = logging.getLogger(__name__)
 
 OnDeadLetter = Callable[[DeadLetter], Awaitable[object] | object]
-"""Is told of each dead letter, at least once; if it raises, again by a later sweep."""
+"""Called with each dead letter, at least once; if it raises, again by a later sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Operations:
             raw = await self._ask("GET", self._key(f"dead:{identity}"))
             await self._report_and_clear(identity, raw or b"")
         except REFUSALS as refusal:
-            logger.warning("Of dead event %s of scope %r, a later sweep tells: %s", identity, self.scope, refusal)
+            logger.warning("Of dead event %s of scope %r, a later sweep reports: %s", identity, self.scope, refusal)
 
     async def _report_and_clear(self, identity: str, raw: bytes | str) -> None:
         letter = read_letter(raw)
@@ -190,15 +190,15 @@ class Operations:
             if inspect.isawaitable(reported):
                 await reported
         except Exception as error:
-            message = "on_dead_letter of scope %r has failed for event %s (%s); a later sweep tells it again"
+            message = "on_dead_letter of scope %r has failed for event %s (%s); a later sweep calls it again"
             logger.warning(message, self.scope, letter.id, describe(error))
             return False
         return True
 
     def _leave_to_others(self, identity: str) -> None:
         """Have others come first, in the next sweeps of this process, with an event that it could not read."""
-        patience = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
-        self._state.leave_to_others(identity, self._now() + patience)
+        timeout_s = self.policy.retry_delay.total_seconds() + UNREADABLE_LEASES * self._lease_s
+        self._state.leave_to_others(identity, self._now() + timeout_s)
 
     async def _unread(self, identity: str, token: str, error: Exception, claim: str = "") -> None:
         """Leave an event to others that this process cannot read; at the last attempt, it is a dead letter."""

@@ -72,8 +72,8 @@ class Requests(Operations, Generic[E]):
         policy: how long to wait for what.
         event_type: parses what was parked; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
-        observer: is told what happens to each event in this process.
-        on_dead_letter: is told of each event that was given up, at least once in the fleet.
+        observer: called with what happens to each event in this process.
+        on_dead_letter: called with each event that was given up, at least once in the fleet.
     """
 
     errors = Errors()

@@ -75,7 +75,7 @@ def passes(refusal: Exception) -> bool:
 
 async def asked_again(
     ask: Callable[[], Awaitable[Answer]],
-    patience: float,
+    timeout_s: float,
     again_if: Callable[[Exception], bool] = passes,
     outlasts: Callable[[Exception], bool] = lambda _: False,
 ) -> Answer:
@@ -84,7 +84,7 @@ async def asked_again(
     The seconds start again with each refusal that `outlasts`.
     """
     clock = asyncio.get_running_loop().time
-    end, pause = clock() + patience, _FIRST_PAUSE
+    end, pause = clock() + timeout_s, _FIRST_PAUSE
     while True:
         await asyncio.sleep(min(pause, max(INSTANT, end - clock())))
         pause = min(2 * pause, _LONGEST_PAUSE)
@@ -92,42 +92,42 @@ async def asked_again(
             return await ask()
         except REFUSALS as refusal:
             if outlasts(refusal):
-                end = clock() + patience
+                end = clock() + timeout_s
             if not again_if(refusal) or clock() >= end:
                 raise
 
 
 async def brought_to_its_end(
     ask: Callable[[], Awaitable[Answer]],
-    patience: float,
+    timeout_s: float,
     undo: Callable[[Answer], Awaitable[object]] | None = None,
 ) -> Answer:
     """Return the answer to a request. If cancelled meanwhile, ask again, undo what the answer gave, and end then.
 
-    That takes `patience` seconds at most. A second cancellation ends it at once.
+    That takes `timeout_s` seconds at most. A second cancellation ends it at once.
     """
     try:
         return await ask()
     except asyncio.CancelledError as stopped:
-        await end_after(stopped, ask, patience, undo)
+        await end_after(stopped, ask, timeout_s, undo)
         raise
 
 
 async def end_after(
     stopped: asyncio.CancelledError,
     ask: Callable[[], Awaitable[Answer]],
-    patience: float,
+    timeout_s: float,
     undo: Callable[[Answer], Awaitable[object]] | None = None,
 ) -> None:
     """Ask again what a cancellation has interrupted, and undo what the answer gave, in so many seconds at most."""
-    async with bounded(stopped, patience):
+    async with bounded(stopped, timeout_s):
         answer = await ask()
         if undo is not None:
             await undo(answer)
 
 
 @asynccontextmanager
-async def bounded(error: BaseException, patience: float) -> AsyncIterator[None]:
+async def bounded(error: BaseException, timeout_s: float) -> AsyncIterator[None]:
     """Let the body clean up after an error. After a cancellation it ends in time, and no refusal hides it.
 
     The time is counted from where the cancellation was first seen: it travels with the exception, through every layer
@@ -137,7 +137,7 @@ async def bounded(error: BaseException, patience: float) -> AsyncIterator[None]:
     if not isinstance(error, asyncio.CancelledError):
         yield
         return
-    deadline = vars(error).setdefault(_DEADLINE, asyncio.get_running_loop().time() + patience)
+    deadline = vars(error).setdefault(_DEADLINE, asyncio.get_running_loop().time() + timeout_s)
     deadline = min(deadline, _must_end_by.get())
     before = _must_end_by.set(deadline)
     try:
@@ -147,7 +147,7 @@ async def bounded(error: BaseException, patience: float) -> AsyncIterator[None]:
         logger.warning(
             "Redis has not answered what was asked after a cancellation (%r, at most %s s); what was granted lapses",
             refusal,
-            patience,
+            timeout_s,
         )
     finally:
         with suppress(ValueError):  # closed by the garbage collector, in another context, where nothing was set

@@ -88,7 +88,7 @@ class _Item:
 def _identity_of(event: Any) -> str:
     try:
         return id_of(event)
-    except Exception:  # it is told of when it is to be asked about
+    except Exception:  # it is raised when the event is asked for
         return ""
 
 
@@ -141,7 +141,7 @@ class ReadAhead:
                 self.items.append(_Item(event, _identity_of(event)))
                 if len(self.items) >= self._limit:
                     return
-        except Exception as error:  # told in its turn: an event may be waiting to be completed
+        except Exception as error:  # raised in its turn: an event may be waiting to be completed
             self._error = error
         self._ended = True
 
@@ -162,15 +162,15 @@ class ReadAhead:
         while await self.wait():
             yield self.items.popleft().event
 
-    async def close(self, patience: float) -> None:
+    async def close(self, timeout_s: float) -> None:
         """Stop reading, and wait for so many seconds at most until what the stream does at its end is done."""
         self._closed = True
         if self._task is None:
             return
         self._task.cancel()
-        _, pending = await asyncio.wait([self._task], timeout=patience)
+        _, pending = await asyncio.wait([self._task], timeout=timeout_s)
         if pending:
-            logger.warning("A stream was cancelled, and has not ended within %s s; it is left alone", patience)
+            logger.warning("A stream was cancelled, and has not ended within %s s; it is left alone", timeout_s)
 
 
 class _Stream(Drain):

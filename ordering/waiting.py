@@ -20,7 +20,7 @@ _listeners: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """How many events wait for their leaders by each client: each takes a connection for its subscription."""
 
 Ask = Callable[[bool], Awaitable[list[str]]]
-"""Asks whether an event may be handled. If not, and given True, it may be told to wait; given False, it is parked."""
+"""Asks whether an event may be handled. If not, and given True, the answer may be `wait`; given False, it is parked."""
 
 
 def most_listeners(redis: Any) -> int:
@@ -29,7 +29,7 @@ def most_listeners(redis: Any) -> int:
     return int(getattr(pool, "max_connections", 100)) // 4
 
 
-async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) -> list[str]:
+async def answer_in_time(redis: Any, channel: str, ask: Ask, timeout_s: float) -> list[str]:
     """Return the answer to the question whether an event may be handled, within so many seconds.
 
     Args:
@@ -37,7 +37,7 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
             has one with so many listeners that the requests of others would find no connection in its pool.
         channel: where it is published that the handling of the leader has ended.
         ask: asks.
-        patience: for how long to wait for the end of the leader's handling.
+        timeout_s: for how long to wait for the end of the leader's handling.
     """
     answer = await ask(True)
     if answer[0] != "waiting":
@@ -45,27 +45,27 @@ async def answer_in_time(redis: Any, channel: str, ask: Ask, patience: float) ->
     if not hasattr(redis, "pubsub") or _listeners.get(redis, 0) >= most_listeners(redis):
         return await ask(False)
     clock = asyncio.get_running_loop().time
-    end = clock() + patience
-    async with _listening(redis, channel, patience) as heard:
+    end = clock() + timeout_s
+    async with _listening(redis, channel, timeout_s) as next_message:
         while answer[0] == "waiting":
             answer = await ask(end - clock() >= INSTANT)
             if answer[0] == "waiting":
-                await heard(max(INSTANT, min(end - clock(), int(answer[1]) / 1000)))
+                await next_message(max(INSTANT, min(end - clock(), int(answer[1]) / 1000)))
     return answer
 
 
 @asynccontextmanager
-async def _listening(redis: Any, channel: str, patience: float) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
+async def _listening(redis: Any, channel: str, timeout_s: float) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
     _listeners[redis] = _listeners.get(redis, 0) + 1
     try:
         async with redis.pubsub() as subscription:
             await subscription.subscribe(channel)
             # When the server has taken note, nothing is missed from here on. No timeout of the client's ends this wait.
-            await subscription.get_message(timeout=patience)
+            await subscription.get_message(timeout=timeout_s)
 
-            async def heard(seconds: float) -> object:
+            async def next_message(seconds: float) -> object:
                 return await subscription.get_message(timeout=seconds)
 
-            yield heard
+            yield next_message
     finally:
         _listeners[redis] -= 1

@@ -61,5 +61,5 @@ class Likelihood:
 
     invariant: str
     places: Sequence[LikelihoodPlace]
-    doomed: int | None = None
+    certain: int | None = None
     """From which of the places on the violation was all but certain; None if it never was."""

@@ -1,7 +1,7 @@
 """Scenario files as tests. The plugin itself, with its options and fixtures, is `causim.pytest_plugin`.
 
 A scenario passes if every seed holds, or if the file's `[expect]` says of this engine that an invariant is violated and
-a seed violates it. A failure tells the story of the violation and ends with the command that replays it.
+a seed violates it. A failure has the story of the violation and ends with the command that replays it.
 """
 
 from __future__ import annotations
@@ -92,12 +92,11 @@ class ScenarioItem(pytest.Item):
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
         tally, store = Tally(), laboratory(self.config)
-        wanted, seen = set(self._scenario.expected.get(self._engine, ("holds",))), set[int]()
-        with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is told
+        wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
+        with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is printed
             for summary in summaries:
                 tally.add(summary)
-                seen.add(summary.seed)
-                if wanted & set(tally.violations) or (wanted == {"holds"} and self._has_first_violating(tally, seen)):
+                if wanted & set(tally.violations) or (wanted == {"holds"} and tally.violating):
                     break
         self.user_properties += [("causim outside", what) for what in tally.outside]
         verdict = tally.verdict(self._scenario.judge.require_coverage)
@@ -114,11 +113,6 @@ class ScenarioItem(pytest.Item):
             f"{self._engine}: {verdict} in {tally.runs} seeds, expected: {', '.join(sorted(wanted))}\n"
             + "\n".join([*missing, *tally.reasons, *raised])
         )
-
-    def _has_first_violating(self, tally: Tally, seen: set[int]) -> bool:
-        """Return whether it is known which seed is the first that is violated, whichever process was faster."""
-        first = tally.first_violating
-        return first is not None and all(seed in seen for seed in self.seeds if seed < first)
 
     def _check_budgets(self, tally: Tally) -> None:
         budgets = check(self._scenario.budgets(self._engine), tally)

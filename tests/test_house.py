@@ -192,6 +192,20 @@ def test_the_design_draws_the_house() -> None:
     assert drawn == expected
 
 
+def test_where_to_look() -> None:
+    """The table of the design names files that are there, and what they define."""
+    table = (
+        (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("### Where to look")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"`(\w+/[^`]+)`((?: `\w+`|, `\w+`(?!/))*)", table)
+    assert len(rows) > 20
+    for path, names in rows:
+        text = (ROOT / path).read_text(encoding="utf-8") if (ROOT / path).is_file() else ""
+        assert (ROOT / path).exists(), path
+        for name in re.findall(r"\w+", names):
+            assert re.search(rf"^\s*(async def|def|class) {name}\b|^{name}\b", text, re.MULTILINE), (path, name)
+
+
 def test_titles() -> None:
     """A test is found with `-k`: its name is a few words, and its docstring the sentence."""
     tests = sorted((ROOT / "tests").rglob("test_*.py"))

@@ -156,7 +156,7 @@ local function forget(id)  -- rarely
   redis.call("HDEL", key("unread"), id)
 end
 
--- Whether an event that is parked behind `before` stays there, and not behind this leader: what was told first counts,
+-- Whether an event that is parked behind `before` stays there, and not behind this leader: what was said first counts,
 -- unless Redis has lost its payload since.
 local function waits_for_another(id, before, leader)  -- rarely
   if before == leader or not is_parked(id) then return false end
@@ -293,7 +293,7 @@ local function adopt(id)
   if place then park(id, event.follows, place, payload, math.floor(since * 1000)) end
 end
 
--- Release what the original has parked behind a leader that is done, with our own: it is told so by the empty set.
+-- Release what the original has parked behind a leader that is done, with our own: the empty set says so to it.
 local function adopt_followers(leader)  -- rarely
   if not beside then return end
   for _, id in ipairs(redis.call("SMEMBERS", key("followers:" .. leader))) do adopt(id) end
@@ -325,7 +325,7 @@ local function is_claimed_by(id, token)  -- rarely
   return claimant == token or claimant == token .. "!"
 end
 
--- The same of a queue that a sweep has claimed, told by its first.
+-- The same of a queue that a sweep has claimed, by its first event.
 local function is_queue_claimed_by(leader, first, token)
   return is_live("releases", leader) and redis.call("HGET", key("drainers"), leader) == token
     and redis.call("ZSCORE", key("queue:" .. leader), first)

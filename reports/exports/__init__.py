@@ -29,7 +29,7 @@ class Format:
 
     write: Write
     """Yields the text in pieces. Raises Unexportable."""
-    tells: str
+    purpose: str
     """What it is for, in a few words."""
     shows_violations: bool = False
 

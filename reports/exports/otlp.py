@@ -308,7 +308,7 @@ def _status(handling: Handling) -> Record:
         case "open":
             return {}
         case "unknown":
-            return {"code": ERROR, "message": "its consumer was gone first, or how it ended is not told"}
+            return {"code": ERROR, "message": "its consumer was gone first, or how it ended is not known"}
         case outcome:
             return {"code": ERROR, "message": whole(f"the handling {outcome}")}
 

@@ -35,7 +35,7 @@ FATE_LINES: dict[str, dict[str, Any]] = {
 """One line style for each fate of a follower."""
 
 FATE_MARKERS = {"parked": "o", "released": "s", "rescued": "^", "redelivered": "D", "lost": "X"}
-"""One marker for each fate, so that a line of one point is seen and told apart."""
+"""One marker for each fate, so that a line of one point is seen and distinguished."""
 
 
 LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.78, 0.36, 0.84, 0.46, 0.94

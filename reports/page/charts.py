@@ -35,7 +35,7 @@ WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1000.0, 170.0, 66.0, 8.0, 24.0
 """The size of a chart's picture, and the room for its labels, in the picture's own units."""
 
 COLUMNS = 240
-"""How many moments a line is told at; between them it keeps its value."""
+"""At how many moments a line has a value; between them it keeps its value."""
 
 MOST_DOTS = 400
 

@@ -77,7 +77,7 @@ HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "ended_s": ("float64", "when it ended, or its consumer was gone"),
     "outcome": (
         "string",
-        "ok, failed, unknown (the consumer was gone first, or it is not told), or open if the history ends first",
+        "ok, failed, unknown (the consumer was gone first, or no entry says it), or open if the history ends first",
     ),
     "write": ("string", "accepted or refused, where the effect sink said so"),
     "effect": ("bool", "whether it took effect"),

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 OMITTED = frozenset({"phase", "census", "joined", "acknowledged", "swept"})
 """Kinds of entries that say nothing about why something went wrong, unless a violation rests on them."""
 
-GREETINGS = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND", "PING", "ECHO", "READONLY"})
+HANDSHAKE = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND", "PING", "ECHO", "READONLY"})
 """Commands with which clients prepare their connections."""
 
 MAX_LINES = 120
-"""How many lines of a story are told."""
+"""How many lines a story has."""
 
 LONGEST_WORD = 48
 LONGEST_VALUE = 160
@@ -182,8 +182,8 @@ class _Narrator:
     def _command(self, entry: Entry) -> None:
         commands = entry.details.get("commands", [])
         line = None
-        if not all(words[0].upper() in GREETINGS for words in commands):
-            text = "; ".join(self._spoken(words) for words in commands if words[0].upper() not in ("MULTI", "EXEC"))
+        if not all(words[0].upper() in HANDSHAKE for words in commands):
+            text = "; ".join(self._in_words(words) for words in commands if words[0].upper() not in ("MULTI", "EXEC"))
             if self._names_concerned(commands):
                 line = StoryLine(entry.at, entry.consumer, text)
                 self._lines.append(line)
@@ -194,7 +194,7 @@ class _Narrator:
     def _line_of(self, entry: Entry) -> deque[tuple[StoryLine | None, list[list[str]]]]:
         return self._waiting.setdefault((entry.consumer, entry.details.get("connection", 0)), deque())
 
-    def _spoken(self, words: Sequence[str]) -> str:
+    def _in_words(self, words: Sequence[str]) -> str:
         return " ".join(self._naming.word(word) for word in words)
 
     def _names_concerned(self, commands: Sequence[Sequence[str]]) -> bool:

@@ -13,7 +13,7 @@ Details = Mapping[str, object]
 Phrase = Callable[[str, Details], str]
 
 LONGEST_REPLY = 200
-"""How many characters of what went over the wire are told; the history has it whole."""
+"""How many characters of what went over the wire are shown; the history has it whole."""
 
 
 def sentence(entry: Entry) -> str:
@@ -125,7 +125,7 @@ WORDS: Mapping[str, Phrase] = {
     "dead-lettered": lambda event, details: _with(f"{event} was dead-lettered", details, "by"),
     "parked": lambda event, _: f"{event} was parked until its leader is handled",
     "refused": _because("{event} was refused"),
-    "lease-lost": lambda event, _: f"was told that the lease on {event} is no longer its own",
+    "lease-lost": lambda event, _: f"learned that the lease on {event} is no longer its own",
     "started": _started,
     "ended": _ended,
     "swept": lambda _, details: _with("swept for overdue followers", details, "found", "because"),
@@ -146,9 +146,12 @@ WORDS: Mapping[str, Phrase] = {
     "census": _census,
     "raised": _raised,
     "outside": lambda _, details: f"{details.get('what', 'something outside of the run was reached')}, as is allowed",
+    "unfinished": lambda event, details: (
+        f"{details.get('call', 'a call')} has not returned" + (event and f" for {event}")
+    ),
     "warned": lambda event, _: f"warned of {event}",
     "command": _command,
     "reply": _reply,
     "logged": lambda _, details: f"logged {details.get('level', '')}: {_short(str(details.get('message', '')))}",
 }
-"""How each kind of entry is told; the time and the consumer stand before it."""
+"""The sentence of each kind of entry; the time and the consumer stand before it."""

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from simulation.invariants import Violation
 
 MAX_STORY_LINES = 60
-"""How many lines a story may have; a witness is told even beyond it."""
+"""How many lines a story may have; a witness is shown even beyond it."""
 
 OMITTED = ("joined", "swept", "census")
-"""What consumers do all day: told only if it is a witness."""
+"""Routine entries: shown only as witnesses."""
 
 
 @dataclass(frozen=True, slots=True)

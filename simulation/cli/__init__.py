@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         options.print_help()
         return USAGE
-    if not given.logs:  # what an engine logs is part of the world that it is in: the history tells more
+    if not given.logs:  # what an engine logs is part of the world that it is in: the history has more
         logging.lastResort = logging.NullHandler()
     try:
         code = _execute(given)

@@ -53,7 +53,7 @@ class Output:
         """Whether a paragraph was written: an empty line parts the next from it."""
 
     @property
-    def _speaks(self) -> bool:
+    def _prints(self) -> bool:
         return not (self._given.json or self._given.quiet)
 
     def begin(self, laboratory: Laboratory) -> None:
@@ -68,8 +68,8 @@ class Output:
         """Show how far a scenario is, if the output is a terminal."""
         job, tally = outcome.job, outcome.tally
         endless = job.strategy.name == "exhaustive"
-        quiet = not self._speaks or (len(job.seeds) == 1 and not endless)
-        if self._speaks and quiet and laboratory is not None and self._console.is_terminal:
+        quiet = not self._prints or (len(job.seeds) == 1 and not endless)
+        if self._prints and quiet and laboratory is not None and self._console.is_terminal:
             with counting(f"{job.scenario.name} · {job.engine}", None, "deliveries", self._console) as within:
                 laboratory.watch = lambda settled, now: within(settled, f"deliveries settled, {duration(now / 1e6)}")
                 yield lambda: None
@@ -217,7 +217,7 @@ class Output:
 
     def end(self, outcomes: Sequence[Outcome]) -> None:
         """Sum up, if there is more than one scenario to sum up."""
-        if not self._speaks or len(outcomes) < 2:
+        if not self._prints or len(outcomes) < 2:
             return
         table = Table(title="verdicts", title_justify="left", box=None, pad_edge=False)
         for heading in ("scenario", "engine", "verdict", "violated"):

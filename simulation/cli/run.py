@@ -196,7 +196,7 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, d
     if job.replay is not None:
         outcome.run = job.replay.perform(laboratory, job.engine, trace=tally.violating > 0)
     elif tally.first_violating is not None:
-        # The same run once more, with every command and reply: the story of a violation is told in them.
+        # The same run once more, with every command and reply: the story of a violation needs them.
         found = _found(job, tally.first_violating, tally.choices)
         outcome.run = found.perform(laboratory, job.engine, trace=True)
     elif outcome.run is None:

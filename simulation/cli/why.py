@@ -1,4 +1,4 @@
-"""`causim why`: show where a violating run became doomed."""
+"""`causim why`: show where a violation became certain."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def execute(given: argparse.Namespace) -> int:
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, tell=_told)
+        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, words_of=_sentence_of)
         try:
             with counting(f"{start.scenario.name} · why", given.max_runs, "runs", Terminal(stderr=True)) as count:
                 why.watch = lambda runs: count(runs, "")
@@ -50,7 +50,7 @@ def execute(given: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else VIOLATED
 
 
-def _told(entry: Entry) -> str:
+def _sentence_of(entry: Entry) -> str:
     return ": ".join(filter(None, (entry.consumer, sentence(entry))))
 
 
@@ -62,12 +62,12 @@ def _keep(why: Why, record: dict[str, Any], start: Replay, laboratory: Laborator
 
 def _likelihood(why: Why) -> Likelihood:
     places = [LikelihoodPlace(one.at, one.share, *one.interval, one.words) for one in why.places]
-    doomed = why.doomed
-    return Likelihood(why.invariant, places, None if doomed is None else why.places.index(doomed))
+    certain = why.certain
+    return Likelihood(why.invariant, places, None if certain is None else why.places.index(certain))
 
 
 def _record(why: Why, scenario: str) -> dict[str, Any]:
-    doomed, turn = why.doomed, why.turn
+    certain, turn = why.certain, why.turn
     return {
         "scenario": scenario,
         "invariant": why.invariant,
@@ -84,7 +84,8 @@ def _record(why: Why, scenario: str) -> dict[str, Any]:
             for place in why.places
         ],
         "turn": [place.number for place in turn] if turn else None,
-        "doomed_from": doomed.number if doomed else None,
+        "certain_from": certain.number if certain else None,
+        "doomed_from": certain.number if certain else None,  # its old name, for one release
     }
 
 
@@ -99,10 +100,10 @@ def _summary(why: Why) -> str:
             f"the turn   between {earlier.at / 1000:,.3f} and {later.at / 1000:,.3f} ms: {earlier.share:.0%} before "
             f"{earlier.words}, {later.share:.0%} before {later.words}"
         )
-    doomed = why.doomed
+    certain = why.certain
     lines.append(
-        f"doomed     from {doomed.at / 1000:,.3f} ms on, before {doomed.words}"
-        if doomed
-        else "doomed     not before its end: what was drawn last decided"
+        f"certain    from {certain.at / 1000:,.3f} ms on, before {certain.words}"
+        if certain
+        else "certain    not before its end: what was drawn last decided"
     )
     return "\n".join(lines) + "\n"

@@ -18,8 +18,8 @@ ten lines:
 
 It is named on the command line as `--engine mypackage.engine:MyEngine`. It may have an `async def start(self)`, called
 before the first delivery, and an `async def close(self)`, called when its consumer stops in good order; `sys.exit()`
-ends its process. An `async def give_up(self, event)` is told of an event that the queue is about to give up, if the
-scenario says so (`broker.tells_dead_letters`), and returns whether the engine has taken note of that. A consumer that
+ends its process. An `async def give_up(self, event)` is called with an event that the queue is about to give up, if the
+scenario says so (`broker.reports_dead_letters`), and returns whether the engine has taken note of that. A consumer that
 reads a queue by itself is named as a function: see `program.py`.
 """
 
@@ -80,7 +80,7 @@ class EngineContext:
     token: Callable[[], str]
     """A source of unique tokens that the run owns."""
     given_up: Callable[[Any], None] = lambda event: None
-    """To be told of each event that the engine gives up, aloud: its own dead letters. The broker's are known."""
+    """To be called with each event that the engine gives up: its own dead letters. The broker's are known."""
     producer: Producer | None = None
     """Where the producer puts events, if the engine is a function that reads a queue."""
     can_read: Callable[[Any], bool] | None = None

@@ -23,13 +23,23 @@ ALL_CONSUMERS = ""
 class Availability:
     """Keeps the lives of all consumers while a history is read."""
 
-    __slots__ = ("_cuts", "_moving", "_open", "_refused", "blackouts", "consumers", "dark", "slot_moves", "store_clock")
+    __slots__ = (
+        "_cuts",
+        "_moving",
+        "_open",
+        "_refused",
+        "consumers",
+        "open_outage",
+        "outages",
+        "slot_moves",
+        "store_clock",
+    )
 
     def __init__(self) -> None:
         self.consumers: dict[str, ConsumerStory] = {}
-        self.blackouts: list[Span] = []
+        self.outages: list[Span] = []
         self.slot_moves: list[Span] = []
-        self.dark = False
+        self.open_outage = False
         """Whether no consumer could reach Redis when the history ended."""
         self._open: dict[tuple[str, str], int] = {}
         self._cuts: Counter[str] = Counter()
@@ -73,10 +83,10 @@ class Availability:
             case "reachable":
                 self._cuts[name] -= 1
                 if self._cuts[name] <= 0:
-                    self._mend(name, at)
+                    self._end_cut(name, at)
             case "phase" if entry.details.get("phase") == "healing":
                 for cut in list(self._cuts):
-                    self._mend(cut, at)
+                    self._end_cut(cut, at)
 
     def note_slot(self, _: int, entry: Entry, __: object) -> None:
         """Record that a slot begins to move, or has moved; several may move at a time."""
@@ -104,19 +114,19 @@ class Availability:
         for what, name in list(self._open):
             self._close(what, name, at)
             if what == "cut_off" and name == ALL_CONSUMERS:
-                self.dark = True
+                self.open_outage = True
             elif name != ALL_CONSUMERS and what != "down":
                 self.consumers[name].silent = True
         for (name, _), span in self._refused.items():
             self.consumers[name].refused.append(span)
-        self.blackouts, self.slot_moves = merge(self.blackouts), merge(self.slot_moves)
+        self.outages, self.slot_moves = merge(self.outages), merge(self.slot_moves)
         for story in self.consumers.values():
             story.down, story.paused, story.cut_off = merge(story.down), merge(story.paused), merge(story.cut_off)
             story.refused = merge(story.refused)
 
     def unavailable(self) -> list[Span]:
         """Return the time in which no consumer was alive, unpaused and in reach of Redis."""
-        always = [*self.blackouts, *self.slot_moves]
+        always = [*self.outages, *self.slot_moves]
         lanes = []
         for story in self.consumers.values():
             lane = merge([*story.down, *story.paused, *story.cut_off, *story.refused])
@@ -125,7 +135,7 @@ class Availability:
             lanes.append(lane)
         return merge([*always, *everywhere(lanes)])
 
-    def _mend(self, name: str, at: int) -> None:
+    def _end_cut(self, name: str, at: int) -> None:
         self._cuts.pop(name, None)
         self._close("cut_off", name, at)
 
@@ -136,7 +146,7 @@ class Availability:
         if what == "moving":
             self.slot_moves.append((since, at))
         elif name == ALL_CONSUMERS:
-            self.blackouts.append((since, at))
+            self.outages.append((since, at))
         else:
             spans: list[Span] = getattr(self.consumers[name], what)
             spans.append((since, at))

@@ -22,13 +22,13 @@ KINDS: Mapping[str, str] = {
     "duplicated": "the broker will deliver the event once more than it was asked to",
     "dropped": "the broker lost one delivery of the event",
     "delivered": "the broker handed the event to a live consumer (attempt, counted from 1; delivery)",
-    "acknowledged": "the consumer told the broker that it is done with the delivery (delivery)",
+    "acknowledged": "the consumer acknowledged the delivery to the broker (delivery)",
     "rejected": "the consumer could not handle the delivery, the broker will offer it again (delivery, because)",
     "dead-lettered": "the event was given up, and said so (by: broker, engine; because: unreadable, unknown-schema)",
     # the engine, as its consumer saw it
     "parked": "the engine keeps the event until its leader was handled (delivery)",
     "refused": "the engine would not handle the event (because: seen, held or depth; delivery)",
-    "lease-lost": "the holder was told that its lease is no longer its own",
+    "lease-lost": "the holder learned that its lease is no longer its own",
     "started": "a handler began (handling, via: delivered, released or rescued; fingerprint; fence; delivery)",
     "ended": "a handler ended (handling, outcome: ok, failed or unknown; write: accepted or refused)",
     "swept": "a sweep for overdue followers ended (found; a history with a sweep that found 0 has all sweeps)",
@@ -50,9 +50,11 @@ KINDS: Mapping[str, str] = {
     "census": "the keys left in the store when the world was quiet (keys: name to type, ttl and perhaps role)",
     # the code under test
     "raised": "the consumer's code raised, for the first time like this (error, message, frames, where; "
-    "raised_at, in microseconds, if it was a background task, of which the end of the run tells)",
+    "raised_at, in microseconds, if it was a background task: its entry is at the end of the run)",
     "outside": "the consumer's code reached something real, as its scenario allows (what, where): such a run may be"
     " another the next time",
+    "unfinished": "a call of the consumer's engine had not returned, though the run was over, or had gone on for long"
+    " (call: handle, sweep, start or close; since, in microseconds)",
     "warned": "a consumer warned of the event, in its log or by an error, where `loud` asks for it (level)",
     # the wire, kept only when a run is traced
     "command": "a request reached Redis (command, connection)",
@@ -71,7 +73,7 @@ MISSING: Mapping[str, str] = {
     "`delivery` of an answer": "the latest delivery of the event to this consumer that was not answered",
     "`handling`": "the handling of this event by this consumer that has no number either",
     "`via` of `started`": "`delivered`",
-    "`outcome` of `ended`": "with a `write`, that says whether it took effect; without, how it ended is not told: it is"
+    "`outcome` of `ended`": "with a `write`, that says whether it took effect; without, how it ended is unknown: it is"
     " neither an effect nor a failure, the event is neither handled nor lost, and what depends on it is `unknown`",
     "`write` of `ended`": "the outcome says whether it took effect",
     "`keys` of `store-lost`": "anything may be lost",
@@ -81,7 +83,7 @@ MISSING: Mapping[str, str] = {
     "an answer after `delivered`": "the delivery is open to the end of the history; if its consumer crashes or stops"
     " first, it ends then",
     "`joined` of a consumer": "the consumer is there from the start",
-    "`phase`": "the history tells all there is: it is taken for a run that has healed and gone quiet",
+    "`phase`": "the history is complete: it is taken for a run that has healed and gone quiet",
 }
 """What a history means that leaves something out. The judge, the reports and the summary all read it so."""
 
@@ -201,7 +203,7 @@ class Header:
     documented_keys: tuple[str, ...] = ()
     """Patterns of the keys that may stay in the store without a TTL, because the policy documents them."""
     loud: bool = False
-    """Whether a loss that is allowed must be told."""
+    """Whether a loss that is allowed must be reported."""
 
     def to_json(self) -> str:
         """Return the header as one line of canonical JSON."""

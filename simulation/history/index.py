@@ -31,7 +31,9 @@ class HistoryIndex:
 
     slot_moves: Sequence[Span] = ()
     """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
-    dark = False
+    unfinished: Sequence[tuple[int, Entry]] = ()
+    """The entries about calls of engines that had not returned, with their indices."""
+    open_outage = False
     """Whether no consumer could reach Redis at the end."""
 
     def __init__(self, header: Header) -> None:
@@ -48,9 +50,9 @@ class HistoryIndex:
         self.window = False
         """Whether an entry is about something that began before the history does, or in a part that is missing."""
         self.censuses: dict[int, Entry] = {}
-        """The entries that tell what the store held, by their indices."""
+        """The entries of what the store held, by their indices."""
         self.leases_lost: list[tuple[int, str, str]] = []
-        """Index, event and consumer of each lease whose holder was told that it is no longer its own."""
+        """Index, event and consumer of each lease whose holder learned that it is no longer its own."""
         self.warnings: dict[str, list[int]] = {}
         """The indices at which a consumer warned of an event, by its name."""
         self.crashed_holding: list[int] = []
@@ -58,7 +60,7 @@ class HistoryIndex:
         self.store_losses: list[Loss] = []
         self.allowed_losses: list[Loss] = []
         """The losses that the scenario says its faults make unavoidable."""
-        self.blackouts: list[Span] = []
+        self.outages: list[Span] = []
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
@@ -137,8 +139,13 @@ class HistoryIndex:
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
             own = [*story.paused, *story.cut_off, *story.refused] if story else []
-            self._silences[consumer] = merge([*own, *self.blackouts, *self.slot_moves])
+            self._silences[consumer] = merge([*own, *self.outages, *self.slot_moves])
         return self._silences[consumer]
+
+    def silent_at_end(self, consumer: str) -> bool:
+        """Say whether the history ends before a consumer can renew a lease again: the duration is not known."""
+        story = self.consumers.get(consumer)
+        return self.open_outage or (story is not None and story.silent)
 
     def lapses(self, consumer: str, begin: int, end: int) -> list[Span]:
         """Return those silences that overlap a time in which a lease can have lapsed: the longer ones.
@@ -146,8 +153,7 @@ class HistoryIndex:
         A holder renews while at least half of its lease is left, so a silence of half a lease may outlast it.
         A silence that the end of the history cut short counts as one: its length is not known.
         """
-        story = self.consumers.get(consumer)
-        unended = self.dark or (story is not None and story.silent)
+        unended = self.silent_at_end(consumer)
         return [
             silence
             for silence in within(self.silences(consumer), begin, end)

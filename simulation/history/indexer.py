@@ -109,9 +109,9 @@ class IndexBuilder:
             "unreachable": self._available,
             "reachable": self._available,
             **dict.fromkeys(("slot-moving", "slot-moved"), self.availability.note_slot),
-            "fault": self._lost,
+            **dict.fromkeys(("fault", "store-lost"), self._lost),
             "healed": self.availability.note_healed,
-            "store-lost": self._lost,
+            "unfinished": self._unfinished,
             "phase": self._phase,
             "census": self._census,
         }
@@ -162,7 +162,7 @@ class IndexBuilder:
         if others is None:
             opened[story.name] = {number: delivery}
         else:
-            if number in others:  # a delivery that is told twice: each of the two is open
+            if number in others:  # a delivery with two entries: each of the two is open
                 earlier = others.pop(number)
                 others["told again", earlier.index] = earlier
             others[number] = delivery
@@ -290,6 +290,9 @@ class IndexBuilder:
 
     # the world
 
+    def _unfinished(self, position: int, entry: Entry, _: EventStory | None) -> None:
+        self.index.unfinished = [*self.index.unfinished, (position, entry)]
+
     def _available(self, position: int, entry: Entry, _: EventStory | None) -> None:
         self.availability.note(position, entry)
 
@@ -332,7 +335,7 @@ class IndexBuilder:
     def _settle(self) -> None:
         index, found = self.index, self.availability
         found.finish(index.end_at)
-        index.consumers, index.blackouts, index.dark = found.consumers, found.blackouts, found.dark
+        index.consumers, index.outages, index.open_outage = found.consumers, found.outages, found.open_outage
         index.slot_moves, index.store_clock = found.slot_moves, found.store_clock
         index.clock = Clock(found.unavailable())
         for story in list(index.events.values()):

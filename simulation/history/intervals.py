@@ -49,12 +49,12 @@ def within(spans: Sequence[Span], begin: int, end: int) -> Sequence[Span]:
 class Clock:
     """Measures time, but stands still in some spans."""
 
-    __slots__ = ("_begins", "_stood", "still")
+    __slots__ = ("_begins", "_still_before", "still")
 
     def __init__(self, still: Iterable[Span] = ()) -> None:
         self.still = merge(still)
         self._begins = [begin for begin, _ in self.still]
-        self._stood = list(accumulate((end - begin for begin, end in self.still), initial=0))
+        self._still_before = list(accumulate((end - begin for begin, end in self.still), initial=0))
 
     def elapsed(self, begin: int, end: int) -> int:
         """Return how much time this clock counts from `begin` to `end`: nothing if that is backwards."""
@@ -64,4 +64,4 @@ class Clock:
         passed = bisect_right(self._begins, at)
         if passed == 0:
             return at
-        return at - self._stood[passed] + max(0, self.still[passed - 1][1] - at)
+        return at - self._still_before[passed] + max(0, self.still[passed - 1][1] - at)

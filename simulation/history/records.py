@@ -41,7 +41,7 @@ class Delivery:
     closing: str = ""
     """What closed it: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
     because: str = ""
-    """Why it was rejected or refused, if that is told."""
+    """Why it was rejected or refused, if an entry says so."""
 
     @property
     def outcome(self) -> str:
@@ -115,7 +115,7 @@ class EventStory:
     refusal: bool = False
     """Whether the dead letter states that the event could not be read, or its schema is not known."""
     dead_reported: bool = False
-    """Whether the engine was told that the queue gave it up."""
+    """Whether the queue reported to the engine that it gave the event up."""
     duplicated: bool = False
     """Whether the broker made a second copy of it."""
     unread: tuple[tuple[int, str], ...] = ()
@@ -123,7 +123,7 @@ class EventStory:
     changed: bool = False
     """Whether a copy of it follows another event than the first one does."""
     incomplete: bool = False
-    """Whether the history tells of a handling without its start, or without how it ended."""
+    """Whether the history has a handling without its start, or without how it ended."""
     trivial: bool = False
     """Whether its life was such that no invariant has anything to say about it; see `invariants/prefilter`."""
     _seen: list[int] | None = None

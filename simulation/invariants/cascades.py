@@ -75,7 +75,7 @@ def no_consumer_free(index: HistoryIndex) -> list[Span]:
             *story.down,
             *story.paused,
             *story.cut_off,
-            *index.blackouts,
+            *index.outages,
             *index.slot_moves,
             *found_work(index, name),
         ]

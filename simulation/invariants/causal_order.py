@@ -82,7 +82,7 @@ def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect:
 
 
 def _given_up_unreported(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
-    """Say whether the engine can have given a dead leader up before a follower started, and told of it only later."""
+    """Say whether the engine can have given a dead leader up before a follower started, and reported it only later."""
     reported_within = index.terms.lease + index.terms.sweep_interval
     in_time = leader.dead_by != "broker" and leader.dead_at - effect.start_at <= reported_within
     return in_time and not any(h.start > effect.start or h.open_at(effect.start) for h in leader.handlings)
@@ -236,7 +236,7 @@ INVARIANT = Invariant(
         "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds it"
         " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
         " offered again is not lost); or the leader was dead-lettered before, or by"
-        " the engine, which may tell of it a lease and a sweep later; in a cycle, the first member to take"
+        " the engine, which may report it a lease and a sweep later; in a cycle, the first member to take"
         " effect"
     ),
     subjects=subjects,

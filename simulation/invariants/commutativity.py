@@ -27,7 +27,7 @@ PLAIN = frozenset({"delivered", "acknowledged", "refused", "parked", "started", 
 """Kinds of entries of which it is known with what their order matters."""
 
 TRACE_KINDS = frozenset({"command", "reply", "fault"})
-"""Kinds of entries that are no part of the story: of a fault, what it did is told by other entries."""
+"""Kinds of entries that are no part of the story: of a fault, what it did is in other entries."""
 
 
 class Precedence:

@@ -172,10 +172,10 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
         "a follower was delivered while its leader was being handled, was not parked, and started once that had ended",
     ),
     "refused": (_entries("refused"), "the engine would not handle a delivery: seen before, held, or too deep"),
-    "swept": (_entries("swept"), "a consumer told of a sweep"),
+    "swept": (_entries("swept"), "a consumer reported a sweep"),
     "lease-expired": (
         _lease_expired,
-        "a holder lost its lease before it had ended: it was told so, it was paused or cut off for longer than a lease,"
+        "a holder lost its lease before it had ended: it learned so, it was paused or cut off for longer than a lease,"
         " or another handling of the event began while it was open or because its consumer had died",
     ),
     "outlasted-lease": (_outlasted_lease, "a handling lasted longer than a lease"),

@@ -3,7 +3,7 @@
 A dead letter of the engine needs one of these: at least `max_attempts` handlings of the event that failed or were cut
 short (their consumer died, left, or lost its connection), or the statement that the event could not be read or that its
 schema is not known. A handling that is still open counts if its holder was silent for so long that its lease may have
-ended: no engine can tell it from one whose holder has died.
+ended: no engine can distinguish it from one whose holder has died.
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
 fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.

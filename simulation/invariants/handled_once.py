@@ -13,13 +13,14 @@ effect is excused where no record of the first can have prevented it:
 
 A dead letter beside an effect is excused as a second effect would be, whichever came first. It is also excused
 
-- if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled or, for at
-  most one lease after the effect, before its handler's consumer had answered: the broker counts by copies, and no
-  engine can take its dead letter back;
+- if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled, or while
+  the consumer of the effect had it and had not answered, until at most one lease after the effect: the broker counts
+  by copies, and no engine can take its dead letter back; but an engine that is told of the dead letter begins no
+  handling later than a lease after it;
 - if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
   has the event, and the consumer never received the reply;
 - if the broker wrote it and, since the effect, offered the event only to consumers that could not read it, by an
-  injected fault: no engine could tell the broker that the event was done;
+  injected fault: no engine could report to the broker that the event was done;
 - if an engine wrote it while the holder was silent for so long that its lease may have ended, and the holder's handler
   went on to its end: a dead letter has no fencing token that could refuse the late write.
 """
@@ -97,11 +98,12 @@ def _outlived(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
 
 
 def _unanswered(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
-    """Say whether a dead letter came while the consumer of an effect still recorded it, before its answer."""
+    """Say whether a dead letter came while the consumer of an effect had the event, and had not answered."""
     recording = event.dead_by == "broker" and event.dead_at - effect.end_at <= index.terms.lease
-    return recording and any(
+    ignored = event.dead_reported and effect.start_at - event.dead_at > index.terms.lease
+    return (recording and not ignored) and any(
         delivery.consumer == effect.consumer
-        and delivery.index < effect.end < event.dead
+        and delivery.index < min(effect.end, event.dead)
         and (delivery.closed == NEVER or delivery.closed >= event.dead)
         for delivery in event.deliveries
     )
@@ -178,10 +180,10 @@ INVARIANT = Invariant(
         "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch), or"
         " Redis refused the recording until the lease had ended; the seen marker's retention, or the lease, had passed"
         " by the clock of Redis; the store lost the marker by an injected fault; a dead letter of the"
-        " broker, if it had made a second copy of the event, gave it up while it was being handled or, for one lease,"
-        " before its handler's consumer had answered, offered it since only to consumers that cannot read it, or gave"
-        " it up after a consumer that had the event was out of reach of Redis; a dead letter of the engine, if the"
-        " holder was silent until its lease had ended"
+        " broker, if it had made a second copy of the event, gave it up while it was being handled or, until one lease"
+        " after the effect, while its consumer had not answered, offered it since only to consumers that cannot read"
+        " it, or gave it up after a consumer that had the event was out of reach of Redis; a dead letter of the engine,"
+        " if the holder was silent until its lease had ended"
     ),
     subjects=subjects,
     check=check,

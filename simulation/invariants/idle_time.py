@@ -51,7 +51,7 @@ def until_handled(index: HistoryIndex, event: EventStory, begin: int, begin_at: 
     return Wait(event, begin, begin_at, stop, stop_at) if stop > begin else None
 
 
-def patience(index: HistoryIndex, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
+def idle_clock(index: HistoryIndex, begin_at: int, stop_at: int, *busy: Sequence[Span]) -> Clock:
     """Return the clock that measures idle waiting between two times, in microseconds.
 
     It stands still while no consumer could work, and in the `busy` spans, in which other events were handled; each of

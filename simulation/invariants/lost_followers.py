@@ -3,7 +3,7 @@
 A leader is missing while it was delivered to no consumer, and once it was dead-lettered without an effect.
 The follower is held back for the lookback, from the moment it was parked (or delivered, if the history does not show
 that it was parked), or from its leader's dead letter if that came later. Then it starts within one sweep interval and
-the release bound. If the engine was told of the queue's dead letter of the leader, it is not held back after that.
+the release bound. If the queue reported the leader's dead letter to the engine, it is not held back after that.
 
 After the lookback only idle time counts, as in prompt-release. Time does not count in which the event can have been on
 a list that a sweep had found and that was being handled, or in which every consumer was busy with such a list. Each
@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import lists_in_hand, no_consumer_free
-from simulation.invariants.idle_time import Wait, patience, takeovers, until_handled
+from simulation.invariants.idle_time import Wait, idle_clock, takeovers, until_handled
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -46,14 +46,14 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
     for wait in late:
         due_at = wait.begin_at + _lookback(index, wait)
         line = lists_in_hand(index, due_at, wait.stop)
-        waited = patience(index, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
-        spared = takeovers(index, due_at, wait.stop_at)
-        if waited > bound + spared and not index.loss_allowed(wait.event, wait.stop):
+        waited = idle_clock(index, due_at, wait.stop_at, busy, line).elapsed(due_at, wait.stop_at)
+        excused = takeovers(index, due_at, wait.stop_at)
+        if waited > bound + excused and not index.loss_allowed(wait.event, wait.stop):
             yield _violation(index, wait)
 
 
 def _lookback(index: HistoryIndex, wait: Wait) -> int:
-    """Return for how long an event is held back: not after the engine was told that its leader is given up."""
+    """Return for how long an event is held back: not after the queue reported its leader's dead letter."""
     leader = index.leader_of(wait.event)
     if leader is None or not leader.dead_reported or wait.begin_at - leader.dead_at >= index.terms.retention:
         return index.terms.lookback
@@ -62,7 +62,7 @@ def _lookback(index: HistoryIndex, wait: Wait) -> int:
 
 def _waits(index: HistoryIndex) -> Iterator[Wait]:
     if not index.counts["delivered"]:
-        return  # whether a leader had come is not told
+        return  # whether a leader had come is unknown
     for event in index.nontrivial:
         leader = index.leader_of(event)
         if leader is None or event.first_known == NEVER:

@@ -26,26 +26,26 @@ def _missing(index: HistoryIndex) -> Iterator[tuple[Need, str]]:
     handled = index.trivial.events or any(event.handlings for event in index.nontrivial)
     partly = sum(1 for event in index.nontrivial if event.incomplete)
     if partly:
-        yield "outcomes", f"of {_events(partly)} it is not told how a handling began or ended"
+        yield "outcomes", f"the history does not say how a handling of {_events(partly)} began or ended"
     if handled and not index.counts["delivered"]:
-        yield "deliveries", "no deliveries are told"
+        yield "deliveries", "the history has no deliveries"
         early = any(_was_early(index, event.name) for event in index.nontrivial)
         if early:
-            yield "leaders", "no deliveries are told, so not whether a leader had come"
+            yield "leaders", "the history has no deliveries, so it does not say whether a leader had come"
     if index.window:
         count = sum(1 for event in index.nontrivial if event.leader and _is_unknown(index, event.leader))
         if count:
             because = "the history begins in the middle, or parts of it are missing"
-            yield "leaders", f"{because}: nothing is told of the leaders of {_events(count)}"
+            yield "leaders", f"{because}: the history does not have the leaders of {_events(count)}"
     if index.truncated:
         yield "end", "the history is cut off"
     elif index.phases and not index.quiet:
         yield "end", "the run did not go quiet"
     elif handled and not index.censuses:
-        yield "census", "no census is told"
+        yield "census", "the history has no census"
     unpublished = sum(1 for event in index.nontrivial if event.handlings and not event.fingerprints)
     if unpublished:
-        yield "publications", f"what was published is not told of {_events(unpublished)}"
+        yield "publications", f"the history does not have the publication of {_events(unpublished)}"
 
 
 def _was_early(index: HistoryIndex, name: str) -> bool:

@@ -1,13 +1,15 @@
 """no-stuck-worker: no work and no retries go on without an end.
 
-There are three rules, each bounded by `stuck_bound`. Time in which the consumer was paused or cut off does not count.
+There are four rules, each bounded by `stuck_bound`. Time in which the consumer was paused or cut off does not count.
 
 1. A delivery or a handling does not stay open without progress: any entry of its consumer about the event's family,
    since a cascade may take long. Other work of the same consumer is no progress. A delivery is open until it is
    answered; in a history without any acknowledgements, one counts as answered if its event was parked or handled.
 2. A sweep ends: a consumer that records its empty sweeps records one in each interval. Time in which it handles what a
    sweep found does not count.
-3. A poison event ends in a dead letter. One that was rejected and never took effect is given up before the world goes
+3. A call of the engine returns. One that had not is written down at the end of a run. A call that handles an event is
+   judged by the first rule, if its delivery can be seen to be open.
+4. A poison event ends in a dead letter. One that was rejected and never took effect is given up before the world goes
    quiet, and before it was rejected for longer than the bound. One that kills its process is given up after
    `max_attempts` deaths in a row, or one more, since the first may be that of a batch. A death counts if no other fault
    may have killed the process, and if less than two leases lie between it and the one before: an engine may forget
@@ -62,6 +64,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
     for consumer in index.consumers.values():
         if consumer.tells_all_sweeps:
             yield from _stuck_sweeps(index, consumer)
+    yield from _unfinished_calls(index)
     for event in index.nontrivial:
         yield from _poison(index, event)
         yield from _deadly(index, event)
@@ -144,6 +147,22 @@ def _stuck_sweeps(index: HistoryIndex, consumer: ConsumerStory) -> Iterator[Viol
             yield Violation(NAME, until, (), (consumer.name,), because, (number, after))
 
 
+def _unfinished_calls(index: HistoryIndex) -> Iterator[Violation]:
+    for number, entry in index.unfinished:
+        since, consumer = entry.details.get("since"), entry.consumer
+        if type(since) is not int or not 0 <= since <= entry.at or consumer not in index.consumers:
+            continue
+        if entry.event and index.counts["acknowledged"]:
+            continue  # its delivery is open
+        if Clock(index.silences(consumer)).elapsed(since, entry.at) > index.terms.stuck_bound:
+            began, now = moments(since, entry.at)
+            call = str(entry.details.get("call", "a call"))
+            about = f" for event {entry.event}" if entry.event else ""
+            because = f"because {consumer} called {call}{about} at {began}, and it had not returned at {now}"
+            events = (entry.event,) if entry.event else ()
+            yield Violation(NAME, entry.at, events, (consumer,), because, (number,))
+
+
 def _poison(index: HistoryIndex, event: EventStory) -> Iterator[Violation]:
     rejected = [delivery for delivery in event.deliveries if delivery.closing == "rejected"]
     if not rejected or event.incomplete or event.effects or event.dead != NEVER or index.loss_allowed(event, index.end):
@@ -204,8 +223,8 @@ def _deaths_in_a_row(index: HistoryIndex, event: EventStory) -> Iterator[list[Ha
 INVARIANT = Invariant(
     name=NAME,
     summary=(
-        "no consumer and no sweep goes without progress for longer than the stated bound;"
-        " a poison event ends in a dead letter, also one that kills its process"
+        "every call of the engine returns; no consumer and no sweep goes without progress for longer than the stated"
+        " bound; a poison event ends in a dead letter, also one that kills its process"
     ),
     excuses="time in which the consumer was paused or cut off does not count; losses that the scenario allows",
     subjects=subjects,
@@ -213,7 +232,8 @@ INVARIANT = Invariant(
     exercised_by=("handler-failed", "dead-lettered"),
     reading=(
         "The last two times enclose the silence: the consumer wrote nothing down about this event and its family. For "
-        "a sweep they are the ends of two sweeps, or the end of one and of the history. For a poison event they are "
+        "a sweep they are the ends of two sweeps, or the end of one and of the history. For a call "
+        "that did not return they are its begin and the end of the history. For a poison event they are "
         "its first rejection, and its last or the moment when the world went quiet. For one that kills its process "
         "they are the start of the first of those handlings, and the last death."
     ),

@@ -46,7 +46,7 @@ def _violation(event: EventStory, handling: Handling) -> Violation:
 INVARIANT = Invariant(
     name=NAME,
     summary="the event handed to the handler equals the event published",
-    excuses="none; unknown where nothing is told of its publication",
+    excuses="none; unknown where its publication is not in the history",
     subjects=subjects,
     check=check,
     exercised_by=("parked", "released"),

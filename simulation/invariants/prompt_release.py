@@ -28,7 +28,7 @@ from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last
-from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
+from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
 from simulation.invariants.recorded_effects import completion, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -73,15 +73,15 @@ def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wa
     """Yield a violation for each of some late followers that was not just waiting for its turn."""
     stop_at = max(wait.stop_at for wait in late)
     turns, failures = closure(index, leader, max(wait.stop for wait in late))
-    common = patience(index, done.end_at, stop_at, turns)
+    common = idle_clock(index, done.end_at, stop_at, turns)
     for wait in late:
         finder = wait.finder(index)
         line = found_last(index, finder, wait.stop) if finder else []
-        clock = patience(index, done.end_at, stop_at, turns, line) if line else common
-        spared = takeovers(index, wait.begin_at, wait.stop_at)
-        spared += retries(index, failures.values(), wait.begin_at, wait.stop_at)
-        spared += _misled(index, wait)
-        too_long = _elapsed(clock, wait) > index.terms.release_bound + spared
+        clock = idle_clock(index, done.end_at, stop_at, turns, line) if line else common
+        excused = takeovers(index, wait.begin_at, wait.stop_at)
+        excused += retries(index, failures.values(), wait.begin_at, wait.stop_at)
+        excused += _misled(index, wait)
+        too_long = _elapsed(clock, wait) > index.terms.release_bound + excused
         if too_long and not index.loss_allowed(wait.event, wait.stop):
             yield _violation(index, leader, done, wait)
 

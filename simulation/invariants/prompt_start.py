@@ -23,7 +23,7 @@ from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Span, merge
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import closure, found_last, span_of
-from simulation.invariants.idle_time import Wait, patience, retries, takeovers, until_handled
+from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
 from simulation.invariants.recorded_effects import completion
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -47,7 +47,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
             if index.clock.elapsed(wait.begin_at, wait.stop_at) <= bound or not _waits_for_no_leader(index, wait):
                 continue
             work = work or _work(index)
-            if _idle(index, wait, work.get(consumer, [])) > bound + _spared(index, wait):
+            if _idle(index, wait, work.get(consumer, [])) > bound + _excused(index, wait):
                 if not index.loss_allowed(event, wait.stop):
                     yield _violation(wait, consumer)
                 break
@@ -93,21 +93,21 @@ def _idle(index: HistoryIndex, wait: Wait, work: list[Span]) -> int:
     turns = closure(index, leader, wait.stop)[0] if leader else []
     finder = wait.finder(index)
     line = found_last(index, finder, wait.stop) if finder else []
-    clock = patience(index, wait.begin_at, wait.stop_at, turns, line, work)
+    clock = idle_clock(index, wait.begin_at, wait.stop_at, turns, line, work)
     return clock.elapsed(wait.begin_at, wait.stop_at)
 
 
-def _spared(index: HistoryIndex, wait: Wait) -> int:
+def _excused(index: HistoryIndex, wait: Wait) -> int:
     leader = index.leader_of(wait.event)
     failures = closure(index, leader, wait.stop)[1].values() if leader else ()
-    spared = takeovers(index, wait.begin_at, wait.stop_at)
-    return spared + retries(index, failures, wait.begin_at, wait.stop_at)
+    excused = takeovers(index, wait.begin_at, wait.stop_at)
+    return excused + retries(index, failures, wait.begin_at, wait.stop_at)
 
 
 def _violation(wait: Wait, consumer: str) -> Violation:
     event = wait.event
     begun, stopped = moments(wait.begin_at, wait.stop_at)
-    for_whom = f"its leader {event.leader} was done" if event.leader else "it follows nothing"
+    why_at_once = f"its leader {event.leader} was done" if event.leader else "it follows nothing"
     witness = {event.published, wait.begin, event.parked, wait.stop}
     first = event.first_start
     known = [number for number in witness if number != NEVER and (number != wait.stop or first is not None)]
@@ -116,7 +116,7 @@ def _violation(wait: Wait, consumer: str) -> Violation:
         wait.stop_at,
         (event.name,),
         (consumer,) if consumer else (),
-        f"because event {event.name} was delivered to {consumer} at {begun}, {for_whom},"
+        f"because event {event.name} was delivered to {consumer} at {begun}, {why_at_once},"
         f" and it was still waiting at {stopped}",
         tuple(sorted(known)),
     )

@@ -58,7 +58,7 @@ def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
     if any(effect.end < number < until and at <= until_at for number, at in holder.crashes):
         return True
     gap = (effect.end_at, until_at + (until != sign))  # what begins in the microsecond of the sign comes too late
-    if within(holder.cut_off, *gap) or within(index.blackouts, *gap):
+    if within(holder.cut_off, *gap) or within(index.outages, *gap):
         return True
     before_at = index.times[before] if before < index.end else index.end_at
     return _lapsed(index, holder, gap, before_at)
@@ -69,9 +69,9 @@ def _lapsed(index: HistoryIndex, holder: ConsumerStory, gap: Span, before_at: in
     half = -(-index.terms.lease // 2)
     if index.store_clock.leapt(half, gap[0], gap[1] - 1):
         return True
-    unended = any(end == index.end_at for _, end in index.lapses(holder.name, *gap))
-    return unended or any(
-        index.store_clock.due(begin, half) <= min(end, before_at)
+    unended = index.silent_at_end(holder.name)
+    return any(
+        index.store_clock.due(begin, half) <= min(end, before_at) or (unended and end == index.end_at)
         for begin, end in within(index.silences(holder.name), *gap)
     )
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last, no_consumer_free
-from simulation.invariants.idle_time import patience, retries, takeovers
+from simulation.invariants.idle_time import idle_clock, retries, takeovers
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -85,10 +85,10 @@ def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: i
     leader = index.leader_of(event)
     turns, failures = closure(index, leader, stop) if leader else ([], {})
     others = [span for span in turns if span[0] > lost_at]
-    spared = takeovers(index, lost_at + terms.lease + 1, stop_at)
-    spared += retries(index, failures.values(), lost_at, stop_at)
-    waited = patience(index, lost_at, stop_at, others, line).elapsed(lost_at, stop_at)
-    if waited <= bound + spared or index.loss_allowed(event, stop):
+    excused = takeovers(index, lost_at + terms.lease + 1, stop_at)
+    excused += retries(index, failures.values(), lost_at, stop_at)
+    waited = idle_clock(index, lost_at, stop_at, others, line).elapsed(lost_at, stop_at)
+    if waited <= bound + excused or index.loss_allowed(event, stop):
         return None
     lost, until = moments(lost_at, stop_at)
     what = "died" if handling.cut else "fell silent"
@@ -121,7 +121,7 @@ def _refused(index: HistoryIndex, event: EventStory, handling: Handling, lost_at
             what = "died" if handling.cut else "fell silent"
             because = (
                 f"because {handling.consumer} {what} at {lost} with event {event.name} in hand, and at {at}"
-                f" {delivery.consumer} was still told that another consumer held it"
+                f" {delivery.consumer} was still refused because another consumer held it"
             )
             events, consumers = (event.name,), tuple(dict.fromkeys((handling.consumer, delivery.consumer)))
             return Violation(NAME, refused_at, events, consumers, because, (handling.start, delivery.index, closed))

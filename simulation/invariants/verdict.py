@@ -111,7 +111,7 @@ class Invariant:
     examples: Mapping[Case, str]
     """Small histories, as JSON lines: at least one that is accepted and one that is rejected."""
     needs: frozenset[Need] = field(default_factory=frozenset)
-    """What a history must tell, or else the finding is `unknown`."""
+    """What a history must have, or else the finding is `unknown`."""
     holds_for_trivial: bool = False
     """Whether it holds for every trivial life (see `prefilter/trivial.py`) and counts those by `HistoryIndex.plain`.
 

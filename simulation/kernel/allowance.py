@@ -46,7 +46,7 @@ class Allowance:
         return not (self.addresses or self.subprocesses or self.signals)
 
     def permits(self, event: str, arguments: Sequence[Any], own: Collection[int] = ()) -> bool:
-        """Return whether something may be done, as an audit event tells of it.
+        """Return whether something may be done, as an audit event names it.
 
         Args:
             event: the name of the audit event.
@@ -73,8 +73,8 @@ class Allowance:
             return False
         if isinstance(address, bytes):
             address = address.decode("utf-8", "surrogateescape")
-        told = address if isinstance(address, str) else tuple(address[:2]) if isinstance(address, tuple) else None
-        return told in self.addresses or told in self._real_addresses()
+        asked = address if isinstance(address, str) else tuple(address[:2]) if isinstance(address, tuple) else None
+        return asked in self.addresses or asked in self._real_addresses()
 
     def _real_addresses(self) -> frozenset[Address]:
         """Return the addresses of the hosts that are named, as this machine knows them."""
@@ -95,7 +95,7 @@ def _look_up(address: Address) -> list[Address]:
         return []
     try:
         found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
-    except OSError:  # the code under test is told so, where it looks the host up
+    except OSError:  # the code under test learns so, where it looks the host up
         return []
     return [(str(place[0]), address[1]) for *_, place in found]
 

@@ -20,8 +20,8 @@ Place = tuple[Any, str, Any, Any]
 class Bindings:
     """The places that hold one of some functions, and the function that each place gets during a run."""
 
-    def __init__(self, replacements: Mapping[Function, Function], spared: str) -> None:
-        self._spared = spared  # the module that keeps the originals
+    def __init__(self, replacements: Mapping[Function, Function], kept_module: str) -> None:
+        self._kept_module = kept_module  # the module that keeps the originals
         # By identity: not everything that a module holds can be hashed or compared.
         self._replacements = {id(original): replacement for original, replacement in replacements.items()}
         self._kept = list(replacements)  # an identity is valid as long as its object lives
@@ -42,7 +42,7 @@ class Bindings:
     def replace(self) -> None:
         """Bind each place to its replacement; modules that were imported since are searched first."""
         for name, module in list(sys.modules.items()):
-            if name != self._spared and isinstance(module, ModuleType) and self._searched.get(name) is not module:
+            if name != self._kept_module and isinstance(module, ModuleType) and self._searched.get(name) is not module:
                 self._searched[name] = module
                 self._places += self._within(module)
         for holder, name, _, new in self._places:

@@ -214,5 +214,5 @@ _bindings = Bindings(
         random.Random.seed: _seed,
         threading.Thread.start: _start,
     },
-    spared=__name__,
+    kept_module=__name__,
 )

@@ -69,7 +69,7 @@ def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
 
 def _end(coroutine: Any) -> bool:
     """Close a coroutine, and return whether it went without a word."""
-    # Closing it runs its `finally` blocks; those that await something get told again that it is over.
+    # Closing it runs its `finally` blocks; those that await something are closed again.
     for attempt in range(_ATTEMPTS):
         try:
             coroutine.close()
@@ -96,7 +96,7 @@ def _in_time(work: Callable[[Callable[[], None]], None]) -> bool:
             main.throw(_TooSlow)
         seen = steps
 
-    with _alarm(look, CLOSE_SECONDS / 2):
+    with _interrupting(look, CLOSE_SECONDS / 2):
         try:
             worker.switch(progress)
         except _TooSlow:
@@ -106,7 +106,7 @@ def _in_time(work: Callable[[Callable[[], None]], None]) -> bool:
 
 
 @contextmanager
-def _alarm(look: Callable[[int, object], None], interval: float) -> Iterator[None]:
+def _interrupting(look: Callable[[int, object], None], interval: float) -> Iterator[None]:
     """Call a function at intervals, in seconds on the wall, if the timer for it is not in use."""
     number, timer = signal.SIGALRM, signal.ITIMER_REAL
     main_thread = threading.current_thread() is threading.main_thread()

@@ -78,7 +78,7 @@ class VirtualTime(simpy.Environment):
         self.cancelled = 0
         self.callbacks_now = 0
         """How many callbacks there were at this moment."""
-        self.patience = sys.maxsize
+        self.callback_limit = sys.maxsize
         """How many there may be."""
         self.take_turn: Callable[[Any], None]
         """What runs a callback when its time has come: the loop's."""
@@ -106,7 +106,7 @@ class VirtualTime(simpy.Environment):
                 self._now, self.callbacks_now = moment, 0
             else:
                 self.callbacks_now += 1
-                if self.callbacks_now > self.patience:
+                if self.callbacks_now > self.callback_limit:
                     raise TimeDoesNotAdvance(f"time stands still: {self.callbacks_now} callbacks at one moment")
             self.take_turn(event)
             return

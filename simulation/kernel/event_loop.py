@@ -22,6 +22,8 @@ from weakref import WeakSet, ref
 from simpy.core import EmptySchedule
 
 from simulation.kernel.blocking_sleep import Driver
+from simulation.kernel.collection import EVERY as COLLECT_EVERY
+from simulation.kernel.collection import automatic_collection_off, collect
 from simulation.kernel.endings import end_all, keep_for_ever
 from simulation.kernel.environment import SECOND, Handle, Timer, VirtualTime
 from simulation.kernel.escapes import Escaped, place
@@ -71,7 +73,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self.turns = 0
         """How many callbacks have been run."""
         self.on_escape: Callable[[Escaped], None] = _ignore
-        """Told of what the code under test did that cannot be simulated: the run is to end."""
+        """Called with what the code under test did that cannot be simulated: the run is to end."""
         self.on_exit: Callable[[Process | None, SystemExit], None] = _reraise
         """Told when code of a process calls `sys.exit()`: the process is to end."""
         self.on_block: Callable[[Process, int, str], None] = _ignore
@@ -85,6 +87,8 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self._room = _ROOM
         self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         """Those of this loop; asyncio knows those of every loop that is still in memory."""
+        self._pending: set[asyncio.Task[Any]] = set()
+        """Those that are not done, kept: none may end just because it happens to be collected."""
 
     def _keep(self, generator: Any) -> None:
         self._generators.append(generator)
@@ -160,6 +164,8 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
 
     def _take_turn(self, handle: Any) -> None:
         self.turns += 1
+        if self.turns % COLLECT_EVERY == 0:
+            collect(self.turns)
         if type(handle) is Timer:
             handle._scheduled = False
         if handle._context is self._world:
@@ -179,6 +185,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         task = getattr(handle._callback, "__self__", None)
         if task.__class__ is NumberedTask and task.done():
             task.ended_at = self.now
+            self._pending.discard(task)
 
     # -- processes -------------------------------------------------------------------------------------------
 
@@ -252,6 +259,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         task.parent = None if current is None else ref(current)
         task.process = current_process.get() if context is None else context.get(current_process)
         self._tasks.add(task)
+        self._pending.add(task)
         return task
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
@@ -302,7 +310,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         sys.set_asyncgen_hooks(firstiter=self._keep, finalizer=_ignore)
         self._running = True
         try:
-            with running(self):
+            with running(self), automatic_collection_off():
                 self._driver.run()
         except EmptySchedule:
             return
@@ -345,6 +353,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             end_all(left)
         self._driver = Driver(lambda: False, self.env.step)
         self._generators.clear()
+        self._pending.clear()
         self.env._queue.clear()
 
     def _unfinished(self) -> list[Any]:

@@ -46,7 +46,7 @@ def unretrieved(contexts: Collection[Mapping[str, Any]], tasks: Iterable[Any]) -
         for task, error in sorted(dead.items(), key=lambda item: hash(item[0]))
         if error is not None and task.process is not None
     ]
-    # A handler of the user's may pass on what it was told: each handle counts once.
+    # A handler of the user's may pass on what it received: each handle counts once.
     handles = {id(context["handle"]): context for context in contexts if "handle" in context}
     for context in handles.values():
         process, error = context["handle"]._context.get(current_process), context.get("exception")

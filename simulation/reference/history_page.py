@@ -26,7 +26,7 @@ def history_page() -> str:
         "A reader ignores details that it does not know, but not kinds. Small histories, accepted and rejected, are on"
         " [the page of the invariants](invariants.md).",
         "## What is left out",
-        "The judge, the report, the tables and the summary read a history in the same way, also one that tells little:",
+        "The judge, the report, the tables and the summary read a history in the same way, also one with few entries:",
         table(("missing", "means"), list(MISSING.items())),
         "## The header",
         f"`causim-history` is the version of the format: {FORMAT}. The other fields:",

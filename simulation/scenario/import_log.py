@@ -259,7 +259,7 @@ def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any
             "reorder_delay": {"exponential": "300ms"},
         },
         "consumers": {"count": 5, "handler_time": handler_time},
-        # A run ends after a day, unless it is told otherwise; what is published last must be handled before that.
+        # A run ends after a day if the scenario does not say when; what is published last must be handled before that.
         **({"judge": {"horizon": f"{lasts.days + 2}d"}} if lasts > timedelta(hours=12) else {}),
         "expect": {"native": "holds"},
     }

@@ -57,19 +57,19 @@ class Broker(Table):
     )
     redeliver_at_most: Duration = Field(3_600_000_000, gt=0, description="the longest time between two deliveries")
     max_failures: Count = Field(4, description="the failure at which an event is dead-lettered")
-    tells_dead_letters: bool = Field(
-        False, description="whether a consumer tells its engine (`give_up`) before an event is dead-lettered"
+    reports_dead_letters: bool = Field(
+        False, description="whether a consumer calls `give_up` of its engine before an event is dead-lettered"
     )
 
-    def patience(self, attempt: int) -> int:
+    def redelivery_delay(self, attempt: int) -> int:
         """Return how long after a delivery the event is offered again, in microseconds; attempts count from 1."""
         grown = self.redeliver_after * self.redeliver_backoff ** min(attempt - 1, 30)
         return max(self.redeliver_after, min(int(grown), self.redeliver_at_most))
 
     @property
-    def persistence(self) -> int:
+    def redelivery_time(self) -> int:
         """How long after its first delivery an event that always fails is given up, in microseconds."""
-        return sum(self.patience(attempt) for attempt in range(1, min(self.max_failures, 100_000) + 1))
+        return sum(self.redelivery_delay(attempt) for attempt in range(1, min(self.max_failures, 100_000) + 1))
 
 
 class Consumers(Table):
@@ -215,7 +215,9 @@ class Judge(Table):
         86_400_000_000, description="virtual time after which a run that is not quiet is given up"
     )
     allowed_loss: tuple[str, ...] = Field((), description="losses that the faults make unavoidable")
-    loud: bool = Field(False, description="whether each event lost so must be told: a dead letter, warning or error")
+    loud: bool = Field(
+        False, description="whether such losses must be reported: by a dead letter, a warning or an error"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -334,7 +336,7 @@ class Scenario(Table):
         """How long a released follower may idle: as given, or what one lease, wait, sweep and retry can add up to."""
         if self.judge.release_bound is not None:
             return self.judge.release_bound
-        retries = self.broker.persistence
+        retries = self.broker.redelivery_time
         return self.policy.lease + self.policy.in_flight_wait + self._sweeps * self.consumers.sweep_interval + retries
 
     @property

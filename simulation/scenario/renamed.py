@@ -11,6 +11,7 @@ from typing import Any
 from simulation.invariants import RENAMED_WORDS
 
 RENAMED: Mapping[str, Mapping[str, str]] = {
+    "broker": {"tells_dead_letters": "reports_dead_letters"},
     "judge": {"exercise": "require_coverage", "settle": "settle_time", "stuck_bound": "progress_bound"},
     "policy": {"depth": "max_depth"},
 }

@@ -150,7 +150,7 @@ def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
 
     # A leader that fails is offered again within the lookback, or its followers are right not to wait for it.
     with suppress(ValidationError):  # a table that is not right is refused when the whole is read
-        bound("policy.lookback", Broker.model_validate(record.get("broker", {})).persistence, max)
+        bound("policy.lookback", Broker.model_validate(record.get("broker", {})).redelivery_time, max)
     # A follower within the lookback must still find that its leader was handled.
     bound("policy.retention", duration("policy.lookback"), max)
     # No consumer waits for an event in flight whose holder is gone.

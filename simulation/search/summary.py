@@ -86,7 +86,7 @@ class Tally:
     outside: dict[str, int] = field(default_factory=dict)
     """What was reached outside of the runs, as the scenario allows, and the first seed for which that was so."""
     examples: dict[str, tuple[int, tuple[int, ...] | None]] = field(default_factory=dict)
-    """Of each violated invariant, the seed and the choices of the run that is told of."""
+    """Of each violated invariant, the seed and the choices of the run that is printed."""
     commands: int = 0
     round_trips: int = 0
     idle_commands: int = 0

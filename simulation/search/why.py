@@ -1,4 +1,4 @@
-"""Where a run became doomed: the probability of its violation along the way, by re-seeding it from place after place.
+"""Where a violation became certain: its probability along the way, by re-seeding the run from place after place.
 
 1. The run is replayed up to a place. For a run of drawn delays that is a moment: from then on all random draws come
    from another seed. For an explored run it is one of its choices: from then on any step is as likely as the others.
@@ -28,8 +28,8 @@ from simulation.world.scheduling import Exploration
 FIRST = 7
 """How many places are looked at before the search for the turn begins."""
 
-DOOMED = 0.95
-"""From which share on a run counts as doomed."""
+CERTAIN = 0.95
+"""From which share on a violation counts as certain."""
 
 _Z = 1.959964
 
@@ -76,17 +76,17 @@ class Why:
         *,
         samples: int = 20,
         most: int = 400,
-        tell: Callable[[Entry], str] | None = None,
+        words_of: Callable[[Entry], str] | None = None,
     ) -> None:
-        """`tell` says in words what an entry of the history says; by default, who, what kind and which event."""
-        self._tell = tell or _briefly
+        """`words_of` returns the sentence of an entry; by default, its consumer, kind and event."""
+        self._words_of = words_of or _briefly
         self._laboratory = laboratory
         self._start = start
         self._invariant = invariant
         self._samples = samples
         self._left = self._most = most
         self.watch: Callable[[int], None] = lambda _: None
-        """Is told after each continuation how many there were."""
+        """Called after each continuation with how many there were."""
         self.places: list[Place] = []
         """What was found, in the order of the run."""
 
@@ -99,7 +99,7 @@ class Why:
         """Yield one place after the other, in the order in which they are looked at. Raises NothingToExplain."""
         run = self._start.perform(self._laboratory)
         self._choose_invariant(run)
-        moments = list(_moments(run, self._tell))
+        moments = list(_moments(run, self._words_of))
         for number in self._order(len(moments)):
             if self._left < self._samples:
                 return
@@ -155,11 +155,11 @@ class Why:
         return self._laboratory.run(run.scenario, run.seed, run.history.header.engine, exploration=again)
 
     @property
-    def doomed(self) -> Place | None:
-        """The first place from which on every place that was looked at is doomed; None if not even the last is."""
+    def certain(self) -> Place | None:
+        """The first place from which on the violation is certain at every place; None if not even at the last."""
         found = None
         for place in reversed(self.places):
-            if place.share < DOOMED:
+            if place.share < CERTAIN:
                 break
             found = place
         return found
@@ -176,7 +176,7 @@ def _briefly(entry: Entry) -> str:
     return " ".join(filter(None, (entry.consumer, entry.kind, entry.event)))
 
 
-def _moments(run: Run, tell: Callable[[Entry], str]) -> Iterator[tuple[int, str]]:
+def _moments(run: Run, words_of: Callable[[Entry], str]) -> Iterator[tuple[int, str]]:
     """Yield the places of a run: its choices, or the moments at which its history has an entry."""
     if run.steps is not None:
         yield from ((at, run.steps.taken[place].about) for place, at in run.steps.places)
@@ -184,7 +184,7 @@ def _moments(run: Run, tell: Callable[[Entry], str]) -> Iterator[tuple[int, str]
     before = -1
     for entry in run.history:
         if entry.at != before and entry.kind not in ("phase", "census"):
-            yield entry.at, tell(entry)
+            yield entry.at, words_of(entry)
             before = entry.at
 
 

@@ -1,15 +1,15 @@
 """A cluster of private redis-servers in virtual time: real nodes, each with some of the slots.
 
-MOVED, ASK, TRYAGAIN, CROSSSLOT and what a script is told whose slot moves are the servers' own answers. What the nodes
+MOVED, ASK, TRYAGAIN, CROSSSLOT and the reply to a script whose slot moves are the servers' own answers. What the nodes
 know of each other is written into their configuration beforehand, because they do not gossip: a bus would keep real
-time. So no node ever fails, none is a replica, and the harness itself tells all nodes when a slot has moved.
+time. So no node ever fails, none is a replica, and the harness itself informs all nodes when a slot has moved.
 
 A slot moves as `valkey-cli --cluster reshard` moves it:
 
-1. The target is told that it imports the slot, the source that it migrates it.
+1. SETSLOT says to the target that it imports the slot, to the source that it migrates it.
 2. Each key is dumped, restored at the target and deleted at the source, at one moment of virtual time. It replaces one
    of that name that a script has left at the target because it did not find the key.
-3. The target, the source and the others are told whose slot it is.
+3. SETSLOT says to the target, the source and the others whose slot it is.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NO_BUS = 1
 """The port at which nodes look for each other's bus: none listens there."""
 _ATTEMPTS = 5
 """How often a port for the bus is chosen: another program may take it before the node does."""
-_PATIENCE = 20.0
+_TIMEOUT_S = 20.0
 """Seconds of real time within which a node has taken note that all slots are covered.
 
 It takes two seconds by its clock, and then until its next periodic work.
@@ -81,7 +81,7 @@ class ClusterNode(ServerStore):
 
     def _probe(self) -> None:
         super()._probe()
-        deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
+        deadline = time.monotonic() + _TIMEOUT_S  # real time: this waits for a real process
         seconds = 0
         while time.monotonic() < deadline:
             info = self.ask(command("CLUSTER", "INFO"))
@@ -116,7 +116,7 @@ class Cluster:
     """All nodes, as one store: what concerns data concerns the data of all of them."""
 
     name = "server"
-    suffers = frozenset({"restart", "flush", "evict", "out-of-memory", "server-clock", "slot-migrates"})
+    supports = frozenset({"restart", "flush", "evict", "out-of-memory", "server-clock", "slot-migrates"})
 
     def __init__(self, program: ServerProgram, addresses: Sequence[Address]) -> None:
         self.origin = program.origin

@@ -15,7 +15,7 @@ from simulation.stores.links import SocketLink
 from simulation.stores.resp import command
 
 _ABOUT_KEYS = b"__key"
-"""How the channels begin on which a server tells of its own keys."""
+"""How the channels begin on which a server publishes changes of its keys."""
 
 
 class ClusterBus:

@@ -11,7 +11,7 @@ class InProcess:
     """A store without a limit of memory and without replication."""
 
     origin = ""
-    suffers = frozenset({"restart", "flush", "evict", "server-clock"})
+    supports = frozenset({"restart", "flush", "evict", "server-clock"})
 
     @property
     def nodes(self) -> Sequence[Self]:

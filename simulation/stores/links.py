@@ -22,10 +22,10 @@ READ_SECONDS = 60
 _RESET = command("RESET")
 
 
-_FORGOTTEN = frozenset(
+_NO_SCRIPT = frozenset(
     {b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-NOSCRIPT No matching script.\r\n"}  # Redis, Valkey 9
 )
-"""What a server answers that has compiled so many scripts since that it has dropped this one, or was told to."""
+"""What a server answers that has compiled so many scripts since that it has dropped this one, or was flushed."""
 
 
 class SocketLink:
@@ -93,7 +93,7 @@ class SocketLink:
         self._socket.close()
 
 
-class LentLink(SocketLink):
+class PooledLink(SocketLink):
     """A connection that goes back to its store when it is closed, and is used again: opening one takes longer.
 
     The command that resets it is sent without waiting for the reply. A connection that has subscribed is closed for
@@ -102,13 +102,13 @@ class LentLink(SocketLink):
     A script that the server has compiled in an earlier run is not sent again: its digest has the same effect.
     """
 
-    __slots__ = ("_idle", "_lent", "_listened", "_scripts")
+    __slots__ = ("_idle", "_in_use", "_listened", "_scripts")
 
-    def __init__(self, connection: socket.socket, idle: list[LentLink], scripts: dict[bytes, str]) -> None:
+    def __init__(self, connection: socket.socket, idle: list[PooledLink], scripts: dict[bytes, str]) -> None:
         super().__init__(connection)
         self._idle = idle
         self._listened = False
-        self._lent = True
+        self._in_use = True
         self._scripts = scripts
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
@@ -117,7 +117,7 @@ class LentLink(SocketLink):
             return super().run(commands)
         if digest := self._scripts.get(words[1]):
             reply = self.execute(command("EVALSHA", digest, *words[2:]), 1)
-            if reply not in _FORGOTTEN:
+            if reply not in _NO_SCRIPT:
                 return reply
         self._scripts[words[1]] = sha1(words[1], usedforsecurity=False).hexdigest()
         return super().run(commands)
@@ -129,22 +129,22 @@ class LentLink(SocketLink):
 
     def close(self) -> None:
         """Give the connection back, if the server is still there; once, however often this is called."""
-        if not self._lent:
+        if not self._in_use:
             return
-        self._lent = False
+        self._in_use = False
         try:
             if not self._listened and not self.is_interrupted:
                 super().send(_RESET)
                 self._idle.append(self)
                 return
-        except OSError:  # what has ended the server is told elsewhere
+        except OSError:  # what has ended the server is reported elsewhere
             pass
         self.abandon()
 
-    def lend(self) -> bool:
-        """Lend the connection again, if the server has forgotten what was said on it, and nothing is left to read."""
-        self._lent = self.execute(b"", 1) == b"+RESET\r\n"
-        return self._lent
+    def reuse(self) -> bool:
+        """Use the connection again, if the server has reset its state, and nothing is left to read."""
+        self._in_use = self.execute(b"", 1) == b"+RESET\r\n"
+        return self._in_use
 
     def abandon(self) -> None:
         """Close the socket."""

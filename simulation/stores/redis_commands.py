@@ -26,7 +26,7 @@ MANY_COMMANDS = SCRIPTS | {b"FCALL", b"EXEC"}
 
 # -- connections -----------------------------------------------------------------------------------------------------
 
-GREETING = _commands(b"HELLO AUTH SELECT CLIENT PING")
+HANDSHAKE = _commands(b"HELLO AUTH SELECT CLIENT PING")
 """Commands with which a client opens or tests a connection."""
 SUBSCRIBING = _commands(b"SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE")
 PUBLISHING = _commands(b"PUBLISH SPUBLISH EXEC EVAL EVALSHA FCALL")

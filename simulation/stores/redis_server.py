@@ -22,7 +22,7 @@ from pathlib import Path
 from simulation.kernel.epoch import EPOCH, microseconds
 from simulation.stores.bundled import answers, open_clock
 from simulation.stores.faketime import FakeClock
-from simulation.stores.links import LentLink, SocketLink
+from simulation.stores.links import PooledLink, SocketLink
 from simulation.stores.programs import ServerProgram, server_programs
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.stores.replication import Replica, Standby
@@ -50,11 +50,11 @@ class ServerStore(SocketStore):
     """
 
     name = "server"
-    suffers = frozenset({"restart", "flush", "failover", "evict", "out-of-memory", "server-clock"})
+    supports = frozenset({"restart", "flush", "failover", "evict", "out-of-memory", "server-clock"})
 
     def __init__(self, executable: Path | None = None) -> None:
         self._shift = 0
-        self._idle: list[LentLink] = []
+        self._idle: list[PooledLink] = []
         self._scripts: dict[bytes, str] = {}
         """The digests of the scripts that were sent, by their texts."""
         self._standby: Standby | None = None
@@ -168,13 +168,13 @@ class ServerStore(SocketStore):
         return connection
 
     def link(self) -> SocketLink:
-        """Open a connection, or lend one that was given back."""
+        """Open a connection, or use one again that was closed."""
         if self._idle:
             link = self._idle.pop()
-            if link.lend():
+            if link.reuse():
                 return link
             link.abandon()
-        return LentLink(self._socket(), self._idle, self._scripts)
+        return PooledLink(self._socket(), self._idle, self._scripts)
 
     def _probe(self) -> None:
         """Convict a server whose clock does not follow ours before any run relies on it."""

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import hiredis
 
-_PATIENCE = 60.0
+_TIMEOUT_S = 60.0
 """Seconds of real time in which the server must have sent its data set."""
 
 _BOOKKEEPING = frozenset({b"SELECT", b"PING", b"MULTI", b"EXEC", b"FLUSHALL", b"REPLCONF", b"PUBLISH", b"SCRIPT"})
@@ -28,7 +28,7 @@ _ANNOUNCED = re.compile(rb"\n*\+FULLRESYNC \w+ (?P<offset>\d+)\r\n\n*\$(?P<size>
 _REFUSED = re.compile(rb"\n*-(.*)\r\n")
 
 Words = list[bytes]
-Hurry = Callable[[], AbstractContextManager[Callable[[], None]]]
+LetTimePass = Callable[[], AbstractContextManager[Callable[[], None]]]
 
 
 class Channel(Protocol):
@@ -64,7 +64,7 @@ class NoReplication(Exception):
 
 
 @contextmanager
-def _no_hurry() -> Iterator[Callable[[], None]]:
+def _no_time_passes() -> Iterator[Callable[[], None]]:
     yield lambda: None
 
 
@@ -79,9 +79,13 @@ class Replica:
     """
 
     def __init__(
-        self, connect: Callable[[], Channel], ask: Callable[..., object], folder: Path, hurry: Hurry = _no_hurry
+        self,
+        connect: Callable[[], Channel],
+        ask: Callable[..., object],
+        folder: Path,
+        passing: LetTimePass = _no_time_passes,
     ) -> None:
-        self._hurry = hurry
+        self._passing = passing
         self._connect = connect
         self._ask = ask
         self._saved = folder / "dump.rdb"
@@ -145,30 +149,30 @@ class Replica:
         self._channel = self._connect()
         self._reader = hiredis.Reader()
         self._channel.send(b"PSYNC ? -1\r\n")
-        with self._hurry() as hurry_on:
-            self._offset, size, received = self._greeting(self._channel, hurry_on)
+        with self._passing() as let_time_pass:
+            self._offset, size, received = self._full_sync(self._channel, let_time_pass)
             for _ in _until_deadline(
                 "its whole data set"
             ):  # which lies in a file, too: what is received of it is not kept
                 if len(received) >= size:
                     break
-                hurry_on()
+                let_time_pass()
                 size, received = size - len(received), self._channel.pushed()
         self._feed(received[size:])
         self._ask("CONFIG", "SET", "hz", 10)
 
     @staticmethod
-    def _greeting(channel: Channel, hurry_on: Callable[[], None]) -> tuple[int, int, bytes]:
+    def _full_sync(channel: Channel, let_time_pass: Callable[[], None]) -> tuple[int, int, bytes]:
         """Return where the stream starts, how many bytes the data set has, and what of it has come already."""
         received = b""
         for _ in _until_deadline("a data set"):
-            hurry_on()
+            let_time_pass()
             received += channel.pushed()
             if found := _ANNOUNCED.match(received):
                 return int(found["offset"]), int(found["size"]), received[found.end() :]
             if refused := _REFUSED.match(received):
                 raise NoReplication(refused[1].decode("utf-8", "replace"))
-        raise AssertionError("patience ends with an error")
+        raise AssertionError("the wait ends with an error")
 
     def _receive(self) -> list[Words]:
         """Return what the server has executed since the last call: it may take several turns to write that."""
@@ -197,11 +201,11 @@ class Replica:
 
 def _until_deadline(what: str) -> Iterator[None]:
     """Yield again and again, a little later each time. Raises NoReplication when that has taken too long."""
-    deadline = time.monotonic() + _PATIENCE  # real time: this waits for a real process
+    deadline = time.monotonic() + _TIMEOUT_S  # real time: this waits for a real process
     while time.monotonic() < deadline:
         yield
         select.select([], [], [], 0.0005)
-    raise NoReplication(f"the server has not sent {what} within {_PATIENCE:g} s")
+    raise NoReplication(f"the server has not sent {what} within {_TIMEOUT_S:g} s")
 
 
 class Standby:
@@ -260,7 +264,7 @@ class Standby:
             return []
         self._replica.catch_up(now)
         kept, lost = self._replica.divide(moment)
-        # A replica lets nothing lapse by itself: it is told when something has. So no clock goes on meanwhile.
+        # A replica lets nothing lapse by itself: its primary says when something has. So no clock goes on meanwhile.
         server.show(self._since)
         self._replica.give_back()
         server.execute(kept)

@@ -18,7 +18,7 @@ class SocketStore:
     name: str
     version: str
     origin = ""
-    suffers: frozenset[str] = frozenset()
+    supports: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self._control = self._connect()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from simulation.world.packets import Packet
 
 OnPacket = Callable[[Packet], None]
-"""Is told of each packet that a stalled server has received."""
+"""Called with each packet that a stalled server has received."""
 
 
 class Backlog:

@@ -44,7 +44,7 @@ _NOTHING_DONE = _NIL | {b":0\r\n", b"*0\r\n"}
 _ELSEWHERE = (b"-ASK ", b"-TRYAGAIN ")
 """How the replies begin of a node whose slot is moving: a client that waits is redirected only when it has moved."""
 UNBLOCKED = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n"
-"""What a server tells the clients that wait when it becomes a replica; then it closes their connections."""
+"""What a server answers the clients that wait when it becomes a replica; then it closes their connections."""
 
 
 class Caller(Protocol):
@@ -101,8 +101,8 @@ class BlockingCalls:
             return reply
         wait_us = timeout_of(words)
         if wait_us is None:
-            told = b" ".join(words).decode("utf-8", "backslashreplace")
-            raise Escaped(f"{told} was sent to Redis, but how long it waits cannot be read")
+            text = b" ".join(words).decode("utf-8", "backslashreplace")
+            raise Escaped(f"{text} was sent to Redis, but how long it waits cannot be read")
         waiting = _Waiting(caller, words, asking, blocking_keys(words), served, reply, None)
         if wait_us:
             waiting.timer = self._loop.in_world(wait_us, self._expire, waiting)
@@ -112,7 +112,7 @@ class BlockingCalls:
     def executed(self, commands: Sequence[Words], reply: bytes = b"") -> None:
         """Serve the commands that wait for what these commands may have changed.
 
-        `reply` is that of the last one; EXEC tells what each command of the transaction has done.
+        `reply` is that of the last one; that of EXEC has what each command of the transaction has done.
         """
         if not self._waiting:
             return
@@ -208,7 +208,7 @@ def attempt(link: Link, words: Words, *, asking: bool = False) -> bytes:
 
 
 def _those_that_did_something_first(commands: Sequence[Words], reply: bytes) -> list[Words]:
-    """Return commands in the order in which keys became ready, as far as the replies to a transaction tell."""
+    """Return commands in the order in which keys became ready, as far as the replies to a transaction say."""
     *inside, last = commands
     if not inside or last[0].upper() != b"EXEC" or not reply.startswith(b"*%d\r\n" % len(inside)):
         return list(commands)

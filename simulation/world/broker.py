@@ -253,9 +253,9 @@ class Broker:
         self._settle(delivery.message)
 
     def may_be_reported(self, delivery: Delivery) -> bool:
-        """Return whether one more failure of an event is its last, and its engine is to be told of that."""
+        """Return whether one more failure of an event is its last, to be reported to its engine."""
         message, settings = delivery.message, self._settings
-        return settings.tells_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
+        return settings.reports_dead_letters and not message.settled and message.failures + 1 >= settings.max_failures
 
     def reject(
         self, delivery: Delivery, consumer: str, because: str, *, counts: bool = True, reported: bool = False
@@ -263,7 +263,7 @@ class Broker:
         """The consumer failed: offer the event again once it was idle for long enough, or give it up.
 
         A rejection that does not count is none of the event's failures, whose number decides when it is given up.
-        `reported`: the engine was told that it is given up.
+        `reported`: it was reported to the engine that the event is given up.
         """
         self._history.append(
             self._loop.now, "rejected", delivery.name, consumer, delivery=delivery.number, because=because
@@ -348,7 +348,7 @@ class Broker:
         )
         if message.timer is not None:
             message.timer.cancel()  # a message that was offered twice has one idle time, that of its last delivery
-        message.timer = self._in_world(self._settings.patience(message.attempts), self._offer, message)
+        message.timer = self._in_world(self._settings.redelivery_delay(message.attempts), self._offer, message)
         if self.hook is not None:
             self.hook.delivered(message)
         return delivery

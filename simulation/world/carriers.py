@@ -17,12 +17,12 @@ from simulation.kernel.dependence import EVERYTHING
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Stream
 from simulation.scenario.distributions import Distribution
-from simulation.stores.redis_commands import GREETING
+from simulation.stores.redis_commands import HANDSHAKE
 from simulation.world.packets import Fate, Packet
 from simulation.world.scheduling import Steps
 
-_GIST = 60
-"""How many characters tell one command from another."""
+_PREFIX_CHARACTERS = 60
+"""How many characters distinguish one command from another."""
 
 
 class Ends(Protocol):
@@ -124,7 +124,7 @@ class SteppedCarrier:
         steps.touch(f"consumer {ends.consumer}")
         if counted:
             steps.touch("packet faults")
-        elif _greets(packet) and not steps.waits(self._requests) and not steps.waits(self._replies):
+        elif _is_handshake(packet) and not steps.waits(self._requests) and not steps.waits(self._replies):
             self._loop.in_world(0, ends.arrive, packet, replace(fate, prompt=True))
             return
         lost = replace(fate, answer=False)
@@ -132,7 +132,7 @@ class SteppedCarrier:
             self._requests,
             "request",
             ends.consumer,
-            f"{ends.consumer} {' … '.join(_gist(words) for words in packet.commands)}",
+            f"{ends.consumer} {' … '.join(_prefix(words) for words in packet.commands)}",
             run=lambda: ends.arrive(packet, fate),
             lost=lambda: ends.arrive(packet, lost),
             keys=frozenset(key for words in packet.commands for key in named_keys(words)),
@@ -160,8 +160,8 @@ class SteppedCarrier:
         self._steps.drop(self._replies)
 
 
-def _greets(packet: Packet) -> bool:
-    return all(bytes(words[0]).upper() in GREETING for words in packet.commands)
+def _is_handshake(packet: Packet) -> bool:
+    return all(bytes(words[0]).upper() in HANDSHAKE for words in packet.commands)
 
 
 def named_keys(words: Sequence[bytes]) -> Sequence[bytes]:
@@ -171,5 +171,5 @@ def named_keys(words: Sequence[bytes]) -> Sequence[bytes]:
     return [bytes(words[1])] if len(words) > 1 else []
 
 
-def _gist(words: Sequence[bytes]) -> str:
-    return " ".join(word.decode("utf-8", "backslashreplace") for word in words[:2])[:_GIST]
+def _prefix(words: Sequence[bytes]) -> str:
+    return " ".join(word.decode("utf-8", "backslashreplace") for word in words[:2])[:_PREFIX_CHARACTERS]

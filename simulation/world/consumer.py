@@ -18,6 +18,7 @@ from simulation.kernel.environment import SECOND
 from simulation.kernel.process import Process
 from simulation.world.broker import Delivery
 from simulation.world.handler import Cause, Handler, HandlerCancelled, HandlerFailed, WriteRefused, cause
+from simulation.world.open_calls import OpenCalls
 from simulation.world.ports import World
 from simulation.world.redis_client import connect
 from simulation.world.sweep_cost import begin_sweep
@@ -43,6 +44,8 @@ class Consumer:
         self._tasks: list[asyncio.Task[None]] = []
         self._crashed_refs: list[object] = []
         self._lives = 0
+        self.open_calls = OpenCalls(name, lambda: world.loop.now)
+        """The calls of the engine that have not returned."""
 
     @property
     def holding(self) -> list[str]:
@@ -60,12 +63,13 @@ class Consumer:
         self._stopping = self._again = False
         self._lives += 1
         self.process = Process(self.name)
+        self.open_calls = OpenCalls(self.name, lambda: world.loop.now)
         world.history.append(world.loop.now, "joined", consumer=self.name)
         task = world.loop.spawn(self._live(), self.process, name=self.name)
         task.add_done_callback(self._ended)
         self._tasks = [task]
 
-    def equip(self, engine: type[Engine]) -> None:
+    def use_engine(self, engine: type[Engine]) -> None:
         """Give the consumer another engine, from its next start on."""
         self.kind, self._decode = engine, decoder(engine)
 
@@ -91,6 +95,7 @@ class Consumer:
 
     def _let_go(self) -> None:
         self._handler.crash()
+        self.open_calls = OpenCalls(self.name, lambda: self._world.loop.now)
         # The dead must stay referenced: collecting a task would run its `finally` blocks.
         self._crashed_refs += [self._engine, *self._tasks, *self._clients]
         self._clients, self._tasks = [], []
@@ -111,7 +116,7 @@ class Consumer:
         await asyncio.gather(*tasks, return_exceptions=True)
         close = getattr(self._engine, "close", None)
         if close is not None:
-            await close()
+            await self.open_calls.during(close(), "close")
         for client in clients:
             await client.aclose()
         self._world.history.append(self._world.loop.now, "stopped", consumer=self.name)
@@ -154,7 +159,7 @@ class Consumer:
         self._engine = self.kind(self._context(self._handler))
         start = getattr(self._engine, "start", None)
         if start is not None:
-            await start()
+            await self.open_calls.during(start(), "start")
         async with asyncio.TaskGroup() as group:
             for _ in range(self._world.scenario.consumers.concurrency):
                 group.create_task(self._work())
@@ -186,7 +191,7 @@ class Consumer:
         try:
             event = self._read(delivery)
             world.ledger.handed_over(delivery.name)
-            outcome = await self._engine.handle(event) or "handled"
+            outcome = await self.open_calls.during(self._engine.handle(event), "handle", delivery.name) or "handled"
         except Exception as error:
             if not isinstance(error, HandlerFailed | WriteRefused | Interrupted):  # those are the scenario's own
                 world.errors.add(error, self.name, "handle", delivery.name)
@@ -253,7 +258,7 @@ class Consumer:
             cause.set(Cause())
             cost = begin_sweep()
             try:
-                found = await self._engine.sweep()
+                found = await self.open_calls.during(self._engine.sweep(), "sweep")
             except Exception as error:
                 world.errors.add(error, self.name, "sweep")
                 world.history.append(world.loop.now, "swept", consumer=self.name, because=type(error).__name__)

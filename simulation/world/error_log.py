@@ -43,9 +43,9 @@ class RaisedError:
         return f"{said} in {self.where} of {self.consumer}{about} at {self.at / 1_000_000:.6f} s{times}{frames}"
 
     def details(self, at: int) -> dict[str, Any]:
-        """Return the details of the entry that tells of it at `at`, in microseconds since the start of the run."""
+        """Return the details of its entry at `at`, in microseconds since the start of the run."""
         details = {"error": self.type, "message": self.message, "frames": list(self.frames), "where": self.where}
-        # A background task is told of at the end: histories are in the order of time.
+        # A background task has its entry at the end: histories are in the order of time.
         return details if at == self.at else {**details, "raised_at": self.at}
 
 
@@ -58,7 +58,7 @@ class ErrorLog:
         self._errors: dict[tuple[str, tuple[str, ...], str], RaisedError] = {}
         self._closed = False
         self.on_each: Callable[[BaseException, str, str], None] | None = None
-        """Is told of each error, also of the same again: the error, the consumer and the event."""
+        """Called with each error, also with the same again: the error, the consumer and the event."""
 
     def add(
         self, error: BaseException, consumer: str, where: str = "main", event: str = "", at: int | None = None

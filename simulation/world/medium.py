@@ -36,7 +36,7 @@ class Medium:
         self.faults: list[PacketFault] = []
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
         """Each is shown every packet and its fate, and may change that."""
-        self.gate: Gate = _anybody
+        self.gate: Gate = _all_pass
         self.refused: Callable[[StoreUnavailable | Escaped], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
         self.backlog = Backlog()
@@ -44,7 +44,7 @@ class Medium:
         self.stepped = False
         """Whether the order of packets is chosen, so that no latency is drawn."""
         self.watches_keys = False
-        """Whether a client is told of changes of keys: any command may then have something to push."""
+        """Whether a client is notified of changes of keys: any command may then have something to push."""
         self.undo: dict[bytes, Sequence[bytes]] = {}
         """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
         self.requests = RequestLog()
@@ -109,10 +109,10 @@ class Medium:
         """Let go of everything: a connection that is kept beyond the run must not keep all of its world."""
         self._listening.clear()
         self.blocking.close()
-        self.faults, self.triggers, self.gate, self.refused = [], [], _anybody, _raise
+        self.faults, self.triggers, self.gate, self.refused = [], [], _all_pass, _raise
 
 
-def _anybody(consumer: str) -> bool:
+def _all_pass(consumer: str) -> bool:
     return True
 
 

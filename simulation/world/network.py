@@ -129,7 +129,7 @@ class Network(Medium):
         return len(chosen)
 
     def demote(self, on_refused: Callable[[Packet], None]) -> Callable[[], None]:
-        """Have every wire that leads to the primary now lead to a replica, which tells of what it refuses.
+        """Have every wire that leads to the primary now lead to a replica, and report what it refuses.
 
         Return what closes them, from the replica's side.
         """

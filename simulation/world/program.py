@@ -37,7 +37,7 @@ class ProgramConsumer(Consumer):
 
     def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
-        self._in_vain = 0
+        self._failures_in_a_row = 0
         """How often it has ended without having handled anything."""
         self._handled = False
 
@@ -116,9 +116,9 @@ class ProgramConsumer(Consumer):
         settings = self._world.scenario.consumers
         if settings.restart == "never" or (settings.restart == "on-failure" and not failed):
             return
-        self._in_vain = 0 if self._handled else self._in_vain + 1
+        self._failures_in_a_row = 0 if self._handled else self._failures_in_a_row + 1
         self._handled = False
-        delay = min(settings.restart_delay << min(self._in_vain, 20), _LONGEST_DELAY)
+        delay = min(settings.restart_delay << min(self._failures_in_a_row, 20), _LONGEST_DELAY)
         self._world.restart(self, delay)
 
     def _stopped(self) -> None:

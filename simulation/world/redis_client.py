@@ -21,7 +21,7 @@ _NEW = "driver_info" in signature(redis.asyncio.Redis).parameters
 
 
 _ERRORS = {"READONLY": ReadOnlyError}
-"""The exceptions by which redis-py tells of errors that it does not retry by itself."""
+"""The exceptions by which redis-py reports errors that it does not retry by itself."""
 
 _UNGREETED = {"protocol": 2, **({"driver_info": None} if _NEW else {"lib_name": None, "lib_version": None})}
 

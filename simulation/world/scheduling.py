@@ -108,12 +108,12 @@ class Steps:
     Args:
         loop: the loop of the world.
         exploration: how the world is explored.
-        patience: for how long time may pass early, in microseconds, from one moment without pending steps to the next.
+        early_time: for how long time may pass early, in microseconds, between two moments without pending steps.
             A request that is held for longer than a lease, or its reply, is a partition. The judge excuses much of an
             engine that was cut off, but learns of no partition that a scheduler has made.
     """
 
-    def __init__(self, loop: SimulatedLoop, exploration: Exploration, patience: int) -> None:
+    def __init__(self, loop: SimulatedLoop, exploration: Exploration, early_time: int) -> None:
         self.exploration = exploration
         self.choices: list[int] = []
         """What was chosen wherever there was a choice."""
@@ -126,7 +126,7 @@ class Steps:
         self.crashes: Callable[[], Iterable[Step]] = tuple
         """Who may crash now; the world says."""
         self.strike: Callable[[Step], None] = lambda step: None
-        """Told of each fault before it strikes."""
+        """Called with each fault before it strikes."""
         self._loop = loop
         self._lanes: dict[str, deque[tuple[int, Step]]] = {}
         self._added = 0
@@ -134,7 +134,7 @@ class Steps:
         self._touched: dict[str, int] = {}
         self._last: Step | None = None
         self._early = exploration.bounds.early
-        self._patience = self._left = patience
+        self._early_time = self._left = early_time
         self._faults = exploration.bounds.faults
 
     @property
@@ -187,7 +187,7 @@ class Steps:
             return
         self._report()
         if not self._lanes:
-            self._left = self._patience
+            self._left = self._early_time
             self.taken.append(_TIME)
             self._last = _TIME
             self.touch(EVERYTHING)

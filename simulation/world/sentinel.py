@@ -14,7 +14,7 @@ from hashlib import sha1
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.topology import Address
 from simulation.stores.protocol import Link
-from simulation.stores.redis_commands import GREETING
+from simulation.stores.redis_commands import HANDSHAKE
 from simulation.stores.resp import reply_of
 from simulation.world.medium import Medium
 from simulation.world.packets import Fate
@@ -51,7 +51,7 @@ class SentinelSession:
 
     def _answer(self, words: Words) -> bytes:
         verb = words[0].upper()
-        if verb in GREETING:
+        if verb in HANDSHAKE:
             reply = self.link.run([words])
             if verb == b"HELLO" and len(words) > 1 and not reply.startswith(b"-"):
                 self._maps = b"%" if words[1] == b"3" else b"*"
@@ -65,7 +65,7 @@ class SentinelSession:
         name = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
         raise Escaped(f"the command {name} was sent to a sentinel, but a simulated one knows only SENTINEL {_KNOWN}")
 
-    # -- what a sentinel tells -------------------------------------------------------------------------------
+    # -- what a sentinel answers -------------------------------------------------------------------------------
 
     def primary_address(self) -> bytes:
         """Say where the primary is."""
@@ -73,11 +73,11 @@ class SentinelSession:
         return reply_of([host.encode(), b"%d" % port])
 
     def masters(self) -> bytes:
-        """Tell of the one primary that is watched."""
+        """Return the fields of the one primary that is watched."""
         return b"*1\r\n" + self.master()
 
     def master(self) -> bytes:
-        """Tell of the primary."""
+        """Return the fields of the primary."""
         table, primary = self._topology.table, self._topology.primary
         flags = (_UP if primary.is_up else _DOWN) % b"master"
         more = {
@@ -88,7 +88,7 @@ class SentinelSession:
         return self._map(_described_server(table.primary, primary.address, flags) + _numbers(more))
 
     def replicas(self) -> bytes:
-        """Tell of the other servers."""
+        """Return the fields of the other servers."""
         topology = self._topology
         host, port = topology.primary.address
         more = [(b"master-link-status", b"ok"), (b"master-host", host.encode()), (b"master-port", b"%d" % port)]
@@ -100,7 +100,7 @@ class SentinelSession:
         return b"*%d\r\n" % len(entries) + b"".join(entries)
 
     def sentinels(self) -> bytes:
-        """Tell of the other sentinels."""
+        """Return the fields of the other sentinels."""
         others = [address for address in self._topology.table.sentinel_addresses if address != self._address]
         entries = [self._map(_described_server(_name_of(address), address, b"sentinel")) for address in others]
         return b"*%d\r\n" % len(entries) + b"".join(entries)

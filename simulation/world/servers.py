@@ -1,7 +1,7 @@
 """A server that has data, at its address, and what it says of itself and of the others.
 
 The store behind it knows nothing of addresses and roles, and a node of a cluster takes its bus for broken: the replies
-that tell of those are changed here.
+that name those are changed here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Words = Sequence[bytes]
 
 
 _ABOUT_ROLES = (b"role:", b"connected_slaves:", b"slave", b"master_host:", b"master_port:", b"master_link_status:")
-"""How the lines of INFO begin that tell of roles."""
+"""How the lines of INFO begin that are about roles."""
 
 
 def ignore_refused(packet: Packet) -> None:
@@ -30,7 +30,7 @@ class Server:
     """A server that has data, at its address."""
 
     described: frozenset[bytes] = frozenset()
-    """The commands whose replies tell of the topology: they are changed by `tells`."""
+    """The commands whose replies describe the topology: `adapted` changes them."""
 
     def __init__(self, address: Address, store: Store) -> None:
         self.address = address
@@ -39,9 +39,9 @@ class Server:
         self.is_up = True
         self.is_replica = False
         self.on_refused: Callable[[Packet], None] = ignore_refused
-        """Told of each packet that it refuses because it is a replica."""
+        """Called with each packet that it refuses because it is a replica."""
         self.watch: Callable[[str, bytes], None] | None = None
-        """Told of the replies to each packet: the consumer, and their bytes."""
+        """Called with the replies to each packet: the consumer, and their bytes."""
 
     def adapted(self, words: Words, reply: bytes) -> bytes:
         """Return the reply to a command as this server gives it."""
@@ -59,7 +59,7 @@ class WatchedServer(Server):
         """Returns all servers, the primary first."""
 
     def adapted(self, words: Words, reply: bytes) -> bytes:
-        """Tell of its role, which the store behind it does not know."""
+        """Return the reply with its role, which the store behind it does not know."""
         primary, *replicas = [server.address for server in self.roles()]
         if words[0].upper() == b"ROLE" and reply.startswith(b"*"):
             return _role(self.is_replica, primary, replicas)
@@ -102,12 +102,12 @@ def _replication(is_replica: bool, primary: Address, replicas: Sequence[Address]
 
 
 class ClusterServer(Server):
-    """A node of a cluster. It tells of all nodes in an order of its own, and as if none were connected."""
+    """A node of a cluster. It lists all nodes in an order of its own, and as if none were connected."""
 
     described = frozenset({b"CLUSTER", b"COMMAND"})
 
     def adapted(self, words: Words, reply: bytes) -> bytes:
-        """Tell of the nodes in the order of their addresses, all of them connected, and of commands by their names."""
+        """Return the nodes in the order of their addresses, all of them connected, and of commands by their names."""
         sub = words[1].upper() if len(words) > 1 else b""
         if words[0].upper() == b"COMMAND":
             return reply if sub else _commands_in_order(reply)
@@ -143,7 +143,7 @@ def _commands_in_order(reply: bytes) -> bytes:
 
 
 def _connected(line: bytes) -> bytes:
-    """Return a line of CLUSTER NODES without what tells of the bus: the port, the times of pings, the link."""
+    """Return a line of CLUSTER NODES without what is about the bus: the port, the times of pings, the link."""
     words = line.split(b" ")
     if len(words) < 8:
         return b" ".join(words)

@@ -1,9 +1,14 @@
-"""The terms on which the history of a scenario's run is judged."""
+"""The first line of a run's history: which run it is, and the terms on which it is judged."""
 
 from __future__ import annotations
 
-from simulation.history.entries import Terms
+from datetime import datetime
+from functools import cache
+from importlib.metadata import version
+
+from simulation.history.entries import Header, Terms
 from simulation.scenario.model import Scenario
+from simulation.stores.protocol import Store
 
 
 def terms_of(scenario: Scenario) -> Terms:
@@ -20,3 +25,26 @@ def terms_of(scenario: Scenario) -> Terms:
         retry_delay=policy.retry_delay,
         longest_ttl=max(Terms().longest_ttl, policy.memory, policy.redelivery or 0, policy.dead_retention or 0),
     )
+
+
+def header_of(scenario: Scenario, seed: int, engine: str, store: Store, epoch: datetime) -> Header:
+    """Return the header of the history of a run."""
+    judge = scenario.judge
+    return Header(
+        scenario=scenario.name,
+        seed=seed,
+        engine=engine,
+        store=f"{store.name} {store.version}",
+        version=_version(),
+        epoch=epoch.isoformat(),
+        terms=terms_of(scenario),
+        exercise=judge.require_coverage,
+        invariants=judge.invariants,
+        allowed_loss=judge.allowed_loss,
+        loud=judge.loud,
+    )
+
+
+@cache
+def _version() -> str:
+    return version("causim")

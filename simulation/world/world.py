@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Generator
-from functools import cache, partial
-from importlib.metadata import version
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import simpy
 
 from simulation.engines import Engine, decoder, is_shipped, resolve
-from simulation.history.entries import Header
 from simulation.history.history import History
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
@@ -46,13 +44,15 @@ from simulation.world.interrupts import deferred_sigint
 from simulation.world.ledger import Ledger
 from simulation.world.log_capture import logs_recorded, warnings_recorded
 from simulation.world.network import Network
+from simulation.world.open_calls import record_open_calls
 from simulation.world.ports import HandlerHook, Startable
 from simulation.world.program import ProgramConsumer, is_program
 from simulation.world.quiescence import Quiescence
+from simulation.world.request_log import RequestLog
 from simulation.world.run import Counts, Run
 from simulation.world.scheduling import BRIEF, Exploration, Step, Steps
 from simulation.world.store_use import check_store_was_used
-from simulation.world.terms import terms_of
+from simulation.world.terms import header_of
 from simulation.world.topology import open_topology
 from simulation.world.tracing import tracer_of
 
@@ -63,7 +63,7 @@ CALLBACK_LIMIT = 1_000_000, 1_000
 """How many callbacks there may be at one moment: some, and some for each event."""
 _NO_TIME_PASSES = (
     "at {} s it does something again and again without any time passing; a loop that waits until a deadline must end"
-    " when what is left is less than the clock can tell, a microsecond"
+    " when what is left is less than the clock's step, a microsecond"
 )
 
 
@@ -100,7 +100,7 @@ class World:
         self.streams = Streams(seed, tracked=reseed is not None)
         self._reseed = reseed
         self.loop = SimulatedLoop()
-        self.loop.env.patience = CALLBACK_LIMIT[0]
+        self.loop.env.callback_limit = CALLBACK_LIMIT[0]
         self.workload = make_workload(scenario, seed, self.streams)
         self.epoch = self.workload.epoch
         self.ledger = Ledger(self.workload.leaders, self.progress, self._first_handled)
@@ -135,7 +135,7 @@ class World:
         settings = self.scenario.consumers
         consumers = {name: member(self, name) for name in (f"c{i}" for i in range(1, settings.count + 1))}
         for name in settings.engines:
-            consumers[name].equip(resolve(settings.engine_of(name, engine)))
+            consumers[name].use_engine(resolve(settings.engine_of(name, engine)))
         return consumers
 
     def _offer_crashes(self) -> None:
@@ -167,24 +167,8 @@ class World:
             note=lambda phase: self._note("phase", phase=phase),
         )
 
-    def _header(self, engine: str) -> Header:
-        scenario = self.scenario
-        return Header(
-            scenario=scenario.name,
-            seed=self.seed,
-            engine=engine,
-            store=f"{self.store.name} {self.store.version}",
-            version=_version(),
-            epoch=self.epoch.isoformat(),
-            terms=terms_of(scenario),
-            exercise=scenario.judge.require_coverage,
-            invariants=scenario.judge.invariants,
-            allowed_loss=scenario.judge.allowed_loss,
-            loud=scenario.judge.loud,
-        )
-
     def _new_history(self, engine: str) -> History:
-        header = self._header(engine)
+        header = header_of(self.scenario, self.seed, engine, self.store, self.epoch)
         if self.steps is None:
             return History(header)
         return SteppedHistory(header, self.steps, precedence_of(self.scenario, self.workload.leaders))
@@ -202,7 +186,7 @@ class World:
         """
         self.store.begin(self.epoch)
         try:
-            history = self._live()
+            made = self._live()
         except TimeDoesNotAdvance:
             raise EngineFailed(_NO_TIME_PASSES.format(self.loop.now / SECOND)) from None
         finally:
@@ -214,16 +198,12 @@ class World:
         check_store_was_used(self.consumers.values(), self.ledger, self.network)
         if self._failure is not None:
             raise EngineFailed(f"{type(self._failure).__name__}: {self._failure}") from self._failure
-        commands, packets, *idle = self.quiescence.spent
-        counts = Counts(commands, packets, self._published, self.loop.now, *idle)
-        silent = self.injector.log.silent
-        requests, errors, outside = self.network.requests, self.errors.all, tuple(self.ambient.reached)
-        return Run(
-            self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors, outside=outside
-        )
+        assert made is not None
+        return made()
 
-    def _live(self) -> History:
-        """Run everything to its end, end the code that is left, and return the history."""
+    def _live(self) -> Callable[[], Run] | None:
+        """Run everything to its end, end the code that is left, and return what judges the run; None if it has none."""
+        made = None
         with self.store.nearby(), self.ambient:
             try:
                 with (
@@ -237,15 +217,15 @@ class World:
                     if interrupted:
                         raise KeyboardInterrupt
                     self._finish()
+                    made = self._result()
             except NeverReturns:
-                pass  # what it is about was told
+                pass  # its reason is in the history
             finally:
-                # Code of dead processes may still write to the history, now or when it is collected: it keeps the
-                # world's history, which is not read any more.
-                history = self.history.handed_over()
+                # Code of dead processes may still write to the history, now or when it is collected: what it writes
+                # is not read any more.
                 self.errors.close()
                 self.loop.close()
-        return history
+        return made
 
     def _plan_reseed(self, reseed: Reseed) -> None:
         if reseed.at:  # planned before all else, so it comes first among what happens at that moment
@@ -281,7 +261,7 @@ class World:
             if changed is None:
                 continue
             self._published += 1
-            self.loop.env.patience += CALLBACK_LIMIT[1]
+            self.loop.env.callback_limit += CALLBACK_LIMIT[1]
             self.ledger.published(changed.name)
             if len(self.history) > self._spill_after:
                 self.history.spill_to_file(self.folder)
@@ -312,10 +292,26 @@ class World:
         self.errors.add_unretrieved(self.loop.unretrieved())
         self._note("phase", phase=ended, in_flight=in_flight)
 
+    def _result(self) -> Callable[[], Run]:
+        """Return what judges the run as it is now, and as the calls will be that have not returned."""
+        commands, packets, *idle = self.quiescence.spent
+        counts = Counts(commands, packets, self._published, self.loop.now, *idle)
+        silent, requests, errors = self.injector.log.silent, self.network.requests, self.errors.all
+        history = self.history.handed_over()
+        made = partial(Run, self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
+        made = partial(made, outside=tuple(self.ambient.reached))
+        self.errors.close()
+        if self.steps is None and self.quiescence.ended != "collapse":
+            self.network.requests = RequestLog()
+            self.loop.on_escape = lambda _: None
+            quiet, bound = self.quiescence.ended == "quiet", self.scenario.judge.progress_bound
+            record_open_calls(self.consumers.values(), self.loop, history, bound, wait=quiet)
+        return made
+
     def _note(self, kind: str, **details: Any) -> None:
         self.history.append(self.loop.now, kind, **details)
 
-    # -- what consumers and the broker ask and tell ---------------------------------------------------------
+    # -- what consumers and the broker ask and report ---------------------------------------------------------
 
     def progress(self) -> None:
         """Something came to rest."""
@@ -359,12 +355,13 @@ class World:
 
     def _raised(self, error: RaisedError) -> None:
         if is_shipped(self.history.header.engine):
-            return  # what those raise under faults is known, and the entries of its deliveries tell it
+            return  # what those raise under faults is known, and in the entries of its deliveries
         self.history.append(self.loop.now, "raised", error.event, error.consumer, **error.details(self.loop.now))
 
     def collapsed(self, error: BaseException) -> None:
         """End the run: an engine broke down."""
-        self._failure = error
+        if not self.quiescence.ended:
+            self._failure = error
         self.quiescence.end("collapse")
 
     def _blocked(self, process: Process, delay: int, where: str) -> None:
@@ -382,11 +379,3 @@ class World:
 
     def _note_fault(self, step: Step) -> None:
         self._note("fault", consumer=step.who, fault=step.kind, chosen=True)
-
-
-# -- assembling --------------------------------------------------------------------------------------------------
-
-
-@cache
-def _version() -> str:
-    return version("causim")

@@ -72,7 +72,7 @@ def follow(page: list[Block], said: Callable[[], str]) -> int:
 
 
 def run(command: str, said: Callable[[], str]) -> str:
-    """Run a command of a page and return what it printed. A page that asks for its exit code is told it."""
+    """Run a command of a page and return what it printed. A page that asks for its exit code receives it."""
     command, _, asked = command.partition("; echo $?")
     program, *arguments = shlex.split(
         re.sub(r"\$(GITHUB_STEP_SUMMARY|REDIS_URL)", lambda name: os.environ.get(name[1], ""), command)

@@ -28,6 +28,8 @@ INSTEAD = {
     "becomes of, became of, befell": "the outcome, the state",
     "to whom, of whom, by whom, for whom": "name the consumer",
     "those who, one who, he who": "name the role",
+    "is told, are told, was told, were told, be told, told of, tells of, tell of": "is reported, recorded, called with",
+    "told apart, tell apart": "distinguished",
     "chronicle, sieve, scribe, meddler, cohort, lament": "the names of the index, the prefilter and their like",
 }
 """Words that the pages must not have, and what to write."""

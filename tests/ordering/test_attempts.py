@@ -57,9 +57,9 @@ async def test_deadly_parked_event_is_given_up(fleet: Fleet) -> None:
     await leader.complete_event_and_get_followers(event(1))
     for _ in range(4):
         await expire(handler.engine)
-        doomed = fleet.engine()
-        lost = await doomed.get_lost_followers()
-        await doomed._begin(next(one for one in lost if number(one) == 2))
+        dying = fleet.engine()
+        lost = await dying.get_lost_followers()
+        await dying._begin(next(one for one in lost if number(one) == 2))
     await expire(handler.engine)
     while await sweep(handler):
         await expire(handler.engine)

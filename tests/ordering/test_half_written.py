@@ -134,7 +134,7 @@ async def moving(nodes: RedisCluster, cluster: list[redis.Redis]) -> Any:
 
 
 def ask(client: redis.Redis, name: str, *, asking: bool) -> None:
-    """Send a request to one server, as a client does that was told of the migration, or was not."""
+    """Send a request to one server, as a client that knows of the migration does, or one that does not."""
     with client.pipeline(transaction=False) as asked:
         if asking:
             asked.execute_command("ASKING")

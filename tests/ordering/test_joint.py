@@ -41,7 +41,7 @@ async def client(request: pytest.FixtureRequest, socket: str) -> AsyncIterator[A
 
 
 async def handle(recorder: Recorder, *events: Any) -> list[Any]:
-    """Handle events in tasks of their own, and return what became of each."""
+    """Handle events in tasks of their own, and return the outcome of each."""
     return await asyncio.gather(*map(recorder, events), return_exceptions=True)
 
 
@@ -72,7 +72,7 @@ async def test_own_error(client: Any) -> None:
     """A request that fails does so by itself."""
     recorder = Recorder(CausalOrdering("joint", redis=client))
     await client.rpush("{joint}:queue:" + str(event(50).id), "no queue")
-    await client.set("{joint}:leaders", "no hash")  # whoever follows another looks at it
+    await client.set("{joint}:leaders", "no hash")  # an event that follows another looks at it
     outcomes = await handle(recorder, *map(event, range(1, 11)), event(51, 50), *map(event, range(11, 21)))
     assert [i for i, outcome in enumerate(outcomes) if outcome is not None] == [10]
     assert isinstance(outcomes[10], ResponseError)
@@ -82,7 +82,7 @@ async def test_own_error(client: Any) -> None:
 
 
 async def test_forgotten_script(client: Any) -> None:
-    """A server that has forgotten the scripts is told them."""
+    """A server that has forgotten the scripts receives them again."""
     recorder = Recorder(CausalOrdering("joint", redis=client))
     await handle(recorder, *map(event, range(1, 11)))
     await client.script_flush()

@@ -1,4 +1,4 @@
-"""Moments as the scripts read them: exact, whatever zone they are told in and whatever class they are of."""
+"""Moments as the scripts read them: exact, whatever their zone and their class."""
 
 from __future__ import annotations
 

@@ -253,7 +253,7 @@ async def test_moment_too_short_for_the_clock(monkeypatch: pytest.MonkeyPatch) -
         assert seconds >= INSTANT
 
     @asynccontextmanager
-    async def listening(client: Any, channel: str, patience: float) -> AsyncIterator[Any]:
+    async def listening(client: Any, channel: str, timeout_s: float) -> AsyncIterator[Any]:
         yield heard
 
     async def ask(patient: bool) -> list[str]:

@@ -7,7 +7,7 @@ engine (one by one, batches, a stream). Its faults come every second or so: kill
 SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events fail once, a few kill their process.
 
 When the faults are over, every event must have an effect or a dead letter. Effects keep causal order. An event has two
-only if the process of the first one was killed or frozen: it had no time to record it. A consumer that is told to stop
+only if the process of the first one was killed or frozen: it had no time to record it. A consumer that is asked to stop
 ends within a lease and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
 """
 

@@ -369,7 +369,7 @@ def test_likelihoods(opened):
         LikelihoodPlace(600 * MS, 1.0, 0.9, 1.0, "c2 started b"),
     ]
     run = toy_run(60, 3, forget=0.2)
-    shown = opened(run, likelihood=Likelihood("nothing-lost", places, doomed=2))
+    shown = opened(run, likelihood=Likelihood("nothing-lost", places, certain=2))
     shown.run("lookAt(0, diagram.end); draw();")
     shaded, edges, after = shown.run(SHADED)
     assert [(left, right) for _, left, right in shaded] == list(pairwise(edges))

@@ -48,7 +48,7 @@ class Synchronous(Marking):
 
 
 class Quiet(Marking):
-    """Swallows what it is told."""
+    """Swallows every message."""
 
     async def leave(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Engines whose code does not end when it is told to."""
+"""Engines whose code does not end when it should."""
 
 # ruff: noqa: ASYNC251, SIM105  # that is the point
 from __future__ import annotations

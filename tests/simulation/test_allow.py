@@ -1,4 +1,4 @@
-"""A scenario can allow what is outside of its run, by name; it is told, and a file needs trust for it."""
+"""A scenario can allow what is outside of its run, by name; results say so, and a file needs trust for it."""
 
 from __future__ import annotations
 

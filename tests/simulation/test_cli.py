@@ -189,6 +189,8 @@ def test_many_jobs_say_the_same_as_one(files: Path, capsys: Any) -> None:
             "6",
             "--jobs",
             jobs,
+            "--stop-after",
+            "2",
             "--json",
             "--no-results",
         )

@@ -316,3 +316,50 @@ def test_deadline_of_a_rounding_error() -> None:
         return scope.cancelled_caught
 
     assert loop.run_until_complete(story())
+
+
+def test_a_forgotten_task_is_kept() -> None:
+    loop, ended = SimulatedLoop(), list[int]()
+
+    async def wait() -> None:
+        try:
+            await loop.create_future()
+        finally:
+            ended.append(loop.now)
+
+    async def story() -> None:
+        loop.create_task(wait())
+        await asyncio.sleep(1)
+        gc.collect()
+        await asyncio.sleep(1)
+
+    loop.run_until_complete(story())
+    assert not ended
+    assert not loop._pending - {task for task in loop._tasks if not task.done()}
+
+
+@pytest.mark.parametrize("threshold", [1, 100_000])
+def test_circles_are_collected_at_the_same_moment(threshold: int) -> None:
+    loop, collected = SimulatedLoop(), list[int]()
+
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            collected.append(loop.turns)
+
+    async def story() -> None:
+        for turn in range(12_000):
+            if turn % 2_000 == 0:
+                Circle()
+            await asyncio.sleep(0)
+
+    before = gc.get_threshold()
+    gc.set_threshold(threshold)
+    try:
+        loop.run_until_complete(story())
+    finally:
+        gc.set_threshold(*before)
+    assert collected[:5] == [10_000] * 5
+    assert gc.isenabled()

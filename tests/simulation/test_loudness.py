@@ -1,4 +1,4 @@
-"""What consumers warn of is in the history where a scenario asks whether losses are told."""
+"""What consumers warn of is in the history where a scenario asks whether losses are reported."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A quantile is one number, wherever it is told, and is right to more digits than are written."""
+"""A quantile is one number, wherever it is printed, and is right to more digits than are written."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def test_policy_inequalities() -> None:
     policies = [world.scenario.policy for world in worlds]
     assert all(p.retention >= p.lookback >= 20_000_000 and p.in_flight_wait <= p.lease for p in policies)
     raised = [world for world in worlds if world.scenario.policy.retention == 3_600_000_000]
-    assert raised  # 1h, which was never to choose from: raised from 10s, and what is told is what is run
+    assert raised  # 1h, which was never to choose from: raised from 10s, and what is printed is what is run
     assert {world.options["policy.retention"] for world in raised} == {"1h"}
 
 

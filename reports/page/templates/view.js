@@ -59,7 +59,7 @@ function unfolded(place) {
 }
 
 /* Fold the stretches in which nothing happens to what is shown, if each is much longer than all other time together:
-   a follower that waits for a quarter of an hour is told by the few milliseconds before and after. */
+   a follower that waits for a quarter of an hour is explained by the few milliseconds before and after. */
 function crease() {
   view.folds = [];
   if (!view.folding) return;

@@ -12,7 +12,7 @@ def register(commands: Any) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "replay",
-        help="run a run again from a file, and tell its story",
+        help="run a run again from a file, and print its story",
         description="Run a file that `causim shrink` or an explored `causim run` has written, step by step in the same "
         "order. The exit code is the verdict's; 5 if the history is not the same.",
         epilog="example: causim replay results/late-leader/latest/shrunk.toml --engine native",

@@ -12,7 +12,7 @@ def register(commands: Any) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "why",
-        help="show where a violating run became doomed",
+        help="show where a violation became certain",
         description="Replay a run that violates an invariant, re-seed it from place after place, and show how likely "
         "the violation was from there on. With a folder of results, the places are kept in its why.json, and shown in "
         "its report.",

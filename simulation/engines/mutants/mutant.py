@@ -46,7 +46,7 @@ class Mutant:
     - `edits`: what is changed in which scripts.
     - `ordering`: the class of `orderings.py` in which it is planted, if it is no matter of scripts.
     - `host`: the engine that it differs from: the native one, or one that calls it in another way.
-    - `equivalent`: why no history can tell it from its host, if that is so.
+    - `equivalent`: why no history can distinguish it from its host, if that is so.
     """
 
     name: str

@@ -169,7 +169,7 @@ FAIL = (
 WAIT = (
     Mutant(
         name="wait-and-forget",
-        planted="who has waited for long enough is told that the event is parked, and it is not",
+        planted="an event that has waited for long enough is answered as parked, and it is not",
         scenario="ladder/f1-leader-fails-at-the-edge.toml",
         convicted_by=("nothing-lost",),
         edits=(Edit("wait", "park_before_leader(e, rules)\n", ""),),

@@ -7,7 +7,7 @@ from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 MUTANTS = (
     Mutant(
         name="local-clock",
-        planted="scripts are told the time by the consumer that calls them, instead of asking Redis",
+        planted="scripts take the time of the consumer that calls them, instead of asking Redis",
         scenario="wrong-clock.toml",
         convicted_by=("causal-order",),
         edits=(

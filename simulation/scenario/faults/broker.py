@@ -224,7 +224,7 @@ native = "holds"
 
 
 class Redeliver(DeliveryFault):
-    """The broker loses patience: it offers the event again while it is still being handled."""
+    """The broker's timeout is too short: it offers the event again while it is still being handled."""
 
     kind: Literal["redeliver"] = "redeliver"
     example: ClassVar[str] = """\

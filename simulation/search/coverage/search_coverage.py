@@ -14,7 +14,7 @@ from simulation.search.coverage.unseen import Unseen, unseen
 from simulation.world.run import Run
 
 LAST = 100
-"""Of how many last runs it is told how many were new."""
+"""Of how many last runs the new ones are counted."""
 
 SATURATED = 0.01
 """The unseen mass below which a search is saturated, by the upper end of its interval."""

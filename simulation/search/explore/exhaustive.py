@@ -12,7 +12,7 @@ What a step touches is not declared but observed, in the very state in which it 
 steps that commute with it. So each class of equivalent orders is run once, and none is missed. The passing of time
 conflicts with everything.
 
-What commutes is told as narrowly as can be known:
+What commutes is decided as narrowly as can be known:
 
 - In Redis: commands on other keys, or on other members of a key, unless one looks at the whole (`footprints.py`).
 - In the history: entries whose exchange no invariant notices (`simulation/invariants/commutativity.py`).

@@ -1,8 +1,8 @@
 """One fault at a chosen moment: where a fault strikes matters more than when.
 
 Most steps of a run are alike, such as the requests of sweeps that find nothing. A fault at a step that is drawn
-uniformly strikes most often there. So moments are told apart by what a fault would interrupt, and each kind is struck
-in turn:
+uniformly strikes most often there. So moments are distinguished by what a fault would interrupt, and each kind has
+its turn:
 
 - of a run that is known, by the step and the next one of its consumer: a sweep that finds something is followed by
   something else than one that finds nothing (`moments_of`, `FaultInsteadOf`);

@@ -59,9 +59,9 @@ class Footprints:
         self._known: set[str] = set()
         self._expiring: set[bytes] = set()
         self._apart = True
-        """Whether members can be told apart: a command that is not known may have given any key a time to live."""
+        """Whether members can be distinguished: a command that is not known may have given any key a time to live."""
         self._fields = True
-        """Whether fields of hashes can be told apart: no request lists them."""
+        """Whether fields of hashes can be distinguished: no request lists them."""
 
     def __call__(self, commands: Sequence[Sequence[bytes]], reply: bytes) -> Touched:
         """Return what a request that was just executed has touched."""

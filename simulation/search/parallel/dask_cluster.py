@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing
@@ -26,6 +27,7 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
+from simulation.search.parallel.pool import AHEAD
 from simulation.search.parallel.runner_process import (
     ClusterUnavailable,
     Job,
@@ -40,7 +42,7 @@ from simulation.search.summary import Summary, Tally
 from simulation.search.sweep.grid import Cell, row
 from simulation.world.laboratory import Laboratory
 
-_PATIENCE = 10
+_TIMEOUT_S = 10
 """Seconds of real time in which a scheduler must answer, and in which it must have a worker."""
 _NO_WORKER_SECONDS = 60
 """Seconds of real time without a result after which a scheduler must have a worker."""
@@ -48,13 +50,13 @@ _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
 _LOGGERS = ("distributed.client", "tornado.application")
 """Loggers of the client. What is lost is said by an exception of ours; a request that Ctrl-C interrupts before it began
-is reported by Dask's loop with a traceback that tells the user nothing."""
+is reported by Dask's loop with a traceback that does not help the user."""
 _ATTEMPTS = 3
 """How often a run is tried whose process dies while its worker lives."""
 
 
 def search(address: str, plan: Plan, seeds: Iterable[int]) -> Iterator[Summary]:
-    """Yield a summary for each seed, as it is done. Raises ClusterUnavailable, and what a run raises."""
+    """Yield a summary for each seed, in the order of the seeds. Raises ClusterUnavailable, and what a run raises."""
     with Cluster(address) as cluster, closing(cluster.runs([(plan, seeds)])) as runs:
         for _, summary in runs:
             yield summary
@@ -108,7 +110,7 @@ class Cluster:
     def _inspect(self) -> int:
         """Return how many runs the workers can make at a time. Raises ClusterUnavailable if one is not like us."""
         try:
-            self._client.wait_for_workers(1, timeout=_PATIENCE)
+            self._client.wait_for_workers(1, timeout=_TIMEOUT_S)
         except TimeoutError:
             raise ClusterUnavailable(
                 f"scheduler {self._address} has no workers: start some with `dask worker {self._address}`"
@@ -129,27 +131,31 @@ class Cluster:
         return sum(self._client.nthreads().values())
 
     def runs(self, plans: Iterable[tuple[Plan, Iterable[int]]]) -> Generator[tuple[int, Summary], None, None]:
-        """Yield each summary with the place of its plan in `plans`, as it is done. Closing the generator cancels the
-        rest.
+        """Yield each summary with the place of its plan in `plans`, in the order of the runs. Closing the generator
+        cancels the rest.
 
         Raises ClusterUnavailable, and what a run raises.
         """
         waiting: dict[Any, tuple[int, int]] = {}
+        done: dict[Any, tuple[int, Summary]] = {}
+        order: deque[Any] = deque()
         todo = self._jobs(plans)
 
         def submit(count: int) -> None:
             for place, job, seed in islice(todo, count):
                 future = self._client.submit(perform, job, seed, pure=False, retries=_ATTEMPTS, fifo_timeout=0)
                 waiting[future] = (place, seed)
+                order.append(future)
 
         try:
-            submit(4 * self._slots)  # enough to keep all workers busy, few enough to drop
-            while waiting:
-                for future in self._finished(list(waiting)):
-                    place, seed = waiting.pop(future)
-                    summary = self._result(future, seed)
+            submit(AHEAD * self._slots)
+            while order:
+                while order and order[0] in done:
+                    yield done.pop(order.popleft())
                     submit(1)
-                    yield place, summary
+                for future in self._finished(list(waiting)) if waiting else ():
+                    place, seed = waiting.pop(future)
+                    done[future] = place, self._result(future, seed)
         except (CancelledError, self._dask.comm.CommClosedError):
             raise ClusterUnavailable(f"scheduler {self._address} was lost, with the runs that it had") from None
         finally:
@@ -214,7 +220,7 @@ def _connect(dask: Any, address: str) -> Any:
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return dask.Client(address, timeout=_PATIENCE, set_as_default=False)
+        return dask.Client(address, timeout=_TIMEOUT_S, set_as_default=False)
     except OSError as error:
         raise ClusterUnavailable(
             f"scheduler {address} does not answer: {error}; is it the address that `dask scheduler` prints, {_EXAMPLE}?"

@@ -10,14 +10,18 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
 from simulation.world.laboratory import Laboratory
+
+AHEAD = 16
+"""Pieces of work for each worker that are begun or wait: the others have something to do while one piece takes long."""
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -26,7 +30,7 @@ Result = TypeVar("Result")
 def in_parallel(
     work: Callable[[Piece], Result], pieces: Iterable[Piece], jobs: int, prepare: Callable[[], None]
 ) -> Iterator[Result]:
-    """Yield the result of each piece of work as it is done; nothing is kept.
+    """Yield the results in the order of the pieces, so that what a search says does not depend on which worker is fast.
 
     Args:
         work: what a worker does; like the pieces and `prepare`, something that can be sent to a process.
@@ -37,16 +41,14 @@ def in_parallel(
     keep_alive, stay = multiprocessing.Pipe(duplex=False)
     pool = workers(jobs, prepare, keep_alive)
     try:
-        running: set[Future[Result]] = set()
+        running: deque[Future[Result]] = deque()
         for piece in pieces:
             with _undisturbed():  # the first of them starts the processes
-                running.add(pool.submit(work, piece))
-            if len(running) >= 4 * jobs:  # enough to keep all workers busy, few enough to drop
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+                running.append(pool.submit(work, piece))
+            while running and (running[0].done() or len(running) >= AHEAD * jobs):
+                yield running.popleft().result()
         while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+            yield running.popleft().result()
     except BaseException:
         stay.close()  # what they are at is not wanted any more, and may take long
         raise

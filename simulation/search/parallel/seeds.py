@@ -1,8 +1,7 @@
 """Many seeds of one scenario, on one core or on all, each worker with a Redis of its own.
 
-Results are streamed as they come and nothing is kept, so memory does not grow with the number of seeds. With one
-job everything happens in this process; with more, the order in which results arrive is the workers' own, but what
-they say is not.
+Results are streamed and nothing is kept, so memory does not grow with the number of seeds. They come in the order of
+the seeds, with one job or with many: a search that ends at its first violation ends at the same one.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def jobs_from(text: str) -> int:
 def search(
     plan: Plan, seeds: Iterable[int], jobs: int = 1, laboratory: Laboratory | None = None, *, apart: bool = False
 ) -> Iterator[Summary]:
-    """Yield a summary for each seed, as it is done.
+    """Yield a summary for each seed, in the order of the seeds.
 
     Args:
         plan: what to run.

@@ -8,7 +8,7 @@ from typing import Any
 from simulation.kernel.durations import in_words
 
 MEASURES = {"violated": ("violated runs", "violated_rate"), "lost": ("lost followers", "lost_rate")}
-"""The rates that are told: the name of each in a row's columns, in words, and its column."""
+"""The rates that are printed: the name of each in a row's columns, in words, and its column."""
 
 
 def answers(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[str]:

@@ -112,7 +112,7 @@ def find_points(
 def inject_everywhere(
     sweep: FaultPointSweep, laboratory: Laboratory, jobs: int = 1, store: str = "auto", executable: Path | None = None
 ) -> Iterator[Trial]:
-    """Yield what comes of each point, as it is done.
+    """Yield what comes of each point, in their order.
 
     With one job the runs are on the given laboratory; with more, each worker opens the store for itself.
     """

@@ -95,7 +95,7 @@ class _Victim:
 
     def return_with(self, engine: str) -> None:
         """Bring it to life with another engine."""
-        self._consumer.equip(self._acts.engines[engine])
+        self._consumer.use_engine(self._acts.engines[engine])
         self.start()
 
     def freeze(self) -> Undo:

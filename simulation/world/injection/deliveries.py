@@ -74,7 +74,7 @@ class DeliveryInjector:
         return free
 
     def delivered(self, message: Message) -> None:
-        """Offer an event that was just delivered again, if the broker loses patience with it."""
+        """Offer an event that was just delivered again, if the timeout of the broker is too short for it."""
         for active, fault in list(self._striking("delivered", message.publication.name)):
             fault.on_message(active, self, message.publication.name, message)
 

@@ -9,7 +9,7 @@ from simulation.world.network import Network
 
 _ANSWERS = {b"-ASK ": "ASK", b"-TRYAGAIN ": "TRYAGAIN"}
 _HALF_WAY = (b"non local key", b"rehashing of the slot")
-"""What a script is told that reaches for a key on the other node; each server has words of its own."""
+"""The reply to a script that reaches for a key on the other node; each server has words of its own."""
 
 
 class Migration:
@@ -47,11 +47,11 @@ class Migration:
             self._count += 1
             chosen = self._active.stream(f"key {self._count}").choose(keys)
             self._cluster.move_key(chosen, self._source, self._target)
-            self._network.blocking.serve()  # who waits for a key that has moved is told where it is
+            self._network.blocking.serve()  # a client that waits for a key that has moved learns where it is
         self._plan()
 
     def end(self) -> None:
-        """Move the keys that are left, and tell all nodes whose slot it is."""
+        """Move the keys that are left, and inform all nodes whose slot it is."""
         self._ended = True
         self._cluster.set_time(self._network.loop.now)
         for key in self._keys():

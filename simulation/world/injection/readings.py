@@ -17,12 +17,12 @@ class ReadingInjector:
 
     def __call__(self, consumer: str, event: str) -> bool:
         """Return whether a consumer can read an event."""
-        hit = next((active for active in self._faults if self._hides(active, consumer, event)), None)
+        hit = next((active for active in self._faults if self._is_hidden(active, consumer, event)), None)
         if hit is not None:
             hit.note(event=event, consumer=consumer)
         return hit is None
 
-    def _hides(self, active: ActiveFault, consumer: str, event: str) -> bool:
+    def _is_hidden(self, active: ActiveFault, consumer: str, event: str) -> bool:
         fault = active.fault
         assert isinstance(fault, UnreadableForSome)
         if self._log.healed or not (fault.is_on(self._log.now) and fault.concerns(event, **self._roles(event))):

@@ -32,8 +32,8 @@ class StoreActs:
 
     def _check(self, active: ActiveFault) -> None:
         kind, fault = active.fault.name, active.fault
-        if kind not in self._store.suffers and not (isinstance(fault, StoreFault) and fault.on_every_store):
-            better = "server" if self._store.suffers else "server or embedded"
+        if kind not in self._store.supports and not (isinstance(fault, StoreFault) and fault.on_every_store):
+            better = "server" if self._store.supports else "server or embedded"
             raise StoreUnavailable(
                 f"the store {self._store.name} cannot have the fault '{kind}' (faults[{active.number}]); "
                 f"choose --store {better}, or leave the fault out"

@@ -80,7 +80,7 @@ def test_redelivery_backoff(laboratory: Laboratory) -> None:
 @pytest.mark.parametrize("tells", [True, False])
 def test_queue_reports_a_dead_letter(laboratory: Laboratory, tells: bool) -> None:
     """The queue reports a dead letter to the engine."""
-    settings = f'tells_dead_letters = {str(tells).lower()}\nredeliver_after = "1s"\n'
+    settings = f'reports_dead_letters = {str(tells).lower()}\nredeliver_after = "1s"\n'
     text = TWO + ALONE + STEADY.replace("[broker]\n", "[broker]\n" + settings) + fault("handler-raises", event="a")
     result = run(laboratory, text)
     [dead] = result.history.of("dead-lettered")

@@ -700,7 +700,7 @@ def test_lookback_shorter_by_a_clock_jump(offset):
 
 @pytest.mark.parametrize(("reported", "ended"), [("5s", "3s"), ("40s", "3s"), ("5s", "4.5s")])
 def test_dead_leader_reported_late(reported, ended):
-    """The engine may tell of a dead leader a lease after its follower started."""
+    """The engine may report a dead leader a lease after its follower started."""
     story = f"""
         0s       published      b  follows=a
         1s       delivered      b  @c1

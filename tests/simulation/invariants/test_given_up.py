@@ -87,4 +87,4 @@ def test_says_nothing_of_unknown_ends():
     history = history_of("0s started a @c1\n1s ended a @c1\n2s dead-lettered a @c1 by=engine")
     finding = short_histories.judge(history, ["given-up-with-reason"]).verdicts["given-up-with-reason"]
     assert finding.verdict == "unknown"
-    assert finding.why == "of 1 event it is not told how a handling began or ended"
+    assert finding.why == "the history does not say how a handling of 1 event began or ended"

@@ -647,3 +647,32 @@ def test_broker_dead_letter_before_the_answer(answer, dead, excused):
         lease="16s",
     )
     assert accepted(history) if excused else rejected(history)
+
+
+@pytest.mark.parametrize(
+    ("told", "begun", "excused"), [("false", "10m", True), ("true", "19s", True), ("true", "20s", False)]
+)
+def test_engine_told_of_a_dead_letter(told, begun, excused):
+    """An engine that is told of the broker's dead letter begins no handling later than a lease after it."""
+    history = history_of(f"""
+        0s       delivered      a  @c1
+        3s       dead-lettered  a  by=broker  told={told}
+        {begun}  started        a  @c1
+        11m      ended          a  @c1  outcome=ok
+        """)
+    assert accepted(history) if excused else rejected(history)
+
+
+@pytest.mark.parametrize(("answer", "excused"), [("", True), ("2500ms rejected a @c1 delivery=1", False)])
+def test_broker_gives_up_what_a_consumer_has(answer, excused):
+    """A dead letter of the broker may come before a handling by a consumer that had the event by then."""
+    history = history_of(f"""
+        0s    delivered      a  @c1  attempt=1 delivery=1
+        1s    delivered      a  @c2  attempt=2 delivery=2
+        2s    rejected       a  @c2  because=Error delivery=2
+        {answer}
+        3s    dead-lettered  a  by=broker
+        4s    started        a  @c1
+        5s    ended          a  @c1  outcome=ok
+        """)
+    assert accepted(history) if excused else rejected(history)

@@ -171,8 +171,8 @@ def test_moving_slot():
         8s   resumed      @c1
     """)
     assert index.clock.still == index.silences("c1") == [(1_000_000, 6_000_000), (7_000_000, 8_000_000)]
-    assert not index.blackouts
-    assert not index.dark
+    assert not index.outages
+    assert not index.open_outage
 
 
 def test_completion_is_the_first_record():

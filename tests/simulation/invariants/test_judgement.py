@@ -161,6 +161,6 @@ def test_judged_and_unjudged():
     """A judgement says which invariants it rests on and which could not be judged."""
     judgement = judge(history_of("0s started a @c1\n1s ended a @c1"))
     assert judgement.judged == ("mutual-exclusion",)
-    assert judgement.unjudged["nothing-lost"] == "of 1 event it is not told how a handling began or ended"
-    assert judgement.unjudged["clean-store"] == "no census is told"
+    assert judgement.unjudged["nothing-lost"] == "the history does not say how a handling of 1 event began or ended"
+    assert judgement.unjudged["clean-store"] == "the history has no census"
     assert judgement.rests.startswith("1 of 13 invariants (not causal-order, handled-once, nothing-lost")

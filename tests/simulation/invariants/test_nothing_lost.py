@@ -263,7 +263,7 @@ def test_loss_must_be_reported():
 
 
 def test_wrong_warning_is_no_report():
-    """A warning before the loss or of another event does not tell of it."""
+    """A warning before the loss or of another event does not report it."""
     terms = {"allowed_loss": ("evict",), "loud": True}
     rejected(history_of(LOUD.format(WARNING, LOSS), **terms))
     rejected(history_of(LOUD.format(LOSS, "warned  a  @c1"), **terms))

@@ -60,7 +60,7 @@ def test_says_nothing_without_publication():
         1s   started    x  @c1  fingerprint=bad
     """)
     finding = judge(history, ["payload-intact"]).verdicts["payload-intact"]
-    assert (finding.verdict, finding.why) == ("unknown", "what was published is not told of 1 event")
+    assert (finding.verdict, finding.why) == ("unknown", "the history does not have the publication of 1 event")
 
 
 def test_says_nothing_without_fingerprints():

@@ -245,6 +245,24 @@ def test_accepts_elder_lost_if_allowed():
     rejected(history_of(story))
 
 
+def test_accepts_elder_known_by_another_leader():
+    """Accepts a younger sibling if the elder was lost and a copy of it follows another event."""
+    lines = [
+        "0s   published   b  follows=a  occurred=1s",
+        "0s   published   c  follows=a  occurred=2s",
+        "1s   parked      b  @c1",
+        "1s   store-lost  fault=flush",
+        "1s   published   b  follows=z",
+        "1s   started     a  @c2",
+        "2s   ended       a  @c2  outcome=ok",
+        "2s   started     c  @c2",
+    ]
+    assert accepted(history_of("\n".join(lines)))
+    rejected(history_of("\n".join(line for line in lines if "z" not in line)))
+    lines[2], lines[3] = lines[3], lines[2]
+    rejected(history_of("\n".join(lines)))
+
+
 def test_accepts_elder_unreadable():
     """Excuses a sibling that goes on without one that could not be read."""
 

@@ -1,4 +1,4 @@
-"""Where a run became doomed: re-seeded runs, the shares along the way, and the turn."""
+"""Where a violation became certain: re-seeded runs, the shares along the way, and the turn."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ def test_share_rises_to_one(server: Laboratory) -> None:
     assert why.turn is not None
     earlier, later = why.turn
     # It is decided when b is delivered, which is before its handler starts: not by what happens 5 s later.
-    assert why.doomed is not None
-    assert why.doomed.at <= 12_000
+    assert why.certain is not None
+    assert why.certain.at <= 12_000
     assert earlier.number < later.number
 
 
@@ -128,8 +128,8 @@ def test_a_run_that_holds_has_no_doom(server: Laboratory) -> None:
 def test_doomed_is_the_first_place_that_stays_so() -> None:
     why = Why.__new__(Why)
     why.places = [Place(n, n, "", violated, 10) for n, violated in enumerate((1, 10, 4, 10, 10))]
-    assert why.doomed is not None
-    assert why.doomed.number == 3
+    assert why.certain is not None
+    assert why.certain.number == 3
     assert why.turn is not None
     assert [place.number for place in why.turn] == [0, 1]
 
@@ -144,7 +144,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert main(["why", str(tmp_path / "race"), "--samples", "5", "--max-runs", "60"]) == 1
     output = capsys.readouterr().out
     assert "the turn" in output
-    assert "doomed     from" in output
+    assert "certain    from" in output
     kept = json.loads((tmp_path / "race" / "latest" / "why.json").read_text(encoding="utf-8"))
     assert kept["places"][-1]["share"] == 1.0
     report = (tmp_path / "race" / "latest" / "report.html").read_text(encoding="utf-8")

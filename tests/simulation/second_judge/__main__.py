@@ -14,7 +14,7 @@ from pathlib import Path
 
 from simulation import Laboratory
 from tests.simulation.second_judge.comparison import difference, reduced
-from tests.simulation.second_judge.histories import ENGINES, histories
+from tests.simulation.second_judge.histories import ENGINES, INSTALLED, histories
 
 BLOCK = 100
 """Histories of one seed."""
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _block(seed: int, laboratory: Laboratory, keep: Path) -> int:
-    engines = (*ENGINES, "prefect") if find_spec("prefect_redis") else ENGINES
+    engines = (*ENGINES, *(engine for module, engine in INSTALLED.items() if find_spec(module)))
     found = 0
     for name, history in histories(BLOCK, seed, laboratory, engines):
         if differs := difference(history):

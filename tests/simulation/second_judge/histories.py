@@ -29,7 +29,9 @@ ENGINES = (
     "mutant:renew-nothing",
     "mutant:skip-seen",
 )
-"""Engines whose histories are asked about; "prefect" is added where it is installed."""
+"""Engines whose histories are compared."""
+INSTALLED = {"prefect_redis": "prefect", "docket": "queue:docket", "saq": "queue:saq"}
+"""Further engines, by the module that must be installed for each."""
 
 SCENARIO = """
 name = "small"
@@ -281,7 +283,7 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
     events = sorted({e.event for e in entries if e.event}) or ["a"]
     lives = ["crashed", "paused", "resumed", "unreachable", "joined"]
     faults = ["demoted", "clock", "unread", "changed"]
-    kind = rng.choice([*lives, *faults, "store-lost", "dead-lettered", "swept", "warned", "blocked"])
+    kind = rng.choice([*lives, *faults, "store-lost", "dead-lettered", "swept", "warned", "blocked", "unfinished"])
     match kind:
         case "store-lost":
             details: dict[str, object] = {"fault": "evict"}
@@ -294,6 +296,10 @@ def inserted(entries: list[Entry], place: int, rng: Random) -> str:
         case "blocked":
             long = rng.choice([1, 3, 20, 2000]) * SECOND
             entry = Entry(at, kind, "", rng.choice(names), {"duration": long, "where": "f.py:1 in f"})
+        case "unfinished":
+            call, event = rng.choice([("sweep", ""), ("start", ""), ("handle", rng.choice(events))])
+            details = {"call": call, "since": max(0, at - rng.choice([1, 15, 25, 700]) * SECOND)}
+            entry = Entry(at, kind, event, rng.choice(names), details)
         case "demoted":
             details = {"fault": "server-demoted", "number": rng.randint(1, 2)}
             entry = Entry(at, "fault", "", rng.choice(names), details)

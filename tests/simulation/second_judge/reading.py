@@ -351,7 +351,7 @@ class Reading:
         return union([*own, *self.cut_off(""), *self.slot_moves()])
 
     def silent_at_end(self, consumer: str) -> bool:
-        """Say whether a pause or a cut was never taken back: of how long it was to last nothing is told."""
+        """Say whether a pause or a cut was never taken back: how long it was to last is unknown."""
         names = ("", consumer) if consumer in self.consumers else ("",)
         return any(self._cut_at_end(name) for name in names) or (consumer != "" and self._paused_at_end(consumer))
 

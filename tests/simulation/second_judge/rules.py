@@ -167,8 +167,9 @@ def unrecorded(reading: Reading, effect: Work, before: int) -> bool:
     if reading.leapt(effect.end_at, last_at):
         return True
     silences = [(a, b) for a, b in reading.silences(effect.consumer) if a <= last_at and b > effect.end_at]
-    unended = any(b == reading.end_at for _, b in reading.lapses(effect.consumer, effect.end_at, last_at + 1))
-    return unended or any(reading.half_a_lease_passes(a, min(b, reading.at(before))) for a, b in silences)
+    if reading.silent_at_end(effect.consumer) and any(b == reading.end_at for _, b in silences):
+        return True
+    return any(reading.half_a_lease_passes(a, min(b, reading.at(before))) for a, b in silences)
 
 
 def completion(reading: Reading, event: str) -> Work | None:
@@ -367,8 +368,10 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     ):
         return True
     end = effect.end or 0
-    open_still = [o for o in reading.offers_of(event) if o.index < end and (o.closed is None or o.closed >= dead)]
-    asking = any(o.consumer == effect.consumer for o in open_still) and end < dead
+    open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
+    asking = any(o.consumer == effect.consumer and o.index < end for o in open_then)
+    told = letter.details.get("told") is True  # type: ignore[attr-defined]
+    asking = asking and not (told and effect.at > reading.at(dead) + reading.terms.lease)
     if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
         return True
     since, until = min(end, dead), max(end, dead)
@@ -482,11 +485,11 @@ def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy:
     return too_long and not reading.loss_allowed(event, stop)
 
 
-def misled(reading: Reading, event: str, stop: int) -> bool:
+def misled(reading: Reading, event: str, stop: int, since: int | None = None) -> bool:
     """Say whether a copy follows another event, and the store has lost what it held of the first one."""
     said = [str(e.details.get("follows") or "") for _, e in reading.of("published") if e.event == event]
-    known = reading.first_known(event)
-    return len(set(said)) > 1 and known is not None and reading.store_lost(event, known, stop)
+    since = reading.first_known(event) if since is None else since
+    return len(set(said)) > 1 and since is not None and reading.store_lost(event, since, stop)
 
 
 def prompt_start(reading: Reading) -> Iterator[str]:
@@ -669,6 +672,8 @@ def sibling_order(reading: Reading) -> Iterator[str]:
                     continue
                 if any(done.end < i < firsts[0].start for i in unread(reading, one)):
                     continue
+                if misled(reading, one, firsts[0].start, since=reading.parked(one)):
+                    continue
                 if not (dead and not works) and not reading.loss_allowed(one, firsts[0].start):
                     yield one
 
@@ -725,7 +730,7 @@ def no_stuck_worker(reading: Reading) -> Iterator[str]:
         if poison(reading, event) or deadly(reading, event):
             yield event
     for consumer in reading.consumers:
-        if swept_too_late(reading, consumer):
+        if swept_too_late(reading, consumer) or never_returned(reading, consumer):
             yield consumer
 
 
@@ -763,6 +768,20 @@ def deadly(reading: Reading, event: str) -> bool:
         if len(row) > reading.terms.max_attempts + 1:
             return True
     return False
+
+
+def never_returned(reading: Reading, consumer: str) -> bool:
+    acknowledges = any(True for _ in reading.of("acknowledged"))
+    unfinished = [e for _, e in reading.of("unfinished") if e.consumer == consumer]
+    calls = [e for e in unfinished if not (e.event and acknowledges)]
+    begun = [(e.details.get("since"), e.at) for e in calls]
+    return any(
+        isinstance(since, int)
+        and not isinstance(since, bool)
+        and 0 <= since <= at
+        and uncovered(since, at, reading.silences(consumer)) > reading.terms.stuck_bound
+        for since, at in begun
+    )
 
 
 def swept_too_late(reading: Reading, consumer: str) -> bool:

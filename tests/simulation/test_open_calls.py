@@ -1,0 +1,87 @@
+"""A call of an engine that never returns is found, also if all work is done and the run has gone quiet."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation import Laboratory, Run, loads
+from simulation.history.entries import Entry, Header
+from simulation.history.history import History
+from simulation.invariants import judge
+
+HERE = "tests.simulation.hanging"
+TEXT = """
+name = "calls"
+[workload]
+kind = "chains"
+count = 4
+length = 1
+interval = "2s"
+[consumers]
+count = 2
+concurrency = 2
+[judge]
+invariants = ["no-stuck-worker", "handled-once"]
+horizon = "2h"
+[[faults]]
+kind = "stop"
+at = "7s"
+consumer = "c1"
+for = "1s"
+"""
+
+
+def run(laboratory: Laboratory, engine: str, text: str = TEXT, seed: int = 1) -> Run:
+    return laboratory.run(loads(text), seed, f"{HERE}:{engine}")
+
+
+def unfinished(result: Run) -> list[tuple[str, str]]:
+    return [(entry.consumer, entry.details["call"]) for entry in result.history.of("unfinished")]
+
+
+def test_calls_that_return_are_none(laboratory: Laboratory) -> None:
+    result = run(laboratory, "Sound")
+    assert result.verdict == "holds"
+    assert not unfinished(result)
+
+
+@pytest.mark.parametrize("engine", ["Starting", "Sweeping", "Closing", "Handling"])
+def test_a_call_that_hangs_is_found(laboratory: Laboratory, engine: str) -> None:
+    text = TEXT if engine == "Closing" else TEXT.partition("[[faults]]")[0]
+    result = run(laboratory, engine, text)
+    assert {violation.invariant for violation in result.violations} == {"no-stuck-worker"}
+    calls = set(unfinished(result))
+    assert calls == {("c1", {"Starting": "start", "Sweeping": "sweep", "Closing": "close"}.get(engine, "handle"))}
+    assert run(laboratory, engine, text).digest == result.digest
+
+
+def test_two_locks_in_either_order_are_found(laboratory: Laboratory) -> None:
+    text = TEXT.partition("[[faults]]")[0].replace('"2s"', '"10ms"')
+    found = [run(laboratory, "Locking", text, seed) for seed in (1, 2, 3)]
+    assert any(("c1", "handle") in unfinished(result) for result in found)
+    assert {result.verdict for result in found if unfinished(result)} == {"violated"}
+
+
+def test_no_delivery_was_ever_answered(laboratory: Laboratory) -> None:
+    result = run(laboratory, "HandlingLate", TEXT.partition("[[faults]]")[0])
+    assert not list(result.history.of("acknowledged"))
+    assert "no-stuck-worker" in {violation.invariant for violation in result.violations}
+
+
+@pytest.mark.parametrize(
+    ("since", "entries", "verdict"),
+    [
+        (0, [], "violated"),
+        (200_000_001, [], "holds"),
+        (0, [Entry(10_000_000, "paused", "", "c1"), Entry(700_000_000, "resumed", "", "c1")], "holds"),
+        ("0", [], "holds"),
+        (900_000_000, [], "holds"),
+    ],
+)
+def test_a_call_is_judged_by_the_bound(since: object, entries: list[Entry], verdict: str) -> None:
+    begin = [Entry(0, "joined", "", "c1"), Entry(0, "published", "a"), Entry(0, "delivered", "a", "c1")]
+    ended = Entry(2, "ended", "a", "c1", {"outcome": "ok"})
+    begin += [Entry(1, "started", "a", "c1"), ended, Entry(3, "acknowledged", "a", "c1")]
+    last = Entry(800_000_000, "unfinished", "", "c1", {"call": "sweep", "since": since})
+    history = History(Header(invariants=("no-stuck-worker",)), [*begin, *entries, last])
+    assert judge(history).verdict == verdict
