@@ -1,9 +1,13 @@
 """`python -m causim` is `causim`."""
 
-import sys
-from pathlib import Path
+from causim import early_interrupt
 
-from causim.command_line import entry
+early_interrupt.install()  # the imports below take long enough for a Ctrl-C
+
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from causim.command_line import entry  # noqa: E402
 
 if __name__ == "__main__":
     if not sys.flags.safe_path and Path(sys.path[0]) == Path.cwd():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from causim import __version__, own_packages
+from causim import __version__, early_interrupt, own_packages
 
-INTERRUPTED, USAGE = 2, 4
-"""The exit codes of an interruption and of bad usage, as in `simulation.cli`."""
+USAGE = 4
+"""The exit code of bad usage, as in `simulation.cli`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,13 +28,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> NoReturn:
     """Run the command line as a program."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, leave_at_once)
+    early_interrupt.install()
     sys.exit(main())
-
-
-def leave_at_once(*_: object) -> NoReturn:
-    """End the process at Ctrl-C, before it has begun anything: a KeyboardInterrupt would strike in the middle of an
-    import, and not every library lets it pass."""
-    os.write(sys.stderr.fileno(), b"causim: interrupted\n")
-    os._exit(INTERRUPTED)

@@ -208,4 +208,6 @@ def _summaries(plan: Plan, seeds: int | Iterable[int], jobs: int, laboratory: La
 def _numbers(seeds: int | Iterable[int]) -> Iterable[int]:
     if isinstance(seeds, str) or not isinstance(seeds, int | Iterable):
         raise TypeError(f"seeds were expected: how many, or which, such as range(1, 101); not {seeds!r}")
+    if isinstance(seeds, int) and seeds < 1:
+        raise ValueError(f"seeds must be at least 1, or which, such as range(1, 101); not {seeds!r}")
     return range(1, seeds + 1) if isinstance(seeds, int) else seeds

@@ -132,7 +132,7 @@ class ScenarioItem(pytest.Item):
         scenario = self._scenario.model_copy(update={"seed": seed})
         again = Replay(scenario, self.replay.choices, self.replay.bounds)
         run = again.perform(laboratory, self._engine, trace=True)
-        words = [*_program(self._engine), "run", str(self.path), "--engine", self._engine]
+        words = [*_program(self._engine), "run", _from_here(self.path), "--engine", self._engine]
         if self.replay.choices is None:
             words += ["--seed", str(seed)]
         words += _trusting(self._scenario)
@@ -153,7 +153,11 @@ def story_of(run: Run, replay: str, results: str | None) -> str:
     """Return what a failing test shows of a run: its story, every violated invariant, and where its report is."""
     violation = violation_of(run)
     assert violation is not None, "a run that was violated holds when it is run again: please report this"
-    lines = [facts(run), *choices(run), *(line.text for line in story(run, violation))]
+    lines = [
+        f"{violation.invariant} is violated · {facts(run)}",
+        *choices(run),
+        *(line.text for line in story(run, violation)),
+    ]
     lines += [f"raised    {error}" for error in run.errors[:3]]
     lines += [f"outside   {what}; such a run may be another the next time" for what in run.outside]
     firsts = {each.invariant: each for each in reversed(run.violations)}
@@ -198,6 +202,11 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
         return run
 
     return verify
+
+
+def _from_here(path: Path) -> str:
+    """Return a path as a command in the current folder names it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _trusting(scenario: Scenario) -> list[str]:

@@ -23,7 +23,13 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_LATE_IMPORTS, MAX_TITLE = 400, 40, 40, 50
 FACES = {
     *("simulation", "simulation.__main__", "simulation.api", "simulation.pytest_plugin", "simulation.strategies"),
-    *("causim.__main__", "causim.command_line", "causim.pytest_plugin", "causim.separate_scenarios"),
+    *(
+        "causim.__main__",
+        "causim.command_line",
+        "causim.early_interrupt",
+        "causim.pytest_plugin",
+        "causim.separate_scenarios",
+    ),
     *("causim.starter", "causim.testing"),
 }
 """The modules that stand in no room: what users import and run."""

@@ -212,13 +212,13 @@ def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], me
 
 
 def _round_ticks(shades: Normalize) -> list[float]:
-    """Return the durations to label beside a map: those that have room for their label."""
+    """Return the durations to label beside a map: round ones that have room for their label, else both ends."""
     kept: list[float] = []
     for tick in ROUND:
         place = float(shades(tick))
         if 0 <= place <= 1 and (not kept or place - float(shades(kept[-1])) >= BAR_LABEL):
             kept.append(tick)
-    return kept
+    return kept if len(kept) > 1 else [float(shades.inverse(end)) for end in (0.0, 1.0)]
 
 
 def _shades(grid: Any, measure: Measure) -> Normalize:

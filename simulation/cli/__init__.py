@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
-from causim.command_line import leave_at_once
+from causim.early_interrupt import leave_at_once
 from simulation.cli.text import broken, visible
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)

@@ -3,7 +3,8 @@
 A dead letter of the engine needs one of these: at least `max_attempts` handlings of the event that failed or were cut
 short (their consumer died, left, or lost its connection), or the statement that the event could not be read or that its
 schema is not known. A handling that is still open counts if its holder was silent for so long that its lease may have
-ended: no engine can distinguish it from one whose holder has died.
+ended: no engine can distinguish it from one whose holder has died. So does an effect that its holder cannot have
+recorded (see `recorded_effects.py`).
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
 fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 
 from simulation.history.index import REFUSALS, HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
+from simulation.invariants.recorded_effects import unrecorded
 from simulation.invariants.time_format import moment
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -46,12 +48,22 @@ def _failed(index: HistoryIndex, event: EventStory, handling: Handling) -> bool:
     if handling.start > event.dead:
         return False
     vanished = handling.open_at(event.dead) and index.lease_may_end(handling.consumer, handling.start_at, event.dead_at)
-    return vanished or not handling.took_effect
+    return vanished or not handling.took_effect or _is_unrecorded(index, event, handling)
+
+
+def _is_unrecorded(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
+    return effect.end < event.dead and unrecorded(index, effect, event.dead)
 
 
 def _deaths(index: HistoryIndex, event: EventStory) -> int:
     """Count the consumers that died before the dead letter while no handler had the event: some were granted it."""
-    crashes = (number for consumer in index.consumers.values() for number, _ in consumer.crashes)
+    counted = {h.consumer: h.end for h in event.effects if _is_unrecorded(index, event, h)}
+    crashes = (
+        number
+        for name, consumer in index.consumers.items()
+        for number, _ in consumer.crashes
+        if number < counted.get(name, index.end)
+    )
     spans = [(h.start, index.end if h.end == NEVER else h.end) for h in event.handlings]
     free = (number for number in crashes if not any(start < number <= end for start, end in spans))
     return sum(event.first_known < number < event.dead for number in free)
@@ -84,7 +96,8 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "the store lost what it held of the event by an injected fault; a consumer died between the grant of the event"
-        " and its handler; the last holder was silent until its lease had ended"
+        " and its handler; the last holder was silent until its lease had ended;"
+        " a holder crashed or was cut off between its effect and the recording"
     ),
     subjects=subjects,
     check=check,

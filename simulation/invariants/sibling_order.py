@@ -6,9 +6,9 @@ later may start before them, not even one that arrives only after the leader had
 and arrives late may.
 
 An event that was given up, and never handled, holds up no sibling; nor does one that a consumer could not read after
-its leader's completion: it has had its turn; nor one that the store has lost since it was parked, and of which a copy
-follows another event: that copy may be all that an engine knows. If the history does not show how all handlings of an
-event began and ended, its start is not known.
+its leader's completion: it has had its turn; nor one that the store has lost since it was delivered, and of which a
+copy follows another event: that copy may be all that an engine knows. If the history does not show how all handlings of
+an event began and ended, its start is not known.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _waited(follower: EventStory, done: Handling) -> bool:
 def _excused(index: HistoryIndex, follower: EventStory, done: Handling, ahead: Handling) -> bool:
     given_up = follower.first_start is None and follower.dead != NEVER
     unread = any(done.end < at < ahead.start for at, _ in follower.unread)
-    misled = follower.changed and index.store_lost(follower.name, follower.parked, ahead.start)
+    misled = follower.changed and index.store_lost(follower.name, follower.first_known, ahead.start)
     return given_up or unread or misled or index.loss_allowed(follower, ahead.start)
 
 

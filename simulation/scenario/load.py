@@ -19,8 +19,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def load(path: str | Path) -> Scenario:
-    """Read a scenario from a file. Raises BadScenario that says what is wrong and where."""
-    file = Path(path)
+    """Read a scenario from a file, or a shipped one by its name. Raises BadScenario: what is wrong, and where."""
+    file = path_of(path) if isinstance(path, str) else path
     return loads(read_text(file), source=str(file), folder=str(file.parent))
 
 
@@ -46,7 +46,7 @@ def scenario_of(given: Scenario | str | Path) -> Scenario:
     if isinstance(given, str) and ("\n" in given or "=" in given):
         return loads(given)
     if isinstance(given, str):
-        return load(path_of(given))
+        return load(given)
     if isinstance(given, Path):
         return load(given)
     accepted = "a Scenario, the path of a scenario file, TOML text, or the name of a shipped scenario"

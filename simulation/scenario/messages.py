@@ -13,6 +13,21 @@ from simulation.scenario.workloads import (
     PlannedEvent,
 )
 
+_PLAIN = {
+    "less_than_equal": "must be at most {le:,}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "less_than": "must be below {lt:,}",
+    "greater_than": "must be above {gt:,}",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be a text",
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be a table"),
+    "literal_error": "must be {expected}",
+}
+"""What pydantic's kinds of errors are in plain words; what is not here has pydantic's own."""
+
 
 def sentence(error: Any, root: type[BaseModel]) -> str:
     """Say what pydantic found in the words of the file, whose tables are those of the model `root`."""
@@ -27,7 +42,8 @@ def sentence(error: Any, root: type[BaseModel]) -> str:
             accepted = error["ctx"].get("expected_tags") or _kinds(error["loc"])
             return f"{_where((*error['loc'], 'kind'))}: {_tag(error)}; accepted are {accepted}"
         case _:
-            message = error["msg"].removeprefix("Value error, ")
+            plain = _PLAIN.get(error["type"], "").format_map(error.get("ctx", {}))
+            message = plain or error["msg"].removeprefix("Value error, ")
             if not error["loc"] and message.startswith("table ["):
                 return str(message)  # it says itself where it is
             shown = "" if isinstance(given, dict) or repr(given) in message else f" (given: {given!r})"

@@ -116,6 +116,7 @@ class Cluster:
     """All nodes, as one store: what concerns data concerns the data of all of them."""
 
     name = "server"
+    lists_sets_in_order = True
     supports = frozenset({"restart", "flush", "evict", "out-of-memory", "server-clock", "slot-migrates"})
 
     def __init__(self, program: ServerProgram, addresses: Sequence[Address]) -> None:

@@ -11,6 +11,7 @@ class InProcess:
     """A store without a limit of memory and without replication."""
 
     origin = ""
+    lists_sets_in_order = False
     supports = frozenset({"restart", "flush", "evict", "server-clock"})
 
     @property

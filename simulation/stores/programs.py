@@ -27,7 +27,7 @@ _SYSTEM = ("usr/lib*/faketime", "usr/lib/*/faketime", "usr/local/lib*/faketime")
 """Where distributions keep libfaketime, below the root."""
 _MACHINE = slice(18, 20)
 """The bytes of an ELF file that say which processor it is for."""
-_VERSION = re.compile(r"\bv=(\d+)\.")
+_VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,14 @@ class ServerProgram:
         Valkey measures from version 9 on how far the wall clock has come by the monotonic clock. Redis needs the real
         one: its periodic work, which starts replication, would stand still with the simulation's.
         """
-        return _is_valkey_9(self.path)
+        version = _valkey_version(self.path)
+        return version is not None and version >= (9, 0)
+
+    @property
+    def has_hash_seed(self) -> bool:
+        """Whether the seed of its hash tables can be set: the order in which a script lists keys follows from it."""
+        version = _valkey_version(self.path)
+        return version is not None and version >= (9, 1)
 
 
 def server_programs(named: Path | None = None) -> list[ServerProgram]:
@@ -78,9 +85,9 @@ def _file_of(wheel: str, name: str) -> Path | None:
 
 
 @cache
-def _is_valkey_9(path: Path) -> bool:
+def _valkey_version(path: Path) -> tuple[int, int] | None:
     found = _VERSION.search(says_its_version(path))
-    return found is not None and "Valkey" in found.string and int(found[1]) >= 9
+    return (int(found[1]), int(found[2])) if found is not None and "Valkey" in found.string else None
 
 
 def says_its_version(path: Path) -> str:

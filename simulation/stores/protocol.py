@@ -49,6 +49,8 @@ class Store(Protocol):
     """What it is and which version, as it says itself: `valkey 9.1.2`, `redis-server 8.2.3`, `fakeredis 2.41.0`."""
     origin: str
     """Where its program was found: a wheel or a path. Empty if it runs in this process or is a server of the user's."""
+    lists_sets_in_order: bool
+    """Whether it lists a small set in the order in which its members came, and not in that of a hash."""
     supports: frozenset[str]
     """The faults of stores that this one can have."""
 

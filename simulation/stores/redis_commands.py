@@ -171,6 +171,7 @@ def _block_option(words: Sequence[bytes]) -> int | None:
 _FOR_THE_HARNESS = "it changes the server itself, which the harness keeps for many runs"
 _NO_REPLIES = "it breaks the pairing of commands and replies"
 _REAL_TIME = "it takes real time"
+_MEASURED = "it tells of real time and memory"
 _REFUSED: dict[bytes, str] = {
     b"MONITOR": _NO_REPLIES,
     b"SYNC": _NO_REPLIES,
@@ -178,8 +179,19 @@ _REFUSED: dict[bytes, str] = {
     b"CLIENT REPLY": _NO_REPLIES,
     b"CLIENT PAUSE": _REAL_TIME,
     b"CLIENT UNBLOCK": "the server does not know who waits in virtual time",
+    b"CLIENT LIST": "it would list the connections of the harness",
     b"CLIENT KILL": "connections are ended by faults only",
     b"DEBUG": _FOR_THE_HARNESS,
+    b"SLOWLOG": _MEASURED,
+    b"COMMANDLOG": _MEASURED,
+    b"LATENCY": _MEASURED,
+    b"MEMORY STATS": _MEASURED,
+    b"MEMORY DOCTOR": _MEASURED,
+    b"MEMORY MALLOC-STATS": _MEASURED,
+    b"OBJECT IDLETIME": _MEASURED,
+    b"OBJECT FREQ": _MEASURED,
+    b"ACL GENPASS": "the server draws it by chance, which no seed repeats",
+    b"LOLWUT": "the server draws it by chance, which no seed repeats",
     b"WAITAOF": "the server writes no append-only file",
     b"SHUTDOWN": _FOR_THE_HARNESS,
     b"REPLICAOF": _FOR_THE_HARNESS,
@@ -213,4 +225,6 @@ def why_refused(words: Sequence[bytes]) -> str:
     if verb == b"CONFIG" and sub == b"SET" and len(words) == 4 and words[2].upper() == NOTIFY:
         expired = set(words[3]) & set(b"xA") and set(words[3]) & set(b"KE")
         return "notifications of expired keys come whenever the server looks at them, by real time" if expired else ""
+    if verb == b"CLIENT" and sub == b"TRACKING" and b"REDIRECT" in {word.upper() for word in words}:
+        return "connections have other numbers in the run than on the server"
     return _REFUSED.get(verb) or _REFUSED.get(b"%b %b" % (verb, sub), "")

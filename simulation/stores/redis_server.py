@@ -39,6 +39,8 @@ from then on: such a server never answers.
 """
 _RECURSION_TIMEOUT = 1.0
 """Seconds of real time that a server has to open its socket."""
+_ANY_SIZE = str(512 * 1024 * 1024)
+"""No value is larger."""
 _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
 
@@ -108,8 +110,10 @@ class ServerStore(SocketStore):
             *("--enable-debug-command", "local", "--maxclients", "20000", "--hz", "10"),
             # Small sets are kept in insertion order: the order of SMEMBERS must not follow the server's hash seed.
             *("--set-max-intset-entries", "1000000", "--set-max-listpack-entries", "1000000"),
-            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", "4096"),
-            *("--hash-max-listpack-value", "4096"),
+            *("--hash-max-listpack-entries", "1000000", "--set-max-listpack-value", _ANY_SIZE),
+            *("--hash-max-listpack-value", _ANY_SIZE),
+            *("--activerehashing", "no"),  # it would follow real time, and the order of KEYS would follow it
+            *(("--hash-seed", "causim") if self.program.has_hash_seed else ()),
             *self._more_options(),
         ]
         environment = {

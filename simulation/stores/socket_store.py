@@ -18,6 +18,7 @@ class SocketStore:
     name: str
     version: str
     origin = ""
+    lists_sets_in_order = True
     supports: frozenset[str] = frozenset()
 
     def __init__(self) -> None:

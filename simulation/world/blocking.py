@@ -88,6 +88,11 @@ class BlockingCalls:
         """Whether any command waits."""
         return bool(self._waiting)
 
+    @property
+    def count(self) -> int:
+        """How many commands wait."""
+        return len(self._waiting)
+
     def call(
         self, caller: Caller, words: Words, served: Callable[[Words, bytes], None], *, asking: bool = False
     ) -> bytes | None:

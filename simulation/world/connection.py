@@ -15,7 +15,8 @@ import hiredis
 
 from simulation.kernel.escapes import Escaped
 from simulation.stores.protocol import StoreUnavailable
-from simulation.stores.redis_commands import REFUSED_VERBS, WRITING_NOTHING, why_refused
+from simulation.stores.redis_commands import WRITING_NOTHING
+from simulation.world.admission import CHECKED, Admission
 from simulation.world.blocking import UNBLOCKED
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
@@ -58,7 +59,10 @@ class Wire(asyncio.Transport):
         self._protocol = protocol
         self.context = copy_context()
         self._carrier = carrier(self)
+        network.connections += 1
+        self.number = network.connections
         self._session = place.begin(self)
+        self._admission = Admission(sets_have_an_order=network.store.lists_sets_in_order)
         self._reader = hiredis.Reader()
         self._closing = False
         self._lost = self._closed = False
@@ -103,9 +107,8 @@ class Wire(asyncio.Transport):
         for words in commands:
             if words.__class__ is not list or not words:
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
-            if words[0].upper() in REFUSED_VERBS and (why := why_refused(words)):
-                words_of_command = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
-                self._network.loop.escape(f"the command {words_of_command} was sent to Redis, but {why}")
+            if words[0].upper() in CHECKED and (what := self._admission.refuses(words)):
+                self._network.loop.escape(what)
             self._network.notes_settings(words)
         return commands
 

@@ -7,11 +7,13 @@ from typing import Protocol
 
 from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.random_streams import Stream
 from simulation.stores.protocol import Link, Store, StoreUnavailable
 from simulation.stores.redis_commands import NOTIFY
 from simulation.world.backlog import Backlog
 from simulation.world.blocking import BlockingCalls
 from simulation.world.packets import PASS, Fate, Gate, Packet, PacketFault, Trace
+from simulation.world.random_commands import RandomCommands
 from simulation.world.request_log import RequestLog
 from simulation.world.sweep_cost import Cost
 
@@ -29,7 +31,7 @@ class Listener(Protocol):
 class Medium:
     """The world between clients and the store, as a connection sees it."""
 
-    def __init__(self, loop: SimulatedLoop, store: Store, trace: Trace | None) -> None:
+    def __init__(self, loop: SimulatedLoop, store: Store, trace: Trace | None, stream: Stream) -> None:
         self.loop = loop
         self.store = store
         self.trace = trace
@@ -40,6 +42,7 @@ class Medium:
         self.refused: Callable[[StoreUnavailable | Escaped], None] = _raise
         """Told that the store cannot execute a request, and that no answer will come."""
         self.backlog = Backlog()
+        self.random_commands = RandomCommands(stream)
         self.blocking = BlockingCalls(loop, store.set_time, self.backlog)
         self.stepped = False
         """Whether the order of packets is chosen, so that no latency is drawn."""
@@ -48,6 +51,8 @@ class Medium:
         self.undo: dict[bytes, Sequence[bytes]] = {}
         """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
         self.requests = RequestLog()
+        self.connections = 0
+        """How many there have been."""
         self.packets = 0
         self.commands = 0
         self.refusals = 0
@@ -55,6 +60,11 @@ class Medium:
         self.idle = Cost()
         """What sweeps that found nothing have sent."""
         self._listening: list[Listener] = []
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        raise NotImplementedError
 
     def fate(self, packet: Packet) -> Fate:
         """Ask the faults, in the order in which they were installed; the first opinion counts."""

@@ -52,7 +52,7 @@ class Network(Medium):
         steps: Steps | None = None,
         topology: Topology | None = None,
     ) -> None:
-        super().__init__(loop, store, trace)
+        super().__init__(loop, store, trace, streams.fresh("store"))
         self.latency = latency
         self.topology = topology or open_topology(TopologyTable(), store)
         self.stepped = steps is not None
@@ -178,6 +178,11 @@ class Network(Medium):
         if self._bus is not None and self.listened_to:
             self._bus.relay()
         super().carry_pushes()
+
+    @property
+    def clients(self) -> int:
+        """How many connections there are."""
+        return len(self._wires)
 
     def ended(self, wire: object) -> None:
         """Forget a wire that is closed on both ends."""

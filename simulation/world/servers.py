@@ -7,13 +7,13 @@ that name those are changed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 from simulation.scenario.topology import Address
 from simulation.stores.protocol import Store
-from simulation.stores.resp import frames, reply_of
+from simulation.stores.resp import reply_of
 from simulation.stores.script_cache import Scripts
 from simulation.world.packets import Packet
+from simulation.world.self_description import bulk, in_order, text_of
 
 Words = Sequence[bytes]
 
@@ -63,26 +63,13 @@ class WatchedServer(Server):
         primary, *replicas = [server.address for server in self.roles()]
         if words[0].upper() == b"ROLE" and reply.startswith(b"*"):
             return _role(self.is_replica, primary, replicas)
-        form, text = _text_of(reply)
+        form, text = text_of(reply)
         if b"\r\nrole:" not in text:
             return reply
         lines = [line for line in text.split(b"\r\n") if not line.startswith(_ABOUT_ROLES)]
         place = lines.index(b"# Replication") + 1
         lines[place:place] = _replication(self.is_replica, primary, replicas)
-        return _bulk(form, b"\r\n".join(lines))
-
-
-def _text_of(reply: bytes) -> tuple[bytes, bytes]:
-    """Return the text of a reply that is one, and in which form it comes; nothing of any other reply."""
-    head, _, text = reply.removesuffix(b"\r\n").partition(b"\r\n")
-    if not head.startswith((b"$", b"=")):
-        return b"", b""
-    return head[:1], text.removeprefix(b"txt:") if head.startswith(b"=") else text
-
-
-def _bulk(form: bytes, text: bytes) -> bytes:
-    body = b"txt:" + text if form == b"=" else text
-    return b"%b%d\r\n%b\r\n" % (form, len(body), body)
+        return bulk(form, b"\r\n".join(lines))
 
 
 def _role(is_replica: bool, primary: Address, replicas: Sequence[Address]) -> bytes:
@@ -104,42 +91,18 @@ def _replication(is_replica: bool, primary: Address, replicas: Sequence[Address]
 class ClusterServer(Server):
     """A node of a cluster. It lists all nodes in an order of its own, and as if none were connected."""
 
-    described = frozenset({b"CLUSTER", b"COMMAND"})
+    described = frozenset({b"CLUSTER"})
 
     def adapted(self, words: Words, reply: bytes) -> bytes:
-        """Return the nodes in the order of their addresses, all of them connected, and of commands by their names."""
+        """Return the nodes in the order of their addresses, all of them connected."""
         sub = words[1].upper() if len(words) > 1 else b""
-        if words[0].upper() == b"COMMAND":
-            return reply if sub else _commands_in_order(reply)
         if sub == b"SHARDS":
-            return _in_order(reply)
-        form, text = _text_of(reply)
+            return in_order(reply)
+        form, text = text_of(reply)
         if sub != b"NODES" or not text:
             return reply
         lines = sorted(map(_connected, text.splitlines()), key=lambda line: line.split(b" ")[1])
-        return _bulk(form, b"".join(line + b"\n" for line in lines))
-
-
-def _in_order(reply: bytes) -> bytes:
-    """Return a list with its items sorted, and any other reply as it is."""
-    if not reply.startswith(b"*"):
-        return reply
-    head, _, items = reply.partition(b"\r\n")
-    return head + b"\r\n" + b"".join(sorted(frames(items)))
-
-
-@lru_cache(maxsize=16)  # the nodes of one cluster, in both protocols: each says the same whenever it is asked
-def _commands_in_order(reply: bytes) -> bytes:
-    """Return the reply to COMMAND by the commands' names: a server lists them by a hash with a seed of its own."""
-    if not reply.startswith(b"*"):
-        return reply
-    head, _, commands = reply.partition(b"\r\n")
-    nodes = []
-    for command in frames(commands):
-        size, _, parts = command.partition(b"\r\n")
-        *facts, inner = frames(parts)
-        nodes.append(size + b"\r\n" + b"".join(facts) + _in_order(inner))
-    return head + b"\r\n" + b"".join(sorted(nodes))
+        return bulk(form, b"".join(line + b"\n" for line in lines))
 
 
 def _connected(line: bytes) -> bytes:

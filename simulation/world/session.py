@@ -24,6 +24,8 @@ from simulation.stores.redis_commands import (
 from simulation.stores.resp import encoded, frames
 from simulation.world.medium import Medium
 from simulation.world.packets import Fate
+from simulation.world.random_commands import ALL as RANDOM
+from simulation.world.self_description import DESCRIBED, Facts, described
 from simulation.world.servers import Server
 
 Words = Sequence[bytes]
@@ -38,6 +40,9 @@ class Client(Protocol):
     """The other end of the connection."""
 
     consumer: str
+    number: int
+    """Counts the connections of the run from 1."""
+    opened_at: int
 
     def executed(self, commands: Sequence[Words], reply: bytes, fate: Fate, *, last: bool) -> None:
         """Send a reply on its way. `last`: no other command of the same packet is to be executed."""
@@ -168,6 +173,8 @@ class Session:
 
     def _execute(self, commands: Sequence[Words]) -> bytes:
         verbs = {words[0].upper() for words in commands}
+        if verbs & RANDOM and len(commands) > 1:
+            return b"".join(self._execute([words]) for words in commands)
         network = self._network
         store, now = self._server.store, network.loop.now
         store.set_time(now)
@@ -176,7 +183,10 @@ class Session:
         if not self._listens and self._begins_to_listen(verbs, commands):
             self._listens = True
             network.listen(self)
-        if self._listens:
+        if verbs & RANDOM:
+            ordered = store.lists_sets_in_order
+            reply = network.random_commands.reply(self.aside(), commands[0], sets_have_an_order=ordered)
+        elif self._listens:
             self.link.send(encoded(commands))
             store.settle(turns=2)
             reply = self.link.pushed()
@@ -188,17 +198,29 @@ class Session:
             network.carry_pushes()
         if self._server.watch is not None:
             self._server.watch(self._client.consumer, reply)
-        if verbs & self._server.described:
+        if verbs & DESCRIBED or verbs & self._server.described:
             return self._described(commands, reply)
         return reply
 
     def _described(self, commands: Sequence[Words], reply: bytes) -> bytes:
         """Return the replies as the server at this address gives them; pushes may lie between them."""
         if len(commands) == 1 and not self._listens:  # COMMAND has a reply that takes long to divide
-            return self._server.adapted(commands[0], reply)
+            return self._adapted(commands[0], reply)
         asked = iter(commands)
-        replies = (f if f.startswith(b">") else self._server.adapted(next(asked), f) for f in frames(reply))
-        return b"".join(replies)
+        return b"".join(f if f.startswith(b">") else self._adapted(next(asked), f) for f in frames(reply))
+
+    def _adapted(self, words: Words, reply: bytes) -> bytes:
+        verb = words[0].upper()
+        if verb in DESCRIBED:
+            reply = described(words, reply, self._facts)
+        return self._server.adapted(words, reply) if verb in self._server.described else reply
+
+    def _facts(self) -> Facts:
+        network, client = self._network, self._client
+        age = network.loop.now - client.opened_at
+        return Facts(
+            client.number, self._server.address, age, network.loop.now, network.clients, network.blocking.count
+        )
 
     def _begins_to_listen(self, verbs: set[bytes], commands: Sequence[Words]) -> bool:
         tracks = b"CLIENT" in verbs and any(len(w) > 2 and w[1].upper() == b"TRACKING" for w in commands)

@@ -51,6 +51,18 @@ def test_a_map_writes_every_value() -> None:
     assert texts(figure(table, ["x", "y"], P99, "t"))[:4] == ["1 ms", "1 s", "60 s", "15 min"]
 
 
+@pytest.mark.parametrize(
+    "micros", [(114_000, 164_000), (12_000, 31_000), (1_000, 900_000_000), (7_000, 7_000)], ids=str
+)
+def test_colours_have_labels(micros: tuple[int, int]) -> None:
+    """The colours beside a map say at two places at least what they mean, also where no round duration lies between."""
+    picture = figure(frame("x", [1, 2], list(micros)).assign(y=["a", "a"]), ["x", "y"], P99, "t")
+    bar = picture.axes[1]
+    low, high = bar.get_ylim()
+    labels = [bar.yaxis.get_major_formatter()(tick, None) for tick in bar.get_yticks() if low <= tick <= high]
+    assert len(set(labels)) >= 2
+
+
 def test_without_an_interval_there_is_no_band() -> None:
     with_band = frame("x", [1, 2], [1e6, 2e6])
     without = with_band.assign(**{P99.low: [None, None], P99.high: [None, None]})

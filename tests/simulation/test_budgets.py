@@ -12,8 +12,10 @@ from simulation.cli import main
 from simulation.scenario.budgets import Budget
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.load import loads
+from tests.simulation import preloaded
 
 pytest_plugins = "pytester"
+assert preloaded.MODULES
 
 WORLD = """
 name = "pair"

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from simulation.cli.files import scenario_files
+from tests.simulation import preloaded
 
 pytest_plugins = "pytester"
+assert preloaded.MODULES
 
 LATE = """
 name = "late"
@@ -40,11 +42,11 @@ def test_failure_has_story_and_replay(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "late · 2 events · 2 consumers · engine null*",
+            "causal-order is violated · late · 2 events · 2 consumers · engine null*",
             "*b was delivered*",
             "violated  causal-order",
             "because   *",
-            "replay    causim run *late.toml --engine null --seed 1",
+            "replay    causim run late.toml --engine null --seed 1",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")

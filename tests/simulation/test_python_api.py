@@ -103,3 +103,11 @@ def test_a_wrong_argument_says_what_was_expected(arguments: dict[str, Any], said
 def test_wrong_seeds_say_what_was_expected() -> None:
     with pytest.raises(TypeError, match="seeds were expected: how many, or which"):
         hunt(TEXT, seeds="5", store="embedded")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="seeds must be at least 1, or which"):
+        hunt(TEXT, seeds=0, store="embedded")
+
+
+def test_load_takes_a_shipped_name() -> None:
+    assert load("late-leader") == load("scenarios/late-leader.toml").model_copy(
+        update={"folder": load("late-leader").folder}
+    )

@@ -136,19 +136,20 @@ def test_the_first_line_says_something(capsys: pytest.CaptureFixture[str]) -> No
     assert "\n\nleader-follower ·" in said
 
 
-def test_an_early_interrupt_is_a_sentence() -> None:
-    """The command is interrupted while it imports the harness, within a library that lets no exception pass."""
+@pytest.mark.parametrize("module", ["simulation.cli.listing", "causim.command_line"])
+def test_an_early_interrupt_is_a_sentence(module: str) -> None:
+    """The command is interrupted while it imports a module, within a library that lets no exception pass."""
     program = (
         "import os, signal, sys\n"
-        "from causim import command_line\n"
         "class Early:\n"
         "    def find_spec(self, name, *_):\n"
         "        try:\n"
-        "            if name == 'simulation.cli.listing': os.kill(os.getpid(), signal.SIGINT)\n"
+        f"            if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
         "        except BaseException: pass\n"
         "sys.meta_path.insert(0, Early())\n"
         "sys.argv = ['causim', 'list', 'engines']\n"
-        "command_line.entry()\n"
+        "from causim.__main__ import entry\n"
+        "entry()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "causim: interrupted\n")

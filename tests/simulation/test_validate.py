@@ -29,7 +29,7 @@ def test_all_errors_of_all_files_are_told(tmp_path: Path, capsys: pytest.Capture
         *("nowhere.toml", "replay.toml", "swarm.toml", "text.toml", "two.toml", "two.toml")
     ]
     assert "there is no such key; did you mean 'length'?" in output
-    assert "key 'drop': Input should be less than or equal to 1" in output
+    assert "key 'drop': must be at most 1" in output
 
 
 def test_nothing_is_imported_or_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,6 +43,21 @@ def test_death_before_the_handler_may_count():
     rejected(history_of(story.format("9s stopped @c2"), max_attempts="2us"))
 
 
+def test_effect_without_record_counts():
+    """An effect whose holder died before it could record it was an attempt; its death is not another one."""
+    story = """
+        0s  started        a  @c1
+        1s  ended          a  @c1  outcome=failed
+        2s  started        a  @c2
+        3s  ended          a  @c2  outcome=ok
+        3s  {}
+        9s  dead-lettered  a  @c3  by=engine
+    """
+    assert accepted(history_of(story.format("crashed @c2"), max_attempts="2us"))
+    rejected(history_of(story.format("crashed @c2"), max_attempts="3us"))
+    rejected(history_of(story.format("stopped @c2"), max_attempts="2us"))
+
+
 def test_handlings_after_do_not_count():
     """Handlings after the dead letter do not count."""
     rejected(history_of("0s delivered a\n1s dead-lettered a\n2s started a @c1\n3s crashed @c1", max_attempts="1us"))

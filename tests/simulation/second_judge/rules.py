@@ -429,7 +429,12 @@ def given_up(reading: Reading) -> Iterator[str]:
             needed = 1 if rejected and not blameless else 0
         else:  # a consumer that died may have been granted the event, and had not begun with it
             known = reading.first_known(event)
-            deaths = [i for i, _ in reading.of("crashed") if known is not None and known < i < dead[0]]
+            lost = {w.consumer: w.end or 0 for w in tries if w.effect and not w.open_at(dead[0])}
+            deaths = [
+                i
+                for i, e in reading.of("crashed")
+                if known is not None and known < i < dead[0] and i < lost.get(e.consumer, reading.last)
+            ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
             needed -= sum(not any(start < i <= end for start, end in spans) for i in deaths)
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
@@ -439,7 +444,8 @@ def given_up(reading: Reading) -> Iterator[str]:
 def in_vain(reading: Reading, work: Work, dead: int) -> bool:
     """Say whether a handling failed or vanished before an event was given up, or its holder's lease may have ended."""
     silent = work.open_at(dead) and may_lapse(reading, work.consumer, work.at, reading.at(dead))
-    return silent or not work.effect
+    unknown = work.end is not None and work.end < dead and unrecorded(reading, work, dead)
+    return silent or not work.effect or unknown
 
 
 def unreadable(reading: Reading, offer: Offer) -> bool:
@@ -485,11 +491,11 @@ def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy:
     return too_long and not reading.loss_allowed(event, stop)
 
 
-def misled(reading: Reading, event: str, stop: int, since: int | None = None) -> bool:
+def misled(reading: Reading, event: str, stop: int) -> bool:
     """Say whether a copy follows another event, and the store has lost what it held of the first one."""
     said = [str(e.details.get("follows") or "") for _, e in reading.of("published") if e.event == event]
-    since = reading.first_known(event) if since is None else since
-    return len(set(said)) > 1 and since is not None and reading.store_lost(event, since, stop)
+    known = reading.first_known(event)
+    return len(set(said)) > 1 and known is not None and reading.store_lost(event, known, stop)
 
 
 def prompt_start(reading: Reading) -> Iterator[str]:
@@ -672,7 +678,7 @@ def sibling_order(reading: Reading) -> Iterator[str]:
                     continue
                 if any(done.end < i < firsts[0].start for i in unread(reading, one)):
                     continue
-                if misled(reading, one, firsts[0].start, since=reading.parked(one)):
+                if misled(reading, one, firsts[0].start):
                     continue
                 if not (dead and not works) and not reading.loss_allowed(one, firsts[0].start):
                     yield one
