@@ -78,6 +78,7 @@ STEPS = (
         convicted_by=("nothing-lost",),
         edits=(
             Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),
+            Edit("sweep", 'look_through("claimants", key("claims")', 'look_through("nothing", key("claims")'),
             NO_SECOND_LOOK,
         ),
         host="native-steps",
