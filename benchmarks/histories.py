@@ -24,7 +24,7 @@ CHAIN, CONSUMERS, GAP = 5, 500, 1_000
 TRAVEL, LATENCY, WORK = 20_000, 500, 10_000
 
 
-class _Told(NamedTuple):
+class _Entry(NamedTuple):
     """An entry with its place among those of the same microsecond."""
 
     at: int
@@ -38,7 +38,7 @@ class Maker:
     def __init__(self, events: int, crowded: bool = False) -> None:
         self._chains = -(-events // CHAIN)
         self._crowded = crowded
-        self._waiting: list[_Told] = []
+        self._waiting: list[_Entry] = []
         self._places = self._deliveries = self._handlings = 0
 
     def entries(self) -> Iterator[Entry]:
@@ -67,7 +67,7 @@ class Maker:
 
     def _add(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
         self._places += 1
-        heapq.heappush(self._waiting, _Told(at, self._places, Entry(at, kind, event, consumer, details)))
+        heapq.heappush(self._waiting, _Entry(at, self._places, Entry(at, kind, event, consumer, details)))
 
     def _life(self, chain: int, link: int, at: int, done: tuple[int, str]) -> tuple[int, str]:
         """Tell all of an event's life after its leader's handling; return when its own ended, and whose it was."""

@@ -138,7 +138,7 @@ def soak(address: str, given: argparse.Namespace) -> None:
         process.start()
     sent = produce(address, given.rate, given.seconds, given.jitter)
     ended = time.time()
-    while client.llen(EFFECTS) < sent and time.time() - ended < given.patience:
+    while client.llen(EFFECTS) < sent and time.time() - ended < given.wait:
         time.sleep(0.02)
     print("| what | figure |\n|---|---:|")
     print(f"| how long the consumers went on after the last event | {time.time() - ended:.2f} s |")
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1_000.0, help="events a second that are offered")
     parser.add_argument("--consumers", type=int, default=2)
     parser.add_argument("--jitter", type=float, default=0.05, help="how late an event may be, in seconds")
-    parser.add_argument("--patience", type=float, default=60.0, help="how long to wait for the last events, in seconds")
+    parser.add_argument("--wait", type=float, default=60.0, help="how long to wait for the last events, in seconds")
     given = parser.parse_args()
     with running_server() as address:
         soak(address, given)

@@ -173,7 +173,7 @@ def batch(plan: Plan, seeds: range, replays: int, log: Log, folder: Path, *, job
         if summary.verdict == "violated":
             violated.append(summary)
     different = differing(plan, digests)
-    violations = list(told_of(plan, violated, log.kinds(plan.engine, commit()), folder))
+    violations = list(reported(plan, violated, log.kinds(plan.engine, commit()), folder))
     return Batch(
         date=datetime.now(UTC).date().isoformat(),
         commit=commit(),
@@ -190,7 +190,7 @@ def batch(plan: Plan, seeds: range, replays: int, log: Log, folder: Path, *, job
     )
 
 
-def told_of(plan: Plan, violated: Sequence[Summary], kinds: dict[str, int], folder: Path) -> Iterator[dict[str, Any]]:
+def reported(plan: Plan, violated: Sequence[Summary], kinds: dict[str, int], folder: Path) -> Iterator[dict[str, Any]]:
     """Yield what the log says of each violation; `kinds` are those known so far, each with its first seed."""
     if not violated:
         return

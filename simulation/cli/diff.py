@@ -116,10 +116,10 @@ def _show(sides: tuple[Side, Side], difference: Difference | None) -> None:
         return
     console.print(f"the histories differ from entry {difference.number:,} on")
     for name, entry in (("baseline", difference.first), ("change", difference.second)):
-        console.print(f"  {name:<9} {escape(visible(_told(entry)))}")
+        console.print(f"  {name:<9} {escape(visible(_sentence_of(entry)))}")
 
 
-def _told(entry: Entry | None) -> str:
+def _sentence_of(entry: Entry | None) -> str:
     if entry is None:
         return "has ended"
     return "  ".join(filter(None, (moment(entry.at), entry.consumer, sentence(entry))))

@@ -201,6 +201,3 @@ def write_json(outcome: Outcome, given: argparse.Namespace) -> None:
     """Print an outcome as one line of JSON."""
     sys.stdout.write(json.dumps(record(outcome, given)) + "\n")
     sys.stdout.flush()
-
-
-Outcomes = Sequence[Outcome]

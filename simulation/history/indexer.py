@@ -286,7 +286,7 @@ class IndexBuilder:
         consumer = self.availability.consumers.get(entry.consumer)
         if consumer is not None:
             consumer.sweeps.append((position, entry.at))
-            consumer.tells_all_sweeps |= entry.details.get("found") in (0, [], ())
+            consumer.reports_all_sweeps |= entry.details.get("found") in (0, [], ())
 
     # the world
 

@@ -332,7 +332,7 @@ class ConsumerStory:
     """Index and time of the end of each sweep."""
     silent: bool = False
     """Whether it was still paused or cut off when the history ended, so that the duration is unknown."""
-    tells_all_sweeps: bool = False
+    reports_all_sweeps: bool = False
     """Whether it has written down a sweep that found nothing: then it writes down every sweep."""
     restarts: int = 0
     left: bool = False

@@ -134,7 +134,7 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
     in_time = [
         one
         for one in leader.deliveries
-        if _heard_at(index, one) < until_at and one.index < effect.start and not _unknown(index, leader, one, effect)
+        if _noticed_at(index, one) < until_at and one.index < effect.start and not _unknown(index, leader, one, effect)
     ]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
@@ -171,7 +171,7 @@ def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:
     return any(begin <= delivery.at and closed_at <= end for begin, end in index.silences(delivery.consumer))
 
 
-def _heard_at(index: HistoryIndex, delivery: Delivery) -> int:
+def _noticed_at(index: HistoryIndex, delivery: Delivery) -> int:
     """Return from which time on the consumer of a delivery could reach the store with it."""
     silences = index.silences(delivery.consumer)
     return max((end for begin, end in silences if begin <= delivery.at < end), default=delivery.at)
@@ -185,7 +185,7 @@ def _in_hand(handling: Handling, effect: Handling, until_at: int) -> bool:
 
 def _known(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect: Handling) -> bool:
     """Say whether an engine could know of a leader's delivery when the follower started."""
-    if effect.start_at - _heard_at(index, delivery) > UNDERWAY:
+    if effect.start_at - _noticed_at(index, delivery) > UNDERWAY:
         return True
     signs = [delivery.closed, leader.parked, *(handling.start for handling in leader.handlings)]
     return any(delivery.index < sign < effect.start for sign in signs)
@@ -197,7 +197,7 @@ def _kept(index: HistoryIndex, leader: EventStory, effect: Handling) -> Iterator
     It was parked at some time between a delivery and the entry that says so, or at that entry if it names no delivery.
     """
     parked = [one for one in leader.deliveries if one.parked and NEVER < one.closed < effect.start]
-    yield from ((one.index, _heard_at(index, one)) for one in parked)
+    yield from ((one.index, _noticed_at(index, one)) for one in parked)
     if not parked and NEVER < leader.parked < effect.start:
         yield leader.parked, leader.parked_at
 

@@ -15,7 +15,7 @@ A dead letter beside an effect is excused as a second effect would be, whichever
 
 - if the broker wrote it and had made a second copy of the event, or gave it up while it was being handled, or while
   the consumer of the effect had it and had not answered, until at most one lease after the effect: the broker counts
-  by copies, and no engine can take its dead letter back; but an engine that is told of the dead letter begins no
+  by copies, and no engine can take its dead letter back; but an engine that knows of the dead letter begins no
   handling later than a lease after it;
 - if a consumer could not reach Redis while it had the event: Redis may have executed its request, so that the engine
   has the event, and the consumer never received the reply;
@@ -85,7 +85,7 @@ def _beside(index: HistoryIndex, event: EventStory) -> Handling | None:
     return next((effect for effect in event.effects if not _may_be_both(index, event, effect)), None)
 
 
-def _offered_in_vain(event: EventStory, effect: Handling) -> bool:
+def _offered_without_success(event: EventStory, effect: Handling) -> bool:
     """Say whether the broker gave up an event that, since its effect, no consumer it was offered to could read."""
     since = [d for d in event.deliveries if effect.end < d.index < event.dead]
     return event.dead_by == "broker" and bool(since) and all(event.unread_in(delivery) for delivery in since)
@@ -125,7 +125,7 @@ def _may_be_both(index: HistoryIndex, event: EventStory, effect: Handling) -> bo
         return True
     if index.store_lost(event.name, min(_held_since(event, effect), event.dead), until):
         return True
-    if _offered_in_vain(event, effect) or _outlived(index, event, effect) or _unanswered(index, event, effect):
+    if _offered_without_success(event, effect) or _outlived(index, event, effect) or _unanswered(index, event, effect):
         return True
     return effect.end < event.dead and unrecorded(index, effect, event.dead)
 

@@ -62,7 +62,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each piece of work that stood still, each sweep that did, and each poison event."""
     yield from _stuck_work(index)
     for consumer in index.consumers.values():
-        if consumer.tells_all_sweeps:
+        if consumer.reports_all_sweeps:
             yield from _stuck_sweeps(index, consumer)
     yield from _unfinished_calls(index)
     for event in index.nontrivial:

@@ -124,8 +124,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run the callback in `delay` seconds, rounded to a microsecond."""
-        return self._timer(max(0, round(delay * SECOND)), callback, args, context)
+        """Run the callback in `delay` seconds, rounded to a microsecond; a delay above 0 takes one at least."""
+        # What is left until a deadline may be a rounding error: code that waits for that must not find the same time.
+        return self._timer(max(1 if delay > 0 else 0, round(delay * SECOND)), callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None

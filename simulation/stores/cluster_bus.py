@@ -28,16 +28,16 @@ class ClusterBus:
     def relay(self) -> None:
         """Publish on the other nodes what was published on one since the last call."""
         self._cluster.settle()
-        heard = [(node, words) for node, link, reader in self._listening for words in _heard(link, reader)]
-        if not heard:
+        published = [(node, words) for node, link, reader in self._listening for words in _messages_of(link, reader)]
+        if not published:
             return
-        for origin, (channel, message) in heard:
+        for origin, (channel, message) in published:
             for node in self._cluster.nodes:
                 if node is not origin:
                     node.answers_to(["PUBLISH", channel, message])
         self._cluster.settle()
         for _, link, reader in self._listening:  # its own messages
-            _heard(link, reader)
+            _messages_of(link, reader)
 
     def open(self) -> None:
         """Listen to all nodes from now on."""
@@ -54,7 +54,7 @@ class ClusterBus:
         self._listening.clear()
 
 
-def _heard(link: SocketLink, reader: hiredis.Reader) -> list[tuple[bytes, bytes]]:
+def _messages_of(link: SocketLink, reader: hiredis.Reader) -> list[tuple[bytes, bytes]]:
     reader.feed(link.pushed())
     found = []
     words: Any

@@ -102,6 +102,13 @@ class ServerStore(SocketStore):
         self._clock.unlink()
         self._probe()
 
+    def _restart(self) -> None:
+        """Start the server again: it executes a script that does not end, or was killed."""
+        self._end()
+        self._standby = None
+        self._scripts.clear()
+        self._run(self.program)
+
     def _start(self, executable: Path, clock: Mapping[str, str]) -> None:
         address = self._directory / "redis"
         arguments = [
@@ -198,7 +205,12 @@ class ServerStore(SocketStore):
         if self._standby is not None:
             self._standby.expect((), 0)
         self.set_time(0)
-        self._settled().execute(command("FLUSHALL", "ASYNC"), 1)  # scripts stay, compiled: see `scripts.py`
+        try:  # scripts stay, compiled: see `script_cache.py`
+            answers_again = self._settled().execute(command("FLUSHALL", "ASYNC"), 1) == b"+OK\r\n"
+        except (StoreUnavailable, ConnectionError):
+            answers_again = False
+        if not answers_again:
+            self._restart()
         if self._starved:
             self.limit_memory(False)
 
@@ -215,7 +227,7 @@ class ServerStore(SocketStore):
     def replicate(self, moments: Sequence[int] | None) -> None:
         """Have a replica know what there is at these moments of the run, in microseconds; None: at any."""
         if self._standby is None:
-            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory, self._hurry)
+            replica = Replica(self._connect, lambda *words: self.ask(command(*words)), self._directory, self._passing)
             self._standby = Standby(replica)
         self._standby.expect(moments, self._shown)
 
@@ -272,16 +284,16 @@ class ServerStore(SocketStore):
                     os.sched_setaffinity(who, processors)
 
     @contextmanager
-    def _hurry(self) -> Iterator[Callable[[], None]]:
+    def _passing(self) -> Iterator[Callable[[], None]]:
         """Yield a function that lets time pass for the server's periodic work, where it has no real clock for that.
 
         Its clock is put back afterwards. Nothing lapses meanwhile: keys lapse when they are asked for.
         """
         shown = self._shown
-        yield self._hurry_on if self.program.owns_monotonic else lambda: None
+        yield self._let_time_pass if self.program.owns_monotonic else lambda: None
         self.show(shown)
 
-    def _hurry_on(self) -> None:
+    def _let_time_pass(self) -> None:
         assert self._clock is not None
         self._latest_us += _PERIOD_US
         self._clock.show(self._latest_us)
@@ -301,6 +313,7 @@ class ServerStore(SocketStore):
 
     def _end(self) -> None:
         """Stop the server, and forget what was shared with it."""
+        self._hang_up()
         while self._idle:
             self._idle.pop().abandon()
         if self._process is not None:

@@ -191,6 +191,8 @@ class World:
             raise EngineFailed(_NO_TIME_PASSES.format(self.loop.now / SECOND)) from None
         finally:
             self.network.close()
+            if self.steps is not None:
+                self.steps.over()
             if isinstance(self.store, RemoteStore):
                 self.store.remove(self.scope)
         if self._refusal is not None:

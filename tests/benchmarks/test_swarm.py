@@ -60,7 +60,7 @@ def test_another_day_has_other_seeds(tmp_path: Path) -> None:
     assert Log(tmp_path / "log.jsonl").batches == log.batches
 
 
-def test_what_was_explained_is_told_in_the_table(tmp_path: Path) -> None:
+def test_explained_in_the_table(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.jsonl")
     log.add(
         done(violations=({"seed": 9, "invariant": "handled-once", "because": "x", "file": "f", "size": "2 events"},))

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(find_spec("prefect_redis") is None, reason="needs the prefect extra"),
 ]
 
-PATIENCE = 90
+TIMEOUT_S = 90
 """Seconds for what takes a second or ten, on a machine that has other things to do."""
 PAID_AFTER_PLACED = {
     "name": "paid after it was placed",
@@ -43,12 +43,12 @@ PAID_AFTER_PLACED = {
 
 def eventually(what: str, look: Callable[[], Any]) -> Any:
     """Return what is seen as soon as there is something to see."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         if found := look():
             return found
         time.sleep(0.2)
-    raise AssertionError(f"in {PATIENCE} s it has not come to this: {what}")
+    raise AssertionError(f"in {TIMEOUT_S} s it has not come to this: {what}")
 
 
 class Server:

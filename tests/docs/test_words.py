@@ -103,6 +103,26 @@ def test_plain_words(files: list[Path]) -> None:
     assert [word for path in files for word in found(path)] == [], INSTEAD
 
 
+NAMES = re.compile(
+    r"told|tells|struck|nobody|somebody|anybody|everybody|whoever|vain|anew|doomed|untold|chronicle|sieve|scribe|meddler|"
+    r"cohort|lament|patience"
+)
+"""Words that no name in code has."""
+
+
+def parts_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each name of a module with each of its words."""
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+        if token.type == tokenize.NAME:
+            words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", token.string)
+            yield from ((f"{path.relative_to(ROOT)}:{token.start[0]}: {token.string}", word.lower()) for word in words)
+
+
+@pytest.mark.parametrize("files", [CODE, TESTS], ids=["code", "tests"])
+def test_plain_names(files: list[Path]) -> None:
+    assert [name for path in files for name, word in parts_of(path) if NAMES.fullmatch(word)] == []
+
+
 def test_words_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.docs.test_words.ROOT", tmp_path)
     (tmp_path / "a.py").write_text('nobody = 1  # whoever asks\nraise ValueError(f"somebody has {nobody + 1}")\n')

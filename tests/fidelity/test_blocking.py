@@ -32,7 +32,7 @@ SCRIPT = "redis.call('RPUSH', KEYS[1], 's') redis.call('RPUSH', KEYS[2], 't') re
 Words = list[Any]
 Step = tuple[int, list[Words] | None]
 """A client, and what it sends at once; None: it closes its connection."""
-Told = list[list[bytes]]
+Observation = list[list[bytes]]
 """After each step, what each client was sent."""
 
 
@@ -124,7 +124,7 @@ def packet(commands: Sequence[Words]) -> bytes:
     return b"".join(command(*words) for words in commands)
 
 
-def in_real_time(address: str, steps: Sequence[Step]) -> tuple[Told, list[bytes]]:
+def in_real_time(address: str, steps: Sequence[Step]) -> tuple[Observation, list[bytes]]:
     with ExitStack() as stack:
         control, *clients = (stack.enter_context(closing(_connected(address))) for _ in range(CLIENTS + 1))
 
@@ -136,7 +136,7 @@ def in_real_time(address: str, steps: Sequence[Step]) -> tuple[Told, list[bytes]
             return client.recv(1 << 20) if client.fileno() >= 0 and select([client], [], [], 0)[0] else b""
 
         ask("FLUSHALL")
-        told = []
+        states = []
         for client, commands in steps:
             if commands is None:
                 clients[client].close()
@@ -144,8 +144,8 @@ def in_real_time(address: str, steps: Sequence[Step]) -> tuple[Told, list[bytes]
                 clients[client].sendall(packet(commands))
             for _ in range(3):  # each takes the server another turn, at whose end it writes
                 ask("PING")
-            told.append([sent(client) for client in clients])
-        return told, [ask(*words(key)) for key in KEYS for words in STATE]
+            states.append([sent(client) for client in clients])
+        return states, [ask(*words(key)) for key in KEYS for words in STATE]
 
 
 def _connected(address: str) -> sockets.socket:
@@ -154,12 +154,12 @@ def _connected(address: str) -> sockets.socket:
     return connection
 
 
-def in_virtual_time(store: Store, steps: Sequence[Step]) -> tuple[Told, list[bytes]]:
+def in_virtual_time(store: Store, steps: Sequence[Step]) -> tuple[Observation, list[bytes]]:
     store.begin(EPOCH)
     loop = SimulatedLoop()
     network = Network(loop, store, Constant(500), Streams(1))
 
-    async def story() -> Told:
+    async def story() -> Observation:
         clients = [await asyncio.open_connection("redis", 6379) for _ in range(CLIENTS)]
         sent = [b""] * CLIENTS
 
@@ -169,26 +169,26 @@ def in_virtual_time(store: Store, steps: Sequence[Step]) -> tuple[Told, list[byt
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(receive(number, reader)) for number, (reader, _) in enumerate(clients)]
-            told = []
+            states = []
             for client, commands in steps:
                 if commands is None:
                     clients[client][1].close()
                 else:
                     clients[client][1].write(packet(commands))
                 await asyncio.sleep(1)
-                told.append(list(sent))
+                states.append(list(sent))
                 sent[:] = [b""] * CLIENTS
             for task in tasks:
                 task.cancel()
-        return told
+        return states
 
     try:
-        told = loop.run_until_complete(story())
+        states = loop.run_until_complete(story())
     finally:
         loop.close()
         network.close()
     with closing(store.link()) as link:
-        return told, [link.execute(packet([words(key)]), 1) for key in KEYS for words in STATE]
+        return states, [link.execute(packet([words(key)]), 1) for key in KEYS for words in STATE]
 
 
 def check(server: Store, address: str, seed: int) -> None:

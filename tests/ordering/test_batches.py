@@ -41,7 +41,7 @@ async def test_batch_round_trips(fleet: Fleet) -> None:
     assert calls == ["EVALSHA", *["EXISTS"] * 4, "EVALSHA"]
 
 
-async def test_what_is_seen_held_or_early_is_told_apart(fleet: Fleet) -> None:
+async def test_seen_held_or_early(fleet: Fleet) -> None:
     handler, other = Recorder(fleet.engine()), fleet.engine()
     await handler(event(1))
     await other.record_event_as_processing(event(2))

@@ -61,7 +61,7 @@ async def test_expired_dead_letter_is_not_listed(fleet: Fleet) -> None:
     assert not await engine.redis.exists(engine._key("dead-letters"))
 
 
-async def test_its_writer_tells_of_it_once(fleet: Fleet) -> None:
+async def test_its_writer_reports_it_once(fleet: Fleet) -> None:
     reported: list[DeadLetter] = []
     handler = Recorder(fleet.engine(ONCE, on_dead_letter=reported.append))
     await fail_at_last(handler)
@@ -70,7 +70,7 @@ async def test_its_writer_tells_of_it_once(fleet: Fleet) -> None:
     assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
-async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
+async def test_sweep_reports_the_unreported(fleet: Fleet) -> None:
     reported: list[DeadLetter] = []
     handler = Recorder(fleet.engine(ONCE))
 
@@ -89,7 +89,7 @@ async def test_a_sweep_tells_of_what_its_writer_did_not(fleet: Fleet) -> None:
     assert [letter.id for letter in reported] == [str(event(2).id)]
 
 
-async def test_who_fails_to_hear_of_it_is_told_again(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_callback_is_called_again(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
     calls: list[str] = []
 
     async def deaf(letter: DeadLetter) -> None:

@@ -53,7 +53,7 @@ async def test_two_cannot_hold_one_event(fleet: Fleet) -> None:
     assert await two.record_event_as_processing(event(1)) is True
 
 
-async def test_nobody_can_give_back_what_another_holds(fleet: Fleet) -> None:
+async def test_only_the_holder_gives_back(fleet: Fleet) -> None:
     one, two = fleet.engine(), fleet.engine()
     await one.record_event_as_processing(event(1))
     await two.forget_event_is_processing(event(1))

@@ -250,7 +250,7 @@ class Machine(RuleBasedStateMachine):
         leaders=st.lists(st.integers(0, EVENTS), min_size=EVENTS, max_size=EVENTS),
         occurred=st.lists(st.integers(0, 3), min_size=EVENTS, max_size=EVENTS),
     )
-    def tell_who_follows_whom(self, leaders: list[int], occurred: list[int]) -> None:
+    def set_leaders(self, leaders: list[int], occurred: list[int]) -> None:
         """Forests: an event follows one with a smaller number, or none."""
         follows = {one: leader % one for one, leader in enumerate(leaders, start=1)}
         self.model = Model(follows, dict(enumerate(occurred, start=1)))
@@ -262,7 +262,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.idle())
     @rule(data=st.data(), one=events)
-    def deliver_to_somebody(self, data: st.DataObject, one: int) -> None:
+    def deliver_to_one(self, data: st.DataObject, one: int) -> None:
         """Deliver an event: for the first time or again, its leader known or not."""
         self.deliver(data.draw(st.sampled_from(self.idle()), "consumer"), one)
 
@@ -317,7 +317,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.idle())
     @rule(data=st.data())
-    def sweep_by_somebody(self, data: st.DataObject) -> None:
+    def sweep_by_one(self, data: st.DataObject) -> None:
         """Look for overdue events."""
         self.sweep(data.draw(st.sampled_from(self.idle()), "consumer"))
 

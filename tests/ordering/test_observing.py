@@ -35,7 +35,7 @@ class Diary(Observer):
         return lambda scope, identity: self.pages.append((name, int(identity[-12:], 16)))
 
     def of(self, number: int) -> list[str]:
-        return [what for what, whom in self.pages if whom == number]
+        return [what for what, event in self.pages if event == number]
 
 
 async def test_stats_count_what_is_there(fleet: Fleet) -> None:
@@ -123,7 +123,7 @@ async def test_each_hook_is_called(fleet: Fleet) -> None:
     assert diary.of(3)[4:] == ["retried", "granted"]
 
 
-async def test_a_lost_lease_is_told(fleet: Fleet) -> None:
+async def test_lost_lease(fleet: Fleet) -> None:
     diary, begun, on = Diary(), asyncio.Event(), asyncio.Event()
     engine, other = fleet.engine(observer=diary), fleet.engine()
 

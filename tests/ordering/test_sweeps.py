@@ -67,7 +67,7 @@ async def test_second_sweep_helps(fleet: Fleet) -> None:
     assert (other.handled, slow.handled) == ([11, 12, 13, 14, 15], [10, 16, 17, 18, 19])
 
 
-async def test_what_somebody_was_just_given_is_his(fleet: Fleet) -> None:
+async def test_just_given_is_kept(fleet: Fleet) -> None:
     one, other = Recorder(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
     await overdue(fleet, event(10, 1), event(11, 2))
     assert await found_by(one) == [10, 11]

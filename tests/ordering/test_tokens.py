@@ -24,7 +24,7 @@ def test_tokens_are_unique() -> None:
     assert len({unique_token() for _ in range(10_000)}) == 10_000
 
 
-def test_a_forked_process_begins_anew() -> None:
+def test_forked_process() -> None:
     tokens = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True).stdout.split()
     assert len(tokens) == 200
     assert len(set(tokens)) == 200

@@ -176,7 +176,7 @@ async def test_a_sweep_goes_past_what_it_cannot_read(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "{}", "null", "[" * 100_000, "\\ud800"], ids=lambda text: text[:8])
-async def test_a_payload_that_is_no_event_stops_nobody(text: str, fleet: Fleet) -> None:
+async def test_payload_that_is_no_event(text: str, fleet: Fleet) -> None:
     handler = Recorder(fleet.engine(POLICY))
     await park(handler, TOMORROWS, event(3, 1), event(5, 9))
     await handler.engine.redis.set(handler.engine._key(f"event:{TOMORROWS.id}"), text)

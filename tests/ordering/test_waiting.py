@@ -25,13 +25,15 @@ from simulation.scenario.distributions import Constant
 from simulation.world.network import Network
 from tests.ordering.conftest import Recorder, event, number
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 LATENCY = SECOND // 1_000
 AT_ONCE = 6 * LATENCY
 """The end of the leader travels to Redis, the news of it back, the question again and its answer; and a little."""
 A_FEW_TRIPS = 20 * LATENCY
 """To connect twice, to ask and to listen."""
 POLICY = Policy(lease=timedelta(seconds=16))
-PATIENCE = 8 * SECOND
+TIMEOUT_S = 8 * SECOND
 
 
 class Stage:
@@ -120,7 +122,7 @@ def test_parked_when_time_is_over(stage: Stage) -> None:
     """A waiting event is parked when its time is over."""
     outcome, then, ended = stage.play(beside(stage, stage.lead(stage.engine(), 12)))
     assert outcome == "early"
-    assert 0 <= then - (SECOND + PATIENCE) <= A_FEW_TRIPS
+    assert 0 <= then - (SECOND + TIMEOUT_S) <= A_FEW_TRIPS
     assert then < ended
     assert stage.asked.count("wait") <= 5, "it looks again when the holder should have shown a sign of life"
 

@@ -25,7 +25,7 @@ ENDS = {
     "abrupt": "import os; os._exit(0)",
 }
 WAITS = "sys.stdin.read()"
-PATIENCE = 30.0
+TIMEOUT_S = 30.0
 """Seconds after which a test fails instead of waiting for ever."""
 
 
@@ -49,7 +49,7 @@ def begin(folder: Path, program: str) -> subprocess.Popen[str]:
 
 def wait_for(condition: object) -> None:
     assert callable(condition)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, "something is left behind"
         time.sleep(0.01)
@@ -78,7 +78,7 @@ def test_a_signal(tmp_path: Path, number: signal.Signals) -> None:
 @pytest.mark.parametrize("end", ENDS)
 def test_an_end_of_its_own(tmp_path: Path, end: str) -> None:
     process = begin(tmp_path, ONE + ENDS[end])
-    output, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
     nothing_is_left(output)
 
 

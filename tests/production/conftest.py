@@ -52,7 +52,7 @@ async def no_endless_wait(request: pytest.FixtureRequest) -> AsyncIterator[None]
     """Fail a test that hangs: nothing here takes half a minute, and by night no more than ten."""
     task = asyncio.current_task()
     assert task is not None
-    patience = 600 if request.node.get_closest_marker("nightly") else 30
-    timer = asyncio.get_running_loop().call_later(patience, task.cancel)
+    timeout_s = 600 if request.node.get_closest_marker("nightly") else 30
+    timer = asyncio.get_running_loop().call_later(timeout_s, task.cancel)
     yield
     timer.cancel()

@@ -39,7 +39,7 @@ def row(history, event):
     return events_frame(history).set_index("event").loc[event]
 
 
-def test_an_event_tells_its_life(history):
+def test_life_of_an_event(history):
     b = row(history, "b")
     assert (b.follows, b.via, b.consumer) == ("a", "released", "c2")
     assert (b.deliveries, b.handlings, b.effects) == (1, 1, 1)

@@ -74,7 +74,7 @@ def test_failure_meanwhile(tmp_path, process, elsewhere):
     assert written(tmp_path / "run", toy_run(3), elsewhere) == written(tmp_path / "without", toy_run(3))
 
 
-def test_it_ends_with_whoever_began_it(process):
+def test_ends_with_its_parent(process):
     process.stdin.close()
     assert process.wait() == 0
 

@@ -468,7 +468,7 @@ def test_a_page_of_lone_surrogates_can_be_written(tmp_path):
     assert "\\ud800" in (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_the_page_tells_the_run():
+def test_page_has_the_run():
     run = toy_run(200, 4, forget=0.3)
     text = page(run)
     assert run.replay in text

@@ -101,7 +101,7 @@ def test_importing_reports_is_cheap():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_followers_are_told_by_their_fate():
+def test_followers_by_their_fate():
     h = History(Header())
     for n, event in enumerate(("freed", "saved", "again", "gone", "given-up")):
         h.append(n * S, "parked", event, "c1")

@@ -49,7 +49,7 @@ def test_every_kind_of_entry_has_a_sentence():
         assert sentence(Entry(0, kind, "{0}%s", "c1", {"because": "{x}", "keys": None, "command": 3, "holding": 1}))
 
 
-def test_a_story_tells_the_witness_and_its_events(history):
+def test_story_has_the_witness(history):
     story = ViolationEntries(history).story(violation(6, 10))
     words = [line.words for line in story.lines]
     assert [line.witness for line in story.lines].count(True) == 2

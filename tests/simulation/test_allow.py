@@ -64,7 +64,7 @@ def _answer(server: socket.socket) -> None:
         ("signalling", "signals = true", "signal 0 was sent to a real process"),
     ],
 )
-def test_what_is_allowed_happens_and_is_told(
+def test_allowed_happens_and_is_recorded(
     laboratory: Laboratory, port: int, engine: str, allowed: str, reached: str
 ) -> None:
     run = laboratory.run(loads(f"{TEXT}[allow]\n{allowed.format(port=port)}\n"), 1, f"{HERE}:{engine}")
@@ -101,7 +101,7 @@ def test_an_address_must_be_one(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "message"),
     [
         ("[allow]\nsubprocesses = true\n", "table [allow] lets the code under test reach what is real"),
         (SWARM.format(path="allow.signals", options="[false, true]"), "table [allow] lets"),
@@ -110,15 +110,15 @@ def test_an_address_must_be_one(address: str) -> None:
         (SWARM.format(path="consumers", options="[{ engines = { c1 = 'os:path' } }]"), "would import code"),
     ],
 )
-def test_a_file_needs_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str, told: str) -> None:
+def test_a_file_needs_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str], table: str, message: str) -> None:
     file = tmp_path / "orders.toml"
     file.write_text(TEXT + table)
     for command in ("run", "crashes"):
         assert main([command, str(file), "--engine", f"{HERE}:starting"]) == 4
-        assert told in capsys.readouterr().err
+        assert message in capsys.readouterr().err
 
 
-def test_the_command_line_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, xml = tmp_path / "orders.toml", tmp_path / "junit.xml"
     file.write_text(TEXT + "[allow]\nsubprocesses = true\n")
     words = ["run", str(file), "--engine", f"{HERE}:starting", "--trust", "--out", str(tmp_path)]
@@ -127,16 +127,16 @@ def test_the_command_line_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "the subprocess 'echo' was started" in xml.read_text()
     assert "reached outside of its run" in (tmp_path / "summary.md").read_text()
     assert main([*words, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert "the subprocess 'echo' was started" in told["outside"][0]
+    record = json.loads(capsys.readouterr().out)
+    assert "the subprocess 'echo' was started" in record["outside"][0]
     assert (
         "the subprocess 'echo' was started"
-        in json.loads((Path(told["results"]) / "verdict.json").read_text())["outside"][0]
+        in json.loads((Path(record["results"]) / "verdict.json").read_text())["outside"][0]
     )
 
 
 @pytest.mark.nightly
-def test_a_check_of_determinism_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_determinism_check_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "orders.toml"
     file.write_text(TEXT + "[allow]\nsubprocesses = true\n")
     assert main(["run", str(file), "--engine", f"{HERE}:starting", "--trust", "--check-determinism"]) == 0

@@ -20,8 +20,11 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.stores import links
 from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.stores.redis_server import ServerStore
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
+
+pytestmark = pytest.mark.usefixtures("without_leftovers")
 
 Client = redis.asyncio.Redis
 Story = Callable[[SimulatedLoop], Coroutine[Any, Any, Any]]
@@ -98,11 +101,11 @@ def check_served_and_timed_out(store: Store, call: tuple[Any, ...], push: tuple[
     assert _plain(found) == reply
     assert 1_000_000 < moment < 1_010_000
 
-    async def in_vain(loop: SimulatedLoop) -> tuple[Any, int]:
+    async def too_late(loop: SimulatedLoop) -> tuple[Any, int]:
         return await client().execute_command(*call), loop.now
 
     if 0 not in call:
-        found, moment = run_story(store, in_vain)
+        found, moment = run_story(store, too_late)
         assert not found
         assert moment in (5_002_000, 1_502_000)
 
@@ -143,7 +146,7 @@ def test_group_reads(full_store: Store) -> None:
     assert in_time
 
 
-def test_whoever_comes_first_is_served_first(any_store: Store) -> None:
+def test_first_come_first_served(any_store: Store) -> None:
     async def story(loop: SimulatedLoop) -> list[tuple[bytes, str]]:
         served: list[tuple[bytes, str]] = []
 
@@ -371,8 +374,8 @@ def test_pipeline_behind_a_blocked_client(any_store: Store) -> None:
     async def story(loop: SimulatedLoop) -> list[Any]:
         waiting = asyncio.create_task(_pipelined(["BLPOP", "q", 9], ["SET", "k", 1]))
         await asyncio.sleep(1)
-        told = await _pipelined(["RPUSH", "q", "x"], ["LLEN", "q"], ["GET", "k"])
-        return [*told, (await waiting)[0][1], await client().get("k")]
+        replies = await _pipelined(["RPUSH", "q", "x"], ["LLEN", "q"], ["GET", "k"])
+        return [*replies, (await waiting)[0][1], await client().get("k")]
 
     assert run_story(any_store, story) == [1, 0, None, b"x", b"1"]
 
@@ -469,6 +472,15 @@ def test_not_simulated_ends_the_run(server: Store, words: tuple[Any, ...], what:
         run_story(server, story)
 
 
+def test_quit(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        reader, writer = await asyncio.open_connection("redis", 6379)
+        writer.write(b"".join(map(_encoded, (b"SET a 1", b"QUIT", b"SET a 2"))))
+        return [await reader.read(), await client().get("a")]
+
+    assert run_story(server, story) == [b"+OK\r\n+OK\r\n", b"1"]
+
+
 def test_not_resp_ends_the_run(server: Store) -> None:
     """What is not the protocol of Redis ends the run."""
 
@@ -490,7 +502,27 @@ def test_server_without_an_answer(server: Store, monkeypatch: pytest.MonkeyPatch
     link.close()
 
 
-def test_changes_of_keys_are_told_to_who_listens(server: Store) -> None:
+def test_an_endless_script_ends_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that does not end ends its run, and no later one."""
+
+    async def endless(loop: SimulatedLoop) -> None:
+        await client().eval("while true do end", 0)
+
+    async def again(loop: SimulatedLoop) -> Any:
+        await client().set("a", 1)
+        return await client().get("a")
+
+    monkeypatch.setattr(links, "READ_SECONDS", 1)
+    store = ServerStore()
+    try:
+        with pytest.raises(StoreUnavailable, match="has not answered within 1 seconds: 'EVAL while true do end 0'"):
+            run_story(store, endless)
+        assert run_story(store, again) == b"1"
+    finally:
+        store.close()
+
+
+def test_keyspace_notifications(server: Store) -> None:
     async def story(loop: SimulatedLoop) -> Any:
         one = client()
         await one.config_set("notify-keyspace-events", "Kl")

@@ -158,7 +158,7 @@ def test_json_is_one_line_for_each_scenario(files: Path, capsys: Any) -> None:
     assert lines[1]["violations"][0]["invariant"] == "causal-order"
 
 
-def test_a_build_server_is_told(files: Path) -> None:
+def test_build_server(files: Path) -> None:
     junit, summary = files / "causim.xml", files / "summary.md"
     options = ["--junit", str(junit), "--summary", str(summary), "--no-results"]
     assert run(files, str(files / "fine.toml"), str(files / "race.toml"), "--engine", "null", *options) == 1
@@ -244,7 +244,7 @@ def test_help_needs_nothing_heavy() -> None:
     assert out.strip() == "[]"
 
 
-def test_the_version_is_told(capsys: Any) -> None:
+def test_version(capsys: Any) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
@@ -275,10 +275,10 @@ def test_what_engines_log_is_shown_on_demand(files: Path) -> None:
     command = [sys.executable, "-m", "simulation"]
     asked = ["run", "scenarios/ladder/n09-first-follower-raises.toml", "--no-results"]
     silent = subprocess.run([*command, *asked], capture_output=True, text=True, check=False)
-    telling = subprocess.run([*command, "--logs", *asked], capture_output=True, text=True, check=False)
-    assert "failed in its handler" in telling.stderr
+    logged = subprocess.run([*command, "--logs", *asked], capture_output=True, text=True, check=False)
+    assert "failed in its handler" in logged.stderr
     assert silent.stderr == ""
-    assert silent.stdout == telling.stdout
+    assert silent.stdout == logged.stdout
 
 
 def test_a_build_server_gets_the_story(files: Path) -> None:

@@ -74,7 +74,7 @@ def test_bash_completes(line: str, offered: set[str], tmp_path: Path) -> None:
 
 @NEEDS_ARGCOMPLETE
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell_is_told(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     output = capsys.readouterr().out
     assert "causim" in output

@@ -98,7 +98,7 @@ def test_classes_of_events_are_no_difference(kept: Path, tmp_path: Path, capsys:
     assert difference(capsys, history, tmp_path / "other.jsonl")["first_difference"] is None
 
 
-def test_the_first_difference_is_told_in_words(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_first_difference_in_words(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["diff", str(kept / "native" / "race"), str(kept / "null" / "race")])
     *_, baseline, change = capsys.readouterr().out.splitlines()
     assert baseline.startswith("  baseline  0.")

@@ -142,7 +142,7 @@ def sentences(*violating: int, runs: int = 40) -> list[str]:
     return list(answers(rows, [axis.path]))
 
 
-def test_a_difference_is_told_from_chance() -> None:
+def test_difference_and_chance() -> None:
     assert sentences(0, 10, 20)[0] == (
         "violated runs: from 0.0% at consumers.count=1 to 50.0% at consumers.count=3; "
         "their 95 % intervals do not overlap"

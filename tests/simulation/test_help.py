@@ -55,9 +55,9 @@ def test_the_readme_names_every_command() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_example_needs_no_clone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A scenario is called by the name of a shipped one: with pip there is no folder of scenarios."""
-    told = help_of(command, capsys).partition("\nexample")[2]
-    assert "causim " in told
-    assert not re.search(r"(?<!orders/)\bscenarios/", told)
+    examples = help_of(command, capsys).partition("\nexample")[2]
+    assert "causim " in examples
+    assert not re.search(r"(?<!orders/)\bscenarios/", examples)
 
 
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,12 +51,12 @@ def test_memory_and_file(history: History) -> None:
 def test_random_access_and_append(tmp_path: Path, count: int):
     """Any entry can be asked for and more may be added after that."""
     entries = numbered(count)
-    scroll = GrowingFile(Header(), entries[:1], tmp_path)
+    growing = GrowingFile(Header(), entries[:1], tmp_path)
     for entry in entries[1:]:
-        assert scroll[-1] == entries[len(scroll) - 1]
-        scroll.append(entry)
+        assert growing[-1] == entries[len(growing) - 1]
+        growing.append(entry)
     History(Header(), entries).write(tmp_path / "read.jsonl")
-    for read in (scroll, History.open(tmp_path / "read.jsonl").entries):
+    for read in (growing, History.open(tmp_path / "read.jsonl").entries):
         assert [read[n] for n in (0, count // 2, count - 1, -1, -count)] == [
             entries[n] for n in (0, count // 2, count - 1, -1, -count)
         ]

@@ -60,12 +60,12 @@ def warned(found: Run) -> set[str]:
 
 
 @pytest.mark.parametrize("engine", ["Warns", "WarnsByField", "RaisesOnce"])
-def test_a_warning_that_names_an_event_is_heard(engine: str, laboratory: Laboratory) -> None:
+def test_warning_that_names_an_event(engine: str, laboratory: Laboratory) -> None:
     found = run(laboratory, engine)
     assert warned(found) == {entry.event for entry in found.history if entry.kind == "delivered"}
 
 
-def test_what_is_no_warning_is_not_heard(laboratory: Laboratory) -> None:
+def test_no_warning_no_entry(laboratory: Laboratory) -> None:
     assert not warned(run(laboratory, "WarnsBelow"))
     assert not warned(run(laboratory, "Warns", loud=False))
 

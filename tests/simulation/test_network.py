@@ -17,6 +17,8 @@ from simulation.stores.resp import command
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 Client = redis.asyncio.Redis
 HALF_A_MILLISECOND = Constant(500)
 
@@ -29,16 +31,16 @@ def world(store: Store, latency: Distribution = HALF_A_MILLISECOND) -> tuple[Sim
 
 def once(network: Network, verb: bytes, fate: Fate) -> list[int]:
     """Give the first packet with this verb a fate; return the list that its number will be in."""
-    struck: list[int] = []
+    packets: list[int] = []
 
     def fault(packet: Packet) -> Fate | None:
-        if packet.commands[0][0] == verb and not struck:
-            struck.append(packet.number)
+        if packet.commands[0][0] == verb and not packets:
+            packets.append(packet.number)
             return fate
         return None
 
     network.faults.append(fault)
-    return struck
+    return packets
 
 
 def test_a_round_trip_takes_two_latencies(server: Store) -> None:
@@ -109,17 +111,17 @@ def test_packets_of_different_wires(server: Store) -> None:
 
 def test_a_lost_request_is_not_executed(server: Store) -> None:
     loop, network = world(server)
-    struck = once(network, b"RPUSH", Fate(deliver=False))
+    packets = once(network, b"RPUSH", Fate(deliver=False))
     loop.run_until_complete(Client(host="redis").rpush("list", "x"))
-    assert struck
+    assert packets
     assert server.link().execute(command("LLEN", "list"), 1) == b":1\r\n"  # the retry's, alone
 
 
 def test_a_lost_reply_leaves_the_command_executed(server: Store) -> None:
     loop, network = world(server)
-    struck = once(network, b"RPUSH", Fate(answer=False))
+    packets = once(network, b"RPUSH", Fate(answer=False))
     loop.run_until_complete(Client(host="redis").rpush("list", "x"))
-    assert struck
+    assert packets
     assert server.link().execute(command("LLEN", "list"), 1) == b":2\r\n"
 
 

@@ -34,9 +34,9 @@ def test_allowed_exchange(history: History, pauses: Sequence[int]) -> None:
             continue
         first, second = entries[place], entries[place + 1]._replace(at=entries[place].at)
         event(f"{first.kind} and {second.kind} change places")
-        as_told = [*entries[:place], first, second, *entries[place + 2 :]]
+        in_order_of_time = [*entries[:place], first, second, *entries[place + 2 :]]
         exchanged = [*entries[:place], second, first, *entries[place + 2 :]]
-        assert _verdict(history.header, exchanged) == _verdict(history.header, as_told), (first, second)
+        assert _verdict(history.header, exchanged) == _verdict(history.header, in_order_of_time), (first, second)
 
 
 def _stretched(entries: Sequence[Entry], pauses: Sequence[int]) -> list[Entry]:

@@ -109,7 +109,7 @@ def test_failing_program_comes_back(laboratory: Laboratory, engine: str, error: 
 
 
 @pytest.mark.parametrize("engine", ["with_dying_tasks", "dying_and_forgotten"])
-def test_a_background_task_that_dies_is_told(laboratory: Laboratory, engine: str) -> None:
+def test_dying_background_task(laboratory: Laboratory, engine: str) -> None:
     result = run(laboratory, engine)
     assert result.verdict == "holds"
     described = [(one.type, one.message, one.where, one.count) for one in result.errors]
@@ -169,7 +169,7 @@ def test_a_table_that_is_wrong_is_refused() -> None:
         loads(SCENARIO.format(rest='[producer]\nto = "pipe"\nkey = "orders"\n', consumers=""))
 
 
-def test_what_a_program_raises_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exceptions_of_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "orders.toml"
     file.write_text(SCENARIO.format(rest=LIST, consumers=""))
     assert main(["run", str(file), "--engine", f"{HERE}:failing", "--out", str(tmp_path)]) == 0
@@ -187,7 +187,7 @@ def test_ci_shows_exceptions(tmp_path: Path) -> None:
     assert "raised LookupError: no settings" in report.read_text()
 
 
-def test_a_sweep_that_raises_is_told(laboratory: Laboratory) -> None:
+def test_sweep_that_raises(laboratory: Laboratory) -> None:
     text = SCENARIO.format(rest="", consumers='sweep_interval = "100ms"')
     result = laboratory.run(loads(text), 1, "tests.simulation.engines:Sweeping")
     [raised] = result.errors

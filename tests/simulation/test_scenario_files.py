@@ -64,7 +64,7 @@ def test_mistakes(text: str, expected: str) -> None:
     assert expected in complaint(text)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_at_once() -> None:
     lines = complaint(MINIMAL + "lenght = 3\n[broker]\ndrop = 2\n").splitlines()
     assert len(lines) == 2
     assert all(line.startswith("x.toml: table [") for line in lines)

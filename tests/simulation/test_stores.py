@@ -62,7 +62,7 @@ def test_closed_connection_is_reused(server: Store) -> None:
     """A connection that was closed is lent again and nothing said on it is left."""
     server.begin(EPOCH)
     link = server.link()
-    lent = the_connection(link)
+    connection = the_connection(link)
     link.execute(command("CLIENT", "SETNAME", "me"), 1)
     link.execute(command("SELECT", 3), 1)
     link.execute(command("WATCH", "key"), 1)
@@ -70,7 +70,7 @@ def test_closed_connection_is_reused(server: Store) -> None:
     link.close()
     again = server.link()
     assert again.execute(command("SET", "key", "value"), 1) == b"+OK\r\n"
-    assert the_connection(again) == lent
+    assert the_connection(again) == connection
     assert again.execute(command("CLIENT", "GETNAME"), 1) == b"$-1\r\n"
     assert server.all_keys() == ["key"]
     assert b" db=0 " in again.execute(command("CLIENT", "INFO"), 1)
@@ -83,19 +83,19 @@ def test_two_that_are_open_at_a_time_are_two(server: Store) -> None:
 def test_listening_connection_is_not_reused(server: Store) -> None:
     """A connection that was listened on is not lent again."""
     link = server.link()
-    lent = the_connection(link)
+    connection = the_connection(link)
     link.send(command("SUBSCRIBE", "channel"))
     link.close()
-    assert the_connection(server.link()) != lent
+    assert the_connection(server.link()) != connection
 
 
 def test_unread_connection_is_not_reused(server: Store) -> None:
     """A connection with an unread reply is not lent again."""
     link = server.link()
-    lent = the_connection(link)
+    connection = the_connection(link)
     link.execute(command("PING"), 0)
     link.close()
-    assert the_connection(server.link()) != lent
+    assert the_connection(server.link()) != connection
 
 
 def test_close_without_server() -> None:

@@ -87,7 +87,7 @@ def test_engine_holds_without_faults(laboratory: Laboratory, scenario: Scenario)
 
 @few
 @given(scenarios(fault=faults(BOTH_STORES)))
-def test_both_stores_tell_the_same_history(laboratory: Laboratory, embedded: Laboratory, scenario: Scenario) -> None:
+def test_same_history_on_both_stores(laboratory: Laboratory, embedded: Laboratory, scenario: Scenario) -> None:
     real, faked = laboratory.run(scenario), embedded.run(scenario)
     assert real.digest == faked.digest or part_in_the_millisecond_of_a_leases_end(real, faked)
 

@@ -34,6 +34,8 @@ from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.network import Network
 from simulation.world.topology import open_topology
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 NATIVE = """
 name = "t"
 workload.events = [
@@ -119,6 +121,24 @@ def test_a_replica_reads_and_does_not_write(server: Store) -> None:
         return await replica.get("key")
 
     assert run_story(server, "sentinel", story) == b"value"
+
+
+def test_a_replica_refuses_what_writes(server: Store) -> None:
+    async def story(network: Network) -> list[Any]:
+        await client("redis-1").mset({"key": "value", "other": 1})
+        replica = client("redis-2")
+        piped = replica.pipeline(transaction=False).get("key").set("key", 1).get("other")
+        together = replica.pipeline(transaction=True).get("key").incr("other")
+        with pytest.raises(ReadOnlyError):
+            await together.execute()
+        scripts = [await replica.eval("return redis.call('GET', KEYS[1])", 1, "key")]
+        for script in ("return redis.call('INCR', KEYS[1])", "redis.call('GET', 'key') redis.call('SET', KEYS[1], 3)"):
+            with pytest.raises(ReadOnlyError):
+                await replica.eval(script, 1, "other")
+        replies = await piped.execute(raise_on_error=False)
+        return [replies[0], type(replies[1]), replies[2], *scripts, await client("redis-1").get("other")]
+
+    assert run_story(server, "sentinel", story) == [b"value", ReadOnlyError, b"1", b"value", b"1"]
 
 
 def test_sentinel_client_follows_primary(server: Store) -> None:
@@ -451,7 +471,7 @@ def test_swarm_topologies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "kind", "struck"),
+    ("engine", "kind", "faults"),
     [
         ("by_sentinel", "sentinel", ""),
         ("by_sentinel", "sentinel", fault("server-demoted", at="10ms", for_="1s")),
@@ -459,22 +479,22 @@ def test_swarm_topologies() -> None:
         ("moved", "cluster", fault("slot-migrates", at="10ms", for_="3s", key="orders")),
     ],
 )
-def test_coredis_runs_as_it_is(laboratory: Laboratory, engine: str, kind: str, struck: str) -> None:
+def test_coredis_runs_as_it_is(laboratory: Laboratory, engine: str, kind: str, faults: str) -> None:
     pytest.importorskip("coredis")
-    text = PROGRAM.replace("count = 2", 'count = 6, interval = "200ms"') + f'topology.kind = "{kind}"\n' + struck
+    text = PROGRAM.replace("count = 2", 'count = 6, interval = "200ms"') + f'topology.kind = "{kind}"\n' + faults
     result, again = (run(laboratory, text, f"tests.simulation.topologies_coredis:{engine}") for _ in range(2))
     assert result.verdict == "holds"
     assert result.digest == again.digest
     assert not result.silent_faults
 
 
-def _struck_elsewhere() -> list[tuple[str, str]]:
+def _fault_elsewhere() -> list[tuple[str, str]]:
     kinds = ("sentinel", "cluster")
     return [(kind, name) for kind in kinds for name, fault in FAULTS.items() if kind in fault.topologies]
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(("kind", "name"), _struck_elsewhere())
+@pytest.mark.parametrize(("kind", "name"), _fault_elsewhere())
 def test_each_fault_strikes_in_each_topology(laboratory: Laboratory, kind: str, name: str) -> None:
     example = loads(FAULTS[name].example)
     result, again = (laboratory.run(example.with_values({"topology.kind": kind}), 1, "native") for _ in range(2))

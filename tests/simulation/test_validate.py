@@ -17,7 +17,7 @@ def test_shipped_scenarios_can_be_used(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == f"{files} files can be used\n"
 
 
-def test_all_errors_of_all_files_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_errors_of_all_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "fine.toml").write_text(FINE)
     (tmp_path / "two.toml").write_text(FINE + "lenght = 3\n[broker]\ndrop = 2\n")
     (tmp_path / "text.toml").write_text("name =")

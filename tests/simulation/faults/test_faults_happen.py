@@ -172,8 +172,8 @@ def test_network_fault_of_one_event(laboratory: Laboratory) -> None:
 
 def test_a_read_only_server_still_answers_reads(laboratory: Laboratory) -> None:
     text = ONE + ALONE + STEADY + fault("error-reply", error="READONLY", nth=1)
-    [struck] = run(laboratory, text).history.of("fault")
-    assert struck.details["command"] in ("EVAL", "EVALSHA")
+    [injected] = run(laboratory, text).history.of("fault")
+    assert injected.details["command"] in ("EVAL", "EVALSHA")
 
 
 @pytest.mark.parametrize(("keep", "seen"), [(True, 0), (False, 1)])
@@ -326,7 +326,7 @@ def test_producers_go_wrong(laboratory: Laboratory) -> None:
 # -- all of them -------------------------------------------------------------------------------------------------
 
 
-def test_fault_that_never_struck(laboratory: Laboratory) -> None:
+def test_fault_without_effect(laboratory: Laboratory) -> None:
     """A fault that never struck is reported and reshuffles nothing."""
     text = '[workload]\nkind = "chains"\ncount = 20\n[broker]\ndelay = { exponential = "50ms" }\n'
     lossy = fault("reply-lost", probability=0.1)

@@ -77,16 +77,16 @@ def test_redelivery_backoff(laboratory: Laboratory) -> None:
     assert gaps == [1, 2, 3, 3, 3]
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_queue_reports_a_dead_letter(laboratory: Laboratory, tells: bool) -> None:
+@pytest.mark.parametrize("reports", [True, False])
+def test_queue_reports_a_dead_letter(laboratory: Laboratory, reports: bool) -> None:
     """The queue reports a dead letter to the engine."""
-    settings = f'reports_dead_letters = {str(tells).lower()}\nredeliver_after = "1s"\n'
+    settings = f'reports_dead_letters = {str(reports).lower()}\nredeliver_after = "1s"\n'
     text = TWO + ALONE + STEADY.replace("[broker]\n", "[broker]\n" + settings) + fault("handler-raises", event="a")
     result = run(laboratory, text)
     [dead] = result.history.of("dead-lettered")
-    assert (dead.details.get("told", False), dead.details["by"]) == (tells, "broker")
+    assert (dead.details.get("told", False), dead.details["by"]) == (reports, "broker")
     [started] = [e.at for e in result.history.of("started") if e.event == "b"]
-    assert (started - dead.at < 10_000_000) == tells
+    assert (started - dead.at < 10_000_000) == reports
     assert result.verdict == "holds"
 
 

@@ -217,12 +217,12 @@ class Model:
     def rescue(self) -> None:
         """Let the lookback pass, and handle overdue events."""
         self.now += self.history.header.terms.lookback
-        while lost := self.waiting_in_vain():
+        while lost := self.overdue():
             self.parked[self.leaders[lost]].remove(lost)
             for _ in self.handle("c1", lost, "rescued"):
                 self.now += self.rng.randrange(5_000)
 
-    def waiting_in_vain(self) -> str:
+    def overdue(self) -> str:
         """Return an event that waits for nothing that waits too, else a member of a cycle, else nothing."""
         waiting = sorted(name for queue in self.parked.values() for name in queue if name not in self.seen)
         above: list[str] = []

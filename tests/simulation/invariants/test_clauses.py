@@ -47,7 +47,7 @@ CASES = [
 ]
 
 
-def told(path: Path, number: int, case: str) -> History:
+def history_in(path: Path, number: int, case: str) -> History:
     clause = clauses(path)[number]
     story = clause["story"].format(*clause[case])
     return history_of(f"{clause.get('known', '')}\n{story}", **clause.get("header", {}))
@@ -58,7 +58,7 @@ def test_clause(path: Path, number: int, case: str) -> None:
     """The judges find what the clause says, and nothing else decides: only a detail differs."""
     name = tomllib.loads(path.read_text(encoding="utf-8")).get("invariant", "")
     invariant = INVARIANTS[name] if name else import_module(f"simulation.invariants.{path.stem}").INVARIANT
-    history = told(path, number, case)
+    history = history_in(path, number, case)
     violations = judge(history, [invariant.name]).violations
     assert bool(violations) is (case == "rejected"), clauses(path)[number]["says"]
     assert (invariant.name in second_judge(history)) is (case == "rejected")

@@ -37,7 +37,7 @@ def test_rejects_a_lock_or_a_claim():
         assert "that a consumer still holds" in rejected(history_of(f"9s census keys=held/a:{role}")).because
 
 
-def test_tells_of_a_lock_without_a_ttl_once():
+def test_lock_without_a_ttl_counts_once():
     history = history_of("9s census")
     history.entries[0].details["keys"] = {"held/a": {"type": "string", "ttl": None, "role": "lock"}}
     assert "that a consumer still holds" in rejected(history).because

@@ -202,7 +202,7 @@ def test_accepts_follower_begun_by_another():
         assert accepted(history_of("\n".join(lines)))
 
 
-def test_rejects_it_if_somebody_else_died():
+def test_rejects_another_consumer_died():
     rejected(
         history_of("""
         0s    started    a  @c1
@@ -650,13 +650,13 @@ def test_broker_dead_letter_before_the_answer(answer, dead, excused):
 
 
 @pytest.mark.parametrize(
-    ("told", "begun", "excused"), [("false", "10m", True), ("true", "19s", True), ("true", "20s", False)]
+    ("reported", "begun", "excused"), [("false", "10m", True), ("true", "19s", True), ("true", "20s", False)]
 )
-def test_engine_told_of_a_dead_letter(told, begun, excused):
-    """An engine that is told of the broker's dead letter begins no handling later than a lease after it."""
+def test_dead_letter_reported_to_the_engine(reported, begun, excused):
+    """An engine that knows of the broker's dead letter begins no handling later than a lease after it."""
     history = history_of(f"""
         0s       delivered      a  @c1
-        3s       dead-lettered  a  by=broker  told={told}
+        3s       dead-lettered  a  by=broker  told={reported}
         {begun}  started        a  @c1
         11m      ended          a  @c1  outcome=ok
         """)

@@ -26,7 +26,7 @@ def test_holds():
     assert list(judgement.verdicts) == list(INVARIANTS)
 
 
-def test_tells_what_each_invariant_had_to_examine():
+def test_examined_subjects():
     verdicts = judge(history_of(f"{HANDLED}\n3s phase quiet")).verdicts
     assert (verdicts["nothing-lost"].verdict, verdicts["nothing-lost"].examined) == ("holds", 1)
     assert (verdicts["causal-order"].verdict, verdicts["causal-order"].examined) == ("unknown", 0)
@@ -129,7 +129,7 @@ def test_each_invariant_says_what_it_is_about():
 # -- order
 
 
-def test_violations_are_told_in_order_of_time():
+def test_violations_in_order_of_time():
     history = history_of("""
         0s   published  b  follows=a
         0s   started    b  @c1

@@ -351,7 +351,7 @@ def test_accepts_pause_and_cut_together():
     )
 
 
-def test_rejects_it_if_somebody_else_was_cut_off():
+def test_rejects_another_consumer_cut_off():
     rejected(
         history_of("""
         0s    started      a  @c1  fence=1

@@ -91,7 +91,7 @@ def test_accepts_a_consumer_that_has_no_room():
     rejected(history_of(story.format("@c2", "@c2")))
 
 
-def test_accepts_time_in_which_nobody_could_work():
+def test_accepts_no_consumer_could_work():
     assert accepted(
         history_of("""
         0s    delivered  a  @c1

@@ -137,8 +137,8 @@ def test_broker_gives_up_what_none_could_read():
     """The broker may give up what it offered only to consumers that cannot read it."""
 
     def story(fault, by="broker"):
-        told = UNREAD.format(fault, by)
-        return history_of(told, at_most=8)
+        text = UNREAD.format(fault, by)
+        return history_of(text, at_most=8)
 
     assert not repeats(story("2s fault unreadable-for-some @c2 event=f"))
     assert repeats(story("2s swept @c2"))

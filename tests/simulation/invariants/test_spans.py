@@ -42,7 +42,7 @@ def test_clock_outside_of_spans(some, begin, end):
     assert Clock(some).elapsed(begin, end) == row(some)[begin:end].count(False)
 
 
-def test_moments_are_as_short_as_tells_them_apart():
+def test_moments_are_short_and_distinct():
     assert moments(11_523, 13_342, 900_000_000) == ["0.0115 s", "0.0133 s", "900 s"]
     assert moments(1_000_001, 1_000_002) == ["1.000001 s", "1.000002 s"]
     assert moments(7, 7) == ["0 s", "0 s"]

@@ -65,7 +65,7 @@ def test_drawn_behaviours_are_in_every_order(server: Laboratory) -> None:
     assert set(drawn.times) <= every
 
 
-def test_lock_order_tells_behaviours_apart(server: Laboratory) -> None:
+def test_lock_order_distinguishes_behaviours(server: Laboratory) -> None:
     """The order in which a lock is taken distinguishes two behaviours."""
     by_effect: dict[tuple[str, ...], set[int | None]] = {}
     for run in Exhaustive(server, scenario(2), 1, FIRST).runs():

@@ -56,12 +56,12 @@ def test_guided_strikes_each_kind(server: Laboratory) -> None:
     """A guided search strikes at each kind of moment."""
     search = Guided(server, loads(WORLD), "native", Strategy("guided", bounds=BOUNDS))
     runs = list(search.runs(range(1, 46)))
-    struck = [[step for step in run.steps.taken if step.kind in FAULTS] for run in runs if run.steps is not None]
-    assert max(len(faults) for faults in struck) == 1
+    injected = [[step for step in run.steps.taken if step.kind in FAULTS] for run in runs if run.steps is not None]
+    assert max(len(faults) for faults in injected) == 1
     assert runs[0].steps is not None
     kinds = moments_of(runs[0].steps.taken, BOUNDS)
     lost = {label for group in kinds for kind, label in group[:1] if kind == "reply-lost"}
-    assert lost <= {step.label.removesuffix("!") for faults in struck for step in faults}
+    assert lost <= {step.label.removesuffix("!") for faults in injected for step in faults}
 
 
 def test_chosen_fault_is_replayed(server: Laboratory) -> None:

@@ -122,9 +122,9 @@ def test_faults_within_the_bounds(server: Laboratory) -> None:
     """Crashes and lost replies strike within the bounds."""
     for name in ("pos", "surw"):
         runner = Runner(server, load(PAIR), "native", Strategy(name, bounds=Bounds(faults=1)))  # type: ignore[arg-type]
-        struck = [sum(1 for _ in runner.run(seed).history.of("fault")) for seed in range(1, 15)]
-        assert set(struck) <= {0, 1}
-        assert sum(struck) > 3
+        injected = [sum(1 for _ in runner.run(seed).history.of("fault")) for seed in range(1, 15)]
+        assert set(injected) <= {0, 1}
+        assert sum(injected) > 3
 
 
 def test_swarm_replay_knows_its_scripts(server: Laboratory, tmp_path: Path) -> None:

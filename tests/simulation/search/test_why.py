@@ -125,7 +125,7 @@ def test_a_run_that_holds_has_no_doom(server: Laboratory) -> None:
         list(Why(server, Replay(scenario, None)).look())
 
 
-def test_doomed_is_the_first_place_that_stays_so() -> None:
+def test_certain_from_the_first_lasting_place() -> None:
     why = Why.__new__(Why)
     why.places = [Place(n, n, "", violated, 10) for n, violated in enumerate((1, 10, 4, 10, 10))]
     assert why.certain is not None

@@ -210,7 +210,7 @@ def causal_order(reading: Reading) -> Iterator[str]:
 
 def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     dead = reading.dead(leader)
-    if dead and (dead[0] < effect.start or told_later(reading, leader, effect, *dead)):
+    if dead and (dead[0] < effect.start or reported_later(reading, leader, effect, *dead)):
         return True
     offers = reading.offers_of(event)
     published = reading.publication(event)
@@ -232,7 +232,7 @@ def over_at(reading: Reading, begin: int, duration: int) -> int:
     return min(at for at in times if at >= begin and reading.passed(begin, at) >= duration)
 
 
-def told_later(reading: Reading, leader: str, effect: Work, index: int, letter: Any) -> bool:
+def reported_later(reading: Reading, leader: str, effect: Work, index: int, letter: Any) -> bool:
     late = reading.at(index) - effect.at > reading.terms.lease + reading.terms.sweep_interval
     if late or letter.details.get("by") == "broker":
         return False
@@ -243,7 +243,7 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
     offers = reading.offers_of(event)
     known = reading.first_known(event)
     first = offers[0].index if offers else -1 if known is None else known
-    handed = [o for o in reading.offers_of(leader) if heard_at(reading, o) < until_at and o.index < effect.start]
+    handed = [o for o in reading.offers_of(leader) if noticed_at(reading, o) < until_at and o.index < effect.start]
     handed = [o for o in handed if not unknown_to_the_engine(reading, o, effect)]
     for offer in handed:
         unanswered = offer.closed is None or offer.closed > effect.start
@@ -253,7 +253,7 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
             continue
         if offer.index < first and not unanswered and not again:
             continue
-        if offer.index > first and not known_to_anybody(reading, leader, offer, effect):
+        if offer.index > first and not known_to_any(reading, leader, offer, effect):
             continue
         if unanswered or not forgotten:
             return True
@@ -261,7 +261,7 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         if work.open_at(effect.start) and (work.at < until_at or effect.at - work.at > UNDERWAY):
             return True
     kept = [o for o in reading.offers_of(leader) if o.parked and o.closed is not None and o.closed < effect.start]
-    since = [(o.index, heard_at(reading, o)) for o in kept]
+    since = [(o.index, noticed_at(reading, o)) for o in kept]
     parked = reading.parked(leader)
     if not since and parked is not None and parked < effect.start:
         since = [(parked, reading.at(parked))]
@@ -289,12 +289,12 @@ def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
     return "trim" in reading.header.allowed_loss and any(offer.index < i < effect.start for i in forgotten)
 
 
-def heard_at(reading: Reading, offer: Offer) -> int:
+def noticed_at(reading: Reading, offer: Offer) -> int:
     return max([offer.at, *(b for a, b in reading.silences(offer.consumer) if a <= offer.at < b)])
 
 
-def known_to_anybody(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
-    if effect.at - heard_at(reading, offer) > UNDERWAY:
+def known_to_any(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
+    if effect.at - noticed_at(reading, offer) > UNDERWAY:
         return True
     signs = [offer.closed, reading.parked(leader), *(w.start for w in reading.works_of(leader))]
     return any(offer.index < sign < effect.start for sign in signs if sign is not None)
@@ -370,8 +370,8 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
     asking = any(o.consumer == effect.consumer and o.index < end for o in open_then)
-    told = letter.details.get("told") is True  # type: ignore[attr-defined]
-    asking = asking and not (told and effect.at > reading.at(dead) + reading.terms.lease)
+    reported = letter.details.get("told") is True  # type: ignore[attr-defined]
+    asking = asking and not (reported and effect.at > reading.at(dead) + reading.terms.lease)
     if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
         return True
     since, until = min(end, dead), max(end, dead)
@@ -421,7 +421,7 @@ def given_up(reading: Reading) -> Iterator[str]:
             or dead[1].details.get("because") in ("unreadable", "unknown-schema")
         ):
             continue
-        tries = [w for w in reading.works_of(event) if w.start < dead[0] and in_vain(reading, w, dead[0])]
+        tries = [w for w in reading.works_of(event) if w.start < dead[0] and without_success(reading, w, dead[0])]
         needed = reading.terms.max_attempts
         if (dead[1].details.get("by") or "engine") == "broker":
             rejected = any(o.how == "rejected" and not unreadable(reading, o) for o in reading.offers_of(event))
@@ -441,7 +441,7 @@ def given_up(reading: Reading) -> Iterator[str]:
             yield event
 
 
-def in_vain(reading: Reading, work: Work, dead: int) -> bool:
+def without_success(reading: Reading, work: Work, dead: int) -> bool:
     """Say whether a handling failed or vanished before an event was given up, or its holder's lease may have ended."""
     silent = work.open_at(dead) and may_lapse(reading, work.consumer, work.at, reading.at(dead))
     unknown = work.end is not None and work.end < dead and unrecorded(reading, work, dead)
@@ -484,10 +484,10 @@ def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy:
     still = [*reading.helpless, *busy, *(span for work in works for span in holds_up(reading, work))]
     if who := finder(reading, event, stop):
         still += list_of(reading, who, stop)
-    spared = takeovers(reading, begin_at, stop_at) + retries(reading, works, begin_at, stop_at)
+    excused = takeovers(reading, begin_at, stop_at) + retries(reading, works, begin_at, stop_at)
     if by_release and misled(reading, event, stop):
-        spared += reading.terms.lookback + reading.terms.sweep_interval
-    too_long = uncovered(begin_at, stop_at, still) > reading.terms.release_bound + spared
+        excused += reading.terms.lookback + reading.terms.sweep_interval
+    too_long = uncovered(begin_at, stop_at, still) > reading.terms.release_bound + excused
     return too_long and not reading.loss_allowed(event, stop)
 
 
@@ -503,7 +503,7 @@ def prompt_start(reading: Reading) -> Iterator[str]:
         if event in reading.incomplete:
             continue
         for offer in reading.offers_of(event):
-            if not waits_for_nobody(reading, event, offer.index):
+            if not waits_for_none(reading, event, offer.index):
                 continue
             stop = stop_of(reading, event)
             if not offer.parked and offer.closed is not None:
@@ -513,7 +513,7 @@ def prompt_start(reading: Reading) -> Iterator[str]:
                 yield event
 
 
-def waits_for_nobody(reading: Reading, event: str, since: int) -> bool:
+def waits_for_none(reading: Reading, event: str, since: int) -> bool:
     leader, known = reading.leaders[event], reading.first_known(event)
     if not leader:
         return True
@@ -571,9 +571,9 @@ def left_behind(reading: Reading, work: Work, lost_at: int) -> bool:
     leader = reading.leaders[work.event]
     below = served_below(reading, leader, stop) if leader else []
     turns = union([span for w in below for span in holds_up(reading, w)])
-    spared = takeovers(reading, lost_at + terms.lease + 1, stop_at) + retries(reading, below, lost_at, stop_at)
+    excused = takeovers(reading, lost_at + terms.lease + 1, stop_at) + retries(reading, below, lost_at, stop_at)
     still = [*reading.helpless, *line, *(span for span in turns if span[0] > lost_at)]
-    return uncovered(lost_at, stop_at, still) > bound + spared and not reading.loss_allowed(work.event, stop)
+    return uncovered(lost_at, stop_at, still) > bound + excused and not reading.loss_allowed(work.event, stop)
 
 
 def refused_for_ever(reading: Reading, work: Work, lost_at: int) -> bool:
@@ -587,13 +587,13 @@ def refused_for_ever(reading: Reading, work: Work, lost_at: int) -> bool:
             continue
         at = reading.at(closed)
         bound = terms.lease + terms.sweep_interval + terms.release_bound
-        spared = takeovers(reading, lost_at + terms.lease + 1, at)
-        if uncovered(lost_at, at, reading.helpless) > bound + spared and not somebody_has(reading, work, closed):
+        excused = takeovers(reading, lost_at + terms.lease + 1, at)
+        if uncovered(lost_at, at, reading.helpless) > bound + excused and not another_has(reading, work, closed):
             return True
     return False
 
 
-def somebody_has(reading: Reading, lost_work: Work, index: int) -> bool:
+def another_has(reading: Reading, lost_work: Work, index: int) -> bool:
     at = reading.at(index)
     silent = any(a <= at < b or at == b == reading.end_at for a, b in reading.silences(lost_work.consumer))
     if not lost_work.cut and not silent:
@@ -611,7 +611,7 @@ def lost_followers(reading: Reading) -> Iterator[str]:
     terms = reading.terms
     for event, begin, stop in lost_waits(reading):
         held_back, dead = terms.lookback, reading.dead(reading.leaders[event])
-        if dead and dead_and_told(reading, reading.leaders[event], reading.at(begin)):
+        if dead and dead_and_reported(reading, reading.leaders[event], reading.at(begin)):
             held_back = min(held_back, max(0, dead[1].at - reading.at(begin)))
         due_at, stop_at = reading.at(begin) + held_back, reading.at(stop)
         still = [*reading.helpless, *no_consumer_free(reading), *lists_in_hand(reading, due_at, stop)]
@@ -623,7 +623,7 @@ def lost_followers(reading: Reading) -> Iterator[str]:
             yield event
 
 
-def dead_and_told(reading: Reading, leader: str, at: int) -> bool:
+def dead_and_reported(reading: Reading, leader: str, at: int) -> bool:
     dead = reading.dead(leader)
     said = dead and dead[1].details.get("told") is True
     return bool(dead and said and at - reading.at(dead[0]) < reading.terms.retention)
