@@ -23,7 +23,7 @@ from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
 from ordering.requests import MAX_SLICE, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import REFUSALS, bounded, brought_to_its_end
-from ordering.suspects import Named, asked_of, handle_alone, named
+from ordering.suspects import Named, asked_of, handle_alone, named, outcome_of
 from ordering.terms import Asked, digest_of, listed
 
 MAX_BATCH_EVENTS = 10_000
@@ -116,7 +116,7 @@ async def _begin(
         if word == "exhausted":
             await ordering._give_up_exhausted(events[i])
             word = "dead"
-        outcomes[i] = word if word in ("seen", "dead", "held") else "parked"  # type: ignore[assignment]
+        outcomes[i] = outcome_of(word)
         if word == "drain":
             drains.append((one.leader, rest[0]))
     return grants

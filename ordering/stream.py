@@ -27,7 +27,7 @@ from ordering.leases import Grant, is_own_failure
 from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import bounded, brought_to_its_end, end_after
-from ordering.suspects import asked_of
+from ordering.suspects import asked_of, outcome_of
 from ordering.terms import Asked, id_of, listed
 
 logger = logging.getLogger(__name__)
@@ -304,8 +304,7 @@ class _Stream(Drain):
                 if word == "exhausted":
                     self._exhausted.add(one.identity)
                     word = "dead"
-                word = word if word in ("seen", "dead", "held") else "parked"
-                self._outcomes.append((event, word))  # type: ignore[arg-type]
+                self._outcomes.append((event, outcome_of(word)))
                 if answer.startswith("drain"):
                     self._stack.append((one.leader, rest[0], 0))
         self._taken += len(answers)

@@ -49,6 +49,11 @@ def asked_of(ordering: Requests[Any], event: Any, names: tuple[str, str] | None 
         return None
 
 
+def outcome_of(word: str) -> Outcome:
+    """Return the outcome of an event that was not granted, by the word with which the script says so."""
+    return word if word in ("seen", "dead", "held") else "parked"  # type: ignore[return-value]
+
+
 async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: Any) -> Outcome:
     """Handle one event of a batch alone, and the events that it releases; return its outcome."""
     answer, grant = await ordering._begin(event)
@@ -57,7 +62,7 @@ async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: An
         word, *rest = answer.split()
         if word == "drain":
             await Drain(ordering, handler, 0, [(leader_of(event), rest[0])]).run(None)
-        return word if word in ("seen", "dead", "held") else "parked"  # type: ignore[return-value]
+        return outcome_of(word)
     grant.handed = True  # the handler may enter the engine for it, or not, as in a batch
     try:
         async with ordering._working(grant, queues):

@@ -10,16 +10,8 @@ local answers, claims = {}, {}
 -- The leases come first: in a store that is short of memory, a script that has written may go on to write.
 for i = last + 1, #ARGV, 3 do
   local id, token, claim = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local owner, _, _, redelivery = parse_lease(redis.call("GET", key("processing:" .. id)))
-  local mine = owner == token
-  if mine then
-    redis.call("PEXPIRE", key("processing:" .. id), lease)
-    redis.call("PEXPIRE", key("tried:" .. id), redelivery or 2 * lease)
-    redis.call("ZADD", key("hands"), "XX", now + lease, id)
-    keep_from_original(id)
-    redis.call("ZADD", key("claims"), "XX", now + lease, id)
-    if claim ~= "" then claims[#claims + 1] = claim end
-  end
+  local mine = renew_lease(id, token, lease)
+  if mine and claim ~= "" then claims[#claims + 1] = claim end
   answers[#answers + 1] = mine and "1" or "0"
 end
 local gone_through = {}
@@ -29,9 +21,5 @@ for _, claim in ipairs(claims) do
     go_through(claim, lease)
   end
 end
-for i = 3, last, 2 do
-  if redis.call("HGET", key("drainers"), ARGV[i]) == ARGV[i + 1] then
-    redis.call("ZADD", key("releases"), "XX", now + lease, ARGV[i])
-  end
-end
+renew_drains(3, last, lease)
 return answers

@@ -351,6 +351,27 @@ local function go_through(token, lease)  -- rarely
   redis.call("PEXPIRE", key("sweeps"), lease)
 end
 
+-- Prolong the lease on an event, and what was claimed with it. Returns whether it is still the caller's.
+local function renew_lease(id, token, lease)
+  local owner, _, _, redelivery = parse_lease(redis.call("GET", key("processing:" .. id)))
+  if owner ~= token then return false end
+  redis.call("PEXPIRE", key("processing:" .. id), lease)
+  redis.call("PEXPIRE", key("tried:" .. id), redelivery or 2 * lease)
+  redis.call("ZADD", key("hands"), "XX", now + lease, id)
+  keep_from_original(id)
+  redis.call("ZADD", key("claims"), "XX", now + lease, id)
+  return true
+end
+
+-- Prolong the claims on queues that the caller drains: words `first` to `last` of the request are a leader and a claim, each.
+local function renew_drains(first, last, lease)
+  for i = first, last, 2 do
+    if redis.call("HGET", key("drainers"), ARGV[i]) == ARGV[i + 1] then
+      redis.call("ZADD", key("releases"), "XX", now + lease, ARGV[i])
+    end
+  end
+end
+
 -- What a follower may still ask about long after its leader's mark is gone: whether it was handled. A few bytes of each
 -- event's digest, in small sets that are dropped a whole period at a time.
 local function memory_of(digest, period)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import struct
@@ -14,6 +15,7 @@ from simulation.stores.protocol import StoreUnavailable
 from simulation.stores.resp import command, encoded
 
 _READ = 1 << 20
+_LENGTHS = re.compile(rb"(?:\r\n)?[*$]\d+\r\n|\r\n")
 
 READ_SECONDS = 60
 """Seconds on the wall after which a server that has not answered is given up: nothing may hang the harness."""
@@ -67,7 +69,7 @@ class SocketLink:
         try:
             return self._socket.recv(_READ)
         except (BlockingIOError, TimeoutError):
-            shown = request[:80].decode("utf-8", "backslashreplace")
+            shown = _LENGTHS.sub(b" ", request[:200]).strip()[:80].decode("utf-8", "backslashreplace")
             raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {shown!r}") from None
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:

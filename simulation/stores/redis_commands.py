@@ -171,7 +171,7 @@ def _block_option(words: Sequence[bytes]) -> int | None:
 _FOR_THE_HARNESS = "it changes the server itself, which the harness keeps for many runs"
 _NO_REPLIES = "it breaks the pairing of commands and replies"
 _REAL_TIME = "it takes real time"
-_MEASURED = "it tells of real time and memory"
+_MEASURED = "its reply has real time and memory"
 _REFUSED: dict[bytes, str] = {
     b"MONITOR": _NO_REPLIES,
     b"SYNC": _NO_REPLIES,

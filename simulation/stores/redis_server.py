@@ -102,6 +102,13 @@ class ServerStore(SocketStore):
         self._clock.unlink()
         self._probe()
 
+    def _restart(self) -> None:
+        """Start the server again: it executes a script that does not end, or was killed."""
+        self._end()
+        self._standby = None
+        self._scripts.clear()
+        self._run(self.program)
+
     def _start(self, executable: Path, clock: Mapping[str, str]) -> None:
         address = self._directory / "redis"
         arguments = [
@@ -198,7 +205,12 @@ class ServerStore(SocketStore):
         if self._standby is not None:
             self._standby.expect((), 0)
         self.set_time(0)
-        self._settled().execute(command("FLUSHALL", "ASYNC"), 1)  # scripts stay, compiled: see `scripts.py`
+        try:  # scripts stay, compiled: see `script_cache.py`
+            answers_again = self._settled().execute(command("FLUSHALL", "ASYNC"), 1) == b"+OK\r\n"
+        except (StoreUnavailable, ConnectionError):
+            answers_again = False
+        if not answers_again:
+            self._restart()
         if self._starved:
             self.limit_memory(False)
 

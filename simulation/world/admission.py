@@ -20,7 +20,7 @@ CHECKED = REFUSED_VERBS | _TRANSACTIONS | _BRING_SCRIPTS | ALL | DESCRIBED
 _CALL = re.compile(rb"""\bp?call\s*\(\s*(['"])(\w+)\1""")
 _OUTSIDE = {
     b"MIGRATE": "it connects to another server",
-    b"INFO": "it tells of the real process",
+    b"INFO": "its reply is about the real process",
     **dict.fromkeys(DRAWN, "there the server draws by chance, which no seed repeats"),
     **dict.fromkeys((b"SUNION", b"SDIFF"), "there the server lists sets in an order that differs by chance"),
 }

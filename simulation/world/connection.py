@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ import hiredis
 
 from simulation.kernel.escapes import Escaped
 from simulation.stores.protocol import StoreUnavailable
-from simulation.stores.redis_commands import WRITING_NOTHING
 from simulation.world.admission import CHECKED, Admission
 from simulation.world.blocking import UNBLOCKED
 from simulation.world.carriers import Carrier, Ends
@@ -26,7 +24,6 @@ from simulation.world.servers import Server
 from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
 
-READ_ONLY = b"READONLY You can't write against a read only replica."
 _NOTHING_YET = b"$-1\r\n"
 NEVER_IDLE = sys.maxsize
 """Later than any moment of a run."""
@@ -145,11 +142,20 @@ class Wire(asyncio.Transport):
         loop.call_soon(self._protocol.connection_lost, None, context=self.context)
         self._part()
 
+    def lead_to(self, server: Server) -> None:
+        """Have another server at the other end, with the same data."""
+        self.server = server
+        self._session.move_to(server)
+
     def unblock(self) -> None:
         """End the wait of a blocking command, as a server does that becomes a replica: an error, then the end."""
         if self._session.unblock():
-            self._farewell = UNBLOCKED
+            self.hang_up_behind(UNBLOCKED)
             self._carrier.answer(UNBLOCKED, PASS)
+
+    def hang_up_behind(self, reply: bytes) -> None:
+        """End the connection from the other side once its client has read this reply."""
+        self._farewell = reply
 
     def sever(self) -> None:
         """Cut the connection of a crashed client, without a notification."""
@@ -183,8 +189,6 @@ class Wire(asyncio.Transport):
         network = self._network
         if self._lost or network.backlog.keeps(partial(self.arrive, packet, fate), packet):
             return
-        if _is_refused(packet, self.server):
-            fate = replace(fate, error=READ_ONLY)
         reachable = network.gate(self.consumer)
         if not fate.deliver or not reachable:
             self.reset(ConnectionResetError("the connection was lost"))
@@ -195,7 +199,7 @@ class Wire(asyncio.Transport):
             self.executed(packet.commands, b"-%b\r\n" % fate.error * len(packet.commands), fate, last=True)
             return
         try:
-            self._session.take(packet.commands, fate)
+            self._session.take(packet, fate)
         except (StoreUnavailable, Escaped) as error:
             network.refused(error)
 
@@ -300,18 +304,6 @@ class Wire(asyncio.Transport):
         """Return the protocol that receives."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
-
-
-def _is_refused(packet: Packet, server: Server | None) -> bool:
-    """Whether a server refuses a packet because it is a replica, and the packet writes."""
-    if server is None or not server.is_replica or not _writes(packet):
-        return False
-    server.on_refused(packet)
-    return True
-
-
-def _writes(packet: Packet) -> bool:
-    return any(words[0].upper() not in WRITING_NOTHING for words in packet.commands)
 
 
 class _NoSocket:

@@ -139,8 +139,9 @@ class Network(Medium):
         else:  # its address leads to another server from now on
             old = Server(old.address, old.store)
             old.is_replica = True
+            old.scripts = self.topology.primary.scripts
             for wire in demoted:
-                wire.server = old
+                wire.lead_to(old)
         old.on_refused = on_refused
         for wire in demoted:
             wire.unblock()

@@ -88,13 +88,13 @@ class RandomCommands:
         ask: list[bytes] = [b"HGETALL" if verb == b"HRANDFIELD" and more else _LIST[verb], words[1]]
         if verb == b"ZRANDMEMBER":
             ask += [b"0", b"-1", *words[3:]]
-        told = link.run([ask])
-        units = _items(told)
+        listing = link.run([ask])
+        units = _items(listing)
         if not units:
             return reply
         if more and not units[0].startswith(b"*"):
             pairs = zip(units[::2], units[1::2], strict=True)
-            head = b"*2\r\n" if told.startswith(b"%") else b""
+            head = b"*2\r\n" if listing.startswith(b"%") else b""
             units = [head + name + value for name, value in pairs]
         units.sort()
         if len(words) == 2:

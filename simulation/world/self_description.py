@@ -2,7 +2,7 @@
 
 The server of a run is a real process that the harness keeps for many runs: its port, its directory, its memory, its
 counters and the numbers of its connections say nothing about the run. A client that logs them, or decides by them,
-would have two histories. So the replies of these commands tell of the simulated server: connections are counted from 1
+would have two histories. So the replies of these commands are about the simulated server: connections count from 1
 in each run, and what is measured in real time or memory has a fixed value. Facts of the data, of the version and of
 what a client has set are the server's own.
 """

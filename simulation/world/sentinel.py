@@ -17,7 +17,8 @@ from simulation.stores.protocol import Link
 from simulation.stores.redis_commands import HANDSHAKE
 from simulation.stores.resp import reply_of
 from simulation.world.medium import Medium
-from simulation.world.packets import Fate
+from simulation.world.packets import Fate, Packet
+from simulation.world.servers import Server
 from simulation.world.session import Client
 from simulation.world.topology import Topology
 
@@ -44,8 +45,9 @@ class SentinelSession:
         self._maps = b"*"
         """How a map begins: as a list in RESP2, as a map of half as many pairs in RESP3."""
 
-    def take(self, commands: Sequence[Words], fate: Fate) -> None:
+    def take(self, packet: Packet, fate: Fate) -> None:
         """Answer a packet. Raises Escaped if something of it cannot be simulated."""
+        commands = packet.commands
         replies = b"".join(self._answer(words) for words in commands)
         self._client.executed(commands, replies, fate, last=True)
 
@@ -118,6 +120,9 @@ class SentinelSession:
         return b"%b%d\r\n" % (self._maps, size) + b"".join(reply_of(word) for pair in fields for word in pair)
 
     # -- the connection --------------------------------------------------------------------------------------
+
+    def move_to(self, server: Server) -> None:
+        """Do nothing: a sentinel stays where it is."""
 
     def unblock(self) -> bool:
         """Return False: nothing waits at a sentinel."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextvars import Context
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -19,11 +20,12 @@ from simulation.stores.redis_commands import (
     PUBLISHING,
     STATEFUL,
     SUBSCRIBING,
+    WRITING_NOTHING,
     blocks,
 )
 from simulation.stores.resp import encoded, frames
 from simulation.world.medium import Medium
-from simulation.world.packets import Fate
+from simulation.world.packets import Fate, Packet
 from simulation.world.random_commands import ALL as RANDOM
 from simulation.world.self_description import DESCRIBED, Facts, described
 from simulation.world.servers import Server
@@ -33,7 +35,11 @@ Words = Sequence[bytes]
 _PORTION = QUESTIONS // 10
 """Commands that the server executes before its clock is set again: each asks for the time a few times."""
 _QUEUED = b"+QUEUED\r\n"
-_LOOK_CLOSER = BLOCKING | MAY_BLOCK | STATEFUL
+_LOOK_CLOSER = BLOCKING | MAY_BLOCK | STATEFUL | {b"QUIT"}
+READ_ONLY = b"-READONLY You can't write against a read only replica.\r\n"
+_SCRIPT_WRITES = (b"-ERR Write commands are not allowed from read-only scripts", b"with write flag using *_ro command")
+"""What a script is answered that writes although it was said to only read."""
+_GOODBYE = b"+OK\r\n"
 
 
 class Client(Protocol):
@@ -52,6 +58,10 @@ class Client(Protocol):
         """Take note that a command was executed and waits."""
         ...
 
+    def hang_up_behind(self, reply: bytes) -> None:
+        """End the connection once the client has read this reply."""
+        ...
+
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
         ...
@@ -67,11 +77,13 @@ class Session:
         self._server = server
         self._listens = False
         self._waits = False
-        self._packets: deque[tuple[Sequence[Words], Fate]] = deque()
+        self._packets: deque[tuple[Packet, Fate]] = deque()
         """What has arrived while a command waits."""
         self._last: Words = (b"",)
         """The command, of those that cannot wait, that was executed last."""
         self._in_transaction = self._watches = False
+        self._queues = False
+        """Whether the next command is queued, on a replica."""
         self._settings: dict[bytes, Words] = {}
         self._aside: Link | None = None
 
@@ -80,9 +92,9 @@ class Session:
         """Whether the client waits for what the store pushes."""
         return self._listens
 
-    def take(self, commands: Sequence[Words], fate: Fate) -> None:
+    def take(self, packet: Packet, fate: Fate) -> None:
         """Execute a packet, or keep it while an earlier command waits. Raises StoreUnavailable."""
-        self._packets.append((commands, fate))
+        self._packets.append((packet, fate))
         self._go_on()
         self._network.blocking.turn()
 
@@ -90,18 +102,26 @@ class Session:
         while self._packets and not self._waits:
             self._execute_packet(*self._packets.popleft())
 
-    def _execute_packet(self, commands: Sequence[Words], fate: Fate) -> None:
+    def _execute_packet(self, packet: Packet, fate: Fate) -> None:
         """Execute a packet up to the first command that blocks, and that; keep the rest."""
+        commands = packet.commands
         place = self._first_blocking(commands)
         before = commands if place is None else commands[:place]
         if before:
             self._last = before[-1]
-            self._execute_before(before, fate, last=place is None)
+            self._execute_before(replace(packet, commands=before) if place else packet, fate, last=place is None)
         if place is None:
             return
         words, rest = commands[place], commands[place + 1 :]
+        if words[0].upper() == b"QUIT":
+            self._quit(words, fate)
+            return
         if rest:
-            self._packets.appendleft((rest, fate))
+            self._packets.appendleft((replace(packet, commands=rest), fate))
+        if self._server.is_replica and words[0].upper() not in WRITING_NOTHING:
+            self._server.on_refused(packet)
+            self._client.executed([words], READ_ONLY, fate, last=not rest)
+            return
         self._server.store.set_time(self._network.loop.now)
         served = partial(self._served, fate, not rest)
         asking = self._last[0].upper() == b"ASKING"
@@ -114,9 +134,22 @@ class Session:
         self._client.executed([words], reply, fate, last=not rest)
         self._network.blocking.executed([words])
 
-    def _execute_before(self, commands: Sequence[Words], fate: Fate, *, last: bool) -> None:
+    def _quit(self, words: Words, fate: Fate) -> None:
+        """Say goodbye, and execute nothing more."""
+        self._waits = True
+        self._packets.clear()
+        self._client.hang_up_behind(_GOODBYE)
+        self._client.executed([words], _GOODBYE, fate, last=True)
+
+    def _execute_before(self, packet: Packet, fate: Fate, *, last: bool) -> None:
         """Execute commands that cannot block; after each of them, clients that wait may have been served."""
-        blocking = self._network.blocking
+        blocking, commands = self._network.blocking, packet.commands
+        if self._server.is_replica and any(words[0].upper() not in WRITING_NOTHING for words in commands):
+            reply = b"".join(map(self._execute_on_replica, commands))
+            if READ_ONLY in reply:
+                self._server.on_refused(packet)
+            self._client.executed(commands, reply, fate, last=last)
+            return
         if len(commands) == 1 or not blocking.any_wait:
             reply = self._execute(commands)
             self._client.executed(commands, reply, fate, last=last)
@@ -131,6 +164,19 @@ class Session:
                 blocking.executed(queued, replies[-1])
                 queued = []
         self._client.executed(commands, b"".join(replies), fate, last=last)
+
+    def _execute_on_replica(self, words: Words) -> bytes:
+        """Execute a command that only reads; refuse one that writes, and a script as soon as it writes."""
+        verb = words[0].upper()
+        if verb in WRITING_NOTHING:
+            self._queues = verb == b"MULTI" or (self._queues and verb not in (b"EXEC", b"DISCARD", b"RESET"))
+            return self._execute([words])
+        if not self._queues and verb + b"_RO" in WRITING_NOTHING:
+            reply = self._execute([[verb + b"_RO", *words[1:]]])
+            return READ_ONLY if any(said in reply for said in _SCRIPT_WRITES) else reply
+        if self._queues:  # an error makes the server abort the transaction
+            self.link.run([[b"GET"]])
+        return READ_ONLY
 
     def _served(self, fate: Fate, last: bool, words: Words, reply: bytes) -> None:
         """Answer a command that has waited, and go on behind it later."""
@@ -155,6 +201,8 @@ class Session:
                 case b"RESET":
                     self._in_transaction = self._watches = False
                     self._settings.clear()
+                case b"QUIT":
+                    return place
                 case b"SELECT" | b"HELLO" as verb:
                     self._settings[verb] = words
                 case _ if not self._in_transaction and blocks(words):
@@ -241,6 +289,10 @@ class Session:
     def carry(self, data: bytes) -> None:
         """Carry something that the store pushed to the client."""
         self._client.carry(data)
+
+    def move_to(self, server: Server) -> None:
+        """Be a session of another server, with the same data."""
+        self._server = server
 
     def unblock(self) -> bool:
         """Have the client wait no longer, and return whether it did."""

@@ -7,8 +7,9 @@ engine (one by one, batches, a stream). Its faults come every second or so: kill
 SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events fail once, a few kill their process.
 
 When the faults are over, every event must have an effect or a dead letter. Effects keep causal order. An event has two
-only if the process of the first one was killed or frozen: it had no time to record it. A consumer that is asked to stop
-ends within a lease and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
+only if the process of the first one was killed, frozen, or not run by the machine, so that it had no time to record it;
+or if its handler was cancelled before it had the reply of the sink. A consumer that is asked to stop ends within a lease
+and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ import redis.asyncio
 
 from ordering import CausalOrdering, ReceivedEvent
 from tests.production.servers import Cluster, Proxy, Server, proxy, servers, until
-from tests.production.soak_consumer import DEAD, EFFECTS, GROUP, MESSAGES, POLICY
+from tests.production.soak_consumer import DEAD, EFFECTS, GROUP, MESSAGES, POLICY, STALLED, UNCERTAIN
 
 CONSUMERS, CHAIN, RATE = 4, 4, 40
 SLACK_S = 5
@@ -74,7 +75,8 @@ class Fleet:
         """End a process at once, and start another one."""
         self.excused.add(name)
         process = self.running.pop(name)
-        process.kill()
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
         await self.start()
 
@@ -82,15 +84,17 @@ class Fleet:
         """Freeze a process for longer than a lease."""
         self.excused.add(name)
         process = self.running[name]
-        process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(1.5 * POLICY.lease.total_seconds())
-        process.send_signal(signal.SIGCONT)
+        with suppress(ProcessLookupError):  # an event has killed it
+            process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(1.5 * POLICY.lease.total_seconds())
+            process.send_signal(signal.SIGCONT)
 
     async def stop(self, name: str) -> None:
         """End a process in good order, and measure how long that takes."""
         process = self.running.pop(name)
         began = time.monotonic()
-        process.terminate()
+        with suppress(ProcessLookupError):
+            process.terminate()
         try:
             await asyncio.wait_for(process.wait(), POLICY.lease.total_seconds() + SLACK_S)
         except TimeoutError:
@@ -227,7 +231,9 @@ async def read(queue: Any, stream: str) -> list[dict[str, str]]:
     return [{key.decode(): value.decode() for key, value in fields.items()} for _, fields in rows]
 
 
-def judge(events: list[ReceivedEvent], effects: list[dict[str, str]], dead: set[str], fleet: Fleet) -> list[str]:
+def judge(
+    events: list[ReceivedEvent], effects: list[dict[str, str]], dead: set[str], uncertain: set[str], fleet: Fleet
+) -> list[str]:
     """Return what was wrong."""
     wrong, places = [*fleet.failures], dict[str, list[int]]()
     for i, effect in enumerate(effects):
@@ -239,7 +245,7 @@ def judge(events: list[ReceivedEvent], effects: list[dict[str, str]], dead: set[
         wrong += [
             f"{name} took effect twice, by {effects[i]['by']} and {effects[mine[n + 1]]['by']}"
             for n, i in enumerate(mine[:-1])
-            if effects[i]["by"] not in fleet.excused
+            if effects[i]["by"] not in fleet.excused and f"{name} {effects[i]['by']}" not in uncertain
         ]
         leader = str(one.follows)
         if mine and one.follows and leader not in dead and not (places.get(leader) and places[leader][0] < mine[0]):
@@ -271,16 +277,19 @@ async def soak(number: int, seconds: float) -> dict[str, Any]:
             for name in [*fleet.running]:
                 await fleet.stop(name)
             effects, dead = await read(queue, EFFECTS), {entry["id"] for entry in await read(queue, DEAD)}
+            uncertain = {member.decode() for member in await queue.smembers(UNCERTAIN)}
+            fleet.excused |= {member.decode() for member in await queue.smembers(STALLED)}
             left = await numbers(shape, place)
         await queue.aclose()
     wrong = [repr(failure)] if failure else []
-    wrong += judge(events, effects, dead, fleet)
+    wrong += judge(events, effects, dead, uncertain, fleet)
     if left["parked"] or left["in_hand"]:
         wrong.append(f"the engine still keeps {left}")
     doubled = len(effects) - len({effect["id"] for effect in effects})
     return {
         "round": number, "at": datetime.now(UTC).isoformat(timespec="seconds"), "way": way, "topology": shape,
         "seconds": seconds, "events": len(events), "effects": len(effects), "explained_doubles": doubled,
+        "uncertain": len(uncertain),
         "dead": len(dead), "faults": counts, "slowest_stop_s": round(fleet.slowest_stop, 2), "wrong": wrong,
     }  # fmt: skip
 

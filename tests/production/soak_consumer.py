@@ -29,6 +29,10 @@ POLICY = Policy(
     retry_delay=timedelta(milliseconds=500),
 )
 MESSAGES, EFFECTS, DEAD, GROUP = "messages", "effects", "dead", "soak"
+UNCERTAIN = "uncertain"
+"""Effects whose handler was cancelled before it had their reply: the event, and the consumer."""
+STALLED = "stalled"
+"""Consumers that the machine has not let run for half a lease: they may lose a lease as a frozen one does."""
 WRITE = """
 local last = redis.call("HGET", "fences", ARGV[1])
 if last and tonumber(last) > tonumber(ARGV[2]) then return 0 end
@@ -66,7 +70,11 @@ class Consumer:
         if about["how"] == "raises" and await self.queue.incr(f"tries:{event.id}") == 1:
             raise RuntimeError("the first attempt fails")
         await asyncio.sleep(about["takes"])
-        await self.queue.eval(WRITE, 0, str(event.id), fencing_token() or 0, self.name)
+        try:
+            await self.queue.eval(WRITE, 0, str(event.id), fencing_token() or 0, self.name)
+        except asyncio.CancelledError:  # it may have taken effect
+            await self.queue.sadd(UNCERTAIN, f"{event.id} {self.name}")
+            raise
 
     async def reentrant(self, event: Any, depth: int = 0) -> None:
         """Handle an event as a consumer that has events one by one."""
@@ -133,9 +141,18 @@ class Consumer:
                     with suppress(Exception):
                         await self.reentrant(event)
 
+    async def watch(self) -> None:
+        """Tell of the machine's own pauses of this process."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            began = clock()
+            await asyncio.sleep(0.1)
+            if clock() - began > POLICY.lease.total_seconds() / 2:
+                await self.queue.sadd(STALLED, self.name)
+
     async def run(self) -> None:
         """Consume and sweep until SIGTERM, and then end in good order."""
-        tasks = [asyncio.create_task(self.consume()), asyncio.create_task(self.sweep())]
+        tasks = [asyncio.create_task(work()) for work in (self.consume, self.sweep, self.watch)]
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         stopping = asyncio.create_task(stop.wait())

@@ -20,6 +20,7 @@ from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
 from simulation.stores import links
 from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.stores.redis_server import ServerStore
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
 
@@ -469,6 +470,15 @@ def test_not_simulated_ends_the_run(server: Store, words: tuple[Any, ...], what:
         run_story(server, story)
 
 
+def test_quit(server: Store) -> None:
+    async def story(loop: SimulatedLoop) -> list[Any]:
+        reader, writer = await asyncio.open_connection("redis", 6379)
+        writer.write(b"".join(map(_encoded, (b"SET a 1", b"QUIT", b"SET a 2"))))
+        return [await reader.read(), await client().get("a")]
+
+    assert run_story(server, story) == [b"+OK\r\n+OK\r\n", b"1"]
+
+
 def test_not_resp_ends_the_run(server: Store) -> None:
     """What is not the protocol of Redis ends the run."""
 
@@ -488,6 +498,26 @@ def test_server_without_an_answer(server: Store, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(StoreUnavailable, match=r"has not answered within 1 seconds.*BLPOP"):
         link.run([[b"BLPOP", b"nothing", b"0"]])
     link.close()
+
+
+def test_an_endless_script_ends_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that does not end ends its run, and no later one."""
+
+    async def endless(loop: SimulatedLoop) -> None:
+        await client().eval("while true do end", 0)
+
+    async def again(loop: SimulatedLoop) -> Any:
+        await client().set("a", 1)
+        return await client().get("a")
+
+    monkeypatch.setattr(links, "READ_SECONDS", 1)
+    store = ServerStore()
+    try:
+        with pytest.raises(StoreUnavailable, match="has not answered within 1 seconds: 'EVAL while true do end 0'"):
+            run_story(store, endless)
+        assert run_story(store, again) == b"1"
+    finally:
+        store.close()
 
 
 def test_keyspace_notifications(server: Store) -> None:

@@ -293,10 +293,10 @@ def test_connections_are_those_of_the_run(server: Store) -> None:
     async def story() -> list[Any]:
         first, second, third = client(), client(), client()
         ids = [await one.client_id() for one in (first, second, third)]
-        told, about = await first.info(), await second.client_info()
+        real, about = await first.info(), await second.client_info()
         settings = await first.config_get("*")
         return [
-            *(ids, told["connected_clients"], told["tcp_port"], told["uptime_in_seconds"], told["used_memory_human"]),
+            *(ids, real["connected_clients"], real["tcp_port"], real["uptime_in_seconds"], real["used_memory_human"]),
             *(str(about["id"]), about["laddr"], settings["dir"], settings["hash-max-listpack-value"]),
         ]
 

@@ -121,6 +121,24 @@ def test_a_replica_reads_and_does_not_write(server: Store) -> None:
     assert run_story(server, "sentinel", story) == b"value"
 
 
+def test_a_replica_refuses_what_writes(server: Store) -> None:
+    async def story(network: Network) -> list[Any]:
+        await client("redis-1").mset({"key": "value", "other": 1})
+        replica = client("redis-2")
+        piped = replica.pipeline(transaction=False).get("key").set("key", 1).get("other")
+        together = replica.pipeline(transaction=True).get("key").incr("other")
+        with pytest.raises(ReadOnlyError):
+            await together.execute()
+        scripts = [await replica.eval("return redis.call('GET', KEYS[1])", 1, "key")]
+        for script in ("return redis.call('INCR', KEYS[1])", "redis.call('GET', 'key') redis.call('SET', KEYS[1], 3)"):
+            with pytest.raises(ReadOnlyError):
+                await replica.eval(script, 1, "other")
+        replies = await piped.execute(raise_on_error=False)
+        return [replies[0], type(replies[1]), replies[2], *scripts, await client("redis-1").get("other")]
+
+    assert run_story(server, "sentinel", story) == [b"value", ReadOnlyError, b"1", b"value", b"1"]
+
+
 def test_sentinel_client_follows_primary(server: Store) -> None:
     """A client of sentinels follows the primary."""
 

@@ -57,7 +57,11 @@ MUTANTS = (
         planted="renew prolongs the lease, and not the claim of a released event",
         scenario="long-release.toml",
         seeds=5,
-        edits=(Edit("renew", 'redis.call("ZADD", key("claims"), "XX", now + lease, id)\n', ""),),
+        edits=(
+            Edit(
+                "shared", '  redis.call("ZADD", key("claims"), "XX", now + lease, id)\n  return true', "  return true"
+            ),
+        ),
         equivalent="every reader of a claim reads the lease first: the sweep sets a lapsed claim by the lease that is"
         " left, and begin says held.",
     ),

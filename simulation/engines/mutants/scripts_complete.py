@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 
+NOT_PROLONGED = Edit(
+    SHARED,
+    'return false end\n  redis.call("PEXPIRE", key("processing:" .. id), lease)\n',
+    "return false end\n",
+)
+"""A renewal does as if it had prolonged the lease."""
+
 COMPLETE = (
     Mutant(
         name="seen-without-ttl",
@@ -192,6 +199,6 @@ RENEW = (
         planted="renew says that the lease was prolonged, and does not prolong it",
         scenario="ladder/n07-slow-handler.toml",
         convicted_by=("mutual-exclusion",),
-        edits=(Edit("renew", 'redis.call("PEXPIRE", key("processing:" .. id), lease)\n', ""),),
+        edits=(NOT_PROLONGED,),
     ),
 )

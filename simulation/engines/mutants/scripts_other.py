@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
+from simulation.engines.mutants.scripts_complete import NOT_PROLONGED
 from simulation.engines.mutants.scripts_sweep import NO_SECOND_LOOK
 
 STEPS = (
@@ -96,7 +97,7 @@ BATCHES = (
         scenario="slow-batch.toml",
         convicted_by=("handled-once", "mutual-exclusion"),
         edits=(
-            Edit("renew_many", 'redis.call("PEXPIRE", key("processing:" .. id), lease)\n', ""),
+            NOT_PROLONGED,
             Edit("renew_many", 'mine and "1" or "0"', '"1"'),
         ),
         host="native-batches",
