@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from simulation import Laboratory
+from simulation.kernel.endings import collected_leftovers
 from simulation.stores.bundled import running_server
 from simulation.stores.protocol import Store
 
@@ -17,6 +18,13 @@ settings.load_profile("any machine")
 # A shell starts what runs in its background with interrupts ignored, and so would the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def without_leftovers() -> Iterator[None]:
+    """Collect what a test leaves that has a loop and clients of its own, which it does not close."""
+    with collected_leftovers():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ import logging
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from simulation.kernel.running_loop import running
 
 CLOSE_SECONDS = 0.5
 """Seconds on the wall in which each thing has to end. One that is slower costs memory, and changes no result."""
+_FROZEN = gc.get_freeze_count()
+"""Objects that Python itself has taken from the garbage collector's sight."""
 _ATTEMPTS = 50
 """How often a coroutine may answer the end of the world with another await."""
 
@@ -56,6 +59,41 @@ def end_all(unfinished: Iterable[Any]) -> None:
         if not _in_time(lambda progress: context.run(_end_each, rest, progress)):
             for one in rest:
                 keep_for_ever(one)
+
+
+@contextmanager
+def collected_leftovers() -> Iterator[None]:
+    """Collect what is made inside the context and left behind; what its objects do then is ignored.
+
+    Connections that no code closed warn when they are collected, and foreign objects have a `__del__`. Collected later,
+    they would do so in the middle of other code. What there was before is set aside, and not looked at.
+    """
+    set_aside = gc.get_freeze_count() == _FROZEN  # else they were frozen on purpose
+    if set_aside:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        with _silence(), running(None):
+            _in_time(_collect)
+        if set_aside:
+            gc.unfreeze()
+
+
+def forget_locals(error: BaseException) -> None:
+    """Clear the local variables in the tracebacks of an error and of those behind it; the lines stay."""
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        one = left.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            left += [one.__cause__, one.__context__]
+
+
+def _collect(_: Callable[[], None]) -> None:
+    gc.collect()
 
 
 def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:

@@ -124,8 +124,9 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def call_later(
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run the callback in `delay` seconds, rounded to a microsecond."""
-        return self._timer(max(0, round(delay * SECOND)), callback, args, context)
+        """Run the callback in `delay` seconds, rounded to a microsecond; a delay above 0 takes one at least."""
+        # What is left until a deadline may be a rounding error: code that waits for that must not find the same time.
+        return self._timer(max(1 if delay > 0 else 0, round(delay * SECOND)), callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -204,6 +205,12 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def block(self, process: Process, delay: int) -> None:
         """Block a process, whose code calls this, for `delay` microseconds. Raises ProcessEnded."""
         self._driver.block(self, process, delay)
+
+    def end_process(self, process: Process, status: int) -> None:
+        """End a process with a status. If its code calls this, it does not return."""
+        self.on_exit(process, SystemExit(status))
+        if process is current_process.get():
+            self._driver.halt(self)
 
     def unblock(self, process: Process) -> None:
         """Note that a blocking call of a process returns: what was held for it is due."""

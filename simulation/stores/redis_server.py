@@ -313,6 +313,7 @@ class ServerStore(SocketStore):
 
     def _end(self) -> None:
         """Stop the server, and forget what was shared with it."""
+        self._hang_up()
         while self._idle:
             self._idle.pop().abandon()
         if self._process is not None:

@@ -69,4 +69,4 @@ class RemoteStore(SocketStore):
 
     def close(self) -> None:
         """Close the control connection."""
-        self._control.close()
+        self._hang_up()

@@ -21,6 +21,8 @@ class SocketStore:
     lists_sets_in_order = True
     supports: frozenset[str] = frozenset()
 
+    _control: SocketLink | None = None
+
     def __init__(self) -> None:
         self._control = self._connect()
         self.version = self._server_version()
@@ -47,10 +49,17 @@ class SocketStore:
 
     def _settled(self) -> SocketLink:
         """Return the control connection; a new one if a request on it was interrupted."""
-        if self._control.is_interrupted:
-            self._control.close()
+        if self._control is not None and self._control.is_interrupted:
+            self._hang_up()
+        if self._control is None:
             self._control = self._connect()
         return self._control
+
+    def _hang_up(self) -> None:
+        """Close the control connection."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     @property
     def nodes(self) -> Sequence[Self]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -56,12 +56,12 @@ class ChosenCrashes:
         self._broker = broker
         self._quiescence = quiescence
 
-    def of(self, consumers: Iterable[Consumer], events: Collection[str]) -> Iterator[Step]:
+    def of(self, consumers: Iterable[Consumer], events: Collection[str]) -> Iterator[tuple[Step, Callable[[], object]]]:
         """Yield a step for each consumer that may crash now. `events` are those published so far, by name."""
         for consumer in consumers:
             if consumer.process.running:
                 label = f"{consumer.name} crashes"
-                yield Step(label, "crash", consumer.name, label, partial(self._crash, consumer, events))
+                yield Step(label, "crash", consumer.name, label), partial(self._crash, consumer, events)
 
     def _crash(self, consumer: Consumer, events: Collection[str]) -> None:
         self._steps.touch("restarts")

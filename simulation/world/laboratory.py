@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Self
 
 from simulation.engines import Engine, engine_name
+from simulation.kernel.endings import collected_leftovers, forget_locals
+from simulation.kernel.escapes import Escaped
 from simulation.kernel.random_streams import Reseed
 from simulation.scenario.load import scenario_of
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
 from simulation.stores.open_store import open_store
+from simulation.stores.protocol import StoreUnavailable
 from simulation.world.quiescence import Watch
 from simulation.world.run import Run
 from simulation.world.scheduling import Exploration
@@ -50,18 +53,20 @@ class Laboratory:
             raise TypeError(f"a seed was expected: a whole number from 0 on; not {seed!r}")
         world = draw(scenario, chosen).scenario
         named = engine_name(engine or scenario.engine)
-        built = World(
-            world,
-            chosen,
-            named,
-            self.store,
-            trace,
-            exploration=exploration,
-            folder=self.folder,
-            reseed=reseed,
-        )
-        built.quiescence.watch = self.watch
-        return built.run()
+
+        def begin() -> Run:
+            built = World(
+                world, chosen, named, self.store, trace, exploration=exploration, folder=self.folder, reseed=reseed
+            )
+            built.quiescence.watch = self.watch
+            return built.run()
+
+        with collected_leftovers():
+            try:
+                return begin()
+            except (Escaped, StoreUnavailable) as error:  # it names the line; the locals of that would keep the world
+                forget_locals(error)
+                raise
 
     def __enter__(self) -> Self:
         return self

@@ -45,9 +45,6 @@ class Step:
     who: str
     """The consumer that it concerns, or the event that is delivered."""
     about: str
-    run: Callable[[], object] = field(repr=False, compare=False)
-    lost: Callable[[], object] | None = field(default=None, repr=False, compare=False)
-    """For a request: have it executed, but lose the reply."""
     cause: str = field(default="", compare=False)
     """The label of the step in whose course it arose."""
     keys: frozenset[bytes] = field(default=frozenset(), compare=False)
@@ -57,6 +54,17 @@ class Step:
     def lane(self) -> str:
         """What it waits in line with: steps of one lane keep their order."""
         return self.label.rstrip("!").rstrip("0123456789")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A step, and what it does. Apart, since schedulers and runs keep steps, which must not keep their worlds."""
+
+    number: int
+    step: Step
+    run: Callable[[], object]
+    lost: Callable[[], object] | None
+    """For a request: have it executed, but lose the reply."""
 
 
 class Scheduler(Protocol):
@@ -123,12 +131,13 @@ class Steps:
         """The steps, in the order in which they were taken."""
         self.deviations: list[tuple[Step, Step]] = []
         """Where something else came next than the first that could: what came, and before what."""
-        self.crashes: Callable[[], Iterable[Step]] = tuple
-        """Who may crash now; the world says."""
+        self.crashes: Callable[[], Iterable[tuple[Step, Callable[[], object]]]] = tuple
+        """Who may crash now, and what has them crash; the world says."""
         self.strike: Callable[[Step], None] = lambda step: None
         """Called with each fault before it strikes."""
         self._loop = loop
-        self._lanes: dict[str, deque[tuple[int, Step]]] = {}
+        self._lanes: dict[str, deque[_Waiting]] = {}
+        self._crashing: dict[str, Callable[[], object]] = {}
         self._added = 0
         self._numbers: dict[str, int] = {}
         self._touched: dict[str, int] = {}
@@ -136,6 +145,13 @@ class Steps:
         self._early = exploration.bounds.early
         self._early_time = self._left = early_time
         self._faults = exploration.bounds.faults
+
+    def over(self) -> None:
+        """Keep what was chosen, and let go of the world: its connections would live as long as what is kept."""
+        self._lanes.clear()
+        self._crashing.clear()
+        self.crashes, self.strike = tuple, lambda step: None
+        del self._loop
 
     @property
     def pending(self) -> bool:
@@ -157,8 +173,8 @@ class Steps:
         number = self._numbers[lane] = self._numbers.get(lane, 0) + 1
         self._added += 1
         cause = self._last.label if self._last else ""
-        step = Step(f"{lane}{number}", kind, who, about, run, lost, cause, keys)
-        self._lanes.setdefault(lane, deque()).append((self._added, step))
+        step = Step(f"{lane}{number}", kind, who, about, cause, keys)
+        self._lanes.setdefault(lane, deque()).append(_Waiting(self._added, step, run, lost))
 
     def waits(self, lane: str) -> bool:
         """Whether anything waits in a lane."""
@@ -203,27 +219,26 @@ class Steps:
         self._take(options[choice])
 
     def _options(self) -> list[Step]:
-        options = [step for _, step in sorted((lane[0] for lane in self._lanes.values()), key=self._turn)]
+        waiting = sorted((lane[0] for lane in self._lanes.values()), key=self._turn)
+        options = [one.step for one in waiting]
         faults: list[Step] = []
         if self._faults:
-            faults = [
-                replace(s, label=f"{s.label}!", kind="reply-lost", about=f"{s.about}, whose reply is lost", run=s.lost)
-                for s in options
-                if s.lost is not None and "reply-lost" in self.exploration.bounds.kinds
-            ]
+            if "reply-lost" in self.exploration.bounds.kinds:
+                faults = [_reply_lost(one.step) for one in waiting if one.lost is not None]
             if "crash" in self.exploration.bounds.kinds:
-                faults += self.crashes()
+                crashes = list(self.crashes())
+                self._crashing = {step.label: run for step, run in crashes}
+                faults += [step for step, _ in crashes]
         if self._early and self._loop.env.peek() - self._loop.now <= self._left:
             options.append(_TIME)
         return options + faults
 
-    def _turn(self, waiting: tuple[int, Step]) -> tuple[bool, bool, int]:
+    def _turn(self, waiting: _Waiting) -> tuple[bool, bool, int]:
         """Put first what the last step led to, then what concerns the same consumer, then the oldest."""
-        added, step = waiting
         if not self.taken:
-            return False, False, added
-        last = self.taken[-1]
-        return step.cause != last.label, step.who != last.who, added
+            return False, False, waiting.number
+        step, last = waiting.step, self.taken[-1]
+        return step.cause != last.label, step.who != last.who, waiting.number
 
     def _take(self, step: Step) -> None:
         self.taken.append(step)
@@ -238,8 +253,7 @@ class Steps:
             case "crash" | "reply-lost":
                 self._faults -= 1
                 self.strike(step)
-        if step.kind != "crash":
-            self._remove(step.label.removesuffix("!"))
+        run = self._crashing[step.label] if step.kind == "crash" else self._removed(step)
         match step.kind:
             case "request" | "reply-lost":
                 self.touch(f"request {step.label.removesuffix('!')}")
@@ -247,15 +261,15 @@ class Steps:
                 pass  # the broker says what of it was touched
             case _:
                 self.touch(f"consumer {step.who}")
-        step.run()
+        run()
 
-    def _remove(self, label: str) -> None:
-        for lane, waiting in self._lanes.items():
-            if waiting[0][1].label == label:
-                waiting.popleft()
-                if not waiting:
-                    del self._lanes[lane]
-                return
+    def _removed(self, step: Step) -> Callable[[], object]:
+        """Take a step out of its lane, and return what it does."""
+        waiting = self._lanes[step.lane]
+        first = waiting.popleft()
+        if not waiting:
+            del self._lanes[step.lane]
+        return first.lost if step.kind == "reply-lost" and first.lost is not None else first.run
 
     def _report(self) -> None:
         touched, self._touched, last, self._last = self._touched, {}, self._last, None
@@ -263,8 +277,8 @@ class Steps:
             self.exploration.scheduler.done(last, touched)
 
 
-def _nothing() -> None:
-    """Time passes by itself."""
+def _reply_lost(step: Step) -> Step:
+    return replace(step, label=f"{step.label}!", kind="reply-lost", about=f"{step.about}, whose reply is lost")
 
 
-_TIME = Step("time", "time", "", "time passes to the next timer", _nothing)
+_TIME = Step("time", "time", "", "time passes to the next timer")

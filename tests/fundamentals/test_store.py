@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 import redis.asyncio
 
 from simulation.kernel.epoch import EPOCH
@@ -11,6 +12,8 @@ from simulation.scenario.distributions import Constant
 from simulation.stores.protocol import Store
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
+
+pytestmark = pytest.mark.usefixtures("without_leftovers")
 
 
 def world(store: Store) -> tuple[SimulatedLoop, Network, redis.asyncio.Redis]:

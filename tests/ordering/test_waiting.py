@@ -25,6 +25,8 @@ from simulation.scenario.distributions import Constant
 from simulation.world.network import Network
 from tests.ordering.conftest import Recorder, event, number
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 LATENCY = SECOND // 1_000
 AT_ONCE = 6 * LATENCY
 """The end of the leader travels to Redis, the news of it back, the question again and its answer; and a little."""

@@ -8,8 +8,8 @@ SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events f
 
 When the faults are over, every event must have an effect or a dead letter. Effects keep causal order. An event has two
 only if the process of the first one was killed, frozen, or not run by the machine, so that it had no time to record it;
-or if its handler was cancelled before it had the reply of the sink. A consumer that is asked to stop ends within a lease
-and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
+or if its handler was cancelled before it had the reply of the sink. A consumer that is asked to stop ends within a
+lease and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from simulation.stores.redis_server import ServerStore
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 Client = redis.asyncio.Redis
 Story = Callable[[SimulatedLoop], Coroutine[Any, Any, Any]]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from simulation import Laboratory, loads
+from simulation import Laboratory, loads, run
 from simulation.kernel import endings, watchdog
 from simulation.kernel.escapes import Escaped
 from simulation.stores.links import SocketLink
@@ -18,6 +21,7 @@ from simulation.stores.resp import command
 
 HERE = "tests.simulation.hostile"
 ONE = 'name = "one"\n[workload]\nevents = [{ name = "a" }]\n[consumers]\ncount = 1\n[judge]\nhorizon = "2h"\n'
+CRASH = '[[faults]]\nkind = "crash"\nat = "1ms"\nconsumer = "any"\nfor = "1s"\n'
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,32 @@ def test_interrupted_request(server: ServerStore, monkeypatch: pytest.MonkeyPatc
     link.close()
     assert server.ask(command("ECHO", "new")) == b"new"
     assert server.link().run([[b"ECHO", b"new"]]) == b"$3\r\nnew\r\n"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "engine"),
+    [
+        (ONE, "native"),
+        (ONE + CRASH, "native"),  # its connections are cut, and never closed
+        (ONE, "tests.simulation.strangers.reliable_list:main"),
+        (ONE, f"{HERE}:Connecting"),
+        (ONE, "tests.simulation.programs:of_nothing"),  # its run ends with an error, whose traceback outlives it
+    ],
+    ids=["quiet", "crash", "program", "connecting", "refused"],
+)
+def test_a_run_leaves_no_warnings(scenario: str, engine: str) -> None:
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with suppress(Escaped):
+            run(loads(scenario), 1, engine)
+        gc.collect()
+    assert [str(one.message) for one in heard if issubclass(one.category, ResourceWarning)] == []
+
+
+def test_frozen_objects_stay_frozen() -> None:
+    gc.freeze()
+    try:
+        run(loads(ONE), 1, "native")
+        assert gc.get_freeze_count() > 1_000
+    finally:
+        gc.unfreeze()

@@ -17,6 +17,8 @@ from simulation.stores.resp import command
 from simulation.world.network import Network
 from simulation.world.packets import Fate, Packet
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 Client = redis.asyncio.Redis
 HALF_A_MILLISECOND = Constant(500)
 

@@ -34,6 +34,8 @@ from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.world.network import Network
 from simulation.world.topology import open_topology
 
+pytestmark = pytest.mark.usefixtures("without_leftovers")
+
 NATIVE = """
 name = "t"
 workload.events = [

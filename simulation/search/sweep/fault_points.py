@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from simulation.invariants import Violation
+from simulation.kernel.endings import collected_leftovers
 from simulation.scenario.faults import FAULTS, PacketFault
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import draw
@@ -93,9 +94,12 @@ def find_points(
 
     `duration` is how long it lasts, in microseconds; by default a second, and for a pause longer than a lease.
     """
-    scenario = draw(scenario, seed).scenario
-    world = World(scenario, seed, engine, laboratory.store)
-    watch = Recorder(world)
+    with collected_leftovers():
+        return _watch(World(draw(scenario, seed).scenario, seed, engine, laboratory.store), engine, kind, duration)
+
+
+def _watch(world: World, engine: str, kind: str, duration: int | None) -> FaultPointSweep:
+    scenario, watch = world.scenario, Recorder(world)
     run = world.run()
     if duration is None:
         duration = BY_ITSELF.get(kind, scenario.policy.lease * 5 // 4 if kind == "pause" else 0)
@@ -105,7 +109,7 @@ def find_points(
         whens = ("before",) if kind == "request-lost" else ("after",)
     points = tuple(watch.points(whens, steps=not packets_only))
     return FaultPointSweep(
-        scenario, seed, engine, kind, duration, points, watch.too_late, run.verdict, run.counts.virtual
+        scenario, world.seed, engine, kind, duration, points, watch.too_late, run.verdict, run.counts.virtual
     )
 
 

@@ -1,4 +1,4 @@
-"""Engines that are guilty or innocent by design: who judges them wrongly is the judge's fault."""
+"""Engines that an invariant must convict, or must not: their faults are known by design."""
 
 from __future__ import annotations
 
@@ -183,6 +183,14 @@ class SleepsInItsHandler(InOneLine):
     async def take_effect(self, event: Any) -> None:
         time.sleep(2 * self.lease / 1000)  # noqa: ASYNC251
         await super().take_effect(event)
+
+
+class LeaseTimesHundred(InOneLine):
+    """Holds its lock for a hundred times the lease that it promises: who dies with it holds up all others."""
+
+    def __init__(self, context: EngineContext) -> None:
+        super().__init__(context)
+        self.lease *= 100
 
 
 class TenYears(InOneLine):
