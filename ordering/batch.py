@@ -19,11 +19,11 @@ from redis.exceptions import RedisError
 
 from ordering.describing import describe
 from ordering.drain import Drain
+from ordering.handled_alone import Named, asked_of, handle_alone, named, outcome_of
 from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
 from ordering.requests import MAX_SLICE, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import REFUSALS, bounded, brought_to_its_end
-from ordering.suspects import Named, asked_of, handle_alone, named, outcome_of
 from ordering.terms import Asked, digest_of, listed
 
 MAX_BATCH_EVENTS = 10_000

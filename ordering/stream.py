@@ -23,11 +23,11 @@ from itertools import islice
 from typing import Any
 
 from ordering.drain import Drain
+from ordering.handled_alone import asked_of, outcome_of
 from ordering.leases import Grant, is_own_failure
 from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import bounded, brought_to_its_end, end_after
-from ordering.suspects import asked_of, outcome_of
 from ordering.terms import Asked, id_of, listed
 
 logger = logging.getLogger(__name__)

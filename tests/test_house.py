@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("causim", "ordering", "reports", "simulation")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_LATE_IMPORTS, MAX_TITLE = 400, 40, 40, 50
+MAX_LUA_LINES = 60
 FACES = {
     *("simulation", "simulation.__main__", "simulation.api", "simulation.pytest_plugin", "simulation.strategies"),
     *(
@@ -90,6 +91,22 @@ def test_size(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
     long = {function.name: length(function) for function in functions(TREES[name_of(path)])}
     assert {name: lines for name, lines in long.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ordering/lua").glob("*.lua")), ids=lambda path: path.stem)
+def test_size_of_lua(path: Path) -> None:
+    """A script carries only the functions that it calls, so their file may be long, but they may not."""
+    lengths: dict[str, int] = {}
+    name = ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if begin := re.match(r"local function (\w+)", line):
+            name, lengths[begin[1]] = begin[1], 0
+        if name:
+            lengths[name] += 1
+        if line == "end" or (line.endswith(" end") and begin):
+            name = ""
+    assert bool(lengths) or path.stem != "shared"
+    assert {each: lines for each, lines in lengths.items() if lines > MAX_LUA_LINES} == {}
 
 
 def public_functions(body: Iterable[ast.stmt], place: str = "") -> Iterator[tuple[str, Function]]:

@@ -39,8 +39,7 @@ def execute(given: argparse.Namespace) -> int:
         raise BadUsage(f"{file} exists; --name gives another name, --force replaces it")
     file, data = write_scenario(found, name, given.out)
     sys.stdout.write(
-        f"{len(found.events):,} events, {found.following:,} of them follow another"
-        f" ({found.missing:,} an event that is not in the log)\n"
+        f"{len(found.events):,} events, {found.following:,} with a leader; {_missing(found.missing)}\n"
         f"{_handled(found.handlings)}"
         f"scenario  {file}\nevents    {data}\nrun       causim run {file}\n"
     )
@@ -53,6 +52,10 @@ def _complain(rejected: list[str], used: int) -> None:
         sys.stderr.write(f"  {line}\n")
     if len(rejected) > _SHOWN:
         sys.stderr.write(f"  … and {len(rejected) - _SHOWN:,} more\n")
+
+
+def _missing(count: int) -> str:
+    return f"the leader of {count:,} is not in the log" if count else "all leaders are in the log"
 
 
 def _handled(durations: list[int]) -> str:

@@ -170,6 +170,8 @@ class Output:
         consumers = _consumers(job)
         each = tally.events // tally.runs if tally.runs else 0
         events = f"{each:,} event{'s' * (each != 1)}" if each else "no events"
+        if job.scenario.swarm is not None and tally.runs > 1:
+            events += " a seed on average"
         return f"{events} · {consumers} · engine {job.engine} · {self._store} · {seeds}"
 
     def _figures(self, tally: Tally) -> str:
@@ -202,13 +204,16 @@ class Output:
 
     def _violations(self, outcome: Outcome) -> None:
         tally, write = outcome.tally, self._console.print
+        told: set[int] = set()
         for invariant, (count, seed, violation) in sorted(tally.violations.items(), key=lambda item: item[1][1]):
             runs = "orders" if outcome.explored else "seeds"
             share = f"in {count:,} of {tally.runs:,} {runs} ({count / tally.runs:.1%}), first at seed {seed}"
             write(f"  [bold red]violated[/]  {invariant}" + (f"  {share}" if tally.runs > 1 else ""))
             write(f"  because   {escape(violation.because.removeprefix('because '))}")
             self._console.copyable(f"  replay    {escape(replay(outcome, seed, self._given))}")
-            self._drawn(outcome.job, seed)
+            if seed not in told:  # what a seed has drawn is the same for each invariant
+                self._drawn(outcome.job, seed)
+            told.add(seed)
 
     def _drawn(self, job: Job, seed: int) -> None:
         for path, value in drawn(job, seed).items():

@@ -1,4 +1,4 @@
-"""Text on its way to a terminal: that of strangers, and lines that are longer than it is wide."""
+"""Text on its way to a terminal: untrusted text, and lines that are longer than it is wide."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from simulation.cli import BadUsage
 from simulation.cli.text import visible
+from simulation.engines import UnknownEngine, resolve
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import worlds
 
@@ -35,6 +36,8 @@ def _check_world(scenario: Scenario, file: Path, given: argparse.Namespace) -> N
                 f"{visible(str(file))}: key {key!r} would import code, {visible(repr(engine))}; if you know the file,"
                 " name the engine yourself with --engine, or give --trust"
             )
+        if engine not in allowed:
+            _check_known(key, engine, file)
     if scenario.workload.kind == "trace":
         folder = Path(scenario.folder).resolve()
         trace = (folder / scenario.workload.file).resolve()
@@ -49,6 +52,16 @@ def _check_world(scenario: Scenario, file: Path, given: argparse.Namespace) -> N
             f"{visible(str(file))}: table [allow] lets the code under test reach what is real; if you know the file,"
             " give --trust"
         )
+
+
+def _check_known(key: str, engine: str, file: Path) -> None:
+    """Refuse an engine of the project that does not exist. The releases of Prefect are fetched only to run them."""
+    if engine.startswith("prefect@") or imports_code(engine):
+        return
+    try:
+        resolve(engine)
+    except UnknownEngine as error:
+        raise BadUsage(f"{visible(str(file))}: key {key!r}: {error}") from None
 
 
 def imports_code(engine: str) -> bool:

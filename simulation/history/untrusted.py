@@ -1,7 +1,8 @@
 """What is refused in a history file that another program wrote, before it is parsed.
 
 The limits: a time of more than 62 bits is after the year 140,000; a line of more than 32 MiB would take a gigabyte to
-parse; a compressed file that expands to more than 2 GiB must be decompressed by its owner.
+parse; a compressed file that expands to more than 2 GiB, or to more than a hundred times its size, must be decompressed
+by its owner.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from simulation.history import lines
 MAX_AT = 1 << 62
 """Microseconds; also of a term."""
 MAX_UNPACKED_BYTES = 2 << 30
+MAX_RATIO = 100
+"""How many bytes a packed byte may unpack to: that of a history unpacks to ten or twenty."""
+_FREE_BYTES = 16 << 20
+"""So much may be unpacked in any ratio."""
 _BLOCK = 1 << 20
 _GZIP, _BOM = b"\x1f\x8b", b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -63,9 +68,13 @@ class PlainFile:
 def _unpacked(path: Path) -> Iterator[bytes]:
     total = 0
     try:
-        with gzip.open(path, "rb") as packed:
+        with path.open("rb") as file, gzip.open(file, "rb") as packed:
             while block := packed.read(_BLOCK):
                 total += len(block)
+                if total > max(_FREE_BYTES, MAX_RATIO * file.tell()):
+                    raise MalformedHistory(
+                        f"{path}: unpacks to more than {MAX_RATIO} times its size; unpack it: gunzip {path.name}"
+                    )
                 if total > MAX_UNPACKED_BYTES:
                     size = MAX_UNPACKED_BYTES >> 30
                     raise MalformedHistory(f"{path}: unpacks to more than {size} GiB; unpack it: gunzip {path.name}")

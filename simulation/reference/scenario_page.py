@@ -11,7 +11,17 @@ from simulation.kernel import durations
 from simulation.reference.tables import key_table, own_fields, prose, table
 from simulation.scenario import budgets, distributions
 from simulation.scenario.allow import AllowTable
-from simulation.scenario.model import Broker, ClientTable, Consumers, Judge, NetworkTable, PolicyTable, Scenario
+from simulation.scenario.model import (
+    Broker,
+    ClientTable,
+    Consumers,
+    Judge,
+    NetworkTable,
+    PolicyTable,
+    Producer,
+    Scenario,
+    SwarmTable,
+)
 from simulation.scenario.topology import TopologyTable
 from simulation.scenario.workloads import EventsWorkload, PlannedEvent, Workload
 
@@ -26,8 +36,19 @@ latency.p99 = "<= 2s"
 verdict = "prompt-release"
 round_trips_per_event = "<= 40\""""
 
+_SWARM = """[swarm.choose]
+"consumers.count" = [1, 2, 5]
+"broker.delay" = ["1ms", { exponential = "100ms" }]
+
+[[swarm.faults]]
+kind = "crash"
+chance = 0.4
+at = ["20ms", "1s"]
+for = ["1s", "30s"]"""
+
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("broker", Broker),
+    ("producer", Producer),
     ("consumers", Consumers),
     ("network", NetworkTable),
     ("topology", TopologyTable),
@@ -43,7 +64,7 @@ def scenario_page(example: str) -> str:
     top = {
         name: field
         for name, field in own_fields(Scenario).items()
-        if name not in {"workload", "faults", "folder", *(section for section, _ in _SECTIONS)}
+        if name not in {"workload", "faults", "folder", "swarm", *(section for section, _ in _SECTIONS)}
     }
     parts = [
         "# Scenario files",
@@ -98,6 +119,13 @@ def _rest() -> list[str]:
     return [
         "## `[[faults]]`",
         "What goes wrong: one table for each fault, with its `kind`. See [the faults](faults.md).",
+        "## `[swarm]`",
+        prose(SwarmTable) + " A run of many seeds then tries many scenarios; a violation shows what its seed has drawn,"
+        " and the kept run replays without the swarm.",
+        key_table(own_fields(SwarmTable)),
+        f"```toml\n{_SWARM}\n```",
+        "`scenarios/swarm.toml` draws nearly everything."
+        " `causim validate` reads the scenario with each option in turn.",
         "## `[expect]`",
         'What is expected of each engine, by its name: `native = "holds"`, or the invariants that it is known to'
         ' violate: `prefect = ["prompt-release"]`. An engine with a version is quoted: `"prefect@0.2.8"`. `causim run`'

@@ -78,7 +78,9 @@ def _composed(origin: Any, arguments: Sequence[Any], metadata: Sequence[Any]) ->
     if origin is Literal:
         return ", ".join(f"`{json.dumps(value)}`" for value in arguments if value != "")
     if origin is tuple:
-        return "list of texts" if arguments[0] is str else "tables, see below"
+        return {str: "list of texts", Any: "list"}.get(arguments[0], "tables, see below")
+    if origin is None:
+        return "table"
     return f"table of {' to '.join(accepted(one) for one in arguments)}"
 
 
@@ -138,5 +140,5 @@ def _bounds(metadata: Sequence[Any]) -> str:
     for part in metadata:
         for sign, words in _BOUNDS.items():
             if (limit := getattr(part, sign, None)) is not None:
-                found.append(f"{words} {limit:g}")
+                found.append(f"{words} {limit:,}" if isinstance(limit, int) else f"{words} {limit:g}")
     return ", " + ", ".join(found) if found else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
 from simulation.history.lines import LineTooLong, bounded_lines
@@ -25,6 +26,13 @@ NO_VALUE = frozenset({"", "null", "none", "nan", "nat", "nil", "n/a", "\\n", "<n
 
 MAX_ROWS = 1_000_000
 """Of a log. Each takes about two KiB of memory while a scenario is made of it."""
+
+MAX_UNPACKED_BYTES = 512 << 20
+"""Of all values of a Parquet file, which may say once what a million rows have."""
+MAX_CHUNK_BYTES = 256 << 20
+"""Of one column in one row group of a Parquet file: it is unpacked as a whole."""
+MAX_CHUNK_VALUES = 10 * MAX_ROWS
+"""Values of one column in one row group of a Parquet file, those in lists included."""
 
 _BATCH = 1_000
 """Rows of a Parquet file that are unpacked at a time."""
@@ -125,9 +133,13 @@ def _parsed_line(line: str) -> object:
 
 def _parquet(path: Path) -> Iterator[tuple[str, object]]:
     try:
-        file = pyarrow.parquet.ParquetFile(path)
-        count = 0
+        texts = _checked(path, pyarrow.parquet.read_metadata(path))
+        file = pyarrow.parquet.ParquetFile(path, read_dictionary=texts)  # a value that is repeated stays one value
+        count = unpacked = 0
         for batch in file.iter_batches(_BATCH):
+            unpacked += sum(map(_unpacked_bytes, batch.columns))
+            if unpacked > MAX_UNPACKED_BYTES:
+                raise BadLog(f"{path}: unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB; keep fewer columns or rows")
             names, columns = batch.schema.names, [_in_micros(column) for column in batch.columns]
             for place in range(batch.num_rows):
                 count += 1
@@ -139,6 +151,39 @@ def _parquet(path: Path) -> Iterator[tuple[str, object]]:
         raise BadLog(
             f"{path}: is not a Parquet file that can be read ({error}); a log must be .jsonl, .csv or .parquet"
         ) from None
+
+
+def _checked(path: Path, metadata: pyarrow.parquet.FileMetaData) -> list[str]:
+    """Return the columns of text in a Parquet file. Raises BadLog if the file says that it unpacks to too much."""
+    if metadata.num_rows > MAX_ROWS:
+        raise BadLog(f"{path}: has more than {MAX_ROWS:,} rows; cut it into parts that are shorter")
+    chunks = [
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    ]
+    for chunk in chunks:
+        if chunk.total_uncompressed_size > MAX_CHUNK_BYTES or chunk.num_values > MAX_CHUNK_VALUES:
+            raise BadLog(
+                f"{path}: column {chunk.path_in_schema!r} has more than {MAX_CHUNK_BYTES >> 20} MiB or"
+                f" {MAX_CHUNK_VALUES:,} values in a row group; write smaller row groups, or leave the column out"
+            )
+    return list(dict.fromkeys(chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"))
+
+
+def _unpacked_bytes(column: pyarrow.Array) -> int:
+    """Return how many bytes a column takes once each of its rows has its own value."""
+    kind = column.type
+    if pyarrow.types.is_dictionary(kind):
+        lengths = pyarrow.compute.binary_length(column.dictionary).cast(pyarrow.int64())
+        return int(pyarrow.compute.sum(lengths.take(column.indices)).as_py() or 0)
+    if pyarrow.types.is_struct(kind):
+        return sum(map(_unpacked_bytes, column.flatten()))
+    if pyarrow.types.is_map(kind):
+        return _unpacked_bytes(column.keys) + _unpacked_bytes(column.items)
+    if pyarrow.types.is_nested(kind):
+        return _unpacked_bytes(column.flatten())
+    return int(column.nbytes)
 
 
 def _in_micros(column: pyarrow.Array) -> pyarrow.Array:

@@ -171,10 +171,14 @@ def _checked(table: object, scenario: Scenario, where: str) -> Replay:
         raise BadReplay(f"{where}: table [replay]: 'early' and 'faults' must be whole numbers from 0 on")
     if scouted is not None and not _is_place(scouted):
         raise BadReplay(f"{where}: table [replay], key 'scouted': must be a seed, not {scouted!r}")
-    kinds = tuple(table.get("kinds", Bounds().kinds))
-    if not set(kinds) <= set(Bounds().kinds):
-        raise BadReplay(f"{where}: table [replay], key 'kinds': known are {', '.join(Bounds().kinds)}")
-    bounds = Bounds(early, faults, kinds)
+    kinds = table.get("kinds", Bounds().kinds)
+    if not isinstance(kinds, (list, tuple)) or not all(kind in Bounds().kinds for kind in kinds):
+        raise BadReplay(f"{where}: table [replay], key 'kinds': must be a list of {', '.join(Bounds().kinds)}")
+    if choices is not None and scenario.topology.kind == "cluster":
+        raise BadReplay(
+            f"{where}: table [replay], key 'choices': steps cannot be chosen in a cluster; remove the table"
+        )
+    bounds = Bounds(early, faults, tuple(kinds))
     return Replay(scenario, choices, bounds, str(table.get("digest", "")), str(table.get("invariant", "")), scouted)
 
 

@@ -1,1 +1,1 @@
-"""Files of strangers: mutated scenarios, histories, replays, traces, results folders and failure databases."""
+"""Untrusted files: mutated scenarios, histories, replays, traces, results folders and failure databases."""

@@ -1,4 +1,4 @@
-"""The kinds of files that strangers may send: how a good one is made and mutated, and what reads it."""
+"""The kinds of untrusted files: how a good one is made and mutated, and what reads it."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ def _scenario(folder: Path, rng: Random) -> Read:
 def _replay(folder: Path, rng: Random) -> Read:
     record = {**tomllib.loads(rng.choice(SCENARIOS).read_text()), "seed": 1, "engine": "native"}
     record["replay"] = {"format": 1, "version": version("causim"), "digest": "0" * 64, "choices": {"4": 1}, "faults": 1}
+    record["replay"].update(early=1, scouted=3, kinds=["crash", "reply-lost"], invariant="handled-once")
     good = folder / "good.toml"
     good.write_bytes(_toml(record))
     file = folder / "replay.toml"

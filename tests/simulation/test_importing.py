@@ -50,7 +50,7 @@ def test_log_becomes_events(log: Path) -> None:
 
 def test_an_imported_log_is_a_scenario_that_runs(log: Path, tmp_path: Path, laboratory, capsys) -> None:
     assert main(["import", str(log), "--columns", MAP, "--out", str(tmp_path / "out")]) == 0
-    assert "3 events, 2 of them follow another (1 an event that is not in the log)" in capsys.readouterr().out
+    assert "3 events, 2 with a leader; the leader of 1 is not in the log" in capsys.readouterr().out
     run = laboratory.run(load(tmp_path / "out" / "orders.toml"))
     assert run.counts.events == 3
     assert run.judgement.coverage["rescued"] == 1

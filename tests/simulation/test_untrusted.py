@@ -1,12 +1,15 @@
-"""Files of strangers: what is refused, and what the sentence says."""
+"""Untrusted files: what is refused, and what the sentence says."""
 
 import gzip
 import resource
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from simulation.cli import main
+from simulation.scenario import log_rows
 from simulation.scenario.workload import read_trace, trace_epoch, trace_publications
 
 GOOD = (
@@ -97,6 +100,58 @@ def test_half_of_a_packed_history_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert "is not a whole gzip file" in refused(["check", str(file)], capsys)
 
 
+@pytest.mark.parametrize("content", [b"\0", b"\n", GOOD.encode()])
+def test_packed_bomb(content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A small file that unpacks to a hundred times its size is refused before all of it is unpacked."""
+    file = tmp_path / "bomb.jsonl.gz"
+    packed = gzip.compress(content * ((1 << 22) // len(content)))
+    with file.open("wb") as out:
+        out.writelines([packed] * 1_000)  # four gigabytes
+    said = refused(["check", str(file)], capsys)
+    assert str(file) in said
+    assert "100 times its size; unpack it: gunzip bomb.jsonl.gz" in said
+
+
+def test_packed_text_that_repeats(tmp_path: Path) -> None:
+    """What is small when it is unpacked may have been packed in any ratio."""
+    file = tmp_path / "small.jsonl.gz"
+    file.write_bytes(gzip.compress(GOOD.encode() + b"\n" * (1 << 16)))
+    assert main(["check", str(file)]) == 0
+
+
+REPEATED = pyarrow.array(["x" * (1 << 20)] * 600)
+
+
+@pytest.mark.parametrize(
+    ("column", "because"),
+    [
+        (REPEATED.dictionary_encode(), "unpacks to more than 512 MiB"),
+        (pyarrow.ListArray.from_arrays(pyarrow.array(range(601), pyarrow.int32()), REPEATED), "more than 512 MiB"),
+        (pyarrow.StructArray.from_arrays([REPEATED.dictionary_encode()], names=["a"]), "more than 512 MiB"),
+    ],
+    ids=["dictionary", "list", "struct"],
+)
+def test_parquet_bomb(column: pyarrow.Array, because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A Parquet file says once what many rows have: it is refused for what it unpacks to."""
+    file = tmp_path / "bomb.parquet"
+    table = pyarrow.table({"id": [str(i) for i in range(600)], "follows": column, "occurred": [1] * 600})
+    pyarrow.parquet.write_table(table, file, compression="zstd")
+    assert file.stat().st_size < 1 << 20
+    assert because in refused(["import", str(file), "--out", str(tmp_path / "out")], capsys)
+
+
+def test_wide_parquet_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that is unpacked as a whole is refused before it is unpacked."""
+    monkeypatch.setattr(log_rows, "MAX_CHUNK_BYTES", 1 << 20)
+    file = tmp_path / "wide.parquet"
+    columns = {"id": ["a"], "follows": ["y" * (2 << 20)], "occurred": [1]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), file, compression="zstd")
+    said = refused(["import", str(file), "--out", str(tmp_path / "out")], capsys)
+    assert "column 'follows' has more than 1 MiB or 10,000,000 values in a row group" in said
+
+
 def test_a_results_folder_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no history.jsonl in it" in refused(["check", str(tmp_path)], capsys)
     (tmp_path / "history.jsonl.gz").write_bytes(gzip.compress(GOOD.encode()))
@@ -116,11 +171,22 @@ def test_terminal_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 # -- scenarios
 
 
+@pytest.mark.parametrize("engine", ["nan", "mutant:nan"])
+@pytest.mark.parametrize("words", [["run", "--no-results"], ["crashes"], ["replay"]], ids=lambda words: words[0])
+def test_unknown_engine_names_the_file(
+    words: list[str], engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine that a file names and that does not exist is refused with the file and the key."""
+    file = tmp_path / "scenario.toml"
+    file.write_text(f'engine = "{engine}"\n{SCENARIO}')
+    assert f"{file}: key 'engine': " in refused([words[0], str(file), *words[1:]], capsys)
+
+
 @pytest.mark.parametrize(
     ("change", "because"),
     [
         (("", "\n[consumers]\ncount = 9223372036854775808\n"), "'count'"),
-        (("", "\n[consumers]\ncount = 100001\n"), "100000"),
+        (("", "\n[consumers]\ncount = 100001\n"), "at most 100,000"),
         (('name = "s"', 'name = ".."'), "cannot be a name"),
         (('name = "s"', 'name = "-rf"'), "cannot be a name"),
         (('name = "s"', 'name = "\\u001b[2J"'), "'name' holds a control character"),

@@ -25,7 +25,7 @@ function go(number) {
 
 if (diagram.violations.length) {
   diagram.violations.forEach((violation, number) => {
-    const words = number + 1 + " of " + diagram.violations.length + " · " + violation.invariant + " · " + violation.events.map(eventName).join(", ");
+    const words = (number + 1).toLocaleString("en") + " of " + diagram.violations.length.toLocaleString("en") + " · " + violation.invariant + " · " + violation.events.map(eventName).join(", ");
     find("violation").append(new Option(words.length > 90 ? words.slice(0, 90) + "…" : words, String(number)));
   });
   find("violation").addEventListener("change", (event) => go(Number(event.target.value)));

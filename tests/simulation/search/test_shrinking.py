@@ -215,6 +215,9 @@ FILE = 'name = "x"\nworkload.events = [{ name = "a" }]\n[replay]\nformat = 1\nve
         (FILE + "[replay.choices]\n3 = -1\n", "given: -1"),
         (FILE + "early = -1\n", "'early' and 'faults'"),
         (FILE + 'kinds = ["flood"]\n', "key 'kinds'"),
+        (FILE + "kinds = 5\n", "key 'kinds'"),
+        (FILE + "kinds = [[1]]\n", "key 'kinds'"),
+        ('topology.kind = "cluster"\n' + FILE + "[replay.choices]\n3 = 1\n", "steps cannot be chosen in a cluster"),
         ("replay = 3\n" + FILE.split("[replay]", maxsplit=1)[0], "'replay' must be a table"),
     ],
 )

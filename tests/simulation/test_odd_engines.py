@@ -1,14 +1,14 @@
-"""The judge and engines whose guilt or innocence is known."""
+"""The judge convicts the engines whose faults are known, and no other."""
 
 import pytest
 
 from simulation import Laboratory, load, loads
 from simulation.invariants import INVARIANTS
 
-HERE = "tests.simulation.suspects:"
+HERE = "tests.simulation.odd_engines:"
 
 CRASHING = """
-name = "suspect"
+name = "odd-engine"
 [workload]
 events = [{ name = "a" }, { name = "b", follows = "a", at = "10ms" }]
 [consumers]

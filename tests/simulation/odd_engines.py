@@ -1,4 +1,4 @@
-"""Engines that are guilty or innocent by design: who judges them wrongly is the judge's fault."""
+"""Engines that an invariant must convict, or must not: their faults are known by design."""
 
 from __future__ import annotations
 

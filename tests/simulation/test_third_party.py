@@ -10,9 +10,9 @@ from simulation import Laboratory, loads
 from simulation.engines import UnknownEngine, resolve
 from simulation.kernel.escapes import Escaped
 
-HERE = "tests.simulation.strangers"
+HERE = "tests.simulation.third_party"
 QUIET = """
-name = "strangers"
+name = "third-party"
 [workload]
 kind = "chains"
 count = 6
