@@ -436,9 +436,19 @@ def given_up(reading: Reading) -> Iterator[str]:
                 if known is not None and known < i < dead[0] and i < lost.get(e.consumer, reading.last)
             ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
-            needed -= sum(not any(start < i <= end for start, end in spans) for i in deaths)
+            free = [i for i in deaths if not any(start < i <= end for start, end in spans)]
+            needed -= grants(reading, reading.at(known or 0), [reading.at(i) for i in free])
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
             yield event
+
+
+def grants(reading: Reading, since: int, deaths: list[int]) -> int:
+    """How many of these deaths can have been of a holder, if each had its lease a lease after the one before."""
+    count = 0
+    for at in deaths:
+        if reading.passed(since, at) >= count * reading.terms.lease and at >= since:
+            count += 1
+    return count
 
 
 def without_success(reading: Reading, work: Work, dead: int) -> bool:
