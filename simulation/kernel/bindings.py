@@ -9,6 +9,7 @@ when it is first seen.
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -18,6 +19,8 @@ from typing import Any
 
 from simulation.kernel.escapes import is_of_library, is_users
 
+_SHARED: Any = random.seed.__self__  # type: ignore[attr-defined]
+"""The generator behind `random.random` and the like, which has an owner of its own whichever module holds it, too."""
 Function = Callable[..., Any]
 Place = tuple[Callable[[Any], object], Any, Any]
 """What binds something there, what is bound there outside of a run, and what in a run."""
@@ -71,7 +74,7 @@ class Bindings:
                 yield from self._of_function(value)
             elif issubclass(kind, type) and value.__module__ == module.__name__:
                 yield from self._of_class(value)
-            if kind is Random and not is_of_library(getattr(module, "__file__", None) or ""):
+            if kind is Random and value is not _SHARED and not is_of_library(getattr(module, "__file__", None) or ""):
                 self.generators[f"{module.__name__}.{name}"] = value
             if own:
                 yield from self._inside(value)

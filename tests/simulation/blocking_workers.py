@@ -26,7 +26,7 @@ COMMANDS: dict[str, Callable[[str], Words]] = {
     "BZMPOP": lambda me: ["BZMPOP", SECONDS, 1, "sorted", "MAX", "COUNT", 1],
     "BLMOVE": lambda me: ["BLMOVE", "list", f"own:{me}", "LEFT", "RIGHT", SECONDS],
     "BRPOPLPUSH": lambda me: ["BRPOPLPUSH", "list", f"own:{me}", SECONDS],
-    "XREAD": lambda me: ["XREAD", "COUNT", 1, "BLOCK", SECONDS * 1000, "STREAMS", "stream", "$"],
+    "XREAD": lambda me: ["XREAD", "COUNT", 1, "BLOCK", SECONDS * 1000, "STREAMS", "stream", "0"],
     "XREADGROUP": lambda me: [
         *["XREADGROUP", "GROUP", "g", me, "COUNT", 1, "BLOCK", SECONDS * 1000, "STREAMS", "stream", ">"]
     ],

@@ -39,7 +39,7 @@ FAULTS = {
 LOSE_DATA = frozenset({"failover", "evict"})
 LOSE_REPLIES = frozenset({"crash", "stop", "reply-lost", "reset", "partition", "restart"})
 """Faults that can lose a reply behind the executed command; a message that was popped is lost with it."""
-SERVER_ONLY = frozenset({"failover", "BLMPOP", "BZMPOP"})
+SERVER_ONLY = frozenset({"failover", "BLMPOP", "BZMPOP", "WAIT"})
 """What fakeredis does not have."""
 STRATEGIES = ("random-walk", "pct", "pos", "surw")
 
