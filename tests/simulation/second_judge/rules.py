@@ -354,7 +354,11 @@ def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
     if unrecorded(reading, first, second.start):
         return True
     lapsed = reading.lapses(first.consumer, first.at, first.end_at) or reading.leapt(first.at, first.end_at)
-    return first.consumer != second.consumer and second.at - first.end_at <= UNDERWAY and bool(lapsed)
+    end = first.end or 0
+    next_ones = [w for w in reading.works_of(event) if w.consumer != first.consumer and w.start > end]
+    began = any(w.at - first.end_at <= UNDERWAY for w in next_ones)
+    offers = [o for o in reading.offers_of(event) if o.consumer != first.consumer and first.start < o.index < end]
+    return bool(lapsed) and (began or any(o.how == "crashed" for o in offers))
 
 
 def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: object) -> bool:
