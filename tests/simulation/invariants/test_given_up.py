@@ -57,6 +57,8 @@ def test_unread_by_a_consumer_counts():
     assert accepted(history_of(story.format(unread.format("c3")), max_attempts="2us"))
     rejected(history_of(story.format(unread.format("c3")), max_attempts="3us"))
     rejected(history_of(story.format(unread.format("c2")), max_attempts="2us"))
+    last = story.replace("3s  ended          a  @c1  outcome=failed", "3s  ended a @c1 outcome=failed\n4s  {}")
+    rejected(history_of(last.format("swept @c1", unread.format("c3")), max_attempts="2us"))
 
 
 def test_effect_without_record_counts():
