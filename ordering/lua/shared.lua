@@ -298,7 +298,7 @@ end
 -- Release what the original has parked behind a leader that is done, with our own: the empty set says so to it.
 local function adopt_followers(leader)  -- rarely
   if not beside then return end
-  for _, id in ipairs(redis.call("SMEMBERS", key("followers:" .. leader))) do adopt(id) end
+  for _, id in ipairs(redis.call("SORT", key("followers:" .. leader), "ALPHA")) do adopt(id) end
   redis.call("DEL", key("followers:" .. leader))
 end
 
