@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 import time
@@ -13,6 +12,7 @@ import tomli_w
 
 from causim.shipped import word_for
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.given import ShrinkOptions
 from simulation.cli.jobs import engine_words, trust_words
 from simulation.cli.narration import print_run
 from simulation.cli.result_files import replay_of_result, run_file
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simulation.world.laboratory import Laboratory
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: ShrinkOptions) -> int:
     """Shrink the run, write it to a file and print its story. Raises BadUsage."""
     start, out = replay_of_result(given), given.out or _place(given.result)
     best: Better | None = None
@@ -62,7 +62,7 @@ def execute(given: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else VIOLATED
 
 
-def _replay(out: Path, engine: str, given: argparse.Namespace) -> str:
+def _replay(out: Path, engine: str, given: ShrinkOptions) -> str:
     return shlex.join(["causim", "replay", str(out), *engine_words(engine), *trust_words(given)])
 
 
