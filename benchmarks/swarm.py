@@ -14,7 +14,7 @@ The worlds of `swarm-short.toml` are small and over within seconds of their time
 The first violation of a kind, which is its sentence without names and numbers, is shrunk on a real server for at most a
 minute, and its file is kept beside the log; the others of that kind name its seed. Its state is written by
 hand into `swarm-explained.toml`, by seed or by kind: `"native/2026113000017" = "mended by …"`. What is not there counts
-as open.
+as open, and the exit code is 1 if something is open that was found now, or if a replay differed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import gc
 import json
 import logging
 import subprocess
+import sys
 import time
 import tomllib
 from collections import defaultdict, deque
@@ -46,7 +47,8 @@ from simulation.search.summary import Summary
 from simulation.world.laboratory import Laboratory
 
 ENGINES = ("native", "native-stream", "native-batches", "native-partitions", "native-steps", "native-waiting")
-SCENARIO = Path("benchmarks/swarm-short.toml")
+SCENARIO = Path(__file__).with_name("swarm-short.toml")
+EXPLAINED = Path(__file__).with_name("swarm-explained.toml")
 A_DAY = 100_000
 """How many seeds a day has at most."""
 HASH_SEED = "1"
@@ -248,21 +250,34 @@ def table(log: Log, explained: dict[str, str]) -> str:
 
 
 def _violations(batches: Sequence[Batch], explained: dict[str, str]) -> Iterator[str]:
-    found = [(done, violation) for done in batches for violation in done.violations]
-    if not found:
+    """Yield a row for all violations of one engine and invariant of which the same was done."""
+    alike: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for done in batches:
+        for violation in done.violations:
+            became = explanation(done.engine, violation, explained) or "**open**"
+            alike[done.engine, violation["invariant"], became].append(violation)
+    if not alike:
         return
     yield "\n# Violations, and what was done about them\n"
-    yield "| engine | seed | invariant | reduced to | what was done |"
-    yield "|---|---:|---|---|---|"
-    for done, violation in found:
-        names = (f"{done.engine}/{violation['seed']}", f"{done.engine}: {violation.get('kind', '')}")
-        became = next((explained[name] for name in names if name in explained), "**open**")
-        size = violation.get("size") or "not reduced"
-        yield f"| {done.engine} | {violation['seed']} | {violation['invariant']} | {size} | {became} |"
+    yield "| engine | invariant | seeds | the first | reduced to | what was done |"
+    yield "|---|---|---:|---:|---|---|"
+    for (engine, invariant, became), some in alike.items():
+        size = some[0].get("size") or "not reduced"
+        yield f"| {engine} | {invariant} | {len(some)} | {some[0]['seed']} | {size} | {became} |"
 
 
-def swarm(given: argparse.Namespace, log: Log) -> None:
-    """Run batch after batch until the time is over, always of the engine with the fewest seeds."""
+def explanation(engine: str, violation: Mapping[str, Any], explained: dict[str, str]) -> str:
+    """Return what was done about a violation, by its seed or by its kind; empty if nothing was."""
+    names = (f"{engine}/{violation['seed']}", f"{engine}: {violation.get('kind', '')}")
+    return next((explained[name] for name in names if name in explained), "")
+
+
+def swarm(given: argparse.Namespace, log: Log, explained: dict[str, str]) -> bool:
+    """Run batch after batch until the time is over, always of the engine with the fewest seeds.
+
+    Returns whether every violation is explained, and no replay differed.
+    """
+    clean = True
     scenario = load(given.scenario)
     engines = list(available(given.engines.split(",")))
     until = time.monotonic() + given.minutes * 60
@@ -277,10 +292,13 @@ def swarm(given: argparse.Namespace, log: Log) -> None:
             f"{engine}: {done.runs} seeds from {first}, {len(done.violations)} violated, {done.different} different",
             flush=True,
         )
+        open_ones = (one for one in done.violations if not explanation(engine, one, explained))
+        clean = clean and not done.different and next(open_ones, None) is None
+    return clean
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the swarm, and write the table."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the swarm, and write the table. Returns 1 if something is open that was found now."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--engines", default=",".join(ENGINES))
@@ -293,18 +311,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/swarm.md"))
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args(arguments)
-    log = Log(given.log)
+    log, clean = Log(given.log), True
+    explained = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
     if not given.table:
         try:
-            swarm(given, log)
+            clean = swarm(given, log, explained)
         except KeyboardInterrupt:
             print("ended; the batch in hand is not in the log")
-    notes = given.log.with_name("swarm-explained.toml")
-    explained = tomllib.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {}
     given.out.write_text(table(log, explained), encoding="utf-8")
+    return 0 if clean else 1
 
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)  # a broken engine complains of every event
     gc.freeze()  # what is loaded by now stays: no search for garbage need look at it
-    main()
+    sys.exit(main())

@@ -37,7 +37,7 @@ MAX_CALLS = 32
 MAX_PIPELINED = 128
 """Requests in one pipeline: a longer one keeps the replies of its first requests waiting."""
 MAX_JOINT = 64
-"""Requests in one joint command: no other client is served while its script runs, for about two milliseconds."""
+"""Requests in one joint command: no other client is served while its script runs, for a few milliseconds."""
 MAX_JOINT_BYTES = 16_384
 """A request with a longer last word, which is what an event says, is not joined with others."""
 _DEFAULT_POOL = 100
@@ -83,7 +83,10 @@ class _Request:
     @property
     def group(self) -> Any:
         """What requests have in common that may be joined; None for one that is not to be joined."""
-        return self.joint and (self.joint.digest, *self.words[2:_JOINED_FROM])
+        last = self.words[-1]
+        if self.joint is None or (isinstance(last, bytes) and len(last) > MAX_JOINT_BYTES):
+            return None
+        return self.joint.digest, *self.words[2:_JOINED_FROM]
 
     def answer(self, reply: Any) -> None:
         """Hand the reply over, unless the caller was cancelled."""
@@ -168,8 +171,6 @@ class Sender:
                 finally:
                     self._leave(client)
             else:
-                if joint is not None and not _may_join(client, command):
-                    joint = None
                 reply = await self._queued(client, _Request(command, self.loop.create_future(), joint))
                 if reply is _ALONE or isinstance(reply, Exception):
                     reply = await self._queued(client, _Request(command, self.loop.create_future(), alone=True))
@@ -220,7 +221,8 @@ class Sender:
     def _flush(self, client: Any) -> None:
         self._flush_is_due = False
         together, limit = _may_pipeline(client), _limit_of(client)
-        while self._in_flight < limit and (requests := self._take(together)):
+        may_join = together or _is_unwatched(client)
+        while self._in_flight < limit and (requests := self._take(together, may_join)):
             self._crowded = len(requests) > 1
             self._in_flight += 1
             if len(requests) == 1:
@@ -231,9 +233,9 @@ class Sender:
                 request.batch = batch
             batch.task = self.loop.create_task(self._send_together(client, requests))
 
-    def _take(self, together: bool) -> list[_Request]:
-        """Take the next requests that travel together out of the queue."""
-        taken: list[_Request] = []
+    def _take(self, together: bool, may_join: bool) -> list[_Request]:
+        """Take the next requests that travel together out of the queue: in a pipeline, or else as one command."""
+        taken, first = list[_Request](), None
         while self._queue and len(taken) < MAX_PIPELINED:
             request = self._queue[0]
             if request.reply.done():  # its caller was cancelled
@@ -241,10 +243,12 @@ class Sender:
                 continue
             if request.alone:
                 return taken or [self._queue.popleft()]
-            if not together and taken and (request.joint is None or request.group != taken[0].group):
+            group = None if together or not may_join else request.group
+            if not together and taken and group != first:
                 break
+            first = group
             taken.append(self._queue.popleft())
-            if not together and (request.joint is None or len(taken) == MAX_JOINT):
+            if not together and (group is None or len(taken) == MAX_JOINT):
                 break
         return taken
 
@@ -314,12 +318,6 @@ def _is_unwatched(client: Any) -> bool:
 def _may_pipeline(client: Any) -> bool:
     """Return whether commands may travel in a pipeline, of which who looks at each command sees nothing."""
     return isinstance(client, Redis) and not client.single_connection_client and _is_unwatched(client)
-
-
-def _may_join(client: Any, command: Sequence[Any]) -> bool:
-    """Return whether a request may be joined with those of other tasks, which then have one command in common."""
-    last = command[-1]
-    return not (isinstance(last, bytes) and len(last) > MAX_JOINT_BYTES) and _is_unwatched(client)
 
 
 def _limit_of(client: Any) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from simulation.cli.jobs import Job
     from simulation.search.coverage.search_coverage import SearchCoverage
+    from simulation.search.coverage.unseen import Unseen
 
 DEPENDENT = frozenset({"exhaustive", "guided"})
 """Strategies that learn from one run for the next: their runs are no independent sample of anything."""
@@ -33,7 +34,12 @@ def headline(covered: SearchCoverage, *, independent: bool) -> str:
     estimate = covered.unseen() if independent else None
     if estimate is None:
         return line
-    return f"{line} · unseen {estimate.estimate:.1%} of the probability ({estimate.low:.1%} to {estimate.high:.1%})"
+    return f"{line} · {_probably(estimate)}"
+
+
+def _probably(estimate: Unseen) -> str:
+    share = f"{estimate.estimate:.1%} ({estimate.low:.1%} to {estimate.high:.1%})"
+    return f"the next run shows a new one with a probability of {share}"
 
 
 def lines(covered: SearchCoverage, *, independent: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from reports.figures.units import duration
 from reports.text.sentences import moment, sentence
 from simulation.cli import HOLDS, VIOLATED
 from simulation.cli.given import DiffOptions
@@ -22,7 +23,6 @@ from simulation.cli.text import visible
 from simulation.history.entries import Entry
 from simulation.history.history import History
 from simulation.invariants import Judgement, judge
-from simulation.kernel.durations import in_words
 from simulation.kernel.quantiles import quantile
 from simulation.kernel.untrusted_json import parse_json
 from simulation.search.replay import Difference, first_difference
@@ -125,6 +125,10 @@ def _sentence_of(entry: Entry | None) -> str:
     return "  ".join(filter(None, (moment(entry.at), entry.consumer, sentence(entry))))
 
 
+def _duration(microseconds: int) -> str:
+    return duration(microseconds / 1e6)
+
+
 def _cells(side: Side) -> Iterator[tuple[str, str]]:
     def row_of(key: str, how: Callable[[Any], str]) -> str:
         return "–" if record[key] is None else how(record[key])
@@ -134,8 +138,8 @@ def _cells(side: Side) -> Iterator[tuple[str, str]]:
         yield key, row_of(key, lambda value: escape(visible(str(value))))
     yield "verdict", f"[{STYLES[side.judgement.verdict]}]{side.judgement.verdict}[/]"
     yield "violated", ", ".join(side.violated) or "–"
-    yield "latency p50", row_of("latency_p50_us", in_words)
-    yield "latency p99", row_of("latency_p99_us", in_words)
+    yield "latency p50", row_of("latency_p50_us", _duration)
+    yield "latency p99", row_of("latency_p99_us", _duration)
     yield "never handled", row_of("never_handled", "{:,}".format)
     yield "Redis commands an event", row_of("commands_per_event", "{:.1f}".format)
     yield "round trips an event", row_of("round_trips_per_event", "{:.1f}".format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.given import ShrinkOptions
 from simulation.cli.jobs import engine_words, trust_words
 from simulation.cli.narration import print_run
+from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
 from simulation.search.shrink.shrinker import NothingToShrink, Shrinker
 from simulation.world.laboratory import Laboratory
@@ -28,27 +30,11 @@ if TYPE_CHECKING:
 def execute(given: ShrinkOptions) -> int:
     """Shrink the run, write it to a file and print its story. Raises BadUsage."""
     start, out = replay_of_result(given), given.out or _place(given.result)
-    best: Better | None = None
-    interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
-        until = time.monotonic() + (given.seconds or float("inf"))  # by the clock on the wall: people wait for it
-        shrinker = Shrinker(
-            laboratory,
-            start,
-            given.invariant,
-            most=given.max_runs,
-            tries=given.tries,
-            enough=lambda: time.monotonic() > until,
-        )
-        try:
-            for better in shrinker.improvements():
-                if not given.quiet and (best is None or better.size != best.size):
-                    _say(f"{better.tried:>7,} runs · {better.size}")
-                best = better
-        except NothingToShrink as error:
-            raise BadUsage(f"{word_for(given.result)}: {error}") from None
-        except KeyboardInterrupt:
-            interrupted = True
+        title = f"{start.scenario.name} · shrink"
+        with counting(title, None, "runs", quiet=given.quiet or not sys.stdout.isatty()) as count:
+            shrinker = _shrinker(laboratory, start, given, lambda: count(shrinker.made, ""))
+            best, interrupted = _improve(shrinker, given)
         if best is None:
             return INTERRUPTED
         _write(best.replay, out)
@@ -57,20 +43,47 @@ def execute(given: ShrinkOptions) -> int:
         else:
             _say("")
             print_run(best.replay.perform(laboratory, trace=True), best.replay.invariant)
-            _say(_ending(shrinker, best, interrupted))
+            _say(_ending(shrinker, interrupted))
             _say(f"  file      {out}\n  replay    {_replay(out, best.replay.scenario.engine, given)}")
     return INTERRUPTED if interrupted else VIOLATED
+
+
+def _shrinker(laboratory: Laboratory, start: Replay, given: ShrinkOptions, watch: Callable[[], None]) -> Shrinker:
+    """Return the shrinker that the options ask for; `watch` is called before each run."""
+    until = time.monotonic() + (given.seconds or float("inf"))  # by the clock on the wall: people wait for it
+
+    def enough() -> bool:
+        watch()
+        return time.monotonic() > until
+
+    limits = {"most": given.max_runs, "tries": given.tries}
+    return Shrinker(laboratory, start, given.invariant, enough=enough, **limits)
+
+
+def _improve(shrinker: Shrinker, given: ShrinkOptions) -> tuple[Better | None, bool]:
+    """Return the smallest run that was found, and whether Ctrl-C ended the search. Raises BadUsage."""
+    best: Better | None = None
+    try:
+        for better in shrinker.improvements():
+            if not given.quiet and (best is None or better.size != best.size):
+                _say(f"{better.tried:>7,} runs · {better.size}")
+            best = better
+    except NothingToShrink as error:
+        raise BadUsage(f"{word_for(given.result)}: {error}") from None
+    except KeyboardInterrupt:
+        return best, True
+    return best, False
 
 
 def _replay(out: Path, engine: str, given: ShrinkOptions) -> str:
     return shlex.join(["causim", "replay", str(out), *engine_words(engine), *trust_words(given)])
 
 
-def _ending(shrinker: Shrinker, best: Better, interrupted: bool) -> str:
+def _ending(shrinker: Shrinker, interrupted: bool) -> str:
     if interrupted:
-        return f"  interrupted after {best.tried:,} runs: something smaller may exist"
+        return f"  interrupted after {shrinker.made:,} runs: something smaller may exist"
     if not shrinker.complete:
-        return f"  stopped after {best.tried:,} runs by --max-runs or --seconds: something smaller may exist"
+        return f"  stopped after {shrinker.made:,} runs by --max-runs or --seconds: something smaller may exist"
     return "  nothing simpler that was tried violates it"
 
 

@@ -83,6 +83,10 @@ MISSING: Mapping[str, str] = {
     "an answer after `delivered`": "the delivery is open to the end of the history; if its consumer crashes or stops"
     " first, it ends then",
     "`joined` of a consumer": "the consumer is there from the start",
+    "`published` of an event": "it has no leader and no fingerprint, and its id is its name",
+    "every `delivered`": "when an event came is not known: `prompt-start` and `lost-followers-surface` are unknown, and"
+    " so is `causal-order` if a follower was early",
+    "every `census`": "`clean-store` is unknown",
     "`phase`": "the history is complete: it is taken for a run that has healed and gone quiet",
 }
 """What a history means that leaves something out. The judge, the reports and the summary all read it so."""

@@ -93,7 +93,7 @@ def _finding(examined: int, violations: int, gap: str) -> Finding:
     if violations:
         return Finding("violated", examined, violations)
     if gap or not examined:
-        return Finding("unknown", examined, 0, gap or "nothing that it is about happened")
+        return Finding("unknown", examined, 0, gap or "nothing to judge happened")
     return Finding("holds", examined, 0)
 
 

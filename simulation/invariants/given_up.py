@@ -4,7 +4,8 @@ A dead letter of the engine needs one of these: at least `max_attempts` handling
 short (their consumer died, left, or lost its connection), or the statement that the event could not be read or that its
 schema is not known. A handling that is still open counts if its holder was silent for so long that its lease may have
 ended: no engine can distinguish it from one whose holder has died. So does an effect that its holder cannot have
-recorded (see `recorded_effects.py`).
+recorded (see `recorded_effects.py`). So does the death of a consumer while no handler had the event: it may have been
+granted the event, and had not begun. Such grants are a lease apart, so deaths that follow each other closely are one.
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
 fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.
@@ -56,17 +57,20 @@ def _is_unrecorded(index: HistoryIndex, event: EventStory, effect: Handling) -> 
 
 
 def _deaths(index: HistoryIndex, event: EventStory) -> int:
-    """Count the consumers that died before the dead letter while no handler had the event: some were granted it."""
+    """Count the deaths before the dead letter of consumers that can have been granted the event, and had not begun."""
     counted = {h.consumer: h.end for h in event.effects if _is_unrecorded(index, event, h)}
-    crashes = (
-        number
+    crashes = sorted(
+        (number, at)
         for name, consumer in index.consumers.items()
-        for number, _ in consumer.crashes
-        if number < counted.get(name, index.end)
+        for number, at in consumer.crashes
+        if event.first_known < number < min(event.dead, counted.get(name, index.end))
     )
     spans = [(h.start, index.end if h.end == NEVER else h.end) for h in event.handlings]
-    free = (number for number in crashes if not any(start < number <= end for start, end in spans))
-    return sum(event.first_known < number < event.dead for number in free)
+    deaths = 0
+    for number, at in crashes:
+        granted_at = index.store_clock.due(index.times[event.first_known], deaths * index.terms.lease)
+        deaths += at >= granted_at and not any(start < number <= end for start, end in spans)
+    return deaths
 
 
 def _needed_by_broker(index: HistoryIndex, event: EventStory) -> int:

@@ -4,8 +4,9 @@ Each effect is compared with the one before it: if the earlier one was excused, 
 effect is excused where no record of the first can have prevented it:
 
 - The first holder died or was cut off between its effect and the recording of it (see `recorded_effects.py`). The same
-  holds if it was paused or cut off for longer than its lease before the effect, and the second holder took the expired
-  lease but had not begun when the effect ended: it begins within a second, and until then it cannot be known.
+  holds if it was paused or cut off for longer than its lease before the effect, and another consumer took the expired
+  lease but had not begun when the effect ended: it begins within a second, and until then it cannot be known; or it was
+  given the event in the first one's handling, and died before it began.
 - The retention of the seen marker had passed when the second handling started, by the clock of Redis: if that jumped
   ahead in between, it has passed sooner by that much.
 - The store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its
@@ -67,7 +68,7 @@ def _excused(index: HistoryIndex, event: EventStory, first: Handling, second: Ha
         return True
     if second.start < first.end:
         return False
-    return unrecorded(index, first, second.start) or _taken_over(index, first, second)
+    return unrecorded(index, first, second.start) or _taken_over(index, event, first)
 
 
 def _held_since(event: EventStory, handling: Handling) -> int:
@@ -148,9 +149,17 @@ def _both(event: EventStory, effect: Handling) -> Violation:
     )
 
 
-def _taken_over(index: HistoryIndex, first: Handling, second: Handling) -> bool:
-    """Say whether a lease had lapsed and was taken by another holder, who began just after the first had ended."""
-    if first.consumer == second.consumer or second.start_at - first.end_at > UNDERWAY:
+def _taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
+    """Say whether a lease had lapsed and was taken by another consumer, which began just after the first or died."""
+    began = any(
+        later.consumer != first.consumer and later.start > first.end and later.start_at - first.end_at <= UNDERWAY
+        for later in event.handlings
+    )
+    died = any(
+        other.consumer != first.consumer and first.start < other.index < first.end and other.closing == "crashed"
+        for other in event.deliveries
+    )
+    if not began and not died:
         return False
     half = -(-index.terms.lease // 2)
     lapsed = index.lapses(first.consumer, first.start_at, first.end_at)

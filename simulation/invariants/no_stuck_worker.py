@@ -5,8 +5,8 @@ There are four rules, each bounded by `stuck_bound`. Time in which the consumer 
 1. A delivery or a handling does not stay open without progress: any entry of its consumer about the event's family,
    since a cascade may take long. Other work of the same consumer is no progress. A delivery is open until it is
    answered; in a history without any acknowledgements, one counts as answered if its event was parked or handled.
-2. A sweep ends: a consumer that records its empty sweeps records one in each interval. Time in which it handles what a
-   sweep found does not count.
+2. A sweep ends: a consumer that records its empty sweeps records the next one within the sweep interval and the bound.
+   Time in which it handles what a sweep found does not count.
 3. A call of the engine returns. One that had not is written down at the end of a run. A call that handles an event is
    judged by the first rule, if its delivery can be seen to be open.
 4. A poison event ends in a dead letter. One that was rejected and never took effect is given up before the world goes

@@ -27,8 +27,8 @@ _CONNECTIONS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 _SUBPROCESSES = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn"})
 _SIGNALS = frozenset({"os.kill", "os.killpg"})
 _SUBPROCESS_FILE = subprocess.__file__
-_NEAR = 3
-"""How many frames above `permits` are looked at: those of the audit hook, and the one that calls `os.kill`."""
+_NEAR = 4
+"""How many frames above `permits` are examined: those of the hook and the stand-in, and the caller of `os.kill`."""
 
 
 @dataclass(slots=True)

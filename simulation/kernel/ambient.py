@@ -12,8 +12,12 @@ operating system's own random bytes and counting clocks, so that it cannot distu
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.metadata
 import random
+import re
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,14 +28,22 @@ from typing import Any, Self
 
 import time_machine
 
-from simulation.kernel import clocks, escapes
+from simulation.kernel import (
+    clocks,
+    escapes,
+    process_calls,  # noqa: F401  # it adds its stand-ins
+)
 from simulation.kernel.allowance import Allowance
-from simulation.kernel.escapes import place
+from simulation.kernel.escapes import finds_a_library, is_importing, place
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.process import Process, current_process
 from simulation.kernel.random_streams import Streams
 
 _version = cache(importlib.metadata.version)
+
+_NUMBERED = re.compile(r"Thread-\d|ThreadPoolExecutor-\d")
+_IGNORED = frozenset({0, signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH})
+"""Signals that do nothing to a process without a handler; 0 only asks whether it is there."""
 
 WORLD = ""
 """Whose clock the world itself reads, and with it a store that lives in this process."""
@@ -104,7 +116,10 @@ class Ambient:
     def urandom(self, size: int) -> bytes:
         """Return random bytes from the stream of the current process."""
         process = current_process.get()
-        stream = self._streams[f"ambient/{process.name if process else 'world'}"]
+        owner = process.name if process else "world"
+        if is_importing(sys._getframe(1)):
+            owner = "imports"  # a module is imported in one run of a program, and in no later one
+        stream = self._streams[f"ambient/{owner}"]
         return b"".join(stream.bytes(min(64, size - start)) for start in range(0, size, 64))
 
     def sleep(self, seconds: float) -> None:
@@ -118,14 +133,17 @@ class Ambient:
             raise ValueError("sleep length must be non-negative")
         if self._loop.in_executor:
             self._loop.escape("time.sleep was called in a thread of an executor, where only that thread would sleep")
-        self._loop.block(process, round(seconds * 1_000_000))
+        delay = round(seconds * 1_000_000)
+        # Never shorter: code that waits until a deadline would find it a rounding error away, and wait again for ever.
+        self._loop.block(process, delay + 1 if delay / 1_000_000 < seconds else delay)
 
     def waits_for_real(self, frame: FrameType) -> bool:
         """Return whether a caller waits for a real child that the scenario allows, and so needs a real clock."""
         return self._allowance.waits_for_real(frame)
 
-    def _refuse(self, event: str, arguments: tuple[Any, ...], what: str) -> None:
-        if clocks.owner_here() is not self:
+    def refuse(self, event: str, arguments: tuple[Any, ...], what: str) -> None:
+        """End the run because of what leaves it, unless the scenario allows that. Raises Escaped."""
+        if clocks.owner_here() is not self or finds_a_library(sys._getframe(1)):
             return
         if not self._allowance.permits(event, arguments, self._process_ids.values()):
             self._loop.escape(what)
@@ -143,6 +161,12 @@ class Ambient:
         if self._on_outside is not None:
             self._on_outside(consumer=one[0], what=what, where=where)
 
+    def wait_for_thread(self, timeout: float | None) -> None:
+        """Block the current process for `timeout` seconds: no other thread can end its wait. Raises Escaped if None."""
+        if timeout is None:
+            self._loop.escape("code waited for another thread, and there is none in virtual time")
+        self.sleep(max(0.0, timeout))
+
     def host_name(self) -> str:
         """Return the name of the current process: each has a machine of its own."""
         process = current_process.get()
@@ -153,15 +177,65 @@ class Ambient:
         process = current_process.get()
         return self._process_ids.setdefault(process, 1001 + len(self._process_ids))
 
-    def set_signal(self, number: int, handler: Any) -> None:
-        """Have the current process call a handler when it is asked to stop: a consumer's stop is a SIGTERM."""
-        process = current_process.get()
-        if process is not None and callable(handler):
+    def set_signal(self, number: int, handler: Any) -> Any:
+        """Note what the current process does about a signal, and return what it did before.
+
+        A consumer's stop is a SIGTERM.
+        """
+        process = self._current()
+        before = self.get_signal(number)
+        process.handlers[number] = handler
+        if callable(handler):
             process.signals[number] = lambda: handler(number, None)
+        elif handler == signal.SIG_IGN:
+            process.signals[number] = lambda: None
+        else:
+            process.signals.pop(number, None)
+        return before
+
+    def get_signal(self, number: int) -> Any:
+        """Return what the current process does about a signal."""
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        return self._current().handlers.get(number, default)
+
+    def signal_process(self, pid: int | None, number: int) -> bool:
+        """Send a signal to a process of the run, or to the current one; False if the number is that of no process.
+
+        Raises ProcessLookupError if it is dead.
+        """
+        current = self._current()
+        known = {number: process for process, number in self._process_ids.items()}
+        target = current if pid is None else known.get(pid)
+        if target is None:
+            return False
+        if not target.alive:
+            raise ProcessLookupError(errno.ESRCH, "No such process")
+        handler = target.signals.get(number)
+        if handler is not None and target is current:
+            handler()
+        elif handler is not None:
+            self._loop.spawn(_call(handler), target)
+        elif number in (signal.SIGINT, signal.SIGSTOP, signal.SIGTSTP):
+            self._loop.escape(f"signal {number} was sent to {target.name}, which has no handler for it")
+        elif number not in _IGNORED:
+            self._loop.end_process(target, 128 + number)
+        return True
+
+    def exit_process(self, status: int) -> None:
+        """End the current process, without its `finally` blocks. Does not return to it."""
+        self._loop.end_process(self._current(), status)
+
+    @staticmethod
+    def _current() -> Process:
+        process = current_process.get()
+        assert process is not None
+        return process
 
     def thread_started(self, thread: threading.Thread) -> None:
         """Refuse a real thread: its schedule is not part of the run. Raises Escaped."""
-        self._loop.escape(f"the thread {thread.name!r} was started, which runs outside of virtual time")
+        # Python numbers the threads of the whole program: a sentence is the same in each run.
+        named = "a thread" if _NUMBERED.search(thread.name) else f"the thread {thread.name!r}"
+        self._loop.escape(f"{named} was started, which runs outside of virtual time")
 
     def __enter__(self) -> Self:
         self._travel = time_machine.travel(self._epoch, tick=False)
@@ -169,8 +243,12 @@ class Ambient:
         time_machine.traveller_stack[-1] = _Clock(self)
         self._state = random.getstate()
         clocks.activate(self)
-        escapes.watch(self._refuse)
+        escapes.watch(self.refuse)
         random.seed(self._streams["ambient/random"].bytes(16))
+        # Those that were made when their modules were imported: by chance, or before a run that has drawn from them.
+        self._generators = [(one, one.getstate()) for one in clocks.generators().values()]
+        for name, one in clocks.generators().items():
+            one.seed(self._streams[f"ambient/random/{name}"].bytes(16))
         # Redis clients read their own version from disk for every connection, which takes longer than the connection.
         self._version = importlib.metadata.version
         importlib.metadata.version = _version
@@ -182,5 +260,11 @@ class Ambient:
         escapes.watch(None)
         clocks.deactivate()
         random.setstate(self._state)
+        for one, state in self._generators:
+            one.setstate(state)
         importlib.metadata.version = self._version
         self._travel.stop()
+
+
+async def _call(handler: Callable[[], object]) -> None:
+    handler()

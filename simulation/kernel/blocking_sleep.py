@@ -98,10 +98,19 @@ class Driver:
         """Keep the current process blocked for `delay` microseconds. Raises ProcessEnded."""
         if self._over:
             raise ProcessEnded
-        mine, task = getcurrent(), asyncio.current_task(loop)
         process.blocked = True
         loop.on_block(process, delay, place())
-        loop.in_world(delay, self._return, loop, process, mine)
+        loop.in_world(delay, self._return, loop, process, getcurrent())
+        self._wait(loop)
+
+    def halt(self, loop: SimulatedLoop) -> None:
+        """Keep the current callback where it is: its process is over. Raises ProcessEnded at the end of the run."""
+        if self._over:
+            raise ProcessEnded
+        self._wait(loop)
+
+    def _wait(self, loop: SimulatedLoop) -> None:
+        mine, task = getcurrent(), asyncio.current_task(loop)
         if task is not None:
             _leave_task(loop, task)
         self._waiting.append(mine)

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 import os
 import random
-import signal
 import socket
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType
 from typing import Any, Protocol
 
@@ -52,10 +53,6 @@ class Owner(Protocol):
         """Return the number of the current process."""
         ...
 
-    def set_signal(self, number: int, handler: Any) -> None:
-        """Note what the current process does about a signal."""
-        ...
-
     def waits_for_real(self, frame: FrameType) -> bool:
         """Return whether a caller waits for something real, and so needs a real clock."""
         ...
@@ -77,14 +74,15 @@ def activate(owner: Owner) -> None:
     if _Active.owner is not None:
         raise RuntimeError("two runs cannot take place in one Python process at the same time")
     _Active.owner, _Active.thread = owner, threading.get_ident()
-    threads = sys.modules.get("anyio.to_thread")
-    if threads is not None and not _bindings.knows(threads.run_sync):
-        _bindings.add(threads.run_sync, _in_place(threads.run_sync))
+    if "anyio" in sys.modules:
+        _own_threads_of(importlib.import_module("anyio.to_thread"))
     _bindings.replace()
+    sys.meta_path.insert(0, _late_anyio)
 
 
 def deactivate() -> None:
     """Give everything back."""
+    sys.meta_path.remove(_late_anyio)
     _bindings.restore()
     _Active.owner = None
 
@@ -145,15 +143,6 @@ def _getpid() -> int:
     return _originals.getpid() if owner is None else owner.process_id()
 
 
-@functools.wraps(signal.signal)
-def _signal(signalnum: int, handler: Any) -> Any:
-    owner = owner_here()
-    if owner is None:
-        return _originals.signal(signalnum, handler)
-    owner.set_signal(int(signalnum), handler)
-    return signal.SIG_DFL
-
-
 @functools.wraps(random.Random.seed)
 def _seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     if a is None and owner_here() is not None:
@@ -181,6 +170,33 @@ def _in_place(original: Callable[..., Any]) -> Callable[..., Any]:
     return run_sync
 
 
+def _own_threads_of(module: Any) -> None:
+    if not _bindings.knows(module.run_sync):
+        _bindings.add(module.run_sync, _in_place(module.run_sync))
+
+
+class _LateAnyio:
+    """Finds AnyIO's threads if they are first imported during a run: that run must not be another than the next."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """Return where a module is: AnyIO's threads with a loader that replaces them at once."""
+        if name != "anyio.to_thread":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                load(module)
+                module.run_sync = _in_place(module.run_sync)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+_late_anyio = _LateAnyio()
+
+
 class _Originals:
     """What the names were bound to when this module was imported."""
 
@@ -189,7 +205,6 @@ class _Originals:
     getnode = staticmethod(uuid.getnode)
     gethostname = staticmethod(socket.gethostname)
     getpid = staticmethod(os.getpid)
-    signal = staticmethod(signal.signal)
     seed = staticmethod(random.Random.seed)
     start = staticmethod(threading.Thread.start)
 
@@ -210,9 +225,18 @@ _bindings = Bindings(
         uuid.getnode: _getnode,
         socket.gethostname: _gethostname,
         os.getpid: _getpid,
-        signal.signal: _signal,
         random.Random.seed: _seed,
         threading.Thread.start: _start,
     },
     kept_module=__name__,
 )
+
+
+def replace_in_runs(original: Callable[..., Any], stand_in: Callable[..., Any]) -> None:
+    """Replace one more function wherever it is bound, during runs. To be called outside of a run."""
+    _bindings.add(original, stand_in)
+
+
+def generators() -> Mapping[str, random.Random]:
+    """Return the generators of random numbers that modules hold as globals, by their names, during a run."""
+    return _bindings.generators

@@ -22,6 +22,7 @@ from typing import Any
 _LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _OWN = tuple(str(Path(__file__).parents[2] / package) for package in ("simulation", "reports"))
+_LIBRARY_SEARCH = str(Path(sysconfig.get_path("stdlib")) / "ctypes" / "util.py")
 _CALLBACK = str(Path(__file__).with_name("event_loop.py")), "_take_turn"
 """The file and the function from which the loop calls everything."""
 _PROGRAM = str(Path(__file__).parents[1] / "engines" / "program.py")
@@ -91,6 +92,16 @@ def _makers(task: Any) -> Iterator[FrameType]:
         yield from reversed(frames)
 
 
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported by what runs in a frame."""
+    return any(one.f_code.co_filename == "<frozen importlib._bootstrap>" for one in _stack(frame))
+
+
+def finds_a_library(frame: FrameType | None) -> bool:
+    """Whether Python looks for a shared library, for which it asks a program: what it finds is the machine's."""
+    return any(one.f_code.co_filename == _LIBRARY_SEARCH for one in _stack(frame))
+
+
 def is_users(path: str) -> bool:
     """Whether a source file is neither the standard library's, nor an installed package's, nor the harness's."""
     if path.startswith(_INSTALLED) or "-packages/" in path:  # another environment's site-packages or dist-packages
@@ -98,6 +109,11 @@ def is_users(path: str) -> bool:
     if path.startswith(_OWN) and (not path.startswith(_ENGINES) or path == _PROGRAM):
         return False
     return not path.startswith(_LIBRARY) and not path.startswith("<")
+
+
+def is_of_library(path: str) -> bool:
+    """Whether a source file is the standard library's."""
+    return path.startswith(_LIBRARY) and not path.startswith(_INSTALLED)
 
 
 def _line(frame: FrameType) -> str:

@@ -206,6 +206,12 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         """Block a process, whose code calls this, for `delay` microseconds. Raises ProcessEnded."""
         self._driver.block(self, process, delay)
 
+    def end_process(self, process: Process, status: int) -> None:
+        """End a process with a status. If its code calls this, it does not return."""
+        self.on_exit(process, SystemExit(status))
+        if process is current_process.get():
+            self._driver.halt(self)
+
     def unblock(self, process: Process) -> None:
         """Note that a blocking call of a process returns: what was held for it is due."""
         process.blocked = False

@@ -11,7 +11,7 @@ from typing import Any
 class Process:
     """A domain of failure: what crashes, pauses and restarts as one. A restart is a new process."""
 
-    __slots__ = ("alive", "blocked", "held", "name", "paused", "returning", "signals")
+    __slots__ = ("alive", "blocked", "handlers", "held", "name", "paused", "returning", "signals")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -23,6 +23,8 @@ class Process:
         """What lets its blocking call return, if that was due during a pause."""
         self.signals: dict[int, Callable[[], object]] = {}
         """What it does about signals, by number."""
+        self.handlers: dict[int, object] = {}
+        """The handlers that its code has set for them, as `signal.signal` takes them."""
         self.held: deque[Any] = deque()
 
     def __repr__(self) -> str:

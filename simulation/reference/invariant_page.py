@@ -23,6 +23,10 @@ _CASES: Mapping[Case, str] = {
 }
 
 
+_SHARED = {"Recording": "recorded_effects", "Idle time": "idle_time"}
+"""Rules that several invariants share, by the titles of their sections."""
+
+
 def histories() -> dict[str, str]:
     """Return the example histories of all invariants by the names of their files."""
     return {
@@ -51,6 +55,8 @@ def invariant_page() -> str:
     ]
     for name, invariant in INVARIANTS.items():
         parts += _section(name, invariant)
+    for title, module in _SHARED.items():
+        parts += [f"## {title}", prose(importlib.import_module(f"simulation.invariants.{module}"))]
     return "\n\n".join(parts) + "\n"
 
 

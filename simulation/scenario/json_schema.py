@@ -68,11 +68,22 @@ def _tidy(node: dict[str, Any]) -> None:
     if node.get("anyOf") == (DISTRIBUTION.json_schema or {})["anyOf"]:
         node["allOf"] = [{"$ref": f"#/definitions/{_DISTRIBUTION}"}]
         del node["anyOf"]
+    _name_the_mistake(node)
     forms = node.get("anyOf", ())
     if len(forms) == 2 and forms[1] == {"type": "null"}:
         del node["anyOf"]
         node.update({**forms[0], **node})
     node.pop("gt", None)  # no keyword, and of a number, which a duration is not in a file
+
+
+def _name_the_mistake(node: dict[str, Any]) -> None:
+    """Say of each kind which table it must be: of `oneOf` alone, a validator says only that none of them fits."""
+    if not isinstance(mapping := node.get("discriminator", {}).get("mapping"), dict):
+        return
+    node["allOf"] = [
+        {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": {"$ref": table}}
+        for kind, table in mapping.items()
+    ]
 
 
 def _write_default(node: dict[str, Any]) -> None:

@@ -24,6 +24,8 @@ from simulation.world.servers import Server
 from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
 
+_TLS = b"\x16\x03"
+"""How a TLS connection begins."""
 _NOTHING_YET = b"$-1\r\n"
 NEVER_IDLE = sys.maxsize
 """Later than any moment of a run."""
@@ -100,7 +102,8 @@ class Wire(asyncio.Transport):
             while (words := self._reader.gets()) is not False:
                 commands.append(words)
         except hiredis.ProtocolError:
-            self._network.loop.escape(f"{data[:40]!r} was sent, which is not the protocol of Redis")
+            sent = "a TLS handshake" if data.startswith(_TLS) else repr(data[:40])  # a handshake is never the same
+            self._network.loop.escape(f"{sent} was sent, which is not the protocol of Redis")
         for words in commands:
             if words.__class__ is not list or not words:
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")

@@ -59,8 +59,13 @@ class World(Protocol):
         """Return once a handler has worked on an event for this long, in microseconds."""
         ...
 
-    def restart(self, consumer: Startable, delay: int) -> None:
-        """Start a consumer again in `delay` microseconds. The world is not quiet before."""
+    @property
+    def healed(self) -> bool:
+        """Whether no fault strikes any more."""
+        ...
+
+    def restart(self, consumer: Startable, delay: int, *, wait: bool = True) -> None:
+        """Start a consumer again in `delay` microseconds. With `wait` the world is not quiet before."""
         ...
 
     def collapsed(self, error: BaseException) -> None:

@@ -28,6 +28,11 @@ from simulation.world.ports import World
 _GRACE = 30 * SECOND
 """Microseconds between SIGTERM and SIGKILL: what Kubernetes gives a container."""
 _LONGEST_DELAY = 300 * SECOND
+_MAX_FAILURES_WAITED_FOR = 3
+"""Once no fault strikes any more, a run does not wait for a process that has ended so often without handling anything.
+
+If it did, a process that ends again and again would keep the run from its end, and so from a verdict.
+"""
 _MAX_SHOWN = 200
 """Characters of a message in a sentence."""
 
@@ -40,6 +45,7 @@ class ProgramConsumer(Consumer):
         self._failures_in_a_row = 0
         """How often it has ended without having handled anything."""
         self._handled = False
+        self._failures_when_healed = 0
 
     async def _live(self) -> None:
         kind: Any = self.kind
@@ -62,10 +68,18 @@ class ProgramConsumer(Consumer):
         if isinstance(message, str):
             message = message.encode()
         if isinstance(message, bytes | bytearray):
-            return self._decode(bytes(message))
+            return self._of_bytes(bytes(message))
         if not hasattr(message, "id"):
             self._world.loop.escape(f"effect was given {_shown(message)}, which is not a message of an event")
         return message
+
+    def _of_bytes(self, message: bytes) -> Any:
+        try:
+            return self._decode(message)
+        except ValueError:
+            if self._world.scenario.faults:  # one of them may have made it so, and that is for the program to bear
+                raise
+        self._world.loop.escape(f"effect was given {_shown(message)}, which is not a message of an event")
 
     def _of_fields(self, fields: Mapping[str, Any]) -> Any:
         """Return the event of a stream's entry or of a JSON object: the fields are it, or one of them holds it."""
@@ -119,7 +133,10 @@ class ProgramConsumer(Consumer):
         self._failures_in_a_row = 0 if self._handled else self._failures_in_a_row + 1
         self._handled = False
         delay = min(settings.restart_delay << min(self._failures_in_a_row, 20), _LONGEST_DELAY)
-        self._world.restart(self, delay)
+        self._failures_when_healed = (
+            self._failures_when_healed + 1 if self._world.healed and self._failures_in_a_row else 0
+        )
+        self._world.restart(self, delay, wait=self._failures_when_healed <= _MAX_FAILURES_WAITED_FOR)
 
     def _stopped(self) -> None:
         """Take note that the process has ended in good order, with all of its connections and tasks."""

@@ -340,8 +340,16 @@ class World:
         self.steps.add(f"{consumer}:{name}:", "handler", consumer, f"{consumer} has handled {name}", run=end)
         return done
 
-    def restart(self, consumer: Startable, delay: int) -> None:
-        """Start a consumer again in `delay` microseconds. The world is not quiet before."""
+    @property
+    def healed(self) -> bool:
+        """Whether no fault strikes any more."""
+        return self.injector.healed or not self.scenario.faults
+
+    def restart(self, consumer: Startable, delay: int, *, wait: bool = True) -> None:
+        """Start a consumer again in `delay` microseconds. With `wait` the world is not quiet before."""
+        if not wait:
+            self.loop.in_world(delay, consumer.start)
+            return
         self.quiescence.wait_until(self.loop.now + delay)
         self.loop.in_world(delay, self._started_again, consumer)
 

@@ -38,6 +38,9 @@ from tests.production.soak_consumer import DEAD, EFFECTS, GROUP, MESSAGES, POLIC
 CONSUMERS, CHAIN, RATE = 4, 4, 40
 SLACK_S = 5
 """How much longer than a lease a stopping consumer may take: the machine of a soak is busy."""
+KILLED = (-signal.SIGKILL, 255)
+"""How a process has ended that an event has killed. asyncio says 255 if it was sent a signal after that: sending reads
+the status that asyncio waits for."""
 QUIET_S = 150
 """How long all that is left may take when the faults are over: four attempts, each after a lease and a redelivery."""
 
@@ -67,7 +70,7 @@ class Fleet:
             if process.returncode is not None:
                 del self.running[name]
                 self.excused.add(name)
-                if process.returncode != -signal.SIGKILL:
+                if process.returncode not in KILLED:
                     self.failures.append(f"{name} has ended with {process.returncode}")
                 await self.start()
 
@@ -98,11 +101,12 @@ class Fleet:
         try:
             await asyncio.wait_for(process.wait(), POLICY.lease.total_seconds() + SLACK_S)
         except TimeoutError:
-            self.failures.append(f"{name} has not ended {POLICY.lease.total_seconds() + SLACK_S} s after SIGTERM")
-            process.kill()
+            with suppress(ProcessLookupError):  # it has ended, and this process was not run by the machine either
+                process.kill()
+                self.failures.append(f"{name} has not ended {POLICY.lease.total_seconds() + SLACK_S} s after SIGTERM")
             await process.wait()
         self.slowest_stop = max(self.slowest_stop, time.monotonic() - began)
-        if process.returncode == -signal.SIGKILL:
+        if process.returncode in KILLED:
             self.excused.add(name)
         elif process.returncode not in (0, -signal.SIGTERM):  # the latter: before it had a handler for it
             self.failures.append(f"{name} has ended with {process.returncode}")

@@ -20,7 +20,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import ReadOnlyError, RedisError
 
-from ordering import CausalOrdering, EventArrivedEarly, Policy, ReceivedEvent, fencing_token
+from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, Policy, ReceivedEvent, fencing_token
 
 POLICY = Policy(
     lease=timedelta(seconds=3),
@@ -101,7 +101,7 @@ class Consumer:
         for key, event in await self.messages(5):
             try:
                 await self.reentrant(event)
-            except EventArrivedEarly:
+            except (EventArrivedEarly, EventAlreadySeen):
                 pass
             except Exception:  # its message is offered again
                 continue

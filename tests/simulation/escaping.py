@@ -74,7 +74,7 @@ class Threaded(Marking):
 
 class Signalling(Marking):
     async def leave(self) -> None:
-        os.kill(os.getpid(), 0)
+        os.kill(os.getppid(), 0)
 
 
 class Serving(Marking):

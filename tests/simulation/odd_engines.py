@@ -185,6 +185,14 @@ class SleepsInItsHandler(InOneLine):
         await super().take_effect(event)
 
 
+class LeaseTimesHundred(InOneLine):
+    """Holds its lock for a hundred times the lease that it promises: who dies with it holds up all others."""
+
+    def __init__(self, context: EngineContext) -> None:
+        super().__init__(context)
+        self.lease *= 100
+
+
 class TenYears(InOneLine):
     """The same, but its markers live for ten years."""
 

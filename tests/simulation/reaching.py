@@ -40,10 +40,6 @@ def _start() -> None:
     assert time.monotonic() == before
 
 
-def _signal_oneself() -> None:
-    os.kill(os.getpid(), signal.SIGUSR1)
-
-
 async def talking(redis_url: str, effect: Any) -> None:
     await _each(redis_url, effect, _talk)
 
@@ -54,10 +50,6 @@ async def starting(redis_url: str, effect: Any) -> None:
 
 async def signalling(redis_url: str, effect: Any) -> None:
     await _each(redis_url, effect, lambda: os.kill(os.getppid(), 0))
-
-
-async def signalling_oneself(redis_url: str, effect: Any) -> None:
-    await _each(redis_url, effect, _signal_oneself)
 
 
 async def connecting(redis_url: str, effect: Any) -> None:

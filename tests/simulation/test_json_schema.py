@@ -104,3 +104,14 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     """The command prints what is in the documentation."""
     assert main(["schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(Path("docs/reference/scenario.schema.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CHAINS + "lenght = 3", "('lenght' was unexpected)"),
+        (CHAINS + '[[faults]]\nkind = "pause"\nat = "1s"', "'for' is a required property"),
+    ],
+)
+def test_the_mistake_in_a_kind_is_named(text: str, said: str, validator: Draft7Validator) -> None:
+    assert any(said in each for each in mistakes(validator, text))

@@ -25,6 +25,21 @@ at = "100ms"
 for = "1s"
 """
 
+DIES_HOLDING = """
+name = "dies-holding"
+[workload]
+events = [{ name = "a" }, { name = "b", at = "10ms" }]
+[consumers]
+count = 2
+handler_time = "1s"
+[[faults]]
+kind = "crash"
+step = "end"
+for = "1s"
+[judge]
+release_bound = "1m"
+"""
+
 BLOCKED = """
 name = "blocked"
 [workload]
@@ -80,6 +95,15 @@ def test_the_guilty_are_convicted(engine: str, invariant: str, laboratory: Labor
     scenario = loads(CRASHING) if engine == "KeepsItInADict" else load("scenarios/leader-follower.toml")
     judgement = laboratory.run(scenario, engine=HERE + engine).judgement
     assert invariant in {violation.invariant for violation in judgement.violations}, judgement.reasons
+
+
+@pytest.mark.parametrize(
+    ("engine", "violated"), [("LeaseTimesHundred", {"no-stuck-worker", "prompt-start"}), ("InOneLine", set())]
+)
+def test_long_lease_is_convicted(engine: str, violated: set[str], laboratory: Laboratory) -> None:
+    """An engine whose lease is a hundred times that of its policy is convicted, and the same with its lease is not."""
+    judgement = laboratory.run(loads(DIES_HOLDING), engine=HERE + engine).judgement
+    assert {violation.invariant for violation in judgement.violations} == violated, judgement.reasons
 
 
 def test_blocking_handler_is_convicted(laboratory: Laboratory) -> None:

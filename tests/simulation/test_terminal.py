@@ -178,3 +178,9 @@ def test_what_holds_is_not_shrunk(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().err
     assert "seed 1 is not violated on native, it is 'holds'" in said
     assert "<Run" not in said
+
+
+def test_shrink_counts_all_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "small.toml"
+    assert main(["shrink", SCENARIO, "--engine", "null", "--max-runs", "7", "--out", str(out)]) == 1
+    assert "  stopped after 7 runs by --max-runs or --seconds" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 from simulation.engines.mutants.scripts_begin import BEGIN
 from simulation.engines.mutants.scripts_beside import BESIDE
 from simulation.engines.mutants.scripts_complete import ADVANCE, COMPLETE, FAIL, RENEW, WAIT
-from simulation.engines.mutants.scripts_other import BATCHES, STEPS
+from simulation.engines.mutants.scripts_other import BATCHES, JOINT, STEPS
 from simulation.engines.mutants.scripts_sweep import SWEEP
 
 GIVING_UP = (
@@ -86,4 +86,18 @@ STREAMS = (
     ),
 )
 
-MUTANTS = (*BEGIN, *COMPLETE, *ADVANCE, *FAIL, *GIVING_UP, *WAIT, *RENEW, *SWEEP, *STEPS, *BATCHES, *STREAMS, *BESIDE)
+MUTANTS = (
+    *BEGIN,
+    *COMPLETE,
+    *ADVANCE,
+    *FAIL,
+    *GIVING_UP,
+    *WAIT,
+    *RENEW,
+    *SWEEP,
+    *STEPS,
+    *JOINT,
+    *BATCHES,
+    *STREAMS,
+    *BESIDE,
+)

@@ -6,6 +6,32 @@ from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 from simulation.engines.mutants.scripts_complete import NOT_PROLONGED
 from simulation.engines.mutants.scripts_sweep import NO_SECOND_LOOK
 
+JOINT = (
+    Mutant(
+        name="answer-of-the-first",
+        planted="of requests that tasks have made together, each is given the answer to the first",
+        scenario="joint.toml",
+        convicted_by=("causal-order", "handled-once"),
+        edits=(
+            Edit("several", "answers[#answers + 1] = done and answer", "answers[#answers + 1] = answers[1] or answer"),
+        ),
+    ),
+    Mutant(
+        name="only-the-first-is-answered",
+        planted="of completions that tasks have made together, only the first is recorded, and all are answered",
+        scenario="joint.toml",
+        convicted_by=("nothing-lost", "prompt-release", "handled-once", "recovery"),
+        edits=(
+            Edit(
+                "several",
+                "local done, answer = pcall(scripts[ARGV[at]], request)",
+                'local done, answer = true, "done 0"\n'
+                '  if at == 2 or ARGV[at] ~= "complete" then done, answer = pcall(scripts[ARGV[at]], request) end',
+            ),
+        ),
+    ),
+)
+
 STEPS = (
     Mutant(
         name="unpark-too-much",
@@ -53,6 +79,7 @@ STEPS = (
         convicted_by=("nothing-lost",),
         edits=(
             Edit("claim", '  redis.call("ZADD", key("claims"), now + lease, id)\n', ""),
+            Edit("sweep", 'look_through("claimants", key("claims")', 'look_through("nothing", key("claims")'),
             NO_SECOND_LOOK,
         ),
         host="native-steps",

@@ -86,6 +86,11 @@ class Shrinker:
         self.complete = False
         """Whether nothing simpler is left to try."""
 
+    @property
+    def made(self) -> int:
+        """How many runs were made until now."""
+        return self._made
+
     def improvements(self) -> Iterator[Better]:
         """Yield ever smaller runs, the one to start from first. Raises NothingToShrink."""
         best = self._begin()

@@ -7,7 +7,11 @@ from typing import Any
 
 from simulation.kernel.durations import in_words
 
-MEASURES = {"violated": ("violated runs", "violated_rate"), "lost": ("lost followers", "lost_rate")}
+MEASURES = {
+    "violated": ("violated runs", "violated_rate"),
+    "lost": ("lost followers", "lost_rate"),
+    "rescued": ("rescued followers", "rescued_rate"),
+}
 """The rates that are printed: the name of each in a row's columns, in words, and its column."""
 
 
@@ -19,6 +23,8 @@ def answers(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[
     if len(rows) < 2:
         return
     for name, (words, column) in MEASURES.items():
+        if name == "rescued" and not any(row[column] for row in rows):
+            continue
         yield _answer(rows, axes, words, (column, f"{name}_low", f"{name}_high"), "{:.1%}".format)
     timed = [row for row in rows if row["latency_p99_us"] is not None]
     if len(timed) > 1:
@@ -32,11 +38,17 @@ def _answer(
     value, low, high = columns
     least, most = min(rows, key=lambda row: row[value]), max(rows, key=lambda row: row[value])
     if least[value] == most[value]:
-        return f"{words}: {shown(least[value])} in all {len(rows)} combinations"
+        return f"{words}: {shown(least[value])} in all {len(rows)} combinations{_up_to(rows, high, shown)}"
     ends = f"from {shown(least[value])} at {_where(least, axes)} to {shown(most[value])} at {_where(most, axes)}"
     if least[high] < most[low]:
         return f"{words}: {ends}; their 95 % intervals do not overlap"
     return f"{words}: {ends}; that may be chance, their 95 % intervals overlap: more seeds would tell"
+
+
+def _up_to(rows: Sequence[Mapping[str, Any]], high: str, shown: Any) -> str:
+    """Return how far the intervals go: of few runs, none that is violated does not mean that none can be."""
+    ends = [row[high] for row in rows if row[high] is not None]
+    return f"; their 95 % intervals go up to {shown(max(ends))}" if ends else ""
 
 
 def _where(row: Mapping[str, Any], axes: Sequence[str]) -> str:

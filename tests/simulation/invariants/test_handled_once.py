@@ -676,3 +676,42 @@ def test_broker_gives_up_what_a_consumer_has(answer, excused):
         5s    ended          a  @c1  outcome=ok
         """)
     assert accepted(history) if excused else rejected(history)
+
+
+@pytest.mark.parametrize(
+    ("another", "excused"), [("2500ms started a @c3", True), ("4s started a @c3", False), ("2500ms joined @c3", False)]
+)
+def test_lease_taken_by_one_that_failed(another, excused):
+    """An expired lease may have been taken by a consumer that never came to an effect."""
+    history = history_of(
+        f"""
+        0s    started  a  @c1
+        0s    paused      @c1
+        2s    resumed     @c1
+        2s    ended    a  @c1  outcome=ok
+        {another}
+        9s    started  a  @c2
+        10s   ended    a  @c2  outcome=ok
+        """,
+        lease="1s",
+    )
+    assert accepted(history) if excused else rejected(history)
+
+
+@pytest.mark.parametrize(("answer", "excused"), [("1900ms crashed @c3", True), ("1900ms refused a @c3", False)])
+def test_lease_taken_by_one_that_died(answer, excused):
+    """An expired lease may have been taken by a consumer that died before its handler began."""
+    history = history_of(
+        f"""
+        0s      started    a  @c1
+        0s      paused        @c1
+        1800ms  delivered  a  @c3
+        {answer}
+        2s      resumed       @c1
+        2s      ended      a  @c1  outcome=ok
+        9s      started    a  @c1
+        10s     ended      a  @c1  outcome=ok
+        """,
+        lease="1s",
+    )
+    assert accepted(history) if excused else rejected(history)

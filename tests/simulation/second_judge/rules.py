@@ -354,7 +354,11 @@ def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
     if unrecorded(reading, first, second.start):
         return True
     lapsed = reading.lapses(first.consumer, first.at, first.end_at) or reading.leapt(first.at, first.end_at)
-    return first.consumer != second.consumer and second.at - first.end_at <= UNDERWAY and bool(lapsed)
+    end = first.end or 0
+    next_ones = [w for w in reading.works_of(event) if w.consumer != first.consumer and w.start > end]
+    began = any(w.at - first.end_at <= UNDERWAY for w in next_ones)
+    offers = [o for o in reading.offers_of(event) if o.consumer != first.consumer and first.start < o.index < end]
+    return bool(lapsed) and (began or any(o.how == "crashed" for o in offers))
 
 
 def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: object) -> bool:
@@ -436,9 +440,19 @@ def given_up(reading: Reading) -> Iterator[str]:
                 if known is not None and known < i < dead[0] and i < lost.get(e.consumer, reading.last)
             ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
-            needed -= sum(not any(start < i <= end for start, end in spans) for i in deaths)
+            free = [i for i in deaths if not any(start < i <= end for start, end in spans)]
+            needed -= grants(reading, reading.at(known or 0), [reading.at(i) for i in free])
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
             yield event
+
+
+def grants(reading: Reading, since: int, deaths: list[int]) -> int:
+    """How many of these deaths can have been of a holder, if each had its lease a lease after the one before."""
+    count = 0
+    for at in deaths:
+        if reading.passed(since, at) >= count * reading.terms.lease and at >= since:
+            count += 1
+    return count
 
 
 def without_success(reading: Reading, work: Work, dead: int) -> bool:
