@@ -127,8 +127,11 @@ def _execute(given: argparse.Namespace) -> int:
     execute = _function(given.execute)
     if signal.getsignal(signal.SIGINT) is leave_at_once:  # from here on there is something to keep
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # it takes a while to import, and a shell that asks for completions needs none of it
+    from simulation.cli.given import given_by
+
     with prints_kept_apart():
-        code: int = execute(given)
+        code: int = execute(given_by(given))
     return code
 
 
