@@ -16,7 +16,7 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
-from simulation.cli.files import one_scenario
+from simulation.cli.one_scenario import one_scenario
 from simulation.cli.output import STYLES
 from simulation.cli.terminal import Terminal
 from simulation.cli.trust import check_trust

@@ -12,8 +12,8 @@ import tomli_w
 
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
-from simulation.cli.files import one_scenario
 from simulation.cli.jobs import replay_file
+from simulation.cli.one_scenario import one_scenario
 from simulation.cli.output import counting
 from simulation.cli.results import runnable
 from simulation.cli.run import stamp

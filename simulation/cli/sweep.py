@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
-from simulation.cli.files import one_scenario
+from simulation.cli.one_scenario import one_scenario
 from simulation.cli.text import write_lines
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
