@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from causim.kept_runs import is_kept
 from causim.shipped import scenarios
 from simulation.cli import BadUsage
+
+if TYPE_CHECKING:
+    from simulation.scenario.model import Scenario
 
 
 def scenario_files(paths: Iterable[Path]) -> list[Path]:
@@ -37,3 +41,15 @@ def missing(path: Path) -> str:
     near = get_close_matches(path.stem, scenarios(), 1)
     hint = f"did you mean the shipped {near[0]}? " if near else ""
     return f"{path}: no such file or folder; {hint}`causim list scenarios` shows what there is"
+
+
+def one_scenario(path: Path) -> Scenario:
+    """Read the scenario that a command is about. Raises BadUsage, BadScenario."""
+    if not path.exists():
+        raise BadUsage(missing(path))
+    if path.is_dir():
+        raise BadUsage(f"{path}: is a folder; name one scenario file in it")
+    # lists of names need no model of a scenario, and its import takes a quarter of a second
+    from simulation.scenario.load import load
+
+    return load(path)

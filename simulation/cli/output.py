@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
+from simulation.cli.given import RunOptions
 from simulation.cli.jobs import drawn, replay, shrink, write_json
 from simulation.cli.terminal import Terminal
 from simulation.engines import is_shipped
@@ -44,7 +44,7 @@ STYLES = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 class Output:
     """The voice of one `causim run`."""
 
-    def __init__(self, given: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    def __init__(self, given: RunOptions, jobs: Sequence[Job]) -> None:
         self._given = given
         self._jobs = jobs
         self._console = Terminal()

@@ -12,13 +12,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from random import Random
+from random import Random, random
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 from simulation.kernel.escapes import is_of_library, is_users
 
 Function = Callable[..., Any]
+_SHARED: object = random.__self__  # type: ignore[attr-defined]
+"""The generator behind the functions of `random`: some modules keep it under a name of their own."""
+
 Place = tuple[Callable[[Any], object], Any, Any]
 """What binds something there, what is bound there outside of a run, and what in a run."""
 
@@ -71,7 +74,7 @@ class Bindings:
                 yield from self._of_function(value)
             elif issubclass(kind, type) and value.__module__ == module.__name__:
                 yield from self._of_class(value)
-            if kind is Random and not is_of_library(getattr(module, "__file__", None) or ""):
+            if kind is Random and value is not _SHARED and not is_of_library(getattr(module, "__file__", None) or ""):
                 self.generators[f"{module.__name__}.{name}"] = value
             if own:
                 yield from self._inside(value)
