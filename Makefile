@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 CORE := tests/fundamentals tests/ordering/test_attempts.py tests/ordering/test_closure.py tests/packaging/test_bounds.py tests/packaging/test_servers.py \
 	tests/simulation/test_ambient.py tests/simulation/test_loop.py tests/simulation/test_stores.py tests/simulation/test_world.py
 
-.PHONY: demo test check nightly test-minimum test-newest notebooks clean
+.PHONY: demo test check nightly test-minimum test-newest test-queues notebooks clean
 
 demo: $(STAMP)  ## run real events through the engine and show the verdict
 	$(BIN)/causim run scenarios/prefect-etl.toml scenarios/late-leader.toml scenarios/missing-leader.toml
@@ -37,6 +37,9 @@ test-newest:  ## the core with the newest version of everything
 	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
 	.venv-newest/bin/python -m pytest -n 2 $(CORE)
 
+test-queues:  ## each task queue in an environment of its own
+	.ci/queues
+
 notebooks: $(STAMP)  ## open the notebooks in Jupyter
 	$(BIN)/pip install --quiet --editable '.[notebooks]'
 	$(BIN)/jupyter lab notebooks
@@ -50,4 +53,4 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 clean:  ## remove what was installed and what was cached
-	rm -rf $(VENV) .venv-minimum .venv-newest .causim .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-minimum .venv-newest .venv-queue-* .causim .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -156,6 +156,10 @@ local function forget(id)  -- rarely
   redis.call("HDEL", key("unread"), id)
 end
 
+-- If the other keys about its events are evicted, no script finds a queue whose leader never comes: it lapses. What lapses
+-- too early, if no consumer sweeps for as long, a sweep rebuilds as it does what was evicted.
+local function limit_queue(leader) redis.call("PEXPIRE", key("queue:" .. leader), beside and DAY or 7 * DAY) end
+
 -- Whether an event that is parked behind `before` stays there, and not behind this leader: what was said first counts,
 -- unless Redis has lost its payload since.
 local function waits_for_another(id, before, leader)  -- rarely
@@ -261,10 +265,8 @@ local function park(id, leader, occurred, payload, received)
   if not is_coming(leader) then
     redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, id), id)
   end
-  if beside then
-    redis.call("PEXPIRE", key("queue:" .. leader), DAY)
-    let_lapse()
-  end
+  limit_queue(leader)
+  if beside then let_lapse() end
 end
 
 -- The place of an event among its siblings, from when it occurred as its payload says that: microseconds since 1970.
@@ -296,7 +298,7 @@ end
 -- Release what the original has parked behind a leader that is done, with our own: the empty set says so to it.
 local function adopt_followers(leader)  -- rarely
   if not beside then return end
-  for _, id in ipairs(redis.call("SMEMBERS", key("followers:" .. leader))) do adopt(id) end
+  for _, id in ipairs(redis.call("SORT", key("followers:" .. leader), "ALPHA")) do adopt(id) end
   redis.call("DEL", key("followers:" .. leader))
 end
 
@@ -558,6 +560,7 @@ local function return_to_queue(id, leader, place)
   redis.call("ZREM", key("claims"), id)
   redis.call("HDEL", key("claimants"), id)
   redis.call("ZADD", key("queue:" .. leader), place, id)
+  limit_queue(leader)
 end
 
 -- Before a queue is taken over whose drainer gave no sign of life: have him return what he had in hand. Returns whether he

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from causim.early_interrupt import leave_at_once
 from simulation.cli.text import broken, visible
+from simulation.kernel.prints import prints_kept_apart
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
 CLOSED_PIPE = 141
@@ -126,7 +127,11 @@ def _execute(given: argparse.Namespace) -> int:
     execute = _function(given.execute)
     if signal.getsignal(signal.SIGINT) is leave_at_once:  # from here on there is something to keep
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    code: int = execute(given)
+    # it takes a while to import, and a shell that asks for completions needs none of it
+    from simulation.cli.given import given_by
+
+    with prints_kept_apart():
+        code: int = execute(given_by(given))
     return code
 
 

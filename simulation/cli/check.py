@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from dataclasses import asdict
 
 from simulation.cli import EXIT_CODES, USAGE, BadUsage
+from simulation.cli.given import CheckOptions
 from simulation.cli.result_files import history_file
 from simulation.cli.text import visible, write_lines
 from simulation.history.history import History
 from simulation.invariants import INVARIANTS, judge
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: CheckOptions) -> int:
     """Judge the file, print the verdict and return the exit code. Raises BadUsage."""
     unknown = [name for name in given.invariant if name not in INVARIANTS]
     if unknown:

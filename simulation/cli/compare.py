@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -17,6 +16,7 @@ from rich.table import Table
 from reports.figures.units import duration
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
 from simulation.cli.files import one_scenario
+from simulation.cli.given import CompareOptions
 from simulation.cli.output import STYLES
 from simulation.cli.terminal import Terminal
 from simulation.cli.trust import check_trust
@@ -63,12 +63,12 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: CompareOptions) -> int:
     """Run every engine, print the table and return the exit code. Raises BadUsage."""
     if len(set(given.engine)) < 2:
         raise BadUsage("give --engine at least twice, with different engines: there is nothing to compare")
     scenario = one_scenario(given.path)
-    check_trust(scenario, given.path, given)
+    check_trust(scenario, given.path, given.engine)
     rows: list[Row] = []
     interrupted = False
     for engine in dict.fromkeys(given.engine):
@@ -89,7 +89,7 @@ def execute(given: argparse.Namespace) -> int:
     return UNKNOWN if any(row.failure for row in rows) else HOLDS
 
 
-def _run(scenario: Scenario, engine: str, given: argparse.Namespace) -> tuple[Row, bool]:
+def _run(scenario: Scenario, engine: str, given: CompareOptions) -> tuple[Row, bool]:
     tally, failure, interrupted = Tally(), "", False
     first = scenario.seed if given.seed is None else given.seed
     plan = Plan(scenario, engine, given.store, given.redis_server)

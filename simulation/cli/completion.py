@@ -18,6 +18,7 @@ from pathlib import Path
 
 from causim.shipped import path_of
 from simulation.cli import HOLDS, BadUsage
+from simulation.cli.given import CompletionOptions
 from simulation.cli.listing import LISTS
 from simulation.cli.strategy_options import FAULTS
 from simulation.engines.mutants import MUTANTS
@@ -34,7 +35,7 @@ _PLACEHOLDER = re.compile(r"VERSION|NAME|module:Class")
 """What stands for a word of the user's own in the list of engines."""
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: CompletionOptions) -> int:
     """Print the function that the shell is to define. Raises BadUsage if argcomplete is not installed."""
     try:
         # an extra, which only completion needs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import tomli_w
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
 from simulation.cli.files import one_scenario
+from simulation.cli.given import CrashesOptions
 from simulation.cli.jobs import replay_file
 from simulation.cli.output import counting
 from simulation.cli.results import runnable
@@ -49,10 +49,10 @@ class _Found:
         return sorted(fallen, key=lambda trial: trial.point.number)
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: CrashesOptions) -> int:
     """Try every point, print and draw what came of it and return the exit code."""
     scenario = one_scenario(given.path)
-    check_trust(scenario, given.path, given)
+    check_trust(scenario, given.path, given.engines, trusted=given.trust)
     engine = given.engine or scenario.engine
     resolve(engine)
     duration = _duration(given)
@@ -70,7 +70,7 @@ def execute(given: argparse.Namespace) -> int:
     return _code(found)
 
 
-def _duration(given: argparse.Namespace) -> int | None:
+def _duration(given: CrashesOptions) -> int | None:
     if given.duration is None:
         return None
     if given.fault in ("reply-lost", "request-lost"):
@@ -84,7 +84,7 @@ def _duration(given: argparse.Namespace) -> int | None:
     return duration
 
 
-def _try_all(sweep: FaultPointSweep, given: argparse.Namespace, laboratory: Laboratory) -> _Found:
+def _try_all(sweep: FaultPointSweep, given: CrashesOptions, laboratory: Laboratory) -> _Found:
     found = _Found(sweep)
     title = f"{sweep.scenario.name} · {sweep.engine} · {sweep.kind}"
     try:
@@ -158,7 +158,7 @@ def _variant(trial: Trial, folder: Path) -> Path:
 # -- what is said --------------------------------------------------------------------------------------------------
 
 
-def _say(found: _Found, folder: Path, given: argparse.Namespace) -> None:
+def _say(found: _Found, folder: Path, given: CrashesOptions) -> None:
     write = sys.stdout.write
     sweep = found.sweep
     survived = len(found.trials) - len(found.fallen)
@@ -176,7 +176,7 @@ def _say(found: _Found, folder: Path, given: argparse.Namespace) -> None:
         write(f"  picture   {folder / 'crashes.png'}\n  table     {folder / 'crashes.parquet'}\n")
 
 
-def _say_fallen(trial: Trial, found: _Found, folder: Path, given: argparse.Namespace) -> None:
+def _say_fallen(trial: Trial, found: _Found, folder: Path, given: CrashesOptions) -> None:
     write, sweep = sys.stdout.write, found.sweep
     write(f"\n  {trial.outcome:<9} {trial.point.words(sweep.kind)}\n")
     if trial.violations:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from simulation.cli import HOLDS, INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.given import RunOptions
 from simulation.search.parallel.determinism import compare_twice
 from simulation.search.parallel.seeds import Plan
 
@@ -19,7 +19,7 @@ MAX_ENTRY_CHARACTERS = 400
 """How many characters of an entry are shown."""
 
 
-def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
+def check_determinism(jobs: Sequence[Job], given: RunOptions) -> int:
     """Run each job in two processes, print what differs, and return the exit code. Raises BadUsage."""
     if given.strategy == "exhaustive":
         raise BadUsage("--check-determinism and --strategy exhaustive: an exhaustive search checks it by itself")
@@ -32,7 +32,7 @@ def check_determinism(jobs: Sequence[Job], given: argparse.Namespace) -> int:
     return VIOLATED if differing else HOLDS
 
 
-def _check(job: Job, given: argparse.Namespace) -> bool:
+def _check(job: Job, given: RunOptions) -> bool:
     plan = Plan(job.scenario, job.engine, given.store, given.redis_server, job.strategy)
     done, outside = 0, dict[str, None]()
     for compared in compare_twice(plan, job.seeds):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from rich.table import Table
 from reports.figures.units import duration
 from reports.text.sentences import moment, sentence
 from simulation.cli import HOLDS, VIOLATED
+from simulation.cli.given import DiffOptions
 from simulation.cli.output import STYLES
 from simulation.cli.result_files import history_file
 from simulation.cli.terminal import Terminal
@@ -77,7 +77,7 @@ def _costs(file: Path) -> dict[str, float]:
         return {}
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: DiffOptions) -> int:
     """Print the comparison and return the exit code."""
     baseline, change = Side.of("baseline", given.baseline), Side.of("change", given.change)
     difference = first_difference(baseline.history, change.history)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 from reports.exports import FORMATS, Unexportable
 from simulation.cli import HOLDS, BadUsage
+from simulation.cli.given import ExportOptions
 from simulation.history.history import History
 from simulation.invariants import Violation
 from simulation.kernel.untrusted_json import parse_json
@@ -18,7 +18,7 @@ from simulation.kernel.untrusted_json import parse_json
 _HISTORY, _VERDICT, _LATEST = "history.jsonl", "verdict.json", "latest"
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: ExportOptions) -> int:
     """Write the export and return the exit code. Raises BadUsage."""
     file = history_file(given.result)
     history = History.read(file)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from causim.kept_runs import is_kept
 from causim.shipped import scenarios
 from simulation.cli import BadUsage
-from simulation.scenario.load import load
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -50,4 +49,7 @@ def one_scenario(path: Path) -> Scenario:
         raise BadUsage(missing(path))
     if path.is_dir():
         raise BadUsage(f"{path}: is a folder; name one scenario file in it")
+    # lists of names need no model of a scenario, and its import takes a quarter of a second
+    from simulation.scenario.load import load
+
     return load(path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from simulation.cli import HOLDS, USAGE, BadUsage
+from simulation.cli.given import ImportOptions
 from simulation.kernel.durations import format_duration
 from simulation.scenario.import_log import parse_map, read_log, write_scenario
 from simulation.scenario.log_rows import BadLog
@@ -13,7 +13,7 @@ from simulation.scenario.log_rows import BadLog
 _SHOWN = 10
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: ImportOptions) -> int:
     """Import the log, print what was found in it and return the exit code. Raises BadUsage."""
     try:
         found = read_log(given.log, parse_map(given.columns))

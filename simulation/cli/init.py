@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 import causim
 from simulation.cli import HOLDS, BadUsage
+from simulation.cli.given import InitOptions
 
 FILES = {
     "orders.toml": Path("scenarios/orders.toml"),
@@ -18,7 +18,7 @@ FILES = {
 """The files of `causim/starter`, and where they go."""
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: InitOptions) -> int:
     """Write the files, and print what to do with them. Raises BadUsage if one of them is there already."""
     starter = Path(causim.__file__).parent / "starter"
     there = [str(given.folder / place) for place in FILES.values() if (given.folder / place).exists()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from causim.shipped import word_for
 from simulation.cli.coverage_lines import is_independent
+from simulation.cli.given import RunOptions, StoreOptions, WorldOptions
 from simulation.cli.strategy import strategy_words
 from simulation.cli.trust import imports_code
 from simulation.scenario.swarm import draw
@@ -89,7 +89,7 @@ class Outcome:
         return "unknown" if verdict == "holds" and incomplete else verdict
 
 
-def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
+def replay(outcome: Outcome, seed: int, given: WorldOptions) -> str:
     """Return the command that runs one seed of a job again; of an exhaustive search, the run that was kept."""
     job = outcome.job
     if job.replay is not None:
@@ -104,7 +104,7 @@ def replay(outcome: Outcome, seed: int, given: argparse.Namespace) -> str:
     return shlex.join([*words, *trust_words(given), *_store_words(given)])
 
 
-def shrink(outcome: Outcome, given: argparse.Namespace) -> str:
+def shrink(outcome: Outcome, given: WorldOptions) -> str:
     """Return the command that shrinks the run that was kept."""
     words = ["causim", "shrink", str(outcome.folder), *engine_words(outcome.job.engine), *trust_words(given)]
     return shlex.join([*words, *_store_words(given)])
@@ -115,9 +115,9 @@ def engine_words(engine: str) -> list[str]:
     return ["--engine", engine] if imports_code(engine) else []
 
 
-def trust_words(given: argparse.Namespace) -> list[str]:
+def trust_words(given: WorldOptions) -> list[str]:
     """Return the option that lets the file do again what it was allowed to do on this command line."""
-    return ["--trust"] if getattr(given, "trust", False) else []
+    return ["--trust"] if given.trust else []
 
 
 def _kept(outcome: Outcome) -> Path | None:
@@ -126,13 +126,13 @@ def _kept(outcome: Outcome) -> Path | None:
     return next((f for name in (REPLAY, "scenario.toml") if (f := outcome.folder / name).exists()), None)
 
 
-def replay_file(path: Path, engine: str, seed: int, given: argparse.Namespace, more: Sequence[str] = ()) -> str:
+def replay_file(path: Path, engine: str, seed: int, given: WorldOptions, more: Sequence[str] = ()) -> str:
     """Return the command that runs one seed of a scenario file on the store of this command line."""
     words = ["causim", "run", word_for(path), "--engine", engine, "--seed", str(seed), *more]
     return shlex.join([*words, *trust_words(given), *_store_words(given)])
 
 
-def _store_words(given: argparse.Namespace) -> list[str]:
+def _store_words(given: StoreOptions) -> list[str]:
     words = [] if given.store == "auto" else ["--store", given.store]
     return [*words, "--redis-server", str(given.redis_server)] if given.redis_server else words
 
@@ -142,7 +142,7 @@ def drawn(job: Job, seed: int) -> dict[str, Any]:
     return dict(draw(job.scenario, seed).options)
 
 
-def record(outcome: Outcome, given: argparse.Namespace) -> dict[str, Any]:
+def record(outcome: Outcome, given: RunOptions) -> dict[str, Any]:
     """Return what `--json` prints of an outcome."""
     job, tally = outcome.job, outcome.tally
     return {
@@ -197,7 +197,7 @@ def _numbers(tally: Tally) -> dict[str, Any]:
     }
 
 
-def write_json(outcome: Outcome, given: argparse.Namespace) -> None:
+def write_json(outcome: Outcome, given: RunOptions) -> None:
     """Print an outcome as one line of JSON."""
     sys.stdout.write(json.dumps(record(outcome, given)) + "\n")
     sys.stdout.flush()

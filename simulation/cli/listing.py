@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import tomllib
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from causim import shipped
 from simulation.cli.files import scenario_files
+from simulation.cli.given import ListOptions
 from simulation.cli.text import write_table
 from simulation.engines import BUILT_IN
 from simulation.engines.mutants import MUTANTS
@@ -18,7 +18,7 @@ from simulation.scenario.fault_modules import FOLDER, fault_modules
 Row = tuple[str, str]
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: ListOptions) -> int:
     """Print the list."""
     write_table(list(LISTS[given.what](given.paths)))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from simulation.cli import HOLDS, VIOLATED, BadUsage
+from simulation.cli.given import MutantsOptions
 from simulation.cli.terminal import Terminal
 from simulation.engines.mutants import MUTANTS, UnknownMutant, find
 from simulation.search.sweep.mutation import MutationTest
@@ -26,7 +26,7 @@ NARROWEST = 160
 """The width of the table without a terminal, in characters."""
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: MutantsOptions) -> int:
     """Run the mutants, print the table and return the exit code."""
     mutants = _chosen(given.names)
     console = Terminal()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import webbrowser
 from pathlib import Path
 
 from simulation.cli import HOLDS, BadUsage
+from simulation.cli.given import OpenOptions
 from simulation.cli.kept import kept_below, report_of, write_index
 from simulation.cli.text import visible
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: OpenOptions) -> int:
     """Print the page's path, open it where there is a browser, and return the exit code."""
     page = _index(given.out) if given.all else report_of(_meant(given))
     sys.stdout.write(visible(f"{page}\n"))
@@ -28,7 +28,7 @@ def _index(root: Path) -> Path:
     return write_index(root)
 
 
-def _meant(given: argparse.Namespace) -> Path:
+def _meant(given: OpenOptions) -> Path:
     """Return where the report is looked for: the path that is given, or the results of the scenario of that name."""
     if given.result is None:
         return Path(given.out)

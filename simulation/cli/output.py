@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from rich.table import Table
 
 from reports.figures.units import duration
 from simulation.cli.coverage_lines import is_independent, lines
+from simulation.cli.given import RunOptions
 from simulation.cli.jobs import drawn, replay, shrink, write_json
 from simulation.cli.terminal import Terminal
 from simulation.engines import is_shipped
@@ -44,7 +44,7 @@ STYLES = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 class Output:
     """The voice of one `causim run`."""
 
-    def __init__(self, given: argparse.Namespace, jobs: Sequence[Job]) -> None:
+    def __init__(self, given: RunOptions, jobs: Sequence[Job]) -> None:
         self._given = given
         self._jobs = jobs
         self._console = Terminal()
@@ -204,16 +204,16 @@ class Output:
 
     def _violations(self, outcome: Outcome) -> None:
         tally, write = outcome.tally, self._console.print
-        told: set[int] = set()
+        shown: set[int] = set()
         for invariant, (count, seed, violation) in sorted(tally.violations.items(), key=lambda item: item[1][1]):
             runs = "orders" if outcome.explored else "seeds"
             share = f"in {count:,} of {tally.runs:,} {runs} ({count / tally.runs:.1%}), first at seed {seed}"
             write(f"  [bold red]violated[/]  {invariant}" + (f"  {share}" if tally.runs > 1 else ""))
             write(f"  because   {escape(violation.because.removeprefix('because '))}")
             self._console.copyable(f"  replay    {escape(replay(outcome, seed, self._given))}")
-            if seed not in told:  # what a seed has drawn is the same for each invariant
+            if seed not in shown:  # what a seed has drawn is the same for each invariant
                 self._drawn(outcome.job, seed)
-            told.add(seed)
+            shown.add(seed)
 
     def _drawn(self, job: Job, seed: int) -> None:
         for path, value in drawn(job, seed).items():

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import Any
 
 from simulation.cli import EXIT_CODES, UNKNOWN
+from simulation.cli.given import ReplayOptions
 from simulation.cli.narration import print_run
 from simulation.cli.trust import check_trust
 from simulation.search.replay import difference, load_replay
 from simulation.world.laboratory import Laboratory
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: ReplayOptions) -> int:
     """Replay the file and return the exit code."""
     replay = load_replay(given.file)
-    check_trust(replay.scenario, given.file, given)
+    check_trust(replay.scenario, given.file, given.engines, trusted=given.trust)
     with Laboratory(given.store, given.redis_server) as laboratory:
         run = replay.perform(laboratory, given.engine or "", trace=True)
         same_engine = given.engine in (None, replay.scenario.engine)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulation.cli import BadUsage
+from simulation.cli.given import ResultOptions
 from simulation.cli.text import visible
 from simulation.cli.trust import check_trust
 from simulation.search.replay import load_replay
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from simulation.search.replay import Replay
 
 
-def replay_of_result(given: argparse.Namespace) -> Replay:
+def replay_of_result(given: ResultOptions) -> Replay:
     """Return the run that a command is about, with the seed and engine of the command line. Raises BadUsage."""
 
     file = run_file(given.result)
     start = load_replay(file)
-    check_trust(start.scenario, file, given)
+    check_trust(start.scenario, file, given.engines, trusted=given.trust)
     changes = {"seed": given.seed, "engine": given.engine}
     changed = {key: value for key, value in changes.items() if value is not None}
     return replace(start, scenario=start.scenario.model_copy(update=changed)) if changed else start

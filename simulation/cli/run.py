@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import time
 import warnings
@@ -21,6 +20,7 @@ from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
 from simulation.cli.files import scenario_files
+from simulation.cli.given import RunOptions
 from simulation.cli.jobs import Job, Outcome, drawn, replay
 from simulation.cli.kept import INDEX, write_index
 from simulation.cli.output import Output
@@ -44,21 +44,15 @@ if TYPE_CHECKING:
     from simulation.search.summary import Summary
 
 
-UNTIL_SATURATED = 100_000
-"""How many seeds are run at most until a search is saturated, if the command line does not say."""
-
-
-def execute(given: argparse.Namespace) -> int:
+def execute(given: RunOptions) -> int:
     """Run everything, print what came of it and return the exit code."""
-    if given.seeds is None:
-        given.seeds = UNTIL_SATURATED if given.until_saturated else 1
     if given.no_results or given.check_determinism:
         return _execute(given, None)
     with illustrator() as draws:  # it gets ready while the worlds run
         return _execute(given, draws)
 
 
-def _execute(given: argparse.Namespace, draws: Illustrator | None) -> int:
+def _execute(given: RunOptions, draws: Illustrator | None) -> int:
     with paused_gc():  # what is imported stays
         jobs = _jobs(given)
     if given.check_determinism:
@@ -86,7 +80,7 @@ def _execute(given: argparse.Namespace, draws: Illustrator | None) -> int:
     return VIOLATED if "violated" in verdicts else EXIT_CODES["unknown" if "unknown" in verdicts else "holds"]
 
 
-def _jobs(given: argparse.Namespace) -> list[Job]:
+def _jobs(given: RunOptions) -> list[Job]:
     if given.last_failed and given.until_saturated:
         raise BadUsage("--until-saturated estimates from a sample of all seeds; those of --last-failed are none")
     strategy = strategy_from(given)
@@ -95,22 +89,20 @@ def _jobs(given: argparse.Namespace) -> list[Job]:
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
-        check_trust(scenario, path, given)
+        check_trust(scenario, path, given.engines, trusted=given.trust)
         engine = given.engine or scenario.engine
         resolve(engine)
         if replay.choices is not None:  # one run of one seed, whatever the others are asked for
             jobs.append(Job(path, scenario, engine, range(scenario.seed, scenario.seed + 1), Strategy(), replay))
             continue
         first = scenario.seed if given.seed is None else given.seed
-        job = Job(path, scenario, engine, range(first, first + given.seeds), strategy)
+        job = Job(path, scenario, engine, range(first, first + given.seed_count), strategy)
         failed = Failures(scenario, engine, strategy).failed() if given.last_failed else []
         jobs.append(replace(job, seeds=failed, failed_before=True) if failed else job)
     return jobs
 
 
-def _run(
-    job: Job, given: argparse.Namespace, laboratory: Laboratory, output: Output, draws: Illustrator | None
-) -> Outcome:
+def _run(job: Job, given: RunOptions, laboratory: Laboratory, output: Output, draws: Illustrator | None) -> Outcome:
     outcome = Outcome(job, Tally())
     try:
         # A search must be over before a run is made here again: a connection to a cluster needs the clocks.
@@ -134,7 +126,7 @@ def _run(
     return outcome
 
 
-def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory) -> Generator[Summary, None, None]:
+def _summaries(outcome: Outcome, given: RunOptions, laboratory: Laboratory) -> Generator[Summary, None, None]:
     job = outcome.job
     if job.replay is not None:
         yield summarise(job.replay.perform(laboratory, job.engine))
@@ -162,7 +154,7 @@ def _summaries(outcome: Outcome, given: argparse.Namespace, laboratory: Laborato
                     failures.remember((seed for seed, failed in ran.items() if failed), ran)
 
 
-def _searched(plan: Plan, seeds: Sequence[int], given: argparse.Namespace, laboratory: Laboratory) -> Iterator[Summary]:
+def _searched(plan: Plan, seeds: Sequence[int], given: RunOptions, laboratory: Laboratory) -> Iterator[Summary]:
     if given.scheduler:
         return dask_cluster.search(given.scheduler, plan, seeds)
     return search(plan, seeds, jobs_from(given.jobs or "1"), laboratory)
@@ -190,7 +182,7 @@ def _guarantee(job: Job, laboratory: Laboratory) -> str:
     return Runner(laboratory, job.scenario, job.engine, job.strategy).guarantee
 
 
-def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, draws: Illustrator | None) -> None:
+def _keep(outcome: Outcome, given: RunOptions, laboratory: Laboratory, draws: Illustrator | None) -> None:
     """Keep one run: the first that was violated, else the first of all."""
     job, tally = outcome.job, outcome.tally
     if job.replay is not None:
@@ -211,7 +203,7 @@ def _keep(outcome: Outcome, given: argparse.Namespace, laboratory: Laboratory, d
     outcome.folder = results.keep(outcome.run, stamp(), replay(outcome, outcome.run.seed, given), extra)
 
 
-def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
+def _list(given: RunOptions, outcomes: list[Outcome]) -> None:
     """Bring the page up to date that lists all runs, if there is a new one."""
     if any(outcome.folder is not None for outcome in outcomes):
         try:
@@ -220,7 +212,7 @@ def _list(given: argparse.Namespace, outcomes: list[Outcome]) -> None:
             warnings.warn(f"the list of runs, {given.out / INDEX}, is as it was: {error}", stacklevel=1)
 
 
-def _report_to_build_server(outcomes: list[Outcome], given: argparse.Namespace) -> None:
+def _report_to_build_server(outcomes: list[Outcome], given: RunOptions) -> None:
     if not (given.junit or given.summary):
         return
     ci_outcomes = [_ci_outcome(outcome, given) for outcome in outcomes]
@@ -230,7 +222,7 @@ def _report_to_build_server(outcomes: list[Outcome], given: argparse.Namespace) 
         append_summary(given.summary, ci_outcomes)
 
 
-def _ci_outcome(outcome: Outcome, given: argparse.Namespace) -> CiOutcome:
+def _ci_outcome(outcome: Outcome, given: RunOptions) -> CiOutcome:
     job, tally = outcome.job, outcome.tally
     seed = job.seeds[0] if tally.first_violating is None else tally.first_violating
     because, invariant = "", ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 import time
@@ -14,6 +13,7 @@ import tomli_w
 
 from causim.shipped import word_for
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.given import ShrinkOptions
 from simulation.cli.jobs import engine_words, trust_words
 from simulation.cli.narration import print_run
 from simulation.cli.output import counting
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from simulation.world.laboratory import Laboratory
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: ShrinkOptions) -> int:
     """Shrink the run, write it to a file and print its story. Raises BadUsage."""
     start, out = replay_of_result(given), given.out or _place(given.result)
     with Laboratory(given.store, given.redis_server) as laboratory:
@@ -48,7 +48,7 @@ def execute(given: argparse.Namespace) -> int:
     return INTERRUPTED if interrupted else VIOLATED
 
 
-def _shrinker(laboratory: Laboratory, start: Replay, given: argparse.Namespace, watch: Callable[[], None]) -> Shrinker:
+def _shrinker(laboratory: Laboratory, start: Replay, given: ShrinkOptions, watch: Callable[[], None]) -> Shrinker:
     """Return the shrinker that the options ask for; `watch` is called before each run."""
     until = time.monotonic() + (given.seconds or float("inf"))  # by the clock on the wall: people wait for it
 
@@ -60,7 +60,7 @@ def _shrinker(laboratory: Laboratory, start: Replay, given: argparse.Namespace, 
     return Shrinker(laboratory, start, given.invariant, enough=enough, **limits)
 
 
-def _improve(shrinker: Shrinker, given: argparse.Namespace) -> tuple[Better | None, bool]:
+def _improve(shrinker: Shrinker, given: ShrinkOptions) -> tuple[Better | None, bool]:
     """Return the smallest run that was found, and whether Ctrl-C ended the search. Raises BadUsage."""
     best: Better | None = None
     try:
@@ -75,7 +75,7 @@ def _improve(shrinker: Shrinker, given: argparse.Namespace) -> tuple[Better | No
     return best, False
 
 
-def _replay(out: Path, engine: str, given: argparse.Namespace) -> str:
+def _replay(out: Path, engine: str, given: ShrinkOptions) -> str:
     return shlex.join(["causim", "replay", str(out), *engine_words(engine), *trust_words(given)])
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 from simulation.cli import BadUsage
+from simulation.cli.given import RunOptions
 from simulation.cli.strategy_options import FAULTS, NAMES
 from simulation.search.explore.strategies import Strategy
 from simulation.world.scheduling import Bounds
 
 
-def strategy_from(given: argparse.Namespace) -> Strategy:
+def strategy_from(given: RunOptions) -> Strategy:
     """Return the strategy that the command line asks for. Raises BadUsage."""
     kinds: Any = tuple(kind for kind in FAULTS if kind in given.fault_kinds.split(","))
     if set(given.fault_kinds.split(",")) - set(FAULTS):
@@ -19,13 +19,14 @@ def strategy_from(given: argparse.Namespace) -> Strategy:
     if given.strategy == "random-delays" and (given.early_timers or given.max_faults):
         accepted = ", ".join(name for name in NAMES if name != "random-delays")
         raise BadUsage(f"--early-timers and --max-faults need a --strategy that chooses the order: {accepted}")
-    if given.strategy == "exhaustive" and given.seeds > 1:
+    if given.strategy == "exhaustive" and given.seed_count > 1:
         raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
     if given.strategy in ("exhaustive", "guided") and given.scheduler:
         raise BadUsage(f"--strategy {given.strategy} learns from each run for the next: leave --scheduler out")
     if given.strategy == "guided" and (given.jobs or "1") != "1":
         raise BadUsage("--strategy guided learns from each run for the next: leave --jobs out")
-    return Strategy(given.strategy, given.depth, Bounds(given.early_timers, given.max_faults, kinds), given.max_runs)
+    name: Any = given.strategy  # one of NAMES: the parser accepts no other
+    return Strategy(name, given.depth, Bounds(given.early_timers, given.max_faults, kinds), given.max_runs)
 
 
 def strategy_words(strategy: Strategy) -> list[str]:

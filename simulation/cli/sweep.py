@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
 from simulation.cli.files import one_scenario
+from simulation.cli.given import SweepOptions
 from simulation.cli.text import write_lines
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from simulation.search.sweep.grid import Cell
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: SweepOptions) -> int:
     """Run the grid, print and draw the results and return the exit code. Raises BadUsage."""
 
     scenario = one_scenario(given.path)
-    check_trust(scenario, given.path, given)
+    check_trust(scenario, given.path, given.engines, trusted=given.trust)
     engine = given.engine or scenario.engine
     resolve(engine)
     try:
@@ -72,7 +72,7 @@ def _ended(rows: Sequence[dict[str, Any]], cells: int, interrupted: bool) -> int
 
 
 def _measured(
-    grid: Sequence[Cell], places: Sequence[int], engine: str, seeds: range, given: argparse.Namespace
+    grid: Sequence[Cell], places: Sequence[int], engine: str, seeds: range, given: SweepOptions
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of the cells at these places of the grid, each as it is done."""
     plans = {place: Plan(grid[place].scenario, engine, given.store, given.redis_server) for place in places}
@@ -83,7 +83,7 @@ def _measured(
             yield place, measure(grid[place], search(plan, seeds, jobs_from(given.jobs or "auto")))
 
 
-def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.Namespace, *, resumed: bool) -> None:
+def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: SweepOptions, *, resumed: bool) -> None:
     if given.json:
         sys.stdout.write(json.dumps(row) + "\n")
     else:
@@ -96,7 +96,7 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: argparse.
     sys.stdout.flush()
 
 
-def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: argparse.Namespace) -> None:
+def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str, given: SweepOptions) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "sweep.parquet"
     frame = view("tables.frames:frame_of")(rows)

@@ -8,8 +8,7 @@ for what a swarm draws.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from simulation.cli import BadUsage
@@ -19,24 +18,25 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import worlds
 
 
-def check_trust(scenario: Scenario, file: Path, given: argparse.Namespace) -> None:
-    """Refuse a scenario that would import code or read files elsewhere. Raises BadUsage that says what allows it."""
-    if getattr(given, "trust", False):
+def check_trust(scenario: Scenario, file: Path, named: Sequence[str], *, trusted: bool = False) -> None:
+    """Refuse a scenario that would import code or read files elsewhere.
+
+    `named` are the engines that the command line names. Raises BadUsage that says what allows it.
+    """
+    if trusted:
         return
     for world in worlds(scenario):
-        _check_world(world, file, given)
+        _check_world(world, file, named)
 
 
-def _check_world(scenario: Scenario, file: Path, given: argparse.Namespace) -> None:
-    named = getattr(given, "engine", None)
-    allowed = set(named if isinstance(named, list) else [named])
+def _check_world(scenario: Scenario, file: Path, named: Sequence[str]) -> None:
     for key, engine in _engines(scenario, overridden=bool(named)):
-        if imports_code(engine) and engine not in allowed:
+        if imports_code(engine) and engine not in named:
             raise BadUsage(
                 f"{visible(str(file))}: key {key!r} would import code, {visible(repr(engine))}; if you know the file,"
                 " name the engine yourself with --engine, or give --trust"
             )
-        if engine not in allowed:
+        if engine not in named:
             _check_known(key, engine, file)
     if scenario.workload.kind == "trace":
         folder = Path(scenario.folder).resolve()

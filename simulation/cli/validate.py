@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from simulation.cli import HOLDS, USAGE, BadUsage
 from simulation.cli.files import scenario_files
+from simulation.cli.given import ValidateOptions
 from simulation.cli.text import write_lines
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.swarm import check
 from simulation.search.replay import load_replay
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: ValidateOptions) -> int:
     """Read the files, print what is wrong in them and return the exit code."""
     files, mistakes = _files(given.paths)
     for file in files:

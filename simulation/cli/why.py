@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from causim.shipped import word_for
 from reports.run import Likelihood, LikelihoodPlace
 from reports.text.sentences import sentence
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
+from simulation.cli.given import WhyOptions
 from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
 from simulation.cli.terminal import Terminal
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simulation.search.replay import Replay
 
 
-def execute(given: argparse.Namespace) -> int:
+def execute(given: WhyOptions) -> int:
     """Run on from place after place, and print where the violation became certain. Raises BadUsage."""
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:

@@ -6,6 +6,7 @@ schema is not known. A handling that is still open counts if its holder was sile
 ended: no engine can distinguish it from one whose holder has died. So does an effect that its holder cannot have
 recorded (see `recorded_effects.py`). So does the death of a consumer while no handler had the event: it may have been
 granted the event, and had not begun. Such grants are a lease apart, so deaths that follow each other closely are one.
+So does each time that a consumer could not read what the engine had handed to it, if a handling or a death followed.
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
 fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.
@@ -38,7 +39,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
     for event in index.nontrivial:
         if event.dead != NEVER and not event.incomplete and not event.refusal:
             tries = sum(1 for handling in event.handlings if _failed(index, event, handling))
-            tries += _deaths(index, event) if event.dead_by != "broker" else 0
+            tries += _deaths(index, event) + _unread(index, event) if event.dead_by != "broker" else 0
             needed = index.terms.max_attempts if event.dead_by != "broker" else _needed_by_broker(index, event)
             if tries < needed and not index.store_lost(event.name, NEVER, event.dead):
                 yield _violation(event, tries)
@@ -73,6 +74,20 @@ def _deaths(index: HistoryIndex, event: EventStory) -> int:
     return deaths
 
 
+def _unread(index: HistoryIndex, event: EventStory) -> int:
+    """Count how often a consumer could not read the event when the engine, and not the broker, handed it out.
+
+    If the last attempt ended so, the dead letter has to state it.
+    """
+    crashes = [number for consumer in index.consumers.values() for number, _ in consumer.crashes]
+    last = max((at for at in (*crashes, *(h.start for h in event.handlings)) if at < event.dead), default=0)
+    rejected = [delivery for delivery in event.deliveries if delivery.closing == "rejected"]
+    return sum(
+        at < last and not any(d.index < at < d.closed and d.consumer == name for d in rejected)
+        for at, name in event.unread
+    )
+
+
 def _needed_by_broker(index: HistoryIndex, event: EventStory) -> int:
     """Return how many handlings must go before a dead letter of the broker: one, if only the engine can be to blame."""
     rejected = any(
@@ -99,7 +114,8 @@ INVARIANT = Invariant(
         " (unreadable, unknown schema), and it is reported"
     ),
     excuses=(
-        "the store lost what it held of the event by an injected fault; a consumer died between the grant of the event"
+        "the store lost what it held of the event by an injected fault; a consumer could not read what others can; a"
+        " consumer died between the grant of the event"
         " and its handler; the last holder was silent until its lease had ended;"
         " a holder crashed or was cut off between its effect and the recording"
     ),

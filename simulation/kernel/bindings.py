@@ -13,7 +13,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from random import Random
+from random import Random, random
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
@@ -22,6 +22,9 @@ from simulation.kernel.escapes import is_of_library, is_users
 _SHARED: Any = random.seed.__self__  # type: ignore[attr-defined]
 """The generator behind `random.random` and the like, which has an owner of its own whichever module holds it, too."""
 Function = Callable[..., Any]
+_SHARED: object = random.__self__  # type: ignore[attr-defined]
+"""The generator behind the functions of `random`: some modules keep it under a name of their own."""
+
 Place = tuple[Callable[[Any], object], Any, Any]
 """What binds something there, what is bound there outside of a run, and what in a run."""
 

@@ -25,6 +25,7 @@ from simulation.kernel.ambient import Ambient
 from simulation.kernel.environment import SECOND, TimeDoesNotAdvance
 from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
+from simulation.kernel.prints import run_prints
 from simulation.kernel.process import Process
 from simulation.kernel.random_streams import Reseed, Streams
 from simulation.kernel.watchdog import NeverReturns, watchdog
@@ -206,7 +207,7 @@ class World:
     def _live(self) -> Callable[[], Run] | None:
         """Run everything to its end, end the code that is left, and return what judges the run; None if it has none."""
         made = None
-        with self.store.nearby(), self.ambient:
+        with self.store.nearby(), run_prints(), self.ambient:
             try:
                 with (
                     watchdog(self.loop),

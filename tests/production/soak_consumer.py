@@ -142,7 +142,7 @@ class Consumer:
                         await self.reentrant(event)
 
     async def watch(self) -> None:
-        """Tell of the machine's own pauses of this process."""
+        """Report the machine's own pauses of this process."""
         clock = asyncio.get_running_loop().time
         while True:
             began = clock()

@@ -147,3 +147,11 @@ async def never_for_long(redis_url: str, effect: Any) -> None:
     client = redis.asyncio.from_url(redis_url, socket_timeout=None)
     await client.blpop(["orders"])
     raise LookupError("no settings")
+
+
+async def printing(redis_url: str, effect: Any) -> None:
+    def act() -> None:
+        print("by Python")  # noqa: T201  # that is the point
+        os.write(1, b"by the file descriptor\n")
+
+    await _each(redis_url, effect, act)

@@ -105,7 +105,7 @@ def test_a_mistake_exits_with_4_and_a_sentence(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "x", "--seeds", "0"], ["list", "planets"]])
+@pytest.mark.parametrize("arguments", [["fly"], ["run"], ["run", "x", "--seeds", "0"], ["list", "planets"]])
 def test_bad_usage_exits_with_4(arguments: list[str], capsys: Any) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from simulation.cli import main, parser
+from simulation.cli.given import OPTIONS
 
 COMMANDS = sorted(set(re.findall(r"^    ([a-z]+)\b", parser().format_help(), re.MULTILINE)))
 
@@ -49,7 +51,7 @@ def test_the_options_of_a_run_are_in_groups(capsys: pytest.CaptureFixture[str]) 
 
 def test_the_readme_names_every_command() -> None:
     named = re.findall(r"^causim ([a-z]+) ", Path("README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(named) == COMMANDS
+    assert sorted(set(named)) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -73,3 +75,16 @@ def test_a_missing_scenario_is_a_sentence(command: str, capsys: pytest.CaptureFi
     said = "".join(capsys.readouterr())
     assert "scenario/late-leadr.toml: no such file or folder; " in said
     assert "causim run` has printed" in said if command in ("shrink", "why") else "shipped late-leader" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_options_are_fields(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each option of a command is a field of its value, and each field an option."""
+    example = re.search(rf"^  causim ({command}\b.*)", help_of(command, capsys), re.MULTILINE)
+    assert example is not None
+    parsed = vars(parser().parse_args(shlex.split(example[1].partition(">")[0])))
+    assert parsed.keys() - {"command", "execute", "logs", "version"} == {each.name for each in fields(OPTIONS[command])}
+
+
+def test_every_command_has_its_value() -> None:
+    assert set(COMMANDS) == OPTIONS.keys()

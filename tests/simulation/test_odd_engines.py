@@ -1,5 +1,8 @@
 """The judge convicts the engines whose faults are known, and no other."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from simulation import Laboratory, load, loads
@@ -76,9 +79,18 @@ OWN_KEYS = (
         "ladder/p6-nack-to-the-back",
     ),
     *("ladder/p7-one-level", "ladder/p8-edge-of-the-retention", "ladder/p9-reaper-and-live-work"),
-    *("ladder/r1-leader-in-flight", "ladder/r3-released-but-not-seen"),
+    *("ladder/r1-leader-in-flight", "ladder/r3-released-but-not-seen", "ladder/f17-more-claims-than-a-sweep-takes"),
+    *("production/change-over-mixed", "production/change-over-one-left", "production/q1-connection-closed-while-idle"),
+    *("production/q10-last-millisecond-of-a-lease", "production/q11-trimmed-leader", "production/q2-server-stalls"),
+    *("production/q15-queue-gives-a-leader-up", "production/q3-failover-behind-one-address"),
+    *("production/q5-pool-of-one-connection", "production/q8-not-a-number", "production/q8-odd-times"),
+    *("production/q9-unreadable-for-half-the-fleet",),
 )
 """What an engine can be tried by that has one lock and no fences, and expects no leader that will be offered again."""
+
+
+OTHERS = tomllib.loads(Path(__file__).with_name("own_keys.toml").read_text(encoding="utf-8"))
+"""The other shipped scenarios, by what comes of it."""
 
 
 @pytest.mark.parametrize(
@@ -124,6 +136,23 @@ def test_own_keys_are_acquitted(scenario: str, laboratory: Laboratory) -> None:
 def test_own_keys_are_acquitted_everywhere(scenario: str, laboratory: Laboratory) -> None:
     """An engine that parks under keys of its own is acquitted in every scenario."""
     test_own_keys_are_acquitted(scenario, laboratory)
+
+
+def test_own_keys_know_every_scenario() -> None:
+    """Each shipped scenario is one that acquits the engine, or `own_keys.toml` says what comes of it."""
+    shipped = {path.relative_to("scenarios").with_suffix("").as_posix() for path in Path("scenarios").rglob("*.toml")}
+    listed = [*OWN_KEYS, *OTHERS["unknown"], *OTHERS["untried"], *OTHERS["violated"]]
+    assert sorted(listed) == sorted(shipped)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("scenario", [*OTHERS["unknown"], *OTHERS["violated"]])
+def test_own_keys_elsewhere(scenario: str, laboratory: Laboratory) -> None:
+    """Where the engine is too simple for a scenario, it breaks what is listed, and nothing else."""
+    judgement = laboratory.run(load(f"scenarios/{scenario}.toml"), engine=HERE + "ParksUnderItsOwnKeys").judgement
+    violated = OTHERS["violated"].get(scenario, [])
+    assert sorted({violation.invariant for violation in judgement.violations}) == violated, judgement.violations[:2]
+    assert violated or judgement.verdict == "unknown"
 
 
 def test_sibling_order_can_be_waived(laboratory: Laboratory) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +116,28 @@ def test_a_process_that_keeps_dying_gets_a_verdict(laboratory: Laboratory, fault
     assert result.verdict == "violated"
     assert {violation.invariant for violation in result.violations} == {"nothing-lost"}
     assert result.errors[0].type == "LookupError"
+
+
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.nightly)])
+def test_prints_are_apart(tmp_path: Path, jobs: str) -> None:
+    """What a program prints does not disturb the JSON on standard output."""
+    file = tmp_path / "orders.toml"
+    file.write_text(TEXT)
+    words = [
+        "run",
+        str(file),
+        "--engine",
+        f"{HERE}:printing",
+        "--json",
+        "--no-results",
+        "--seeds",
+        jobs,
+        "--jobs",
+        jobs,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "causim", *words], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(done.stdout)["verdict"] == "holds"
+    assert "by Python\n" in done.stderr
+    assert "by the file descriptor\n" in done.stderr

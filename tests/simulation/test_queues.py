@@ -9,6 +9,8 @@ import pytest
 from simulation import Laboratory, load
 from simulation.engines import QUEUE, UnknownEngine, resolve
 from simulation.engines.queues import QUEUES
+from simulation.search.parallel.determinism import compare_twice
+from simulation.search.parallel.seeds import Plan
 
 SCENARIOS = sorted(Path("scenarios/queues").glob("*.toml"))
 
@@ -30,6 +32,15 @@ def test_a_queue_gives_the_same_history_twice(laboratory: Laboratory, name: str)
     expected = scenario.expected[QUEUE + name]
     assert found <= set(expected)
     assert one.judgement.coverage["handled"] == 8 or "nothing-lost" in expected
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", QUEUES)
+def test_two_processes(name: str, path: Path) -> None:
+    """Processes with different hash seeds write the same history of a queue."""
+    compared = list(compare_twice(Plan(load(path), engine(name)), range(1, 4)))
+    assert [one.difference for one in compared] == [None] * 3
 
 
 def test_queues_are_listed() -> None:

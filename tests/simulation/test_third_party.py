@@ -9,6 +9,8 @@ import pytest
 from simulation import Laboratory, loads
 from simulation.engines import UnknownEngine, resolve
 from simulation.kernel.escapes import Escaped
+from simulation.search.parallel.determinism import compare_twice
+from simulation.search.parallel.seeds import Plan
 
 HERE = "tests.simulation.third_party"
 QUIET = """
@@ -47,6 +49,14 @@ def test_quiet_day(laboratory: Laboratory, worker: str) -> None:
     result = laboratory.run(loads(QUIET), 1, f"{HERE}.{worker}:main")
     assert result.verdict == "holds"
     assert result.judgement.coverage["handled"] == 6
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("worker", WORKERS)
+def test_two_processes(worker: str) -> None:
+    """Processes with different hash seeds write the same history of a worker that others wrote."""
+    plan = Plan(loads(QUIET + CRASHES), f"{HERE}.{worker}:main")
+    assert [one.difference for one in compare_twice(plan, range(1, 4))] == [None] * 3
 
 
 @pytest.mark.parametrize("worker", WORKERS)

@@ -198,6 +198,19 @@ SWEEP = (
         edits=(Edit("sweep", "end, end_drain)", "end, function() end)"),),
     ),
     Mutant(
+        name="queue-for-ever",
+        planted="a queue has no time to live, though nothing may be left that names it",
+        scenario="ladder/p5-evicted-leaders-and-payload.toml",
+        convicted_by=("clean-store",),
+        edits=(
+            Edit(
+                SHARED,
+                'leader) redis.call("PEXPIRE", key("queue:" .. leader), beside and DAY or 7 * DAY) end',
+                "leader) end",
+            ),
+        ),
+    ),
+    Mutant(
         name="evicted-and-begun-anew",
         planted="a list of waiting followers that exists is taken for whole, though it was evicted and begun again",
         scenario="ladder/f9-evicted-heads-begun-anew.toml",

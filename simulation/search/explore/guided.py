@@ -87,9 +87,9 @@ class Guided:
         self._bounds = strategy.bounds
         self.arms = [
             Arm(DELAYS),
+            Arm("pos", replace(strategy, name="pos")),
             Arm("walk", replace(strategy, name="random-walk")),
             Arm("surw", replace(strategy, name="surw")),
-            Arm("pos", replace(strategy, name="pos")),
             Arm("pct", replace(strategy, name="pct", depth=max(2, strategy.depth))),
             Arm(VARIATION),
         ]

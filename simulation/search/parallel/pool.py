@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
+from simulation.kernel.prints import process_prints
 from simulation.world.laboratory import Laboratory
 
 AHEAD = 16
@@ -94,6 +95,7 @@ def _end_with_parent(keep_alive: Connection | None) -> None:
 
 def _prepare(prepare: Callable[[], None], keep_alive: Connection | None) -> None:
     threading.Thread(target=_end_with_parent, args=(keep_alive,), name="causim-parent", daemon=True).start()
+    process_prints()
     gc.freeze()
     logging.lastResort = logging.NullHandler()  # several worlds at a time would talk all at once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that people talk to

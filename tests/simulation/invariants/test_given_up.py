@@ -43,6 +43,24 @@ def test_death_before_the_handler_may_count():
     rejected(history_of(story.format("9s stopped @c2"), max_attempts="2us"))
 
 
+def test_unread_by_a_consumer_counts():
+    """What a consumer could not read was an attempt, if the engine had handed it out, and not the broker."""
+    story = """
+        0s  delivered      a  @c2  delivery=1
+        1s  {}
+        1s  rejected       a  @c2  delivery=1
+        2s  started        a  @c1
+        3s  ended          a  @c1  outcome=failed
+        9s  dead-lettered  a  @c3  by=engine
+    """
+    unread = "fault unreadable-for-some @{} event=a"
+    assert accepted(history_of(story.format(unread.format("c3")), max_attempts="2us"))
+    rejected(history_of(story.format(unread.format("c3")), max_attempts="3us"))
+    rejected(history_of(story.format(unread.format("c2")), max_attempts="2us"))
+    last = story.replace("3s  ended          a  @c1  outcome=failed", "3s  ended a @c1 outcome=failed\n4s  {}")
+    rejected(history_of(last.format("swept @c1", unread.format("c3")), max_attempts="2us"))
+
+
 def test_effect_without_record_counts():
     """An effect whose holder died before it could record it was an attempt; its death is not another one."""
     story = """

@@ -442,8 +442,18 @@ def given_up(reading: Reading) -> Iterator[str]:
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
             free = [i for i in deaths if not any(start < i <= end for start, end in spans)]
             needed -= grants(reading, reading.at(known or 0), [reading.at(i) for i in free])
+            others = [w.start for w in reading.works_of(event)] + [i for i, _ in reading.of("crashed")]
+            last = max((i for i in others if i < dead[0]), default=0)
+            needed -= len([i for i in unread(reading, event) if i < last and not at_an_offer(reading, event, i)])
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
             yield event
+
+
+def at_an_offer(reading: Reading, event: str, at: int) -> bool:
+    """Whether a consumer rejected an offer of the event during which it could not read it."""
+    consumer = reading.entries[at].consumer
+    rejected = [o for o in reading.offers_of(event) if o.how == "rejected" and o.closed is not None]
+    return any(o.consumer == consumer and o.index < at < (o.closed or 0) for o in rejected)
 
 
 def grants(reading: Reading, since: int, deaths: list[int]) -> int:
