@@ -9,7 +9,6 @@ when it is first seen.
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -19,8 +18,6 @@ from typing import Any
 
 from simulation.kernel.escapes import is_of_library, is_users
 
-_SHARED: Any = random.seed.__self__  # type: ignore[attr-defined]
-"""The generator behind `random.random` and the like, which has an owner of its own whichever module holds it, too."""
 Function = Callable[..., Any]
 _SHARED: object = random.__self__  # type: ignore[attr-defined]
 """The generator behind the functions of `random`: some modules keep it under a name of their own."""
