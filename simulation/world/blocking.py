@@ -125,7 +125,10 @@ class BlockingCalls:
         return None
 
     def wait(self, caller: Caller, words: Words, served: Served, replicas: Replicas, wrote_at: int) -> bytes | None:
-        """Return the reply to WAIT, as `call` does, where there are replicas; `wrote_at` is the client's last write."""
+        """Return the reply to WAIT, as `call` does, where there are replicas.
+
+        `wrote_at` is when the client last wrote, in microseconds.
+        """
         reply, wait_us, now = attempt(caller.aside(), words), timeout_of(words), self._loop.now
         if not reply.startswith(b":") or wait_us is None:
             return reply
