@@ -4,7 +4,8 @@ A consumer whose first entry is `joined` was down until then; any other was aliv
 consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if two faults overlap, both must
 end. When the world is `healing`, no consumer is cut off. While a slot of a cluster moves, Redis refuses what an engine
 asks about several of its keys. A server that was demoted refuses what a consumer writes: from the first packet that is
-refused to the last one, since that shows that the consumer could not write.
+refused to the last one, since that shows that the consumer could not write. A client that connects again when it is
+refused can write at once: where the header says so (`reconnects`), refusals are not counted.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Availability:
         "_cuts",
         "_moving",
         "_open",
+        "_reconnects",
         "_refused",
         "consumers",
         "open_outage",
@@ -35,7 +37,8 @@ class Availability:
         "store_clock",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, reconnects: bool) -> None:
+        self._reconnects = reconnects
         self.consumers: dict[str, ConsumerStory] = {}
         self.outages: list[Span] = []
         self.slot_moves: list[Span] = []
@@ -101,7 +104,7 @@ class Availability:
     def note_fault(self, entry: Entry) -> None:
         """Record a fault that sets the clock of Redis wrong, or a packet that a demoted server refused."""
         self.store_clock.note(entry)
-        if entry.details.get("fault") == "server-demoted" and entry.consumer:
+        if entry.details.get("fault") == "server-demoted" and entry.consumer and not self._reconnects:
             demotion = entry.consumer, repr(entry.details.get("number"))
             self._refused[demotion] = self._refused.get(demotion, (entry.at, 0))[0], entry.at
 

@@ -208,12 +208,15 @@ class Header:
     """Patterns of the keys that may stay in the store without a TTL, because the policy documents them."""
     loud: bool = False
     """Whether a loss that is allowed must be reported."""
+    reconnects: bool = False
+    """Whether the client connects again when a server refuses what writes: such refusals excuse nothing then."""
 
     def to_json(self) -> str:
         """Return the header as one line of canonical JSON."""
         record = {"causim-history": FORMAT, **asdict(self)}
-        if not self.loud:
-            del record["loud"]  # few ask for it, and histories of others are as they were
+        for name in ("loud", "reconnects"):  # few ask for it, and histories of others are as they were
+            if not record[name]:
+                del record[name]
         return json.dumps(record, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
     @classmethod

@@ -36,7 +36,7 @@ class IndexBuilder:
     def __init__(self, header: Header, *, truncated: bool = False) -> None:
         self.index = HistoryIndex(header)
         self.index.truncated = truncated
-        self.availability = Availability()
+        self.availability = Availability(reconnects=header.reconnects)
         self.open_deliveries: dict[str, dict[str, dict[object, Delivery]]] = {}
         self.handlings: dict[tuple[str, str, object], Handling] = {}
         self.open_handlings: dict[str, dict[Handling, None]] = {}

@@ -138,8 +138,9 @@ def check_header(values: Mapping[str, Any]) -> None:
             check_name(f"{name!r}", values[name])
     if "seed" in values and (not isinstance(values["seed"], int) or isinstance(values["seed"], bool)):
         raise ValueError(f"'seed' must be a whole number, not {_short(values['seed'])}")
-    if not isinstance(values.get("loud", False), bool):
-        raise ValueError(f"'loud' must be true or false, not {_short(values['loud'])}")
+    for name in ("loud", "reconnects"):
+        if not isinstance(values.get(name, False), bool):
+            raise ValueError(f"'{name}' must be true or false, not {_short(values[name])}")
     for name in ("exercise", "invariants", "allowed_loss", "documented_keys"):
         words = values.get(name, [])
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):

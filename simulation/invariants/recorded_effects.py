@@ -14,9 +14,9 @@ answered, is in the batch: that the holder begins with it is no sign.
 If another delivery of the event is refused as seen, the effect was recorded, even if its holder died.
 
 The effect counts as unrecorded if its holder died or was cut off from Redis in the gap, or was paused there, or refused
-by a demoted server, until its lease may have ended, or if the clock of Redis jumped ahead in the gap by half a lease.
-Without a sign, the gap lasts one lease at most: by then a living holder has recorded. An error reply of Redis is no
-excuse in itself: the holder of the lease can ask again.
+by a demoted server without reconnecting, until its lease may have ended, or if the clock of Redis jumped ahead in the
+gap by half a lease. Without a sign, the gap lasts one lease at most: by then a living holder has recorded. An error
+reply of Redis is no excuse in itself: the holder of the lease can ask again.
 """
 
 from __future__ import annotations

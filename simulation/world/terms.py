@@ -42,6 +42,7 @@ def header_of(scenario: Scenario, seed: int, engine: str, store: Store, epoch: d
         invariants=judge.invariants,
         allowed_loss=judge.allowed_loss,
         loud=judge.loud,
+        reconnects="READONLY" in scenario.client.retry_on,
     )
 
 

@@ -56,6 +56,16 @@ def test_demoted_for_half_a_lease_is_an_excuse(first, last, who, excused):
     assert overlaps(history_of(OVERLAP.format(*refusals, "refused"), lease="16s")) is not excused
 
 
+def test_refusals_excuse_no_client_that_reconnects():
+    """A client that connects again when it is refused reaches the new primary: its engine has gone past it."""
+    refusals = REFUSED.format("1s", "@c1"), REFUSED.format("9s", "@c1")
+    for reconnects in (False, True):
+        assert repeats(history_of(REPEAT.format(*refusals), lease="16s", reconnects=reconnects)) is reconnects
+        assert (
+            overlaps(history_of(OVERLAP.format(*refusals, "refused"), lease="16s", reconnects=reconnects)) is reconnects
+        )
+
+
 def test_two_demotions_are_two_spans():
     refusals = "1s fault server-demoted @c1 number=1", "9s fault server-demoted @c1 number=2"
     assert repeats(history_of(REPEAT.format(*refusals), lease="16s"))

@@ -156,7 +156,9 @@ def stretched(history: History, rng: Random) -> History:
             later += rng.choice(lengths)
         entries.append(entry._replace(at=entry.at + later))
     allowed = rng.choice([(), (), ("evict",)])
-    return History(Header(terms=terms, allowed_loss=allowed, loud=rng.random() < 0.3), entries)
+    return History(
+        Header(terms=terms, allowed_loss=allowed, loud=rng.random() < 0.3, reconnects=rng.random() < 0.3), entries
+    )
 
 
 def real(rng: Random, laboratory: Laboratory, engine: str) -> History:

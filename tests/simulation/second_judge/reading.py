@@ -338,6 +338,8 @@ class Reading:
 
     def refused(self, consumer: str) -> list[Span]:
         """When a server that was demoted refused what a consumer wrote: from the first refusal to the last."""
+        if self.header.reconnects:
+            return []
         spans: dict[str, list[int]] = {}
         for _, entry in self.of("fault"):
             if entry.details.get("fault") == "server-demoted" and entry.consumer == consumer and consumer:
