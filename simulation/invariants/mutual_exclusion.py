@@ -82,8 +82,8 @@ INVARIANT = Invariant(
     excuses=(
         "the first holder was paused, cut off or refused by a demoted server (unless its client reconnects then) until"
         " its lease had ended (half a lease after its last sign of life, at the earliest), or the clock of Redis jumped"
-        " ahead by so much; and its late write was refused by its fencing token; or the lease can have been lost with data"
-        " that the scenario allows to be lost"
+        " ahead by so much; and its late write was refused by its fencing token; or the lease can have been lost with"
+        " data that the scenario allows to be lost"
     ),
     subjects=subjects,
     check=check,

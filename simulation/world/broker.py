@@ -271,7 +271,8 @@ class Broker:
         message = delivery.message
         self._touch(f"copies of {delivery.name}")
         message.failures += counts
-        if counts and message.failures >= self._settings.max_failures and not message.settled:
+        last = counts and message.failures >= self._settings.max_failures
+        if last and (reported or not message.settled):  # what was reported is given up for good
             details: dict[str, Any] = {"by": "broker", "told": True} if reported else {"by": "broker"}
             self._history.append(self._loop.now, "dead-lettered", delivery.name, **details)
             self._watcher.given_up(delivery.name)

@@ -37,3 +37,21 @@ class Messages(MinimalEngine):
     async def handle(self, event: Any) -> None:
         type(self).seen.append(vars(event))
         await super().handle(event)
+
+
+class GivesUpSlowly(MinimalEngine):
+    """Fails at the first delivery, and takes long to give the event up; handles what is delivered meanwhile."""
+
+    deliveries = 0
+
+    async def handle(self, event: Any) -> None:
+        """Fail once."""
+        type(self).deliveries += 1
+        if self.deliveries == 1:
+            raise RuntimeError("the first")
+        await super().handle(event)
+
+    async def give_up(self, event: Any) -> bool:
+        """Take longer than the queue waits before it delivers again."""
+        await asyncio.sleep(5)
+        return True

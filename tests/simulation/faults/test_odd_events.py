@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simulation import Laboratory
-from tests.simulation.faults.engines import Messages
+from tests.simulation.faults.engines import GivesUpSlowly, Messages
 from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, entries_of, fault, run
 
 MESSAGES = "tests.simulation.faults.engines:Messages"
@@ -88,6 +88,20 @@ def test_queue_reports_a_dead_letter(laboratory: Laboratory, reports: bool) -> N
     [started] = [e.at for e in result.history.of("started") if e.event == "b"]
     assert (started - dead.at < 10_000_000) == reports
     assert result.verdict == "holds"
+
+
+def test_reported_dead_letter_is_recorded(laboratory: Laboratory) -> None:
+    """A dead letter that the engine knows of is one, although another consumer has acknowledged the event meanwhile."""
+    GivesUpSlowly.deliveries = 0
+    settings = '[broker]\nreports_dead_letters = true\nredeliver_after = "1s"\nmax_failures = 1\n'
+    later = TWO.replace('"100ms"', '"8s"')  # the run lasts for as long as the report
+    text = later + "[consumers]\ncount = 2\n" + STEADY.replace("[broker]\n", settings)
+    result = run(laboratory, text, f"{GivesUpSlowly.__module__}:GivesUpSlowly")
+    [dead] = result.history.of("dead-lettered")
+    acknowledged = next(iter(result.history.of("acknowledged")))
+    assert dead.details["told"]
+    assert (acknowledged.event, dead.event) == ("a", "a")
+    assert acknowledged.at < dead.at
 
 
 def test_only_what_was_delivered_is_trimmed(laboratory: Laboratory) -> None:
