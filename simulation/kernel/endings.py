@@ -27,13 +27,12 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
+from simulation.kernel.collection import automatic_collection_off
 from simulation.kernel.process import Process, current_process
 from simulation.kernel.running_loop import running
 
 CLOSE_SECONDS = 0.5
 """Seconds on the wall in which each thing has to end. One that is slower costs memory, and changes no result."""
-_FROZEN = gc.get_freeze_count()
-"""Objects that Python itself has taken from the garbage collector's sight."""
 _ATTEMPTS = 50
 """How often a coroutine may answer the end of the world with another await."""
 
@@ -66,18 +65,14 @@ def collected_leftovers() -> Iterator[None]:
     """Collect what is made inside the context and left behind; what its objects do then is ignored.
 
     Connections that no code closed warn when they are collected, and foreign objects have a `__del__`. Collected later,
-    they would do so in the middle of other code. What there was before is set aside, and not looked at.
+    they would do so in the middle of other code. What was there before has aged, and is not looked at.
     """
-    set_aside = gc.get_freeze_count() == _FROZEN  # else they were frozen on purpose
-    if set_aside:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        with _silence(), running(None):
-            _in_time(_collect)
-        if set_aside:
-            gc.unfreeze()
+    with automatic_collection_off():
+        try:
+            yield
+        finally:
+            with _silence(), running(None):
+                _in_time(_collect)
 
 
 def forget_locals(error: BaseException) -> None:
@@ -93,7 +88,7 @@ def forget_locals(error: BaseException) -> None:
 
 
 def _collect(_: Callable[[], None]) -> None:
-    gc.collect()
+    gc.collect(1)  # no object of a run is older, since the automatic search was off
 
 
 def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
@@ -102,7 +97,7 @@ def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
         quiet &= _end(one)
         progress()
     if not quiet:
-        gc.collect()  # code that was cut off must end here, where nothing that it does is recorded
+        gc.collect(0)  # code that was cut off ends here if it can, while the clocks and the network are still simulated
 
 
 def _end(coroutine: Any) -> bool:

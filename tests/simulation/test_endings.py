@@ -99,7 +99,7 @@ def test_interrupted_request(server: ServerStore, monkeypatch: pytest.MonkeyPatc
     [
         (ONE, "native"),
         (ONE + CRASH, "native"),  # its connections are cut, and never closed
-        (ONE, "tests.simulation.strangers.reliable_list:main"),
+        (ONE, "tests.simulation.third_party.reliable_list:main"),
         (ONE, f"{HERE}:Connecting"),
         (ONE, "tests.simulation.programs:of_nothing"),  # its run ends with an error, whose traceback outlives it
     ],
@@ -112,12 +112,3 @@ def test_a_run_leaves_no_warnings(scenario: str, engine: str) -> None:
             run(loads(scenario), 1, engine)
         gc.collect()
     assert [str(one.message) for one in heard if issubclass(one.category, ResourceWarning)] == []
-
-
-def test_frozen_objects_stay_frozen() -> None:
-    gc.freeze()
-    try:
-        run(loads(ONE), 1, "native")
-        assert gc.get_freeze_count() > 1_000
-    finally:
-        gc.unfreeze()
