@@ -47,6 +47,7 @@ class Driver:
         self._main = self._driving = getcurrent()
         self._waiting: list[greenlet] = []
         self._over = True
+        self._begins = False
         self.abandoned = False
         """Whether a callback was left in the middle."""
         self._failure: BaseException | None = None
@@ -63,6 +64,9 @@ class Driver:
         self._driving = self._new_greenlet()
         try:
             self._driving.switch()
+            while self._begins:  # begun from here, each at the same depth: any number of them can wait
+                self._begins = False
+                self._driving.switch()
         finally:
             self._over = True
         if self._failure is not None:
@@ -116,8 +120,10 @@ class Driver:
         self._waiting.append(mine)
         try:
             if self._driving is mine:
-                self._driving = self._new_greenlet()
-            self._driving.switch()
+                self._driving, self._begins = self._new_greenlet(), True
+                self._main.switch()
+            else:
+                self._driving.switch()
             if self._over:
                 raise ProcessEnded
         finally:

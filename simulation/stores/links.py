@@ -99,22 +99,24 @@ class PooledLink(SocketLink):
     """A connection that goes back to its store when it is closed, and is used again: opening one takes longer.
 
     The command that resets it is sent without waiting for the reply. A connection that has subscribed is closed for
-    good, since messages may still arrive on it.
+    good, since messages may still arrive on it; so is one that has said what client it is, since that is not reset.
 
     A script that the server has compiled in an earlier run is not sent again: its digest has the same effect.
     """
 
-    __slots__ = ("_idle", "_in_use", "_listened", "_scripts")
+    __slots__ = ("_idle", "_in_use", "_reusable", "_scripts")
 
     def __init__(self, connection: socket.socket, idle: list[PooledLink], scripts: dict[bytes, str]) -> None:
         super().__init__(connection)
         self._idle = idle
-        self._listened = False
+        self._reusable = True
         self._in_use = True
         self._scripts = scripts
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
         """Encode the commands, and execute them."""
+        if any(words[0].upper() == b"CLIENT" for words in commands):
+            self._reusable = False
         if len(commands) > 1 or len(words := commands[0]) < 3 or words[0].upper() != b"EVAL":
             return super().run(commands)
         if digest := self._scripts.get(words[1]):
@@ -126,7 +128,7 @@ class PooledLink(SocketLink):
 
     def send(self, request: bytes) -> None:
         """Send a request whose replies arrive as pushes."""
-        self._listened = True
+        self._reusable = False
         super().send(request)
 
     def close(self) -> None:
@@ -135,7 +137,7 @@ class PooledLink(SocketLink):
             return
         self._in_use = False
         try:
-            if not self._listened and not self.is_interrupted:
+            if self._reusable and not self.is_interrupted:
                 super().send(_RESET)
                 self._idle.append(self)
                 return

@@ -214,6 +214,7 @@ def _client_line(text: bytes, facts: Facts) -> bytes:
         b"fd": b"%d" % (7 + facts.connection),
         b"age": b"%d" % (facts.age_us // SECOND),
         b"events": b"r",
+        b"multi": b"-1",  # within MULTI the command is refused
     }
     fields = []
     for field in text.rstrip(b"\n").split(b" "):

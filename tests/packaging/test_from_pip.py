@@ -29,7 +29,7 @@ def test_scenarios_are_listed_anywhere(installed: Environment, tmp_path: Path) -
 def test_unknown_name(installed: Environment, tmp_path: Path) -> None:
     """An unknown name is answered with the nearest."""
     output = installed.run("causim", "run", "late-leder", folder=tmp_path, check=False)
-    assert "did you mean 'late-leader'? `causim list scenarios` shows" in output
+    assert "did you mean the shipped late-leader? `causim list scenarios` shows" in output
 
 
 def test_mutants_run_outside_a_clone(installed: Environment, tmp_path: Path) -> None:

@@ -103,7 +103,9 @@ def test_dying_run_is_retried(scheduler: str, monkeypatch: pytest.MonkeyPatch) -
     """A run whose process dies is made again and then given up with a sentence."""
     monkeypatch.setattr("simulation.search.parallel.dask_cluster._ATTEMPTS", 1)
     plan = replace(PLAN, engine="tests.simulation.engines:Dying", store="embedded")  # so that no server is left alone
-    with pytest.raises(ClusterUnavailable, match=r"seed 7: its process on \S+ died with exit code 9, again and again"):
+    with pytest.raises(
+        ClusterUnavailable, match=r"seed 7: its process on \S+ died with exit code -11, again and again"
+    ):
         list(search_there(scheduler, plan, [7]))
 
 
@@ -206,7 +208,7 @@ def test_wrong_address(
     arguments: list[str], said: str, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong address exits with 4 and a sentence."""
-    monkeypatch.setattr("simulation.search.parallel.dask_cluster._PATIENCE", 1)
+    monkeypatch.setattr("simulation.search.parallel.dask_cluster._TIMEOUT_S", 1)
     (tmp_path / "pair.toml").write_text(PAIR)
     assert main(["run", str(tmp_path / "pair.toml"), "--no-results", *arguments]) == 4
     complaint = capsys.readouterr().err
