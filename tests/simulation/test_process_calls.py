@@ -12,8 +12,6 @@ import pytest
 from simulation import Laboratory, Run, loads
 from simulation.kernel.escapes import Escaped
 
-DYING = 'name = "one"\n[workload]\nevents = [{ name = "a" }]\n[consumers]\ncount = 1\nrestart_delay = "1s"\n[judge]\nhorizon = "2h"\n'
-
 HERE = "tests.simulation.process_programs"
 TEXT = """
 name = "orders"
@@ -147,5 +145,6 @@ def test_prints_are_apart(tmp_path: Path, jobs: str) -> None:
 
 def test_a_process_can_exit_thousands_of_times(laboratory: Laboratory) -> None:
     """Each leaves code that waits for the end of the run: as much of it as there may be, the run goes on."""
-    lives = laboratory.run(loads(DYING), 1, "tests.simulation.engines:Exiting")
+    text = TEXT.replace('"20ms"', '"20ms"\nrestart_delay = "1s"')
+    lives = laboratory.run(loads(text), 1, "tests.simulation.engines:Exiting")
     assert sum(1 for _ in lives.history.of("crashed")) > 5_000
