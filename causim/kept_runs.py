@@ -1,4 +1,4 @@
-"""Which scenario files are records of runs: the copies that `causim run` keeps beside a verdict."""
+"""Scenario files that are records of runs: the copies that `causim run` keeps beside a verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where causim's own packages are, which packages of the user's have the same names, and which of the two are found.
+"""The places of causim's own packages, the user's packages of the same names, and the precedence between the two.
 
 The names `ordering`, `reports` and `simulation` are common. In the processes of the command line causim's own packages
 come first. In the user's processes (a test run, a notebook) the user's come first, and a sentence says what they hide.
@@ -39,7 +39,7 @@ def _holds_a_namesake(entry: str) -> bool:
 
 
 def missing() -> list[str]:
-    """Return what the harness needs and is not installed."""
+    """Return the modules that the harness needs and that are not installed."""
     return [name for name in HARNESS if find_spec(name) is None]
 
 

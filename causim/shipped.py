@@ -15,7 +15,7 @@ _NO_SCENARIOS = ("data", "sweeps")
 
 
 _RENAMED = {"lost-leader": "missing-leader", "lost-followers": "rescued-followers"}
-"""What has another name now; the old one works for one release."""
+"""The new names of renamed scenarios, by the old ones; an old name works for one release."""
 
 
 def scenarios() -> Mapping[str, Path]:
@@ -40,6 +40,6 @@ def path_of(word: str) -> Path:
 
 
 def word_for(path: Path) -> str:
-    """Return what the command line calls a file: the name of a shipped scenario that was asked for so, or its path."""
+    """Return the command line's word for a file: the name of a shipped scenario that was asked for so, or its path."""
     asked_for_by_name = path.is_absolute() and path.stem and (FOLDER in path.parents or MUTANTS in path.parents)
     return path.stem if asked_for_by_name and scenarios().get(path.stem) == path else str(path)

@@ -1,4 +1,4 @@
-"""What tests of an engine of one's own import: a decorator that runs a test on scenarios and seeds.
+"""For tests of a user's own engine: a decorator that runs a test on scenarios and seeds.
 
 from causim.testing import scenarios
 from mine import MyEngine
@@ -21,7 +21,7 @@ def scenarios(*given: str | Path, seeds: int | Iterable[int] = 1) -> pytest.Mark
 
     Args:
         given: names of shipped scenarios, or paths of files.
-        seeds: how many, from 1 on, or which.
+        seeds: their number, from 1 on, or the seeds themselves.
 
     Raises:
         ValueError: no scenario is given.

@@ -2,7 +2,7 @@
 
 A consumer that reads its messages in batches hands each batch over whole. Events of a batch that follow each other are
 granted together and handled in causal order here, without being parked in between: level by level, with one short round
-trip between two of them. What that gives up: an event is recorded as handled when its batch is, so a crash in between
+trip between two of them. The cost: an event is recorded as handled when its batch is, so a crash in between
 repeats up to a batch of effects, not one.
 """
 
@@ -31,12 +31,12 @@ MAX_BATCH_EVENTS = 10_000
 
 
 async def handle_batch(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
-    """Handle many events, and what they release; return the outcome of each, in the order given.
+    """Handle many events and the followers that they release; return the outcome of each, in the order given.
 
     Args:
         ordering: the engine.
-        handler: called with each event that may be handled now, and with what those release, one after the other. It
-            need not enter the engine again.
+        handler: called with each event that may be handled now, and with the followers that those release, one after
+            the other. It need not enter the engine again.
         events: the batch; an event may be in it twice.
 
     An exception of the handler concerns its event, and those of the batch that follow it, alone.
@@ -65,7 +65,7 @@ async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: S
 
 
 def _choose(ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome]) -> list[tuple[int, Asked]]:
-    """Return which events of a batch are asked about, and what, leaders first; note the others in `outcomes`."""
+    """Return the places and questions of the events to ask about, leaders first; note the others in `outcomes`."""
     active = ordering._state.active
     names = named(ordering, events)
     outcomes.update((i, "failed") for i, one in enumerate(names) if one is None)
@@ -84,10 +84,10 @@ def _choose(ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, 
 async def _begin(
     ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome], drains: list[tuple[str, str]]
 ) -> list[tuple[int, Grant]]:
-    """Ask for the leases of a batch; return what was granted, with its place in the batch, leaders first.
+    """Ask for the leases of a batch; return the grants, each with its place in the batch, leaders first.
 
-    What was not granted is noted in `outcomes`, and the queues that the caller is to go through in `drains`. An event
-    of which nothing is noted is to be handled alone.
+    Outcomes other than a grant are noted in `outcomes`, and the queues that the caller is to go through in `drains`.
+    An event without a note is to be handled alone.
     """
     chosen = _choose(ordering, events, outcomes)
     if not chosen:
@@ -145,10 +145,10 @@ async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
 
 
 class _Work:
-    """What was granted of a batch, handled level by level: first those that follow nothing in it, then their followers.
+    """The grants of a batch, handled level by level: first events that follow nothing in it, then their followers.
 
-    Before each level one looks whether others wait for its leaders by now: those have come while the leader was being
-    handled, elsewhere, and may be the elder ones. If so, what was handled is recorded, as if the batch ended there.
+    Before each level it looks whether others wait for its leaders by now: those have come while the leader was being
+    handled, elsewhere, and may be the elder ones. If so, the handled events are recorded, as if the batch ended there.
 
     All leases are renewed together. No handler begins whose lease is lost, or may have lapsed by this process's clock.
     """
@@ -159,7 +159,7 @@ class _Work:
         self._outcomes = outcomes
         self._held: dict[str, Grant] = {}
         self._done: list[tuple[int, Grant]] = []
-        """What was handled and not recorded."""
+        """Grants of handled events that are not recorded yet, each with its place in the batch."""
         self._failed: set[str] = set()
         self._doubtful: set[str] = set()
         """Leaders that others wait for, and those that are not done after all."""
@@ -231,7 +231,7 @@ class _Work:
         return None if reply[0] == "ready" else "seen" if reply[0] == "seen" else "parked"
 
     async def _record(self) -> None:
-        """Complete what was handled, and take the queues that others wait in."""
+        """Complete the handled events, and take the queues that others wait in."""
         pairs, self._done = self._done, []
         if not pairs:
             return
@@ -312,7 +312,7 @@ def _subtrees_together(asked: Sequence[Asked]) -> list[list[Asked]]:
 
 
 def _leaders_first(names: Sequence[Named | None]) -> list[tuple[int, Named]]:
-    """Return a batch's places, and who is there, in an order: leaders before followers, siblings as they occurred."""
+    """Return a batch's places and their events, in an order: leaders before followers, siblings as they occurred."""
     places: dict[str, list[tuple[int, Named]]] = {}
     for i, one in enumerate(names):
         if one is not None:

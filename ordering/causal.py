@@ -43,14 +43,14 @@ logger = logging.getLogger(__name__)
 
 
 class EventProcessingCompletion(Generic[E]):
-    """What completing an event has released; filled after success."""
+    """The followers that the completion of an event has released; filled after success."""
 
     def __init__(self) -> None:
         self.followers: list[E] = []
 
 
 class _Confirmed(AbstractAsyncContextManager[None]):
-    """What `preceding_event_confirmed` returns: no generator, as each event enters it."""
+    """The context manager of `preceding_event_confirmed`: no generator, as each event enters it."""
 
     def __init__(self, ordering: CausalOrdering[Any], handler: Handler[Any], event: Any, depth: int) -> None:
         self._ordering, self._handler, self._event, self._depth = ordering, handler, event, depth
@@ -98,10 +98,10 @@ class CausalOrdering(Requests[E]):
     Args:
         scope: separates this ordering from others on the same server.
         redis: a `redis.asyncio` client, standalone or cluster.
-        policy: how long to wait for what.
-        event_type: parses what was parked; anything with pydantic's `model_validate_json`.
+        policy: the waiting times and limits.
+        event_type: parses parked events; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
-        observer: its methods are called with what happens to each event in this process.
+        observer: its methods are called at each step of an event in this process.
         on_dead_letter: is called for each event that was given up, at least once in the fleet.
     """
 
@@ -267,7 +267,7 @@ class CausalOrdering(Requests[E]):
         return sorted(found, key=order_of)
 
     async def wait_for_leader(self, event: E) -> None:
-        """Return when what an event follows lets it be handled; wait for half a lease if that is being handled now.
+        """Return when the leader of an event lets it be handled; wait for half a lease if that is being handled now.
 
         Nothing is held meanwhile. When the leader's handling ends, well or not, that is known at once, and that its
         holder has died is known when the lease is over. If the event must wait for longer, it is parked, and a lease

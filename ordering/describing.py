@@ -1,4 +1,4 @@
-"""What of an error may stand in a log or a dead letter: its type and message, never the content of an event.
+"""The parts of an error that may stand in a log or a dead letter: its type and message, never the content of an event.
 
 Errors of pydantic repeat their input. Of those, the kinds and the names of the fields are given.
 """

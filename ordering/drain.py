@@ -28,7 +28,7 @@ class Drain:
         self._depth = depth
         self._depth_logged = False
         self._asked_at = 0.0
-        """When the last request was sent, in the loop's time: leases count from then."""
+        """The time of sending the last request, in the loop's time: leases count from then."""
 
     @property
     def _queues(self) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""What the engine says when an event is not to be handled now. Each carries the event; its docstring says the fix."""
+"""Errors for an event that the engine does not handle now. Each carries the event; its docstring says the fix."""
 
 from __future__ import annotations
 

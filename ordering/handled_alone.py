@@ -18,7 +18,7 @@ from ordering.terms import Asked, as_bytes, leader_of, microseconds, names_of
 
 
 class Named(NamedTuple):
-    """What decides about the order of an event within its batch."""
+    """The properties of an event that decide its order within its batch."""
 
     identity: str
     leader: str

@@ -1,4 +1,4 @@
-"""Leases: what one process remembers of its own attempts, and the task that keeps a lease alive.
+"""Leases: the memory of one process about its own attempts, and the task that keeps a lease alive.
 
 The memory belongs to a Redis client and a scope, not to an engine: some callers make a new engine for every event.
 """
@@ -26,15 +26,15 @@ MAX_UNREADABLE = 1_000
 """Events that a process remembers as unreadable for it: all of them travel with each sweep. If it forgets one, it tries
 to read it again."""
 UNREADABLE_LEASES = 4
-"""For how many leases, after the rest that it has as after any failure, a process remembers an event that it could not
+"""Number of leases, after the rest that follows any failure, for which a process remembers an event that it could not
 read. Each time that it may be claimed meanwhile, the process leaves it to others for half a lease: see `sweep.lua`."""
 RENEWALS = 4
-"""How often a lease is prolonged within its length. Who waits for its holder knows the number: see `wait.lua`."""
+"""Number of renewals of a lease within its length; `wait.lua` relies on it."""
 
 
 @dataclass(slots=True)
 class ProcessState:
-    """What one process remembers of its own attempts, for one scope."""
+    """The memory of one process about its own attempts, for one scope."""
 
     held: dict[str, Grant] = field(default_factory=dict)
     """Leases taken one step at a time, by event."""
@@ -46,7 +46,7 @@ class ProcessState:
     queues: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on the queues of leaders."""
     claim_groups: dict[str, ClaimGroup] = field(default_factory=dict)
-    """With which others an event was claimed by a completion, by event."""
+    """The group in which an event was claimed by a completion, by event."""
     unreadable: dict[str, float] = field(default_factory=dict)
     """Events that this process could not read, and until when it remembers that, in the loop's time."""
 
@@ -94,7 +94,7 @@ class ClaimGroup:
     leader: str
     claim: str
     left: int
-    """How many of them are not done."""
+    """Number of them that are not done."""
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Grant:
     claim: str = ""
     """The token of the claim under which the lease was taken, if there was one."""
     proven_until: float = math.inf
-    """Until when the lease lasts at least, in the loop's time: counted from when its last renewal was sent."""
+    """The earliest end of the lease, in the loop's time: counted from the sending of its last renewal."""
     lost: bool = False
     parked: bool = False
     """Whether the event was parked while its holder worked: there is nothing to give back any more."""

@@ -27,11 +27,11 @@ class DeadLetter:
     error: str
     """Type and message of the last error, empty if none was reported."""
     attempts: int
-    """How often it was begun with, as far as the engine has counted."""
+    """Number of attempts, as far as the engine has counted."""
     at: datetime
-    """When it was given up, by the server's clock."""
+    """The time at which it was given up, by the server's clock."""
     payload: bytes
-    """What the event says, as it was parked; empty if that is not known."""
+    """The payload of the event, as it was parked; empty if that is not known."""
 
     @property
     def why(self) -> str:
@@ -46,7 +46,7 @@ class DeadLetter:
 
 
 def read_letter(raw: bytes | str) -> DeadLetter | None:
-    """Return a dead letter as the scripts write it: a line of JSON, and what the event says. None if it is gone."""
+    """Return a dead letter as the scripts write it: a line of JSON, and the payload. None if it is gone."""
     if not raw:
         return None
     whole = raw.encode() if isinstance(raw, str) else raw

@@ -1,4 +1,4 @@
-"""Hooks for operators of the engine: calls an object of theirs with what happens to each event."""
+"""Hooks for operators of the engine: calls an object of theirs at each step of an event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Happening = Literal["granted", "parked", "released", "rescued", "retried", "dead
 
 
 class Observer(Protocol):
-    """Its methods are called with what happens in this process, by the scope and the id of the event. Each may be left
+    """Its methods are called at each step of an event in this process, with its scope and its id. Each may be left
     out.
 
     A hook is called in the event loop, between two requests, so it must not block. An exception of a hook is logged.
@@ -53,7 +53,7 @@ class Notifier:
         self._scope = scope
 
     def __call__(self, what: Happening, identity: str) -> None:
-        """Call the observer's method for what has happened to an event."""
+        """Call the observer's method for a step of an event."""
         hook = getattr(self._observer, what, None)
         if hook is None:
             return

@@ -1,4 +1,4 @@
-"""What an ordering offers to its operators: its numbers, and its dead letters.
+"""The interface of an ordering for operators: its numbers, and its dead letters.
 
 1. A dead letter is written in the step that gives the event up, together with a note that it was not reported.
 2. The consumer that has reported it removes the note.
@@ -90,7 +90,7 @@ class Operations:
 
     @cached_property
     def _state(self) -> ProcessState:
-        """What this process remembers; it outlives this object, which some callers make for every event."""
+        """The memory of this process; it outlives this object, which some callers make for every event."""
         return state_of(self.redis, self.scope)
 
     def _read_policy(self) -> tuple[Policy | None, bytes, float]:

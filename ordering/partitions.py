@@ -1,6 +1,6 @@
 """One scope spread over several hash slots, so that the nodes of a Redis Cluster share its load.
 
-What an ordering decides at once must lie in one hash slot, so one `CausalOrdering` is the load of one node. Chains of
+Keys that an ordering uses at once must lie in one hash slot, so one `CausalOrdering` is the load of one node. Chains of
 events that have nothing to do with each other need not be decided together: here each event belongs to one of several
 orderings, its partition, by a rule that the user chooses.
 
@@ -51,15 +51,15 @@ class PartitionedOrdering:
 
     Args:
         scope: separates this ordering from others on the same cluster.
-        partitions: how many there are. All consumers must agree; to change it, let the waitlist run empty first.
-        by: what an event belongs to; events of which it says the same are in the same partition.
-        options: what every partition is made with: `redis`, `policy`, `event_type`, `token`.
+        partitions: number of partitions. All consumers must agree; to change it, let the waitlist run empty first.
+        by: a rule that names the group of an event; events of the same group are in the same partition.
+        options: the arguments of every partition: `redis`, `policy`, `event_type`, `token`.
 
     Raises ValueError if there is no partition.
     """
 
     ordering: type[CausalOrdering[Any]] = CausalOrdering
-    """What each partition is."""
+    """The class of each partition."""
 
     def __init__(self, scope: str, *, partitions: int, by: Callable[[Any], str] = by_resource, **options: Any) -> None:
         if partitions < 1:

@@ -1,4 +1,4 @@
-"""How long the engine waits for what. The numbers depend on each other; a policy that cannot work cannot be made."""
+"""The engine's waiting times and limits. The numbers depend on each other; an unworkable policy cannot be made."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Literal
 
 PRECEDING_EVENT_LOOKBACK = timedelta(minutes=15)
-"""How long a follower waits for a leader that does not come."""
+"""Duration for which a follower waits for a leader that does not come."""
 PROCESSED_EVENT_LOOKBACK = timedelta(minutes=30)
-"""How long it is remembered that an event was handled."""
+"""Duration for which it is remembered that an event was handled."""
 SEEN_EXPIRATION = max(PRECEDING_EVENT_LOOKBACK, PROCESSED_EVENT_LOOKBACK)
 IN_FLIGHT_EVENT_TIMEOUT = timedelta(seconds=8)
 """Half of a lease."""
@@ -18,27 +18,27 @@ SHORTEST_LEASE = timedelta(milliseconds=100)
 _MILLISECOND = timedelta(milliseconds=1)
 """Redis counts in milliseconds."""
 MAX_DEPTH_OF_PRECEDING_EVENT = 20
-"""How deep handlers may call each other."""
+"""Greatest depth of handlers that call each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The engine's times and limits. Raises ValueError if one of them cannot work with the others.
 
-    - `lookback`: how long a follower waits for a leader that does not come.
-    - `retention`: how long a duplicate of a handled event is refused.
-    - `memory`: how long a digest of each handled event is kept, so that late followers need not wait: one that comes
-      after the retention of its leader finds it there. Zero turns it off.
-    - `lease`: how long an event, or a leader's queue, is held without being renewed.
-    - `retry_delay`: how long a released event rests after its handler failed.
-    - `max_attempts`: how often an event is tried. An attempt counts when it begins: a handler that kills its process
+    - `lookback`: time for which a follower waits for a leader that does not come.
+    - `retention`: time for which a duplicate of a handled event is refused.
+    - `memory`: time for which a digest of each handled event is kept, so that late followers need not wait: one that
+      comes after the retention of its leader finds it there. Zero turns it off.
+    - `lease`: time for which an event, or a leader's queue, is held without being renewed.
+    - `retry_delay`: time for which a released event rests after its handler failed.
+    - `max_attempts`: greatest number of attempts. An attempt counts when it begins: a handler that kills its process
       has had one. If the event is the queue's, an attempt whose failure reaches the consumer is for the queue to count.
-    - `redelivery`: for how long after an attempt the queue may offer an event again: it is still to come, and its
-      followers are not lost. None: as long as the lookback.
-    - `dead_retention`: how long a dead letter is kept, to be retried or discarded.
-    - `max_depth`: how deep handlers may call each other.
-    - `batch`: how many events a sweep returns at most; for Prefect, those that wait below the last of them come along.
-    - `age_by`: whether an event is old by how long the engine has known it, or by its own `received`.
+    - `redelivery`: time after an attempt within which the queue may offer an event again: it is still to come, and
+      its followers are not lost. None: as long as the lookback.
+    - `dead_retention`: time for which a dead letter is kept, to be retried or discarded.
+    - `max_depth`: greatest depth of handlers that call each other.
+    - `batch`: greatest number of events of a sweep; for Prefect, those that wait below the last of them come along.
+    - `age_by`: whether an event is old by the time since the engine first saw it, or by its own `received`.
     """
 
     lookback: timedelta = PRECEDING_EVENT_LOOKBACK

@@ -1,8 +1,8 @@
 """The engine in Prefect: name this module in `PREFECT_SERVER_EVENTS_CAUSAL_ORDERING`, and nothing else changes.
 
 It takes Prefect's Redis settings, event classes and exceptions, and the key names of the original where they mean the
-same. So consumers of both may run in one fleet: an event that one engine has parked is released or rescued by whichever
-comes first. As in the original, the constants below are read when they are used, and an event is old by its `received`.
+same. So consumers of both may run in one fleet: an event that one engine has parked is released or rescued by the first
+to come. As in the original, the constants below are read when they are used, and an event is old by its `received`.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ _UNRECORDED = (
 
 
 class Handler(Protocol[E_contra]):
-    """What handles an event; it may enter `preceding_event_confirmed` itself or not."""
+    """A callable that handles an event; it may enter `preceding_event_confirmed` itself or not."""
 
     def __call__(self, event: E_contra, depth: int = 0) -> Awaitable[Any]:
         """Handle the event."""
@@ -64,21 +64,21 @@ class Handler(Protocol[E_contra]):
 
 
 class Requests(Operations, Generic[E]):
-    """Asks the scripts about the events of one scope, and keeps what this process knows of them.
+    """Asks the scripts about the events of one scope, and keeps this process's knowledge of them.
 
     Args:
         scope: separates this ordering from others on the same server.
         redis: a `redis.asyncio` client, standalone or cluster.
-        policy: how long to wait for what.
-        event_type: parses what was parked; anything with pydantic's `model_validate_json`.
+        policy: the waiting times and limits.
+        event_type: parses parked events; anything with pydantic's `model_validate_json`.
         token: a source of unique tokens.
-        observer: called with what happens to each event in this process.
+        observer: called at each step of an event in this process.
         on_dead_letter: called with each event that was given up, at least once in the fleet.
     """
 
     errors = Errors()
     scripts = staticmethod(script)
-    """Finds a script by its name. Who wants to see the engine fail puts another in its place, in a class of his own."""
+    """Finds a script by its name. A subclass may replace it, to make the engine fail."""
 
     _waitlist = "waitlist"
     """The name of the key that the scripts begin with: "parked" where the engine runs beside the original."""
@@ -111,7 +111,7 @@ class Requests(Operations, Generic[E]):
 
     @cached_property
     def _joints(self) -> dict[str, Joint]:
-        """How requests of several tasks become one, by the script that is asked for."""
+        """The joints that make one request of those of several tasks, by the script that is asked for."""
         all_of_them = self.scripts("several")
         digest, whole = all_of_them.digest.encode(), all_of_them.text.encode()
         return {name: Joint(name.encode(), digest, whole) for name in ("begin", "complete")}

@@ -1,4 +1,4 @@
-"""The verbs: one Lua script each, as a typed function. What a script takes is read from its own header and checked.
+"""The verbs: one Lua script each, as a typed function. Its arguments are read from its own header and checked.
 
 A script is sent by its digest, and in full when the server has forgotten it. Everything here may be executed twice
 when a client library retries on its own; each script gives the same token the same answer.
@@ -35,7 +35,7 @@ _HEADER = re.compile(r"^-- (keys|args|returns|runs): (.*)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script's text and what its header declares."""
+    """A script's text and the declarations of its header."""
 
     name: str
     text: str
@@ -52,12 +52,12 @@ def script(name: str) -> Script:
 
 
 def source(name: str) -> str:
-    """Return what a file of `lua/` says."""
+    """Return the text of a file of `lua/`."""
     return (files("ordering") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
 def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = source) -> Script:
-    """Return the script that is made of what all scripts share and what is its own.
+    """Return the script that is made of the text that all scripts share and its own text.
 
     A script that `runs` others has them in front as functions of their names, which take the arguments of one.
     """
@@ -99,7 +99,7 @@ def _names_in(code: str) -> set[str]:
 
 
 def _closure(names: set[str], takes: Mapping[str, set[str]], ends: Collection[str]) -> set[str]:
-    """Return steps with all that they take, but for what is only taken by those at which to end."""
+    """Return steps with all steps that they take, directly or not; those in `ends` are not followed further."""
     found, left = set[str](), list(names)
     while left:
         name = left.pop()

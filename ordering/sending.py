@@ -4,9 +4,9 @@ Timeouts, retries, pools, credentials, tracing and patches are the client's, and
 do for `client.set`. This module knows nothing of scripts or events.
 
 1. A request that finds no other in flight goes straight, in the task of its caller.
-2. What is asked for in the same turn of the event loop, or while `MAX_PIPELINES` requests are in flight, is queued, and
-   travels as one `client.pipeline(transaction=False)`. So a thousand tasks take few connections out of the pool.
-3. Of what travels together, requests that name the same `Joint` become one command.
+2. Requests made in the same turn of the event loop, or while `MAX_PIPELINES` requests are in flight, are queued, and
+   travel as one `client.pipeline(transaction=False)`. So a thousand tasks take few connections out of the pool.
+3. Of the requests that travel together, those that name the same `Joint` become one command.
 4. A request whose reply in a pipeline is an error is asked again by itself: only there does the client apply
    its `retry_on_error`. So is one to which a joint command has no answer.
 5. Clusters, clients with a single connection, and clients whose `execute_command` was replaced get no
@@ -47,7 +47,7 @@ _TURN: Final = object()
 _ALONE: Final = object()
 """Instead of a reply: the request is to be asked again by itself."""
 _JOINED_FROM: Final = 5
-"""Where the words begin in which joined requests differ: behind the command, the script, one key and an argument."""
+"""Index of the first word that differs in joined requests: behind the command, the script, one key and an argument."""
 
 
 def encoded(words: Sequence[Word]) -> list[int | bytes]:
@@ -67,7 +67,7 @@ class Joint(NamedTuple):
     """
 
     name: bytes
-    """What the script calls requests of this kind."""
+    """The script's name for requests of this kind."""
     digest: bytes
     text: bytes
 
@@ -82,7 +82,7 @@ class _Request:
 
     @property
     def group(self) -> Any:
-        """What requests have in common that may be joined; None for one that is not to be joined."""
+        """The common part of requests that may be joined; None for a request that is not to be joined."""
         last = self.words[-1]
         if self.joint is None or (isinstance(last, bytes) and len(last) > MAX_JOINT_BYTES):
             return None
@@ -308,7 +308,7 @@ def _fail(requests: list[_Request], error: Exception) -> None:
 def _is_unwatched(client: Any) -> bool:
     """Return whether no tracer and no patch looks at each command of the client, as far as known.
 
-    Who replaces `execute_command`, in an instance, a subclass or redis-py's own class, may look at nothing else.
+    A replacement of `execute_command`, in an instance, a subclass or redis-py's own class, may look at nothing else.
     """
     execute = getattr(type(client), "execute_command", None)
     is_own = str(getattr(execute, "__module__", "")).partition(".")[0] in ("redis", "fakeredis")
@@ -316,7 +316,7 @@ def _is_unwatched(client: Any) -> bool:
 
 
 def _may_pipeline(client: Any) -> bool:
-    """Return whether commands may travel in a pipeline, of which who looks at each command sees nothing."""
+    """Return whether commands may travel in a pipeline, of which a patch of each command sees nothing."""
     return isinstance(client, Redis) and not client.single_connection_client and _is_unwatched(client)
 
 

@@ -40,19 +40,19 @@ Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
 
 REFUSALS = (RedisError, RedisClusterException, OSError, AttributeError)
-"""What a client raises instead of an answer."""
+"""Exceptions that a client raises instead of an answer."""
 _MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError, AttributeError)
 """The AttributeError is redis-py's own: when its cluster client learns of a moved slot, it closes the connections of a
 node, also one that another task is opening just then."""
 _BETWEEN_NODES_TEXTS = ("during rehashing of the slot", "access a non local key")
 _MOVING_TEXTS = (*_BETWEEN_NODES_TEXTS, "while the cluster is down")
-"""What a script says whose slot moves while it runs. It names no code of its own in any version of Redis or Valkey."""
+"""Error texts of scripts whose slot moves while they run; no version of Redis or Valkey has a code for them."""
 _PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyError)
 _PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _DEADLINE = "ordering_must_end_by"
 _must_end_by: ContextVar[float] = ContextVar("must_end_by", default=math.inf)
-"""Until when all that runs in this context cleans up after a cancellation, in the loop's time."""
+"""The deadline of cleanups in this context after a cancellation, in the loop's time."""
 
 
 def is_moving(refusal: Exception) -> bool:
@@ -102,7 +102,7 @@ async def brought_to_its_end(
     timeout_s: float,
     undo: Callable[[Answer], Awaitable[object]] | None = None,
 ) -> Answer:
-    """Return the answer to a request. If cancelled meanwhile, ask again, undo what the answer gave, and end then.
+    """Return the answer to a request. If cancelled meanwhile, ask again, undo the effect of the answer, and end then.
 
     That takes `timeout_s` seconds at most. A second cancellation ends it at once.
     """
@@ -131,8 +131,8 @@ async def bounded(error: BaseException, timeout_s: float) -> AsyncIterator[None]
     """Let the body clean up after an error. After a cancellation it ends in time, and no refusal hides it.
 
     The time is counted from where the cancellation was first seen: it travels with the exception, through every layer
-    that has something to clean up. The end of that time is a cancellation, too, of what the body asks: that takes no
-    time of its own.
+    that has something to clean up. The end of that time is a cancellation, too, of the body's requests: they take no
+    time of their own.
     """
     if not isinstance(error, asyncio.CancelledError):
         yield

@@ -8,7 +8,7 @@ alive while its turn comes, and given back when the stream is stopped.
 2. When an event's handler is done, one script completes it. If that releases followers, they are handled first.
 3. If nothing is left to go on with, the same script decides about the next events of the stream, until it has granted
    one. Those before it were parked, were seen, or are held.
-4. How many events are offered to the script goes by how many the last ones took: one if events come in order.
+4. The number of events offered to the script depends on the numbers last taken: one if events come in order.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ async def handle_stream(
     report: Report[Any],
     read_ahead: int = READ_AHEAD,
 ) -> None:
-    """Handle the events of a stream, and what they release, one after the other; return when the stream ends.
+    """Handle the events of a stream and the followers that they release, one by one; return when the stream ends.
 
     Args:
         ordering: the engine.
-        handler: called with each event that may be handled now, and with what those release. It need not enter the
-            engine again.
+        handler: called with each event that may be handled now, and with the followers that those release. It need
+            not enter the engine again.
         events: the stream. It is read from a task of its own if it is asynchronous.
         report: called with each event and its outcome. The outcomes are those of a batch.
-        read_ahead: how many events are read ahead, at least 1.
+        read_ahead: number of events that are read ahead, at least 1.
 
-    An exception of the handler concerns its event alone, and so does an event that cannot be written down. What the
-    stream raises when it is read is raised when what was read before is done. Raises ValueError, what the client raises
-    when Redis does not answer, and what `report` raises, too. Events that were not reported by then are to be offered
-    again.
+    An exception of the handler concerns its event alone, and so does an event that cannot be written down. An
+    exception of the stream is raised when the events read before it are done. Raises ValueError, the client's errors
+    when Redis does not answer, and the exceptions of `report`, too. Events that were not reported by then are to be
+    offered again.
     """
     if read_ahead < 1:
         raise ValueError(f"read_ahead must be at least 1, not {read_ahead}")
@@ -75,7 +75,7 @@ async def handle_stream(
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    """An event that was read ahead, and what the script is asked about it, always under the same token."""
+    """An event that was read ahead, and the question to the script about it, always under the same token."""
 
     event: Any
     identity: str
@@ -128,9 +128,9 @@ class ReadAhead:
             self._changed.set()
 
     def top_up(self) -> None:
-        """Read what may be read: a plain iterator now, an asynchronous one as soon as its task has its turn.
+        """Read up to the limit: a plain iterator now, an asynchronous one as soon as its task has its turn.
 
-        That one goes on when half of what was read is taken: to wake its task for each event costs more than reading.
+        That one goes on when half of the events are taken: to wake its task for each event costs more than reading.
         """
         if self._iterator is None:
             if len(self.items) <= self._limit // 2:
@@ -174,23 +174,23 @@ class ReadAhead:
 
 
 class _Stream(Drain):
-    """A drain whose lowest queue is the stream: what an event releases goes before the next one of the stream."""
+    """A drain whose lowest queue is the stream: followers of an event go before the next one of the stream."""
 
     def __init__(self, ordering: Requests[Any], handler: Handler[Any], source: ReadAhead, report: Report[Any]) -> None:
         super().__init__(ordering, handler, 0, ())
         self._source = source
         self._report = report
         self._outcomes: list[tuple[Any, Outcome]] = []
-        """What is certain and not reported."""
+        """Outcomes that are certain and not reported yet, with their events."""
         self._exhausted: set[str] = set()
         """The ids of those of them that are to be given up before: their handlers have killed their processes."""
         self._answers: tuple[Sequence[Asked], Sequence[Any]] = ((), ())
-        """What a script has decided about the next events that were offered, and is not read yet."""
+        """A script's answers about the next events that were offered, not read yet."""
         self._own: Grant | None = None
         """The event of the stream that is being handled, or whose followers are."""
         self._width = 1
         self._taken = 0
-        """How many events the scripts have taken of the stream since they granted the last one."""
+        """Number of events that the scripts have taken of the stream since they granted the last one."""
 
     async def _next(self) -> tuple[Grant | None, int]:
         """Take the next event that was released; if there is none, the next one of the stream."""
@@ -263,7 +263,7 @@ class _Stream(Drain):
         self._answers = offered, answers
 
     def _offer(self, completed: str) -> list[Asked]:
-        """Return what the script is asked about the next events, as many as it is likely to take.
+        """Return the questions to the script about the next events, as many as it is likely to take.
 
         An event that this process still handles is `held` and not offered; the event that is being completed may come
         again behind itself.

@@ -1,4 +1,4 @@
-"""What the scripts must know about events and policies, in the form in which they read it."""
+"""The facts about events and policies that the scripts need, in the form in which they read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Asked(NamedTuple):
-    """What the scripts must know about an event to decide about it: the words of `read_event`, in their order."""
+    """The facts that the scripts need to decide about an event: the words of `read_event`, in their order."""
 
     identity: str
     token: str
@@ -29,13 +29,13 @@ class Asked(NamedTuple):
     occurred: str
     received: str
     digest: str
-    """That of the leader."""
+    """The digest of the leader's id."""
     payload: str
-    """What the event says, if it may have to be kept."""
+    """The payload of the event, if it may have to be kept."""
 
 
 def last_of(asked: Asked) -> Sequence[str]:
-    """Return the words about an event that end a request: nothing need be said at the end of what it leaves empty."""
+    """Return the words about an event that end a request, without the empty words at the end."""
     return asked if asked.leader else asked[:4] if asked.claim else asked[:2]
 
 
@@ -88,7 +88,7 @@ def rules_of(policy: Policy) -> bytes:
 
 @lru_cache(maxsize=4096)  # a leader's is asked for again by its followers
 def digest_of(identity: str) -> str:
-    """Return what an event is remembered by: 64 bits, too many for two events of a day to share."""
+    """Return the digest by which an event is remembered: 64 bits, too many for two events of a day to share."""
     return sha1(as_bytes(identity), usedforsecurity=False).hexdigest()[:16]
 
 

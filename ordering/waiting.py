@@ -17,7 +17,7 @@ INSTANT = 0.001
 """The shortest wait, in seconds: Redis counts in milliseconds, and the difference of two times may be almost zero."""
 
 _listeners: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-"""How many events wait for their leaders by each client: each takes a connection for its subscription."""
+"""Number of events that wait for their leaders, by client: each takes a connection for its subscription."""
 
 Ask = Callable[[bool], Awaitable[list[str]]]
 """Asks whether an event may be handled. If not, and given True, the answer may be `wait`; given False, it is parked."""

@@ -1,4 +1,4 @@
-"""What a run leaves for people to see: tables, pictures, the page, and what a build server reads.
+"""The reports of a run: tables, pictures, the page, and files for build servers.
 
 Everything here is read from the index of a history (`simulation.history.index`), as the judge does.
 
@@ -7,9 +7,9 @@ Everything here is read from the index of a history (`simulation.history.index`)
 - `text/` writes a violation as sentences;
 - `page/` computes the diagram and the charts and writes the page;
 - `exports/` writes histories in the formats of other programs;
-- `ci/` writes what a build server reads.
+- `ci/` writes files for build servers.
 
-A report shows what a history and its judgement say; it neither runs nor judges anything. Importing this package is
+A report shows a history and its judgement; it neither runs nor judges anything. Importing this package is
 fast: pandas and matplotlib are imported by the modules that use them.
 """
 

@@ -18,11 +18,11 @@ class RunLike(Protocol):
 
     @property
     def history(self) -> History:
-        """What happened."""
+        """The history of the run."""
 
     @property
     def judgement(self) -> Judgement:
-        """What the judge makes of it."""
+        """The judgement of the run."""
 
     @property
     def scenario_text(self) -> str:
@@ -34,15 +34,15 @@ class RunLike(Protocol):
 
     @property
     def searched(self) -> Sequence[str]:
-        """What the search covered that this run is kept of, line by line; empty if there was no search."""
+        """The coverage of the search that has kept this run, line by line; empty if there was no search."""
 
     @property
     def commands(self) -> int | None:
-        """How many commands consumers sent, without idle sweeps; `None` if it was not counted."""
+        """Number of commands that consumers sent, without idle sweeps; `None` if it was not counted."""
 
 
 class LikelihoodPlace(NamedTuple):
-    """A place of a run, and how likely its violation was from there on."""
+    """A place of a run, and the likelihood of its violation from there on."""
 
     at: int
     """Microseconds since the start of the run."""
@@ -52,14 +52,14 @@ class LikelihoodPlace(NamedTuple):
     high: float
     """The interval around the share, at 95 %."""
     before: str
-    """What happened next in the run."""
+    """The next step of the run, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely a run's violation was along the way, in the order of the run."""
+    """The likelihood of a run's violation along the way, in the order of the run."""
 
     invariant: str
     places: Sequence[LikelihoodPlace]
     certain: int | None = None
-    """From which of the places on the violation was all but certain; None if it never was."""
+    """Index of the place from which on the violation was all but certain; None if it never was."""

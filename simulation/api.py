@@ -1,4 +1,4 @@
-"""Studies: what a notebook asks of many runs, in one call. Part of the public facade.
+"""Studies: a notebook's questions about many runs, in one call. Part of the public facade.
 
 `hunt` looks for the first seed that violates an invariant; `shrink` makes what it found as small as it can be; `sweep`
 runs a grid of scenarios and keeps its table.
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
-    """What a hunt came to."""
+    """The result of a hunt."""
 
     scenario: Scenario
     engine: str
     tally: Tally
-    """What all runs come to."""
+    """The results of all runs together."""
     run: Run | None
     """The first run that was violated, with its whole history; none if all kept every invariant."""
 
@@ -75,10 +75,10 @@ def hunt(
     """Run a scenario with one seed after the other until an invariant is violated.
 
     Args:
-        scenario: what to run, from `load`.
+        scenario: the scenario to run, from `load`.
         engine: a built-in engine's name or `module:Class`; the scenario's own if not given.
-        seeds: how many, from 1 on, or which.
-        jobs: how many runs at a time, each in a process of its own if more than one.
+        seeds: their number, from 1 on, or the seeds themselves.
+        jobs: number of runs at a time, each in a process of its own if more than one.
         store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
         stop_after: stop at so many violated runs; none: run all seeds.
 
@@ -106,13 +106,13 @@ class Shrunk:
     run: Run
     """The run, with every Redis command and reply in its history."""
     size: str
-    """How large it is, in words."""
+    """The size of the run, in words."""
     tried: int
-    """How many runs it took to find it."""
+    """Number of runs that the search for it took."""
 
     @property
     def story(self) -> str:
-        """What was chosen and what happened, step by step."""
+        """The choices of the run and the story of its violation, step by step."""
         violation = violation_of(self.run, self.replay.invariant)
         lines = story(self.run, violation) if violation else ()
         return "\n".join([*choices(self.run), *(line.text for line in lines)])
@@ -132,9 +132,9 @@ def shrink(run: Run, invariant: str = "", *, tries: int = 60, most: int = 20_000
 
     Args:
         run: a run that violates something.
-        invariant: what it is to violate; its first violation by default.
-        tries: how many orders to try of a simpler scenario before it is given up. More is smaller, and takes longer.
-        most: how many runs to make at most.
+        invariant: the invariant to violate; its first violation by default.
+        tries: number of orders to try of a simpler scenario before it is given up. More is smaller, and takes longer.
+        most: greatest number of runs.
         store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
 
     Raises NothingToShrink if the run does not violate the invariant, StoreUnavailable.
@@ -181,11 +181,11 @@ def sweep(
     """Run a scenario for every combination of some of its values.
 
     Args:
-        scenario: what to run, from `load`.
+        scenario: the scenario to run, from `load`.
         vary: for each path such as `broker.drop`, the values that it takes, or a text such as `0:0.2:0.05`.
-        seeds: how many for each combination, from 1 on, or which.
+        seeds: their number for each combination, from 1 on, or the seeds themselves.
         engine: a built-in engine's name or `module:Class`; the scenario's own if not given.
-        jobs: how many runs at a time, each in a process of its own if more than one.
+        jobs: number of runs at a time, each in a process of its own if more than one.
         store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.
 
     Raises BadAxis, StoreUnavailable, UnknownEngine, BadScenario, EngineFailed.

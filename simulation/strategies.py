@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what the simulation works with: workloads, faults, scenarios and histories.
+"""Hypothesis strategies for the data of the simulation: workloads, faults, scenarios and histories.
 
     from hypothesis import given, settings
     from simulation import Laboratory
@@ -36,7 +36,7 @@ except ImportError as missing:
     raise ImportError("simulation.strategies draws with Hypothesis: pip install 'causim[hypothesis]'") from missing
 
 NAMES = "abcdef"
-"""What drawn events are called."""
+"""The names of drawn events."""
 
 _WORKLOAD: TypeAdapter[Workload] = TypeAdapter(Workload)
 _FAULT: TypeAdapter[AnyFault] = TypeAdapter(Fault)
@@ -174,7 +174,7 @@ _TOOLS = SimpleNamespace(
     lasting=_lasting,
     wrong=_wrong,
 )
-"""What the recipes of faults are made of.
+"""The parts from which the recipes of faults are made.
 
 `timed`, `consumer`, `chance` and `events` draw the keys that a family shares. `some` makes tables whose keys may be
 left out, `keys` makes tables with all of them, `having` adds required keys to another table.
@@ -221,11 +221,11 @@ def scenarios(
 ) -> st.SearchStrategy[Scenario]:
     """Small scenarios of two or three consumers and at most two faults, which a right engine holds.
 
-    What faults destroy for good is among the scenario's `allowed_loss`.
+    The permanent losses that faults cause are among the scenario's `allowed_loss`.
 
     Args:
-        workload: where workloads come from; `workloads()` if not given.
-        fault: where faults come from; `faults()` if not given, `st.nothing()` for none.
+        workload: the strategy for workloads; `workloads()` if not given.
+        fault: the strategy for faults; `faults()` if not given, `st.nothing()` for none.
     """
     kinds = faults() if fault is None else fault
     some = st.just(()) if kinds.is_empty else st.lists(kinds, max_size=2).map(tuple)

@@ -1,1 +1,1 @@
-"""What a CI job reads: JUnit XML, a Markdown summary, the outcome of each scenario."""
+"""Files for CI jobs: JUnit XML, a Markdown summary, the outcome of each scenario."""

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 from reports.ci.outcome import Outcome
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, however it is escaped."""
+"""The characters that XML 1.0 cannot hold, even escaped."""
 
 
 def junit(outcomes: Iterable[Outcome]) -> str:

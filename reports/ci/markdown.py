@@ -13,10 +13,10 @@ from reports.ci.outcome import Outcome
 from reports.figures.units import duration
 
 MAX_OUTCOMES = 20
-"""How many outcomes are printed in full; a build server refuses summaries beyond a megabyte."""
+"""Number of outcomes printed in full; a build server refuses summaries beyond a megabyte."""
 
 MAX_STORY_LINES = 30
-"""How many lines of a story are printed."""
+"""Number of lines of a story that are printed."""
 
 _ORDER = {"violated": 0, "unknown": 1, "holds": 2}
 _SIGNS = {"violated": "❌", "unknown": "❔", "holds": "✅"}

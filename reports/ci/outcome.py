@@ -20,22 +20,22 @@ class Outcome:
     replay: str = ""
     """The command that runs it again."""
     seconds: float = 0.0
-    """How long it took, by the clock on the wall."""
+    """Duration in seconds of real time."""
     invariant: str = ""
     """The first invariant that was violated."""
     seeds: int = 1
-    """How many seeds were run."""
+    """Number of seeds that were run."""
     story: tuple[str, ...] = ()
     """The steps that led there, one line each."""
     rests: str = ""
-    """Which invariants the verdict rests on, and which could not be judged and why."""
+    """The invariants that the verdict rests on, and those that could not be judged, with the reasons."""
     covered: str = ""
-    """What the runs covered, in a sentence; empty if there was one run."""
+    """The coverage of the runs, in a sentence; empty if there was one run."""
 
     outside: str = ""
-    """What was reached outside of the runs, as the scenario allows; empty if nothing."""
+    """Things reached outside of the runs, as the scenario allows; empty if none."""
 
     @property
     def name(self) -> str:
-        """The scenario and what was run of it: `late-leader [seed 4]`, `late-leader [300 seeds]`."""
+        """The scenario and its seeds: `late-leader [seed 4]`, `late-leader [300 seeds]`."""
         return f"{self.scenario} [seed {self.seed}]" if self.seeds == 1 else f"{self.scenario} [{self.seeds:,} seeds]"

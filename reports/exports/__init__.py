@@ -1,7 +1,7 @@
 """Histories in the formats of other programs: a file a format, each a function that yields text.
 
-`causes.py` says what a history proves to have led to what, for the arrows and clocks of all of them. An export shows
-what the history says; the same history and violations always give the same bytes, and never more than one pass over
+`causes.py` derives the causal order that a history proves, for the arrows and clocks of all of them. An export shows
+the history alone; the same history and violations always give the same bytes, and never more than one pass over
 all that a format needs.
 """
 
@@ -30,7 +30,7 @@ class Format:
     write: Write
     """Yields the text in pieces. Raises Unexportable."""
     purpose: str
-    """What it is for, in a few words."""
+    """Its purpose, in a few words."""
     shows_violations: bool = False
 
 

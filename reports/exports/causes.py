@@ -1,4 +1,4 @@
-"""Which entries of a history led to which, as far as the history itself proves it.
+"""The causal order of the entries of a history, as far as the history itself proves it.
 
 A history is one list, but its entries come from several places: the broker, each consumer, Redis. Within a place, an
 earlier entry happened before a later one. Between places only messages order entries, and a history shows these:
@@ -38,7 +38,7 @@ WORLDS = frozenset({"fault", "healed", "phase", "census", "store-lost"})
 
 
 class Place(NamedTuple):
-    """Where an entry happened: a kind of place (`broker`, `redis`, `world` or `consumer`) and a consumer's name."""
+    """The place of an entry: a kind (`broker`, `redis`, `world` or `consumer`) and a consumer's name."""
 
     kind: str
     name: str = ""

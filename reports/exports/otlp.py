@@ -4,8 +4,8 @@ A service is a place: the run, the broker, each consumer. A trace is an event, f
 its deliveries (`CONSUMER`) to its handlings; the handling of a follower links to the handling of its leader. The run
 has a trace of its own, which holds the faults, the violations and, of a traced run, the requests to Redis.
 
-Ids are hashes of the history's header and of what they name: the same history always gives the same bytes. A time is
-the header's epoch and the microseconds since. What has no end in the history ends with it and is marked as unfinished.
+Ids are hashes of the history's header and of the named things: the same history always gives the same bytes. A time is
+the header's epoch and the microseconds since. A span without an end in the history ends with it, marked as unfinished.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _GROUPS = ("violations", "phases", "faults", "moments", "published", "requests",
 """The groups of threads, in the order in which they stand within a process."""
 
 _META, _MOMENT, _SLICE, _LEAVES, _ENTERS = range(5)
-"""What stands first among what happens at the same time: a slice before the arrows that hold on to it."""
+"""The order of records at the same time: a slice before the arrows that hold on to it."""
 
 _SLICES = frozenset({"published", "delivered", "started", "command"})
 """The kinds that begin a slice; every other entry ends one or is drawn as a moment."""

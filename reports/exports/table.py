@@ -44,7 +44,7 @@ DETAILS = (
     "commands",
     "reply",
 )
-"""The details with a column of their own; whatever else an entry says is in the column `more`, as a JSON object."""
+"""The details with a column of their own; the other details of an entry are in the column `more`, as a JSON object."""
 
 COLUMNS = ("entry", "at", "kind", "event", "consumer", *DETAILS, "more")
 """`entry` counts from 0 as the witnesses of a violation do; `at` is in microseconds."""

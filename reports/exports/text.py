@@ -18,7 +18,7 @@ def whole(text: str) -> str:
 def compact(value: Any) -> str:
     """Return a value as JSON on one line, fit for UTF-8; the same value always gives the same text.
 
-    What Python reads from a history but JSON has no word for, such as NaN, becomes a string.
+    A value that Python reads from a history but JSON has no word for, such as NaN, becomes a string.
     """
     try:
         text = _encode(value)

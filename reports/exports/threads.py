@@ -12,7 +12,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self.count = 0
-        """How many lanes it took so far."""
+        """Number of lanes used so far."""
         self._busy: list[tuple[int, int]] = []
         self._free: list[int] = []
 

@@ -24,7 +24,7 @@ OUTCOMES: dict[str, dict[str, Any]] = {
     "unknown": {"color": ORANGE, "marker": "D", "s": 50, "zorder": 3},
     "missed": {"color": PURPLE, "marker": "s", "s": 40, "zorder": 3},
 }
-"""How each outcome is drawn: distinguished by its shape as well as by its colour."""
+"""The style of each outcome: distinguished by its shape as well as by its colour."""
 
 _MOST_NUMBERS = 60
 _TICKS = 9

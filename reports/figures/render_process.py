@@ -24,7 +24,7 @@ NAMES = ("latency.png", "followers.png")
 """The pictures of a run."""
 
 PACKED = {"compress_level": 3}
-"""How hard pictures are packed: harder takes twice the time, to save a few kilobytes."""
+"""The compression of pictures: a higher level takes twice the time, to save a few kilobytes."""
 
 _DONE = b"\n"
 

@@ -1,7 +1,7 @@
-"""The two pictures that every run leaves: how long events took, and what happened to followers.
+"""The two pictures that every run leaves: the latencies of events, and the states of followers.
 
 Each function takes a history, its table of events or its events frame, and returns a matplotlib figure, which is in no
-global state; its `savefig` writes a file. What the pictures show is computed in `series.py`.
+global state; its `savefig` writes a file. Their values are computed in `series.py`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def latency_figure(run: History | Table | pd.DataFrame) -> Picture:
 
 
 def followers_figure(run: History | Table | pd.DataFrame) -> Picture:
-    """Draw the states of parked followers over time: how many, at what rate, and how many were waiting."""
+    """Draw the states of parked followers over time: their numbers, their rates, and the number of those waiting."""
     table = _table(run)
     met = follower_times(table)
     parked, lost = len(met["parked"]), len(met["lost"])

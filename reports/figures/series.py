@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 P99_VALUES = 100
-"""How many values a 99th percentile needs before it is more than a grand name for the maximum."""
+"""Number of values that a 99th percentile needs; of fewer values, the maximum is marked instead."""
 
 FATES = ("parked", "released", "rescued", "redelivered", "lost")
-"""What can become of a follower, in the order of its life; each is explained in `follower_times`."""
+"""The states of a follower, in the order of its life; each is explained in `follower_times`."""
 
 
 class Mark(NamedTuple):
@@ -93,7 +93,7 @@ def rate_by_bin(at: Floats, bins: Floats) -> Floats:
 
 
 def follower_times(table: Table) -> dict[str, Floats]:
-    """Return when each follower met its fate, sorted, by FATES.
+    """Return the times in seconds at which followers reached each state of FATES, sorted, by state.
 
     A follower is *parked* once, when it is parked first. It is *released* (by its leader), *rescued* (by the sweep)
     or *redelivered* (the broker brought it again in time) when the handling begins that settles it. It is *lost* if

@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from simulation.invariants import Violation
 
 MAX_MARKS = 150
-"""How many marks are drawn if there is no violation to choose by."""
+"""Number of marks drawn if there is no violation to choose by."""
 
 LONG_GAP, SHORTENED_GAP = 8.0, 3.0
 """A gap of so many usual ones is drawn as long as so many."""
 
 WAIT_ROW = 0.34
-"""How far apart the followers lie that wait at the same time, in lanes."""
+"""Distance between followers that wait at the same time, in lanes."""
 
 NAME_ROWS = 4
-"""In how many rows the names of published events may stand."""
+"""Number of rows for the names of published events."""
 
 GAP_AT = 0.97
-"""Where the lengths of shortened gaps stand, in lanes: above all names."""
+"""Height of the lengths of shortened gaps, in lanes: above all names."""
 
 PLOT_WIDE, LABEL_HIGH = 10.4, 0.2
-"""How wide the plot is at least, in inches; and how high a label, in lanes."""
+"""Smallest width of the plot, in inches; height of a label, in lanes."""
 
 ARROWS: dict[str, tuple[str, Literal["-", "--"]]] = {
     "delivery": (BLACK, "-"),
@@ -81,14 +81,14 @@ def spacetime_figure(history: History, violations: Sequence[Violation] = ()) -> 
 
 
 class Scale:
-    """Where moments stand on the time axis, with long gaps shortened."""
+    """The places of moments on the time axis, with long gaps shortened."""
 
     def __init__(self, times: Sequence[int]) -> None:
         gaps = [later - earlier for earlier, later in pairwise(times)]
         usual = median(gaps) if gaps else 1.0
         self.times = times
         self.shortened: list[tuple[float, float, int]] = []
-        """Each shortened gap: from where to where, and how many microseconds it lasts."""
+        """Each shortened gap: its begin and end on the axis, and its duration in microseconds."""
         self._places = dict.fromkeys(times[:1], 0.0)
         place = 0.0
         for later, gap in zip(times[1:], gaps, strict=True):
@@ -115,7 +115,7 @@ def _chosen(diagram: Diagram) -> list[Mark]:
 
 
 def _staggered(marks: Sequence[Mark], scale: Scale) -> list[Mark]:
-    """Put the names of what was published at nearly the same time into rows above each other."""
+    """Put the names of events published at nearly the same time into rows above each other."""
     room = (scale(scale.times[-1]) if scale.times else 0.0) / 12
     found, ends = [], [-room] * NAME_ROWS
     for mark in marks:
@@ -135,7 +135,7 @@ class _Labels:
         self._axes = axes
         self._inch = 1.08 * width / PLOT_WIDE
         self._taken: list[tuple[float, float, float]] = []
-        """Where words stand: from and to which place on the time axis, and above which height."""
+        """The room that words take: left and right end on the time axis, and height of the lower edge."""
 
     def write(self, x: float, y: float, words: str, color: str = BLACK) -> None:
         """Write words above a place, if there is room."""

@@ -1,4 +1,4 @@
-"""How the pictures look: colours that colour-blind people can distinguish, each with its own line style.
+"""The style of the pictures: colours that colour-blind people can distinguish, each with its own line style.
 
 The palette is that of Okabe and Ito (https://jfly.uni-koeln.de/color/). This module does not touch matplotlib's global
 state.
@@ -42,18 +42,18 @@ LEFT, RIGHT, TOP, BOTTOM, BETWEEN = 0.78, 0.36, 0.84, 0.46, 0.94
 """The room around plots and between their columns, in inches: for titles, labels, and ticks of up to eight letters."""
 
 BESIDE, BELOW = 0.6, 0.275
-"""How far from a plot its labels begin, in inches."""
+"""Distance of labels from their plot, in inches: at its side and below it."""
 
 
 HEAD = 0.62
-"""How much of a picture its title and its subtitle take, in inches."""
+"""Height of a picture's title and subtitle, in inches."""
 
 LETTER, BOLD = 0.6, 1.25
-"""How wide a letter is at most on average, as a share of its size, and how much more a bold one is."""
+"""Greatest average width of a letter, as a share of its size, and the factor for a bold one."""
 
 
 LINE = 0.17
-"""How high a line of labels is, in inches."""
+"""Height of a line of labels, in inches."""
 
 MAX_LETTERS_LEFT_OUT = 6
 """Labels up to this length are left out, not turned, where they have no room: the reader knows those between."""
@@ -114,7 +114,7 @@ def ticks_on(axes: Axes, places: Sequence[float], labels: Sequence[str], room: f
 def plots(figure: Picture, ratios: Sequence[float], columns: int, gap: float) -> NDArray[Any]:
     """Return the plots of a picture without a layout: rows of so relative heights, with a gap of so many inches.
 
-    Where everything stands is known, so nothing has to be measured: matplotlib's own layout draws a picture twice.
+    All positions are known, so nothing has to be measured: matplotlib's own layout draws a picture twice.
     """
     width, height = figure.get_size_inches()
     wide = (width - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns

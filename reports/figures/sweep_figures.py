@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One column of the table, and how it reads. Scaled to `s`, it is a duration, and written with its own unit."""
+    """One column of the table, and its presentation. Scaled to `s`, it is a duration, and written with its own unit."""
 
     column: str
     title: str
@@ -70,10 +70,10 @@ PLOT_WIDE, PLOT_HIGH = 7.2, 3.6
 """At least so much of it is left to a plot with short labels."""
 
 BAR_LABEL = 0.1
-"""How high a label beside the colours is at most, as a share of them."""
+"""Greatest height of a label beside the colours, as a share of them."""
 
 BAR = 1.3
-"""How much of the width the colours beside a map take, with their numbers."""
+"""Width of the colours beside a map with their numbers, in inches."""
 
 ROUND = [n * 10.0**e for e in range(-6, 0) for n in (1, 2, 5)] + [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600, 7200]
 """Durations that read well beside a map, in seconds."""

@@ -30,13 +30,13 @@ SHORTEST_REST_S = 1e-5
 MAX_FOLDS = 4
 
 FOLDED = 0.07
-"""The share of the axis that a fold gets, whatever it lasted."""
+"""The share of the axis that a fold gets, for any duration."""
 
 MARGIN = 0.03
-"""What stays unfolded at either end of an idle stretch, as a share of all that is left."""
+"""The unfolded part at either end of an idle stretch, as a share of all that is left."""
 
 APART = 0.065
-"""How far apart two labels must be, as a share of the axis."""
+"""Smallest distance between two labels, as a share of the axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on an axis, and what is written there."""
+    """A place on an axis, and its label."""
 
     at: float
     words: str
 
 
 class Timeline:
-    """The time from 0 to `end`, in seconds, on an axis from 0 to 1; `happened` is when there was something to see."""
+    """The time from 0 to `end`, in seconds, on an axis from 0 to 1; `happened`: the times of things to see."""
 
     def __init__(self, end: float, happened: Iterable[float] = ()) -> None:
         self.end = end or 1.0

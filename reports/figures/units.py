@@ -1,4 +1,4 @@
-"""Seconds in words and on axes: which unit suits a span, and how a duration is written.
+"""Seconds in words and on axes: the unit that suits a span, and the text of a duration.
 
 This file has no data and draws nothing.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Unit(NamedTuple):
-    """A unit of time: its sign, and how many seconds it has."""
+    """A unit of time: its sign, and its length in seconds."""
 
     sign: str
     seconds: float

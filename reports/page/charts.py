@@ -35,7 +35,7 @@ WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1000.0, 170.0, 66.0, 8.0, 24.0
 """The size of a chart's picture, and the room for its labels, in the picture's own units."""
 
 COLUMNS = 240
-"""At how many moments a line has a value; between them it keeps its value."""
+"""Number of moments at which a line has a value; between them it keeps its value."""
 
 MOST_DOTS = 400
 
@@ -67,14 +67,14 @@ class Chart:
     x_ticks: tuple[Tick, ...] = ()
     y_ticks: tuple[Tick, ...] = ()
     unit: str = "count"
-    """How its values are written: `count`, `s` for durations in seconds, or `share` for probabilities."""
+    """The notation of its values: `count`, `s` for durations in seconds, or `share` for probabilities."""
     nothing: str = ""
-    """Why there is nothing to see, if there is not."""
+    """The reason for an empty chart; empty if there is something to see."""
 
 
 @dataclass(slots=True)
 class Scale:
-    """Where the values of a chart lie: linear from zero, or logarithmic for durations."""
+    """The value axis of a chart: linear from zero, or logarithmic for durations."""
 
     low: float
     high: float
@@ -121,7 +121,7 @@ def time_ticks(times: Timeline) -> tuple[Tick, ...]:
 
 
 def folds(times: Timeline) -> list[tuple[float, float, str]]:
-    """Return the folds of the time axis: left edge, width, and how long each lasted."""
+    """Return the folds of the time axis: left edge, width, and duration in words."""
     return [
         (x(fold.begin, times), round(x(fold.end, times) - x(fold.begin, times), 1), duration(fold.end - fold.begin))
         for fold in times.folds

@@ -27,13 +27,13 @@ class Row:
     engine: str
     seed: str
     runs: str
-    """How many runs the search made of which this one is kept."""
+    """Number of runs that the search made, of which this one is kept."""
     because: str
     """The invariant that it violates first, and why; else why nothing is proved."""
 
     @classmethod
     def of(cls, folder: Path, stamp: str, record: Mapping[str, Any]) -> Row:
-        """Return the row of a run from its folder, relative to the page, and what its `verdict.json` says."""
+        """Return the row of a run from its folder, relative to the page, and the content of its `verdict.json`."""
         verdict = str(record.get("verdict", ""))
         violating = record.get("violating_runs")
         share = f" ({violating} violated)" if violating and record.get("runs", 1) != 1 else ""

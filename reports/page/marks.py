@@ -37,10 +37,10 @@ STATES = {
 """The kinds of entry that begin a state of a lane (true) or end it."""
 
 ANSWERS = ("acknowledged", "rejected")
-"""What the broker hears of a delivery."""
+"""The kinds of answer to a delivery that the broker receives."""
 
 MOST_ROWS = 64
-"""How many rows a lane may have; beyond, things lie over each other."""
+"""Greatest number of rows in a lane; beyond it, marks lie over each other."""
 
 
 class Mark(NamedTuple):
@@ -52,9 +52,9 @@ class Mark(NamedTuple):
     lane: int
     to: int
     event: int
-    """Where the event stands in `Marks.events`; -1 for a mark about none."""
+    """Index of the event in `Marks.events`; -1 for a mark about none."""
     row: int
-    """Which of the lane's rows it lies in, so that handlings at the same time do not hide each other."""
+    """Row within the lane, so that handlings at the same time do not hide each other."""
     words: str
     entries: tuple[int, ...]
     """The entries of the history that it shows."""
@@ -71,7 +71,7 @@ class Marks:
         self.consumers: list[str] = sorted({e.consumer for e in history.entries if e.consumer}, key=natural)
         self.redis: int = len(self.consumers) + 1
         self.rows: list[int] = [1] * (self.redis + 1)
-        """How many rows each lane needs."""
+        """Number of rows that each lane needs."""
         self._lease_time = history.header.terms.lease
         self._lanes = {name: lane for lane, name in enumerate(self.consumers, start=1)}
         self._states: dict[tuple[str, int], tuple[int, tuple[int, ...]]] = {}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simulation.invariants import Judgement
 
 LISTED = 3
-"""How many violations are shown; the report of the run has all."""
+"""Number of violations shown; the report of the run has all."""
 
 
 def card(history: History, judgement: Judgement) -> str:

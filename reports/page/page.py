@@ -43,7 +43,7 @@ SCRIPTS = ("words.js", "view.js", "labels.js", "draw.js", "controls.js", "charts
 """The scripts of the page, in the order in which they run."""
 
 LISTED = 50
-"""How many violations are listed as text; the diagram can jump to all of them."""
+"""Number of violations listed as text; the diagram can jump to all of them."""
 
 STATES = {"down": "consumers down", "paused": "consumers paused", "unreachable": "Redis out of reach"}
 
@@ -193,7 +193,7 @@ def _facts(run: RunLike, table: Table, diagram: Diagram) -> list[tuple[str, str]
 
 
 def _never_handled(table: Table) -> str:
-    """Return how many events the latencies leave out, and how many of them no consumer received."""
+    """Return the number of events that the latencies leave out, and of those that no consumer received."""
     left_out = table.has("published_s") & ~table.has("effect_s")
     received = (table["deliveries"] > 0) | table.has("parked_s") | (table["handlings"] > 0)
     undelivered = int(np.count_nonzero(left_out & ~received))
@@ -224,7 +224,7 @@ def _faulty(diagram: Diagram) -> Iterator[float]:
 
 
 def _strips(diagram: Diagram, times: Timeline) -> list[Strip]:
-    """Return the faults, and what they did to consumers, as rows over the time axis."""
+    """Return the faults, and their effects on consumers, as rows over the time axis."""
     rows: dict[str, list[tuple[float, float, str]]] = {}
     for mark in diagram.marks:
         if mark.kind == "fault":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from simulation.invariants import Violation
 
 CAP = 60_000
-"""How many marks a diagram may have: about as many as a browser draws without a pause."""
+"""Greatest number of marks in a diagram: about as many as a browser draws without a pause."""
 
 WIRE = ("command", "reply")
 
@@ -34,7 +34,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """Where the diagram shows a violation: its marks, its events, and its span of time."""
+    """The place of a violation in the diagram: its marks, its events, and its span of time."""
 
     violation: Violation
     marks: tuple[int, ...]
@@ -45,11 +45,11 @@ class Focus:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What was left out of a diagram to stay under the cap: how many marks, and from when on."""
+    """The marks left out of a diagram to stay under the cap: their number, and the time of the first."""
 
     marks: int
     since: int
-    """What happened before is all there, but for the traced commands and replies."""
+    """Microseconds since the start of the run. Before it, only traced commands and replies are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _events(found: Marks) -> tuple[tuple[str, int], ...]:
 def _under_the_cap(
     marks: list[Mark], about: set[int], witness: set[int], cap: int, end: int
 ) -> tuple[list[Mark], Cut | None]:
-    """Keep what violations are about; of the rest first the wire goes, then what happened late."""
+    """Keep the marks of violations; of the rest, drop commands and replies first, then the latest marks."""
     if len(marks) <= cap:
         return marks, None
     relevant = [mark.event in about or not witness.isdisjoint(mark.entries) for mark in marks]

@@ -1,4 +1,4 @@
-"""Histories as pandas frames: a row an event, a delivery or a handling. What their columns say is in `tables.py`."""
+"""Histories as pandas frames: a row an event, a delivery or a handling. Their columns are explained in `tables.py`."""
 
 from __future__ import annotations
 

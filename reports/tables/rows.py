@@ -1,4 +1,4 @@
-"""What a table of events says of each, in plain Python: the rows of which `tables.py` makes columns."""
+"""The facts about each event in a table of events, in plain Python: the rows of which `tables.py` makes columns."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 Everything that a run leaves is made of these; `frames.py` makes pandas frames of them, for further computing. A run
 itself does not import pandas, which takes longer than handling its events.
 
-Times are seconds since the start of the run and durations are seconds, both `float64`, with `NaN` for what never
-happened; their columns end in `_s`. Counts are `int64`, names are strings, empty where there is none.
+Times are seconds since the start of the run and durations are seconds, both `float64`, with `NaN` for missing
+ones; their columns end in `_s`. Counts are `int64`, names are strings, empty where there is none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from simulation.history.history import History
 
 BATCH = 100_000
-"""How many events of a very long history are held in memory at once, to be written to a table."""
+"""Number of events of a very long history that are held in memory at once, to be written to a table."""
 
 EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event's name"),
@@ -52,7 +52,7 @@ EVENT_COLUMNS: Mapping[str, tuple[str, str]] = {
     ),
     "lost": ("bool", "whether a consumer had it, and the history ends with neither an effect nor a dead letter for it"),
 }
-"""The columns of a table of events: dtype, and what they say."""
+"""The columns of a table of events: dtype and meaning."""
 
 DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event that was handed over"),
@@ -66,7 +66,7 @@ DELIVERY_COLUMNS: Mapping[str, tuple[str, str]] = {
     ),
     "because": ("string", "why it was rejected or refused"),
 }
-"""The columns of a table of deliveries: dtype, and what they say."""
+"""The columns of a table of deliveries: dtype and meaning."""
 
 HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "event": ("string", "the event that was handled"),
@@ -82,7 +82,7 @@ HANDLING_COLUMNS: Mapping[str, tuple[str, str]] = {
     "write": ("string", "accepted or refused, where the effect sink said so"),
     "effect": ("bool", "whether it took effect"),
 }
-"""The columns of a table of handlings: dtype, and what they say."""
+"""The columns of a table of handlings: dtype and meaning."""
 
 STORED: Mapping[str, Any] = {"string": object, "float64": np.float64, "int64": np.int64, "bool": np.bool_}
 """As what numpy holds the values of a dtype."""

@@ -1,7 +1,7 @@
-"""A violation step by step: which consumer did what, with which Redis command on which key, and the reply.
+"""A violation step by step: the acts of consumers, their Redis commands with the keys, and the replies.
 
-For small runs that were traced. Ids are written as the names of their events, keys without their scope; what concerns
-none of the violation's events is left out and counted. A reply stands behind its command. Where the consumer received
+For small runs that were traced. Ids are written as the names of their events, keys without their scope. Commands about
+other events than the violation's are left out and counted. A reply stands behind its command. If the consumer received
 it only after something else had happened, the line says when.
 """
 
@@ -32,7 +32,7 @@ HANDSHAKE = frozenset({"AUTH", "HELLO", "CLIENT", "SELECT", "SCRIPT", "COMMAND",
 """Commands with which clients prepare their connections."""
 
 MAX_LINES = 120
-"""How many lines a story has."""
+"""Greatest number of lines in a story."""
 
 LONGEST_WORD = 48
 LONGEST_VALUE = 160
@@ -42,19 +42,19 @@ _SCOPE = re.compile(r"^\{?causim(-[0-9a-f]+)?\}?:")
 
 @dataclass(slots=True)
 class StoryLine:
-    """One line: when, who and what happened, and whether the violation rests on it."""
+    """One line: its time, subject and words, and whether the violation rests on it."""
 
     at: int
     who: str
     words: str
     witness: bool = False
     number: int = 0
-    """Which step of the whole story this is, from 1 on."""
+    """Number of the step within the whole story, from 1 on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Narrative:
-    """The lines, how many commands about other events were left out, and how many lines for want of room."""
+    """The lines, the number of commands about other events left out, and of lines left out for want of room."""
 
     lines: tuple[StoryLine, ...]
     omitted: int

@@ -13,7 +13,7 @@ from simulation.scenario.model import Scenario
 
 
 class Run(Protocol):
-    """What the text of a finished run is made from."""
+    """The parts of a finished run from which its text is made."""
 
     scenario: Scenario
     history: History
@@ -21,17 +21,17 @@ class Run(Protocol):
 
     @property
     def counts(self) -> Counts:
-        """What the run cost."""
+        """The counts of the run."""
         ...
 
     @property
     def steps(self) -> Steps | None:
-        """What was chosen, if the run was explored."""
+        """The steps with their choices, if the run was explored; else None."""
         ...
 
 
 class Counts(Protocol):
-    """What a run cost."""
+    """The counts of a run: its published events."""
 
     @property
     def events(self) -> int:
@@ -40,11 +40,11 @@ class Counts(Protocol):
 
 
 class Steps(Protocol):
-    """What was chosen in an explored run."""
+    """The choices of an explored run."""
 
     @property
     def deviations(self) -> Sequence[tuple[Any, Any]]:
-        """What came next, and which step would have come without the choice."""
+        """For each choice, the step taken and the step that would have come without it."""
         ...
 
 
@@ -73,7 +73,7 @@ def violation_of(run: Run, invariant: str = "") -> Violation | None:
 
 
 def choices(run: Run) -> list[str]:
-    """Return what was chosen in a run, a line for each interruption."""
+    """Return the choices of a run, a line for each interruption."""
     if run.steps is None:
         return ["the order follows from drawn delays"]
     if not run.steps.deviations:

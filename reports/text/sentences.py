@@ -13,7 +13,7 @@ Details = Mapping[str, object]
 Phrase = Callable[[str, Details], str]
 
 LONGEST_REPLY = 200
-"""How many characters of what went over the wire are shown; the history has it whole."""
+"""Number of characters shown of a command, a reply or a message; the history has it whole."""
 
 
 def sentence(entry: Entry) -> str:

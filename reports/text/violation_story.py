@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from simulation.invariants import Violation
 
 MAX_STORY_LINES = 60
-"""How many lines a story may have; a witness is shown even beyond it."""
+"""Greatest number of lines in a story; a witness is shown even beyond it."""
 
 OMITTED = ("joined", "swept", "census")
 """Routine entries: shown only as witnesses."""
@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """The lines of a story, and how many more entries about it were left out."""
+    """The lines of a story, and the number of further entries about it that were left out."""
 
     lines: tuple[Line, ...]
     omitted: int

@@ -1,7 +1,7 @@
 """A cluster of private redis-servers in virtual time: real nodes, each with some of the slots.
 
-MOVED, ASK, TRYAGAIN, CROSSSLOT and the reply to a script whose slot moves are the servers' own answers. What the nodes
-know of each other is written into their configuration beforehand, because they do not gossip: a bus would keep real
+MOVED, ASK, TRYAGAIN, CROSSSLOT and the reply to a script whose slot moves are the servers' own answers. The nodes'
+view of each other is written into their configuration beforehand, because they do not gossip: a bus would keep real
 time. So no node ever fails, none is a replica, and the harness itself informs all nodes when a slot has moved.
 
 A slot moves as `valkey-cli --cluster reshard` moves it:
@@ -38,7 +38,7 @@ _NEVER_MS = 10**15
 _NO_BUS = 1
 """The port at which nodes look for each other's bus: none listens there."""
 _ATTEMPTS = 5
-"""How often a port for the bus is chosen: another program may take it before the node does."""
+"""Number of attempts to choose a port for the bus: another program may take it before the node does."""
 _TIMEOUT_S = 20.0
 """Seconds of real time within which a node has taken note that all slots are covered.
 
@@ -54,7 +54,7 @@ Address = tuple[str, int]
 
 
 class ClusterNode(ServerStore):
-    """One node: a redis-server that has some of the slots, and knows who has the others."""
+    """One node: a redis-server that has some of the slots, and knows the owners of the others."""
 
     def __init__(self, program: Path, place: int, addresses: Sequence[Address]) -> None:
         self._place = place
@@ -228,7 +228,7 @@ class Cluster:
         self.nodes[source].answers_to(["DEL", key])
 
     def end_migration(self, slot: int, target: int) -> None:
-        """Tell all nodes whose slot it is now: first those that have moved it, whose keys must all be there."""
+        """Inform all nodes of the slot's new owner: first the target, where all of its keys must be by then."""
         for node in sorted(self.nodes, key=lambda node: node is not self.nodes[target]):
             node.answers_to(["CLUSTER", "SETSLOT", slot, "NODE", node_id(target)])
 
@@ -252,7 +252,7 @@ def open_cluster(beside: Store, addresses: Sequence[Address]) -> Cluster:
 
 
 def node_id(place: int) -> str:
-    """Return by what name the nodes know one of them: 40 hexadecimal digits."""
+    """Return the name by which the nodes know one of them: 40 hexadecimal digits."""
     return sha1(b"node %d" % place, usedforsecurity=False).hexdigest()
 
 

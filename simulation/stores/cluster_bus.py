@@ -1,7 +1,7 @@
-"""What the bus of a cluster does that its clients notice: a message published on one node reaches all nodes.
+"""The effect of a cluster's bus that its clients notice: a message published on one node reaches all nodes.
 
 The nodes of a run have no bus, because that would keep real time. So the harness listens to each of them, and publishes
-on the others what it hears. Messages of shards and notifications about keys stay on their node, as on a real cluster.
+their messages on the others. Messages of shards and notifications about keys stay on their node, as on a real cluster.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simulation.stores.links import SocketLink
 from simulation.stores.resp import command
 
 _ABOUT_KEYS = b"__key"
-"""How the channels begin on which a server publishes changes of its keys."""
+"""Prefix of the channels on which a server publishes changes of its keys."""
 
 
 class ClusterBus:
@@ -26,7 +26,7 @@ class ClusterBus:
         self._listening: list[tuple[ClusterNode, SocketLink, hiredis.Reader]] = []
 
     def relay(self) -> None:
-        """Publish on the other nodes what was published on one since the last call."""
+        """Publish each node's messages since the last call on the other nodes."""
         self._cluster.settle()
         published = [(node, words) for node, link, reader in self._listening for words in _messages_of(link, reader)]
         if not published:

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 QUESTIONS = 1000
-"""How often the time may be asked for before the counter must be written again."""
+"""Number of readings of the time after which the counter must be written again."""
 
 _SHARED = Path("/dev/shm")  # noqa: S108  # where Linux keeps the memory of shm_open
 _SIZE = 4096

@@ -1,4 +1,4 @@
-"""What the stores in this process have in common: they suffer little, and nothing of them needs to be waited for."""
+"""The common part of the stores in this process: they support few faults, and no call has to wait for them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class InProcess:
         raise NotImplementedError
 
     def settle(self, turns: int = 1) -> None:
-        """Do nothing: what is pushed is pushed at once."""
+        """Do nothing: messages are pushed at once."""
 
     def nearby(self) -> AbstractContextManager[None]:
         """Do nothing: it is in here."""

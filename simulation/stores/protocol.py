@@ -1,4 +1,4 @@
-"""What a world asks of a store and of one client's link to it.
+"""The interface of a store, and of one client's link to it, for a world.
 
 A store executes bytes and returns bytes, one synchronous round trip at a time. It knows nothing of latency, faults
 or the event loop; no virtual time passes in here.
@@ -46,9 +46,9 @@ class Store(Protocol):
     name: str
     """`server`, `embedded` or the address of a user's server."""
     version: str
-    """What it is and which version, as it says itself: `valkey 9.1.2`, `redis-server 8.2.3`, `fakeredis 2.41.0`."""
+    """Its program and version, as it reports them: `valkey 9.1.2`, `redis-server 8.2.3`, `fakeredis 2.41.0`."""
     origin: str
-    """Where its program was found: a wheel or a path. Empty if it runs in this process or is a server of the user's."""
+    """The source of its program: a wheel or a path. Empty if it runs in this process or is a server of the user's."""
     lists_sets_in_order: bool
     """Whether it lists a small set in the order in which its members came, and not in that of a hash."""
     supports: frozenset[str]
@@ -84,7 +84,7 @@ class Store(Protocol):
         ...
 
     def promote(self, moment: int) -> list[str]:
-        """Go back to what the replica knew at `moment` microseconds. Return the keys of the writes that are lost."""
+        """Go back to the replica's data at `moment` microseconds. Return the keys of the writes that are lost."""
         ...
 
     def set_time(self, now: int) -> None:

@@ -1,4 +1,4 @@
-"""What the harness knows about Redis commands: what they read, write and list, which block, which run scripts.
+"""Properties of Redis commands: their reads, writes and lists, those that block, and those that run scripts.
 
 Each set holds the names of commands in capitals, as bytes. A command that stands in none of them is taken for one that
 reads and changes everything.

@@ -32,7 +32,7 @@ from simulation.stores.watcher import Watcher
 
 _START_TIMEOUT = 10.0
 _RECURSION = "to break recursion"
-"""What libfaketime writes when a program asks for the time while libfaketime is being loaded.
+"""The text that libfaketime writes when a program asks for the time while libfaketime is being loaded.
 
 A jemalloc that is a library of its own, as Debian's redis-server has it, does so under a lock, and waits for itself
 from then on: such a server never answers.
@@ -232,7 +232,7 @@ class ServerStore(SocketStore):
         self._standby.expect(moments, self._shown)
 
     def promote(self, moment: int) -> list[str]:
-        """Go back to what the replica knew at `moment` microseconds. Return the keys of the writes that are lost."""
+        """Go back to the replica's data at `moment` microseconds. Return the keys of the writes that are lost."""
         assert self._standby is not None
         if self._starved:  # a replica obeys its primary, however little memory it has
             super().limit_memory(False)
@@ -247,7 +247,7 @@ class ServerStore(SocketStore):
             self._settled().run(writes)
 
     def show(self, now: int) -> None:
-        """Have the server's clock say `now` microseconds after the epoch, and what it is wrong by."""
+        """Have the server's clock show `now` microseconds after the epoch, plus its error."""
         assert self._clock is not None
         instant = self._epoch_us + now + self._shift
         self._latest_us = max(self._latest_us, instant)

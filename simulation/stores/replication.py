@@ -2,7 +2,7 @@
 
 1. The server sends a replica its whole data set.
 2. From then on it sends what its commands did, in order: scripts and expiries as plain writes with absolute deadlines.
-3. What a replica knew at some moment is that data set and a prefix of the writes, cut between two transactions.
+3. A replica's data at some moment are that data set and a prefix of the writes, cut between two transactions.
 4. Promoting it makes a server go back to exactly that.
 """
 
@@ -60,7 +60,7 @@ class Server(Protocol):
 
 
 class NoReplication(Exception):
-    """The server does not replicate to us. The message says what it answered."""
+    """The server does not replicate to us. The message holds its answer."""
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def _no_time_passes() -> Iterator[Callable[[], None]]:
 
 
 class Replica:
-    """What a replica would have been sent: a data set, and the writes since then, each with its moment of the run.
+    """The data that a replica would receive: a data set, and the writes since then, each with its moment of the run.
 
     Args:
         connect: opens a connection to the server.
@@ -104,7 +104,7 @@ class Replica:
 
     @property
     def follows(self) -> bool:
-        """Whether the server sends us what it executes."""
+        """Whether the server sends us the commands that it executes."""
         return self._channel is not None
 
     def follow(self) -> None:
@@ -121,13 +121,13 @@ class Replica:
             self._channel = None
 
     def catch_up(self, moment: int) -> None:
-        """Take what was written since the last call: it was written at `moment` microseconds of the run, or before."""
+        """Take the writes since the last call: they were made at `moment` microseconds of the run, or before."""
         self._log += [(moment, words) for words in self._receive()]
 
     def divide(self, moment: int) -> tuple[list[Words], list[str]]:
-        """Keep what was written until `moment` microseconds, and follow no longer.
+        """Keep the writes until `moment` microseconds, and follow no longer.
 
-        Return it, and the keys of what came later.
+        Return them, and the keys of the later ones.
         """
         kept = [(at, words) for at, words in self._log if at <= moment]
         lost = [words for at, words in self._log if at > moment]
@@ -163,7 +163,7 @@ class Replica:
 
     @staticmethod
     def _full_sync(channel: Channel, let_time_pass: Callable[[], None]) -> tuple[int, int, bytes]:
-        """Return where the stream starts, how many bytes the data set has, and what of it has come already."""
+        """Return the stream's first offset, the size of the data set in bytes, and its bytes received so far."""
         received = b""
         for _ in _until_deadline("a data set"):
             let_time_pass()
@@ -255,7 +255,7 @@ class Standby:
         return True
 
     def promote(self, moment: int, now: int, server: Server) -> list[str]:
-        """Have a server go back to what it had at an expected moment; times are microseconds.
+        """Have a server go back to its data at an expected moment; times are microseconds.
 
         Return the keys of the writes since then.
         """

@@ -18,7 +18,7 @@ Words = Sequence[bytes]
 
 
 class Scripts:
-    """What the store would know if it had been started for this run."""
+    """The scripts that the store would know if it had been started for this run."""
 
     def __init__(self) -> None:
         self._known: set[bytes] = set()

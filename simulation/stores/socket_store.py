@@ -1,4 +1,4 @@
-"""What the stores behind sockets share: links, and a control connection of the harness's own."""
+"""The common part of the stores behind sockets: links, and a control connection of the harness's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simulation.stores.resp import command
 
 
 class SocketStore:
-    """What the two stores behind sockets share: links, and a control connection of the harness's own."""
+    """The common part of the two stores behind sockets: links, and a control connection of the harness's own."""
 
     name: str
     version: str
@@ -85,7 +85,7 @@ class SocketStore:
         raise NotImplementedError
 
     def limit_memory(self, enabled: bool) -> None:
-        """Run out of memory, or have enough again: the server itself refuses what would need more."""
+        """Run out of memory, or have enough again: the server itself refuses commands that need more."""
         self.ask(command("CONFIG", "SET", "maxmemory", 1 if enabled else 0))
 
     def replicate(self, moments: Sequence[int] | None) -> None:
