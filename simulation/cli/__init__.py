@@ -38,7 +38,7 @@ _COMMANDS = (
 
 
 class BadUsage(Exception):
-    """The command line asks for something that does not make sense. The message says what would."""
+    """The command line asks for something that does not make sense. The message names the fix."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,7 +53,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**options)
 
     def format_help(self) -> str:
-        """Return the help, and below it what else there is to say, line by line, and the examples."""
+        """Return the help, and below it the remarks, line by line, and the examples."""
         width = shutil.get_terminal_size().columns - 2  # as argparse has it
         about = [part for line in self._about.splitlines() for part in broken(line, width)]
         examples = [f"example{'s' * (len(self._examples) > 1)}:", *(f"  {each}" for each in self._examples)]
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _discard_output() -> None:
-    """Have what is still buffered go nowhere: Python would try to write it, and end with an exit code of its own."""
+    """Send buffered output to the null device: Python would try to write it, and end with an exit code of its own."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -142,7 +142,7 @@ def _function(place: str) -> Any:
 
 
 def _failed(error: Exception) -> int:
-    """Say what went wrong, and return the exit code: the input, the surroundings, or causim itself."""
+    """Print an error, and return the exit code for its source: the input, the surroundings, or causim itself."""
     # the errors of input come from all over the house, and most commands need no other of its modules
     from simulation.cli.errors import is_bad_input, is_complete, message_of
 

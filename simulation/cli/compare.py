@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came of one engine."""
+    """The results of one engine."""
 
     engine: str
     tally: Tally
     verdict: str
     failure: str = ""
-    """Why the engine could not run, or could not go on."""
+    """The error that kept the engine from running, or from going on."""
 
     def record(self, invariants: Sequence[str]) -> dict[str, Any]:
         """Return the row as plain values; shares and costs are None if nothing was run."""

@@ -3,7 +3,7 @@
 1. `causim completion bash` prints a function of the shell, which calls `causim` with `_ARGCOMPLETE` set.
 2. `causim` then makes its parser, and argcomplete prints the words that may come next.
 
-Options, and what has a fixed choice, argcomplete reads from the parser. The names of scenarios, engines, faults,
+argcomplete reads options and fixed choices from the parser. The names of scenarios, engines, faults,
 invariants and mutants come from the lists of `causim list`. A shell waits for this at each key: nothing of a world is
 imported.
 """
@@ -30,9 +30,9 @@ _LISTED = {
     "path": ("scenarios",),
     "paths": ("scenarios",),
 }
-"""Which lists have the words of an option, by the option's name in the parser."""
+"""The lists with the words of an option, by the option's name in the parser."""
 _PLACEHOLDER = re.compile(r"VERSION|NAME|module:Class")
-"""What stands for a word of the user's own in the list of engines."""
+"""Placeholders for a word of the user's own in the list of engines."""
 
 
 def execute(given: CompletionOptions) -> int:
@@ -47,7 +47,7 @@ def execute(given: CompletionOptions) -> int:
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Print what may come next, and end the process, if argcomplete is installed and a shell asks."""
+    """Print the words that may come next, and end the process, if argcomplete is installed and a shell asks."""
     try:
         # as above
         from argcomplete import autocomplete

@@ -1,4 +1,4 @@
-"""What a search has covered, as lines for the terminal and for a build server."""
+"""The coverage of a search, as lines for the terminal and for a build server."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ DEPENDENT = frozenset({"exhaustive", "guided"})
 """Strategies that learn from one run for the next: their runs are no independent sample of anything."""
 
 _SHOWN = 3
-"""How many transitions and faults are named on a terminal; --json names all."""
+"""Number of transitions and faults that are named on a terminal; --json names all."""
 
 
 def is_independent(job: Job) -> bool:
-    """Whether a job's runs are drawn independently, so that what is unseen can be estimated from them."""
+    """Say whether a job's runs are drawn independently, so that unseen behaviours can be estimated from them."""
     return job.replay is None and not job.failed_before and job.strategy.name not in DEPENDENT
 
 
 def headline(covered: SearchCoverage, *, independent: bool) -> str:
-    """Return one sentence: how many behaviours, how many were new lately, and the estimate of what is unseen."""
+    """Return one sentence: the number of behaviours, that of new ones lately, and the estimate of unseen ones."""
     runs = len(covered.behaviours)
     if not runs:
         return "not measured: the runs are too long to be compared"
@@ -43,7 +43,7 @@ def _probably(estimate: Unseen) -> str:
 
 
 def lines(covered: SearchCoverage, *, independent: bool) -> Iterator[str]:
-    """Yield what a search has covered, line by line."""
+    """Yield the coverage of a search, line by line."""
     yield headline(covered, independent=independent)
     if not covered.transitions:
         return

@@ -34,13 +34,13 @@ _SHOWN = 20
 
 @dataclass(slots=True)
 class _Found:
-    """What the sweep has found so far."""
+    """The findings of the sweep so far."""
 
     sweep: FaultPointSweep
     trials: list[Trial] = field(default_factory=list)
     interrupted: bool = False
     unkept: str = ""
-    """Why the picture and the table could not be written."""
+    """The error that kept the picture and the table from being written; empty if there was none."""
 
     @property
     def fallen(self) -> list[Trial]:
@@ -50,7 +50,7 @@ class _Found:
 
 
 def execute(given: CrashesOptions) -> int:
-    """Try every point, print and draw what came of it and return the exit code."""
+    """Try every point, print and draw the outcomes and return the exit code."""
     scenario = one_scenario(given.path)
     check_trust(scenario, given.path, given.engines, trusted=given.trust)
     engine = given.engine or scenario.engine

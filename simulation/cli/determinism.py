@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from simulation.search.parallel.determinism import Difference
 
 MAX_ENTRY_CHARACTERS = 400
-"""How many characters of an entry are shown."""
+"""Largest number of characters of an entry that are shown."""
 
 
 def check_determinism(jobs: Sequence[Job], given: RunOptions) -> int:
-    """Run each job in two processes, print what differs, and return the exit code. Raises BadUsage."""
+    """Run each job in two processes, print the first difference, and return the exit code. Raises BadUsage."""
     if given.strategy == "exhaustive":
         raise BadUsage("--check-determinism and --strategy exhaustive: an exhaustive search checks it by itself")
     differing = False

@@ -1,4 +1,4 @@
-"""Which errors are the user's, and which say all that there is to say."""
+"""The user's errors, and errors whose message needs no traceback."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from simulation.stores.protocol import StoreUnavailable
 
 
 def is_bad_input(error: Exception) -> bool:
-    """Say whether an error is about what the user gave: it ends with one sentence and the exit code of bad usage."""
+    """Say whether an error is about the user's input: it ends with one sentence and the exit code of bad usage."""
     ours = BadUsage | BadScenario | UnknownEngine | MalformedHistory | StoreUnavailable | ClusterUnavailable
     return isinstance(error, ours | OSError)
 
 
 def is_complete(error: Exception) -> bool:
-    """Whether the message says what is wrong, so that a traceback would add nothing."""
+    """Say whether the message names the mistake in full, so that a traceback would add nothing."""
     return isinstance(error, Escaped)
 
 
 def message_of(error: Exception) -> str:
-    """Return what an error of the user's says: of a file, its name first."""
+    """Return the message of an error of the user's: of a file, its name first."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
     return str(error)

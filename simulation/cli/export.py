@@ -94,7 +94,7 @@ def _violation(record: dict[str, Any]) -> Violation:
 
 @contextmanager
 def _sink(out: Path | None, history: Path) -> Iterator[IO[bytes]]:
-    """Open what is written to: standard output, or a file that appears only when it is whole."""
+    """Open the output: standard output, or a file that appears only when it is whole."""
     if out is None:
         yield sys.stdout.buffer
         return

@@ -1,4 +1,4 @@
-"""What a command line says: one frozen value for each command, as the command's function receives it.
+"""The options of the commands: one frozen value for each command, as the command's function receives it.
 
 The parsers are in `arguments`. Each option of a command is a field of its value here; a test compares their names.
 """
@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 UNTIL_SATURATED = 100_000
-"""How many seeds are run at most until a search is saturated, if the command line does not say."""
+"""Largest number of seeds until a search is saturated, if the command line gives none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreOptions:
-    """Which Redis the runs are on."""
+    """The options for the Redis of the runs."""
 
     store: str
     redis_server: Path | None
@@ -25,7 +25,7 @@ class StoreOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldOptions(StoreOptions):
-    """Which engine runs on which store, and whether the scenario is trusted."""
+    """The options for the engine, its store, and the trust in the scenario."""
 
     engine: str | None
     trust: bool
@@ -38,7 +38,7 @@ class WorldOptions(StoreOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class WhereOptions:
-    """Where the runs are made."""
+    """The options for the place of the runs: processes of this machine, or a cluster."""
 
     jobs: str | None
     scheduler: str | None
@@ -70,7 +70,7 @@ class RunOptions(WorldOptions, WhereOptions):
 
     @property
     def seed_count(self) -> int:
-        """How many seeds are run."""
+        """Number of seeds to run."""
         if self.seeds is not None:
             return self.seeds
         return UNTIL_SATURATED if self.until_saturated else 1
@@ -197,7 +197,7 @@ class SchemaOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultOptions(WorldOptions):
-    """Which violation of which run a command is about."""
+    """The options that choose a violation of a run."""
 
     result: Path
     seed: int | None

@@ -14,7 +14,7 @@ _SHOWN = 10
 
 
 def execute(given: ImportOptions) -> int:
-    """Import the log, print what was found in it and return the exit code. Raises BadUsage."""
+    """Import the log, print a summary of it and return the exit code. Raises BadUsage."""
     try:
         found = read_log(given.log, parse_map(given.columns))
     except BadLog as error:
@@ -59,7 +59,7 @@ def _missing(count: int) -> str:
 
 
 def _handled(durations: list[int]) -> str:
-    """Return what the log says of how long handlers work, if anything."""
+    """Return a line about the handler times in the log; empty if it has none."""
     if not any(durations):
         return ""
     ordered = sorted(durations)

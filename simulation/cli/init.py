@@ -19,7 +19,7 @@ FILES = {
 
 
 def execute(given: InitOptions) -> int:
-    """Write the files, and print what to do with them. Raises BadUsage if one of them is there already."""
+    """Write the files, and print the next commands. Raises BadUsage if one of them is there already."""
     starter = Path(causim.__file__).parent / "starter"
     there = [str(given.folder / place) for place in FILES.values() if (given.folder / place).exists()]
     if there:

@@ -48,13 +48,13 @@ class Job:
 
     @property
     def bounds(self) -> Bounds:
-        """What may happen in its runs beyond another order."""
+        """The limits on early timers and faults in its runs."""
         return self.strategy.bounds if self.replay is None else self.replay.bounds
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one job."""
+    """The outcome of one job."""
 
     job: Job
     tally: Tally
@@ -65,15 +65,15 @@ class Outcome:
     """Whether the search was ended because it was saturated."""
     seconds: float = 0.0
     unkept: str = ""
-    """Why its results could not be written; empty if they were, or were not to be."""
+    """The error that kept its results from being written; empty if there was none."""
     explored: Progress | None = None
-    """How far an exhaustive search has come."""
+    """The progress of an exhaustive search."""
     guarantee: str = ""
-    """What the strategy promises, in words."""
+    """The guarantee of the strategy, in words."""
 
     @property
     def budgets(self) -> list[Checked]:
-        """The scenario's budgets for the engine, and what the runs came to."""
+        """The scenario's budgets for the engine, and the values of its runs."""
         return check(self.job.scenario.budgets(self.job.engine), self.tally) if self.tally.runs else []
 
     @property
@@ -116,7 +116,7 @@ def engine_words(engine: str) -> list[str]:
 
 
 def trust_words(given: WorldOptions) -> list[str]:
-    """Return the option that lets the file do again what it was allowed to do on this command line."""
+    """Return the option that gives the file the same permissions as on this command line."""
     return ["--trust"] if given.trust else []
 
 
@@ -138,12 +138,12 @@ def _store_words(given: StoreOptions) -> list[str]:
 
 
 def drawn(job: Job, seed: int) -> dict[str, Any]:
-    """Return what a swarm draws from a seed; of any other scenario, nothing."""
+    """Return the options that a swarm draws from a seed; of any other scenario, none."""
     return dict(draw(job.scenario, seed).options)
 
 
 def record(outcome: Outcome, given: RunOptions) -> dict[str, Any]:
-    """Return what `--json` prints of an outcome."""
+    """Return the record of an outcome for `--json`."""
     job, tally = outcome.job, outcome.tally
     return {
         "scenario": job.scenario.name,

@@ -15,7 +15,7 @@ REPORT = "report.html"
 INDEX = "index.html"
 
 LISTED = 200
-"""How many runs the page lists, the newest."""
+"""Number of runs that the page lists, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,16 @@ class Kept:
 
     @property
     def stamp(self) -> str:
-        """When it was made, as the name of its folder has it: `20260412T093012`."""
+        """The time of its making, as the name of its folder has it: `20260412T093012`."""
         return self.folder.name.partition("-")[0]
 
     @property
     def age(self) -> tuple[str, int]:
-        """What orders runs in time: the stamp, which copies keep too, then the moment at which it was written."""
+        """The key that orders runs in time: the stamp, which copies keep too, then the time at which it was written."""
         return self.stamp, (self.folder / "verdict.json").stat().st_mtime_ns
 
     def record(self) -> Mapping[str, Any]:
-        """Return what its `verdict.json` says; nothing if it cannot be read."""
+        """Return the contents of its `verdict.json`; nothing if it cannot be read."""
         try:
             record = parse_json((self.folder / "verdict.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""`causim list`: what there is to run, to put to the test, to judge and to go wrong."""
+"""`causim list`: scenarios, engines, mutants, invariants, faults and coverage words."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _verdict(trial: Trial) -> str:
 
 
 def _say_why(trials: Sequence[Trial]) -> None:
-    """Print the argument for each equivalent mutant, and what is wrong if something is."""
+    """Print the argument for each equivalent mutant, the counts, and the names of mutants with a wrong result."""
     write = sys.stdout.write
     for trial in trials:
         if trial.mutant.equivalent:

@@ -1,4 +1,4 @@
-"""What `causim replay` and `causim shrink` print of a run."""
+"""The output of `causim replay` and `causim shrink` about a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they accept."""
+"""Options that several commands have, and their types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Options(Protocol):
 
 
 class _OldName(argparse.Action):
-    """An option under its old name: says the new one, and does what that does."""
+    """An option under its old name: prints the new one, and sets the same value."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, given: argparse.Namespace, value: Any, option: str | None = None
@@ -40,7 +40,7 @@ def add_renamed(parser: Options, new: str, old: str, **options: Any) -> None:
 
 
 def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
-    """Add the options that say where the runs are made: on this machine or on a cluster, not both."""
+    """Add the options for the place of the runs: this machine or a cluster, not both."""
     where = parser.add_argument_group("where the runs are made").add_mutually_exclusive_group()
     where.add_argument("--jobs", metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})")
     where.add_argument(
@@ -52,7 +52,7 @@ def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
 
 
 def add_world_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which engine runs on which store."""
+    """Add the options for the engine and its store."""
     group = parser.add_argument_group("engine and Redis")
     group.add_argument(
         "--engine", metavar="E", help="one of `causim list engines`, or module:Class (default: the scenario's)"
@@ -62,7 +62,7 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust_option(parser: Options) -> None:
-    """Add the option that lets scenarios import code, read files elsewhere, and allow what is outside of a run."""
+    """Add the option that lets scenarios import code, read files elsewhere, and reach outside of a run."""
     parser.add_argument(
         "--trust",
         action="store_true",
@@ -72,7 +72,7 @@ def add_trust_option(parser: Options) -> None:
 
 
 def add_store_options(parser: Options) -> None:
-    """Add the options that say which Redis the runs are on."""
+    """Add the options for the Redis of the runs."""
     parser.add_argument(
         "--store",
         default="auto",

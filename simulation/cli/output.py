@@ -1,4 +1,4 @@
-"""What `causim run` prints: progress on a terminal, a paragraph for each scenario, a table at the end."""
+"""The output of `causim run`: progress on a terminal, a paragraph for each scenario, a table at the end."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from simulation.world.laboratory import Laboratory
 
 _LINE = 1_000
-"""How many runs are done between two lines if their number is unknown."""
+"""Number of runs between two lines if the total is unknown."""
 
 _LOGGED_FROM_RUNS = 100
-"""From how many runs on the progress is written to a log."""
+"""Number of runs from which on the progress is written to a log."""
 
 _WIDE = 80
 """In a narrower terminal a bar has no room for the times beside it, which would be cut."""
 
 _MAX_ERRORS = 3
-"""How many different errors of the code under test a paragraph shows."""
+"""Number of different errors of the code under test that a paragraph shows."""
 
 STYLES = {"holds": "green", "violated": "bold red", "unknown": "yellow"}
 
@@ -65,7 +65,7 @@ class Output:
 
     @contextmanager
     def progress(self, outcome: Outcome, laboratory: Laboratory | None = None) -> Iterator[Callable[[], None]]:
-        """Show how far a scenario is, if the output is a terminal."""
+        """Show the progress of a scenario, if the output is a terminal."""
         job, tally = outcome.job, outcome.tally
         endless = job.strategy.name == "exhaustive"
         quiet = not self._prints or (len(job.seeds) == 1 and not endless)
@@ -81,7 +81,7 @@ class Output:
             yield lambda: count(tally.runs, f"{tally.violating} violated" if tally.violating else "")
 
     def show(self, outcome: Outcome) -> None:
-        """Say what came of one scenario."""
+        """Print the outcome of one scenario."""
         if self._given.json:
             write_json(outcome, self._given)
         elif self._given.quiet:
@@ -134,7 +134,7 @@ class Output:
             write(f"  [yellow]note[/]      the results could not be kept: {escape(outcome.unkept)}")
 
     def _raised(self, outcome: Outcome) -> None:
-        """Say what the user's own engine raised. What the shipped engines raise under faults is known."""
+        """Print the errors of the user's own engine. Those of the shipped engines under faults are known."""
         errors = list(outcome.tally.errors.values())
         if is_shipped(outcome.job.engine):
             return
@@ -242,7 +242,7 @@ class Output:
 
 
 def _consumers(job: Job) -> str:
-    """Return how many consumers the runs of a job have; a swarm draws their number for each seed."""
+    """Return the number of consumers in the runs of a job, in words; a swarm draws it for each seed."""
     swarm = job.scenario.swarm
     if swarm is not None and "consumers.count" in swarm.choose and len(job.seeds) > 1:
         return "consumers drawn for each seed"
@@ -251,7 +251,7 @@ def _consumers(job: Job) -> str:
 
 
 def unfinished(tally: Tally) -> str:
-    """Return how many events the latencies leave out, in brackets; empty if none."""
+    """Return the number of events that the latencies leave out, in brackets; empty if none."""
     count, undelivered = tally.unfinished, tally.undelivered
     delivered = f": {undelivered:,} never delivered" if undelivered else ""
     return f" ({count:,} of {tally.events:,} events never handled{delivered})" if count else ""
@@ -275,9 +275,9 @@ def _shown(value: Any) -> str:
 def counting(
     title: str, total: int | None, what: str, console: Terminal | None = None, *, quiet: bool = False
 ) -> Iterator[Callable[[int, str], None]]:
-    """Show how many are done, and what was found: as a bar on a terminal, else as a line at intervals.
+    """Show the number done, and the findings: as a bar on a terminal, else as a line at intervals.
 
-    `total` is None if it is not known. Yields a function that takes how many are done, and what was found in a word.
+    `total` is None if it is not known. Yields a function that takes the number done, and the findings in a word.
     """
     console = console or Terminal()
     if quiet or not console.is_terminal:
@@ -304,7 +304,7 @@ def counting(
 
 
 def _described(store: Store) -> str:
-    """Return what a store is: its program, the version, and where the program was found."""
+    """Return the description of a store: its program, the version, and the origin of the program."""
     match store.name:
         case "server":
             return f"{store.version} ({store.origin})"

@@ -1,4 +1,4 @@
-"""`causim replay`: repeat a run exactly, and print what happened."""
+"""`causim replay`: repeat a run exactly, and print its story."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where results go: `results/<scenario>/<time>-<seed>/`, with a link `latest` beside them.
+"""The folders of results: `results/<scenario>/<time>-<seed>/`, with a link `latest` beside them.
 
 A folder appears under its name only when it is complete: a reader finds all of a run or nothing of it.
 """
@@ -32,7 +32,7 @@ class ResultsFolder:
     scenario: str
     illustrator: Illustrator | None = None
     searched: Sequence[str] = ()
-    """What the search covered, line by line."""
+    """The coverage of the search, line by line."""
 
     def keep(self, run: Run, stamp: str, replay: str, extra: Mapping[str, Any]) -> Path:
         """Write everything about a run into a new folder, move the link `latest`, and return the folder.

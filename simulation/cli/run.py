@@ -1,4 +1,4 @@
-"""`causim run`: run scenarios, judge what happened, and leave the evidence."""
+"""`causim run`: run scenarios, judge the histories, and leave the evidence."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 def execute(given: RunOptions) -> int:
-    """Run everything, print what came of it and return the exit code."""
+    """Run everything, print the outcomes and return the exit code."""
     if given.no_results or given.check_determinism:
         return _execute(given, None)
     with illustrator() as draws:  # it gets ready while the worlds run
@@ -256,7 +256,7 @@ def _ci_outcome(outcome: Outcome, given: RunOptions) -> CiOutcome:
 
 
 def _story(outcome: Outcome, invariant: str) -> tuple[str, ...]:
-    """Return how the run that is kept came to violate an invariant; nothing if there is no such run."""
+    """Return the story of the kept run's violation of an invariant, as lines; none if there is no such run."""
     if outcome.run is None:
         return ()
     violation = next((v for v in outcome.run.judgement.violations if v.invariant == invariant), None)
@@ -264,5 +264,5 @@ def _story(outcome: Outcome, invariant: str) -> tuple[str, ...]:
 
 
 def stamp() -> str:
-    """Return this moment for the name of a folder. Only the command line knows what time it is outside."""
+    """Return this moment for the name of a folder. Only the command line knows the real time."""
     return datetime.now().strftime("%Y%m%dT%H%M%S")

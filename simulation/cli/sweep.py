@@ -1,4 +1,4 @@
-"""`causim sweep`: run a scenario over a grid of its values, and draw what depends on what."""
+"""`causim sweep`: run a scenario over a grid of its values, and draw the dependencies."""
 
 from __future__ import annotations
 

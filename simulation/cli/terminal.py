@@ -1,4 +1,4 @@
-"""Where the command line writes: a terminal, whose lines wrap between words, or a file or pipe, whose lines stay whole.
+"""Outputs of the command line: a terminal, whose lines wrap between words, or a file or pipe, whose lines stay whole.
 
 A closed pipe ends the command silently with exit code 141, as it ends other Unix tools.
 """

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""What moves a cursor, sets a colour, turns the direction of writing, or is no character."""
+"""Characters that move a cursor, set a colour or turn the direction of writing, and halves of characters."""
 
 
 def visible(text: str) -> str:
@@ -35,12 +35,12 @@ def indent_of(line: str, width: int) -> int:
 
 
 def width_of_output() -> int:
-    """Return how many columns the terminal has; 0 if the output goes to a file or pipe, where lines stay whole."""
+    """Return the number of columns of the terminal; 0 if the output goes to a file or pipe, where lines stay whole."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def write_table(rows: Sequence[tuple[str, str]]) -> None:
-    """Print names and what each means: in two columns, or the meaning below where the names leave no room beside."""
+    """Print names and their meanings: in two columns, or the meaning below where the names leave no room beside."""
     width, names = width_of_output(), max((len(name) for name, _ in rows), default=0)
     below = width and names + 2 > max_indent(width)
     for name, text in rows:

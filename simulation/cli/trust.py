@@ -1,9 +1,9 @@
-"""What a scenario file may not do by itself: import code, read files outside of its folder, reach what is real.
+"""Checks that a scenario file does not by itself import code, read files outside of its folder, or reach real things.
 
 Code is imported only for an engine that was named on the command line, or with `--trust`. The same holds for the
 engines of single consumers, and for traces that lie elsewhere. Real sockets, subprocesses and signals are allowed only
 with `--trust`: an engine that was named on the command line need not be one that may use them. All of this holds also
-for what a swarm draws.
+for the worlds of a swarm.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from simulation.scenario.swarm import worlds
 def check_trust(scenario: Scenario, file: Path, named: Sequence[str], *, trusted: bool = False) -> None:
     """Refuse a scenario that would import code or read files elsewhere.
 
-    `named` are the engines that the command line names. Raises BadUsage that says what allows it.
+    `named` are the engines that the command line names. Raises BadUsage that names the option that allows it.
     """
     if trusted:
         return

@@ -16,7 +16,7 @@ from simulation.search.replay import load_replay
 
 
 def execute(given: ValidateOptions) -> int:
-    """Read the files, print what is wrong in them and return the exit code."""
+    """Read the files, print the mistakes in them and return the exit code."""
     files, mistakes = _files(given.paths)
     for file in files:
         mistakes += mistakes_in(file)
@@ -28,7 +28,7 @@ def execute(given: ValidateOptions) -> int:
 
 
 def _files(paths: list[Path]) -> tuple[list[Path], list[str]]:
-    """Return the files that paths mean, each once, and what is wrong with the paths."""
+    """Return the files that paths mean, each once, and the mistakes in the paths."""
     found: dict[Path, Path] = {}
     mistakes = []
     for path in paths:
@@ -41,7 +41,7 @@ def _files(paths: list[Path]) -> tuple[list[Path], list[str]]:
 
 
 def mistakes_in(file: Path) -> Iterator[str]:
-    """Yield what is wrong in a scenario or replay file: one line for each mistake, which names the file."""
+    """Yield the mistakes in a scenario or replay file: one line for each, which names the file."""
     try:
         check(load_replay(file).scenario)
     except BadScenario as error:

@@ -1,4 +1,4 @@
-"""`causim --version`: what a report of a bug must name."""
+"""`causim --version`: the versions that a report of a bug must name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _version(package: str) -> str:
 
 
 def _server() -> str:
-    """Return what the server says of itself once it runs; its program alone may not know."""
+    """Return the version that a running server reports, and its origin; its program alone may not know the version."""
     try:
         store = ServerStore()
     except StoreUnavailable as error:

@@ -47,18 +47,18 @@ An exception is a failure: the delivery is not acknowledged, and counts towards 
 
 
 class UnknownEngine(Exception):
-    """There is no such engine, or it cannot be loaded. The message says what to do."""
+    """There is no such engine, or it cannot be loaded. The message names the fix."""
 
 
 class Interrupted(Exception):
-    """The call ended before the engine could say what has become of the event, through no failure of its handler.
+    """The call ended before the outcome of the event was known, through no failure of its handler.
 
     The queue offers the event again, and counts no failure.
     """
 
 
 class Effect(Protocol):
-    """The handler's work: what must happen once, and in causal order."""
+    """The handler's work: it must happen once, and in causal order."""
 
     async def __call__(self, event: Any, fence: int | None = None) -> None:
         """Handle the event. `fence` is its fencing token, from engines that have one."""
@@ -67,7 +67,7 @@ class Effect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """What an engine of one consumer gets to work with."""
+    """The resources of one consumer's engine: its name, connections, effect and policy."""
 
     consumer: str
     scope: str
@@ -82,7 +82,7 @@ class EngineContext:
     given_up: Callable[[Any], None] = lambda event: None
     """To be called with each event that the engine gives up: its own dead letters. The broker's are known."""
     producer: Producer | None = None
-    """Where the producer puts events, if the engine is a function that reads a queue."""
+    """The queue of the producer's events, if the engine is a function that reads a queue."""
     can_read: Callable[[Any], bool] | None = None
     """Says whether the consumer can read an event that the engine has parsed; None: it can read all."""
 
@@ -103,7 +103,7 @@ class Engine(Protocol):
         ...
 
     def sweep(self) -> Awaitable[int | None]:
-        """Handle followers whose leader did not come, and return how many were found."""
+        """Handle followers whose leader did not come, and return the number found."""
         ...
 
 
@@ -127,11 +127,11 @@ BUILT_IN: Mapping[str, tuple[str, str]] = {
     "prefect": ("simulation.engines.prefect:PrefectEngine", "the installed prefect_redis, unmodified"),
     "null": ("simulation.engines.null:NullEngine", "no ordering at all: the control group"),
 }
-"""The engines with a name: where they are and what they are."""
+"""The engines with a name: the class to import, and a description."""
 QUEUE = "queue:"
-"""What the names of shipped task queues begin with."""
+"""The prefix of the names of shipped task queues."""
 MUTANT = "mutant:"
-"""What the names of engines with a planted fault begin with."""
+"""The prefix of the names of engines with a planted fault."""
 
 
 def engine_name(engine: str | type[Engine]) -> str:
@@ -186,7 +186,7 @@ def resolve(name: str) -> type[Engine]:
 
 
 def is_shipped(name: str) -> bool:
-    """Whether an engine is one of causim's own, or a release of prefect_redis."""
+    """Say whether an engine is one of causim's own, or a release of prefect_redis."""
     return name in BUILT_IN or name.startswith((MUTANT, "prefect@"))
 
 

@@ -1,4 +1,4 @@
-"""The engine of this project, given many events at a time: what the workers of a consumer bring within a moment."""
+"""The engine of this project, given many events at a time: those of a consumer's workers within a moment."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from simulation.engines.interruption import CancelledIn
 from simulation.engines.native import NativeEngine
 
 MOMENT = 0.002
-"""How long the first event of a batch waits for others, in seconds."""
+"""Time for which the first event of a batch waits for others, in seconds."""
 INTERRUPTED = "interrupted"
-"""What a cancelled batch says of the events whose own handler was not cancelled."""
+"""The outcome in a cancelled batch of events whose own handler was not cancelled."""
 OUTCOMES: dict[str, Outcome] = {
     "handled": "handled",
     "parked": "parked",

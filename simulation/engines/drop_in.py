@@ -46,13 +46,13 @@ class DropInEngine(NativeEngine):
         self._plain = context.handler == "plain"
 
     async def handle(self, event: Any) -> Outcome:
-        """Do what Prefect's message handler does: look, handle, and acknowledge an early event."""
+        """Follow Prefect's message handler: look, handle, and acknowledge an early event."""
         if await self._ordering.event_has_been_seen(event.id):
             return "seen"
         return await self._evaluate(event)
 
     async def sweep(self) -> int:
-        """Do what Prefect's periodic evaluation does."""
+        """Follow Prefect's periodic evaluation: evaluate each lost follower."""
         lost = await self._ordering.get_lost_followers()
         for event in lost:
             await self._evaluate(event)

@@ -1,4 +1,4 @@
-"""Several deliveries in one call of an engine: what a cancellation of one handler says about the others.
+"""Several deliveries in one call of an engine, and the cancellation of the handler of one.
 
 A queue counts the failures of an event by its rejected deliveries. A cancelled handler is a failure of its own event;
 every other delivery of the same call goes back to the queue uncounted.

@@ -42,7 +42,7 @@ def policy_of(table: PolicyTable) -> Policy:
 
 
 class _Reader:
-    """Parses what was parked, in the place of the type of the events, as far as a consumer can read it."""
+    """Parses parked payloads, in the place of the type of the events, as far as a consumer can read them."""
 
     def __init__(self, can_read: Callable[[Any], bool]) -> None:
         self._can_read = can_read
@@ -99,7 +99,7 @@ class NativeEngine:
         """Handle the events whose leader did not come. An error does not keep the others waiting: the first is raised
         at the end.
 
-        Raises what the handler raises.
+        Raises the first error of a handler.
         """
         lost = await self._ordering.get_lost_followers()
         errors = []

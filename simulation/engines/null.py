@@ -1,4 +1,4 @@
-"""The control group: no ordering at all. What an engine prevents must happen here."""
+"""The control group: no ordering at all. The violations that an engine prevents must happen here."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ _GENERATED = "causim.event"
 
 
 def chain_of(event: Any) -> str:
-    """Return what an event belongs to: one of a trace to its resource, a generated one (`c1.3`) to its chain (`c1`).
+    """Return the partition key of an event: the resource of one of a trace, the chain (`c1`) of one made (`c1.3`).
 
-    Events that a scenario lists by name belong to what stands before the first dot of their names, too.
+    For events that a scenario lists by name it is the part before the first dot of their names, too.
     """
     if event.event != _GENERATED:
         return by_resource(event)

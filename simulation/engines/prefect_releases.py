@@ -48,7 +48,7 @@ def adapter(version: str) -> ModuleType:
 
 @contextmanager
 def _in_front(folder: Path) -> Iterator[None]:
-    """Let `import prefect_redis` mean the release in this folder, and afterwards what it meant before."""
+    """Let `import prefect_redis` mean the release in this folder, and restore its meaning afterwards."""
     before = {name: sys.modules.pop(name) for name in _loaded()}
     sys.path.insert(0, str(folder))
     try:

@@ -1,7 +1,7 @@
 """A consumer as its users run it: `async def main(...)`, one process of which reads a queue in Redis.
 
 The world starts, kills, restarts and stops `main`; a producer of the world puts the events of the workload into the
-queue. `main` is given what its parameters ask for by name:
+queue. The names of `main`'s parameters choose its arguments:
 
     redis_url   the address of the simulated Redis
     effect      async: to be called with each message, as bytes, text or a parsed event, where the work takes effect
@@ -9,8 +9,8 @@ queue. `main` is given what its parameters ask for by name:
     policy      the times of the scenario's table [policy], in microseconds
     context     the whole EngineContext
 
-Where the producer puts events is said by the scenario's table [producer], or by an `async def publish(client, body)`
-beside `main`.
+The scenario's table [producer] names the queue of the producer; without it, an `async def publish(client, body)` beside
+`main` puts the events there.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ Main = Callable[..., Awaitable[object]]
 Publish = Callable[[Any, bytes], Awaitable[object]]
 
 OFFERED = ("redis_url", "effect", "consumer", "policy", "context")
-"""What `main` may ask for."""
+"""The names of parameters that `main` may have."""
 
 
 class ProgramEngine:
-    """What the producer of a program does with each event: it puts it into the queue."""
+    """The producer of a program: puts each event into the queue."""
 
     main: ClassVar[Main]
     publish: ClassVar[Publish | None]
@@ -65,7 +65,7 @@ class ProgramEngine:
 
 
 def program(main: Main, publish: Publish | None) -> type[ProgramEngine]:
-    """Return the engine for a function. Raises ValueError if it asks for what is not offered."""
+    """Return the engine for a function. Raises ValueError if a required parameter is not offered."""
     unknown = [
         name
         for name, parameter in inspect.signature(main).parameters.items()
@@ -81,7 +81,7 @@ def program(main: Main, publish: Publish | None) -> type[ProgramEngine]:
 
 
 def arguments(main: Main, context: EngineContext) -> dict[str, Any]:
-    """Return what `main` asks for."""
+    """Return the arguments for the parameters of `main`."""
     offered = {
         "redis_url": URL,
         "effect": context.effect,

@@ -1,7 +1,7 @@
 """The engine of this project by its single steps, as callers of the original's older interface take them.
 
-It looks, parks, looks again, and claims: each step is a script of its own, and what may come between them is for the
-caller to think of. The scripts `park`, `unpark` and `claim` are used by such callers alone.
+It looks, parks, looks again, and claims: each step is a script of its own, and the caller must allow for
+other commands between them. The scripts `park`, `unpark` and `claim` are used by such callers alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class StepwiseEngine(NativeEngine):
         return await self._process(event)
 
     async def sweep(self) -> int:
-        """Handle the events whose leader did not come. Raises what the handler raises."""
+        """Handle the events whose leader did not come. Raises the first error of a handler."""
         lost = await self._ordering.get_lost_followers()
         errors = await self._each(lost)
         if errors:

@@ -17,7 +17,7 @@ from simulation.engines.native import NativeEngine
 
 OUTCOMES: dict[str, Outcome] = {"handled": "handled", "parked": "parked", "seen": "seen", "held": "busy"}
 INTERRUPTED = "interrupted"
-"""What a cancelled stream says of the events whose own handler was not cancelled."""
+"""The outcome in a cancelled stream of events whose own handler was not cancelled."""
 
 
 class StreamFailed(Exception):

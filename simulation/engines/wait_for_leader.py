@@ -14,7 +14,7 @@ class WaitingEngine(NativeEngine):
     """One consumer of `ordering` that waits for a leader that is being handled, instead of parking at once."""
 
     async def handle(self, event: Any) -> Outcome:
-        """Handle one delivery, and what it releases."""
+        """Handle one delivery, and the followers that it releases."""
         ordering = self._ordering
         try:
             async with ordering.event_is_processing(event) as completion:

@@ -1,4 +1,4 @@
-"""When each consumer could work: the spans in which it was down, paused or cut off from Redis.
+"""The availability of each consumer: the spans in which it was down, paused or cut off from Redis.
 
 A consumer whose first entry is `joined` was down until then; any other was alive from the start. A pause ends when the
 consumer dies. A consumer is cut off while Redis is `unreachable` for it, or for all; if two faults overlap, both must

@@ -1,4 +1,4 @@
-"""Entries and the header of a history: what is written down of a run, and on which terms it is to be judged."""
+"""Entries and the header of a history: the record of a run, and the terms of its judgement."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ MISSING: Mapping[str, str] = {
     "every `census`": "`clean-store` is unknown",
     "`phase`": "the history is complete: it is taken for a run that has healed and gone quiet",
 }
-"""What a history means that leaves something out. The judge, the reports and the summary all read it so."""
+"""The meaning of a history that lacks entries or details. The judge, the reports and the summary share it."""
 
 _SAME = {kind: kind for kind in KINDS}
 """Each kind, so that the entries of a long history share the word."""
@@ -161,7 +161,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the engine promised and the scenario asks, as far as a judge must know it. Microseconds, but for counts."""
+    """The promises of the engine and the demands of the scenario that a judge needs. Microseconds, but for counts."""
 
     # The defaults are those of history format 1. Scenarios take theirs from here, and a test compares them with the
     # engine's: they are not imported from it, since a history would then take five times as long to import.
@@ -169,14 +169,14 @@ class Terms:
     retention: int = 1_800_000_000
     lease: int = 16_000_000
     release_bound: int = 60_000_000
-    """How long a released follower may wait, idle, for its handling to start."""
+    """The longest time that a released follower may wait, idle, for its handling to start."""
     sweep_interval: int = 5_000_000
     stuck_bound: int = 600_000_000
-    """How long a consumer may work on one delivery, or sweep, without anything happening."""
+    """The longest time that a consumer may work on one delivery, or sweep, without anything happening."""
     max_attempts: int = 4
     """The failed handling at which the engine dead-letters an event that it keeps. A count."""
     retry_delay: int = 5_000_000
-    """How long an event that the engine keeps rests after a failed handling."""
+    """The delay before the retry of an event that the engine keeps, after a failed handling."""
     longest_ttl: int = 604_800_000_000
     """The longest time to live that the policy names for a key; the lookback and the retention are allowed anyway."""
 
@@ -188,7 +188,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a history: which run this is, and on which terms it is to be judged."""
+    """The first line of a history: the identity of the run, and the terms of its judgement."""
 
     scenario: str = "unnamed"
     seed: int = 0
@@ -199,7 +199,7 @@ class Header:
     """The instant that `at` = 0 stands for."""
     terms: Terms = field(default_factory=Terms)
     exercise: tuple[str, ...] = ()
-    """What must have happened at least once for the run to prove anything."""
+    """The words of coverage that must occur at least once for the run to prove anything."""
     invariants: tuple[str, ...] = ()
     """The invariants to judge; none named means all."""
     allowed_loss: tuple[str, ...] = ()
@@ -209,7 +209,7 @@ class Header:
     loud: bool = False
     """Whether a loss that is allowed must be reported."""
     reconnects: bool = False
-    """Whether the client connects again when a server refuses what writes: such refusals excuse nothing then."""
+    """Whether the client connects again when a server refuses its writes: such refusals excuse nothing then."""
 
     def to_json(self) -> str:
         """Return the header as one line of canonical JSON."""

@@ -1,4 +1,4 @@
-"""Makes up histories that read like those of real runs: what `strategies.histories` draws.
+"""Generates histories that resemble those of real runs, for `strategies.histories`.
 
 The generator keeps the rules of an engine, except for the breaches that it is allowed to make. It imports no engine,
 has no clock and draws nothing: its caller chooses what happens next, and the first option always leads to the simplest
@@ -14,12 +14,12 @@ from simulation.history.entries import Header
 from simulation.history.history import History
 
 Option = tuple[str, str]
-"""What may happen next, and to which consumer or event."""
+"""A possible next step, and its consumer or event."""
 
 
 @dataclass(slots=True)
 class _Job:
-    """What a consumer is at: one delivery, and its handler if that has begun."""
+    """The current work of a consumer: one delivery, and its handler if that has begun."""
 
     name: str
     attempt: int
@@ -34,10 +34,10 @@ class HistoryGenerator:
 
     Args:
         leaders: for each event, the event that it follows, or "".
-        occurred: when each event occurred, in microseconds.
+        occurred: the time at which each event occurred, in microseconds.
         absent: an event that is never published, or "".
         choose: picks one of the options, of which the first is the simplest.
-        max_faults: how many faults and breaches may happen at most.
+        max_faults: the highest number of faults and breaches.
         slips: whether the engine may break its rules: begin too early or twice, forget, wait too long, or mix siblings
         up.
     """

@@ -1,4 +1,4 @@
-"""The history of a run: what happened, in the order in which it happened, and nothing about why.
+"""The history of a run: its entries in the order in which they happened, without their causes.
 
 A history is the only thing that the judge may look at, so everything that an invariant needs is an entry here.
 This file has no clock, no engine and no opinion: it writes entries down, reads them back, and can say in one
@@ -91,7 +91,7 @@ class History:
         self.entries = GrowingFile(self.header, self.entries, folder)
 
     def handed_over(self) -> History:
-        """Return a history with the entries so far. What is appended to this one afterwards is not in it."""
+        """Return a history with the entries so far. Later entries of this one are not in it."""
         history = History(self.header, truncated=self.truncated)
         history.entries, self.entries = self.entries, []
         return history

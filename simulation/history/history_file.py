@@ -25,13 +25,13 @@ from simulation.history.reader import Reader
 from simulation.history.untrusted import PlainFile, bounded_lines, copy_file, parse_leniently
 
 STRIDE = 256
-"""From one entry to the next whose place in the file is known."""
+"""Number of entries from one with a known place in the file to the next."""
 
 _BLOCK = 1 << 18
-"""How many bytes are written at once."""
+"""Number of bytes written at once."""
 
 _CHUNK = 1 << 14
-"""How many bytes are parsed at once: what they say stays in the cache of the processor until it is looked at."""
+"""Number of bytes parsed at once: their records stay in the cache of the processor until they are read."""
 
 
 class FileEntries:
@@ -45,7 +45,7 @@ class FileEntries:
         self._end = end
         """The size of the file, as far as it holds whole lines."""
         self._places: array[int] = array("q")
-        """Where every STRIDE-th entry begins."""
+        """The place in the file of every STRIDE-th entry, in bytes."""
         self._length = 0
         self._surveyed = False
         """Whether their number and places are known."""
@@ -225,7 +225,7 @@ def open_entries(path: Path) -> tuple[Header, FileEntries, str]:
 
 
 def _last_line(file: BinaryIO, size: int) -> int:
-    """Return where a line begins that no line break ends; the size of the file if there is none such."""
+    """Return the offset of a last line without a line break, in bytes; the size of the file if there is none."""
     begin, step = size, 1
     while begin > 0:
         begin = max(0, begin - step)

@@ -30,7 +30,7 @@ class HistoryIndex:
     """
 
     slot_moves: Sequence[Span] = ()
-    """When a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
+    """Spans in which a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
     unfinished: Sequence[tuple[int, Entry]] = ()
     """The entries about calls of engines that had not returned, with their indices."""
     open_outage = False
@@ -50,7 +50,7 @@ class HistoryIndex:
         self.window = False
         """Whether an entry is about something that began before the history does, or in a part that is missing."""
         self.censuses: dict[int, Entry] = {}
-        """The entries of what the store held, by their indices."""
+        """The `census` entries, with the contents of the store, by their indices."""
         self.leases_lost: list[tuple[int, str, str]] = []
         """Index, event and consumer of each lease whose holder learned that it is no longer its own."""
         self.warnings: dict[str, list[int]] = {}
@@ -64,13 +64,13 @@ class HistoryIndex:
         self.clock = Clock()
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
-        """What `cascades.owner_of` has found out so far."""
+        """The results of `cascades.owner_of` so far."""
         self.found_work: dict[str, list[Span]] = {}
-        """What `cascades.found_work` has found out, once it was asked."""
+        """The spans of `cascades.found_work` by consumer, filled by its first call."""
         self.faults: Counter[str] = Counter()
-        """How often each kind of fault struck."""
+        """Number of faults of each kind."""
         self.trivial = TrivialCounts()
-        """How many events no invariant needs to look at."""
+        """Counts of the events that no invariant needs to look at."""
         self.nontrivial: list[EventStory] = []
         """All other events."""
         self.leaders: list[EventStory] = []
@@ -134,7 +134,7 @@ class HistoryIndex:
     def silences(self, consumer: str) -> list[Span]:
         """Return the merged spans in which a consumer was alive, but unable to renew a lease.
 
-        It was paused or cut off, a slot moved, or a server that was demoted refused what it asked.
+        It was paused or cut off, a slot moved, or a demoted server refused its requests.
         """
         if consumer not in self._silences:
             story = self.consumers.get(consumer)
@@ -176,10 +176,10 @@ class HistoryIndex:
         return any(after < loss.index < before and loss.touches(event) for loss in self.store_losses)
 
     def loss_allowed(self, event: EventStory, before: int) -> bool:
-        """Whether a loss that the scenario allows can have cost the store, before an index, what it held of an event.
+        """Whether a loss that the scenario allows can have cost the store, before an index, its data about an event.
 
-        What it holds of an event may be in a key that bears its leader's name, such as a queue. The loss excuses what
-        was in the store at that moment: an event that was delivered before, and not parked again afterwards.
+        The data may be in a key that bears the name of the event's leader, such as a queue. The loss excuses only data
+        that were in the store at that moment: an event that was delivered before, and not parked again afterwards.
         """
         return self.allowed_loss_of(event, before) is not None
 

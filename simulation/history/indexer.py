@@ -297,7 +297,7 @@ class IndexBuilder:
         self.availability.note(position, entry)
 
     def _gone(self, position: int, entry: Entry, _: EventStory | None) -> None:
-        """End what a consumer was doing when it died or left."""
+        """End the work of a consumer when it died or left."""
         self.availability.note(position, entry)
         for opened in self.open_deliveries.pop(entry.consumer, {}).values():
             for delivery in opened.values():
@@ -369,7 +369,7 @@ class IndexBuilder:
 
 
 def _named(number: object) -> object:
-    """Return what identifies a delivery or a handling, in whatever way another program numbers them."""
+    """Return a hashable identifier of a delivery or a handling, also for numbers of another program."""
     return repr(number) if number.__class__ in _UNHASHABLE else number
 
 

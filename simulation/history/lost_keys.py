@@ -1,4 +1,4 @@
-"""Which events the keys that a store has lost can have been about.
+"""Finds the events that the lost keys of a store can have been about.
 
 The judge does not know how an engine names its keys. A key that bears an event's id or name is about that event; a key
 that bears none may hold anything.
@@ -13,7 +13,7 @@ from typing import Any
 from simulation.history.records import EventStory
 
 WORDS = re.compile(r"[A-Za-z0-9_.-]+")
-"""What can be the name or the id of an event in the name of a key."""
+"""Matches possible names and ids of events in the name of a key."""
 
 
 def touched(keys: Any, events: Mapping[str, EventStory], names: Mapping[str, str]) -> frozenset[str] | None:

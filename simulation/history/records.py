@@ -1,4 +1,4 @@
-"""What an index writes down about each event and each consumer.
+"""The records of an index: events with their deliveries and handlings, consumers, losses, phases.
 
 These records are filled in one pass over a history and are only read afterwards. An `index` is an entry's place in the
 history: two things that bear the same microsecond still have an order, and it is the order of the entries. An index of
@@ -39,13 +39,13 @@ class Delivery:
     closed: int = NEVER
     closed_at: int = NEVER
     closing: str = ""
-    """What closed it: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
+    """The cause of its end: acknowledged, rejected, refused, dead-lettered, crashed or stopped."""
     because: str = ""
-    """Why it was rejected or refused, if an entry says so."""
+    """The reason of a rejection or refusal, if an entry gives one."""
 
     @property
     def outcome(self) -> str:
-        """What closed it; `open` if nothing did."""
+        """The cause of its end; `open` if it has not ended."""
         return self.closing or "open"
 
 
@@ -62,7 +62,7 @@ class Handling:
     fingerprint: str
     delivery: Delivery | None = None
     number: str = ""
-    """What the history calls it."""
+    """The number of the handling in the history."""
     end: int = NEVER
     end_at: int = NEVER
     outcome: str = ""
@@ -89,7 +89,7 @@ class Handling:
 
 @dataclass(slots=True, eq=False)
 class EventStory:
-    """What a history says of one event.
+    """The life of one event, as a history records it.
 
     Most events of a long history are delivered once, handled once and acknowledged. Such an event is kept as one row of
     numbers until its deliveries or handlings are asked for: that takes a third of the memory.
@@ -111,7 +111,7 @@ class EventStory:
     dead: int = NEVER
     dead_at: int = NEVER
     dead_by: str = ""
-    """Who gave it up: broker or engine."""
+    """The side that dead-lettered it: broker or engine."""
     refusal: bool = False
     """Whether the dead letter states that the event could not be read, or its schema is not known."""
     dead_reported: bool = False
@@ -123,9 +123,9 @@ class EventStory:
     changed: bool = False
     """Whether a copy of it follows another event than the first one does."""
     incomplete: bool = False
-    """Whether the history has a handling without its start, or without how it ended."""
+    """Whether the history has a handling without its start, or without its outcome."""
     trivial: bool = False
-    """Whether its life was such that no invariant has anything to say about it; see `invariants/prefilter`."""
+    """Whether no invariant can reject the event; see `invariants/prefilter`."""
     _seen: list[int] | None = None
     _held: list[int] | None = None
     _followers: list[str] | None = None
@@ -281,7 +281,7 @@ class EventStory:
     def is_lost(self) -> bool:
         """Whether an engine had the event, and the history ends with neither an effect nor a dead letter for it.
 
-        An event of which the history does not say how its handling ended counts as neither lost nor handled.
+        An event with a handling whose outcome the history lacks counts as neither lost nor handled.
         """
         came = self.parked != NEVER or self.deliveries or self.handlings
         return bool(came) and self.dead == NEVER and not self.incomplete and not self.effects
@@ -316,14 +316,14 @@ def _with(some: list[_T] | None, one: _T) -> list[_T]:
 
 @dataclass(slots=True, eq=False)
 class ConsumerStory:
-    """What a history says of one consumer: when it could not work, and which entries are about its work."""
+    """One consumer, as a history records it: the spans in which it could not work, and the entries about its work."""
 
     name: str
     down: list[Span] = field(default_factory=list)
     paused: list[Span] = field(default_factory=list)
     cut_off: list[Span] = field(default_factory=list)
     refused: list[Span] = field(default_factory=list)
-    """When a server that was demoted refused what it wrote."""
+    """Spans in which a demoted server refused its writes."""
     crashes: list[tuple[int, int]] = field(default_factory=list)
     """Index and time of each crash."""
     departures: list[int] = field(default_factory=list)
@@ -370,11 +370,11 @@ class Phase:
 
 @dataclass(slots=True)
 class TrivialCounts:
-    """How many events have led a plain life."""
+    """Counts of the trivial events, which no invariant can reject."""
 
     events: int = 0
     deliveries: int = 0
-    """How often they were delivered."""
+    """Number of their deliveries."""
     followers: int = 0
     """Those of them that have a leader."""
     apart: int = 0

@@ -1,4 +1,4 @@
-"""The clock of Redis: what lapses by it lapses too early if a fault sets it ahead.
+"""The clock of Redis: leases and other times to live end too early if a fault sets it ahead.
 
 A `server-clock` fault sets the clock ahead or back by its `offset`, and sets it right when it has healed. A clock that
 was set back and is set right jumps ahead. Only jumps ahead matter: after a jump back, things lapse later than they
@@ -19,7 +19,7 @@ class StoreClock:
 
     def __init__(self) -> None:
         self.jumps: list[tuple[int, int]] = []
-        """When it jumped ahead, and by how much, in microseconds."""
+        """Time and size of each jump ahead, in microseconds."""
         self._wrong: dict[str, int] = {}
 
     def note(self, entry: Entry) -> None:

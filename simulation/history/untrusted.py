@@ -1,4 +1,4 @@
-"""What is refused in a history file that another program wrote, before it is parsed.
+"""Checks of history files that other programs wrote, before they are parsed.
 
 The limits: a time of more than 62 bits is after the year 140,000; a line of more than 32 MiB would take a gigabyte to
 parse; a compressed file that expands to more than 2 GiB, or to more than a hundred times its size, must be decompressed
@@ -25,7 +25,7 @@ MAX_AT = 1 << 62
 """Microseconds; also of a term."""
 MAX_UNPACKED_BYTES = 2 << 30
 MAX_RATIO = 100
-"""How many bytes a packed byte may unpack to: that of a history unpacks to ten or twenty."""
+"""Highest number of bytes that a packed byte may unpack to: in a history it is ten or twenty."""
 _FREE_BYTES = 16 << 20
 """So much may be unpacked in any ratio."""
 _BLOCK = 1 << 20

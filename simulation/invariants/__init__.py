@@ -98,7 +98,7 @@ def _finding(examined: int, violations: int, gap: str) -> Finding:
 
 
 def _reasons(history: History, index: HistoryIndex) -> Iterator[str]:
-    """Yield why a history proves nothing, independent of what the invariants found in it."""
+    """Yield the reasons for which a history proves nothing, independent of the invariants' findings."""
     if history.truncated:
         yield f"the history is cut off: {history.truncated}"
     if index.phases and not index.quiet:

@@ -31,7 +31,7 @@ TRACE_KINDS = frozenset({"command", "reply", "fault"})
 
 
 class Precedence:
-    """Says what the entries of one history are about, as they are written.
+    """Names the subjects of the entries of one history, as they are written.
 
     Args:
         leaders: the leader of each event, empty if it has none.
@@ -48,7 +48,7 @@ class Precedence:
         """The events that each consumer has had to do with."""
 
     def about(self, at: int, kind: str, event: str, consumer: str) -> dict[str, int]:
-        """Return the names of what an entry is about, and whether it sees them or changes them."""
+        """Return the names of an entry's subjects, and whether it sees them or changes them."""
         if kind in TRACE_KINDS:
             return {}
         if event and consumer:
@@ -64,7 +64,7 @@ class Precedence:
         return names
 
     def _among_others(self, kind: str, event: str, consumer: str) -> dict[str, int]:
-        """Return what an entry is about beyond its own event and its own consumer."""
+        """Return the subjects of an entry beyond its own event and its own consumer."""
         leader, followers = self._leaders.get(event, ""), self._followers[event]
         match kind:
             case "started" if leader:

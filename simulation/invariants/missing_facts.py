@@ -22,7 +22,7 @@ def missing_facts(index: HistoryIndex, invariants: Iterable[Invariant]) -> Mappi
 
 
 def _missing(index: HistoryIndex) -> Iterator[tuple[Need, str]]:
-    """Yield what a history leaves out, each with the need that it does not meet."""
+    """Yield each need that a history does not meet, with the fact that it leaves out."""
     handled = index.trivial.events or any(event.handlings for event in index.nontrivial)
     partly = sum(1 for event in index.nontrivial if event.incomplete)
     if partly:

@@ -37,10 +37,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one invariant found.
+    """The finding of one invariant.
 
-    `unknown` if the history held nothing that it could examine, or leaves out what it needs; `why` says which, and is
-    empty otherwise.
+    `unknown` if the history held nothing that it could examine, or leaves out a fact that it needs; `why` says
+    which, and is empty otherwise.
     """
 
     verdict: Verdict
@@ -51,9 +51,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge says of a history.
+    """The judgement on a history.
 
-    `coverage` counts what was exercised, by the words of COVERAGE; `missing` are the words that the header asks for and
+    `coverage` counts exercised things by the words of COVERAGE; `missing` are the words that the header asks for and
     that did not happen; `reasons` say why the history proves nothing for other causes; `verdicts` has one finding for
     each invariant that was judged.
     """
@@ -72,12 +72,12 @@ class Judgement:
 
     @property
     def unjudged(self) -> Mapping[str, str]:
-        """The other invariants, each with why it cannot be judged."""
+        """The other invariants, each with the reason for which it cannot be judged."""
         return {name: finding.why for name, finding in self.verdicts.items() if finding.verdict == "unknown"}
 
     @property
     def rests(self) -> str:
-        """Which invariants the verdict rests on, and which could not be judged and why, in a sentence."""
+        """The number of judged invariants, and the others with the reasons, in a sentence."""
         return rests_on(self.judged, self.unjudged)
 
 
@@ -97,21 +97,21 @@ class Invariant:
 
     name: str
     summary: str
-    """When it holds, as prose."""
+    """The condition under which it holds, as prose."""
     excuses: str
-    """When a breach is excused, as prose."""
+    """The excuses for a breach, as prose."""
     subjects: Callable[[HistoryIndex], int]
-    """Counts what the rule is about in an index; 0 makes the finding `unknown`."""
+    """Counts the subjects of the rule in an index; 0 makes the finding `unknown`."""
     check: Callable[[HistoryIndex], Iterator[Violation]]
     """Yields each breach of the rule."""
     exercised_by: tuple[str, ...]
     """The coverage words without which a run proves little about it."""
     reading: str
-    """How to read the sentence of its violation."""
+    """An explanation of the sentence of its violation."""
     examples: Mapping[Case, str]
     """Small histories, as JSON lines: at least one that is accepted and one that is rejected."""
     needs: frozenset[Need] = field(default_factory=frozenset)
-    """What a history must have, or else the finding is `unknown`."""
+    """The facts that a history must have, or else the finding is `unknown`."""
     holds_for_trivial: bool = False
     """Whether it holds for every trivial life (see `prefilter/trivial.py`) and counts those by `HistoryIndex.plain`.
 

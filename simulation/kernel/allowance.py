@@ -1,6 +1,6 @@
-"""What code under test may reach outside of a run, because its scenario allows it by name.
+"""The allowance of a run: the resources outside that its code may reach because its scenario names them.
 
-Real sockets, subprocesses and signals to real processes end a run (see `escapes.py`). What is allowed happens for real,
+Real sockets, subprocesses and signals to real processes end a run (see `escapes.py`). Allowed calls happen for real,
 while the virtual clock stands still. So a run that uses it may be another the next time.
 
 Python's `subprocess` waits for a real child: its clock and its sleeps are real ones, and it may send signals to its
@@ -28,12 +28,12 @@ _SUBPROCESSES = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn"})
 _SIGNALS = frozenset({"os.kill", "os.killpg"})
 _SUBPROCESS_FILE = subprocess.__file__
 _NEAR = 4
-"""How many frames above `permits` are examined: those of the hook and the stand-in, and the caller of `os.kill`."""
+"""Number of frames above `permits` that are examined: the hook's, the stand-in's, and the caller's of `os.kill`."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """What the code of a run may reach outside of it. By default nothing."""
+    """The resources outside of a run that its code may reach. By default none."""
 
     addresses: Sequence[Address] = ()
     subprocesses: bool = False
@@ -50,7 +50,7 @@ class Allowance:
 
         Args:
             event: the name of the audit event.
-            arguments: what the event says.
+            arguments: the arguments of the event.
             own: the process numbers that the run has given out.
         """
         if event in _SUBPROCESSES:

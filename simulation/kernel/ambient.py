@@ -1,4 +1,4 @@
-"""The ambient world of a run: what code under test reaches for without being given it.
+"""The ambient world of a run: the resources that code under test uses without being given them.
 
 A foreign engine reads `datetime.now()`, `time.monotonic()`, `uuid4()`, `os.urandom()` and `random` wherever it likes,
 and however it imported them. Inside `Ambient` each of these has an owner: clocks show virtual time, those of the day as
@@ -51,7 +51,7 @@ WORLD = ""
 
 @dataclass(frozen=True, slots=True)
 class Skew:
-    """How wrong a consumer's clock is: `offset` microseconds at `since`, growing by `drift` (0.01: 1 % fast)."""
+    """The error of a consumer's clock: `offset` microseconds at `since`, growing by `drift` (0.01: 1 % fast)."""
 
     offset: int = 0
     drift: float = 0.0
@@ -63,7 +63,7 @@ class Skew:
 
 
 class _Clock(time_machine.Traveller):
-    """What time-machine asks for the time: the loop, through the eyes of the process that asks."""
+    """The clock that time-machine asks for the time: the loop's, as the process that asks sees it."""
 
     def __init__(self, ambient: Ambient) -> None:
         super().__init__(destination_timestamp_ns=0, destination_tzname=None, tick=False)
@@ -84,7 +84,7 @@ class Ambient:
         allowance: Allowance | None = None,
         on_outside: Callable[..., None] | None = None,
     ) -> None:
-        """`on_outside` receives what the run reaches outside, once: the `consumer`, `what`, and `where`."""
+        """`on_outside` receives each outside resource that the run uses, once: the `consumer`, `what`, and `where`."""
         self._loop = loop
         self._allowance = allowance or Allowance()
         self._on_outside = on_outside
@@ -95,7 +95,7 @@ class Ambient:
         self.skews: dict[str, Skew] = {}
         """The clocks that are wrong, by consumer."""
         self.reached: list[str] = []
-        """What the run has reached outside, as its scenario allows: each once, in the order in which it was."""
+        """Outside resources that the run has used, as its scenario allows: each once, in the order of first use."""
         self._reached: set[tuple[str, str, str]] = set()
         loop.is_outside = self._allowance.is_address
 
@@ -142,7 +142,7 @@ class Ambient:
         return self._allowance.waits_for_real(frame)
 
     def refuse(self, event: str, arguments: tuple[Any, ...], what: str) -> None:
-        """End the run because of what leaves it, unless the scenario allows that. Raises Escaped."""
+        """End the run because of an event that leaves it, unless the scenario allows that. Raises Escaped."""
         if clocks.owner_here() is not self or finds_a_library(sys._getframe(1)):
             return
         if not self._allowance.permits(event, arguments, self._process_ids.values()):
@@ -178,7 +178,7 @@ class Ambient:
         return self._process_ids.setdefault(process, 1001 + len(self._process_ids))
 
     def set_signal(self, number: int, handler: Any) -> Any:
-        """Note what the current process does about a signal, and return what it did before.
+        """Note the current process's handler of a signal, and return the one before.
 
         A consumer's stop is a SIGTERM.
         """
@@ -194,7 +194,7 @@ class Ambient:
         return before
 
     def get_signal(self, number: int) -> Any:
-        """Return what the current process does about a signal."""
+        """Return the current process's handler of a signal."""
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         return self._current().handlers.get(number, default)
 

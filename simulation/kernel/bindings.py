@@ -2,7 +2,7 @@
 
 `from time import monotonic` copies a reference: replacing `time.monotonic` does not reach it. The search covers the
 globals of all modules, the attributes of their classes, and the defaults of their functions and methods. In the user's
-own modules it covers also what a global holds: the items of a dict or a list, the attributes of an instance, a
+own modules it covers also the contents of a global: the items of a dict or a list, the attributes of an instance, a
 `functools.partial`, the variables that a function has closed over. It goes no deeper. Each module is searched once,
 when it is first seen.
 """
@@ -23,7 +23,7 @@ _SHARED: object = random.__self__  # type: ignore[attr-defined]
 """The generator behind the functions of `random`: some modules keep it under a name of their own."""
 
 Place = tuple[Callable[[Any], object], Any, Any]
-"""What binds something there, what is bound there outside of a run, and what in a run."""
+"""A function that binds a value there, the value outside of a run, and the value in a run."""
 
 
 class Bindings:
@@ -60,7 +60,7 @@ class Bindings:
             bind(new)
 
     def restore(self) -> None:
-        """Bind each place to what it held before."""
+        """Bind each place to its value from before."""
         for bind, old, _ in self._places:
             bind(old)
 
@@ -80,7 +80,7 @@ class Bindings:
                 yield from self._inside(value)
 
     def _inside(self, holder: Any) -> Iterator[Place]:
-        """Yield the places inside of what a global of the user's own code holds."""
+        """Yield the places inside of the value of a global of the user's own code."""
         kind = type(holder)
         if kind is dict:
             items = [(partial(holder.__setitem__, key), value) for key, value in holder.items()]

@@ -9,8 +9,8 @@ meanwhile. The call is somewhere deep in the stack of the loop that drives the w
    call returns, and the callback that it is part of runs to its end there.
 4. The greenlet hands back to the driver, and ends, if it is not the one that the run began in.
 
-Any number of processes can block at the same time. A crashed process never returns from its call; what is still blocked
-when the run is over ends with `ProcessEnded`.
+Any number of processes can block at the same time. A crashed process never returns from its call; a call that is
+still blocked when the run is over ends with `ProcessEnded`.
 
 The harness itself waits in a greenlet of its own. So it can go on while a callback is in the middle of a loop that
 never ends: that callback is abandoned, as it is.
@@ -40,7 +40,7 @@ class ProcessEnded(BaseException):
 
 
 class Driver:
-    """Drives a world, step by step, in whichever greenlet is free to do so."""
+    """Drives a world, step by step, in any greenlet that is free to do so."""
 
     def __init__(self, wanted: Callable[[], bool], step: Callable[[], None]) -> None:
         self._wanted, self._step = wanted, step
@@ -51,7 +51,7 @@ class Driver:
         self.abandoned = False
         """Whether a callback was left in the middle."""
         self._failure: BaseException | None = None
-        """What ended the run."""
+        """The exception that ended the run."""
 
     def _new_greenlet(self) -> greenlet:
         new = greenlet(self._go_on, parent=self._main)
@@ -59,7 +59,7 @@ class Driver:
         return new
 
     def run(self) -> None:
-        """Take steps for as long as the run is wanted. Raises what a step raises."""
+        """Take steps for as long as the run is wanted. Raises the exception of a step."""
         self._over = False
         self._driving = self._new_greenlet()
         try:

@@ -1,7 +1,7 @@
 """The functions of the standard library that a run owns: counting clocks, sleep, random bytes, names of machines.
 
-Each is a stand-in that asks who calls. Code of a simulated process gets the run's answer; the harness itself, other
-threads, and everything outside of a run get the original. So the stand-ins may be bound anywhere, at any time.
+Each is a stand-in that identifies its caller. Code of a simulated process gets the run's answer; the harness itself,
+other threads, and everything outside of a run get the original. So the stand-ins may be bound anywhere, at any time.
 
 `time.time`, `datetime.now` and their kin are not here: time-machine owns them wherever they were imported.
 """
@@ -63,7 +63,7 @@ class Owner(Protocol):
 
 
 class _Active:
-    """Which run takes place in this Python process, and in which of its threads."""
+    """The run that takes place in this Python process, and its thread."""
 
     owner: Owner | None = None
     thread = 0
@@ -198,7 +198,7 @@ _late_anyio = _LateAnyio()
 
 
 class _Originals:
-    """What the names were bound to when this module was imported."""
+    """The functions that the names were bound to when this module was imported."""
 
     sleep = staticmethod(time.sleep)
     urandom = staticmethod(os.urandom)

@@ -1,8 +1,8 @@
 """Python's search for garbage, at fixed points of a run.
 
-Python looks for circles of unreachable objects when enough objects were made, by whichever code of the program. What a
-collected object does then (its `__del__`, the `finally` of its generator, the callback of a weak reference) would come
-at a moment that depends on what else the program has done. So in a run the automatic search is off, and garbage is
+Python looks for circles of unreachable objects when enough objects were made, by any code of the program. The
+finalizers of a collected object (its `__del__`, the `finally` of its generator, the callback of a weak reference) would
+run at a moment that depends on the rest of the program. So in a run the automatic search is off, and garbage is
 looked for after each so many callbacks.
 """
 
@@ -20,7 +20,7 @@ _ALL_EVERY = 100
 
 @contextmanager
 def automatic_collection_off() -> Iterator[None]:
-    """Switch the automatic search off. What is garbage before is looked for now, so that it does nothing in a run."""
+    """Switch the automatic search off. Earlier garbage is looked for now, so that it does nothing in a run."""
     automatic = gc.isenabled()
     gc.disable()
     gc.collect(0)

@@ -1,17 +1,17 @@
-"""How a step of a run has touched what others may touch: what an exploration may swap depends on it."""
+"""The accesses of a step to shared resources: the swaps that an exploration may make depend on them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 EVERYTHING = "*"
-"""What a step has touched if that is unknown: it commutes with nothing."""
+"""The resource of a step whose accesses are unknown: it commutes with nothing."""
 
 
 SEEN, BLIND, CHANGED = 1, 2, 3
-"""How a step has touched something: it depends on it; it has changed it, but would have done the same whatever was
-there, so that others may do so before or after it; or both."""
+"""The kinds of access: the step depends on the resource; the step has changed it, but would have done the same for any
+value, so that others may do so before or after it; or both."""
 
 
 Touched = Mapping[str, int]
-"""What a step has touched, by name, and how: SEEN, BLIND or CHANGED."""
+"""The kind of access to each resource that a step has touched, by name: SEEN, BLIND or CHANGED."""

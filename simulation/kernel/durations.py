@@ -7,16 +7,16 @@ import re
 _UNITS = {"us": 1, "µs": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(us|µs|ms|s|m|h|d)")
 PATTERN = rf"(0|({_PART.pattern})+)"
-"""What a duration looks like, but for blanks around it."""
+"""The pattern of a duration, without blanks around it."""
 ACCEPTED = 'a duration such as "250ms", "1.5s", "15m" or "1h30m" (units: us, ms, s, m, h, d)'
 
 
 MAX_DURATION = 1_000 * 366 * 86_400_000_000
-"""A thousand years, in microseconds: what is longer is a slip, and sums of such must stay within 64 bits."""
+"""A thousand years, in microseconds: a longer duration is a slip, and sums of durations must stay within 64 bits."""
 
 
 def parse_duration(text: object) -> int:
-    """Return the microseconds of a duration in text. Raises ValueError that says what is accepted."""
+    """Return the microseconds of a duration in text. Raises ValueError with the accepted forms."""
     if isinstance(text, bool) or not isinstance(text, str | int) or (isinstance(text, int) and text != 0):
         raise ValueError(f"{text!r} has no unit; give {ACCEPTED}")
     if text in (0, "0"):

@@ -4,7 +4,7 @@ Closing a coroutine runs its `finally` blocks, and collecting an object its `__d
 ever, or catch every exception and go on. No exception ends such code for certain. So it runs in a greenlet of its own:
 
 1. The harness starts a greenlet that ends one thing after the other.
-2. A timer looks whether it has come further. If not, the harness is switched to, in the middle of what runs.
+2. A timer looks whether it has come further. If not, the harness is switched to, in the middle of the running code.
 3. The greenlet is never switched to again, and never collected, since that would let its code go on.
 
 The same is done with a callback that never returns while the run is in progress; see `blocking_sleep.py`.
@@ -34,11 +34,11 @@ from simulation.kernel.running_loop import running
 CLOSE_SECONDS = 0.5
 """Seconds on the wall in which each thing has to end. One that is slower costs memory, and changes no result."""
 _ATTEMPTS = 50
-"""How often a coroutine may answer the end of the world with another await."""
+"""Number of attempts to close a coroutine that answers the end of the world with another await."""
 
 
 class _TooSlow(BaseException):
-    """What is being ended does not end."""
+    """The code that is being ended does not end."""
 
 
 def keep_for_ever(one: object) -> None:
@@ -47,9 +47,9 @@ def keep_for_ever(one: object) -> None:
 
 
 def end_all(unfinished: Iterable[Any]) -> None:
-    """Close coroutines and generators, in the context of a process that is over; what they do is ignored.
+    """Close coroutines and generators, in the context of a process that is over; their effects are ignored.
 
-    What does not end, and all that comes after it, is kept in memory as it is.
+    An object that does not end, and all that come after it, are kept in memory as they are.
     """
     rest = iter(unfinished)
     context = copy_context()
@@ -62,10 +62,10 @@ def end_all(unfinished: Iterable[Any]) -> None:
 
 @contextmanager
 def collected_leftovers() -> Iterator[None]:
-    """Collect what is made inside the context and left behind; what its objects do then is ignored.
+    """Collect the garbage made inside the context; the effects of its objects' finalizers are ignored.
 
     Connections that no code closed warn when they are collected, and foreign objects have a `__del__`. Collected later,
-    they would do so in the middle of other code. What was there before has aged, and is not looked at.
+    they would do so in the middle of other code. Older objects have aged, and are not looked at.
     """
     with automatic_collection_off():
         try:

@@ -28,7 +28,7 @@ class TimeDoesNotAdvance(Exception):
 
 
 class Handle(asyncio.Handle):
-    """A callback that waits in the heap. Made as asyncio's are, but for what those keep for debugging."""
+    """A callback that waits in the heap. Made as asyncio's are, without their fields for debugging."""
 
     __slots__ = ()
 
@@ -77,11 +77,11 @@ class VirtualTime(simpy.Environment):
         self._heap: list[tuple[Any, ...]] = self._queue  # SimPy expects only its own in it
         self.cancelled = 0
         self.callbacks_now = 0
-        """How many callbacks there were at this moment."""
+        """Number of callbacks at this moment."""
         self.callback_limit = sys.maxsize
-        """How many there may be."""
+        """Maximum number of callbacks at one moment."""
         self.take_turn: Callable[[Any], None]
-        """What runs a callback when its time has come: the loop's."""
+        """Runs a callback when its time has come: set by the loop."""
 
     def put(self, handle: asyncio.Handle, delay: int) -> None:
         """Have a callback wait for so many microseconds."""

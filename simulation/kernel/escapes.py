@@ -1,10 +1,10 @@
-"""What leaves the simulated world, and the exception that ends a run because of it.
+"""Calls that leave the simulated world, and the exception that ends a run because of them.
 
 A run is valid only if all that its code does takes place in virtual time. A real socket, a subprocess, a real signal or
 a thread does not: its result would depend on chance. So it is refused where it is asked for, and the run ends, even if
 the code under test catches the exception.
 
-An audit hook sees sockets and subprocesses, whichever library opens them, if it does so through Python. A native
+An audit hook sees sockets and subprocesses, of any library that opens them, if it does so through Python. A native
 library that calls the operating system itself is not seen. An audit hook stays for the life of the Python process;
 outside of a run it does nothing.
 """
@@ -32,7 +32,7 @@ _ENGINES = str(Path(__file__).parents[1] / "engines")
 class Escaped(Exception):
     """The code under test did something that cannot be simulated, so nothing that follows would be true.
 
-    The message says what it was, and in which line of whose code.
+    The message has the call, and the line of code that made it.
     """
 
 
@@ -54,7 +54,7 @@ AUDITED = {
     "os.killpg": "signal {1} was sent to real processes",
     "signal.pthread_kill": "signal {1} was sent to a real thread",
 }
-"""The audit events that leave the world, and what each of them means."""
+"""The audit events that leave the world, and the meaning of each."""
 
 
 def place(frame: FrameType | None = None, task: Any = None) -> str:
@@ -74,7 +74,7 @@ def place(frame: FrameType | None = None, task: Any = None) -> str:
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
-    """Yield the frames of one callback, innermost first: what drives the loop is not part of it."""
+    """Yield the frames of one callback, innermost first: the frames that drive the loop are not part of it."""
     while frame is not None and (frame.f_code.co_filename, frame.f_code.co_name) != _CALLBACK:
         yield frame
         frame = frame.f_back
@@ -93,12 +93,12 @@ def _makers(task: Any) -> Iterator[FrameType]:
 
 
 def is_importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported by what runs in a frame."""
+    """Whether the code in a frame runs during the import of a module."""
     return any(one.f_code.co_filename == "<frozen importlib._bootstrap>" for one in _stack(frame))
 
 
 def finds_a_library(frame: FrameType | None) -> bool:
-    """Whether Python looks for a shared library, for which it asks a program: what it finds is the machine's."""
+    """Whether Python looks for a shared library, for which it asks a program: the result is the machine's."""
     return any(one.f_code.co_filename == _LIBRARY_SEARCH for one in _stack(frame))
 
 
@@ -129,7 +129,7 @@ def shortened(path: str) -> str:
 
 
 Judge = Callable[[str, tuple[Any, ...], str], None]
-"""Receives the name of an audit event, its arguments, and what it means. Raises to prevent it."""
+"""Receives the name of an audit event, its arguments, and its meaning. Raises to prevent it."""
 
 _judges: list[Judge | None] = [None]
 

@@ -1,10 +1,10 @@
 """The one place where physics meets software: an asyncio event loop whose only clock and queue are SimPy's.
 
-What the world does (hops, deadlines, crashes) is scheduled on the SimPy environment; what is under test is
+The world's actions (hops, deadlines, crashes) are scheduled on the SimPy environment; code under test is
 ordinary `async def` code on `SimulatedLoop`. Both wait in the same heap, so there is one order of events and one
 clock, which counts microseconds as an integer. No thread, no selector and no wall clock takes part.
 
-A `Process` is what can crash or pause: it owns every callback that was scheduled from inside it. A crash is not a
+A `Process` can crash or pause: it owns every callback that was scheduled from inside it. A crash is not a
 cancellation: a dead process's callbacks are simply never run again, so no `finally` of its code gets a say. A
 paused process's callbacks are held, in order, while the world's time goes on.
 """
@@ -36,7 +36,7 @@ from simulation.kernel.unretrieved import Unretrieved, unretrieved
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 _ROOM = 256
-"""How many generators may be kept, beyond twice those that are not done, before they are looked through."""
+"""Number of generators that may be kept, beyond twice those that are not done, before they are looked through."""
 
 
 class Dialler(Protocol):
@@ -57,7 +57,7 @@ _Base: Any = asyncio.AbstractEventLoop  # most of it is never needed in here, an
 class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     """An asyncio event loop in virtual time.
 
-    It supports what code on top of streams and timers needs: tasks, futures, timers, connections (into the
+    It supports the needs of code on top of streams and timers: tasks, futures, timers, connections (into the
     simulated network) and executors (run inline). Anything that would reach the real world ends the run.
     """
 
@@ -71,13 +71,13 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         self.in_executor = False
         """Whether a function runs that was given to an executor."""
         self.turns = 0
-        """How many callbacks have been run."""
+        """Number of callbacks that have been run."""
         self.on_escape: Callable[[Escaped], None] = _ignore
-        """Called with what the code under test did that cannot be simulated: the run is to end."""
+        """Called with the error of a call that cannot be simulated: the run is to end."""
         self.on_exit: Callable[[Process | None, SystemExit], None] = _reraise
-        """Told when code of a process calls `sys.exit()`: the process is to end."""
+        """Called when code of a process calls `sys.exit()`: the process is to end."""
         self.on_block: Callable[[Process, int, str], None] = _ignore
-        """Told when a process blocks, for how many microseconds and where; and with 0 when it no longer does."""
+        """Called when a process blocks, with the microseconds and the place; and with 0 when it no longer does."""
         self._world = Context()
         self._closed = False
         self._running = False
@@ -148,7 +148,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def in_world(self, delay: int, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
         """Run the callback in `delay` microseconds, outside of every process: no crash or pause can stop it.
 
-        It is the world's own, so what it raises ends the run: asyncio keeps the exceptions of callbacks to itself.
+        It is the world's own, so its exceptions end the run: asyncio keeps the exceptions of callbacks to itself.
         """
         return self._timer(delay, callback, args, self._world)
 
@@ -191,11 +191,11 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     # -- processes -------------------------------------------------------------------------------------------
 
     def pause(self, process: Process) -> None:
-        """Freeze a process: what falls due for it is held until it resumes."""
+        """Freeze a process: its due callbacks are held until it resumes."""
         process.paused = True
 
     def resume(self, process: Process) -> None:
-        """Let a paused process go on: what was held for it is due now, in the order in which it fell due."""
+        """Let a paused process go on: its held callbacks are due now, in the order in which they fell due."""
         process.paused = False
         if process.returning is not None:
             self.in_world(0, process.returning)
@@ -213,7 +213,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
             self._driver.halt(self)
 
     def unblock(self, process: Process) -> None:
-        """Note that a blocking call of a process returns: what was held for it is due."""
+        """Note that a blocking call of a process returns: its held callbacks are due."""
         process.blocked = False
         self._release(process)
         self.on_block(process, 0, "")
@@ -308,7 +308,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
     def run_while(self, wanted: Callable[[], bool], step: Callable[[], None] | None = None) -> None:
         """Run the world while `wanted()` and something is left to happen. Raises RuntimeError if it runs already.
 
-        `step` does the next thing, and raises EmptySchedule if there is none; by default the heap decides what it is.
+        `step` does the next thing, and raises EmptySchedule if there is none; by default the heap decides.
         """
         if self._running:
             raise RuntimeError("this loop is already running")
@@ -342,7 +342,7 @@ class SimulatedLoop(LoopSurface, _Base):  # type: ignore[misc]
         return unretrieved(self.failures, list(self._tasks))
 
     async def shutdown_asyncgens(self) -> None:
-        """Do nothing: close() ends what is left."""
+        """Do nothing: close() ends the remaining code."""
 
     def close(self) -> None:
         """End every task that is left, without letting any of them act on the world again."""

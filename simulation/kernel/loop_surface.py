@@ -1,4 +1,4 @@
-"""What asyncio's loops offer beyond tasks and timers: answered where the answer is simple, refused where it is not.
+"""The methods of asyncio's loops beyond tasks and timers: answered where that is simple, else refused.
 
 A refusal ends the run (see `escapes.py`), so that code which catches it and goes on is not judged for it.
 """
@@ -105,7 +105,7 @@ class LoopSurface:
             process.signals[int(sig)] = lambda: callback(*args)
 
     def remove_signal_handler(self, sig: int) -> bool:
-        """Forget what the current process does about a signal, and return whether there was anything."""
+        """Forget the current process's handler of a signal, and return whether there was one."""
         process = current_process.get()
         return process is not None and process.signals.pop(int(sig), None) is not None
 
@@ -114,18 +114,18 @@ class LoopSurface:
         self._exception_handlers[current_process.get()] = handler
 
     def get_exception_handler(self) -> ExceptionHandler | None:
-        """Return what the current process set."""
+        """Return the handler that the current process set."""
         return self._exception_handlers.get(current_process.get())
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Record what asyncio would have logged: an exception that no code handled."""
+        """Record an exception that no code handled, as asyncio would have logged it."""
         self.default_exception_handler(context)
         handler = self.get_exception_handler()
         if handler is not None:
             handler(self, context)
 
     def default_exception_handler(self, context: dict[str, Any]) -> None:
-        """Record what asyncio would have logged: an exception that no code handled."""
+        """Record an exception that no code handled, as asyncio would have logged it."""
         self.failures.append({**context, "at": self.now})
 
     def set_debug(self, enabled: bool) -> None:

@@ -1,6 +1,6 @@
-"""Keeps what code under test prints apart from what the command line prints: it goes to standard error.
+"""Keeps the output of code under test apart from that of the command line: it goes to standard error.
 
-That covers `print`, writes to the file descriptor, and what child processes print. It does so only where the command
+That covers `print`, writes to the file descriptor, and the output of child processes. It does so only where the command
 line asks for it, and only if standard output is a file or a pipe, which another program may read.
 """
 
@@ -26,7 +26,7 @@ def prints_kept_apart() -> Iterator[None]:
 
 @contextmanager
 def run_prints() -> Iterator[None]:
-    """Send what is printed inside the context to standard error, if that is asked for."""
+    """Send the output inside the context to standard error, if that is asked for."""
     if not _asked[0] or os.isatty(1):
         yield
         return

@@ -1,4 +1,4 @@
-"""A simulated process: what crashes, pauses, blocks and restarts as one, and which one the running code belongs to."""
+"""A simulated process: the unit of crashes, pauses, blocking and restarts; and the process of the running code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Process:
-    """A domain of failure: what crashes, pauses and restarts as one. A restart is a new process."""
+    """A domain of failure: a unit of crashes, pauses and restarts. A restart is a new process."""
 
     __slots__ = ("alive", "blocked", "handlers", "held", "name", "paused", "returning", "signals")
 
@@ -20,9 +20,9 @@ class Process:
         self.blocked = False
         """Whether it is inside of a call that blocks."""
         self.returning: Callable[[], object] | None = None
-        """What lets its blocking call return, if that was due during a pause."""
+        """The function that lets its blocking call return, if that was due during a pause."""
         self.signals: dict[int, Callable[[], object]] = {}
-        """What it does about signals, by number."""
+        """Its reactions to signals, by number."""
         self.handlers: dict[int, object] = {}
         """The handlers that its code has set for them, as `signal.signal` takes them."""
         self.held: deque[Any] = deque()

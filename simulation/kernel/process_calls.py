@@ -1,8 +1,8 @@
 """Signals, exits and processes, as code of a simulated process asks for them.
 
-Each is a stand-in, as those of `clocks.py` are. What is about a process of the run happens in the run: a signal that a
-process sends to itself, or to another by the number that it knows, and an exit without a word. What would start, stop
-or watch something real ends the run.
+Each is a stand-in, as those of `clocks.py` are. A call about a process of the run happens in the run: a signal that a
+process sends to itself, or to another by the number that it knows, and an exit without a word. A call that would
+start, stop or watch something real ends the run.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Owner(Protocol):
         ...
 
     def set_signal(self, number: int, handler: Any) -> Any:
-        """Note what the current process does about a signal, and return what it did before."""
+        """Note the current process's handler of a signal, and return the one before."""
         ...
 
     def get_signal(self, number: int) -> Any:
-        """Return what the current process does about a signal."""
+        """Return the current process's handler of a signal."""
         ...
 
     def wait_for_thread(self, timeout: float | None) -> None:
@@ -122,7 +122,7 @@ def _condition_wait(original: Callable[..., bool]) -> Callable[..., bool]:
 
 
 def _refused(what: str, event: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what makes a stand-in that ends the run, unless its scenario allows the event."""
+    """Return a decorator for a stand-in that ends the run, unless its scenario allows the event."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def refused(*arguments: Any, **options: Any) -> Any:

@@ -26,7 +26,7 @@ def rounded(microseconds: int) -> int:
 
 
 def counted(durations: Iterable[int]) -> Counter[int]:
-    """Return how often there is each duration, in microseconds, rounded."""
+    """Return the number of times of each duration, in microseconds, rounded."""
     return Counter(map(rounded, durations))
 
 

@@ -1,4 +1,4 @@
-"""Which loop runs in this thread: a world's within that of a notebook or of a test, or none, as in another thread."""
+"""The running loop of this thread: a world's within that of a notebook or of a test, or none, as in another thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def running(loop: asyncio.AbstractEventLoop | None) -> Iterator[None]:
-    """Have this loop run, or none; then what ran before goes on, with its current task.
+    """Have this loop run, or none; then the loop from before goes on, with its current task.
 
     Since Python 3.14 a thread has one current task; before, each loop had one.
     """

@@ -24,9 +24,9 @@ class NumberedTask(asyncio.Task[T]):
     process: Process | None
     """The process that it runs in."""
     ended_at: int
-    """When it ended, in microseconds since the start of the run; unset before."""
+    """The moment of its end, in microseconds since the start of the run; unset before."""
     parent: ref[asyncio.Task[Any]] | None
-    """The task that made it, if it is alive: its code may be what is to blame for what this one does."""
+    """The task that made it, if it is alive: its code may be to blame for this one's actions."""
 
     def __hash__(self) -> int:
         try:

@@ -23,14 +23,14 @@ class Unretrieved:
     process: Process
     at: int
     where: str
-    """What raised it: "a task of its own", or "a callback"."""
+    """The source of the exception: "a task of its own", or "a callback"."""
 
 
 def unretrieved(contexts: Collection[Mapping[str, Any]], tasks: Iterable[Any]) -> list[Unretrieved]:
     """Return the exceptions that were not retrieved, in the order in which they were raised.
 
     Args:
-        contexts: what asyncio has reported, each with the time of the report as `at`.
+        contexts: the reports of asyncio, each with the time of the report as `at`.
         tasks: the tasks of the loop that are still in memory.
     """
     dead: dict[NumberedTask[Any], BaseException | None] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON. Raises ValueError for whatever cannot be parsed, such as a text that is nested too deep."""
+    """Parse JSON. Raises ValueError for text that cannot be parsed, such as one that is nested too deep."""
     try:
         return json.loads(text)
     except RecursionError:

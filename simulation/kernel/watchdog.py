@@ -26,7 +26,7 @@ STILL_SECONDS = 120.0
 """Seconds on the wall that one callback may take, for code that waits instead of computing."""
 
 _TICKS = 4
-"""How often a timer fires within its limit: a callback is interrupted at most a quarter of the limit late."""
+"""Number of times that a timer fires within its limit: an interrupt comes at most a quarter of the limit late."""
 
 
 class NeverReturns(BaseException):

@@ -1,4 +1,4 @@
-"""What the code under test may reach outside of a run: the table `[allow]`."""
+"""The table `[allow]`: permissions of the code under test outside of a run."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ class AllowTable(Table):
 
     @property
     def allowance(self) -> Allowance:
-        """What is allowed, as a run asks for it."""
+        """The permissions, as a run asks for them."""
         return Allowance(tuple(map(parse_address, self.connect)), self.subprocesses, self.signals)

@@ -1,4 +1,4 @@
-"""Budgets of a scenario: limits on what runs may cost, as `[expect]` says them.
+"""Budgets of a scenario: limits on the costs of runs, as `[expect]` gives them.
 
     [expect]
     native = "holds"
@@ -30,10 +30,10 @@ MEASURES: Mapping[str, str] = {
     "latency.p50": "median time from publication to effect",
     "latency.p99": "time from publication to effect that one event in a hundred exceeds",
 }
-"""What can have a budget."""
+"""The measures that can have a budget, each with its meaning."""
 
 VERDICT = "verdict"
-"""The key of an engine's table that says what its runs are expected to come to."""
+"""The key of an engine's table for the expected verdict of its runs."""
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -53,7 +53,7 @@ class Budget:
     limit: float
 
     def keeps(self, value: float) -> bool:
-        """Whether a measured value is within the limit."""
+        """Say whether a measured value is within the limit."""
         return _COMPARISONS[self.comparison](value, self.limit)
 
     def describe(self, value: float | None) -> str:
@@ -66,7 +66,7 @@ class Budget:
 
 
 def is_budget(key: str) -> bool:
-    """Whether a key of `[expect]` is a measure, or a table of measures, and not an engine."""
+    """Say whether a key of `[expect]` is a measure, or a table of measures, and not an engine."""
     return key in MEASURES or any(measure.startswith(f"{key}.") for measure in MEASURES)
 
 
@@ -80,7 +80,7 @@ def budgets_of(expect: Mapping[str, Any], engine: str) -> tuple[Budget, ...]:
 
 
 def verdicts_of(expect: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
-    """Return what each named engine's runs are expected to come to: `holds`, `unknown` or invariants."""
+    """Return the expected verdict of each named engine's runs: `holds`, `unknown` or invariants."""
     found: dict[str, tuple[str, ...]] = {}
     for engine, given in expect.items():
         if is_budget(engine):
@@ -91,7 +91,7 @@ def verdicts_of(expect: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
 
 
 def read(table: Mapping[str, Any], prefix: str = "") -> Iterator[Budget]:
-    """Yield the budgets of a table. Raises ValueError that names the key and what is accepted."""
+    """Yield the budgets of a table. Raises ValueError that names the key and the accepted form."""
     for key, given in table.items():
         name = f"{prefix}{key}"
         if isinstance(given, Mapping):

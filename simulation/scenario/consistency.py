@@ -1,4 +1,4 @@
-"""Whether the parts of a scenario agree with each other: what no table can see by itself."""
+"""Contradictions between the parts of a scenario, which no table can see by itself."""
 
 from __future__ import annotations
 

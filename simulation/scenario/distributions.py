@@ -112,7 +112,7 @@ class Empirical:
 
 
 def parse_distribution(given: object) -> Distribution:
-    """Build a distribution from what a scenario file says. Raises ValueError that says what is accepted."""
+    """Build a distribution from its value in a scenario file. Raises ValueError that names the accepted forms."""
     match given:
         case str() | int():
             return Constant(parse_duration(given))

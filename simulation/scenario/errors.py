@@ -1,4 +1,4 @@
-"""What is raised for a scenario that cannot be used."""
+"""Errors of a scenario that cannot be used."""
 
 from __future__ import annotations
 

@@ -36,27 +36,27 @@ FIELDS: Mapping[str, str] = {
 }
 REQUIRED = ("id", "occurred")
 MAX_DURATIONS = 50
-"""How many measured durations a scenario file lists."""
+"""Largest number of measured durations that a scenario file lists."""
 
 
 @dataclass(slots=True)
 class Import:
-    """What was read from a log."""
+    """The events of a log, and the rows that cannot be used."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
-    """Why rows were not used, one sentence a row."""
+    """Reasons for rows that were not used, one sentence a row."""
     handlings: list[int] = field(default_factory=list)
-    """How long events were with their consumers, from `received` to `acknowledged`, in microseconds."""
+    """Durations of the handling of events by their consumers, from `received` to `acknowledged`, in microseconds."""
 
     @property
     def following(self) -> int:
-        """How many events follow another."""
+        """Number of events that follow another."""
         return sum(1 for event in self.events if event["follows"])
 
     @property
     def suspicious(self) -> str:
-        """What speaks against the column of leaders, as a sentence: empty unless most leaders are not in the log."""
+        """The evidence against the column of leaders, as a sentence: empty unless most leaders are not in the log."""
         if self.missing * 2 <= self.following:
             return ""
         known = {event["id"] for event in self.events}
@@ -67,7 +67,7 @@ class Import:
 
     @property
     def missing(self) -> int:
-        """How many of them follow an event that is not in the log."""
+        """Number of events whose leader is not in the log."""
         known = {event["id"] for event in self.events}
         return sum(1 for event in self.events if event["follows"] and event["follows"] not in known)
 
@@ -243,7 +243,7 @@ def _text(moment: datetime) -> str:
 def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any]:
     """Return the tables of a scenario that replays imported events, with an ordinary day's troubles.
 
-    How long handlers work is as in the log, if it says so.
+    The handler times are those of the log, if it has any.
     """
     handler_time = measured(found.handlings) or {"lognormal": {"median": "10ms", "sigma": 0.6}}
     moments = [datetime.fromisoformat(event["occurred"]) for event in found.events]
@@ -268,7 +268,7 @@ def scenario_record(name: str, events_file: str, found: Import) -> dict[str, Any
 def measured(durations: Sequence[int]) -> dict[str, Any] | None:
     """Return durations in microseconds as a distribution: at most `MAX_DURATIONS` of them, evenly from the shortest on.
 
-    The longest is always among them. Where nothing took any time, the log says nothing: `None`.
+    The longest is always among them. If all are 0, the result is None.
     """
     ordered = sorted(durations)
     if not ordered or not ordered[-1]:

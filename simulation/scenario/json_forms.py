@@ -1,4 +1,4 @@
-"""What a scenario file may write for a duration, a distribution or an expectation, as JSON Schema says it."""
+"""JSON Schemas of the durations, distributions and expectations in a scenario file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The JSON schema of scenario files, for editors: from the model that parses them.
 
-It knows every key, kind, type and bound. What only the parser can know, such as that a fault names a consumer that
-exists, is not in it: `causim validate` says that.
+It knows every key, kind, type and bound. Rules that only the parser can check, such as that a fault names a
+consumer that exists, are not in it: `causim validate` checks those.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _tidy(node: dict[str, Any]) -> None:
-    """Take out what is of no use in TOML, which has no null, and say the long form of a distribution once."""
+    """Take out forms that are of no use in TOML, which has no null, and give the long form of a distribution once."""
     if isinstance(node.get("title"), str):
         del node["title"]
     if node.get("anyOf") == (DISTRIBUTION.json_schema or {})["anyOf"]:

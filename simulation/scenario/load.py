@@ -19,13 +19,13 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def load(path: str | Path) -> Scenario:
-    """Read a scenario from a file, or a shipped one by its name. Raises BadScenario: what is wrong, and where."""
+    """Read a scenario from a file, or a shipped one by its name. Raises BadScenario with the mistake and its place."""
     file = path_of(path) if isinstance(path, str) else path
     return loads(read_text(file), source=str(file), folder=str(file.parent))
 
 
 def read_text(file: Path) -> str:
-    """Return what a file says. Raises BadScenario if it cannot be read, or is not in UTF-8."""
+    """Return the text of a file. Raises BadScenario if it cannot be read, or is not in UTF-8."""
     try:
         if file.stat().st_size > 4 * MAX_TEXT:
             raise BadScenario(f"{file}: is longer than {4 * MAX_TEXT >> 20} MiB; put many events into a trace file")
@@ -54,12 +54,12 @@ def scenario_of(given: Scenario | str | Path) -> Scenario:
 
 
 def loads(text: str, source: str = "scenario", folder: str = ".") -> Scenario:
-    """Read a scenario from TOML text. Raises BadScenario that says what is wrong and where."""
+    """Read a scenario from TOML text. Raises BadScenario that names the mistake and its place."""
     return parse(parse_toml(text, source), source, folder)
 
 
 def parse_toml(text: str, source: str) -> dict[str, Any]:
-    """Parse TOML text of a stranger. Raises BadScenario that says what is wrong and where."""
+    """Parse TOML text of a stranger. Raises BadScenario that names the mistake and its place."""
     if len(text) > MAX_TEXT:
         raise BadScenario(f"{source}: is longer than {MAX_TEXT >> 20} Mi characters; put many events into a trace file")
     try:

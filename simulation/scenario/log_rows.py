@@ -21,14 +21,14 @@ from simulation.history.lines import LineTooLong, bounded_lines
 from simulation.kernel.untrusted_json import parse_json
 
 NO_VALUE = frozenset({"", "null", "none", "nan", "nat", "nil", "n/a", "\\n", "<na>"})
-"""How programs write in text that there is no value, in lower case."""
+"""Texts with which programs mark a missing value, in lower case."""
 
 
 MAX_ROWS = 1_000_000
 """Of a log. Each takes about two KiB of memory while a scenario is made of it."""
 
 MAX_UNPACKED_BYTES = 512 << 20
-"""Of all values of a Parquet file, which may say once what a million rows have."""
+"""Of all values of a Parquet file, which may store one value once for a million rows."""
 MAX_CHUNK_BYTES = 256 << 20
 """Of one column in one row group of a Parquet file: it is unpacked as a whole."""
 MAX_CHUNK_VALUES = 10 * MAX_ROWS
@@ -46,11 +46,11 @@ class Unusable:
 
 
 class BadLog(Exception):
-    """A log cannot be imported. The message says which file, which row and why."""
+    """A log cannot be imported. The message names the file, the row and the cause."""
 
 
 def rows(path: Path) -> Iterator[tuple[str, object]]:
-    """Yield each row with where it stands; a line that is no JSON as its exception. Raises BadLog, OSError."""
+    """Yield each row with its place; a line that is no JSON as its exception. Raises BadLog, OSError."""
     readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json_lines, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -69,7 +69,7 @@ def rows(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def value_of(row: Mapping[str, Any], column: str) -> Any:
-    """Return what a row has in a column, None if it has nothing; `headers.causation` looks into what is nested.
+    """Return the value of a row in a column, None if it has none; `headers.causation` looks into nested values.
 
     Raises ValueError for an Unusable.
     """
@@ -172,7 +172,7 @@ def _checked(path: Path, metadata: pyarrow.parquet.FileMetaData) -> list[str]:
 
 
 def _unpacked_bytes(column: pyarrow.Array) -> int:
-    """Return how many bytes a column takes once each of its rows has its own value."""
+    """Return the number of bytes that a column takes once each of its rows has its own value."""
     kind = column.type
     if pyarrow.types.is_dictionary(kind):
         lengths = pyarrow.compute.binary_length(column.dictionary).cast(pyarrow.int64())

@@ -1,4 +1,4 @@
-"""Says what is wrong with a scenario in the words of its file: the table, the key, what was given, what is accepted."""
+"""Describes mistakes in a scenario in the words of its file: table, key, given value, accepted values."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _PLAIN = {
     **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type"), "must be a table"),
     "literal_error": "must be {expected}",
 }
-"""What pydantic's kinds of errors are in plain words; what is not here has pydantic's own."""
+"""pydantic's kinds of errors in plain words; the others keep pydantic's own."""
 
 
 def sentence(error: Any, root: type[BaseModel]) -> str:
-    """Say what pydantic found in the words of the file, whose tables are those of the model `root`."""
+    """Describe an error of pydantic in the words of the file, whose tables are those of the model `root`."""
     where = _where(error["loc"])
     given = error.get("input")
     match error["type"]:

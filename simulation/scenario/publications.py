@@ -33,7 +33,7 @@ from simulation.scenario.workload import (
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is published in one run."""
+    """The publications of one run."""
 
     epoch: datetime
     """The instant at which virtual time begins."""
@@ -44,7 +44,7 @@ class Workload:
 
 
 def make_workload(scenario: Scenario, seed: int, streams: Streams) -> Workload:
-    """Return what a scenario publishes with a seed.
+    """Return the workload of a scenario with a seed.
 
     Raises:
         BadScenario: a trace cannot be used.

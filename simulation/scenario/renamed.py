@@ -19,7 +19,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
 
 
 _warned: dict[Any, Any] = {}
-"""Which warnings were given, as `warnings` keeps it: each is given once."""
+"""The warnings that were given, as `warnings` keeps them: each is given once."""
 
 
 class RenamedWarning(FutureWarning):
@@ -64,8 +64,7 @@ def renamed_path(path: str) -> str:
 
 
 def first_path(path: str) -> str:
-    """Return the path of a value with the name that it had first: what is drawn for it must not change with the
-    name."""
+    """Return the path of a value with the name that it had first: its draws must not change with the name."""
     table, _, key = path.partition(".")
     return next((f"{table}.{old}" for old, new in RENAMED.get(table, {}).items() if new == key), path)
 

@@ -9,7 +9,7 @@
     chance = 0.4
     at = ["20ms", "1s"]
 
-What is drawn is an ordinary scenario: it is what is run and kept, and it replays without the swarm. Each option has a
+The drawn scenario is an ordinary one: it is run and kept, and it replays without the swarm. Each option has a
 stream of its own, so that a new one leaves the worlds of all seeds as they were in everything else.
 """
 
@@ -32,7 +32,7 @@ from simulation.scenario.model import Broker, Scenario, SwarmTable, assign, pars
 from simulation.scenario.renamed import first_path
 
 CHANCE = 0.5
-"""How likely a fault is whose `chance` is not given."""
+"""Probability of a fault whose `chance` is not given."""
 
 _TOPOLOGY = "topology.kind"
 _LEFT_OUT = ("swarm", "expect")
@@ -44,7 +44,7 @@ class Drawn:
 
     scenario: Scenario
     options: Mapping[str, Any]
-    """What was drawn: the values by their paths, and the faults."""
+    """The draws: the values by their paths, and the faults."""
 
 
 def draw(scenario: Scenario, seed: int) -> Drawn:
@@ -131,7 +131,7 @@ def _loses(fault: Mapping[str, Any]) -> bool:
 
 
 def _agreeing(record: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """Change drawn values so that the policy keeps its inequalities, and return what was changed."""
+    """Change drawn values so that the policy keeps its inequalities, and return the changes."""
     changed: dict[str, Any] = {}
 
     def value(path: str) -> Any:

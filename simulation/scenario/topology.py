@@ -1,6 +1,6 @@
-"""Which addresses Redis has: one, those of a primary, its replicas and sentinels, or those of the nodes of a cluster.
+"""The addresses of Redis: one, those of a primary, its replicas and sentinels, or those of the nodes of a cluster.
 
-Data only: `world/topology.py` says what answers at each address.
+Data only: `world/topology.py` has the server at each address.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TopologyTable(Table):
 
     @property
     def server_count(self) -> int:
-        """How many servers have data."""
+        """Number of servers that have data."""
         return {"single": 1, "sentinel": 1 + self.replicas, "cluster": self.nodes}[self.kind]
 
     @property

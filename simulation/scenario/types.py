@@ -41,7 +41,7 @@ MAX_EVENTS = 10_000_000
 Count = Annotated[int, Field(ge=1, le=MAX_EVENTS)]
 
 Few = Annotated[int, Field(ge=1, le=100_000)]
-"""How many consumers there are, and tasks in each: each takes some ten kilobytes, and a connection or a task."""
+"""Number of consumers, or of tasks in each: each takes some ten kilobytes, and a connection or a task."""
 
 
 def _plain_name(name: str) -> str:

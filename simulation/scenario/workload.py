@@ -27,7 +27,7 @@ UNREADABLE = b'{"id": "this message was damaged'
 """The body of an event whose payload cannot be read."""
 
 IDENTITY = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-"""What the id of an event looks like in a key or a message."""
+"""The form of the id of an event in a key or a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Plan:
     name: str
     follows: str = ""
     at: int = 0
-    """When it is published, in microseconds."""
+    """The time of its publication, in microseconds."""
     occurred: int | None = None
-    """When it happened; None means when it is published."""
+    """The time of its occurrence, in microseconds; None means that of its publication."""
     published: bool = True
     """Whether it is published at all; an event that is not may still be followed."""
     readable: bool = True
@@ -163,14 +163,14 @@ def arrange(families: Sequence[Sequence[Plan]], order: str, interleave: bool, st
 
 
 OWN_NAMES = frozenset({"name", "follows_name"})
-"""What a line of a trace may say beside the event: the ids that its log has for the event and for its leader."""
+"""Keys of a line of a trace beside those of the event: the ids that its log has for the event and for its leader."""
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC)
 """A server's clock counts nanoseconds since 1970, in 64 bits."""
 
 
 class BadTrace(Exception):
-    """A file of events cannot be used. The message names the file, the line and what is wrong."""
+    """A file of events cannot be used. The message names the file, the line and the mistake."""
 
 
 def read_trace(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
@@ -217,12 +217,12 @@ def trace_epoch(events: Sequence[dict[str, Any]]) -> datetime:
 
 
 def trace_length(events: Sequence[dict[str, Any]], epoch: datetime) -> int:
-    """Return how many microseconds after the epoch the last event of a trace occurred."""
+    """Return the time from the epoch to the last event of a trace, in microseconds."""
     return (max(map(_occurred, events)) - epoch) // timedelta(microseconds=1)
 
 
 def _occurred(event: dict[str, Any]) -> datetime:
-    """Return when an event occurred; a time without a zone is UTC. Raises ValueError, TypeError, KeyError."""
+    """Return the `occurred` of an event; a time without a zone is UTC. Raises ValueError, TypeError, KeyError."""
     moment = datetime.fromisoformat(event["occurred"])
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

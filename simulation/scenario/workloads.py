@@ -36,7 +36,7 @@ class EventsWorkload(Table):
 
 
 class Shape(Table):
-    """What the workloads share whose events are made and not listed."""
+    """The common keys of the workloads whose events are made and not listed."""
 
     interval: Delay = Field("10ms", validate_default=True, description="time between one publication and the next")
     order: Literal["in-order", "reversed", "shuffled"] = Field(
@@ -101,7 +101,7 @@ WORKLOADS: dict[str, type[Table]] = {
 
 
 def size_of(table: Any) -> int:
-    """Return how many events a generated workload has; for very many, a number that is large enough to say so."""
+    """Return the number of events of a generated workload; for very many, a number that is large enough to say so."""
     match table.kind:
         case "chains" | "cycles":
             return int(table.count * table.length)

@@ -1,4 +1,4 @@
-"""Whether what many runs cost is within the budgets of their scenario."""
+"""Compares the costs of many runs with the budgets of their scenario."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from simulation.search.summary import Tally
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A budget, and what was measured: None if no run had anything to measure."""
+    """A budget, and the measured value: None if no run had anything to measure."""
 
     budget: Budget
     value: float | None
 
     @property
     def kept(self) -> bool:
-        """Whether the value is within the budget. What was not measured is not."""
+        """Whether the value is within the budget. A missing value is not."""
         return self.value is not None and self.budget.keeps(self.value)
 
     def record(self) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class Checked:
 
 
 def check(budgets: Iterable[Budget], tally: Tally) -> list[Checked]:
-    """Return each budget with what the runs of a tally came to."""
+    """Return each budget with its measured value over the runs of a tally."""
     return [Checked(budget, measured(budget.measure, tally)) for budget in budgets]
 
 

@@ -18,7 +18,7 @@ from simulation.search.explore.strategies import Strategy
 
 FILE = Path(".causim/failures.json")
 MAX_SEEDS = 100
-"""How many seeds are remembered of one scenario."""
+"""Highest number of seeds kept of one scenario."""
 
 
 class Failures:
@@ -40,7 +40,7 @@ class Failures:
         return sorted(self._read().get(self._key, ()))
 
     def remember(self, failed: Iterable[int], ran: Iterable[int]) -> None:
-        """Take note of the seeds that failed among those that ran; what did not run is remembered as it was."""
+        """Record the seeds that failed among those that ran; seeds that did not run keep their record."""
         record = self._read()
         known = record.pop(self._key, [])
         fresh = set(ran)

@@ -39,7 +39,7 @@ FORMAT = 1
 """The version of the table; a reader refuses any other."""
 
 MAX_CHOICES = 10_000_000
-"""How many choices a run may have; a greater place in a file is a slip."""
+"""Highest number of choices of a run; a greater place in a file is a slip."""
 
 _KEYS = {"format", "version", "choices", "early", "faults", "kinds", "digest", "invariant", "scouted"}
 
@@ -54,11 +54,11 @@ class Replay:
 
     scenario: Scenario
     choices: tuple[int, ...] | None
-    """What was chosen wherever there was a choice; None if drawn delays decided."""
+    """The option taken at each choice; None if drawn delays decided."""
     bounds: Bounds = field(default_factory=Bounds)
     digest: str = ""
     invariant: str = ""
-    """What the run is kept for."""
+    """The invariant for which the run is kept."""
     scouted: int | None = None
     """The seed of the run in which the engine's scripts were found, if that is another: Redis knew these scripts."""
 
@@ -88,7 +88,7 @@ class Replay:
 
 
 def replay_of(run: Run, invariant: str = "") -> Replay:
-    """Return what is needed to run a run again."""
+    """Return the replay of a run."""
     engine = run.history.header.engine
     scenario = run.scenario.model_copy(update={"seed": run.seed, "engine": engine})
     steps = run.steps
@@ -101,7 +101,7 @@ def replay_of(run: Run, invariant: str = "") -> Replay:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where two histories part."""
+    """The first difference of two histories."""
 
     number: int
     """The number of the first entry that differs, from 1 on; entries of the wire are not counted."""
@@ -111,10 +111,10 @@ class Difference:
 
 
 def first_difference(first: History, second: History) -> Difference | None:
-    """Return where two histories differ first; None if they are the same.
+    """Return the first difference of two histories; None if they are the same.
 
-    Entries of the wire are skipped: only traced runs have them. What an event says is not compared between engines:
-    each has its own class of events.
+    Entries of the wire are skipped: only traced runs have them. Fingerprints are not compared between engines: each
+    has its own class of events.
     """
     bare = first.header.engine != second.header.engine
     entries = ((entry for entry in history if entry.kind not in WIRE) for history in (first, second))
@@ -137,7 +137,7 @@ def difference(first: History, second: History) -> int | None:
 
 
 def trimmed(choices: list[int] | tuple[int, ...]) -> tuple[int, ...]:
-    """Return choices without the zeros at their end: that is what comes next anyway."""
+    """Return choices without the zeros at their end, which are the default."""
     end = len(choices)
     while end and not choices[end - 1]:
         end -= 1

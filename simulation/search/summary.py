@@ -1,4 +1,4 @@
-"""What one run comes to, in a record small enough to keep for a million runs and to send between processes."""
+"""The result of one run, in a record small enough to keep for a million runs and to send between processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simulation.world.error_log import MAX_ERRORS, RaisedError
 from simulation.world.run import Counts, Run
 
 SLICE = 100_000
-"""How many events of a very long history are indexed at a time."""
+"""Number of events of a very long history that are indexed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,56 +35,56 @@ class Summary:
     missing: tuple[str, ...]
     """The words of the scenario's `require_coverage` that did not happen."""
     reasons: tuple[str, ...]
-    """Why the verdict is unknown, apart from what is missing."""
+    """The reasons for an unknown verdict, apart from `missing`."""
     counts: Counts
     digest: str
     latencies: Mapping[int, int]
-    """Times from publication to effect in microseconds, rounded as in `quantiles.py`, and how often each was seen."""
+    """Number of events by time from publication to effect in microseconds, rounded as in `quantiles.py`."""
     followers: int
-    """Events that follow another and were delivered: what the queue itself loses, no engine can handle."""
+    """Events that follow another and were delivered: no engine can handle events that the queue itself loses."""
     lost: int
     """Those of them that were neither handled nor dead-lettered."""
     waiting: int
-    """How many followers were parked at once, at most."""
+    """Highest number of followers that were parked at once."""
     unfinished: int = 0
     """Events that were published and never handled: no latency counts them."""
     undelivered: int = 0
     """Those of them that no consumer received."""
     errors: tuple[RaisedError, ...] = ()
-    """What the code under test raised, each error once."""
+    """Errors raised by the code under test, each once."""
     outside: tuple[str, ...] = ()
-    """What the code under test has reached outside of the run, as the scenario allows."""
+    """Outside resources that the code under test has reached, as the scenario allows."""
     silent_faults: tuple[str, ...] = ()
     judged: tuple[str, ...] = ()
     """The invariants that the run says enough about."""
     unjudged: Mapping[str, str] = field(default_factory=dict)
-    """The others, each with why it cannot be judged."""
+    """The others, each with the reason for which it cannot be judged."""
     choices: tuple[int, ...] | None = None
-    """What was chosen, if the run was explored and is violated."""
+    """The choices of the run, if it was explored and is violated."""
     covered: RunCoverage = field(default_factory=RunCoverage)
-    """Its behaviour, its transitions and the faults that struck."""
+    """Its behaviour, its transitions and its faults by state."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What many runs of one scenario come to. Only `covered` grows with their number."""
+    """The totals of many runs of one scenario. Only `covered` grows with their number."""
 
     runs: int = 0
     violating: int = 0
     first_violating: int | None = None
     """The seed of the first run that was violated."""
     choices: tuple[int, ...] | None = None
-    """What was chosen in that run, if it was explored."""
+    """The choices of that run, if it was explored."""
     violations: dict[str, tuple[int, int, Violation]] = field(default_factory=dict)
-    """For each violated invariant: in how many runs, the first such seed, and its violation."""
+    """For each violated invariant: the number of runs, the first such seed, and its violation."""
     coverage: Counter[str] = field(default_factory=Counter)
     reasons: dict[str, int] = field(default_factory=dict)
-    """Why runs were unknown, and the first seed for which that was so."""
+    """Reasons for unknown verdicts, each with its first seed."""
     latencies: Counter[int] = field(default_factory=Counter)
     silent_faults: set[str] = field(default_factory=set)
-    """Kinds of faults that never struck in any run."""
+    """Kinds of faults that took effect in no run."""
     outside: dict[str, int] = field(default_factory=dict)
-    """What was reached outside of the runs, as the scenario allows, and the first seed for which that was so."""
+    """Outside resources that the runs have reached, as the scenario allows, each with its first seed."""
     examples: dict[str, tuple[int, tuple[int, ...] | None]] = field(default_factory=dict)
     """Of each violated invariant, the seed and the choices of the run that is printed."""
     commands: int = 0
@@ -100,16 +100,16 @@ class Tally:
     followers: int = 0
     lost: int = 0
     waiting: int = 0
-    """The sum over all runs of how many followers were parked at once, at most."""
+    """The sum over all runs of the highest number of followers that were parked at once."""
     waiting_squared: int = 0
     """The sum of the squares of these numbers."""
     covered: SearchCoverage = field(default_factory=SearchCoverage)
     errors: dict[tuple[str, tuple[str, ...], str], tuple[RaisedError, int]] = field(default_factory=dict)
-    """What the code under test raised: each error, with its count in all runs, and the seed of the first."""
+    """Errors raised by the code under test: each with its count in all runs, and the seed of the first."""
     judged: Counter[str] = field(default_factory=Counter)
-    """For each invariant, in how many runs it could be judged in full."""
+    """For each invariant, the number of runs in which it could be judged in full."""
     unjudged: dict[str, str] = field(default_factory=dict)
-    """For each invariant that some run says too little about, why in the first such run."""
+    """For each invariant that some run says too little about, the reason in the first such run."""
 
     def add(self, summary: Summary) -> None:
         """Count one more run."""
@@ -172,12 +172,12 @@ class Tally:
 
     @property
     def never_judged(self) -> dict[str, str]:
-        """The invariants that could be judged in no run, each with why."""
+        """The invariants that could be judged in no run, each with the reason."""
         return {name: why for name, why in self.unjudged.items() if not self.judged[name]}
 
     @property
     def rests(self) -> str:
-        """Which invariants the verdict rests on, and which could be judged in no run and why, in a sentence."""
+        """The invariants on which the verdict rests, and those judged in no run with the reasons, in a sentence."""
         return rests_on([name for name, runs in self.judged.items() if runs], self.never_judged)
 
     def missing(self, exercise: Iterable[str]) -> list[str]:
@@ -200,7 +200,7 @@ class Tally:
 
 
 def summarise(run: Run) -> Summary:
-    """Return what a run comes to."""
+    """Return the summary of a run."""
     judgement = run.judgement
     first: dict[str, Violation] = {}
     for violation in judgement.violations:
@@ -232,7 +232,7 @@ def summarise(run: Run) -> Summary:
 
 
 class EventTotals(NamedTuple):
-    """What a summary takes from a history."""
+    """The totals that a summary takes from a history."""
 
     latencies: Counter[int]
     followers: int
@@ -243,7 +243,7 @@ class EventTotals(NamedTuple):
 
 
 def event_totals(history: History, index: HistoryIndex | None = None) -> EventTotals:
-    """Return the latencies of a run, and how many of its events waited, were lost, never handled or never delivered."""
+    """Return the latencies of a run, and its numbers of followers and lost, waiting, unhandled, undelivered events."""
     latencies: Counter[int] = Counter()
     followers = lost = unfinished = undelivered = 0
     steps: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""Where a violation became certain: its probability along the way, by re-seeding the run from place after place.
+"""Finds the place at which a violation became certain, from its probability in re-seeded runs of place after place.
 
 1. The run is replayed up to a place. For a run of drawn delays that is a moment: from then on all random draws come
    from another seed. For an explored run it is one of its choices: from then on any step is as likely as the others.
@@ -26,28 +26,28 @@ from simulation.world.run import Run
 from simulation.world.scheduling import Exploration
 
 FIRST = 7
-"""How many places are looked at before the search for the turn begins."""
+"""Number of places examined before the search for the turn begins."""
 
 CERTAIN = 0.95
-"""From which share on a violation counts as certain."""
+"""The share from which on a violation counts as certain."""
 
 _Z = 1.959964
 
 
 class NothingToExplain(Exception):
-    """The run violates nothing, or not what was asked for. The message says so."""
+    """The run violates nothing, or not the requested invariant. The message says so."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A place of the run, and how many of its continuations violate the invariant."""
+    """A place of the run, and the number of its continuations that violate the invariant."""
 
     number: int
-    """Which of the run's places, from 0 on."""
+    """The place's number in the run, from 0 on."""
     at: int
     """Microseconds since the start of the run."""
     words: str
-    """What happens next there in the run."""
+    """The next step or entry of the run there, in words."""
     violated: int = field(compare=False)
     samples: int = field(compare=False)
 
@@ -86,9 +86,9 @@ class Why:
         self._samples = samples
         self._left = self._most = most
         self.watch: Callable[[int], None] = lambda _: None
-        """Called after each continuation with how many there were."""
+        """Called after each continuation with their number so far."""
         self.places: list[Place] = []
-        """What was found, in the order of the run."""
+        """The places examined so far, in the order of the run."""
 
     @property
     def invariant(self) -> str:
@@ -122,7 +122,7 @@ class Why:
             raise NothingToExplain(f"{run!r}: '{self._invariant}' is not violated; {', '.join(found)} is")
 
     def _order(self, count: int) -> Iterator[int]:
-        """Yield which place to look at next, given what was found so far."""
+        """Yield the number of the next place to examine, which depends on the places found so far."""
         yield from sorted({round(k * (count - 1) / (FIRST - 1)) for k in range(FIRST)} if count > 1 else {0})
         while (between := self._between()) is not None:
             yield between
@@ -189,7 +189,7 @@ def _moments(run: Run, words_of: Callable[[Entry], str]) -> Iterator[tuple[int, 
 
 
 def bars(places: Sequence[Place], width: int = 20) -> Iterator[str]:
-    """Yield a line for each place: its time in milliseconds, a bar of its share, and what comes next there."""
+    """Yield a line for each place: its time in milliseconds, a bar of its share, and its next step or entry."""
     for place in places:
         low, high = place.interval
         bar = "█" * round(place.share * width)

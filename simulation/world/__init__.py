@@ -1,1 +1,1 @@
-"""The world of a run: broker, network, consumers, and what is injected into them."""
+"""The world of a run: broker, network, consumers, and the faults injected into them."""

@@ -1,4 +1,4 @@
-"""Which commands of a connection can be simulated: that depends on the command and on what went before it."""
+"""Admission of a connection's commands to the simulation: it depends on the command and on the commands before it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Admission:
         self._not_in_scripts = _OUTSIDE if sets_have_an_order else {**_OUTSIDE, **_UNORDERED}
 
     def refuses(self, words: Words) -> str:
-        """Return what was sent that cannot be simulated, and why; empty if it can."""
+        """Return the command that cannot be simulated, and the reason; empty if it can."""
         verb = words[0].upper()
         name = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
         if why := why_refused(words):

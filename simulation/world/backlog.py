@@ -1,6 +1,6 @@
-"""What a server that does not answer has received: it executes that, in order of arrival, once it goes on.
+"""The packets received by a server that does not answer: it executes them, in order of arrival, once it goes on.
 
-A server that is stopped, swaps, or runs a long command still accepts connections and takes in what they carry. A client
+A server that is stopped, swaps, or runs a long command still accepts connections and takes in their packets. A client
 gives up after its timeout and sends its request again; the server executes both.
 """
 
@@ -16,7 +16,7 @@ OnPacket = Callable[[Packet], None]
 
 
 class Backlog:
-    """Keeps what arrives while the server is stalled."""
+    """Keeps the packets that arrive while the server is stalled."""
 
     def __init__(self) -> None:
         self._stalls: list[OnPacket] = []
@@ -32,7 +32,7 @@ class Backlog:
         return True
 
     def stall(self, on_packet: OnPacket) -> Callable[[], None]:
-        """Stall the server, and return what ends that; it goes on when all stalls have ended."""
+        """Stall the server, and return a function that ends the stall; it goes on when all stalls have ended."""
         self._stalls.append(on_packet)
 
         def go_on() -> None:

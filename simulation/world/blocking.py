@@ -4,19 +4,19 @@ A real server would keep real time while a client waits. Inside of a transaction
 one, and the waiting takes place here:
 
 1. A blocking command that arrives is tried at once, as `MULTI; command; EXEC`. A reply other than nil is its reply.
-2. If the reply is nil, the connection waits, behind those that came before. What its client sends meanwhile is kept.
+2. If the reply is nil, the connection waits, behind those that came before. Packets of its client are kept meanwhile.
 3. After each command that may have changed a key that is waited for, the waiting commands are tried again: key by key,
-   and for each key in order of arrival. As in Redis, a key wakes only who waits for a value of its type; a group's
+   and for each key in order of arrival. As in Redis, a key wakes only waiters for a value of its type; a group's
    reader is woken by any change, since its group may be gone. A command that gets nil again waits behind the others.
 4. At its deadline, a command that is still waiting is answered nil.
-5. Clients that were served go on with what they have sent since then, once the client that served them has been dealt
-   with: a server executes what it has read from one client before it turns to another.
+5. Clients that were served go on with the commands that they have sent since then, once the client that served them has
+   been dealt with: a server executes all commands read from one client before it turns to another.
 
 This takes no virtual time. Which keys a script has changed, and in which order, is not known: keys that its command
 names come first, then the others in the order in which they are waited for.
 
-`$` in XREAD is replaced by the last id of the stream when the command arrives. What is served to a client that has gone
-in the meantime is lost with it, as it is in production.
+`$` in XREAD is replaced by the last id of the stream when the command arrives. An element that is served to a client
+that has gone in the meantime is lost with it, as it is in production.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ Words = Sequence[bytes]
 _NIL = frozenset({b"*-1\r\n", b"$-1\r\n", b"_\r\n"})
 _NOTHING_DONE = _NIL | {b":0\r\n", b"*0\r\n"}
 _ELSEWHERE = (b"-ASK ", b"-TRYAGAIN ")
-"""How the replies begin of a node whose slot is moving: a client that waits is redirected only when it has moved."""
+"""First bytes of the replies of a node whose slot is moving: a client that waits is redirected only afterwards."""
 UNBLOCKED = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n"
-"""What a server answers the clients that wait when it becomes a replica; then it closes their connections."""
+"""The reply of a server to clients that wait when it becomes a replica; then it closes their connections."""
 
 
 Served = Callable[[Words, bytes], None]
@@ -56,7 +56,7 @@ class Replicas(NamedTuple):
 
     number: int
     lag: int
-    """Microseconds after which each has what was written."""
+    """Microseconds after which each replica has a write of the primary."""
 
 
 class Caller(Protocol):
@@ -80,7 +80,7 @@ class _Waiting:
     keys: frozenset[bytes]
     served: Served
     nothing: bytes
-    """What it is answered at its deadline."""
+    """The reply at its deadline."""
     timer: asyncio.TimerHandle | None
 
 
@@ -102,7 +102,7 @@ class BlockingCalls:
 
     @property
     def count(self) -> int:
-        """How many commands wait."""
+        """Number of commands that wait."""
         return len(self._waiting)
 
     def call(self, caller: Caller, words: Words, served: Served, *, asking: bool = False) -> bytes | None:
@@ -145,9 +145,9 @@ class BlockingCalls:
         return None
 
     def executed(self, commands: Sequence[Words], reply: bytes = b"") -> None:
-        """Serve the commands that wait for what these commands may have changed.
+        """Serve the commands that wait for keys that these commands may have changed.
 
-        `reply` is that of the last one; that of EXEC has what each command of the transaction has done.
+        `reply` is that of the last one; that of EXEC has the reply of each command of the transaction.
         """
         if not self._waiting:
             return
@@ -159,7 +159,7 @@ class BlockingCalls:
         self._serve(keys)
 
     def serve(self) -> None:
-        """Try all commands again: something other than a command has changed what there is."""
+        """Try all commands again: something other than a command has changed the data."""
         self._serve(self._awaited())
         self.turn()
 
@@ -223,7 +223,7 @@ class BlockingCalls:
         return waited
 
     def drop(self, caller: Caller) -> None:
-        """Forget what a connection waits for: the server knows that its client is gone."""
+        """Forget the wait of a connection: the server knows that its client is gone."""
         for waiting in [one for one in self._waiting if one.caller is caller]:
             self._take(waiting)
 

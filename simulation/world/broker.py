@@ -38,7 +38,7 @@ class Watcher(Protocol):
         ...
 
     def fingerprint(self, publication: Publication) -> str:
-        """Return a short digest of what the event says."""
+        """Return a short digest of the event's content."""
         ...
 
 
@@ -294,7 +294,7 @@ class Broker:
         self._watcher.progress()
 
     def wake(self) -> None:
-        """Look again for a consumer that can take what is ready: one resumed, or a fault is over."""
+        """Look again for a consumer that can take the ready deliveries: one resumed, or a fault is over."""
         self._let_go()
         self._hand_out()
 

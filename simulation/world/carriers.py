@@ -1,6 +1,6 @@
-"""Carriers: how the packets of one connection travel to the store, and the replies to them back.
+"""Carriers of the packets of one connection to the store, and of the replies back.
 
-A timed carrier draws a latency for each way and has the loop's one heap decide what comes first. A stepped carrier,
+A timed carrier draws a latency for each way and has the loop's one heap decide the order. A stepped carrier,
 for explorations, makes each way a step, whose turn a scheduler decides. Neither lets two packets of one connection, or
 two replies, overtake each other.
 """
@@ -22,7 +22,7 @@ from simulation.world.packets import Fate, Packet
 from simulation.world.scheduling import Steps
 
 _PREFIX_CHARACTERS = 60
-"""How many characters distinguish one command from another."""
+"""Number of leading characters that distinguish one command from another."""
 
 
 class Ends(Protocol):
@@ -31,7 +31,7 @@ class Ends(Protocol):
     consumer: str
     connection: int
     context: Context
-    """What the client's callbacks run in."""
+    """The context of the client's callbacks."""
 
     def arrive(self, packet: Packet, fate: Fate) -> None:
         """Have the store execute a packet."""
@@ -58,7 +58,7 @@ class Carrier(Protocol):
         ...
 
     def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes, *, pushed: bool) -> None:
-        """Take note of what the store executed. `pushed`: clients listen for what it pushes."""
+        """Take note of the commands that the store executed. `pushed`: clients listen for what it pushes."""
         ...
 
     def answer(self, reply: bytes, fate: Fate) -> None:
@@ -139,7 +139,7 @@ class SteppedCarrier:
         )
 
     def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes, *, pushed: bool) -> None:
-        """Record in the current step what the store has done in it."""
+        """Record the work of the store in the current step."""
         self._steps.executed(commands, reply)
         if pushed:
             self._steps.touch(EVERYTHING)

@@ -25,14 +25,14 @@ from simulation.world.session import Session
 from simulation.world.sweep_cost import count_packet
 
 _TLS = b"\x16\x03"
-"""How a TLS connection begins."""
+"""The first bytes of a TLS connection."""
 _NOTHING_YET = b"$-1\r\n"
 NEVER_IDLE = sys.maxsize
 """Later than any moment of a run."""
 
 
 class Place(NamedTuple):
-    """What is at an address."""
+    """The server or sentinel at an address."""
 
     server: Server | None
     begin: Callable[[Wire], Session | SentinelSession]
@@ -53,7 +53,7 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.consumer, self.connection = client
         self.server = place.server
-        """What is at the other end; None if that is a sentinel."""
+        """The server at the other end; None if that is a sentinel."""
         self._network = network
         self._protocol = protocol
         self.context = copy_context()
@@ -117,7 +117,7 @@ class Wire(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def close(self) -> None:
-        """Close the connection in good order: what was sent still arrives, nothing comes back."""
+        """Close the connection in good order: sent packets still arrive, nothing comes back."""
         self._end(None)
 
     def abort(self) -> None:
@@ -178,7 +178,7 @@ class Wire(asyncio.Transport):
         self._carrier.end()
 
     def close_link(self) -> None:
-        """Close the link to the store, behind what was sent before."""
+        """Close the link to the store, behind the packets sent before."""
         if self._closed or self._network.backlog.keeps(self.close_link):
             return
         self._closed = True
@@ -232,7 +232,7 @@ class Wire(asyncio.Transport):
             self._carrier.answer(data, PASS)
 
     def receive(self, data: bytes) -> None:
-        """Hand what has arrived to the client, or keep it while the client does not read."""
+        """Hand the received data to the client, or keep it while the client does not read."""
         if self._closing:
             return
         if not self._reading:
@@ -262,11 +262,11 @@ class Wire(asyncio.Transport):
         return self._closing
 
     def pause_reading(self) -> None:
-        """Keep what arrives until the client reads again."""
+        """Keep received data until the client reads again."""
         self._reading = False
 
     def resume_reading(self) -> None:
-        """Hand over what was kept."""
+        """Hand over the kept data."""
         self._reading = True
         kept, self._unread = self._unread, []
         for data in kept:
@@ -277,7 +277,7 @@ class Wire(asyncio.Transport):
         return self._reading
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what a TCP transport returns."""
+        """Return the values of a TCP transport."""
         return _extra(self.server.address if self.server else _PEER).get(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -300,7 +300,7 @@ class Wire(asyncio.Transport):
         return False
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Hand what arrives to another protocol."""
+        """Hand received data to another protocol."""
         self._protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -310,7 +310,7 @@ class Wire(asyncio.Transport):
 
 
 class _NoSocket:
-    """What stands for the socket of a wire, for clients that set its options or look at its addresses."""
+    """The substitute for the socket of a wire, for clients that set its options or look at its addresses."""
 
     family, type, proto = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
 

@@ -1,8 +1,8 @@
 """A virtual consumer: workers that take deliveries, a sweeper, and the handler whose work is the effect.
 
 A consumer outlives its incarnations. Each start makes a new process, a new engine and new connections; a crash ends
-the process without a word. What a consumer writes into the history it writes only while its process is alive, since
-a dead one has no say.
+the process without a word. A consumer writes into the history only while its process is alive, since a dead one
+has no say.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Consumer:
             self._world.restart(self, self._world.scenario.consumers.restart_delay)
 
     def crash(self) -> None:
-        """End the process at once. Nothing of it runs again; what it has sent may still arrive."""
+        """End the process at once. Nothing of it runs again; packets that it has sent may still arrive."""
         if not self.process.alive:
             return
         world = self._world

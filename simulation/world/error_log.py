@@ -1,4 +1,4 @@
-"""What the code under test raised: each error once, with its place, its first moment, and how often it came.
+"""Errors raised by the code under test: each once, with its place, its first moment, and the number of times.
 
 Errors that the scenario asked for (a failing handler, a refused write) are none of the engine's and are left out.
 """
@@ -15,7 +15,7 @@ from simulation.kernel.escapes import is_users, shortened
 from simulation.kernel.unretrieved import Unretrieved
 
 MAX_ERRORS = 100
-"""How many different errors of a run are kept: an error whose message has an id in it is another one each time."""
+"""Number of different errors of a run that are kept: an id in a message makes it a different error each time."""
 _MAX_FRAMES = 6
 _MAX_MESSAGE = 500
 
@@ -32,7 +32,7 @@ class RaisedError:
     event: str
     at: int
     where: str
-    """What was asked of the code: handle, sweep, main, or a task of its own."""
+    """The call that raised: handle, sweep, main, or a task of its own."""
     count: int = 1
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class ErrorLog:
                 self.on_each(leaf, consumer, event)
 
     def close(self) -> None:
-        """Record nothing any more: what code says that is ended with its run says nothing about the run."""
+        """Record nothing any more: errors of code that is ended with its run say nothing about the run."""
         self._closed = True
 
     def add_unretrieved(self, found: Iterable[Unretrieved]) -> None:

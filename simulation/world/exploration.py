@@ -1,4 +1,4 @@
-"""What an exploration adds to a world: crashes that a scheduler chooses, a history that says what its entries touch."""
+"""Additions of an exploration to a world: crashes chosen by a scheduler, a history that notes its entries' subjects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def precedence_of(scenario: Scenario, leaders: Mapping[str, str]) -> Precedence:
 
 
 class SteppedHistory(History):
-    """A history that records in the steps of its world what each entry is about: the order of some of them matters."""
+    """A history that records the subject of each entry in the steps of its world: the order of some of them matters."""
 
     __slots__ = ("_precedence", "_steps")
 
@@ -41,7 +41,7 @@ class SteppedHistory(History):
         self._precedence = precedence
 
     def append(self, at: int, kind: str, event: str = "", consumer: str = "", **details: Any) -> None:
-        """Append an entry at `at` microseconds, and record in the current step what it is about."""
+        """Append an entry at `at` microseconds, and record its subject in the current step."""
         for name, how in self._precedence.about(at, kind, event, consumer).items():
             self._steps.touch(name, how)
         super().append(at, kind, event, consumer, **details)

@@ -1,6 +1,6 @@
 """The handler of a consumer, whose work is the effect.
 
-What it writes into the history it writes only while its process is alive, since a dead one has no say.
+It writes into the history only while its process is alive, since a dead one has no say.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ cause: ContextVar[Cause] = ContextVar("cause")
 
 @dataclass(frozen=True, slots=True)
 class HandlerCancelled:
-    """What a cancellation of a handler, and not of its consumer, carries."""
+    """The message of a cancellation of a handler, and not of its consumer."""
 
     event: str
     """The event whose handler it was."""
@@ -50,7 +50,7 @@ class _Handling:
     event: str
     outcome: str = "failed"
     write: str = ""
-    """Whether what the handler writes to has accepted its fencing token; empty if it has none."""
+    """Whether the target of the handler's writes has accepted its fencing token; empty if it has none."""
 
 
 def fingerprint(event: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from simulation.kernel.event_loop import SimulatedLoop
 
 STEP_SECONDS = 0.3
-"""Seconds on the wall that a step may take after Ctrl-C: then it is abandoned, whatever it is doing."""
+"""Seconds on the wall that a step may take after Ctrl-C: then it is abandoned, in any state."""
 
 
 @contextmanager

@@ -26,9 +26,9 @@ class Laboratory:
     def __init__(self, store: str = "auto", executable: Path | None = None) -> None:
         self.store, self.note = open_store(store, executable)
         self.folder: Path | None = None
-        """Where histories that grow long are kept; the system's folder for temporary files if none is given."""
+        """The folder for histories that grow long; None: the system's folder for temporary files."""
         self.watch: Watch | None = None
-        """Told now and then how far a run is."""
+        """Receives the progress of a run from time to time."""
 
     def run(
         self,
@@ -85,7 +85,7 @@ def run(
     """Run a scenario once, on a store of its own, and return the judged run.
 
     Args:
-        scenario: what to run: from `load`, the path of a file, TOML text, or the name of a shipped scenario.
+        scenario: the scenario to run: from `load`, the path of a file, TOML text, or the name of a shipped scenario.
         seed: the scenario's own if not given.
         engine: a built-in engine's name, `module:Class` or a class; the scenario's own if not given.
         store: `server`, `embedded`, `redis://…`, or `auto`: the server where it can run.

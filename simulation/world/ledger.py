@@ -23,11 +23,11 @@ class Ledger:
         self.unsettled: dict[str, bool] = {}
         """Unfinished events; True once an engine has received them."""
         self.deliveries = 0
-        """How many deliveries engines were given."""
+        """Number of deliveries that engines were given."""
         self.open = 0
-        """How many handlers run."""
+        """Number of handlers that run now."""
         self.fences: dict[str, int] = {}
-        """The greatest fencing token that was shown for each event: what handlers write to refuses smaller ones."""
+        """The greatest fencing token shown for each event: the target of handlers' writes refuses smaller ones."""
         self._progress = progress
         self._first_handled = first_handled
         self._names: dict[str, str] = {}
@@ -64,7 +64,7 @@ class Ledger:
         return name in self._handled
 
     def handling_started(self, name: str) -> int:
-        """Take note that a handler runs, and return how many have run for the event, with this one."""
+        """Take note that a handler runs, and return the number that have run for the event, with this one."""
         self.open += 1
         self._handlings[name] = count = self._handlings.get(name, 0) + 1
         return count

@@ -73,7 +73,7 @@ def _message(record: logging.LogRecord) -> str:
 
 @contextmanager
 def logs_recorded(record_entry: RecordEntry | None) -> Iterator[None]:
-    """Record what consumers log, as far as the levels of their loggers let it through; nothing if it is None."""
+    """Record the log messages of consumers that the levels of their loggers let through; nothing if it is None."""
     if record_entry is None:
         yield
         return
@@ -90,7 +90,7 @@ def logs_recorded(record_entry: RecordEntry | None) -> Iterator[None]:
 
 @contextmanager
 def warnings_recorded(history: History, ledger: Ledger, errors: ErrorLog, now: Callable[[], int]) -> Iterator[None]:
-    """Write down in a history, if its scenario is `loud`, what consumers warn of. `now` is in microseconds.
+    """Write down in a history, if its scenario is `loud`, the warnings of consumers. `now` is in microseconds.
 
     It listens to all loggers, also to those that hand nothing on, and while logging is switched off.
     """

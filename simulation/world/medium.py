@@ -1,4 +1,4 @@
-"""What the connections of a world share: the store behind them, the faults that decide about packets, who listens."""
+"""The state that a world's connections share: the store, the faults that decide about packets, the listeners."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simulation.world.sweep_cost import Cost
 
 
 class Listener(Protocol):
-    """A connection whose client waits for what the store pushes."""
+    """A connection whose client waits for pushes of the store."""
 
     link: Link
 
@@ -40,7 +40,7 @@ class Medium:
         """Each is shown every packet and its fate, and may change that."""
         self.gate: Gate = _all_pass
         self.refused: Callable[[StoreUnavailable | Escaped], None] = _raise
-        """Told that the store cannot execute a request, and that no answer will come."""
+        """Called when the store cannot execute a request: no answer will come."""
         self.backlog = Backlog()
         self.random_commands = RandomCommands(stream)
         self.blocking = BlockingCalls(loop, store.set_time, self.backlog)
@@ -49,22 +49,22 @@ class Medium:
         self.watches_keys = False
         """Whether a client is notified of changes of keys: any command may then have something to push."""
         self.undo: dict[bytes, Sequence[bytes]] = {}
-        """Commands that undo what clients have changed of the server itself, which is kept for other runs."""
+        """Commands that undo the clients' changes of the server itself, which is kept for other runs."""
         self.requests = RequestLog()
         self.replicas = Replicas(0, 0)
         self.connections = 0
-        """How many there have been."""
+        """Number of connections opened so far."""
         self.packets = 0
         self.commands = 0
         self.refusals = 0
-        """How many connections were refused because of a fault."""
+        """Number of connections that were refused because of a fault."""
         self.idle = Cost()
-        """What sweeps that found nothing have sent."""
+        """The cost of sweeps that found nothing."""
         self._listening: list[Listener] = []
 
     @property
     def clients(self) -> int:
-        """How many connections there are."""
+        """Number of connections that exist now."""
         raise NotImplementedError
 
     def fate(self, packet: Packet) -> Fate:
@@ -82,17 +82,17 @@ class Medium:
         return fate
 
     def listen(self, connection: Listener) -> None:
-        """Watch a connection for what the store pushes."""
+        """Watch a connection for pushes of the store."""
         if connection not in self._listening:
             self._listening.append(connection)
 
     @property
     def listened_to(self) -> bool:
-        """Whether any client has subscribed to what the store pushes."""
+        """Whether any client has subscribed to pushes of the store."""
         return bool(self._listening)
 
     def carry_pushes(self) -> None:
-        """Carry what the store has pushed since the last command to the subscribers."""
+        """Carry the store's pushes since the last command to the subscribers."""
         if not self._listening:
             return
         self.store.settle()

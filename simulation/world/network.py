@@ -1,13 +1,13 @@
 """The network between consumers and Redis: a byte-level one, so that any asyncio Redis client runs unmodified.
 
-A connection is a `Wire`, which looks like an asyncio transport. What a client writes at once is one packet: it
+A connection is a `Wire`, which looks like an asyncio transport. One write of a client is one packet: it
 travels for a drawn latency, is executed by one synchronous round trip to the store (no virtual time passes), and
 its reply travels back for another. Packets of one wire never overtake each other, as in TCP; packets of different
 wires do. A fault is a decision about a packet, its `Fate`: lose it, lose its reply after the store executed it,
 answer it with an error, delay either way, or cut the wire. The first fault that has an opinion decides.
 
-This file does not know what a consumer or an engine is, and draws from one stream a connection. It makes the wires;
-what a wire needs of the network is its base class, `medium.Medium`, so the two files do not import each other.
+This file knows no consumers or engines, and draws from one stream a connection. It makes the wires; the interface
+that a wire needs of the network is its base class, `medium.Medium`, so the two files do not import each other.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Network(Medium):
         return wire, protocol
 
     def _at(self, host: str, port: int) -> Place:
-        """Return what is at an address."""
+        """Return the place at an address."""
         try:
             server = self.topology.server_at(host, port)
         except LookupError as error:
@@ -115,7 +115,7 @@ class Network(Medium):
         return TimedCarrier(ends, self.loop, self.latency, stream)
 
     def lose(self, server: Server | None = None) -> None:
-        """Break every wire, or those to one server, from the store's side: what is on its way either way is lost."""
+        """Break every wire, or those to one server, from the store's side: packets and replies in flight are lost."""
         for wire in self._of(""):
             if server is None or wire.server is server:
                 wire.lose()
@@ -123,7 +123,7 @@ class Network(Medium):
     def hang_up(self, idle: int, age: int) -> int:
         """End every wire from the store's side, in good order, that was idle for so long and is so old.
 
-        Both are in microseconds. Returns how many there were. A client that listens is never idle, as in Redis.
+        Both are in microseconds. Returns the number of wires. A client that listens is never idle, as in Redis.
         """
         now = self.loop.now
         chosen = [wire for wire in self._of("") if wire.idle_since <= now - idle and wire.opened_at <= now - age]
@@ -132,9 +132,9 @@ class Network(Medium):
         return len(chosen)
 
     def demote(self, on_refused: Callable[[Packet], None]) -> Callable[[], None]:
-        """Have every wire that leads to the primary now lead to a replica, and report what it refuses.
+        """Have every wire that leads to the primary now lead to a replica, and report the packets that it refuses.
 
-        Return what closes them, from the replica's side.
+        Return a function that closes them, from the replica's side.
         """
         old, demoted = self.topology.primary, [wire for wire in self._of("") if wire.server is self.topology.primary]
         if self.topology.has_replicas:
@@ -157,7 +157,7 @@ class Network(Medium):
         return close
 
     def sever(self, consumer: str) -> None:
-        """Cut every wire of a consumer: nothing reaches it any more. What it has already sent may still arrive."""
+        """Cut every wire of a consumer: nothing reaches it any more. Packets that it has sent may still arrive."""
         for wire in self._of(consumer):
             wire.sever()
 
@@ -172,20 +172,20 @@ class Network(Medium):
         return sorted(chosen, key=lambda wire: (wire.consumer, wire.connection))
 
     def listen(self, connection: Listener) -> None:
-        """Watch a connection for what the store pushes; on a cluster, for what any node publishes."""
+        """Watch a connection for pushes of the store; on a cluster, for publications of any node."""
         if self._bus is not None:
             self._bus.open()
         super().listen(connection)
 
     def carry_pushes(self) -> None:
-        """Carry what the store has pushed since the last command to the clients that listen."""
+        """Carry the store's pushes since the last command to the clients that listen."""
         if self._bus is not None and self.listened_to:
             self._bus.relay()
         super().carry_pushes()
 
     @property
     def clients(self) -> int:
-        """How many connections there are."""
+        """Number of connections that exist now."""
         return len(self._wires)
 
     def ended(self, wire: object) -> None:

@@ -39,7 +39,7 @@ class OpenCalls:
         self._calls: dict[object, Call] = {}
 
     async def during(self, awaitable: Awaitable[T], method: str, event: str = "") -> T:
-        """Await a call of the engine, and return its result. Raises what it raises."""
+        """Await a call of the engine, and return its result. Raises the exceptions of the call."""
         key = object()
         self._calls[key] = Call(self._consumer, method, event, self._now())
         try:

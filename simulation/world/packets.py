@@ -1,4 +1,4 @@
-"""Packets and their fates: what a fault of the network decides."""
+"""Packets, and their fates as decided by the faults of the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """What a client wrote at once: one or more commands on one wire."""
+    """One write of a client: one or more commands on one wire."""
 
     consumer: str
     connection: int

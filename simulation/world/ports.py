@@ -1,4 +1,4 @@
-"""What a consumer needs of the world around it."""
+"""The interfaces of the world that a consumer needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Startable(Protocol):
 
 
 class World(Protocol):
-    """What a consumer needs of the world around it."""
+    """The interfaces of the world that a consumer needs."""
 
     loop: SimulatedLoop
     network: Network

@@ -26,7 +26,7 @@ from simulation.world.consumer import Consumer
 from simulation.world.ports import World
 
 _GRACE = 30 * SECOND
-"""Microseconds between SIGTERM and SIGKILL: what Kubernetes gives a container."""
+"""Microseconds between SIGTERM and SIGKILL: the default grace period of Kubernetes."""
 _LONGEST_DELAY = 300 * SECOND
 _MAX_FAILURES_WAITED_FOR = 3
 """Once no fault strikes any more, a run does not wait for a process that has ended so often without handling anything.
@@ -43,7 +43,7 @@ class ProgramConsumer(Consumer):
     def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
         self._failures_in_a_row = 0
-        """How often it has ended without having handled anything."""
+        """Number of ends in a row without a handled event."""
         self._handled = False
         self._failures_when_healed = 0
 

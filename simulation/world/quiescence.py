@@ -13,10 +13,10 @@ from simulation.world.network import Network
 from simulation.world.scheduling import Steps
 
 Watch = Callable[[int, int], None]
-"""Receives how many deliveries and handlings have come to rest, and the time of the run in microseconds."""
+"""Receives the number of deliveries and handlings that have come to rest, and the time of the run in microseconds."""
 
 WATCHED_EVERY = 500
-"""How many come to rest between two reports to the watch."""
+"""Number of deliveries and handlings that come to rest between two reports to the watch."""
 
 
 class Quiescence:
@@ -48,11 +48,11 @@ class Quiescence:
         self._note = note
         self.watch: Watch | None = None
         self.ended = ""
-        """What has ended the run: `quiet`, `horizon` or `collapse`; empty while it goes on."""
+        """The cause of the run's end: `quiet`, `horizon` or `collapse`; empty while it goes on."""
         self.spent = 0, 0, 0, 0
-        """Commands and packets by the last progress, and how many of each were sent by idle sweeps.
+        """Commands and packets by the last progress, and the numbers of each that idle sweeps sent.
 
-        What is sent while the world waits to be quiet says nothing.
+        Commands sent while the world waits to be quiet say nothing.
         """
         self._publishing = True
         self._progresses = 0
@@ -96,7 +96,7 @@ class Quiescence:
         self._loop.in_world(self._wait(), self._still_quiet, self._progresses)
 
     def _wait(self) -> int:
-        """Return how long it must be quiet to stay so."""
+        """Return the microseconds without progress after which the run counts as quiet."""
         scenario = self._scenario
         if self._ledger.unsettled:
             policy, consumers = scenario.policy, scenario.consumers

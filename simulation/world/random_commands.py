@@ -1,14 +1,14 @@
 """Commands whose reply a server draws, or orders by the seed of its hash tables: here the run's own stream decides.
 
 A server draws its seeds when it starts, from its process number and the operating system, and fakeredis lists sets in
-the order of Python's hashes: the same run would have two histories. So these commands are answered from what the server
-says that has an order of its own:
+the order of Python's hashes: the same run would have two histories. So these commands are answered from the server's
+replies that have an order of their own:
 
 - SPOP, SRANDMEMBER, HRANDFIELD, ZRANDMEMBER, RANDOMKEY: the stream draws.
 - KEYS, SUNION, SDIFF, SINTER, and SMEMBERS of a set that is a hash table: sorted by a keyed hash of the members. A
   server may choose any order, and another seed of the run chooses another one.
-- SCAN, HSCAN, SSCAN, ZSCAN: pages in the order of that hash; a cursor is a place in it. What is there from the first
-  page to the last is returned once, whatever comes and goes meanwhile.
+- SCAN, HSCAN, SSCAN, ZSCAN: pages in the order of that hash; a cursor is a place in it. An element that is there from
+  the first page to the last is returned once, also if others come and go meanwhile.
 
 The server executes each of them, too, if it only reads: its errors are the server's own. A transaction or a script that
 holds one is refused, as nothing can be put in its place there.
@@ -32,7 +32,7 @@ ORDERED = frozenset({b"KEYS", b"SUNION", b"SDIFF", b"SINTER", b"SMEMBERS", b"SCA
 ALL = DRAWN | ORDERED
 
 _PAGE = 10
-"""How many elements a page has if COUNT does not say."""
+"""Number of elements of a page without COUNT."""
 _AT_ONCE = 128
 """Collections of so many elements come in one page, as from a server that keeps them in a list."""
 _EVERYTHING = b"1000000000"
@@ -142,7 +142,7 @@ def _from_the_start(words: Words) -> Words:
 
 
 def _units(page: bytes, several: bool) -> list[tuple[bytes, ...]]:
-    """Return the elements of a whole scan, each with what belongs to it."""
+    """Return the elements of a whole scan, each with its value or score if the command returns pairs."""
     _, elements = frames(page.partition(b"\r\n")[2])
     items = _items(elements)
     return list(zip(items[::2], items[1::2], strict=True)) if several else [(item,) for item in items]
@@ -158,7 +158,7 @@ def _listed(kind: bytes, items: Sequence[bytes]) -> bytes:
 
 
 def _content(bulk: bytes) -> bytes:
-    """Return what a bulk string holds."""
+    """Return the content of a bulk string."""
     return bulk.partition(b"\r\n")[2][:-2]
 
 

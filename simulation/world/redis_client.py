@@ -33,7 +33,7 @@ def _client(**options: Any) -> redis.asyncio.Redis:
 
 @cache
 def _settings() -> Mapping[str, Any]:
-    """Return what a client without options works out for its connections, which takes it longer than all else."""
+    """Return the connection settings of a client without options; computing them is its slowest part."""
     return _client().connection_pool.connection_kwargs
 
 

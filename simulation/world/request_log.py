@@ -1,5 +1,5 @@
-"""The requests of a run, without what differs between equal runs: which consumer asked what, and the shape of the
-reply.
+"""The requests of a run, without facts that differ between equal runs: the consumer, the commands, and the shape of
+the reply.
 
 Two orders of Redis commands that no consumer can distinguish give every consumer the same replies, so the replies say
 which orders are distinct. Of a reply only its shape is kept: its types, short words, and numbers below a thousand. Ids,
@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 MAX_REQUESTS = 20_000
-"""From how many requests on a run is too long to be compared with another; then the log is dropped."""
+"""Number of requests from which on a run is too long to be compared with another; then the log is dropped."""
 
 _SCRIPTS = frozenset({b"EVALSHA", b"EVAL", b"FCALL"})
 _BULK = re.compile(rb"\$\d+\r\n(.*?)\r\n", re.DOTALL)
@@ -26,7 +26,7 @@ Request = tuple[bytes, bytes]
 
 
 class RequestLog:
-    """What each consumer asked of Redis on each of its connections, in the order of execution."""
+    """The requests of each consumer to Redis on each of its connections, in the order of execution."""
 
     def __init__(self) -> None:
         self.complete = True

@@ -1,4 +1,4 @@
-"""A finished run: the scenario, the history, what it cost, and what the judge makes of it."""
+"""A finished run: the scenario, the history, the costs, and the judgement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from simulation.world.scheduling import Steps
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a run cost."""
+    """The costs of a run: commands, packets, events, virtual time."""
 
     commands: int
     """Redis commands that consumers sent, until the last event had come to rest."""
@@ -38,7 +38,7 @@ class Counts:
 
 
 class Run:
-    """A finished run: the scenario, the history and what the judge makes of it."""
+    """A finished run: the scenario, the history and the judgement."""
 
     def __init__(
         self,
@@ -53,19 +53,19 @@ class Run:
         outside: tuple[str, ...] = (),
     ) -> None:
         self.errors = errors
-        """What the code under test raised, each error once, with the number of times that it came."""
+        """Errors raised by the code under test, each once, with the number of times that it came."""
         self.outside = outside
-        """What the code under test has reached outside of the run, as the scenario allows: the run may be another the
+        """Outside resources that the code under test has used, as the scenario allows: the run may be another the
         next time."""
         self.scenario = scenario
         self.steps = steps
-        """What was chosen, if the run was explored."""
+        """The steps and choices, if the run was explored."""
         self.requests = requests or RequestLog()
-        """What each consumer asked of Redis, and the shapes of the answers."""
+        """The requests of each consumer to Redis, and the shapes of the answers."""
         self.history = history
         self.counts = counts
         self.silent_faults = silent
-        """The faults of the scenario that never struck."""
+        """The faults of the scenario that never acted."""
         self.index = index_of(history) if isinstance(history.entries, list) else None
         """The history, arranged by event; None if it is kept in a file because it is long."""
         self.judgement: Judgement = judge(history, scenario.judge.invariants, self.index)
@@ -92,7 +92,7 @@ class Run:
 
     @property
     def latency(self) -> Any:
-        """A picture of how long events took."""
+        """A picture of the latencies of events."""
         return view("figures.run_figures:latency_figure")(self.history)
 
     @property
@@ -102,7 +102,7 @@ class Run:
 
     @property
     def spacetime(self) -> Any:
-        """A picture of who did what when: of the first violation, or of how the run begins."""
+        """A space-time diagram of the first violation, or of the beginning of the run."""
         return view("figures.spacetime_figure:spacetime_figure")(self.history, self.judgement.violations)
 
     @property
@@ -113,7 +113,7 @@ class Run:
 
     @property
     def violations(self) -> tuple[Violation, ...]:
-        """What was violated, in the order of the invariants: empty unless the verdict is `violated`."""
+        """The violations, in the order of the invariants: empty unless the verdict is `violated`."""
         return tuple(self.judgement.violations)
 
     def report(self) -> str:

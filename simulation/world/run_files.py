@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from simulation.world.run import Run
 
 REPORTED = 250_000
-"""How many entries of a history are shown; the history, the table of its events and the verdict are kept whole."""
+"""Number of entries of a history that are shown; the history, the table of its events and the verdict are whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Reported:
 
     run: Run
     history: History
-    """What happened, as far as it is shown."""
+    """The shown part of the history."""
     scenario_text: str
     replay: str
     searched: Sequence[str] = ()
 
     @property
     def judgement(self) -> Judgement:
-        """What the judge makes of it."""
+        """The judgement of the run."""
         return self.run.judgement
 
     @property
     def commands(self) -> int:
-        """How many commands consumers sent, without those of sweeps that found nothing."""
+        """Number of commands that consumers sent, without those of sweeps that found nothing."""
         return self.run.counts.commands - self.run.counts.idle_commands
 
 
@@ -63,7 +63,7 @@ def write_run(
     Args:
         replay: the command that runs it again.
         extra: goes into `verdict.json`.
-        searched: what the search covered that the run is kept of, a line each.
+        searched: the extent of the search that found the run, a line for each fact.
         illustrator: draws the pictures in another process; without one they are drawn here.
     """
     scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))
@@ -77,9 +77,9 @@ def write_run(
 
 
 def explain_report(run: Run, folder: Path, likelihood: Likelihood) -> None:
-    """Write the page of a run in its folder again, with how likely its violation was along the way. Raises OSError.
+    """Write the page of a run in its folder again, with the likelihood of its violation along the way. Raises OSError.
 
-    What the run's own text and command were is read from the folder; a folder without a page is left alone.
+    The run's own text and command are read from the folder; a folder without a page is left alone.
     """
     page, verdict = folder / "report.html", folder / "verdict.json"
     if not (page.is_file() and verdict.is_file()):
@@ -114,7 +114,7 @@ def runnable(scenario: Scenario, engine: str, seed: int, folder: Path) -> dict[s
 
 
 def verdict_record(run: Run, replay: str, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `verdict.json` says of a run."""
+    """Return the content of `verdict.json` for a run."""
     judgement, header = run.judgement, run.history.header
     return {
         "scenario": header.scenario,

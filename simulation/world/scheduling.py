@@ -7,8 +7,8 @@
    function of its choices.
 
 Steps of one lane, such as the requests of one connection, keep their order. No virtual time passes for a step. Delays
-of a second and more (redelivery, sweeps, leases, a slow handler) stay timers. This module does not know what a step
-does, only which consumer or event it is about, and what it has touched.
+of a second and more (redelivery, sweeps, leases, a slow handler) stay timers. This module does not know the action of a
+step, only its consumer or event, and the resources that it has touched.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Abandoned(Exception):
 class Step:
     """Something that may happen next.
 
-    `label` names it in the same way in every run in which the same things led to it; `about` says what it is in words.
+    `label` names it in the same way in every run in which the same things led to it; `about` describes it in words.
     """
 
     label: str
@@ -52,13 +52,13 @@ class Step:
 
     @property
     def lane(self) -> str:
-        """What it waits in line with: steps of one lane keep their order."""
+        """The queue in which it waits: steps of one lane keep their order."""
         return self.label.rstrip("!").rstrip("0123456789")
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A step, and what it does. Apart, since schedulers and runs keep steps, which must not keep their worlds."""
+    """A step, and its action. Apart, since schedulers and runs keep steps, which must not keep their worlds."""
 
     number: int
     step: Step
@@ -73,50 +73,50 @@ class Scheduler(Protocol):
     def choose(self, steps: Sequence[Step]) -> int:
         """Return the place of the step that comes next. Raises Abandoned to end the run.
 
-        First come the pending steps: what the last step led to, then the others of the same consumer, then the rest,
-        oldest first. So a scheduler that always chooses the first lets every consumer finish what it does. Then, as far
-        as the bounds allow, come the passing of time and faults.
+        First come the pending steps: the consequences of the last step, then the others of the same consumer, then the
+        rest, oldest first. So a scheduler that always chooses the first lets every consumer finish its work. Then, as
+        far as the bounds allow, come the passing of time and faults.
         """
         ...
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Take note of what the step has touched, with everything that ran in consequence until the next choice."""
+        """Take note of the resources touched by the step and by its consequences until the next choice."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a scheduler may do beyond choosing an order."""
+    """The limits of a scheduler's choices beyond an order."""
 
     early: int = 0
-    """How often time may pass to the next timer although steps are pending; for as long as `Steps` says."""
+    """Number of times that time may pass to the next timer although steps are pending; `Steps` limits the duration."""
     faults: int = 0
-    """How many faults there may be."""
+    """Maximum number of faults."""
     kinds: tuple[Literal["crash", "reply-lost"], ...] = ("crash", "reply-lost")
-    """Which faults there may be."""
+    """The kinds of faults that are possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """How a world is to be explored."""
+    """The settings of an exploration of a world."""
 
     scheduler: Scheduler
     bounds: Bounds = Bounds()
     scripts: tuple[bytes, ...] = ()
     """Scripts that Redis knows before the run begins, as it does when engines have been running for a while."""
     footprint: Callable[[Sequence[Sequence[bytes]], bytes], Touched] | None = None
-    """Says what the commands of a request touched, given them and the reply. Without it: everything."""
+    """Returns the resources touched by the commands of a request, given them and the reply. Without it: everything."""
     scouted: int | None = None
     """The seed of the run in which the scripts were found; None if that is the run's own."""
 
 
 class Steps:
-    """The pending steps of a world, and what drives it from one to the next.
+    """The pending steps of a world; drives the world from one to the next.
 
     Args:
         loop: the loop of the world.
         exploration: how the world is explored.
-        early_time: for how long time may pass early, in microseconds, between two moments without pending steps.
+        early_time: the microseconds for which time may pass early between two moments without pending steps.
             A request that is held for longer than a lease, or its reply, is a partition. The judge excuses much of an
             engine that was cut off, but learns of no partition that a scheduler has made.
     """
@@ -124,17 +124,17 @@ class Steps:
     def __init__(self, loop: SimulatedLoop, exploration: Exploration, early_time: int) -> None:
         self.exploration = exploration
         self.choices: list[int] = []
-        """What was chosen wherever there was a choice."""
+        """The place of the chosen option, for each choice."""
         self.places: list[tuple[int, int]] = []
-        """For each choice, how many steps had been taken, and the time in microseconds."""
+        """For each choice, the number of steps taken before it, and the time in microseconds."""
         self.taken: list[Step] = []
         """The steps, in the order in which they were taken."""
         self.deviations: list[tuple[Step, Step]] = []
-        """Where something else came next than the first that could: what came, and before what."""
+        """Choices of another option than the first: pairs of the chosen step and the first option."""
         self.crashes: Callable[[], Iterable[tuple[Step, Callable[[], object]]]] = tuple
-        """Who may crash now, and what has them crash; the world says."""
+        """Returns the crashes that are possible now, each with the function that causes it; set by the world."""
         self.strike: Callable[[Step], None] = lambda step: None
-        """Called with each fault before it strikes."""
+        """Called with each fault before it acts."""
         self._loop = loop
         self._lanes: dict[str, deque[_Waiting]] = {}
         self._crashing: dict[str, Callable[[], object]] = {}
@@ -147,7 +147,7 @@ class Steps:
         self._faults = exploration.bounds.faults
 
     def over(self) -> None:
-        """Keep what was chosen, and let go of the world: its connections would live as long as what is kept."""
+        """Keep the choices, and let go of the world: its connections would live as long as the choices."""
         self._lanes.clear()
         self._crashing.clear()
         self.crashes, self.strike = tuple, lambda step: None
@@ -189,14 +189,14 @@ class Steps:
         self._touched[name] = how | self._touched.get(name, 0)
 
     def executed(self, commands: Sequence[Sequence[bytes]], reply: bytes) -> None:
-        """Take note of what Redis did in the current step."""
+        """Take note of Redis's work in the current step."""
         footprint = self.exploration.footprint
         touched = footprint(commands, reply) if footprint else {EVERYTHING: CHANGED}
         for name, how in touched.items():
             self.touch(name, how)
 
     def step(self) -> None:
-        """Do the next thing: what is due anyway, else what the scheduler chooses. Raises EmptySchedule, Abandoned."""
+        """Do the next thing: a due callback, else the scheduler's choice. Raises EmptySchedule, Abandoned."""
         env = self._loop.env
         if env.peek() <= env.now:
             env.step()
@@ -234,7 +234,7 @@ class Steps:
         return options + faults
 
     def _turn(self, waiting: _Waiting) -> tuple[bool, bool, int]:
-        """Put first what the last step led to, then what concerns the same consumer, then the oldest."""
+        """Put first the consequences of the last step, then the steps of the same consumer, then the oldest."""
         if not self.taken:
             return False, False, waiting.number
         step, last = waiting.step, self.taken[-1]
@@ -264,7 +264,7 @@ class Steps:
         run()
 
     def _removed(self, step: Step) -> Callable[[], object]:
-        """Take a step out of its lane, and return what it does."""
+        """Take a step out of its lane, and return its action."""
         waiting = self._lanes[step.lane]
         first = waiting.popleft()
         if not waiting:

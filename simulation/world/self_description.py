@@ -1,10 +1,10 @@
-"""What a server says of itself and of its connections, without what differs between equal runs.
+"""The replies of a server about itself and its connections, without facts that differ between equal runs.
 
 The server of a run is a real process that the harness keeps for many runs: its port, its directory, its memory, its
 counters and the numbers of its connections say nothing about the run. A client that logs them, or decides by them,
 would have two histories. So the replies of these commands are about the simulated server: connections count from 1
-in each run, and what is measured in real time or memory has a fixed value. Facts of the data, of the version and of
-what a client has set are the server's own.
+in each run, and measurements of real time or memory have fixed values. Facts of the data, of the version and of
+a client's settings are the server's own.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ DESCRIBED = frozenset({b"HELLO", b"CLIENT", b"INFO", b"CONFIG", b"COMMAND", b"FU
 """Commands whose replies are changed by `described`."""
 
 _LISTS = frozenset({b"LIST", b"CHANNELS", b"SHARDCHANNELS", b"CAT"})
-"""Of COMMAND, FUNCTION, PUBSUB and ACL: what they list has no order of its own."""
+"""Of COMMAND, FUNCTION, PUBSUB and ACL: their lists have no order of their own."""
 _PROCESS = b"1"
 _MEMORY, _MEMORY_HUMAN = b"1048576", b"1.00M"
 """One MiB: enough for a program that divides by it."""
 _ID = re.compile(rb"(\$2\r\nid\r\n:)\d+")
 _HEADINGS = re.compile(rb"^(cmdstat|latency_percentiles_usec|errorstat)_")
-"""Lines of INFO about each command: they count what other runs have sent, too."""
+"""Lines of INFO about each command: they count the commands of other runs, too."""
 _KEPT = re.compile(
     rb"^(redis_version|server_name|\w*valkey_\w+|redis_mode|server_mode|arch_bits|server_time_usec|role|connected_slaves"
     rb"|slave\d+|master_(host|port|link_status)|maxmemory\w*|loading|cluster_enabled|db\d+|hz|aof_enabled|lfu_\w+)$"
@@ -42,7 +42,7 @@ _NAMELESS = re.compile(
 _OF_MEMORY = re.compile(rb"memory|mem_|allocator|rss|overhead|dataset|_human")
 _NUMBER = re.compile(rb"^-?\d+(\.\d+)?%?$")
 _CLIENT_FACTS = frozenset(b"name db sub psub ssub multi watch flags cmd user lib-name lib-ver resp redir capa".split())
-"""What CLIENT INFO says of what the client has set."""
+"""The fields of CLIENT INFO that the client has set."""
 _SETTINGS: Mapping[bytes, bytes] = {
     b"dir": b"/data",
     b"unixsocket": b"",
@@ -61,12 +61,12 @@ _SETTINGS: Mapping[bytes, bytes] = {
     b"hash-max-ziplist-entries": b"128",
     b"hash-max-ziplist-value": b"64",
 }
-"""Settings that the harness has chosen for its servers, and what a server has by default."""
+"""Settings that the harness has chosen for its servers, each with the default of a server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is true of a connection and of its server in the run."""
+    """The facts about a connection and its server in the run."""
 
     connection: int
     address: Address
@@ -182,7 +182,7 @@ def _info_line(line: bytes, facts: Facts) -> bytes:
 
 
 def _measured(key: bytes, value: bytes) -> bytes:
-    """Return what stands for a number that is measured in real time or memory, or counted over many runs."""
+    """Return the substitute for a number that is measured in real time or memory, or counted over many runs."""
     if key.endswith(b"_human"):
         return _MEMORY_HUMAN
     if not _OF_MEMORY.search(key):
@@ -224,7 +224,7 @@ def _client_line(text: bytes, facts: Facts) -> bytes:
 
 
 def _settings(reply: bytes, facts: Facts) -> bytes:
-    """Return the reply to CONFIG GET by the names of the settings, without what the harness has set."""
+    """Return the reply to CONFIG GET by the names of the settings, without the harness's own settings."""
     head, _, rest = reply.partition(b"\r\n")
     items = frames(rest)
     pairs = []

@@ -1,8 +1,8 @@
 """A sentinel, as its clients see it: it says which server is the primary now, and which are its replicas.
 
-The sentinels of a run agree, and know at once when the primary has died and when another one was promoted. What opens a
-connection (HELLO, AUTH, PING, CLIENT) is answered by the store. Anything else that a client sends ends the run: what a
-sentinel would do about it is not simulated.
+The sentinels of a run agree, and know at once when the primary has died and when another one was promoted. Commands
+that open a connection (HELLO, AUTH, PING, CLIENT) are answered by the store. Any other command of a client ends the
+run: a sentinel's reply to it is not simulated.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SentinelSession:
         self._topology = topology
         self._address = address
         self._maps = b"*"
-        """How a map begins: as a list in RESP2, as a map of half as many pairs in RESP3."""
+        """The first byte of a map: it is a list in RESP2, and a map of half as many pairs in RESP3."""
 
     def take(self, packet: Packet, fate: Fate) -> None:
         """Answer a packet. Raises Escaped if something of it cannot be simulated."""

@@ -1,4 +1,4 @@
-"""A server that has data, at its address, and what it says of itself and of the others.
+"""A server that has data, at its address, and its replies about itself and the others.
 
 The store behind it knows nothing of addresses and roles, and a node of a cluster takes its bus for broken: the replies
 that name those are changed here.
@@ -19,7 +19,7 @@ Words = Sequence[bytes]
 
 
 _ABOUT_ROLES = (b"role:", b"connected_slaves:", b"slave", b"master_host:", b"master_port:", b"master_link_status:")
-"""How the lines of INFO begin that are about roles."""
+"""First bytes of the lines of INFO about roles."""
 
 
 def ignore_refused(packet: Packet) -> None:
@@ -106,7 +106,7 @@ class ClusterServer(Server):
 
 
 def _connected(line: bytes) -> bytes:
-    """Return a line of CLUSTER NODES without what is about the bus: the port, the times of pings, the link."""
+    """Return a line of CLUSTER NODES without the facts about the bus: the port, the times of pings, the link."""
     words = line.split(b" ")
     if len(words) < 8:
         return b" ".join(words)

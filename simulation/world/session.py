@@ -1,4 +1,4 @@
-"""What the store knows of one connection: what was begun on it, who listens on it, and which command it waits in."""
+"""The state of one connection in the store: its transaction, its subscriptions, and the command that it waits in."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _QUEUED = b"+QUEUED\r\n"
 _LOOK_CLOSER = BLOCKING | MAY_BLOCK | STATEFUL | {b"QUIT"}
 READ_ONLY = b"-READONLY You can't write against a read only replica.\r\n"
 _SCRIPT_WRITES = (b"-ERR Write commands are not allowed from read-only scripts", b"with write flag using *_ro command")
-"""What a script is answered that writes although it was said to only read."""
+"""Parts of the replies to a script that writes although it was declared as read-only."""
 _GOODBYE = b"+OK\r\n"
 
 
@@ -78,20 +78,20 @@ class Session:
         self._listens = False
         self._waits = False
         self._packets: deque[tuple[Packet, Fate]] = deque()
-        """What has arrived while a command waits."""
+        """Packets that have arrived while a command waits."""
         self._last: Words = (b"",)
         """The command, of those that cannot wait, that was executed last."""
         self._in_transaction = self._watches = False
         self._queues = False
         """Whether the next command is queued, on a replica."""
         self._wrote_at = 0
-        """When the client may have written something, in microseconds; kept where there are replicas."""
+        """The moment of the client's last possible write, in microseconds; kept where there are replicas."""
         self._settings: dict[bytes, Words] = {}
         self._aside: Link | None = None
 
     @property
     def listens(self) -> bool:
-        """Whether the client waits for what the store pushes."""
+        """Whether the client waits for pushes of the store."""
         return self._listens
 
     def take(self, packet: Packet, fate: Fate) -> None:

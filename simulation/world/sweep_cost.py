@@ -1,4 +1,4 @@
-"""What a sweep sends to Redis, counted apart: most of what a consumer sends in an idle hour is sweeps.
+"""The traffic of a sweep to Redis, counted apart: most traffic of a consumer in an idle hour is sweeps.
 
 A packet belongs to a sweep if it is written in the sweep's task or in a task that the sweep has started. The network
 counts it here and in its own sums; a sweep that found nothing adds its cost to the idle one.
@@ -18,7 +18,7 @@ class Cost:
     packets: int = 0
 
     def add(self, other: Cost) -> None:
-        """Count what another cost holds too."""
+        """Add another cost."""
         self.commands += other.commands
         self.packets += other.packets
 

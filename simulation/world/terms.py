@@ -12,7 +12,7 @@ from simulation.stores.protocol import Store
 
 
 def terms_of(scenario: Scenario) -> Terms:
-    """Return what the engine promises under a scenario's policy, and what the scenario asks."""
+    """Return the promises of the engine under a scenario's policy, and the demands of the scenario."""
     policy = scenario.policy
     return Terms(
         lookback=policy.lookback,

@@ -1,6 +1,6 @@
-"""What answers at which address: one server at all of them, or a primary, replicas and sentinels, or a cluster's nodes.
+"""The servers and their addresses: one at all addresses, or a primary, replicas and sentinels, or a cluster's nodes.
 
-Replicas are simulated: they read from the data of their primary, at once, and refuse what writes. Sentinels are
+Replicas are simulated: they read from the data of their primary, at once, and refuse writes. Sentinels are
 simulated in `sentinel.py`; they know at once what has happened. The nodes of a cluster are real (`stores/cluster.py`).
 
 A failover by sentinels goes like this:
@@ -26,7 +26,7 @@ class Topology:
     def __init__(self, table: TopologyTable, store: Store, servers: Sequence[Server]) -> None:
         self.table = table
         self.store = store
-        """What has the data of all servers."""
+        """The store with the data of all servers."""
         self.servers = servers
         self.primary = servers[0]
 

@@ -4,8 +4,8 @@ A run has three phases:
 
 1. *safety*: the workload is published and the faults strike.
 2. *healing*: no fault strikes any more, and every consumer is alive.
-3. *quiet*: nothing is in flight and nothing is due. A run that does not get there before its horizon says so, and what
-   was still in flight.
+3. *quiet*: nothing is in flight and nothing is due. A run that does not get there before its horizon reports that,
+   with the events still in flight.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ from simulation.world.topology import open_topology
 from simulation.world.tracing import tracer_of
 
 SPILL_AFTER_ENTRIES = 100_000
-"""From how many entries on a history is kept in a file."""
+"""Number of entries from which on a history is kept in a file."""
 
 CALLBACK_LIMIT = 1_000_000, 1_000
-"""How many callbacks there may be at one moment: some, and some for each event."""
+"""Maximum number of callbacks at one moment: a base, and an addition for each published event."""
 _NO_TIME_PASSES = (
     "at {} s it does something again and again without any time passing; a loop that waits until a deadline must end"
     " when what is left is less than the clock's step, a microsecond"
@@ -92,7 +92,7 @@ class World:
         reseed: Reseed | None = None,
     ) -> None:
         self.folder = folder
-        """Where a history that grows long is kept; the system's folder for temporary files if none is given."""
+        """The folder for a history that grows long; None: the system's folder for temporary files."""
         self.scenario, self.seed = scenario, seed
         topology = open_topology(scenario.topology, store, stepped=exploration is not None)
         self.store = store = topology.store
@@ -183,7 +183,7 @@ class World:
     def run(self) -> Run:
         """Run the world to its end, and judge it.
 
-        Raises EngineFailed, KeyboardInterrupt, or the error that says what left the simulated world.
+        Raises EngineFailed, KeyboardInterrupt, or the error of an escape from the simulated world.
         """
         self.store.begin(self.epoch)
         try:
@@ -205,7 +205,7 @@ class World:
         return made()
 
     def _live(self) -> Callable[[], Run] | None:
-        """Run everything to its end, end the code that is left, and return what judges the run; None if it has none."""
+        """Run to the end, end the remaining code, and return the function that judges the run; None if none."""
         made = None
         with self.store.nearby(), run_prints(), self.ambient:
             try:
@@ -273,7 +273,7 @@ class World:
         self.quiescence.all_published()
 
     def fingerprint(self, publication: Publication) -> str:
-        """Return a short digest of what the event says, as a consumer reads it."""
+        """Return a short digest of the event's content, as a consumer reads it."""
         try:
             return fingerprint(self.decode(publication.body))
         except ValueError:
@@ -296,7 +296,7 @@ class World:
         self._note("phase", phase=ended, in_flight=in_flight)
 
     def _result(self) -> Callable[[], Run]:
-        """Return what judges the run as it is now, and as the calls will be that have not returned."""
+        """Return the function that judges the run as it is now, and as the calls will be that have not returned."""
         commands, packets, *idle = self.quiescence.spent
         counts = Counts(commands, packets, self._published, self.loop.now, *idle)
         silent, requests, errors = self.injector.log.silent, self.network.requests, self.errors.all

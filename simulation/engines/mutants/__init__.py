@@ -1,8 +1,8 @@
 """Mutants: engines that differ from ours by one planted fault each, to judge the judge by.
 
 A judge that has never convicted proves nothing. Each mutant here names the scenario in which it must be convicted, the
-invariant that must do it, and within how many seeds. `causim mutants` runs them all. Read `mutant.py` first, then
-`planting.py`.
+invariant that must do it, and the most seeds that it may take. `causim mutants` runs them all. Read `mutant.py` first,
+then `planting.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A fleet in which some consumers cannot read what others park: a rolling change of the events' schema.
+"""A fleet in which some consumers cannot read events that others park: a rolling change of the events' schema.
 
 Not a mutant itself, but the host of those that deal wrongly with such an event.
 """

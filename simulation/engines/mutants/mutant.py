@@ -1,4 +1,4 @@
-"""What a mutant is: one fault, planted in a copy of a script's text or in a subclass of the engine.
+"""A mutant: one fault, planted in a copy of a script's text or in a subclass of the engine.
 
 The table of the mutants can be read without importing the engine; `planting.py` makes the engine of one.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SHARED = "shared"
-"""What stands in front of every script: an edit of it is in all of them."""
+"""The text in front of every script: an edit of it is in all of them."""
 
 
 class StaleMutant(Exception):
@@ -39,14 +39,14 @@ class Edit:
 class Mutant:
     """An engine with one planted fault.
 
-    - `planted`: one sentence that says what is wrong with it.
+    - `planted`: the fault, in one sentence.
     - `scenario`: the file of the scenario that convicts it, below `scenarios/` or beside this file.
     - `convicted_by`: the invariants of which one must convict it; empty if the mutant is equivalent.
-    - `seeds`: within how many seeds that must happen.
-    - `edits`: what is changed in which scripts.
+    - `seeds`: the number of seeds within which that must happen.
+    - `edits`: the changes of scripts.
     - `ordering`: the class of `orderings.py` in which it is planted, if it is no matter of scripts.
     - `host`: the engine that it differs from: the native one, or one that calls it in another way.
-    - `equivalent`: why no history can distinguish it from its host, if that is so.
+    - `equivalent`: the argument that no history can distinguish it from its host, if that is so.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Orderings with a method or a command wrapped wrongly: what the mutants of `wrapped.py` are made of.
+"""Orderings with a method or a command wrapped wrongly: the base classes of the mutants of `wrapped.py`.
 
 They are apart from the table of the mutants, so that reading the table does not import the engine.
 """
@@ -66,7 +66,7 @@ class TrustsLateGrants(CausalOrdering[Any]):
 
 
 class Rests(CausalOrdering[Any]):
-    """Keeps what follows nothing for five minutes."""
+    """Waits five minutes before it begins an event without a leader."""
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
         if not leader_of(event):
@@ -104,7 +104,7 @@ class ForgivesHandlers(CausalOrdering[Any]):
 
 
 class TakesNoForAnAnswer(CausalOrdering[Any]):
-    """Asks once to record what was handled."""
+    """Asks once to record handled events."""
 
     async def _record(
         self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
@@ -113,7 +113,7 @@ class TakesNoForAnAnswer(CausalOrdering[Any]):
 
 
 class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):
-    """Asks once to record what was handled, if its slot is being moved."""
+    """Asks once to record handled events, if their slot is being moved."""
 
     async def _record(
         self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()
@@ -137,7 +137,7 @@ class ClaimsThenCompletes(CausalOrdering[Any]):
 
 
 class OwnConnection(CausalOrdering[Any]):
-    """Sends its scripts on one connection of its own, past the client and what that does about errors."""
+    """Sends its scripts on one connection of its own, past the client and its handling of errors."""
 
     ignored_errors: tuple[type[Exception], ...] = ()
     """Errors after which it waits for ever for the reply: the connection is not read any more."""
@@ -171,7 +171,7 @@ class WaitsOnASilentServer(OwnConnection):
 
 
 class ComparesAsTheyCome(CausalOrdering[Any]):
-    """Sorts what a sweep has found by times with and without a zone."""
+    """Sorts the followers that a sweep has found by times with and without a zone."""
 
     async def get_lost_followers(self) -> list[Any]:
         """Return followers of missing leaders by their `occurred`."""
@@ -180,14 +180,14 @@ class ComparesAsTheyCome(CausalOrdering[Any]):
 
 
 class ReadsNoNumbers(CausalOrdering[Any]):
-    """Reads what JSON does not know as null."""
+    """Reads numbers that JSON does not know, such as NaN, as null."""
 
     def _parse(self, payload: str | bytes) -> Any:
         return super()._parse(re.sub(r"-?(NaN|Infinity)", "null", text(payload)))
 
 
 class DropsTheUnreadable(CausalOrdering[Any]):
-    """Throws away what it cannot read."""
+    """Throws away parked events that it cannot read."""
 
     async def _unread(self, identity: str, token: str, error: Exception, claim: str = "") -> None:
         await self._call("unpark", identity)

@@ -1,4 +1,4 @@
-"""Mutants by edits of scripts: most of what can be wrong with the engine is wrong in a script."""
+"""Mutants by edits of scripts: most faults that the engine can have are in a script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutants of the drop-in: what is wrong beside the original, in one fleet."""
+"""Mutants of the drop-in: faults beside the original, in one fleet."""
 
 from __future__ import annotations
 

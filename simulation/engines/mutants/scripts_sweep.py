@@ -7,11 +7,11 @@ from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 NO_SECOND_LOOK = Edit(
     "sweep", 'if redis.call("EXISTS", key("heads")) == 0 or oldest_waits_too_long() then', "if false then"
 )
-"""What a sweep does about lists that were evicted would make up for other faults, later."""
+"""Removes a sweep's rebuilding of evicted lists, which would make up for other faults later."""
 
 
 NOTHING_IN_HAND = Edit(SHARED, "tonumber(deadline) > now or return_from_hands(e.leader)", "tonumber(deadline) > now")
-"""As does looking, before a queue is taken over, for what its last drainer had in hand."""
+"""Removes the search, before a queue is taken over, for events in the hands of its last drainer: likewise a repair."""
 
 
 SWEEP = (

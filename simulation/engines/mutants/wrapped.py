@@ -1,4 +1,4 @@
-"""Mutants by wrapping a method or a command: what is wrong between the scripts, or around them."""
+"""Mutants by wrapping a method or a command: faults between the scripts, or around them."""
 
 from __future__ import annotations
 

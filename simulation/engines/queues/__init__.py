@@ -1,8 +1,8 @@
-"""Task queues as they are installed: each file is what a user of the library would write, and nothing more.
+"""Task queues as they are installed: each file has only the code that a user of the library would write.
 
-Each is a program (see `engines/program.py`): `main` is one worker process, `publish` what a producer calls. They are
+Each is a program (see `engines/program.py`): `main` is one worker process, `publish` is called by a producer. They are
 named on the command line as `--engine queue:saq`, need `pip install 'causim[queues]'`, and promise no order: judge them
-by the preset `queue`. What their verdicts mean is said in `docs/queues.md`.
+by the preset `queue`. `docs/queues.md` explains their verdicts.
 """
 
 from __future__ import annotations

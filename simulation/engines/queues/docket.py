@@ -30,7 +30,7 @@ async def publish(client: Any, body: bytes) -> None:
     """Add a task. Adding it again under the same key does nothing while it is known."""
 
     async def perform(body: str) -> None:
-        """What workers do under this name."""
+        """Stand for the workers' task of this name."""
 
     async with Docket(name=NAME, url=URL) as docket:
         docket.register(perform)

@@ -1,4 +1,4 @@
-"""faststream: one application whose subscriber reads a stream in a group, and one that claims what others have left."""
+"""faststream: one application whose subscriber reads a stream in a group, and one that claims abandoned messages."""
 
 from __future__ import annotations
 

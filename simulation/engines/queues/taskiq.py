@@ -37,7 +37,7 @@ async def publish(client: Any, body: bytes) -> None:
 
     @broker.task(task_name="perform")  # type: ignore[untyped-decorator]
     async def perform(body: str) -> None:
-        """What workers do under this name."""
+        """Stand for the workers' task of this name."""
 
     await broker.startup()
     try:

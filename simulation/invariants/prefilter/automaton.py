@@ -43,7 +43,7 @@ _Course = Generator[int, _Record, None]
 
 
 class Prefiltered(NamedTuple):
-    """What the prefilter found out about a history."""
+    """The result of the prefilter for a history."""
 
     times: array[int]
     """The time of each entry."""
@@ -52,7 +52,7 @@ class Prefiltered(NamedTuple):
     trivial: TrivialCounts
     """The events that are left out."""
     counts: Mapping[str, int]
-    """How many entries of each kind are left out."""
+    """Number of entries that are left out, by their kinds."""
 
 
 class Prefilter:
@@ -72,11 +72,11 @@ class Prefilter:
         self._consumers: dict[str, int] = {}
         """The number of every consumer that was mentioned, from 0 on."""
         self._gone = array("q")
-        """Where each consumer was last gone."""
+        """The index of the last departure of each consumer, 0 if none."""
         self._mentioned: set[str] = set()
-        """What may be the name or the id of an event whose family is not trivial."""
+        """Possible names and ids of events whose families are not trivial."""
         self.unresolved_ids: set[str] = set()
-        """What may be the id of such an event, and is no event's name."""
+        """Possible ids of such events: those that are no event's name."""
 
     def follow(self, records: Iterable[_Record]) -> None:
         """Read all parsed lines. Raises ValueError, KeyError, TypeError or OverflowError if one is not understood."""
@@ -308,7 +308,7 @@ class Prefilter:
                 self._nontrivial[self._columns.family[self._columns.numbers[record["event"]]]] = True
 
     def result(self) -> Prefiltered:
-        """Return what was found out."""
+        """Return the times, the entries to index, and the counts of the others."""
         nontrivial, columns = self._nontrivial, self._columns
         for leader in columns.siblings:
             if not nontrivial[columns.family[leader]] and columns.waited(leader) and not columns.in_turn(leader):

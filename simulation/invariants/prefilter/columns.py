@@ -38,11 +38,11 @@ class Columns:
         self.occurred: array[int] = array("q")
         self.marks = bytearray()
         self.parkings = bytearray()
-        """How many deliveries of it were parked."""
+        """Number of its deliveries that were parked."""
         self.repeats = bytearray()
-        """How many were refused after it had been handled."""
+        """Number of its deliveries that were refused after it had been handled."""
         self.duplicates = bytearray()
-        """How often the broker said that it would deliver it once more."""
+        """Number of further deliveries of it that the broker announced."""
         self.siblings: dict[int, list[int]] = {}
         """The followers of each leader that has several, by their numbers."""
         self._first_follower = array("I")

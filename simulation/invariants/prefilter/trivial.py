@@ -40,7 +40,7 @@ def sort_out(
     trivial = TrivialCounts()
     nontrivial: list[EventStory] = []
     ends = array("q", [NEVER]) * len(events)
-    """When each trivial event had ended, by its number."""
+    """The index of the end of each trivial event, by its number."""
     for event in events.values():
         course = event.course
         if course and _was_trivial(event) and times[course[3]] - times[course[0]] <= bound:

@@ -1,16 +1,16 @@
-"""The behaviour of a run as one number: equal for runs that differ only in times and in the order of what commutes.
+"""The behaviour of a run as one number: equal for runs that differ only in times and in the order of commuting steps.
 
-What is compared is what a part of the run could have observed:
+The comparison covers the observations of each part of the run:
 
-1. of each event, the order of what happened to it, and by which consumer;
-2. of each consumer, the order of what it did, and on each of its connections, of its requests to Redis with the shapes
+1. of each event, the order of the entries that concern it, and their consumers;
+2. of each consumer, the order of its actions, and on each of its connections, of its requests to Redis with the shapes
    of their replies;
 3. of each family, the order of the ends of the leader's handlings and the starts of its followers, and which siblings
    were parked before each of those ends (the same orders as in `simulation/invariants/commutativity.py`);
 4. a loss of the store, against the order of every event.
 
-Times, ids and fencing tokens are left out. Consumers are interchangeable, so they are numbered by what they did and not
-by their names.
+Times, ids and fencing tokens are left out. Consumers are interchangeable, so they are numbered by their actions and
+not by their names.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The model knows no engine: it reads the entries of a history, so the same table 
 state and what happened in it, such as `parked · started: rescued`. For an event that is about to be parked or handled,
 the state names its leader too: `in hand, leader in handling · parked`.
 
-TRANSITIONS lists what can happen. An entry that is not listed is counted all the same; only a listed transition can
+TRANSITIONS lists the possible ones. An entry that is not listed is counted all the same; only a listed transition can
 be reported as never hit.
 """
 
@@ -93,7 +93,7 @@ _LISTED = {
         "store-lost",
     ),
 }
-"""What can happen in each state on an engine that is right, as runs of all shipped scenarios have shown it."""
+"""Possible outcomes in each state on a correct engine, as runs of all shipped scenarios have shown them."""
 
 
 TRANSITIONS: frozenset[str] = frozenset(
@@ -173,7 +173,7 @@ class EventModel:
 
 
 _TARGETS = {"published": QUEUED, "started": HANDLING, "dead-lettered": DEAD}
-"""Where an event goes from any state."""
+"""The next state of an event by kind of entry, from any state."""
 
 _MOVES = {
     **dict.fromkeys(((state, "delivered") for state in (UNPUBLISHED, QUEUED, FAILED, ABANDONED)), IN_HAND),

@@ -1,4 +1,4 @@
-"""What the runs of one search have covered, and whether more of them would try anything new."""
+"""The coverage of the runs of one search, and whether more of them would try anything new."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulation.search.coverage.unseen import Unseen, unseen
 from simulation.world.run import Run
 
 LAST = 100
-"""Of how many last runs the new ones are counted."""
+"""Number of last runs of which the new ones are counted."""
 
 SATURATED = 0.01
 """The unseen mass below which a search is saturated, by the upper end of its interval."""
@@ -22,7 +22,7 @@ SATURATED = 0.01
 
 @dataclass(frozen=True, slots=True)
 class RunCoverage:
-    """What one run covered."""
+    """The coverage of one run."""
 
     behaviour: int | None = None
     """The fingerprint of the run; None if the run is too long to be compared."""
@@ -32,7 +32,7 @@ class RunCoverage:
 
 
 def coverage_of(run: Run) -> RunCoverage:
-    """Return what a run covered; nothing of a run with more than MAX_ENTRIES entries."""
+    """Return the coverage of a run; empty for a run with more than MAX_ENTRIES entries."""
     if len(run.history) > MAX_ENTRIES:
         return RunCoverage()
     model = EventModel()
@@ -46,18 +46,18 @@ def coverage_of(run: Run) -> RunCoverage:
 
 @dataclass(slots=True)
 class SearchCoverage:
-    """What all runs of a search covered. It grows by 16 bytes a run, and by each distinct behaviour."""
+    """The coverage of all runs of a search. It grows by 16 bytes a run, and by each distinct behaviour."""
 
     seeds: array[int] = field(default_factory=lambda: array("q"))
     behaviours: array[int] = field(default_factory=lambda: array("Q"))
     """The behaviour of each run that could be compared, in the order of arrival; its seed is in `seeds`."""
     times: Counter[int] = field(default_factory=Counter)
-    """How often each behaviour was seen."""
+    """Number of runs that showed each behaviour."""
     transitions: Counter[str] = field(default_factory=Counter)
     faults_by_state: Counter[str] = field(default_factory=Counter)
     _new: array[int] = field(default_factory=lambda: array("b"))
     _look: int = LAST
-    """At how many runs to estimate the unseen mass for `saturated` again."""
+    """Number of runs at which to estimate the unseen mass for `saturated` again."""
     _high: float = 1.0
 
     def add(self, seed: int, covered: RunCoverage) -> bool:
@@ -75,17 +75,17 @@ class SearchCoverage:
 
     @property
     def distinct(self) -> int:
-        """How many distinct behaviours were seen."""
+        """Number of distinct behaviours."""
         return len(self.times)
 
     @property
     def new_lately(self) -> int:
-        """How many of the last hundred runs showed a behaviour that none before had shown."""
+        """Number of the last hundred runs that showed a behaviour that none before had shown."""
         return sum(self._new[-LAST:])
 
     @property
     def hit(self) -> int:
-        """How many of the listed transitions were hit."""
+        """Number of the listed transitions that were hit."""
         return len(TRANSITIONS & self.transitions.keys())
 
     @property
@@ -104,8 +104,8 @@ class SearchCoverage:
     def saturated(self, share: float = SATURATED) -> bool:
         """Whether the next run shows a new behaviour with a probability below `share`, with 97.5 % confidence.
 
-        The answer changes only when there are a quarter more runs than at the last look: who looks after every run
-        until the answer pleases makes the confidence worthless.
+        The answer changes only when there are a quarter more runs than at the last look: a look after every run,
+        until the answer pleases, makes the confidence worthless.
         """
         if len(self.behaviours) >= self._look:
             self._look = len(self.behaviours) * 5 // 4 + 1

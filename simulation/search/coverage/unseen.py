@@ -1,14 +1,14 @@
-"""How much of what a search could still find is unseen: the Good-Turing estimate, with an interval.
+"""The unseen mass of a search: the Good-Turing estimate, with an interval.
 
 A search that draws its runs independently samples behaviours from an unknown distribution. The *unseen mass*
 is the probability that the next run shows a behaviour that no run before has shown. Good (1953) estimates it by the
 share of runs whose behaviour was seen exactly once.
 
-The interval is at 95 %. Its upper end is exact for independent runs: how many of the second half of the runs showed a
-behaviour that the first half had not is a binomial draw from the mass that was unseen then, so the bound of Clopper
-and Pearson (1934) holds for that mass; and the mass that is unseen now is not greater. The lower end is the normal
-approximation of Esty (1983), and never above what those runs prove of the mass that was unseen at their half: where
-each run is new, the approximation has no spread.
+The interval is at 95 %. Its upper end is exact for independent runs: the number of runs in the second half with a
+behaviour that the first half had not shown is a binomial draw from the mass that was unseen then, so the bound of
+Clopper and Pearson (1934) holds for that mass; and the mass that is unseen now is not greater. The lower end is the
+normal approximation of Esty (1983), and never above the mass that those runs prove to have been unseen at their half:
+where each run is new, the approximation has no spread.
 """
 
 from __future__ import annotations

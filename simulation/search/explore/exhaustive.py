@@ -3,16 +3,16 @@
 Two orders that differ only in steps that commute lead to the same history, so one of them is enough (Godefroid, 1996).
 At a node of the tree of choices:
 
-    1. Step s was explored there, with all that follows it. It goes to *sleep*: together with what it has touched.
+    1. Step s was explored there, with all that follows it. It goes to *sleep*: together with its footprint.
     2. The next step t is explored. If s and t commute, s stays asleep below t: an order t, s, … is an order s, t, …
        that was covered. If they conflict, s wakes up.
     3. A run of which every next step is asleep can only repeat what was covered: it is abandoned.
 
-What a step touches is not declared but observed, in the very state in which it was taken, and cannot be changed by
+The footprint of a step is not declared but observed, in the very state in which it was taken, and cannot be changed by
 steps that commute with it. So each class of equivalent orders is run once, and none is missed. The passing of time
 conflicts with everything.
 
-What commutes is decided as narrowly as can be known:
+Commutation is decided as narrowly as can be known:
 
 - In Redis: commands on other keys, or on other members of a key, unless one looks at the whole (`footprints.py`).
 - In the history: entries whose exchange no invariant notices (`simulation/invariants/commutativity.py`).
@@ -59,7 +59,7 @@ class NotReproducible(Exception):
 
 
 class Reduction(Enum):
-    """Which orders a search leaves out because they are equivalent to others."""
+    """The reductions of a search: each leaves out orders that are equivalent to others, except `NONE`."""
 
     NONE = 0
     SLEEP = 1
@@ -68,7 +68,7 @@ class Reduction(Enum):
 
 @dataclass(slots=True)
 class Progress:
-    """How far a search has come. It is never called complete if anything was cut."""
+    """The progress of a search. It is never called complete if anything was cut."""
 
     covered: int = 0
     """Orders that were run to their end; with the reduction, each stands for all that are equivalent."""
@@ -102,7 +102,7 @@ class _Node:
 
     @property
     def left_out(self) -> int:
-        """How many steps were never tried here."""
+        """Number of steps that were never tried here."""
         return sum(label not in self.explored for label in self.labels)
 
 

@@ -1,4 +1,4 @@
-"""One fault at a chosen moment: where a fault strikes matters more than when.
+"""One fault at a chosen moment: the step that a fault interrupts matters more than its time.
 
 Most steps of a run are alike, such as the requests of sweeps that find nothing. A fault at a step that is drawn
 uniformly strikes most often there. So moments are distinguished by what a fault would interrupt, and each kind has
@@ -22,17 +22,17 @@ from simulation.world.scheduling import Bounds, Scheduler, Step
 
 FAULTS = frozenset({"crash", "reply-lost"})
 Moment = tuple[str, str]
-"""A kind of fault, and what it interrupts."""
+"""A kind of fault, and the step that it interrupts, by its words or its label."""
 
 
 def words(step: Step) -> str:
-    """Return what a step does, without its consumer, its event or the keys: the same for all steps that do the same."""
+    """Return the action of a step without its consumer, event and keys: the same for all steps that do the same."""
     _, *said = step.about.split()
     return f"{step.kind} {' '.join(said[: 2 if said and said[0].startswith('EVAL') else 1])}"
 
 
 def moments_of(taken: Sequence[Step], bounds: Bounds) -> tuple[tuple[Moment, ...], ...]:
-    """Return at which steps of a run faults can strike, by their labels: the moments of each kind, rare kinds first."""
+    """Return the moments of a run at which faults can occur, by labels of steps: grouped by kind, rare kinds first."""
     steps = [step for step in taken if step.kind in ("request", "reply", "handler")]
     found: defaultdict[tuple[str, str, str], list[Moment]] = defaultdict(list)
     for step, after in zip(steps, _followed_by(steps), strict=True):
@@ -43,7 +43,7 @@ def moments_of(taken: Sequence[Step], bounds: Bounds) -> tuple[tuple[Moment, ...
 
 
 def _followed_by(steps: Sequence[Step]) -> list[str]:
-    """Return for each step what its consumer requests next."""
+    """Return for each step the next request of its consumer."""
     requested: dict[str, str] = {}
     found = []
     for step in reversed(steps):
@@ -54,18 +54,18 @@ def _followed_by(steps: Sequence[Step]) -> list[str]:
 
 
 class TriedMoments:
-    """What a search knows of the moments at which faults can strike in runs of any order."""
+    """The moments at which faults can occur in runs of any order, as far as a search knows them."""
 
     def __init__(self) -> None:
         self.tried: Counter[Moment] = Counter()
-        """How often each kind of moment was aimed at."""
+        """Number of faults aimed at each kind of moment."""
         self.met: Counter[Moment] = Counter()
-        """How often each kind was met in all runs, in the order in which they were met first."""
+        """Number of moments of each kind in all runs, in the order of the first of each."""
         self.most: Counter[Moment] = Counter()
-        """How often each kind was met in one run, at most."""
+        """Highest number of moments of each kind in one run."""
 
     def aim(self, stream: Stream) -> tuple[Moment, int] | None:
-        """Return the kind of moment that was aimed at least, and at which occurrence; None if none is known yet.
+        """Return the kind of moment that was aimed at least, and an occurrence's number; None if none is known yet.
 
         Of kinds that were aimed at as often, it is the rarest: the one that a fault at any moment would meet least.
         """
@@ -92,7 +92,7 @@ class FaultAtKind:
         self._offered: set[Moment] = set()
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the fault when its moment has come; else what the other scheduler chooses."""
+        """Return the place of the fault when its moment has come; else the choice of the other scheduler."""
         ordinary = [step for step in steps if step.kind not in FAULTS]
         for place, step in enumerate(steps):
             if step.kind in FAULTS and (at := _interrupted(step, ordinary)) and self._is_due(step, at):
@@ -109,7 +109,7 @@ class FaultAtKind:
         return self._target == (moment, self._met[moment])
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Tell the other scheduler."""
+        """Notify the other scheduler."""
         self._order.done(step, touched)
 
 
@@ -121,7 +121,7 @@ class FaultInsteadOf:
         self._kind, self._label = moment
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the fault when the step would be next; else what the other scheduler chooses."""
+        """Return the place of the fault when the step would be next; else the choice of the other scheduler."""
         chosen = self._order.choose(steps)
         if steps[chosen].label != self._label:
             return chosen
@@ -129,12 +129,12 @@ class FaultInsteadOf:
         return next((place for place in places_of_faults if _interrupted(steps[place], [steps[chosen]])), chosen)
 
     def done(self, step: Step, touched: Touched) -> None:
-        """Tell the other scheduler."""
+        """Notify the other scheduler."""
         self._order.done(step, touched)
 
 
 def _interrupted(fault: Step, steps: Sequence[Step]) -> Step | None:
-    """Return which of the pending steps a fault would interrupt."""
+    """Return the pending step that a fault would interrupt; None if there is none."""
     if fault.kind == "reply-lost":
         return next((step for step in steps if step.label == fault.label.removesuffix("!")), None)
     return next((step for step in steps if step.who == fault.who), None)

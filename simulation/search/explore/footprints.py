@@ -1,9 +1,9 @@
-"""Footprints: which keys the commands of a request have read and changed, so that a search knows what commutes.
+"""Footprints: the keys that the commands of a request have read and changed, from which a search derives commutation.
 
-What a script touches depends on what it finds, so it is not guessed from its arguments: a private redis-server is
-asked to MONITOR, which shows each command that a script ran. Where there is none (fakeredis), a script counts as
-touching everything. So does every command that this file does not know: to be wrong in that direction costs time,
-never a run.
+The footprint of a script depends on the data that it finds, so it is not guessed from its arguments: a private
+redis-server is asked to MONITOR, which shows each command that a script ran. Where there is none (fakeredis), a script
+counts as touching everything. So does every command that this file does not know: to be wrong in that direction costs
+time, never a run.
 
 Most commands on a sorted set or a hash are about some of its members. Two that change different members commute, and
 both conflict with a request that reads the whole key. There are two exceptions. A key with a time to live loses that
@@ -50,7 +50,7 @@ class FieldsListed(Exception):
 
 
 class Footprints:
-    """Finds what requests touch, on one store."""
+    """Finds the footprints of requests on one store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store if isinstance(store, ServerStore) else None
@@ -64,7 +64,7 @@ class Footprints:
         """Whether fields of hashes can be distinguished: no request lists them."""
 
     def __call__(self, commands: Sequence[Sequence[bytes]], reply: bytes) -> Touched:
-        """Return what a request that was just executed has touched."""
+        """Return the footprint of a request that was just executed."""
         touched: dict[str, int] = {}
         for words, answer in zip(commands, _answers(commands, reply), strict=True):
             verb = words[0].upper()
@@ -83,7 +83,7 @@ class Footprints:
         self._known.update(sha1(script, usedforsecurity=False).hexdigest() for script in scripts)
 
     def watch(self) -> None:
-        """Begin to watch what scripts do, from now on."""
+        """Begin to watch the commands of scripts, from now on."""
         if self._store is not None and self._watch is None:
             self._watch = self._store.link()
             self._watch.execute(command("MONITOR"), 1)
@@ -125,7 +125,7 @@ class Footprints:
                 self._add(touched, words[0].upper(), words[1:], Ellipsis)
 
     def _add(self, touched: dict[str, int], verb: bytes, arguments: Sequence[bytes], answer: Any) -> None:
-        """Add what a command has touched."""
+        """Add the footprint of a command."""
         if verb in KEYLESS:
             return
         if verb not in READS and verb not in WRITES:
@@ -212,7 +212,7 @@ def _added(arguments: Sequence[bytes]) -> Sequence[bytes]:
 
 
 def _answers_what_was(verb: bytes, arguments: Sequence[bytes]) -> bool:
-    """Whether a command answers with what it found, so that nothing there says nothing about what it did."""
+    """Whether a command answers with the previous value, so that an empty answer does not mean no change."""
     return verb == b"SET" and b"GET" in (word.upper() for word in arguments[2:])
 
 
@@ -221,7 +221,7 @@ def _nothing(answer: Any) -> bool:
 
 
 def _answers(commands: Sequence[Sequence[bytes]], reply: bytes) -> list[Any]:
-    """Return what each command answered; those inside a transaction answer when it is executed."""
+    """Return the answer of each command; those inside a transaction answer when it is executed."""
     reader = hiredis.Reader()
     reader.feed(reply)
     answers = [reader.gets() for _ in commands]

@@ -7,11 +7,11 @@
    beginning and goes on at random, changes a few choices, shifts what follows, or goes over to another such run. Half
    of the variations keep the seed too, and with it the ids, times and drawn faults of the earlier run.
 
-If the bounds allow faults, where one strikes matters more than the order, so a fault strikes at each kind of moment in
-turn (see `fault_moments.py`):
+If the bounds allow faults, the place of a fault matters more than the order, so a fault strikes at each kind of moment
+in turn (see `fault_moments.py`):
 
 1. The first run keeps the order of arrival. One run of two repeats it with a fault, at one moment of each kind.
-2. When no kind is left, one run of three repeats an earlier run in which no fault has struck, with a fault.
+2. When no kind is left, one run of three repeats an earlier run that had no fault, with a fault.
 3. The other runs are made by the arms, with a fault too. Drawn delays, which know no bounds, are used once.
 
 The same scenario, engine and seeds give the same runs. A run depends on those before it, so there is nothing to run
@@ -48,12 +48,12 @@ PLANNED_EVERY, FAULT_RUN_EVERY = 2, 3
 """Of so many runs one repeats an earlier run with a fault: while kinds of moments are left, and later."""
 
 MAX_PARENTS = 500
-"""How many runs are kept to be varied; beyond that the oldest is forgotten."""
+"""Highest number of runs kept for variation; beyond that the oldest is forgotten."""
 
 
 @dataclass(slots=True)
 class Arm:
-    """One way to make a run, and how often it has shown something new."""
+    """One way to make a run, and the number of its runs that have shown something new."""
 
     name: str
     strategy: Strategy | None = None
@@ -74,7 +74,7 @@ class Parent:
     seed: int
     choices: tuple[int, ...]
     moments: tuple[tuple[Moment, ...], ...] = ()
-    """Where a fault can strike in it, those of each kind together; none if one has."""
+    """The moments at which a fault can occur in it, grouped by kind; empty if one has occurred."""
 
 
 class Guided:
@@ -95,7 +95,7 @@ class Guided:
         ]
         self._fault_arm = Arm(FAULT)
         self._plan: deque[tuple[Parent, Moment]] | None = None
-        """Where a fault is still to strike in the run that keeps the order of arrival; None until that was run."""
+        """Moments yet to be tried with a fault in the run that keeps the order of arrival; None until that was run."""
         self._tried_moments = TriedMoments()
         self._seen: set[int | None] = {None}
         self._parents: list[Parent] = []

@@ -1,4 +1,4 @@
-"""A first look at a world that is to be explored: one run, first in, first out, that collects what a search needs.
+"""A first look at a world that is to be explored: one run, first in, first out, that collects the inputs of a search.
 
 A Redis on which engines have been running for a while knows their scripts. A world that begins with them explores the
 engine's own races, and not, for each of its scripts, which consumer sends it first.
@@ -20,22 +20,22 @@ from simulation.world.scheduling import Exploration
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a first look has found."""
+    """The result of a first look."""
 
     scripts: tuple[bytes, ...]
     """The scripts that the engine sends."""
     steps: int
-    """How many steps the run took."""
+    """Number of steps of the run."""
     actors: int
-    """How many consumers and events took them."""
+    """Number of consumers and events that took them."""
     taken: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """How many steps each actor took, by the words of `samplers.words`."""
+    """Number of steps of each actor, by the words of `samplers.words`."""
     seed: int = 0
     """The seed of the run that was looked at."""
 
 
 def probe(laboratory: Laboratory, scenario: Scenario, seed: int, engine: str) -> Probe:
-    """Run a scenario with its steps taken in the order in which they arose, and return what is found."""
+    """Run a scenario with its steps taken in the order in which they arose, and return the result."""
     found: dict[bytes, None] = {}
 
     def look(commands: Sequence[Sequence[bytes]], reply: bytes) -> Touched:

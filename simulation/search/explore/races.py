@@ -26,7 +26,7 @@ class Taken:
 
 
 def reversals(run: Sequence[Taken]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield for each race the choice before its first step, and the labels of which one must be tried there."""
+    """Yield for each race the choice before its first step, and labels of steps, one of which must be tried there."""
     before = _order(run)
     for second, taken in enumerate(run):
         if taken.step.kind == "time":

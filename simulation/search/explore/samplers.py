@@ -18,7 +18,7 @@ SPECIAL = frozenset({"time", "crash", "reply-lost"})
 
 
 class Moments:
-    """Draws when something special happens, and what."""
+    """Draws the moments of special steps, and the step at each."""
 
     def __init__(self, stream: Stream, bounds: Bounds, expected: int) -> None:
         self._stream = stream
@@ -82,16 +82,16 @@ def races(one: Step, other: Step) -> bool:
 class UniformWalk:
     """Selectively uniform random walk (Zhao et al., 2025): near-uniform over the orders of *interesting* steps.
 
-    An actor is intended to take the next interesting step, drawn in proportion to how many it has left; until it has,
-    the interesting steps of the others wait and all further steps go on at random. How many an actor has left is
-    estimated by a first look at the scenario.
+    An actor is intended to take the next interesting step, drawn in proportion to the number that it has left; until it
+    has, the interesting steps of the others wait and all further steps go on at random. The number that an actor has
+    left is estimated by a first look at the scenario.
 
     Args:
-        stream: where draws come from.
-        bounds: what may happen beyond another order.
-        expected: how many steps a run takes.
+        stream: the source of draws.
+        bounds: the early timers and faults that may happen beyond another order.
+        expected: the number of steps of a run.
         interesting: the words that interesting steps have, such as `request` or the name of a command; see `words`.
-        expectations: how many interesting steps each actor takes; an unknown actor is given `typical`.
+        expectations: the number of interesting steps of each actor; an unknown actor is given `typical`.
         typical: see there.
     """
 

@@ -10,7 +10,7 @@ from simulation.world.scheduling import Step
 
 
 class Listed:
-    """Chooses what a list says, wherever there is a choice; after its end, and where it cannot be, the first step."""
+    """Takes each choice from a list; after its end, and where its choice is not possible, the first step."""
 
     def __init__(self, choices: Sequence[int] = ()) -> None:
         self._choices = iter(choices)
@@ -76,11 +76,11 @@ class Priorities:
 
     @property
     def actors(self) -> int:
-        """How many actors have appeared."""
+        """Number of actors that have appeared."""
         return len(self._priorities)
 
     def choose(self, steps: Sequence[Step]) -> int:
-        """Return the place of the actor of the highest priority, or of what happens at one of the moments."""
+        """Return the place of the actor of the highest priority, or of the special step at one of the moments."""
         self.steps += 1
         ordinary = [i for i, step in enumerate(steps) if step.kind not in ("time", "crash", "reply-lost")]
         if self.steps in self._moments:

@@ -1,4 +1,4 @@
-"""Strategies: how the order of a run is chosen from its seed. All of them make the same run of the same seed.
+"""Strategies, which choose the order of a run from its seed. All of them make the same run of the same seed.
 
 `seeds` draws a delay for each hop, as a network does; `pct`, `walk`, `pos` and `surw` let a scheduler choose each step.
 `exhaustive`, which tries every order of one seed, and `guided`, which learns from one run for the next, have files of
@@ -23,15 +23,15 @@ from simulation.world.scheduling import Bounds, Exploration, Scheduler
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """Which strategy, and what it may do."""
+    """A strategy by its name, and its parameters."""
 
     name: Literal["random-delays", "pct", "random-walk", "pos", "surw", "guided", "exhaustive"] = "random-delays"
     depth: int = 3
-    """How many ordered events a bug needs that `pct` is to find."""
+    """Number of ordered events in a bug that `pct` is to find."""
     bounds: Bounds = field(default_factory=Bounds)
-    """What may happen beyond another order; `seeds` ignores it."""
+    """Early timers and faults that a run may have beyond another order; `random-delays` ignores it."""
     most: int | None = None
-    """How many orders `exhaustive` may try; None: all."""
+    """Highest number of orders that `exhaustive` may try; None: all."""
 
 
 class Runner:
@@ -50,7 +50,7 @@ class Runner:
 
     @cached_property
     def scouted(self) -> Probe:
-        """What a first look at the scenario has found. It does not depend on the seeds that are run."""
+        """The result of a first look at the scenario. It does not depend on the seeds that are run."""
         return probe(self._laboratory, self._scenario, self._scenario.seed, self._engine)
 
     @property
@@ -112,7 +112,7 @@ def _uniform(strategy: Strategy, stream: Stream, known: Probe) -> UniformWalk:
 
 
 def kinds_of_moments(bounds: Bounds, scenario: Scenario) -> int:
-    """Return what can happen at most at one moment of a schedule: a change of priorities, time, or any fault."""
+    """Return the most possibilities at one moment of a schedule: a change of priorities, time, or any fault."""
     consumers = scenario.consumers.count
     crashes = consumers if bounds.faults and "crash" in bounds.kinds else 0
     losses = consumers * (scenario.consumers.concurrency + 1) if bounds.faults and "reply-lost" in bounds.kinds else 0

@@ -1,9 +1,8 @@
 """Many seeds on many machines: the runs of a search, or of all cells of a sweep, on a Dask cluster.
 
-What a run needs travels to the workers: scenario, engine, strategy, seed and the file of a trace. What has to be on
-every worker is the same version of causim, the same Redis and, for an engine of one's own, its module; the scheduler
-needs causim as well. Then a summary is the same bit for bit as on one machine; a worker that is not like this machine
-is refused.
+The inputs of a run travel to the workers: scenario, engine, strategy, seed and the file of a trace. Every worker needs
+the same version of causim, the same Redis and, for an engine of one's own, its module; the scheduler needs causim as
+well. Then a summary is the same bit for bit as on one machine; a worker that is not like this machine is refused.
 
 A worker that dies loses nothing: Dask gives its seeds to others. A seed has one future, and is counted once.
 """
@@ -49,14 +48,14 @@ _NO_WORKER_SECONDS = 60
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _EXAMPLE = "such as tcp://192.0.2.1:8786"
 _LOGGERS = ("distributed.client", "tornado.application")
-"""Loggers of the client. What is lost is said by an exception of ours; a request that Ctrl-C interrupts before it began
+"""Loggers of the client. An exception of ours reports a loss; a request that Ctrl-C interrupts before it began
 is reported by Dask's loop with a traceback that does not help the user."""
 _ATTEMPTS = 3
-"""How often a run is tried whose process dies while its worker lives."""
+"""Number of attempts at a run whose process dies while its worker lives."""
 
 
 def search(address: str, plan: Plan, seeds: Iterable[int]) -> Iterator[Summary]:
-    """Yield a summary for each seed, in the order of the seeds. Raises ClusterUnavailable, and what a run raises."""
+    """Yield a summary for each seed, in their order. Raises ClusterUnavailable, and the exceptions of a run."""
     with Cluster(address) as cluster, closing(cluster.runs([(plan, seeds)])) as runs:
         for _, summary in runs:
             yield summary
@@ -69,7 +68,7 @@ def measure_all(
 
     The next cells are begun while others are not done yet: a few seeds each would not keep a cluster busy.
 
-    Raises ClusterUnavailable, and what a run raises.
+    Raises ClusterUnavailable, and the exceptions of a run.
     """
     if not plans:
         return
@@ -108,7 +107,7 @@ class Cluster:
         self._client.close()
 
     def _inspect(self) -> int:
-        """Return how many runs the workers can make at a time. Raises ClusterUnavailable if one is not like us."""
+        """Return the number of runs the workers make at a time. Raises ClusterUnavailable if one is not like us."""
         try:
             self._client.wait_for_workers(1, timeout=_TIMEOUT_S)
         except TimeoutError:
@@ -134,7 +133,7 @@ class Cluster:
         """Yield each summary with the place of its plan in `plans`, in the order of the runs. Closing the generator
         cancels the rest.
 
-        Raises ClusterUnavailable, and what a run raises.
+        Raises ClusterUnavailable, and the exceptions of a run.
         """
         waiting: dict[Any, tuple[int, int]] = {}
         done: dict[Any, tuple[int, Summary]] = {}
@@ -228,7 +227,7 @@ def _connect(dask: Any, address: str) -> Any:
 
 
 def _trace(scenario: Scenario) -> bytes | None:
-    """Return what the file of a trace holds; None if the workload is none. Raises BadScenario, naming the file here."""
+    """Return the content of a trace's file; None if the workload is none. Raises BadScenario, naming the file here."""
     table = scenario.workload
     if table.kind != "trace":
         return None

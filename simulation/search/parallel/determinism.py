@@ -25,10 +25,10 @@ class Difference:
 
     seed: int
     entry: int
-    """Which entry of the traced history, from 1 on; 0 if they differed only once."""
+    """The number of the entry in the traced history, from 1 on; 0 if they differed only once."""
     first: str
     second: str
-    """What the two processes wrote there; empty if one of them had nothing left to write."""
+    """The entries of the two processes there; empty if one of them had nothing left to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Compared:
     seed: int
     difference: Difference | None
     outside: tuple[str, ...] = ()
-    """What the run has reached outside, as its scenario allows."""
+    """Outside resources that the run has reached, as its scenario allows."""
 
 
 def compare_twice(plan: Plan, seeds: Iterable[int]) -> Iterator[Compared]:

@@ -31,13 +31,13 @@ Result = TypeVar("Result")
 def in_parallel(
     work: Callable[[Piece], Result], pieces: Iterable[Piece], jobs: int, prepare: Callable[[], None]
 ) -> Iterator[Result]:
-    """Yield the results in the order of the pieces, so that what a search says does not depend on which worker is fast.
+    """Yield the results in the order of the pieces, so that a search does not depend on the speed of its workers.
 
     Args:
-        work: what a worker does; like the pieces and `prepare`, something that can be sent to a process.
-        pieces: what to do it with, in the order in which to begin.
-        jobs: how many workers.
-        prepare: what each worker does once, before its first piece.
+        work: called with each piece; like the pieces and `prepare`, something that can be sent to a process.
+        pieces: the arguments of `work`, in the order in which to begin.
+        jobs: the number of workers.
+        prepare: called once by each worker, before its first piece.
     """
     keep_alive, stay = multiprocessing.Pipe(duplex=False)
     pool = workers(jobs, prepare, keep_alive)

@@ -60,8 +60,8 @@ class Job:
     version: str
     """The version of causim that the results must come from."""
     setting: tuple[str, ...]
-    """What a runner process cannot change once it has begun: who asks (the code may have changed since the last one
-    did), the store, its executable, and which release of prefect_redis it has imported."""
+    """Settings that a runner process cannot change once it has begun: the session (the code may have changed since the
+    last one), the store, its executable, and the release of prefect_redis that it has imported."""
     content: bytes
 
     @classmethod
@@ -176,7 +176,7 @@ def serve() -> None:
 
 
 class _Runs:
-    """What a runner process keeps between its runs: its laboratory, and the runner of the latest plan."""
+    """The state of a runner process between its runs: its laboratory, and the runner of the latest plan."""
 
     def __init__(self) -> None:
         self._laboratory: Laboratory | None = None
@@ -231,12 +231,12 @@ class _Runs:
 
 
 def described(laboratory: Laboratory) -> str:
-    """Return which store a laboratory has, as histories say it."""
+    """Return the name and version of a laboratory's store, as in histories."""
     return f"{laboratory.store.name} {laboratory.store.version}"
 
 
 def _portable(error: Exception) -> bytes:
-    """Pickle an exception with what a traceback would say of it."""
+    """Pickle an exception with the text of its traceback."""
     frames = "".join(traceback.format_exception(error))
     if isinstance(error, StoreUnavailable | UnknownEngine):  # it is about this machine: say which
         error = type(error)(f"on worker {socket.gethostname()}: {error}")

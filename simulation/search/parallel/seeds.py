@@ -21,7 +21,7 @@ from simulation.world.laboratory import Laboratory
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is the same for all runs of a search."""
+    """The settings that all runs of a search share."""
 
     scenario: Scenario
     engine: str
@@ -46,9 +46,9 @@ def search(
     """Yield a summary for each seed, in the order of the seeds.
 
     Args:
-        plan: what to run.
-        seeds: which seeds, in the order in which to begin them.
-        jobs: how many runs at a time, each in a process of its own if more than one.
+        plan: the scenario, the engine and the other settings of the runs.
+        seeds: the seeds, in the order in which to begin them.
+        jobs: the number of runs at a time, each in a process of its own if more than one.
         laboratory: a store to use, if there is only one job and the caller has one.
         apart: run in processes of their own even if there is only one job: a process can hold one release of an engine.
     """
@@ -68,7 +68,7 @@ def _in_turn(plan: Plan, seeds: Iterable[int], laboratory: Laboratory) -> Iterat
 
 
 class Worker:
-    """What a worker process keeps between its runs."""
+    """The state of a worker process between its runs."""
 
     runner: Runner
 

@@ -1,4 +1,4 @@
-"""What makes a smaller run the same finding as the one that it was made from, and not another bug that it met.
+"""The cause of a violation, which distinguishes a smaller run of the same finding from one of another bug.
 
 Shrinking tries hundreds of other runs, and some violate the same invariant for another reason. A smaller run is the
 same finding if
@@ -6,7 +6,7 @@ same finding if
 1. the invariant's reason is the same sentence, up to names, numbers and times;
 2. nothing anomalous happened to the violation's family of events that had not happened to the family of the original
    violation: no redelivery, crash, loss, failure, rescue, or leader that never came;
-3. no fault struck, and nothing of ANOMALIES happened anywhere, that had not in the original run;
+3. no fault occurred, and nothing of ANOMALIES happened anywhere, that had not in the original run;
 4. each event is one of the original, and follows its leader there, no event, or, where that was left out, the next
    event above it. The passes see to this.
 """
@@ -60,15 +60,15 @@ _PLURAL = re.compile(r"# (\w+?)s\b")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What a violation rests on, as far as a smaller run must share it."""
+    """The facts of a violation that a smaller run must share."""
 
     invariant: str
     reason: str
     """The sentence of the violation without names, numbers and times."""
     of_family: frozenset[str]
-    """What happened to the violation's family of events that does not happen in an undisturbed run."""
+    """Anomalies of the violation's family of events, which an undisturbed run does not have."""
     of_run: frozenset[str]
-    """The anomalies of the whole run, and the kinds of faults that struck."""
+    """The anomalies of the whole run, and the kinds of its faults."""
 
     @classmethod
     def of(cls, run: Run, violation: Violation) -> Cause:
@@ -88,7 +88,7 @@ class Cause:
 
 
 def reason(history: History, violation: Violation) -> str:
-    """Return why a violation is one, without the names, numbers and times of its run."""
+    """Return the reason of a violation, without the names, numbers and times of its run."""
     names = {entry.event for entry in history} | {entry.consumer for entry in history}
     names |= {str(entry.details.get("follows") or "") for entry in history.of("published")}
     words = sorted(names - {""}, key=len, reverse=True)

@@ -224,7 +224,7 @@ PASSES: tuple[Simplify, ...] = (fewer_events, fewer_faults, fewer_consumers, few
 
 
 def size(scenario: Scenario) -> str:
-    """Say how large a scenario is: `2 events, 2 consumers, no faults`."""
+    """Return the size of a scenario, in words: `2 events, 2 consumers, no faults`."""
     events = f"{len(_events(scenario))} event{'s' * (len(_events(scenario)) != 1)}"
     count = scenario.consumers.count
     faults = len(scenario.faults)

@@ -27,7 +27,7 @@ from simulation.world.world import EngineFailed
 
 
 class NothingToShrink(Exception):
-    """The run to start from violates nothing, or not what was asked for, or cannot be repeated. The message says so."""
+    """The first run violates nothing, or not the requested invariant, or cannot be repeated. The message says so."""
 
 
 class NotDeterministic(NothingToShrink):
@@ -35,7 +35,7 @@ class NotDeterministic(NothingToShrink):
 
 
 class OutOfRuns(Exception):
-    """The shrinker has made as many runs as it may, or has no time left. What it has found so far stands."""
+    """The shrinker has made as many runs as it may, or has no time left. Its results so far stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class Better:
     replay: Replay
     run: Run
     tried: int
-    """How many runs were made until now."""
+    """Number of runs until now."""
 
     @property
     def size(self) -> str:
-        """How large it is, in words."""
+        """The size of the run, in words."""
         steps = self.run.steps
         if steps is None:
             return f"{size(self.replay.scenario)}; drawn delays"
@@ -82,13 +82,13 @@ class Shrinker:
         self._known: set[str] = set()
         """Scenarios that were tried; none is tried twice, so that two which are equally simple do not alternate."""
         self._last: tuple[Scenario, Probe] | None = None
-        """The scenario that was looked at last, and what was found."""
+        """The scenario of the latest probe, and the probe."""
         self.complete = False
         """Whether nothing simpler is left to try."""
 
     @property
     def made(self) -> int:
-        """How many runs were made until now."""
+        """Number of runs until now."""
         return self._made
 
     def improvements(self) -> Iterator[Better]:

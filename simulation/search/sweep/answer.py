@@ -1,4 +1,4 @@
-"""What a sweep answers, in one sentence a measure: where it is least and most, and whether that may be chance."""
+"""The answers of a sweep, one sentence per measure: its extremes, their places, and whether they may be chance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEASURES = {
 
 
 def answers(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for each measure: where it is least and most, and whether the two 95 % intervals overlap.
+    """Yield a sentence for each measure: its extremes, their places, and whether the two 95 % intervals overlap.
 
     No more is claimed: of many combinations, two may lie apart by chance.
     """
@@ -46,7 +46,7 @@ def _answer(
 
 
 def _up_to(rows: Sequence[Mapping[str, Any]], high: str, shown: Any) -> str:
-    """Return how far the intervals go: of few runs, none that is violated does not mean that none can be."""
+    """Return the upper end of the intervals, in words: few runs without a violation do not rule one out."""
     ends = [row[high] for row in rows if row[high] is not None]
     return f"; their 95 % intervals go up to {shown(max(ends))}" if ends else ""
 

@@ -24,9 +24,9 @@ class Point:
     """Microseconds since the start of the run."""
     consumer: str
     what: str
-    """What the consumer did: `EVALSHA complete`, or `start` and `end` for its handler."""
+    """The action of the consumer: `EVALSHA complete`, or `start` and `end` for its handler."""
     nth: int
-    """Which of the consumer's commands that match the pattern, or of its handler's steps, it is."""
+    """Its number among the consumer's commands that match the pattern, or among its handler's steps."""
     when: When
     pattern: str = ""
     """The pattern of the command; empty for a step of a handler."""
@@ -43,7 +43,7 @@ class Point:
         return made.model_validate({**where, **what})
 
     def words(self, kind: str) -> str:
-        """Say where the fault struck."""
+        """Return the place of the fault, in words."""
         about = f" of {', '.join(self.events[:MOST_NAMED])}" if self.events else ""
         more = ", …" if len(self.events) > MOST_NAMED else ""
         if not self.pattern:

@@ -86,7 +86,7 @@ class Recorder:
     def _places(
         moment: Moment, count: Callable[[], Counter[tuple[str, ...]]], whens: Sequence[When]
     ) -> Iterator[tuple[str, int, When, str]]:
-        """Yield what a moment is called, which of its kind it is, before or after, and its pattern."""
+        """Yield the name of a moment, its number among its kind, before or after, and its pattern."""
         counts = count()
         if moment.step:
             when: When = "before" if moment.when == "before" else "after"
@@ -131,6 +131,6 @@ def _pattern(ways: Sequence[str]) -> str:
 
 
 def _name(spellings: Sequence[Sequence[str]]) -> str:
-    """Return what to call a packet."""
+    """Return the name of a packet, from its commands."""
     heads = [" ".join(_head(ways))[:40] for ways in spellings]
     return heads[0] if len(heads) == 1 else f"{heads[0]} … {heads[-1]}"

@@ -38,18 +38,18 @@ Outcome = Literal["survived", "violated", "unknown", "missed"]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of one point."""
+    """The result of one point."""
 
     point: Point
     outcome: Outcome
     violations: tuple[Violation, ...] = ()
     reasons: tuple[str, ...] = ()
-    """Why it is unknown."""
+    """The reasons of an outcome that is unknown or missed."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultPointSweep:
-    """A scenario, the fault that is to strike at each point of it, and what the first run came to."""
+    """A scenario, the fault to inject at each point of it, and the result of the first run."""
 
     scenario: Scenario
     seed: int
@@ -62,7 +62,7 @@ class FaultPointSweep:
     verdict: str
     """The verdict on the first run."""
     virtual: int
-    """How long the first run was, in microseconds."""
+    """The duration of the first run, in microseconds."""
 
     def variant(self, point: Point) -> Scenario:
         """Return the scenario that has the fault strike at a point, ready to be written down."""
@@ -92,7 +92,7 @@ def find_points(
 ) -> FaultPointSweep:
     """Run a scenario once, and return the points at which a fault of a kind can strike.
 
-    `duration` is how long it lasts, in microseconds; by default a second, and for a pause longer than a lease.
+    `duration` is that of the fault, in microseconds; by default a second, and for a pause longer than a lease.
     """
     with collected_leftovers():
         return _watch(World(draw(scenario, seed).scenario, seed, engine, laboratory.store), engine, kind, duration)
@@ -116,7 +116,7 @@ def _watch(world: World, engine: str, kind: str, duration: int | None) -> FaultP
 def inject_everywhere(
     sweep: FaultPointSweep, laboratory: Laboratory, jobs: int = 1, store: str = "auto", executable: Path | None = None
 ) -> Iterator[Trial]:
-    """Yield what comes of each point, in their order.
+    """Yield the trial of each point, in their order.
 
     With one job the runs are on the given laboratory; with more, each worker opens the store for itself.
     """
@@ -147,7 +147,7 @@ def _missed(run: Run, kind: str) -> bool:
 
 
 class _Worker:
-    """What a worker process keeps between its runs."""
+    """The state of a worker process between its runs."""
 
     sweep: FaultPointSweep
     laboratory: Laboratory

@@ -27,12 +27,12 @@ _MOST_STEPS = 10_000
 
 
 class BadAxis(Exception):
-    """What was to be varied cannot be read. The message says what is accepted."""
+    """An axis cannot be read. The message says what is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One value of the scenario, by its path, and what it takes in turn."""
+    """One field of the scenario, by its path, and the values that it takes in turn."""
 
     path: str
     values: tuple[Any, ...]
@@ -118,7 +118,7 @@ def measure(cell: Cell, summaries: Iterable[Summary]) -> dict[str, Any]:
 
 
 def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
-    """Return what the runs of a cell come to, as one row: rates with the bounds of their 95 % intervals."""
+    """Return the results of a cell's runs as one row: rates with the bounds of their 95 % intervals."""
     return {
         **{
             path: value if isinstance(value, int | float | str) else json.dumps(value)
@@ -154,14 +154,14 @@ def _latencies(tally: Tally) -> dict[str, int | None]:
 
 
 def _unproved(tally: Tally, exercise: Sequence[str]) -> Iterator[str]:
-    """Yield why the verdict of a cell is unknown, if it is."""
+    """Yield the reasons for an unknown verdict of a cell."""
     if missing := tally.missing(exercise):
         yield ", ".join(f"'{word}'" for word in missing) + " did not happen"
     yield from tally.reasons
 
 
 def _rate(name: str, count: int, of: int) -> dict[str, float]:
-    """Return a rate and its interval; what happened to one event twice counts once for the interval."""
+    """Return a rate and its interval; the interval counts at most `of` occurrences."""
     low, high = wilson(min(count, of), of)
     return {f"{name}_rate": _share(count, of), f"{name}_low": low, f"{name}_high": high}
 
@@ -176,7 +176,7 @@ def _mean(name: str, total: int, squared: int, count: int) -> dict[str, float | 
 
 
 def student(freedom: int) -> float:
-    """Return how many standard errors a 95 % interval of a mean reaches to each side, as Cornish and Fisher have it.
+    """Return the half width of a 95 % interval of a mean in standard errors, after Cornish and Fisher.
 
     From four degrees of freedom on, it is right to two parts in a hundred; with fewer, the interval is too narrow.
 
@@ -214,7 +214,7 @@ class Ledger:
         self._rows: dict[str, dict[str, Any]] = {}
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         self._end = "" if text.endswith("\n") or not text else "\n"
-        """What ends a line that was being written when the sweep was stopped, or it would swallow the next."""
+        """A line break if the last line was cut off when the sweep was stopped: else it would swallow the next."""
         for line in text.splitlines():
             try:
                 record = parse_json(line)
@@ -236,6 +236,6 @@ class Ledger:
 
 
 def key(cell: Cell, engine: str, seeds: range, version: str) -> str:
-    """Return what a cell's row depends on, in short: a changed scenario, engine, seed or version is another cell."""
+    """Return a digest of the inputs of a cell's row: a changed scenario, engine, seed or version is another cell."""
     record = json.dumps([cell.scenario.written(), engine, seeds.start, len(seeds), version], sort_keys=True)
     return blake2b(record.encode(), digest_size=12).hexdigest()

@@ -24,19 +24,19 @@ _SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT).*\bscript", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of one mutant."""
+    """The result of one mutant."""
 
     mutant: Mutant
     schedules: int
-    """How many runs of it there were."""
+    """Number of its runs."""
     seed: int | None = None
     """The seed of the run that convicted it; None if it survived them all."""
     convicted_by: tuple[str, ...] = ()
     """The invariants that it violated in that run, the earliest first."""
     host_violates: tuple[str, ...] = ()
-    """What its host violates in the same scenario with the same seeds: anything here, and the trial proves nothing."""
+    """Invariants that its host violates in the same scenario and seeds: with any, the trial proves nothing."""
     script_error: str = ""
-    """What Redis said of a script that does not run. Every invariant would convict it, so that proves nothing."""
+    """The error reply of Redis to a broken script. Every invariant would convict it, so that proves nothing."""
 
     @property
     def ok(self) -> bool:
@@ -51,7 +51,7 @@ class MutationTest:
         self._laboratory = laboratory
         self._shipped = shipped
         self._known = cache(self._host_violates)
-        """What the hosts violate: many mutants share a scenario, and so do their hosts."""
+        """Returns the invariants that a host violates: many mutants share a scenario, and so do their hosts."""
 
     def trial(self, mutant: Mutant, seeds: int | None = None) -> Trial:
         """Run a mutant until it is convicted or its budget is spent, and its host beside it.

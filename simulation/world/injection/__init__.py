@@ -2,7 +2,7 @@
 
 A family of faults, a file: `consumers`, `packets`, `stores`, `deliveries` (the queue), `handlers` and `publications`.
 `timetable` knows when faults strike that strike at a moment, a command or a handler step; `fault_log` keeps account.
-What no fault of the scenario needs is not installed, and costs nothing.
+A hook that no fault of the scenario needs is not installed, and costs nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from simulation.world.network import Network
 
 
 class World(Protocol):
-    """What faults may touch."""
+    """The parts of the world that faults may touch."""
 
     loop: SimulatedLoop
     network: Network
@@ -108,17 +108,17 @@ class Injector:
 
     @property
     def readings(self) -> Callable[[str, str], bool] | None:
-        """What says whether a consumer can read an event, if any fault is about that."""
+        """The hook that decides whether a consumer can read an event, if any fault is about that."""
         return ReadingInjector(self.log, self._roles) if self.log.of(UnreadableForSome) else None
 
     def deliveries(self, broker: Broker) -> DeliveryInjector | None:
-        """What the broker must ask, if any fault is about it."""
+        """Return the hook that the broker must ask, if any fault is about it."""
         self._queue.broker = broker
         return self._queue if self.log.of(DeliveryFault) or self.log.of(TimedBrokerFault) else None
 
     @property
     def publications(self) -> Callable[[Any], Any] | None:
-        """What every event must pass before it is published, if any fault is about that."""
+        """The hook that every event must pass before it is published, if any fault is about that."""
         return PublicationInjector(self.log, self._roles) if self.log.of(PublicationFault) else None
 
     @property
@@ -127,7 +127,7 @@ class Injector:
         return {active.fault.consumer for active in self.log.of(Join) if isinstance(active.fault, Join)}
 
     def prepare(self) -> None:
-        """Do what must be done before the first event."""
+        """Prepare the store before the first event."""
         self._store.prepare()
 
     # -- the end ---------------------------------------------------------------------------------------------
@@ -139,18 +139,18 @@ class Injector:
 
     @property
     def any_injected(self) -> bool:
-        """Whether anything has struck."""
+        """Whether any fault has acted."""
         return any(active.times for active in self.log.all)
 
     @property
     def last_moment(self) -> int:
-        """When the last fault that strikes at a known moment has struck and healed, in microseconds."""
+        """The moment at which the last fault with a known moment has healed, in microseconds."""
         ends = (moment + fault.span for fault in self._timed() for moment in fault.moments)
         return max(ends, default=0)
 
     @property
     def tail(self) -> int:
-        """How long after the last publication faults may still be at work, as far as is known, in microseconds."""
+        """Duration of possible faults after the last publication, as far as is known, in microseconds."""
         retention = self._world.scenario.policy.retention
         return max(
             (
@@ -163,7 +163,7 @@ class Injector:
 
     @property
     def last_period(self) -> int:
-        """When the last period ends in which faults may strike by chance, in microseconds."""
+        """The end of the last period in which faults may act by chance, in microseconds."""
         chances = (fault for fault in self._world.scenario.faults if isinstance(fault, Chance))
         return max((fault.until or fault.begin + fault.span for fault in chances), default=0)
 

@@ -1,4 +1,4 @@
-"""How a Redis command may be written, in a fault's pattern or in a trace: as it was sent, or with its script's name.
+"""Spellings of a Redis command, in a fault's pattern or in a trace: as it was sent, or with its script's name.
 
 A script that has a name and is sent in full goes by its name alone in patterns: its source has many words, and a
 pattern such as "EVAL* complete *" would meet them in any script that has "complete" in a comment.

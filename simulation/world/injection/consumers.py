@@ -1,4 +1,4 @@
-"""Consumers as their faults see them: what those may do to them."""
+"""Consumers as their faults see them: the effects that those may have on them."""
 
 from __future__ import annotations
 

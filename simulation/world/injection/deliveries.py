@@ -1,4 +1,4 @@
-"""The queue as its faults see it: what they may do to deliveries."""
+"""The queue as its faults see it: the effects that they may have on deliveries."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class DeliveryInjector:
     def publish_changed(self, active: Active, publication: Publication, delay: int) -> None:
         """Publish an event once more, in other words, once its copies are settled; look every `delay` microseconds.
 
-        Only if its own words were heard: what was lost, trimmed or given up before has no first word that counts.
+        Only if its own words were heard: an event lost, trimmed or given up before has no first word that counts.
         """
         self._unheard.add(publication.name)
         self.broker.expect()
@@ -182,7 +182,7 @@ class DeliveryInjector:
         self.broker.wake()
 
     def heal(self) -> None:
-        """Let go of what is held back."""
+        """Let go of the deliveries that are held back."""
         self.broker.wake()
 
 

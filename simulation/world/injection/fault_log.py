@@ -1,4 +1,7 @@
-"""The log of a run's faults: which struck, how often, and whether any may still strike. All injectors write here."""
+"""The log of a run's faults: the number of times that each acted, and whether any may still act.
+
+All injectors write here.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from simulation.scenario.faults import AnyFault, Chance, describe
 
 
 class ActiveFault:
-    """One fault of the scenario, with its place in the file, its random streams, and how often it struck."""
+    """One fault of the scenario, with its place in the file, its random streams, and the number of times it acted."""
 
     __slots__ = ("_key", "_log", "_matched", "fault", "number", "times")
 
@@ -42,12 +45,12 @@ class ActiveFault:
         return fault.probability >= 1.0 or self.stream(f"{about}/{self._matched[about]}").random() < fault.probability
 
     def note(self, event: str = "", consumer: str = "", **details: Any) -> None:
-        """Write down that the fault struck."""
+        """Write down that the fault acted."""
         self.times += 1
         self._log.write("fault", event, consumer, fault=self.fault.name, number=self.number, **details)
 
     def note_end(self, consumer: str = "") -> None:
-        """Write down that what the fault did is over."""
+        """Write down that the effect of the fault is over."""
         self._log.write("healed", "", consumer, fault=self.fault.name, number=self.number)
 
 
@@ -76,7 +79,7 @@ class FaultLog:
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """The faults that never struck, by kind; with their place in the file if several have the same kind."""
+        """The faults that never acted, by kind; with their place in the file if several have the same kind."""
         kinds = Counter(active.fault.name for active in self.all)
         return tuple(
             active.fault.name if kinds[active.fault.name] == 1 else f"{active.fault.name} (faults[{active.number}])"
@@ -86,7 +89,7 @@ class FaultLog:
 
 
 def _keyed(faults: Iterable[AnyFault]) -> Iterable[tuple[AnyFault, str]]:
-    """Give each fault a key of its own that does not depend on what other faults there are, but for its equals."""
+    """Give each fault a key of its own that does not depend on the other faults, but for its equals."""
     seen: Counter[str] = Counter()
     for fault in faults:
         digest = blake2b(json.dumps(describe(fault), sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""What the faults of handlers do inside them."""
+"""The effects of handler faults inside handlers."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.packets import Fate, Packet
 
 _UNREAD = [""]
-"""How a command may be written where any would do."""
+"""The spellings of a command where any would do."""
 
 
 class PacketFaultHook:

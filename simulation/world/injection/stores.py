@@ -1,4 +1,4 @@
-"""Redis as its faults see it: what they may do to it."""
+"""Redis as its faults see it: the effects that they may have on it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class StoreActs:
 
     @property
     def store(self) -> Store:
-        """What executes the commands."""
+        """The store that executes the commands."""
         return self._store
 
     @property
@@ -91,7 +91,7 @@ class StoreActs:
         return self._network.hang_up(idle, age)
 
     def stall(self, active: Active) -> Undo:
-        """Take in what arrives, and execute it only later."""
+        """Take in arriving packets, and execute them only later."""
         self._log.write("unreachable")
         go_on = self._network.backlog.stall(partial(_note_packet, active))
 
@@ -161,7 +161,7 @@ def _note_packet(active: Active, packet: Packet) -> None:
 
 
 def _known_at(failovers: Sequence[AnyFault]) -> list[int] | None:
-    """Return for which moments a failover will ask what a replica knew, if that is known beforehand."""
+    """Return the moments for which a failover will ask for a replica's data; None if not known beforehand."""
     moments: list[int] = []
     for fault in failovers:
         assert isinstance(fault, Failover)

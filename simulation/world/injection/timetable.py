@@ -18,7 +18,7 @@ from simulation.world.packets import Fate, Packet
 
 
 class Act(Protocol):
-    """Does what a fault does, notes it, and returns how to undo it; None if nothing is left to undo."""
+    """Applies a fault, notes it, and returns a function that undoes it; None if nothing is left to undo."""
 
     def __call__(self, active: ActiveFault, consumer: Consumer | None) -> Undo | None:
         """Strike. The consumer is the victim of a fault that has one."""
@@ -43,7 +43,7 @@ class Timetable:
         self._open: dict[_Ending, None] = {}
         self._steps: list[tuple[ActiveFault, Act, list[int]]] = []
         self.triggers: list[Callable[[Packet, Fate], Fate]] = []
-        """What the network must show each packet to."""
+        """The hooks to which the network must show each packet."""
 
     def install(self, active: ActiveFault, act: Act) -> None:
         """See to it that a fault strikes when it is due."""
@@ -127,7 +127,7 @@ class Timetable:
         return not isinstance(fault, ConsumerFault) or fault.consumer in ("any", "all", consumer)
 
     def at_step(self, step: str, when: str, consumer: str) -> bool:
-        """Take note of a handler step. Return whether something struck: then the consumer may be dead or frozen."""
+        """Take note of a handler step. Return whether a fault acted: then the consumer may be dead or frozen."""
         hit = False
         for active, act, count in self._steps:
             fault = active.fault
