@@ -6,8 +6,10 @@ its semantics agree with the server's, the same run must give the same history.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha1
 from importlib.metadata import version
 from queue import Empty
 from typing import Any
@@ -19,13 +21,18 @@ from simulation.stores.in_process import InProcess
 from simulation.stores.protocol import StoreUnavailable
 from simulation.stores.resp import encoded
 
+_BY_TEXT = frozenset({b"EVAL", b"EVAL_RO", b"SCRIPT"})
+_SCRIPTED = _BY_TEXT | {b"EVALSHA", b"EVALSHA_RO"}
+_LISTS = re.compile(rb"SMEMBERS|SINTER\b", re.IGNORECASE)
+
 
 class EmbeddedLink:
     """A connection to a fakeredis server."""
 
-    __slots__ = ("_client", "_socket")
+    __slots__ = ("_client", "_listing", "_socket")
 
-    def __init__(self, server: FakeServer) -> None:
+    def __init__(self, server: FakeServer, listing: set[bytes]) -> None:
+        self._listing = listing
         # A connection speaks RESP2 until its client says otherwise. Collecting the client would close the socket.
         self._client = FakeStrictRedis(server=server, protocol=2)
         connection = self._client.connection_pool.get_connection()
@@ -39,7 +46,26 @@ class EmbeddedLink:
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
         """Encode the commands, and execute them."""
+        for words in commands:
+            if words[0].upper() in _SCRIPTED and len(words) > 1 and self._lists_a_set(words):
+                raise StoreUnavailable(
+                    "a script lists a set of several members, which fakeredis has in the order of Python's hashes; "
+                    "choose --store server"
+                )
         return self.execute(encoded(commands), len(commands))
+
+    def _lists_a_set(self, words: Sequence[bytes]) -> bool:
+        """Return whether a script of these words may list a set whose order is that of this process alone."""
+        verb, named = words[0].upper(), words[1].lower()
+        if verb in _BY_TEXT:
+            text = words[-1] if verb == b"SCRIPT" else words[1]
+            named = sha1(text, usedforsecurity=False).hexdigest().encode()
+            if _LISTS.search(text):
+                self._listing.add(named)
+        if verb == b"SCRIPT" or named not in self._listing:
+            return False
+        sets: Any = self._client
+        return any(sets.type(key) == b"set" and sets.scard(key) > 1 for key in sets.keys("*"))
 
     def send(self, request: bytes) -> None:
         """Send a request whose replies arrive as pushes. Raises StoreUnavailable if fakeredis cannot execute it."""
@@ -73,6 +99,7 @@ class EmbeddedStore(InProcess):
     def __init__(self) -> None:
         self.version = f"fakeredis {version('fakeredis')}"
         self._server = FakeServer(version=(7,))
+        self._listing: set[bytes] = set()
 
     def begin(self, epoch: datetime) -> None:
         """Start from an empty server."""
@@ -99,7 +126,7 @@ class EmbeddedStore(InProcess):
 
     def link(self) -> EmbeddedLink:
         """Open a connection."""
-        return EmbeddedLink(self._server)
+        return EmbeddedLink(self._server, self._listing)
 
 
 def _encode(value: Any, parts: list[bytes]) -> None:

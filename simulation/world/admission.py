@@ -25,21 +25,13 @@ _OUTSIDE = {
     **dict.fromkeys((b"SUNION", b"SDIFF"), "there the server lists sets in an order that differs by chance"),
 }
 """Commands that a script must not call, and why."""
-_UNORDERED = dict.fromkeys(
-    (b"SMEMBERS", b"SINTER"),
-    "fakeredis lists sets in an order that differs by chance; choose --store server",
-)
 
 
 class Admission:
-    """Follows the transactions of one connection.
+    """Follows the transactions of one connection."""
 
-    `sets_have_an_order`: whether the store lists a small set in the order in which its members came.
-    """
-
-    def __init__(self, *, sets_have_an_order: bool) -> None:
+    def __init__(self) -> None:
         self._queues = False
-        self._not_in_scripts = _OUTSIDE if sets_have_an_order else {**_OUTSIDE, **_UNORDERED}
 
     def refuses(self, words: Words) -> str:
         """Return the command that cannot be simulated, and the reason; empty if it can."""
@@ -53,8 +45,8 @@ class Admission:
             return f"{name} was sent inside of a transaction, but there the server draws its reply by chance"
         elif verb in _BRING_SCRIPTS:
             called = _calls(words[1] if verb in EVAL and len(words) > 1 else words[-1])
-            for refused in sorted(called & self._not_in_scripts.keys()):
-                return f"a script was sent to Redis that calls {refused.decode()}, but {self._not_in_scripts[refused]}"
+            for refused in sorted(called & _OUTSIDE.keys()):
+                return f"a script was sent to Redis that calls {refused.decode()}, but {_OUTSIDE[refused]}"
         return ""
 
 

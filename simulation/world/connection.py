@@ -61,7 +61,7 @@ class Wire(asyncio.Transport):
         network.connections += 1
         self.number = network.connections
         self._session = place.begin(self)
-        self._admission = Admission(sets_have_an_order=network.store.lists_sets_in_order)
+        self._admission = Admission()
         self._reader = hiredis.Reader()
         self._closing = False
         self._lost = self._closed = False

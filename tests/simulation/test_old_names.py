@@ -40,7 +40,7 @@ def test_a_swarm_draws_the_same_under_either_name() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(Path("scenarios").rglob("*.toml")), ids=lambda path: path.stem)
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::simulation.scenario.renamed.RenamedWarning")
 def test_shipped_scenarios_use_the_new_names(path: Path) -> None:
     load(path)
 

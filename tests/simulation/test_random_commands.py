@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from hashlib import sha256
 from subprocess import run as start
 from typing import Any
@@ -13,15 +14,17 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from simulation import Laboratory
+from simulation import Laboratory, loads
 from simulation.kernel.epoch import EPOCH
 from simulation.kernel.escapes import Escaped
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.distributions import Constant
-from simulation.stores.protocol import Store
+from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.stores.resp import command
 from simulation.world.network import Network
+
+pytestmark = pytest.mark.usefixtures("without_leftovers")
 
 Words = tuple[Any, ...]
 
@@ -125,7 +128,7 @@ def said(store: Store) -> str:
 
 
 IN_ANOTHER_PROCESS = """
-from simulation import Laboratory
+from simulation import Laboratory, loads
 from tests.simulation.test_random_commands import said
 for name in ("server", "embedded"):
     with Laboratory(name) as laboratory:
@@ -140,6 +143,14 @@ def test_two_processes_hear_the_same(laboratory: Laboratory, embedded: Laborator
     other = start(asked, capture_output=True, text=True, check=True, timeout=120, env=environment)
     heard = [said(laboratory.store), said(embedded.store)]
     assert other.stdout.split() == [heard[0], heard[0], heard[1], heard[1]]
+
+
+def test_a_failover_leaves_no_trace(laboratory: Laboratory) -> None:
+    """A run after one with a replica hears the same as before it, on the same server."""
+    before = said(laboratory.store)
+    failover = '[[faults]]\nkind = "failover"\nat = "1s"\nlag = "100ms"\n'
+    laboratory.run(loads('name = "one"\n[workload]\nevents = [{ name = "a" }]\n' + failover), 1, "native")
+    assert said(laboratory.store) == before
 
 
 def shape(value: Any) -> Any:
@@ -282,11 +293,18 @@ def test_what_would_differ_by_chance_ends_the_run(server: Store, packet: list[Wo
 
 
 def test_a_script_lists_a_set_on_a_server_only(embedded: Laboratory) -> None:
-    async def story() -> None:
-        await client().eval("return redis.call('SMEMBERS', 's')", 0)
+    """A set of one member has an order on fakeredis, too."""
 
-    with pytest.raises(Escaped, match="calls SMEMBERS, but fakeredis lists sets in an order"):
-        run_story(embedded.store, story)
+    async def story(*members: str) -> list[str]:
+        one = client()
+        await one.sadd("s", *members)
+        listed = one.register_script("return redis.call('SMEMBERS', KEYS[1])")
+        await listed(keys=["s"])
+        return list(await listed(keys=["s"]))
+
+    assert run_story(embedded.store, partial(story, "a")) == ["a"]
+    with pytest.raises(StoreUnavailable, match="a script lists a set of several members"):
+        run_story(embedded.store, partial(story, "a", "b"))
 
 
 def test_connections_are_those_of_the_run(server: Store) -> None:
