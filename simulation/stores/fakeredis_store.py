@@ -45,7 +45,7 @@ class EmbeddedLink:
         return self.pushed()
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
-        """Encode the commands, and execute them."""
+        """Encode the commands, and execute them. Raises StoreUnavailable if a script lists a set that has no order."""
         for words in commands:
             if words[0].upper() in _SCRIPTED and len(words) > 1 and self._lists_a_set(words):
                 raise StoreUnavailable(
