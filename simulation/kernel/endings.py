@@ -33,6 +33,9 @@ from simulation.kernel.running_loop import running
 
 CLOSE_SECONDS = 0.5
 """Seconds on the wall in which each thing has to end. One that is slower costs memory, and changes no result."""
+COLLECT_SECONDS = 20.0
+"""Seconds on the wall for a search for garbage. Python never searches again after one that is abandoned: that must not
+come of a busy machine, on which finalizers that do end take long."""
 _ATTEMPTS = 50
 """Number of attempts to close a coroutine that answers the end of the world with another await."""
 
@@ -51,13 +54,15 @@ def end_all(unfinished: Iterable[Any]) -> None:
 
     An object that does not end, and all that come after it, are kept in memory as they are.
     """
-    rest = iter(unfinished)
+    rest, cut_off = iter(unfinished), list[bool]()
     context = copy_context()
     context.run(current_process.set, Process("the end"))
     with _silence(), running(None):  # in a notebook, a task that ends would open real connections on its loop
-        if not _in_time(lambda progress: context.run(_end_each, rest, progress)):
+        if not _in_time(lambda progress: context.run(_end_each, rest, cut_off, progress)):
             for one in rest:
                 keep_for_ever(one)
+        elif cut_off:  # it ends here if it can, while the clocks and the network are still simulated
+            _in_time(lambda _: context.run(_collect, 0), COLLECT_SECONDS)
 
 
 @contextmanager
@@ -72,7 +77,8 @@ def collected_leftovers() -> Iterator[None]:
             yield
         finally:
             with _silence(), running(None):
-                _in_time(_collect)
+                # No object of a run is older, since the automatic search was off.
+                _in_time(lambda _: _collect(1), COLLECT_SECONDS)
 
 
 def forget_locals(error: BaseException) -> None:
@@ -87,17 +93,15 @@ def forget_locals(error: BaseException) -> None:
             left += [one.__cause__, one.__context__]
 
 
-def _collect(_: Callable[[], None]) -> None:
-    gc.collect(1)  # no object of a run is older, since the automatic search was off
+def _collect(generation: int) -> None:
+    gc.collect(generation)
 
 
-def _end_each(unfinished: Iterator[Any], progress: Callable[[], None]) -> None:
-    quiet = True
+def _end_each(unfinished: Iterator[Any], cut_off: list[bool], progress: Callable[[], None]) -> None:
     for one in unfinished:
-        quiet &= _end(one)
+        if not _end(one):
+            cut_off.append(True)
         progress()
-    if not quiet:
-        gc.collect(0)  # code that was cut off ends here if it can, while the clocks and the network are still simulated
 
 
 def _end(coroutine: Any) -> bool:
@@ -112,7 +116,7 @@ def _end(coroutine: Any) -> bool:
     return False
 
 
-def _in_time(work: Callable[[Callable[[], None]], None]) -> bool:
+def _in_time(work: Callable[[Callable[[], None]], None], seconds: float | None = None) -> bool:
     """Have some work done, and return whether it was: it is abandoned when it makes no progress for too long."""
     main, steps, seen = getcurrent(), 0, -1
     worker = greenlet(work, parent=main)
@@ -129,7 +133,7 @@ def _in_time(work: Callable[[Callable[[], None]], None]) -> bool:
             main.throw(_TooSlow)
         seen = steps
 
-    with _interrupting(look, CLOSE_SECONDS / 2):
+    with _interrupting(look, (seconds or CLOSE_SECONDS) / 2):
         try:
             worker.switch(progress)
         except _TooSlow:
