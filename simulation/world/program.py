@@ -221,8 +221,8 @@ def is_program(kind: type[Engine], name: str, scenario: Scenario) -> bool:
     for other in others:
         if _is_function(resolve(other)) != found:
             raise UnknownEngine(
-                f"engine {other!r} cannot be beside {name!r}: one of the two is a function, which reads a queue, and the"
-                " other is a class, which is given events"
+                f"engine {other!r} cannot be beside {name!r}: one of the two is a function, which reads a queue, and"
+                " the other is a class, which is given events"
             )
     if found and kind.publish is None and scenario.producer is None:  # type: ignore[attr-defined]
         module = name.partition(":")[0]

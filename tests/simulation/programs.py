@@ -192,5 +192,5 @@ async def with_dead_letters(redis_url: str, effect: Effect, consumer: str, given
 
 
 async def without_a_word(redis_url: str, effect: Effect, consumer: str) -> None:
-    """The same, but nothing is told of its dead letters."""
+    """The same, but says nothing of its dead letters."""
     await with_dead_letters(redis_url, effect, consumer, lambda _: None)

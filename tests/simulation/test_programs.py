@@ -153,13 +153,13 @@ def test_a_stop_is_a_sigterm(laboratory: Laboratory) -> None:
 def test_own_dead_letters(laboratory: Laboratory, kind: str) -> None:
     """A message that a program gives up is a dead letter, also a damaged one; without a word it is lost."""
     poison = "".join(f'[[faults]]\nkind = "{kind}"\nevent = "{name}"\n' for name in ("c3.1", "c5.1"))
-    told, untold = (run(laboratory, name, LIST + poison) for name in ("with_dead_letters", "without_a_word"))
-    assert told.verdict == "holds"
-    assert {(entry.event, entry.details["by"]) for entry in told.history.of("dead-lettered")} == {
+    reported, silent = (run(laboratory, name, LIST + poison) for name in ("with_dead_letters", "without_a_word"))
+    assert reported.verdict == "holds"
+    assert {(entry.event, entry.details["by"]) for entry in reported.history.of("dead-lettered")} == {
         ("c3.1", "engine"),
         ("c5.1", "engine"),
     }
-    assert {violation.invariant for violation in untold.judgement.violations} == {"nothing-lost"}
+    assert {violation.invariant for violation in silent.judgement.violations} == {"nothing-lost"}
 
 
 def test_damaged_message_kills_a_program(laboratory: Laboratory) -> None:
