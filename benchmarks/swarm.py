@@ -107,10 +107,15 @@ class Log:
                 found.setdefault(violation.get("kind", ""), violation["seed"])
         return found
 
-    def fresh(self, date: str, engine: str) -> int:
-        """Return the first seed of a day that an engine has not been run with."""
-        base = int(date.replace("-", "")) * A_DAY
-        return max((b.first + b.runs for b in self.batches if (b.date, b.engine) == (date, engine)), default=base)
+    def fresh(self, date: str, engine: str, count: int) -> int:
+        """Return the first seed of a day from which on an engine has not been run with `count` seeds."""
+        first = int(date.replace("-", "")) * A_DAY
+        done = sorted((b.first, b.first + b.runs) for b in self.batches if b.engine == engine)
+        for start, end in done:
+            if first + count <= start:
+                break
+            first = max(first, end)
+        return first
 
 
 def commit() -> str:
@@ -283,7 +288,7 @@ def swarm(given: argparse.Namespace, log: Log, explained: dict[str, str]) -> boo
     until = time.monotonic() + given.minutes * 60
     while time.monotonic() < until:
         engine = min(engines, key=log.runs)
-        first = log.fresh(datetime.now(UTC).date().isoformat(), engine)
+        first = log.fresh(datetime.now(UTC).date().isoformat(), engine, given.batch)
         plan = Plan(scenario, engine, given.store)
         seeds, folder = range(first, first + given.batch), given.log.parent / "found"
         done = batch(plan, seeds, given.replays, log, folder, jobs=given.jobs)
