@@ -53,6 +53,8 @@ A_DAY = 100_000
 """How many seeds a day has at most."""
 HASH_SEED = "1"
 """The hash seed of the process that replays; that of the swarm itself is drawn when it starts."""
+PACKAGES = ("ordering", "simulation", "reports", "causim", "scenarios")
+"""The folders that runs depend on; the log itself is not among them."""
 SHRINKING = 60.0
 """Seconds of real time that the reduction of one violation may take."""
 
@@ -119,9 +121,10 @@ class Log:
 
 
 def commit() -> str:
-    """Return the commit of the working tree, with a + if it was changed."""
-    record = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
-    return record.stdout.strip() or "unknown"
+    """Return the commit of the working tree, with a + if what runs was changed."""
+    record = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, check=False)
+    changed = subprocess.run(["git", "status", "--porcelain", "--", *PACKAGES], capture_output=True, check=False)
+    return (record.stdout.strip() or "unknown") + "+" * bool(changed.stdout)
 
 
 @dataclass(frozen=True, slots=True)
