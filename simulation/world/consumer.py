@@ -165,10 +165,12 @@ class Consumer:
             group.create_task(self._sweep())
 
     def _give_up(self, event: Any) -> None:
-        world = self._world
-        name = world.ledger.name_of(str(event.id))
         reason = getattr(event, "reason", "")
         because = {"because": reason} if reason in REFUSALS else {}
+        self._dead_letter(self._world.ledger.name_of(str(event.id)), **because)
+
+    def _dead_letter(self, name: str, **because: str) -> None:
+        world = self._world
         world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine", **because)
         world.ledger.engine_finished(name)
 
