@@ -63,7 +63,6 @@ class Consumer:
         self._stopping = self._again = False
         self._lives += 1
         self.process = Process(self.name)
-        self.open_calls = OpenCalls(self.name, lambda: world.loop.now)
         world.history.append(world.loop.now, "joined", consumer=self.name)
         task = world.loop.spawn(self._live(), self.process, name=self.name)
         task.add_done_callback(self._ended)
@@ -95,7 +94,7 @@ class Consumer:
 
     def _let_go(self) -> None:
         self._handler.crash()
-        self.open_calls = OpenCalls(self.name, lambda: self._world.loop.now)
+        self.open_calls.forget()
         # The dead must stay referenced: collecting a task would run its `finally` blocks.
         self._crashed_refs += [self._engine, *self._tasks, *self._clients]
         self._clients, self._tasks = [], []
