@@ -17,6 +17,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from causim.written_files import writing
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
@@ -230,7 +231,7 @@ class Ledger:
         """Write down the row of a cell."""
         self._rows[key] = row
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(self._end + json.dumps({"key": key, "row": row}) + "\n")
         self._end = ""
 
