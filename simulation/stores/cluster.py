@@ -135,6 +135,10 @@ class Cluster:
 
     # -- what any store can do -------------------------------------------------------------------------------
 
+    def lacks(self, words: Sequence[bytes]) -> str:
+        """Return nothing: its nodes are servers."""
+        return ""
+
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""
         return sorted({key for node in self.nodes for key in node.all_keys()})

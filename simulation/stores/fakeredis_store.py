@@ -2,6 +2,13 @@
 
 It keeps the simulation's clock because the ambient clock does (see `ambient.py`). It is a second opinion too: where
 its semantics agree with the server's, the same run must give the same history.
+
+fakeredis knows less than a server. What it does not know must not reach the code under test as an error of Redis: the
+code would fail where in production it does not. Such a command ends the run, in one of two places:
+
+1. Before it is sent (`lacks`): a command that it does not know, also one that a script calls by its name.
+2. After it was executed: a reply says that an option or something in a script's Lua is not known. A server says the
+   same of a mistake in the code under test, which ends the run as well.
 """
 
 from __future__ import annotations
@@ -9,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from hashlib import sha1
 from importlib.metadata import version
 from queue import Empty
@@ -19,11 +27,19 @@ from fakeredis import FakeServer, FakeStrictRedis
 
 from simulation.stores.in_process import InProcess
 from simulation.stores.protocol import StoreUnavailable
-from simulation.stores.resp import encoded
+from simulation.stores.redis_commands import BRING_SCRIPTS, SUBCOMMANDS, called_by_script
+from simulation.stores.resp import encoded, shown
 
 _BY_TEXT = frozenset({b"EVAL", b"EVAL_RO", b"SCRIPT"})
 _SCRIPTED = _BY_TEXT | {b"EVALSHA", b"EVALSHA_RO"}
 _LISTS = re.compile(rb"SMEMBERS|SINTER\b", re.IGNORECASE)
+_UNKNOWN = "unknown command"
+_IGNORANT = re.compile(
+    rf"{_UNKNOWN}|syntax error|Unsupported option|error loading code|attempt to (index|call) (global|field)"
+)
+"""What fakeredis answers to something that it does not know; the last two are of its Lua."""
+_ANSWERED_HERE = frozenset({b"QUIT"})
+"""Commands that no store is shown."""
 
 
 class EmbeddedLink:
@@ -42,7 +58,7 @@ class EmbeddedLink:
     def execute(self, request: bytes, replies: int) -> bytes:
         """Have fakeredis execute the request, and encode its replies. Raises StoreUnavailable if it cannot."""
         self.send(request)
-        return self.pushed()
+        return self.pushed(request)
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
         """Encode the commands, and execute them. Raises StoreUnavailable if a script lists a set that has no order."""
@@ -72,17 +88,27 @@ class EmbeddedLink:
         try:
             self._socket.sendall(request)
         except Exception as error:  # errors that Redis would answer with are replies: this one is fakeredis's own
-            shown = request[:80].decode("utf-8", "backslashreplace")
-            raise StoreUnavailable(f"fakeredis cannot execute {shown!r}: {error!r}; choose --store server") from error
+            raise StoreUnavailable(
+                f"fakeredis cannot execute {shown(request)}: {error!r}; choose --store server"
+            ) from error
 
-    def pushed(self) -> bytes:
-        """Return what fakeredis has answered by now."""
+    def answer(self) -> object:
+        """Return the next answer of fakeredis, as its objects."""
+        return self._socket.responses.get_nowait()
+
+    def pushed(self, request: bytes = b"") -> bytes:
+        """Return what fakeredis has answered by now, to the request. Raises StoreUnavailable if it does not know it."""
         parts: list[bytes] = []
         while True:
             try:
                 _encode(self._socket.responses.get_nowait(), parts)
             except Empty:
                 return b"".join(parts)
+            except _NotKnown as error:
+                raise StoreUnavailable(
+                    f"fakeredis answered {shown(request)} with {str(error)!r}, and may be the one that is wrong; "
+                    "choose --store server"
+                ) from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -108,6 +134,17 @@ class EmbeddedStore(InProcess):
     def set_time(self, now: int) -> None:
         """Do nothing: fakeredis asks for the time of this process, which the run owns."""
 
+    def lacks(self, words: Sequence[bytes]) -> str:
+        """Return what fakeredis does not know: the command itself, or one that its script calls by name."""
+        verb = words[0].upper()
+        if not _knows(verb, words[1].upper() if len(words) > 1 and verb in SUBCOMMANDS else b""):
+            return "fakeredis does not know it; choose --store server"
+        if verb in BRING_SCRIPTS:
+            for called in sorted(called_by_script(words)):
+                if called not in SUBCOMMANDS and not _knows(called, b""):
+                    return f"its script calls {called.decode()}, which fakeredis does not know; choose --store server"
+        return ""
+
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""
         found: Any = FakeStrictRedis(server=self._server).keys("*")
@@ -127,6 +164,25 @@ class EmbeddedStore(InProcess):
     def link(self) -> EmbeddedLink:
         """Open a connection."""
         return EmbeddedLink(self._server, self._listing)
+
+
+@cache
+def _knows(verb: bytes, sub: bytes) -> bool:
+    """Return whether fakeredis knows a command: another server of it is asked, without arguments."""
+    if verb in _ANSWERED_HERE:
+        return True
+    link = EmbeddedLink(FakeServer(version=(7,)), set())
+    try:
+        link.send(encoded([[verb, sub] if sub else [verb]]))
+        return _UNKNOWN not in str(link.answer())
+    except StoreUnavailable:  # it knows the command, and fails in it: whoever sends it is told
+        return True
+    finally:
+        link.close()
+
+
+class _NotKnown(Exception):
+    """A reply of fakeredis says that it does not know something."""
 
 
 def _encode(value: Any, parts: list[bytes]) -> None:
@@ -152,9 +208,16 @@ def _encode(value: Any, parts: list[bytes]) -> None:
                 for item in pair:
                     _encode(item, parts)
         case redis.exceptions.RedisError():
-            parts.append(b"-%b\r\n" % _error_text(value).encode())
+            parts.append(b"-%b\r\n" % _known(_error_text(value)).encode())
         case _:
             raise AssertionError(f"fakeredis answered {value!r}, which has no encoding")
+
+
+def _known(text: str) -> str:
+    """Return the text of an error. Raises _NotKnown if it is fakeredis's own."""
+    if _IGNORANT.search(text):
+        raise _NotKnown(text)
+    return text
 
 
 _PREFIXES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 import struct
@@ -12,10 +11,9 @@ from hashlib import sha1
 import hiredis
 
 from simulation.stores.protocol import StoreUnavailable
-from simulation.stores.resp import command, encoded
+from simulation.stores.resp import command, encoded, shown
 
 _READ = 1 << 20
-_LENGTHS = re.compile(rb"(?:\r\n)?[*$]\d+\r\n|\r\n")
 
 READ_SECONDS = 60
 """Seconds on the wall after which a server that has not answered is given up: nothing may hang the harness."""
@@ -69,8 +67,7 @@ class SocketLink:
         try:
             return self._socket.recv(_READ)
         except (BlockingIOError, TimeoutError):
-            shown = _LENGTHS.sub(b" ", request[:200]).strip()[:80].decode("utf-8", "backslashreplace")
-            raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {shown!r}") from None
+            raise StoreUnavailable(f"Redis has not answered within {READ_SECONDS} seconds: {shown(request)}") from None
 
     def run(self, commands: Sequence[Sequence[bytes]]) -> bytes:
         """Encode the commands, and execute them."""

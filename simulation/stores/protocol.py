@@ -59,6 +59,10 @@ class Store(Protocol):
         """The servers that it is made of: itself, unless it is a cluster."""
         ...
 
+    def lacks(self, words: Sequence[bytes]) -> str:
+        """Return what this store does not know of a command that Redis knows, as a reason; empty if it knows all."""
+        ...
+
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""
         ...

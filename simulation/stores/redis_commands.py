@@ -7,7 +7,9 @@ reads and changes everything.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def _commands(names: bytes) -> frozenset[bytes]:
@@ -21,8 +23,23 @@ EVALSHA = _commands(b"EVALSHA EVALSHA_RO")
 SCRIPTS = EVAL | EVALSHA
 """Commands that run a script; what it touches depends on what it finds."""
 ABOUT_SCRIPTS = SCRIPTS | {b"SCRIPT"}
+BRING_SCRIPTS = EVAL | {b"SCRIPT", b"FUNCTION"}
+"""Commands that may have the text of a script."""
 MANY_COMMANDS = SCRIPTS | {b"FCALL", b"EXEC"}
 """Commands that execute any number of others."""
+
+_CALL = re.compile(rb"""\bp?call\s*\(\s*(['"])(\w+)\1""")
+
+
+def called_by_script(words: Sequence[bytes]) -> frozenset[bytes]:
+    """Return the commands that a script calls by their names; `words` is a command that has the script's text."""
+    return _called(words[1] if words[0].upper() in EVAL and len(words) > 1 else words[-1])
+
+
+@lru_cache(maxsize=512)
+def _called(script: bytes) -> frozenset[bytes]:
+    return frozenset(found[2].upper() for found in _CALL.finditer(script))
+
 
 # -- connections -----------------------------------------------------------------------------------------------------
 
@@ -38,6 +55,11 @@ INDIRECT = MANY_COMMANDS | {b"FLUSHALL", b"FLUSHDB", b"SWAPDB", b"RESTORE", b"CO
 """Commands that may change keys which they do not name."""
 STATEFUL = _commands(b"MULTI EXEC DISCARD WATCH UNWATCH RESET SELECT HELLO")
 """Commands that change what later commands of the same connection do."""
+
+SUBCOMMANDS = _commands(
+    b"ACL CLIENT CLUSTER COMMAND CONFIG DEBUG FUNCTION LATENCY MEMORY MODULE OBJECT PUBSUB SCRIPT SLOWLOG XGROUP XINFO"
+)
+"""Commands whose second word is a part of their name."""
 
 # -- keys ------------------------------------------------------------------------------------------------------------
 

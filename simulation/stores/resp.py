@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import hiredis
+
+_LENGTHS = re.compile(rb"(?:\r\n)?[*$]\d+\r\n|\r\n")
 
 
 def command(*words: str | bytes | int) -> bytes:
     """Encode one Redis command."""
     packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]  # its stub forgets longer tuples
     return packed
+
+
+def shown(request: bytes) -> str:
+    """Return the first words of an encoded request in quotes, as messages show them."""
+    return repr(_LENGTHS.sub(b" ", request[:200]).strip()[:80].decode("utf-8", "backslashreplace"))
 
 
 def encoded(commands: Sequence[Sequence[bytes]]) -> bytes:

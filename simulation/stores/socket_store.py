@@ -66,6 +66,10 @@ class SocketStore:
         """The store itself: it is one server."""
         return [self]
 
+    def lacks(self, words: Sequence[bytes]) -> str:
+        """Return nothing: what a server does not know, it does not know in production either."""
+        return ""
+
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""
         found = self.ask(command("KEYS", "*"))

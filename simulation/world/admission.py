@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
-from simulation.stores.redis_commands import EVAL, REFUSED_VERBS, why_refused
+from simulation.stores.redis_commands import BRING_SCRIPTS, REFUSED_VERBS, called_by_script, why_refused
 from simulation.world.random_commands import ALL, DRAWN
 from simulation.world.self_description import DESCRIBED
 
 Words = Sequence[bytes]
 
 _TRANSACTIONS = frozenset({b"MULTI", b"EXEC", b"DISCARD", b"RESET"})
-_BRING_SCRIPTS = EVAL | {b"SCRIPT", b"FUNCTION"}
-CHECKED = REFUSED_VERBS | _TRANSACTIONS | _BRING_SCRIPTS | ALL | DESCRIBED
+CHECKED = REFUSED_VERBS | _TRANSACTIONS | BRING_SCRIPTS | ALL | DESCRIBED
 """Commands that must be shown to `refuses`; all others can be simulated."""
 
-_CALL = re.compile(rb"""\bp?call\s*\(\s*(['"])(\w+)\1""")
 _OUTSIDE = {
     b"MIGRATE": "it connects to another server",
     b"INFO": "its reply is about the real process",
@@ -36,21 +32,19 @@ class Admission:
     def refuses(self, words: Words) -> str:
         """Return the command that cannot be simulated, and the reason; empty if it can."""
         verb = words[0].upper()
-        name = b" ".join(words[:2]).decode("utf-8", "backslashreplace")
+        name = shown(words)
         if why := why_refused(words):
             return f"the command {name} was sent to Redis, but {why}"
         if verb in _TRANSACTIONS:
             self._queues = verb == b"MULTI"
         elif self._queues and (verb in ALL or verb in DESCRIBED):
             return f"{name} was sent inside of a transaction, but there the server draws its reply by chance"
-        elif verb in _BRING_SCRIPTS:
-            called = _calls(words[1] if verb in EVAL and len(words) > 1 else words[-1])
-            for refused in sorted(called & _OUTSIDE.keys()):
+        elif verb in BRING_SCRIPTS:
+            for refused in sorted(called_by_script(words) & _OUTSIDE.keys()):
                 return f"a script was sent to Redis that calls {refused.decode()}, but {_OUTSIDE[refused]}"
         return ""
 
 
-@lru_cache(maxsize=512)
-def _calls(script: bytes) -> frozenset[bytes]:
-    """Return the commands that a script calls by their names."""
-    return frozenset(found[2].upper() for found in _CALL.finditer(script))
+def shown(words: Words) -> str:
+    """Return the first two words of a command, as messages show them."""
+    return b" ".join(words[:2])[:80].decode("utf-8", "backslashreplace")

@@ -14,7 +14,7 @@ import hiredis
 
 from simulation.kernel.escapes import Escaped
 from simulation.stores.protocol import StoreUnavailable
-from simulation.world.admission import CHECKED, Admission
+from simulation.world.admission import CHECKED, Admission, shown
 from simulation.world.blocking import UNBLOCKED
 from simulation.world.carriers import Carrier, Ends
 from simulation.world.medium import Medium
@@ -109,6 +109,8 @@ class Wire(asyncio.Transport):
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
             if words[0].upper() in CHECKED and (what := self._admission.refuses(words)):
                 self._network.loop.escape(what)
+            if self.server is not None and (what := self.server.store.lacks(words)):
+                self._network.loop.escape(f"the command {shown(words)} was sent to Redis, but {what}")
             self._network.notes_settings(words)
         return commands
 

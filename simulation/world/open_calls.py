@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
 
 class OpenCalls:
-    """The calls of one incarnation of a consumer that have not returned."""
+    """The calls of a consumer that have not returned."""
 
     def __init__(self, consumer: str, now: Callable[[], int]) -> None:
         self._consumer, self._now = consumer, now
@@ -45,7 +45,11 @@ class OpenCalls:
         try:
             return await awaitable
         finally:
-            del self._calls[key]
+            self._calls.pop(key, None)
+
+    def forget(self) -> None:
+        """Drop all calls: the process that made them is dead."""
+        self._calls.clear()
 
     def all(self) -> list[Call]:
         """Return the calls, in the order in which they began."""

@@ -57,6 +57,16 @@ class Quiet(Marking):
             return
 
 
+class Unknowing(Marking):
+    """Swallows what fakeredis says of a command that it does not know, and goes on without an effect."""
+
+    async def leave(self) -> None:
+        try:
+            await self.client.wait(0, 1)
+        except redis.RedisError:
+            await asyncio.sleep(3600)
+
+
 class Child(Marking):
     async def leave(self) -> None:
         subprocess.run(["true"], check=False)

@@ -42,6 +42,14 @@ def test_escape_names_the_line(laboratory: Laboratory, engine: str, what: str) -
         run(laboratory, engine)
 
 
+def test_what_fakeredis_lacks(laboratory: Laboratory, embedded: Laboratory) -> None:
+    """What fakeredis does not know is no error of Redis: it ends the run there, and is executed on a server."""
+    what = r"WAIT 0 was sent to Redis, but fakeredis does not know it; choose --store server"
+    with pytest.raises(Escaped, match=rf"{what}.*\(tests/simulation/escaping\.py:\d+ in leave\)"):
+        run(embedded, "Unknowing")
+    assert run(laboratory, "Unknowing").verdict == "holds"
+
+
 def test_no_store_no_verdict(laboratory: Laboratory) -> None:
     """An engine that never speaks to the store gets no verdict."""
     with pytest.raises(Escaped, match="given 1 deliveries and sent no command to the simulated Redis"):

@@ -96,12 +96,12 @@ ABOUT_ITSELF: list[Words] = [
     ("HELLO", 2),
     ("CLIENT", "ID"),
     ("CLIENT", "INFO"),
-    ("INFO",),
-    ("CONFIG", "GET", "*"),
-    ("COMMAND", "LIST"),
     ("PUBSUB", "CHANNELS"),
 ]
 BY_SERVER: list[Words] = [
+    ("COMMAND", "LIST"),
+    ("INFO",),
+    ("CONFIG", "GET", "*"),
     ("INFO", "everything"),
     ("COMMAND",),
     ("EVAL", "return redis.call('KEYS', '*')", 0),

@@ -2,8 +2,10 @@
 
 import os
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import hiredis
 import pytest
@@ -148,8 +150,47 @@ def test_both_stores_answer_the_same(server: Store, embedded) -> None:
     ]  # fmt: skip
     for words in questions:
         assert ask(server, *words) == ask(embedded.store, *words), words
-    for words in [("INCR", "l"), ("NOSUCH",), ("EVALSHA", "0" * 40, 0)]:
+    for words in [("INCR", "l"), ("EVALSHA", "0" * 40, 0)]:
         assert str(ask(server, *words)).split()[0] == str(ask(embedded.store, *words)).split()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("WAIT", 1, 100), "fakeredis does not know it"),
+        (("OBJECT", "ENCODING", "a"), "fakeredis does not know it"),
+        (("XINFO", "HELP"), "fakeredis does not know it"),
+        (("EVAL", "return pcall(redis.call, 'GET', 'a') and redis.pcall('WAIT', 1, 1)", 0), "its script calls WAIT"),
+        (("SCRIPT", "LOAD", "return {redis.call('get', 'a'), redis.call('Lolwut')}"), "its script calls LOLWUT"),
+        (("CLIENT", "SETINFO", "lib-name", "x"), ""),
+        (("XINFO", "STREAM", "s"), ""),
+        (("QUIT",), ""),
+        (("EVAL", "return redis.call('GET', 'a')", 0), ""),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_commands_that_fakeredis_lacks(server: Store, embedded, words: Sequence[Any], why: str) -> None:
+    encoded = [str(word).encode() for word in words]
+    assert embedded.store.lacks(encoded).startswith(why)
+    assert bool(embedded.store.lacks(encoded)) == bool(why)
+    assert not server.lacks(encoded)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("SET", "a", "1", "IFEQ", "1"),
+        ("EVAL", "return cmsgpack.pack({1})", 0),
+        ("EVAL", "return redis.sha1hex('a')", 0),
+        ("EVAL", "#!lua flags=no-writes\nreturn 1", 0),
+        ("EVAL", "return redis.call(ARGV[1])", 0, "WAIT"),
+    ],
+    ids=lambda words: " ".join(map(str, words)),
+)
+def test_replies_of_ignorance_end_the_run(embedded, words: Sequence[Any]) -> None:
+    embedded.store.begin(EPOCH)
+    with pytest.raises(StoreUnavailable, match=r"fakeredis answered.*may be the one that is wrong"):
+        ask(embedded.store, *words)
 
 
 def test_server_cannot_start(tmp_path: Path) -> None:
