@@ -13,6 +13,7 @@ from reports.exports import FORMATS, Unexportable
 from simulation.cli import HOLDS, BadUsage
 from simulation.cli.given import ExportOptions
 from simulation.history.history import History
+from simulation.history.untrusted_files import read_text
 from simulation.invariants import Violation
 from simulation.kernel.untrusted_json import parse_json
 
@@ -59,7 +60,7 @@ def history_file(result: Path) -> Path:
 
 def _named_by(latest: Path) -> Path:
     """Return the folder that a file names where links cannot be made. Raises BadUsage if it is not there."""
-    folder = latest.parent / latest.read_text(encoding="utf-8").strip()
+    folder = latest.parent / read_text(latest).strip()
     if not (folder / _HISTORY).is_file():
         raise BadUsage(f"{latest}: names {folder.name!r}, where there is no {_HISTORY}; name a folder of results")
     return folder
@@ -71,7 +72,7 @@ def _violations(file: Path, history: History) -> tuple[Violation, ...]:
     if not verdict.is_file():
         return ()
     try:
-        record = parse_json(verdict.read_text(encoding="utf-8"))
+        record = parse_json(read_text(verdict))
         if record["digest"] != history.digest:
             _say(f"{verdict}: this verdict is about another history; its violations are left out")
             return ()

@@ -10,6 +10,7 @@ from typing import Any
 from causim.written_files import write_whole
 from simulation.cli import BadUsage
 from simulation.cli.text import visible
+from simulation.history.untrusted_files import read_text
 from simulation.kernel.untrusted_json import parse_json
 
 REPORT = "report.html"
@@ -38,7 +39,7 @@ class Kept:
     def record(self) -> Mapping[str, Any]:
         """Return the contents of its `verdict.json`; nothing if it cannot be read."""
         try:
-            record = parse_json((self.folder / "verdict.json").read_text(encoding="utf-8"))
+            record = parse_json(read_text(self.folder / "verdict.json"))
         except (OSError, ValueError):
             return {}
         return record if isinstance(record, dict) else {}

@@ -12,7 +12,11 @@ from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 
+<<<<<<< HEAD
 from causim.written_files import write_whole
+=======
+from simulation.history.untrusted_files import read_text
+>>>>>>> main
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
 from simulation.search.explore.strategies import Strategy
@@ -55,7 +59,7 @@ class Failures:
 
     def _read(self) -> dict[str, list[int]]:
         try:
-            record = parse_json(self._file.read_text(encoding="utf-8"))
+            record = parse_json(read_text(self._file))
         except (OSError, ValueError):
             return {}
         if not isinstance(record, dict):

@@ -15,6 +15,7 @@ from causim.written_files import write_whole
 from reports import write_report
 from simulation.history.history import History
 from simulation.history.untrusted import copy_file
+from simulation.history.untrusted_files import read_text
 from simulation.invariants import Judgement
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
@@ -87,13 +88,13 @@ def explain_report(run: Run, folder: Path, likelihood: Likelihood) -> None:
         return
     from reports.page.page import write_page  # jinja2 and numpy are slow to import
 
-    known = parse_json(verdict.read_text("utf-8"))
+    known = parse_json(read_text(verdict))
     known = known if isinstance(known, dict) else {}
     searched = known.get("searched")
     shown = Reported(
         run,
         run.history.beginning(REPORTED),
-        (folder / "scenario.toml").read_text("utf-8"),
+        read_text(folder / "scenario.toml"),
         str(known.get("replay", "")),
         [str(line) for line in searched] if isinstance(searched, list) else (),
     )

@@ -17,7 +17,11 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 from causim.written_files import writing
+=======
+from simulation.history.untrusted_files import read_text
+>>>>>>> main
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
@@ -25,6 +29,8 @@ from simulation.search.confidence import Z, student, wilson
 from simulation.search.summary import Summary, Tally
 
 _MOST_STEPS = 10_000
+_MAX_LEDGER = 1 << 30
+"""Bytes of the rows of a sweep."""
 
 
 class BadAxis(Exception):
@@ -186,7 +192,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: dict[str, dict[str, Any]] = {}
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = read_text(path, _MAX_LEDGER) if path.exists() else ""
         self._end = "" if text.endswith("\n") or not text else "\n"
         """A line break if the last line was cut off when the sweep was stopped: else it would swallow the next."""
         for line in text.splitlines():
