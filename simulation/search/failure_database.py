@@ -12,11 +12,8 @@ from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 
-<<<<<<< HEAD
 from causim.written_files import write_whole
-=======
 from simulation.history.untrusted_files import read_text
->>>>>>> main
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
 from simulation.search.explore.strategies import Strategy

@@ -17,11 +17,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
 from causim.written_files import writing
-=======
 from simulation.history.untrusted_files import read_text
->>>>>>> main
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
