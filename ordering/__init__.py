@@ -6,7 +6,7 @@
         async with ordering.preceding_event_confirmed(handler, event, depth):
             ...  # what must happen once, after what the event follows
 
-Read next: `causal.py` (what runs in the consumer), then `lua/shared.lua` (the data in Redis).
+Read next: `causal.py` (what runs in the consumer), then `lua/shared/` (the data in Redis).
 """
 
 from ordering.causal import CausalOrdering, EventProcessingCompletion

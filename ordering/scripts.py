@@ -21,6 +21,12 @@ from ordering.sending import Word
 Ask = Callable[..., Awaitable[Any]]
 """Sends one command, given as its words, and returns the reply."""
 
+SHARED = "shared"
+"""The name of the text of all steps that scripts share."""
+SHARED_PARTS = ("scope", "leases", "parked", "attempts", "parking", "mending", "queues", "handled", "decisions")
+"""Its files, in `lua/shared/`: a step calls steps that come before it."""
+_LUA = files("ordering") / "lua"
+
 _STEP = re.compile(
     r"(?P<lead>(?:(?!local function |^do$)[^\n]*\n)*?)"
     r"(?P<line>local function (?P<name>\w+)\([^)]*\)(?P<rare> {2}-- rarely)?)(?P<body>[^\n]* end\n|.*?^end\n)",
@@ -48,12 +54,20 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """Return a script by its name."""
-    return assemble(name, source("shared"), source(name))
+    return assemble(name, source(SHARED), source(name))
+
+
+def names() -> list[str]:
+    """Return the names of all scripts."""
+    return sorted(file.name.removesuffix(".lua") for file in _LUA.iterdir() if file.name.endswith(".lua"))
 
 
 def source(name: str) -> str:
-    """Return the text of a file of `lua/`."""
-    return (files("ordering") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    """Return the text of a script without the steps that it shares, or of all these, which are `shared`."""
+    if name != SHARED:
+        return (_LUA / f"{name}.lua").read_text(encoding="utf-8")
+    parts = ((_LUA / SHARED / f"{part}.lua").read_text(encoding="utf-8") for part in SHARED_PARTS)
+    return "\n".join(part.partition("\n\n")[2] for part in parts)  # without their headings
 
 
 def assemble(name: str, shared: str, own: str, find: Callable[[str], str] = source) -> Script:

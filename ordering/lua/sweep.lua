@@ -70,15 +70,8 @@ local function is_on_cycle(start, untouched)
   return id == start
 end
 
--- 0. Evicted keys about an event that waits are rebuilt from the keys that are left; the next sweep decides.
-local function mend(id)
-  local payload = redis.call("GET", key("event:" .. id))
-  local read, event = pcall(cjson.decode, payload or "")
-  if not (read and type(event) == "table" and type(event.follows) == "string") then return false end
-  redis.call("HSETNX", key("leaders"), id, event.follows)
-  redis.call("ZADD", waitlist, "NX", redis.call("ZSCORE", key("heads"), id) or from_now, id)
-  return true
-end
+-- 0. What was evicted is rebuilt from the keys that are left; the next sweep decides.
+local function is_left(id) return is_parked(id) or mend(id) end
 
 -- Every entry of a hash has its member in a sorted set. If there are more entries, the set was evicted: it is rebuilt from
 -- them, some in each sweep, and what no key is left of is removed.
@@ -96,7 +89,7 @@ local function look_through(hash, set, is_rebuilt, remove)
 end
 
 for _, hash in ipairs({"places", "leaders", "unread"}) do look_through(hash, waitlist, mend, forget_lost) end
-look_through("claimants", key("claims"), is_parked, function(id) redis.call("HDEL", key("claimants"), id) end)
+look_through("claimants", key("claims"), is_left, function(id) redis.call("HDEL", key("claimants"), id) end)
 look_through("drainers", key("releases"), function(leader)
   return redis.call("EXISTS", key("queue:" .. leader)) == 1
 end, end_drain)
@@ -198,7 +191,7 @@ end
 -- 2. Events that a consumer has had for longer than a lease, and those whose rest after a failure is over.
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("claims"), "-inf", now, "LIMIT", 0, math.max(0, window - #found))) do
   local attempts = parse_tried(redis.call("GET", key("tried:" .. id)))
-  if not is_parked(id) then
+  if not is_left(id) then
     forget(id)
   elseif redis.call("EXISTS", key("processing:" .. id)) == 1 then
     redis.call("ZADD", key("claims"), look_again_at(id), id)
@@ -267,14 +260,21 @@ end
 
 -- 4. Heads of chains that have waited for the whole lookback.
 
--- Go up from an event to the first of its chain. Who was met before in this sweep has led there already.
+local function leader_of(id)
+  local leader = redis.call("HGET", key("leaders"), id)
+  if leader then return leader end
+  if mend(id) then return redis.call("HGET", key("leaders"), id) end
+  keep(id, nil, "missing")
+end
+
+-- Go up from an event to the first of its chain, or to one on a circle. One that was met before in this sweep has led there.
 local met = {}
 local function find_head(id)
   local visited, head = {}, id
   repeat
     if met[head] or redis.call("ZSCORE", key("claims"), head) then return nil end
     met[head], visited[head] = true, true
-    local leader = redis.call("HGET", key("leaders"), head)
+    local leader = leader_of(head)
     if not leader then return nil end
     if not is_coming(leader) then return head end
     head = leader
@@ -293,7 +293,7 @@ if redis.call("EXISTS", key("heads")) == 0 or oldest_waits_too_long() then
   for _, id in ipairs(redis.call("ZRANGE", waitlist, 0, batch - 1)) do
     if redis.call("EXISTS", key("event:" .. id)) == 0 then
       keep(id, redis.call("HGET", key("leaders"), id), "missing")
-    elseif redis.call("HEXISTS", key("leaders"), id) == 1 or mend(id) then
+    else
       local head = find_head(id)
       if head then redis.call("ZADD", key("heads"), "NX", redis.call("ZSCORE", waitlist, head), head) end
     end

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from ordering import (
@@ -16,6 +15,7 @@ from ordering import (
     ReceivedEvent,
     fencing_token,
 )
+from ordering.scripts import names as script_names
 from ordering.sending import joined_requests
 from simulation.engines import EngineContext, Outcome
 
@@ -65,8 +65,7 @@ class NativeEngine:
     @classmethod
     def scripts(cls) -> Mapping[str, str]:
         """Return the names of the engine's scripts by their digests, so that faults can be about them."""
-        names = (file.name.removesuffix(".lua") for file in (files("ordering") / "lua").iterdir())
-        return {cls.ordering.scripts(name).digest: name for name in names if name != "shared"}
+        return {cls.ordering.scripts(name).digest: name for name in script_names()}
 
     @staticmethod
     def joined(name: str, words: Sequence[bytes]) -> Sequence[Sequence[bytes]]:

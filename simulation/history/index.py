@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from simulation.history import ancestry
@@ -33,6 +33,8 @@ class HistoryIndex:
     """Spans in which a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
     unfinished: Sequence[tuple[int, Entry]] = ()
     """The entries about calls of engines that had not returned, with their indices."""
+    work_left_out: Callable[[], Mapping[str, list[Span]]] = dict
+    """Returns the times in which each consumer handled events that the prefilter left out, merged."""
     open_outage = False
     """Whether no consumer could reach Redis at the end."""
 

@@ -81,8 +81,8 @@ def _waits_for_no_leader(index: HistoryIndex, wait: Wait) -> bool:
 
 def _work(index: HistoryIndex) -> dict[str, list[Span]]:
     """Return the times in which each consumer was handling something, merged: two handlings may overlap."""
-    work: dict[str, list[Span]] = {}
-    for event in index.nontrivial:
+    work: dict[str, list[Span]] = {name: list(spans) for name, spans in index.work_left_out().items()}
+    for event in index:  # a trivial event takes a consumer's time, too
         for handling in event.handlings:
             work.setdefault(handling.consumer, []).append(span_of(index, handling))
     return {name: merge(spans) for name, spans in work.items()}

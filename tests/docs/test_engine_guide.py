@@ -92,7 +92,7 @@ def test_policy_fields_and_defaults() -> None:
 def test_keys_of_scripts() -> None:
     """Every key that a script names is in the guide."""
     text = "\n".join(table("The data in Redis"))
-    scripts = "\n".join(path.read_text(encoding="utf-8") for path in Path("ordering/lua").glob("*.lua"))
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in Path("ordering/lua").rglob("*.lua"))
     names = {name.rstrip(":") for name in re.findall(r'(?:key|is_live)\("([a-z]+:?)', scripts)}
     assert len(names) > 10
     for name in names:

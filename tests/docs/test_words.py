@@ -50,7 +50,7 @@ TESTS = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if path != Path(__file__)  # it names the words
 )
-SCRIPTS = sorted((ROOT / "ordering/lua").glob("*.lua"))
+SCRIPTS = sorted((ROOT / "ordering/lua").rglob("*.lua"))
 TEMPLATES = sorted(path for kind in ("*.html", "*.js") for path in (ROOT / "reports/page/templates").glob(kind))
 MARKUP = re.compile(r"<[^>]*>|{%.*?%}|{{.*?}}", re.DOTALL)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -13,13 +12,11 @@ from redis.asyncio.cluster import RedisCluster
 from redis.crc import key_slot
 
 from ordering import CausalOrdering, Policy
-from ordering.scripts import script
+from ordering.scripts import names, script
 from ordering.terms import digest_of, rules_of
 from tests.ordering.conftest import event
 
-NAMES = sorted(
-    file.name.removesuffix(".lua") for file in (files("ordering") / "lua").iterdir() if file.name != "shared.lua"
-)
+NAMES = names()
 POLICY = Policy()
 RULES = (rules_of(POLICY),)
 LEADER, FIRST, SECOND, FRESH, DEAD = (str(event(n).id) for n in (1, 2, 3, 4, 5))
@@ -42,6 +39,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "fail": (*RULES, LEADER, "holder", "failed", 0, "error"),
     "give_up": (*RULES, FRESH, "", "5", "reason", "", "{}", 1),
     "letters": (0, -1),
+    "look": ("queue", LEADER, FRESH),
     "mark": (FIRST, 1000, 1000, digest_of(FIRST)),
     "park": (FRESH, LEADER, "5", "{}", ""),
     "renew": (LEADER, "holder", 1000, ""),

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
-from ordering.scripts import assemble, script, source
+from ordering.scripts import SHARED_PARTS, assemble, names, script, source
 
-VERBS = (
-    "advance",
-    "begin",
-    "begin_many",
-    "claim",
-    "complete",
-    "complete_many",
-    "fail",
-    "mark",
-    "park",
-    "renew",
-    "renew_many",
-    "sweep",
-    "unpark",
-    "wait",
-)
 SHARED = """
 local prefix = KEYS[1]
 local function one() return 1 end
@@ -75,9 +60,15 @@ def test_mentioned_step_is_not_carried() -> None:
     assert made_of('return "one" -- or two') == []
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", names())
 def test_no_script_takes_what_it_does_not_carry(verb: str) -> None:
     text = script(verb).text
     carried = set(re.findall(r"local function (\w+)", text))
     for step in re.findall(r"^local function (\w+)", source("shared"), re.MULTILINE):
         assert step in carried or not re.search(rf"\b{step}\(", text), step
+
+
+def test_every_shared_part_is_named() -> None:
+    """No file of shared steps is left out of the scripts."""
+    assert sorted(SHARED_PARTS) == sorted(file.stem for file in Path("ordering/lua/shared").iterdir())
+    assert all(not line.startswith("-- ") for line in source("shared").splitlines()[:1])

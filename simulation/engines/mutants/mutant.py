@@ -29,7 +29,7 @@ class Edit:
         found = text.count(self.old)
         if found != self.times:
             raise StaleMutant(
-                f"mutant {mutant!r} is stale: it changes a text that ordering/lua/{self.script}.lua should have "
+                f"mutant {mutant!r} is stale: it changes a text that ordering/lua/{self.script} should have "
                 f"{self.times} times, and it has it {found} times: {self.old!r}; renew it in simulation/engines/mutants"
             )
         return text.replace(self.old, self.new)

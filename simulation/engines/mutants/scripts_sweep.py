@@ -198,6 +198,26 @@ SWEEP = (
         edits=(Edit("sweep", "end, end_drain)", "end, function() end)"),),
     ),
     Mutant(
+        name="mends-one-event",
+        planted="a sweep that finds a chain without its leaders rebuilds the event that it looks at, and none above",
+        scenario="ladder/p5-evicted-leaders-small-sweeps.toml",
+        convicted_by=("nothing-lost", "lost-followers-surface", "clean-store"),
+        edits=(
+            Edit(
+                "sweep",
+                "local leader = leader_of(head)",
+                'local leader = head == id and leader_of(head) or redis.call("HGET", key("leaders"), head)',
+            ),
+        ),
+    ),
+    Mutant(
+        name="lapsed-claim-is-the-end",
+        planted="an event of which the claim alone is left is forgotten when that has lapsed, with its payload",
+        scenario="ladder/p5-evicted-but-for-the-claims.toml",
+        convicted_by=("nothing-lost",),
+        edits=(Edit("sweep", "  if not is_left(id) then\n", "  if not is_parked(id) then\n"),),
+    ),
+    Mutant(
         name="queue-for-ever",
         planted="a queue has no time to live, though nothing may be left that names it",
         scenario="ladder/p5-evicted-leaders-and-payload.toml",
@@ -222,7 +242,13 @@ SWEEP = (
         planted="the list of waiting followers is not rebuilt from payloads, if the leaders were evicted, too",
         scenario="ladder/f9-evicted-leaders-and-heads.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
-        edits=(Edit("sweep", " == 1 or mend(id) then", " == 1 then"),),
+        edits=(
+            Edit(
+                "sweep",
+                "local leader = leader_of(head)",
+                'local leader = redis.call("HGET", key("leaders"), head)',
+            ),
+        ),
     ),
     Mutant(
         name="tried-in-vain",

@@ -24,7 +24,8 @@ class Moment:
     consumer: str
     spellings: Sequence[Spelled] = ()
     """Each command of a packet, in all ways to write it."""
-    executed: bool = True
+    packet: int = 0
+    """The number of the packet; 0 for a step of a handler."""
     step: str = ""
     when: str = ""
     events: tuple[str, ...] = ()
@@ -38,6 +39,8 @@ class Recorder:
         self._spelling = Spelling.of(world.engine)
         self._within: HandlerHook | None = world.handler_hook
         self._moments: list[Moment] = []
+        self._executed: set[int] = set()
+        """The numbers of the packets to which Redis has replied: a command that waits until the end is not there."""
         self.too_late = 0
         world.network.triggers.append(self._packet)
         world.handler_hook = self
@@ -46,8 +49,12 @@ class Recorder:
         spellings = [self._spelling(words) for words in packet.commands]
         named = dict.fromkeys(found for ways in spellings for found in IDENTITY.findall(ways.whole[0]))
         events = tuple(name for found in named if (name := self._world.ledger.name_of(found)) != found)
-        self._keep(packet.consumer, spellings=spellings, executed=fate.deliver, events=events)
-        return fate
+        self._keep(packet.consumer, spellings=spellings, packet=packet.number, events=events)
+        return fate.followed_by(partial(self._replied, packet.number)) if fate.deliver else fate
+
+    def _replied(self, packet: int) -> None:
+        if not self._world.injector.healed:
+            self._executed.add(packet)
 
     async def step(self, step: str, when: str, consumer: str, event: str) -> None:
         """Remember that a handler came to a step."""
@@ -80,9 +87,8 @@ class Recorder:
                     number += 1
                     yield Point(number, moment.at, moment.consumer, what, nth, when, pattern, moment.events)
 
-    @staticmethod
     def _places(
-        moment: Moment, count: Callable[[], Counter[tuple[str, ...]]], whens: Sequence[When]
+        self, moment: Moment, count: Callable[[], Counter[tuple[str, ...]]], whens: Sequence[When]
     ) -> Iterator[tuple[str, int, When, str]]:
         """Yield the name of a moment, its number among its kind, before or after, and its pattern."""
         counts = count()
@@ -94,7 +100,7 @@ class Recorder:
         # The first command of the packet is meant; those behind it may match too, and were counted with it.
         behind = sum(ways.matches(pattern) for ways in moment.spellings[1:])
         for when in whens:
-            if when == "before" or moment.executed:
+            if when == "before" or moment.packet in self._executed:
                 yield _name(moment.spellings), counts[moment.consumer, pattern] - behind, when, pattern
 
 
