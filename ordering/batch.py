@@ -192,9 +192,9 @@ class _Work:
                 active.pop(identity, None)
 
     async def _others_wait(self, level: Sequence[tuple[int, Grant]]) -> bool:
-        queues = dict.fromkeys(self._ordering._key(f"queue:{grant.leader}") for _, grant in level)
+        leaders = dict.fromkeys(grant.leader for _, grant in level)
         try:
-            return bool(await self._ordering._ask("EXISTS", *queues))
+            return any(await self._ordering._look("queue", *leaders, once=True))
         except RedisError:  # recording asks more insistently
             return True
 

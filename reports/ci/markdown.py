@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from causim.written_files import writing
 from reports.ci.outcome import Outcome
 from reports.figures.units import duration
 
@@ -36,7 +37,7 @@ def summary(outcomes: Iterable[Outcome]) -> str:
 
 def append_summary(path: Path, outcomes: Iterable[Outcome]) -> None:
     """Append the outcomes to a summary file, as build servers want it. Raises OSError."""
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+    with writing(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(summary(outcomes))
 
 

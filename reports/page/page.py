@@ -20,6 +20,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from causim.written_files import write_whole
 from reports.figures.series import effects, follower_times, marks
 from reports.figures.timeline import of_run
 from reports.figures.units import duration, share
@@ -124,11 +125,9 @@ def write_page(
 
     `coming` names those that are not all there yet; `likelihood` is as for `page`.
     """
-    partial = path.with_name(path.name + ".part")
-    there = (file.name for file in path.parent.iterdir() if file.is_file() and file not in (path, partial))
+    there = (file.name for file in path.parent.iterdir() if file.is_file() and file != path)
     text = page(run, table, sorted({*there, *coming}), likelihood=likelihood)
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    write_whole(path, text, errors="backslashreplace")
 
 
 def embedded(value: object) -> Markup:

@@ -175,7 +175,7 @@ def _knows(verb: bytes, sub: bytes) -> bool:
     try:
         link.send(encoded([[verb, sub] if sub else [verb]]))
         return _UNKNOWN not in str(link.answer())
-    except StoreUnavailable:  # it knows the command, and fails in it: whoever sends it is told
+    except StoreUnavailable:  # it knows the command, and fails in it: the sender gets the error
         return True
     finally:
         link.close()

@@ -306,11 +306,12 @@ class World:
         made = partial(Run, self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
         made = partial(made, outside=tuple(self.ambient.reached))
         self.errors.close()
-        if self.steps is None and self.quiescence.ended != "collapse":
+        if self.quiescence.ended != "collapse":
             self.network.requests = RequestLog()
             self.loop.on_escape = lambda _: None
             quiet, bound = self.quiescence.ended == "quiet", self.scenario.judge.progress_bound
-            record_open_calls(self.consumers.values(), self.loop, history, bound, wait=quiet)
+            step = self.steps.step_after_the_end if self.steps else None
+            record_open_calls(self.consumers.values(), self.loop, history, bound, wait=quiet, step=step)
         return made
 
     def _note(self, kind: str, **details: Any) -> None:
