@@ -136,6 +136,17 @@ class _Parcel:
             request.answer(_ALONE if one is None else one)
 
 
+def joined_requests(words: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the requests of a joint command, each with the name of its script; `words` is the command as sent."""
+    requests, at = [], _JOINED_FROM
+    while at < len(words):
+        count = int(words[at + 1])
+        own = words[at + 2 : at + 2 + count]
+        requests.append([words[0], words[at], *words[2:_JOINED_FROM], *own])
+        at += 2 + count
+    return requests
+
+
 @dataclass(slots=True, eq=False)
 class _Batch:
     """Requests that travel together; their task ends early when no caller waits any more."""
