@@ -19,9 +19,10 @@ from typing import Any
 from uuid import uuid4
 
 import redis.asyncio
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError
 
 from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, Policy, ReceivedEvent, fencing_token
+from ordering.shielding import REFUSALS
 
 POLICY = Policy(
     lease=timedelta(seconds=3),
@@ -107,7 +108,7 @@ class Consumer:
     async def consume(self) -> None:
         """Read and handle, in this consumer's way, until stopped."""
         while is_to_go_on():
-            with suppress(RedisError, OSError):
+            with suppress(*REFUSALS):
                 await getattr(self, f"consume_{self.way}")()
 
     async def consume_one(self) -> None:
@@ -150,7 +151,7 @@ class Consumer:
         """Handle overdue events, again and again."""
         while is_to_go_on():
             await asyncio.sleep(0.5)
-            with suppress(RedisError, OSError):
+            with suppress(*REFUSALS):
                 for event in await self.ordering.get_lost_followers():
                     with suppress(Exception):
                         await self.reentrant(event)
@@ -161,7 +162,7 @@ class Consumer:
         began = clock()
         while is_to_go_on():
             await asyncio.sleep(0.1)
-            with suppress(RedisError, OSError):
+            with suppress(*REFUSALS):
                 await self.ordering.redis.set(f"{{{GROUP}}}-watch", self.name, ex=60)
                 paused, began = clock() - began, clock()
                 if paused > POLICY.lease.total_seconds() / 2:
