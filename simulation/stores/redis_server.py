@@ -44,6 +44,9 @@ _ANY_SIZE = str(512 * 1024 * 1024)
 _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
 
+_AFRESH = command("FLUSHALL", "ASYNC") + command("CLIENT", "KILL", "TYPE", "pubsub")
+"""Removes all data, and whoever still listens: a server may not have noticed yet that a run's connection is closed."""
+
 
 class ServerStore(SocketStore):
     """A private redis-server in virtual time: its TIME and every TTL follow the simulation's clock.
@@ -206,7 +209,7 @@ class ServerStore(SocketStore):
             self._standby.expect((), 0)
         self.set_time(0)
         try:  # scripts stay, compiled: see `script_cache.py`
-            answers_again = self._settled().execute(command("FLUSHALL", "ASYNC"), 1) == b"+OK\r\n"
+            answers_again = self._settled().execute(_AFRESH, 2).startswith(b"+OK\r\n")
         except (StoreUnavailable, ConnectionError):
             answers_again = False
         if not answers_again:
