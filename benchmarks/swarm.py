@@ -53,6 +53,8 @@ A_DAY = 100_000
 """How many seeds a day has at most."""
 HASH_SEED = "1"
 """The hash seed of the process that replays; that of the swarm itself is drawn when it starts."""
+PACKAGES = ("ordering", "simulation", "reports", "causim", "scenarios")
+"""The folders that runs depend on; the log itself is not among them."""
 SHRINKING = 60.0
 """Seconds of real time that the reduction of one violation may take."""
 
@@ -107,16 +109,22 @@ class Log:
                 found.setdefault(violation.get("kind", ""), violation["seed"])
         return found
 
-    def fresh(self, date: str, engine: str) -> int:
-        """Return the first seed of a day that an engine has not been run with."""
-        base = int(date.replace("-", "")) * A_DAY
-        return max((b.first + b.runs for b in self.batches if (b.date, b.engine) == (date, engine)), default=base)
+    def fresh(self, date: str, engine: str, count: int) -> int:
+        """Return the first seed of a day from which on an engine has not been run with `count` seeds."""
+        first = int(date.replace("-", "")) * A_DAY
+        done = sorted((b.first, b.first + b.runs) for b in self.batches if b.engine == engine)
+        for start, end in done:
+            if first + count <= start:
+                break
+            first = max(first, end)
+        return first
 
 
 def commit() -> str:
-    """Return the commit of the working tree, with a + if it was changed."""
-    record = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
-    return record.stdout.strip() or "unknown"
+    """Return the commit of the working tree, with a + if what runs was changed."""
+    record = subprocess.run(["git", "describe", "--always"], capture_output=True, text=True, check=False)
+    changed = subprocess.run(["git", "status", "--porcelain", "--", *PACKAGES], capture_output=True, check=False)
+    return (record.stdout.strip() or "unknown") + "+" * bool(changed.stdout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +291,7 @@ def swarm(given: argparse.Namespace, log: Log, explained: dict[str, str]) -> boo
     until = time.monotonic() + given.minutes * 60
     while time.monotonic() < until:
         engine = min(engines, key=log.runs)
-        first = log.fresh(datetime.now(UTC).date().isoformat(), engine)
+        first = log.fresh(datetime.now(UTC).date().isoformat(), engine, given.batch)
         plan = Plan(scenario, engine, given.store)
         seeds, folder = range(first, first + given.batch), given.log.parent / "found"
         done = batch(plan, seeds, given.replays, log, folder, jobs=given.jobs)

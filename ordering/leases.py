@@ -195,6 +195,8 @@ class LeaseRenewer:
     async def renew(self) -> None:
         """Prolong all leases that are not lost, now."""
         held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
+        for grant in held:
+            grant.state.renew_token(grant)
         try:
             await self._renew(held, self._queues)
             self.answered = True

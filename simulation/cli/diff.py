@@ -22,6 +22,7 @@ from simulation.cli.terminal import Terminal
 from simulation.cli.text import visible
 from simulation.history.entries import Entry
 from simulation.history.history import History
+from simulation.history.untrusted_files import read_text
 from simulation.invariants import Judgement, judge
 from simulation.kernel.quantiles import quantile
 from simulation.kernel.untrusted_json import parse_json
@@ -71,7 +72,7 @@ class Side:
 
 def _costs(file: Path) -> dict[str, float]:
     try:
-        counts = parse_json(file.read_text(encoding="utf-8"))["counts"]
+        counts = parse_json(read_text(file))["counts"]
         return {key: (counts[key] - counts[f"idle_{key}"]) / counts["events"] for key in ("commands", "round_trips")}
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return {}

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from causim.written_files import written_whole
 from reports.exports import FORMATS, Unexportable
 from simulation.cli import HOLDS, BadUsage
 from simulation.cli.given import ExportOptions
 from simulation.history.history import History
+from simulation.history.untrusted_files import read_text
 from simulation.invariants import Violation
 from simulation.kernel.untrusted_json import parse_json
 
@@ -58,7 +60,7 @@ def history_file(result: Path) -> Path:
 
 def _named_by(latest: Path) -> Path:
     """Return the folder that a file names where links cannot be made. Raises BadUsage if it is not there."""
-    folder = latest.parent / latest.read_text(encoding="utf-8").strip()
+    folder = latest.parent / read_text(latest).strip()
     if not (folder / _HISTORY).is_file():
         raise BadUsage(f"{latest}: names {folder.name!r}, where there is no {_HISTORY}; name a folder of results")
     return folder
@@ -70,7 +72,7 @@ def _violations(file: Path, history: History) -> tuple[Violation, ...]:
     if not verdict.is_file():
         return ()
     try:
-        record = parse_json(verdict.read_text(encoding="utf-8"))
+        record = parse_json(read_text(verdict))
         if record["digest"] != history.digest:
             _say(f"{verdict}: this verdict is about another history; its violations are left out")
             return ()
@@ -102,13 +104,8 @@ def _sink(out: Path | None, history: Path) -> Iterator[IO[bytes]]:
         raise BadUsage(f"--out {out}: give a file in a folder that exists")
     if out.exists() and out.samefile(history):
         raise BadUsage(f"--out {out}: this is the history itself; give another file")
-    partial = out.with_name(out.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(out) as partial, partial.open("wb") as file:
+        yield file
 
 
 def _say(text: str) -> None:

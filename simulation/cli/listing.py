@@ -13,6 +13,7 @@ from simulation.cli.given import ListOptions
 from simulation.cli.text import write_table
 from simulation.engines import BUILT_IN
 from simulation.engines.mutants import MUTANTS
+from simulation.history.untrusted_files import read_text
 from simulation.scenario.fault_modules import FOLDER, fault_modules
 
 Row = tuple[str, str]
@@ -36,8 +37,7 @@ def _scenarios(paths: list[Path]) -> Iterable[Row]:
 
 def _description(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return str(tomllib.load(file).get("description", ""))
+        return str(tomllib.loads(read_text(path)).get("description", ""))
     except OSError as error:
         return f"cannot be used: {error.strerror}"
     except (ValueError, RecursionError) as error:  # RecursionError: tables nested a thousand deep

@@ -5,6 +5,7 @@ queue. The names of `main`'s parameters choose its arguments:
 
     redis_url   the address of the simulated Redis
     effect      async: to be called with each message, as bytes, text or a parsed event, where the work takes effect
+    given_up    to be called with each message that the program has put into a dead-letter queue of its own
     consumer    the name of this process: c1, c2, …
     policy      the times of the scenario's table [policy], in microseconds
     context     the whole EngineContext
@@ -30,7 +31,7 @@ URL = "redis://redis:6379/0"
 Main = Callable[..., Awaitable[object]]
 Publish = Callable[[Any, bytes], Awaitable[object]]
 
-OFFERED = ("redis_url", "effect", "consumer", "policy", "context")
+OFFERED = ("redis_url", "effect", "consumer", "given_up", "policy", "context")
 """The names of parameters that `main` may have."""
 
 
@@ -45,9 +46,8 @@ class ProgramEngine:
         self._client = context.connect(socket_timeout=None, retry_on_error=[ReadOnlyError])
         self._producer = context.producer
 
-    async def handle(self, event: Any) -> Outcome:
-        """Put an event into the queue of the consumers: from then on they have it."""
-        body = event.model_dump_json().encode()
+    async def handle(self, body: bytes) -> Outcome:
+        """Put the message of an event into the queue of the consumers: from then on they have it."""
         if self._producer is not None:
             key = self._producer.key
             if self._producer.to == "stream":
@@ -85,6 +85,7 @@ def arguments(main: Main, context: EngineContext) -> dict[str, Any]:
     offered = {
         "redis_url": URL,
         "effect": context.effect,
+        "given_up": context.given_up,
         "consumer": context.consumer,
         "policy": context.policy,
         "context": context,

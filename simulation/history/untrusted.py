@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from simulation.history import lines
+from simulation.history.untrusted_files import is_stream
 
 MAX_AT = 1 << 62
 """Microseconds; also of a term."""
@@ -38,7 +39,7 @@ class MalformedHistory(Exception):
 
 
 class PlainFile:
-    """A history file as plain lines: itself, or a copy that was decompressed or freed of a byte order mark.
+    """A history file as plain lines: itself, or a copy that was taken from a stream, decompressed or freed of a mark.
 
     A copy is deleted with the last reference to it. Raises MalformedHistory for a file that is not UTF-8 text, OSError
     if it cannot be opened.
@@ -46,16 +47,18 @@ class PlainFile:
 
     def __init__(self, path: Path) -> None:
         self.shown = self.path = path
-        with path.open("rb") as file:
+        if is_stream(path):
+            self._copy(partial(_received, path))
+        with self.path.open("rb") as file:
             first = file.read(64)
         if first.startswith(_UTF_16) or (b"\0" in first and not first.startswith(_GZIP)):
             raise MalformedHistory(
                 f"{path}: looks like UTF-16, and not like UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {path.name}"
             )
         if first.startswith(_GZIP):
-            self._copy(partial(_unpacked, path))
+            self._copy(partial(_unpacked, self.path, path))
         elif first.startswith(_BOM):
-            self._copy(partial(_without_mark, path))
+            self._copy(partial(_without_mark, self.path))
 
     def _copy(self, blocks: partial[Iterator[bytes]]) -> None:
         with tempfile.NamedTemporaryFile("wb", prefix="causim-", suffix=".jsonl", delete=False) as file:
@@ -65,10 +68,22 @@ class PlainFile:
                 file.write(block)
 
 
-def _unpacked(path: Path) -> Iterator[bytes]:
+def _received(path: Path) -> Iterator[bytes]:
+    """Yield the content of a stream, which can be read only once. Raises MalformedHistory if it is too long."""
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            total += len(block)
+            if total > MAX_UNPACKED_BYTES:
+                raise MalformedHistory(f"{path}: is longer than {MAX_UNPACKED_BYTES >> 30} GiB; write it to a file")
+            yield block
+
+
+def _unpacked(source: Path, path: Path) -> Iterator[bytes]:
+    """Yield the content of a packed file; `path` is its name. Raises MalformedHistory."""
     total = 0
     try:
-        with path.open("rb") as file, gzip.open(file, "rb") as packed:
+        with source.open("rb") as file, gzip.open(file, "rb") as packed:
             while block := packed.read(_BLOCK):
                 total += len(block)
                 if total > max(_FREE_BYTES, MAX_RATIO * file.tell()):

@@ -53,7 +53,9 @@ class Bindings:
     def replace(self) -> None:
         """Bind each place to its replacement; modules that were imported since are searched first."""
         for name, module in list(sys.modules.items()):
-            if name != self._kept_module and isinstance(module, ModuleType) and self._searched.get(name) is not module:
+            if self._searched.get(name) is module:  # asked first: this is done for all modules, in each run
+                continue
+            if name != self._kept_module and isinstance(module, ModuleType):
                 self._searched[name] = module
                 self._places += self._within(module)
         for bind, _, new in self._places:

@@ -12,6 +12,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from simulation.kernel.gc_pause import paused_gc
+
 EVERY = 10_000
 """Callbacks between two searches among new objects: they take a tenth of a second, and a search some milliseconds."""
 _ALL_EVERY = 100
@@ -21,14 +23,9 @@ _ALL_EVERY = 100
 @contextmanager
 def automatic_collection_off() -> Iterator[None]:
     """Switch the automatic search off. Earlier garbage is looked for now, so that it does nothing in a run."""
-    automatic = gc.isenabled()
-    gc.disable()
-    gc.collect(0)
-    try:
+    with paused_gc():
+        gc.collect(0)
         yield
-    finally:
-        if automatic:
-            gc.enable()
 
 
 def collect(turns: int) -> None:

@@ -58,11 +58,11 @@ def end_all(unfinished: Iterable[Any]) -> None:
     context = copy_context()
     context.run(current_process.set, Process("the end"))
     with _silence(), running(None):  # in a notebook, a task that ends would open real connections on its loop
-        if not _in_time(lambda progress: context.run(_end_each, rest, cut_off, progress)):
+        if not _in_time(lambda progress: context.run(_end_each, rest, cut_off, progress), CLOSE_SECONDS):
             for one in rest:
                 keep_for_ever(one)
         elif cut_off:  # it ends here if it can, while the clocks and the network are still simulated
-            _in_time(lambda _: context.run(_collect, 0), COLLECT_SECONDS)
+            _in_time(lambda _: context.run(gc.collect, 0), COLLECT_SECONDS)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def collected_leftovers() -> Iterator[None]:
         finally:
             with _silence(), running(None):
                 # No object of a run is older, since the automatic search was off.
-                _in_time(lambda _: _collect(1), COLLECT_SECONDS)
+                _in_time(lambda _: gc.collect(1), COLLECT_SECONDS)
 
 
 def forget_locals(error: BaseException) -> None:
@@ -91,10 +91,6 @@ def forget_locals(error: BaseException) -> None:
             seen.add(id(one))
             traceback.clear_frames(one.__traceback__)
             left += [one.__cause__, one.__context__]
-
-
-def _collect(generation: int) -> None:
-    gc.collect(generation)
 
 
 def _end_each(unfinished: Iterator[Any], cut_off: list[bool], progress: Callable[[], None]) -> None:
@@ -116,7 +112,7 @@ def _end(coroutine: Any) -> bool:
     return False
 
 
-def _in_time(work: Callable[[Callable[[], None]], None], seconds: float | None = None) -> bool:
+def _in_time(work: Callable[[Callable[[], None]], object], seconds: float) -> bool:
     """Have some work done, and return whether it was: it is abandoned when it makes no progress for too long."""
     main, steps, seen = getcurrent(), 0, -1
     worker = greenlet(work, parent=main)
@@ -133,7 +129,7 @@ def _in_time(work: Callable[[Callable[[], None]], None], seconds: float | None =
             main.throw(_TooSlow)
         seen = steps
 
-    with _interrupting(look, (seconds or CLOSE_SECONDS) / 2):
+    with _interrupting(look, seconds / 2):
         try:
             worker.switch(progress)
         except _TooSlow:

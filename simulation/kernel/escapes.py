@@ -67,9 +67,9 @@ def place(frame: FrameType | None = None, task: Any = None) -> str:
     for candidate in (*_stack(frame or sys._getframe(1)), *_makers(task)):
         path = candidate.f_code.co_filename
         if is_users(path):
-            return _line(candidate)
+            return line_of(candidate, candidate.f_lineno)
         if not fallback and path.startswith(_INSTALLED):
-            fallback = _line(candidate)
+            fallback = line_of(candidate, candidate.f_lineno)
     return fallback or "unknown code"
 
 
@@ -116,16 +116,20 @@ def is_of_library(path: str) -> bool:
     return path.startswith(_LIBRARY) and not path.startswith(_INSTALLED)
 
 
-def _line(frame: FrameType) -> str:
-    return f"{shortened(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+def line_of(frame: FrameType, number: int) -> str:
+    """Return a line of a frame's code, by its number, as `worker.py:12 in main`."""
+    return f"{_source(frame)}:{number} in {frame.f_code.co_name}"
 
 
-def shortened(path: str) -> str:
-    """Return the path of a source file, relative to the current folder or to the installed packages."""
-    for root in (str(Path.cwd()), *_INSTALLED):
-        if path.startswith(f"{root}/"):
-            return path.removeprefix(f"{root}/")
-    return path
+def _source(frame: FrameType) -> str:
+    """Return the path of a frame's source file, from the folder on from which its module is imported.
+
+    It stands in histories, which must be the same in every folder and on every machine.
+    """
+    path = Path(frame.f_code.co_filename)
+    module = str(frame.f_globals.get("__name__", ""))
+    depth = module.count(".") + (2 if path.name == "__init__.py" else 1)
+    return "/".join(path.parts[-depth:])
 
 
 Judge = Callable[[str, tuple[Any, ...], str], None]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from causim.shipped import path_of
+from simulation.history import untrusted_files
+from simulation.history.untrusted_files import encoding_of
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario, parse
 
@@ -27,13 +30,13 @@ def load(path: str | Path) -> Scenario:
 def read_text(file: Path) -> str:
     """Return the text of a file. Raises BadScenario if it cannot be read, or is not in UTF-8."""
     try:
-        if file.stat().st_size > 4 * MAX_TEXT:
-            raise BadScenario(f"{file}: is longer than {4 * MAX_TEXT >> 20} MiB; put many events into a trace file")
-        return file.read_text(encoding="utf-8")
+        return untrusted_files.read_text(file, 4 * MAX_TEXT)
     except OSError as error:
-        raise BadScenario(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadScenario(f"{file}: not UTF-8 text; convert it with iconv") from None
+        more = "; put many events into a trace file" if error.errno == errno.EFBIG else ""
+        raise BadScenario(f"{file}: {error.strerror}{more}") from None
+    except UnicodeDecodeError as error:
+        kind = encoding_of(error)
+        raise BadScenario(f"{file}: not UTF-8 text; convert it: iconv -f {kind} -t UTF-8 {file.name}") from None
 
 
 def scenario_of(given: Scenario | str | Path) -> Scenario:

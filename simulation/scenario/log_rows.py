@@ -18,6 +18,7 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from simulation.history.lines import LineTooLong, bounded_lines
+from simulation.history.untrusted_files import encoding_of, is_stream
 from simulation.kernel.untrusted_json import parse_json
 
 NO_VALUE = frozenset({"", "null", "none", "nan", "nat", "nil", "n/a", "\\n", "<na>"})
@@ -56,15 +57,16 @@ def rows(path: Path) -> Iterator[tuple[str, object]]:
     if reader is None:
         raise BadLog(f"{path}: a log must be .jsonl, .csv or .parquet")
     try:
+        is_stream(path)
         for number, row in enumerate(reader(path)):
             if number >= MAX_ROWS:
                 raise BadLog(f"{path}: has more than {MAX_ROWS:,} rows; cut it into parts that are shorter")
             yield row
     except UnicodeDecodeError as error:
-        byte = error.object[error.start]
+        byte, kind = error.object[error.start], encoding_of(error)
         raise BadLog(
-            f"{path}: byte {byte:#04x} is not UTF-8; if the file is in Latin-1, convert it: "
-            f"iconv -f latin1 -t utf-8 {path.name} > utf8-{path.name}"
+            f"{path}: byte {byte:#04x} is not UTF-8; if the file is in {kind}, convert it: "
+            f"iconv -f {kind} -t utf-8 {path.name} > utf8-{path.name}"
         ) from None
 
 
@@ -103,8 +105,8 @@ def _parsed(text: str) -> Any:
 def _csv(path: Path) -> Iterator[tuple[str, object]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(bounded_lines(file), skipinitialspace=True)
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         try:
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             for row in reader:
                 yield f"{path}:{reader.line_num}", row
         except csv.Error as error:

@@ -54,8 +54,11 @@ def make_workload(scenario: Scenario, seed: int, streams: Streams) -> Workload:
         path = Path(scenario.folder) / table.file
         try:
             events = _trace(path, path.stat().st_mtime_ns, table.limit)
-        except (BadTrace, OSError) as error:
+        except BadTrace as error:
             raise BadScenario(f"{scenario.name}: table [workload], key 'file': {error}") from None
+        except OSError as error:
+            why = f"{error.filename}: {error.strerror}"
+            raise BadScenario(f"{scenario.name}: table [workload], key 'file': {why}") from None
         epoch = trace_epoch(events)
         if (lasts := trace_length(events, epoch) / table.speed) > scenario.judge.horizon:
             raise BadScenario(
@@ -77,7 +80,7 @@ def _trace(path: Path, changed: int, limit: int | None) -> list[dict[str, Any]]:
 def _plans(scenario: Scenario, streams: Streams) -> list[Plan]:
     table = scenario.workload
     if table.kind == "events":
-        return [Plan(**dict(event)) for event in table.events]
+        return [Plan(**{key: value for key, value in event if key != "again"}) for event in table.events]
     assert table.kind != "trace"
     match table.kind:
         case "chains":

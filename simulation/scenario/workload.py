@@ -20,6 +20,7 @@ from uuid import UUID
 
 from simulation.history.lines import LineTooLong, bounded_lines
 from simulation.history.untrusted import check_name
+from simulation.history.untrusted_files import is_stream
 from simulation.kernel.random_streams import Stream
 from simulation.kernel.untrusted_json import parse_json
 
@@ -176,6 +177,7 @@ class BadTrace(Exception):
 def read_trace(path: Path, limit: int | None = None) -> list[dict[str, Any]]:
     """Read events in Prefect's JSON, one a line. Raises BadTrace, OSError."""
     events: list[dict[str, Any]] = []
+    is_stream(path)
     with path.open("rb") as file:
         number = 0
         try:

@@ -15,10 +15,10 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 
 from simulation.history.entries import Entry
 from simulation.kernel.random_streams import Reseed, Streams
+from simulation.search.confidence import wilson
 from simulation.search.explore.schedulers import Continued
 from simulation.search.replay import Replay
 from simulation.world.laboratory import Laboratory
@@ -30,8 +30,6 @@ FIRST = 7
 
 CERTAIN = 0.95
 """The share from which on a violation counts as certain."""
-
-_Z = 1.959964
 
 
 class NothingToExplain(Exception):
@@ -59,10 +57,7 @@ class Place:
     @property
     def interval(self) -> tuple[float, float]:
         """The interval of Wilson around the share, at 95 %."""
-        n, p = self.samples, self.share
-        middle = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-        half = _Z / (1 + _Z**2 / n) * sqrt(p * (1 - p) / n + _Z**2 / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        return wilson(self.violated, self.samples)
 
 
 class Why:

@@ -63,7 +63,6 @@ class Consumer:
         self._stopping = self._again = False
         self._lives += 1
         self.process = Process(self.name)
-        self.open_calls = OpenCalls(self.name, lambda: world.loop.now)
         world.history.append(world.loop.now, "joined", consumer=self.name)
         task = world.loop.spawn(self._live(), self.process, name=self.name)
         task.add_done_callback(self._ended)
@@ -95,7 +94,7 @@ class Consumer:
 
     def _let_go(self) -> None:
         self._handler.crash()
-        self.open_calls = OpenCalls(self.name, lambda: self._world.loop.now)
+        self.open_calls.forget()
         # The dead must stay referenced: collecting a task would run its `finally` blocks.
         self._crashed_refs += [self._engine, *self._tasks, *self._clients]
         self._clients, self._tasks = [], []
@@ -166,10 +165,12 @@ class Consumer:
             group.create_task(self._sweep())
 
     def _give_up(self, event: Any) -> None:
-        world = self._world
-        name = world.ledger.name_of(str(event.id))
         reason = getattr(event, "reason", "")
         because = {"because": reason} if reason in REFUSALS else {}
+        self._dead_letter(self._world.ledger.name_of(str(event.id)), **because)
+
+    def _dead_letter(self, name: str, **because: str) -> None:
+        world = self._world
         world.history.append(world.loop.now, "dead-lettered", name, self.name, by="engine", **because)
         world.ledger.engine_finished(name)
 

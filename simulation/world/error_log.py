@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from simulation.kernel.escapes import is_users, shortened
+from simulation.kernel.escapes import is_users, line_of
 from simulation.kernel.unretrieved import Unretrieved
 
 MAX_ERRORS = 100
@@ -98,10 +98,10 @@ class ErrorLog:
 
 def own_frames(trace: TracebackType | None) -> tuple[str, ...]:
     """Return the lines of a traceback that are the user's own; of installed packages the last, if there are none."""
-    frames = [frame for frame in traceback.extract_tb(trace) if frame.filename]
-    own = [frame for frame in frames if is_users(frame.filename)]
+    frames = list(traceback.walk_tb(trace))
+    own = [line for line in frames if is_users(line[0].f_code.co_filename)]
     chosen = own[-_MAX_FRAMES:] or frames[-1:]
-    return tuple(f"{shortened(frame.filename)}:{frame.lineno} in {frame.name}" for frame in chosen)
+    return tuple(line_of(frame, number) for frame, number in chosen)
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

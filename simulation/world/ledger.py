@@ -28,6 +28,8 @@ class Ledger:
         """Number of handlers that run now."""
         self.fences: dict[str, int] = {}
         """The greatest fencing token shown for each event: the target of handlers' writes refuses smaller ones."""
+        self.damaged: list[str] = []
+        """The events whose message was damaged and that no program has given up, in the order of publication."""
         self._progress = progress
         self._first_handled = first_handled
         self._names: dict[str, str] = {}

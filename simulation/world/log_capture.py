@@ -37,12 +37,9 @@ class _Listener(logging.Handler):
         process = current_process.get()
         if process is None or not process.alive:
             return  # the world itself, or a consumer that is collected after its death
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError):  # its arguments do not fit, which is the user's to see
-            message = str(record.msg)
         error = record.exc_info[1] if record.exc_info else ""
-        self._note(f"{message} {getattr(record, 'event_id', '')} {error}", process.name, record.levelname.lower())
+        said = f"{_text(record)} {getattr(record, 'event_id', '')} {error}"
+        self._note(said, process.name, record.levelname.lower())
 
 
 class _Recorder(logging.Handler):
@@ -62,13 +59,16 @@ class _Recorder(logging.Handler):
         self._record_entry("logged", process.name, details)
 
 
-def _message(record: logging.LogRecord) -> str:
+def _text(record: logging.LogRecord) -> str:
     try:
-        message = record.getMessage()
+        return record.getMessage()
     except (TypeError, ValueError):  # its arguments do not fit, which is the user's to see
-        message = str(record.msg)
+        return str(record.msg)
+
+
+def _message(record: logging.LogRecord) -> str:
     error = record.exc_info[1] if record.exc_info else None
-    return f"{message} ({type(error).__name__}: {error})" if error is not None else message
+    return f"{_text(record)} ({type(error).__name__}: {error})" if error is not None else _text(record)
 
 
 @contextmanager
@@ -77,15 +77,8 @@ def logs_recorded(record_entry: RecordEntry | None) -> Iterator[None]:
     if record_entry is None:
         yield
         return
-    recorder = _Recorder(record_entry)
-    loggers = [logging.root, *(logger for logger in _loggers() if not logger.propagate)]
-    for logger in loggers:
-        logger.addHandler(recorder)
-    try:
+    with _added(_Recorder(record_entry)):
         yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(recorder)
 
 
 @contextmanager
@@ -105,19 +98,24 @@ def warnings_recorded(history: History, ledger: Ledger, errors: ErrorLog, now: C
             history.append(now(), "warned", name, consumer, level=level)
 
     errors.on_each = lambda error, consumer, event: note(str(error), consumer, "error", event)
-    listener, disabled = _Listener(note), logging.root.manager.disable
-    loggers = [logging.root, *(logger for logger in _loggers() if not logger.propagate)]
+    disabled = logging.root.manager.disable
     logging.disable(logging.NOTSET)
+    try:
+        with _added(_Listener(note)):
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextmanager
+def _added(handler: logging.Handler) -> Iterator[None]:
+    """Add a handler to the root logger, and to all loggers that hand nothing on."""
+    known = logging.root.manager.loggerDict.values()
+    loggers = [logging.root, *(one for one in known if isinstance(one, logging.Logger) and not one.propagate)]
     for logger in loggers:
-        logger.addHandler(listener)
+        logger.addHandler(handler)
     try:
         yield
     finally:
-        logging.disable(disabled)
         for logger in loggers:
-            logger.removeHandler(listener)
-
-
-def _loggers() -> list[logging.Logger]:
-    known = logging.root.manager.loggerDict.values()
-    return [one for one in known if isinstance(one, logging.Logger)]
+            logger.removeHandler(handler)

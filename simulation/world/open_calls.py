@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
 
 class OpenCalls:
-    """The calls of one incarnation of a consumer that have not returned."""
+    """The calls of a consumer that have not returned."""
 
     def __init__(self, consumer: str, now: Callable[[], int]) -> None:
         self._consumer, self._now = consumer, now
@@ -45,7 +45,11 @@ class OpenCalls:
         try:
             return await awaitable
         finally:
-            del self._calls[key]
+            self._calls.pop(key, None)
+
+    def forget(self) -> None:
+        """Drop all calls: the process that made them is dead."""
+        self._calls.clear()
 
     def all(self) -> list[Call]:
         """Return the calls, in the order in which they began."""
@@ -59,16 +63,22 @@ class Caller(Protocol):
 
 
 def record_open_calls(
-    callers: Iterable[Caller], loop: SimulatedLoop, history: History, bound: int, *, wait: bool
+    callers: Iterable[Caller],
+    loop: SimulatedLoop,
+    history: History,
+    bound: int,
+    *,
+    wait: bool,
+    step: Callable[[], None] | None = None,
 ) -> None:
     """Write down the calls that have been open for longer than `bound`, in microseconds.
 
-    With `wait`, run on until they are, or have returned. Raises KeyboardInterrupt.
+    With `wait`, run on until they are, or have returned; `step` then does the next thing. Raises KeyboardInterrupt.
     """
     members = list(callers)
     calls = _open(members)
     if calls and wait:
-        calls = _wait_for(calls, members, loop, bound)
+        calls = _wait_for(calls, members, loop, bound, step)
     for call in calls:
         if loop.now - call.since > bound:
             history.append(loop.now, "unfinished", call.event, call.consumer, call=call.method, since=call.since)
@@ -78,7 +88,9 @@ def _open(members: Iterable[Caller]) -> list[Call]:
     return [call for member in members for call in member.open_calls.all()]
 
 
-def _wait_for(calls: list[Call], members: list[Caller], loop: SimulatedLoop, bound: int) -> list[Call]:
+def _wait_for(
+    calls: list[Call], members: list[Caller], loop: SimulatedLoop, bound: int, step: Callable[[], None] | None
+) -> list[Call]:
     due = loop.now + bound
 
     def still() -> list[Call]:
@@ -87,7 +99,7 @@ def _wait_for(calls: list[Call], members: list[Caller], loop: SimulatedLoop, bou
 
     loop.in_world(bound + 1, lambda: None)  # else the clock would stop with the last timer of the others
     with deferred_sigint(loop) as interrupted, suppress(TimeDoesNotAdvance):
-        loop.run_while(lambda: not interrupted and loop.now <= due and bool(still()))
+        loop.run_while(lambda: not interrupted and loop.now <= due and bool(still()), step)
     if interrupted:
         raise KeyboardInterrupt
     return still()

@@ -13,15 +13,19 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from ordering import ReceivedEvent
-from simulation.engines import UnknownEngine
+from simulation.engines import Engine, UnknownEngine, resolve
 from simulation.engines.program import ProgramEngine, arguments
 from simulation.kernel.environment import SECOND
+from simulation.scenario.faults import Upgrade
 from simulation.scenario.model import Scenario
+from simulation.scenario.workload import UNREADABLE
+from simulation.world.broker import Delivery
 from simulation.world.consumer import Consumer
 from simulation.world.ports import World
 
@@ -37,6 +41,13 @@ _MAX_SHOWN = 200
 """Characters of a message in a sentence."""
 
 
+class Producer(Consumer):
+    """Puts each event that it is given into the queue of a program, also one whose message is damaged."""
+
+    def _read(self, delivery: Delivery) -> bytes:
+        return delivery.body
+
+
 class ProgramConsumer(Consumer):
     """One process of a program that reads a queue."""
 
@@ -49,7 +60,7 @@ class ProgramConsumer(Consumer):
 
     async def _live(self) -> None:
         kind: Any = self.kind
-        context = self._context(effect=self._effect)
+        context = replace(self._context(effect=self._effect), given_up=self._given_up)
         self._engine = context
         await kind.main(**arguments(kind.main, context))
 
@@ -57,6 +68,17 @@ class ProgramConsumer(Consumer):
         parsed = self._event(event)
         self._handled = True
         await self._handler(parsed, fence)
+
+    def _given_up(self, message: Any) -> None:
+        """Take note that the program has put a message into a dead-letter queue of its own.
+
+        Damaged messages are all alike, so it is the oldest of them that has not been given up.
+        """
+        damaged = self._world.ledger.damaged
+        if damaged and _is_damaged(message):
+            self._dead_letter(damaged.pop(0), because="unreadable")
+        else:
+            self._give_up(self._event(message))
 
     def _event(self, message: Any) -> Any:
         """Return the event of a message: as it was published, parsed as JSON, or parsed as an event.
@@ -77,9 +99,10 @@ class ProgramConsumer(Consumer):
         try:
             return self._decode(message)
         except ValueError:
+            what = f"effect was given {_shown(message)}, which is not a message of an event"
             if self._world.scenario.faults:  # one of them may have made it so, and that is for the program to bear
-                raise
-        self._world.loop.escape(f"effect was given {_shown(message)}, which is not a message of an event")
+                raise ValueError(what) from None
+        self._world.loop.escape(what)
 
     def _of_fields(self, fields: Mapping[str, Any]) -> Any:
         """Return the event of a stream's entry or of a JSON object: the fields are it, or one of them holds it."""
@@ -93,10 +116,11 @@ class ProgramConsumer(Consumer):
             found = [value for value in fields.values() if self._is_event(value)]
             if len(found) == 1:
                 return found[0]
-            if self._world.scenario.faults:  # one of them may have made it so, and that is for the program to bear
-                raise
             why = f"none of whose fields holds an event ({error.error_count()} errors if they are taken for one)"
-            self._world.loop.escape(f"effect was given {_shown(fields)}, {why}")
+            what = f"effect was given {_shown(fields)}, {why}"
+            if self._world.scenario.faults:  # one of them may have made it so, and that is for the program to bear
+                raise ValueError(what) from None
+            self._world.loop.escape(what)
 
     def _is_event(self, value: Any) -> bool:
         try:
@@ -168,6 +192,12 @@ async def _call(handler: Any) -> None:
     handler()
 
 
+def _is_damaged(message: Any) -> bool:
+    """Return whether a message, or one of its fields, is what the fault `unreadable` makes of a message."""
+    parts = message.values() if isinstance(message, Mapping) else [message]
+    return UNREADABLE in [part.encode() if isinstance(part, str) else part for part in parts]
+
+
 def _shown(message: object) -> str:
     """Return the beginning of a message, as Python writes it."""
     text = repr(message)
@@ -178,20 +208,30 @@ def _text(key: Any) -> str:
     return key.decode("utf-8", "backslashreplace") if isinstance(key, bytes) else str(key)
 
 
-def is_program(kind: Any, name: str, scenario: Scenario) -> bool:
+def is_program(kind: type[Engine], name: str, scenario: Scenario) -> bool:
     """Return whether an engine is a function: then a producer of the world puts the events where it reads them.
 
-    Raises UnknownEngine if neither the scenario nor the program says where, or if the scenario mixes it with other
-    engines.
+    Raises UnknownEngine if neither the scenario nor the program says where, or if the scenario has consumers of both
+    kinds.
     """
-    if not isinstance(kind, type) or not issubclass(kind, ProgramEngine):
-        return False
-    if kind.publish is None and scenario.producer is None:
+    found = _is_function(kind)
+    settings = scenario.consumers
+    others = [settings.engine_of(consumer, name) for consumer in settings.engines]
+    others += [fault.engine for fault in scenario.faults if isinstance(fault, Upgrade)]
+    for other in others:
+        if _is_function(resolve(other)) != found:
+            raise UnknownEngine(
+                f"engine {other!r} cannot be beside {name!r}: one of the two is a function, which reads a queue, and"
+                " the other is a class, which is given events"
+            )
+    if found and kind.publish is None and scenario.producer is None:  # type: ignore[attr-defined]
         module = name.partition(":")[0]
         raise UnknownEngine(
             f"engine {name!r} reads a queue that the scenario does not name: add a table [producer] to it"
             f' (to = "stream" or "list", key = "…"), or an `async def publish(client, body)` to {module}'
         )
-    if scenario.consumers.engines:
-        raise UnknownEngine(f"engine {name!r}: consumers that are functions cannot be mixed with other engines yet")
-    return True
+    return found
+
+
+def _is_function(kind: type[Engine]) -> bool:
+    return isinstance(kind, type) and issubclass(kind, ProgramEngine)

@@ -218,6 +218,14 @@ class Steps:
             self.deviations.append((options[choice], options[0]))
         self._take(options[choice])
 
+    def step_after_the_end(self) -> None:
+        """Do the next thing once the run is over: the oldest step first, which is no choice. Raises EmptySchedule."""
+        env = self._loop.env
+        if env.peek() <= env.now or not self._lanes:
+            env.step()
+        else:
+            self._removed(min((lane[0] for lane in self._lanes.values()), key=lambda one: one.number).step)()
+
     def _options(self) -> list[Step]:
         waiting = sorted((lane[0] for lane in self._lanes.values()), key=self._turn)
         options = [one.step for one in waiting]

@@ -31,7 +31,7 @@ from simulation.kernel.random_streams import Reseed, Streams
 from simulation.kernel.watchdog import NeverReturns, watchdog
 from simulation.scenario.model import Scenario
 from simulation.scenario.publications import make_workload
-from simulation.scenario.workload import Publication
+from simulation.scenario.workload import UNREADABLE, Publication
 from simulation.stores.protocol import Store, StoreUnavailable
 from simulation.stores.remote import RemoteStore
 from simulation.world.broker import Broker
@@ -47,7 +47,7 @@ from simulation.world.log_capture import logs_recorded, warnings_recorded
 from simulation.world.network import Network
 from simulation.world.open_calls import record_open_calls
 from simulation.world.ports import HandlerHook, Startable
-from simulation.world.program import ProgramConsumer, is_program
+from simulation.world.program import Producer, ProgramConsumer, is_program
 from simulation.world.quiescence import Quiescence
 from simulation.world.request_log import RequestLog
 from simulation.world.run import Counts, Run
@@ -118,7 +118,7 @@ class World:
         self.errors = ErrorLog(lambda: self.loop.now, self._raised)
         program = is_program(self.engine, engine, scenario)
         self.consumers = self._new_consumers(ProgramConsumer if program else Consumer, engine)
-        self._producer = Consumer(self, PRODUCER) if program else None
+        self._producer = Producer(self, PRODUCER) if program else None
         self.injector = Injector(self)
         self.handler_hook: HandlerHook | None = self.injector.handlers
         self.can_read = self.injector.readings
@@ -266,6 +266,8 @@ class World:
             self._published += 1
             self.loop.env.callback_limit += CALLBACK_LIMIT[1]
             self.ledger.published(changed.name)
+            if changed.body == UNREADABLE:
+                self.ledger.damaged.append(changed.name)
             if len(self.history) > self._spill_after:
                 self.history.spill_to_file(self.folder)
                 self._spill_after = sys.maxsize
@@ -304,11 +306,12 @@ class World:
         made = partial(Run, self.scenario, history, counts, silent, self.steps, requests=requests, errors=errors)
         made = partial(made, outside=tuple(self.ambient.reached))
         self.errors.close()
-        if self.steps is None and self.quiescence.ended != "collapse":
+        if self.quiescence.ended != "collapse":
             self.network.requests = RequestLog()
             self.loop.on_escape = lambda _: None
             quiet, bound = self.quiescence.ended == "quiet", self.scenario.judge.progress_bound
-            record_open_calls(self.consumers.values(), self.loop, history, bound, wait=quiet)
+            step = self.steps.step_after_the_end if self.steps else None
+            record_open_calls(self.consumers.values(), self.loop, history, bound, wait=quiet, step=step)
         return made
 
     def _note(self, kind: str, **details: Any) -> None:

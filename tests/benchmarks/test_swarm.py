@@ -54,10 +54,18 @@ def test_violation_becomes_a_file(tmp_path: Path) -> None:
 def test_another_day_has_other_seeds(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.jsonl")
     log.add(done(first=2026113000000))
-    assert log.fresh("2026-11-30", "native") == 2026113000005
-    assert log.fresh("2026-12-01", "native") == 2026120100000
-    assert log.fresh("2026-11-30", "native-batches") == 2026113000000
+    assert log.fresh("2026-11-30", "native", 5) == 2026113000005
+    assert log.fresh("2026-12-01", "native", 5) == 2026120100000
+    assert log.fresh("2026-11-30", "native-batches", 5) == 2026113000000
     assert Log(tmp_path / "log.jsonl").batches == log.batches
+
+
+def test_fresh_seeds_fill_a_gap(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log.jsonl")
+    for first in (2026113000015, 2026113000000):
+        log.add(done(first=first))
+    assert log.fresh("2026-11-30", "native", 10) == 2026113000005
+    assert log.fresh("2026-11-30", "native", 11) == 2026113000020
 
 
 def test_explained_in_the_table(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Mutate files and read them: `python -m tests.fuzz --count 10000`, for each kind of file.
 
 With `--state FILE`, what is done is kept there, and a run that was interrupted goes on. Each flaw is printed with its
-kind and seed: `python -m tests.fuzz --kind history --seed 17 --count 1` makes it again.
+kind and seed: `python -m tests.fuzz --kind history --seed 17 --count 1` makes it again. In the end each kind's endings
+are counted: a file that is refused at once tries less than one that is run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 from tests.fuzz.kinds import KINDS
-from tests.fuzz.running import flaw
+from tests.fuzz.running import ending
 
 BLOCK = 100
 
@@ -24,20 +25,26 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first (default: %(default)s)")
     parser.add_argument("--state", type=Path, help="a file that keeps what is done")
     chosen = parser.parse_args()
-    state = {"done": {}, "flaws": {}}
+    state = {"done": {}, "flaws": {}, "endings": {}}
     if chosen.state and chosen.state.exists():
-        state = json.loads(chosen.state.read_text())
+        state |= json.loads(chosen.state.read_text())
     last = chosen.seed + chosen.count - 1
     kinds = [chosen.kind] if chosen.kind else sorted(KINDS)
     for kind in kinds:
         for seed in range(max(chosen.seed, state["done"].get(kind, 0) + 1), last + 1):
-            if sentence := flaw(kind, seed):
+            end = ending(kind, seed)
+            if end.flaw:
                 state["flaws"].setdefault(kind, []).append(seed)
-                sys.stdout.write(f"{kind} {seed}: {sentence}\n")
+                sys.stdout.write(f"{kind} {seed}: {end.flaw}\n")
                 sys.stdout.flush()
             state["done"][kind] = seed
+            endings = state["endings"].setdefault(kind, {})
+            endings[end.how] = endings.get(end.how, 0) + 1
             if chosen.state and (seed % BLOCK == 0 or seed == last):
                 chosen.state.write_text(json.dumps(state))
+    for kind in kinds:
+        counts = sorted(state["endings"].get(kind, {}).items())
+        sys.stdout.write(f"{kind}: {', '.join(f'{how} {count}' for how, count in counts)}\n")
     found = {kind: state["flaws"][kind] for kind in kinds if state["flaws"].get(kind)}
     sys.stdout.write(f"{chosen.count} files of each kind, {sum(map(len, found.values()))} flaws {found or ''}\n")
     return 1 if found else 0

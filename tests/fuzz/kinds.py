@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -15,7 +16,9 @@ from typing import Any
 
 import tomli_w
 
+from simulation import Laboratory
 from simulation.cli import main
+from simulation.cli.kept import kept_below, write_index
 from simulation.scenario.load import load, loads
 from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import Failures
@@ -107,19 +110,80 @@ def _history(folder: Path, rng: Random) -> Read:
     return partial(main, ["check", str(file), *rng.choice([[], ["--json"]])])
 
 
+@cache
+def _kept_run() -> dict[str, bytes]:
+    """The files of a run's results that are read again, each by its name."""
+    with tempfile.TemporaryDirectory() as name, Laboratory() as laboratory:
+        laboratory.run(loads(SMALL[0]), 1, "native").save(name)
+        return {
+            path.name: path.read_bytes() for path in Path(name).iterdir() if path.suffix in (".jsonl", ".json", ".toml")
+        }
+
+
 def _results(folder: Path, rng: Random) -> Read:
-    """A results folder; the history in it may be packed, missing, or a folder."""
-    data = _lines(rng.choice(HISTORIES), rng)
-    match rng.randrange(4):
+    """A results folder, one of whose files is mutated, packed, missing, a folder or a link, and what reads it."""
+    for place in (folder / "kept", folder / "other"):
+        place.mkdir()
+        for name, data in _kept_run().items():
+            (place / name).write_bytes(data)
+    _spoil(folder / "kept", rng)
+    match rng.randrange(8):
         case 0:
-            (folder / "history.jsonl.gz").write_bytes(gzip.compress(data, mtime=0))
+            form = rng.choice(["perfetto", "shiviz", "otlp-json", "csv"])
+            words = ["export", str(folder / "kept"), "--format", form, "--out", str(folder / "exported")]
         case 1:
-            (folder / "latest").write_text("elsewhere\n")
+            words = [
+                "diff",
+                *rng.sample([str(folder / "kept"), str(folder / "other")], 2),
+                *rng.choice([[], ["--json"]]),
+            ]
         case 2:
-            (folder / "history.jsonl").mkdir()
+            words = ["replay", str(folder / "kept" / "scenario.toml")]
+        case 3:
+            words = ["shrink", str(folder / "kept"), "--max-runs", "3"]
+        case 4:
+            return partial(_overview, folder)
         case _:
-            (folder / "history.jsonl").write_bytes(data)
-    return partial(main, ["check", str(folder)])
+            words = ["check", str(folder / "kept"), *rng.choice([[], ["--json"]])]
+    return partial(main, words)
+
+
+def _overview(folder: Path) -> object:
+    """Read what the list of all runs says of the runs below a folder."""
+    assert kept_below(folder)
+    return write_index(folder).read_text() and None
+
+
+def _spoil(folder: Path, rng: Random) -> None:
+    name = rng.choice(sorted(_kept_run()))
+    file = folder / name
+    data = file.read_bytes()
+    match rng.randrange(12):
+        case 0:
+            file.unlink()
+        case 1:
+            file.unlink()
+            file.mkdir()
+        case 2:
+            file.unlink()
+            (folder / f"{name}.gz").write_bytes(gzip.compress(data, mtime=0))
+        case 3:
+            file.unlink()
+            file.symlink_to(rng.choice([name, ".", "/dev/null", "/dev/zero", "missing", "../other/verdict.json"]))
+        case 4:
+            for one in folder.iterdir():
+                one.unlink()
+            (folder / "latest").write_text("elsewhere\n")
+        case 5:
+            file.write_bytes(b"")
+        case _ if name.endswith(".jsonl"):
+            file.write_bytes(_lines(file, rng))
+        case _ if name.endswith(".toml"):
+            file.write_bytes(_mutated_toml(file, rng))
+        case _ if rng.random() < 0.3:
+            file.write_bytes(mutated_bytes(data, rng))
+        case _:
+            file.write_text(json.dumps(mutated_record(json.loads(data), rng)))
 
 
 def _trace(folder: Path, rng: Random) -> Read:

@@ -7,6 +7,8 @@ import io
 import resource
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -24,8 +26,18 @@ HANGS = 120.0
 MOST_MEMORY_KIB = 1 << 20
 
 
-def flaw(kind: str, seed: int) -> str:
-    """Return what is wrong with how a mutated file was read; empty if nothing is."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the reading of one mutated file ended."""
+
+    flaw: str
+    """What was wrong with it; empty if nothing was."""
+    how: str
+    """The exit code, or `read` or `refused` where only a reader was called."""
+
+
+def ending(kind: str, seed: int) -> Ending:
+    """Read one mutated file, and return how that ended."""
     rng = Random(f"{kind}/{seed}")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     out, errors = io.StringIO(), io.StringIO()
@@ -33,7 +45,7 @@ def flaw(kind: str, seed: int) -> str:
         read = KINDS[kind].make(Path(name), rng)
         began, began_work = time.perf_counter(), time.process_time()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-            said = _problems(read, name)
+            how, said = _outcome(read, name)
         took, worked = time.perf_counter() - began, time.process_time() - began_work
         left = [str(path) for path in Path(name).parent.glob("escaped*")]
     text = out.getvalue() + errors.getvalue()
@@ -48,18 +60,20 @@ def flaw(kind: str, seed: int) -> str:
         f"it wrote {left}" if left else "",
     ]
     sentences = "; ".join(filter(None, flaws))
-    return f"{sentences}\n{text[-2000:]}" if sentences else ""
+    return Ending(f"{sentences}\n{text[-2000:]}" if sentences else "", how)
 
 
-def _problems(read: object, folder: str) -> str:
-    assert callable(read)
+def _outcome(read: Callable[[], object], folder: str) -> tuple[str, str]:
+    """Return how a reading ended, and what was wrong with that."""
     try:
         code = read()
     except Exception as error:
         if not is_bad_input(error):
-            return f"{type(error).__name__}: {error}"
-        return "" if folder in str(error) else f"an error that does not name its file: {error}"
-    return "" if not isinstance(code, int) or code in CODES else f"exit code {code}"
+            return "raised", f"{type(error).__name__}: {error}"
+        return "refused", "" if folder in str(error) else f"an error that does not name its file: {error}"
+    if not isinstance(code, int):
+        return "read", ""
+    return f"exit {code}", "" if code in CODES else f"exit code {code}"
 
 
 def _unnamed(text: str, folder: str) -> str:

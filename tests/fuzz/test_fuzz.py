@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fuzz.kinds import KINDS
-from tests.fuzz.running import flaw
+from tests.fuzz.running import ending
 
 FEW = 60
 RUN = 8
@@ -15,4 +15,4 @@ RUN = 8
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_mutated_file_ends_with_a_sentence(kind: str) -> None:
     for seed in range(1, (RUN if kind in ("run", "rerun", "traced") else FEW) + 1):
-        assert not (found := flaw(kind, seed)), f"{kind} {seed}: {found}"
+        assert not (found := ending(kind, seed).flaw), f"{kind} {seed}: {found}"

@@ -83,3 +83,19 @@ class Locking(Sound):
             await asyncio.sleep(1)
             async with second:
                 return await super().handle(event)
+
+
+class Crossing(Sound):
+    """Two handlers of one process take two locks in opposite orders, with a request in between."""
+
+    def __init__(self, context: EngineContext) -> None:
+        super().__init__(context)
+        self.locks = {"c1.1": asyncio.Lock(), "c2.1": asyncio.Lock()}
+
+    async def handle(self, event: Any) -> str | None:
+        first, second = sorted(self.locks, key=lambda name: name != event.payload["name"])
+        async with self.locks[first]:
+            await self.redis.set(f"{self.context.scope}:{event.id}", 1, ex=60)
+            async with self.locks[second]:
+                await self.context.effect(event)
+        return None

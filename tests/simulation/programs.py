@@ -169,3 +169,28 @@ async def logging_one(redis_url: str, effect: Effect) -> None:
         logging.getLogger("worker").debug("not let through")
         logging.getLogger("worker").warning("took %s bytes", len(item[1]))
         await effect(item[1])
+
+
+async def with_dead_letters(redis_url: str, effect: Effect, consumer: str, given_up: Callable[[Any], None]) -> None:
+    """Tries each message three times, then moves it into a dead-letter queue of its own, and says so."""
+    one = client(redis_url)
+    work, own = "orders", f"orders:{consumer}"
+    while True:
+        body = await one.lindex(own, 0) or await one.blmove(work, own, 1, "LEFT", "RIGHT")
+        if body is None:
+            continue
+        if await one.hincrby("tries", body, 1) > 3:
+            await one.lmove(own, "orders:dead", "LEFT", "RIGHT")
+            given_up(body)
+            continue
+        try:
+            await effect(body)
+        except Exception:
+            logging.getLogger("worker").exception("a message failed")
+        else:
+            await one.lpop(own)
+
+
+async def without_a_word(redis_url: str, effect: Effect, consumer: str) -> None:
+    """The same, but says nothing of its dead letters."""
+    await with_dead_letters(redis_url, effect, consumer, lambda _: None)

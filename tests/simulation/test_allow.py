@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation import Laboratory, loads
+from simulation import Laboratory, Run, loads
 from simulation.cli import main
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
@@ -56,6 +56,10 @@ def _answer(server: socket.socket) -> None:
             client.sendall(b"y" if client.recv(1) == b"x" else b"?")
 
 
+def run_with(laboratory: Laboratory, allowed: str, engine: str) -> Run:
+    return laboratory.run(loads(f"{TEXT}[allow]\n{allowed}\n"), 1, f"{HERE}:{engine}")
+
+
 @pytest.mark.parametrize(
     ("engine", "allowed", "reached"),
     [
@@ -67,7 +71,7 @@ def _answer(server: socket.socket) -> None:
 def test_allowed_happens_and_is_recorded(
     laboratory: Laboratory, port: int, engine: str, allowed: str, reached: str
 ) -> None:
-    run = laboratory.run(loads(f"{TEXT}[allow]\n{allowed.format(port=port)}\n"), 1, f"{HERE}:{engine}")
+    run = run_with(laboratory, allowed.format(port=port), engine)
     assert run.verdict == "holds"
     assert any(f"{reached.format(port=port)} (tests/simulation/reaching.py:" in what for what in run.outside)
     assert {entry.details["what"] for entry in run.history.of("outside")} == {
@@ -90,7 +94,7 @@ def test_what_is_not_named_is_refused(
     laboratory: Laboratory, port: int, engine: str, allowed: str, refused: str
 ) -> None:
     with pytest.raises(Escaped, match=refused):
-        laboratory.run(loads(f"{TEXT}[allow]\n{allowed.format(port=port)}\n"), 1, f"{HERE}:{engine}")
+        run_with(laboratory, allowed.format(port=port), engine)
 
 
 @pytest.mark.parametrize("address", ["localhost", "localhost:0", ":1", "localhost:99999", "run/x.sock", "a:x"])

@@ -13,9 +13,10 @@ import pytest
 
 from simulation import loads
 from simulation.cli import main
+from simulation.search.confidence import student, wilson
 from simulation.search.summary import Tally
 from simulation.search.sweep.answer import answers
-from simulation.search.sweep.grid import BadAxis, Ledger, cells, parse_axis, row, student, wilson
+from simulation.search.sweep.grid import BadAxis, Ledger, cells, parse_axis, row
 
 SCENARIO = 'name = "x"\n[workload]\nkind = "chains"\nlength = 2\n'
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from simulation import Laboratory, Run, loads
 from simulation.history.entries import Entry, Header
 from simulation.history.history import History
 from simulation.invariants import judge
+from simulation.search.explore.exhaustive import Exhaustive, Reduction
+from simulation.search.explore.strategies import Runner, Strategy
+from simulation.search.replay import replay_of
 
 HERE = "tests.simulation.hanging"
 TEXT = """
@@ -60,6 +65,30 @@ def test_two_locks_in_either_order_are_found(laboratory: Laboratory) -> None:
     found = [run(laboratory, "Locking", text, seed) for seed in (1, 2, 3)]
     assert any(("c1", "handle") in unfinished(result) for result in found)
     assert {result.verdict for result in found if unfinished(result)} == {"violated"}
+
+
+@pytest.mark.parametrize("strategy", ["random-walk", "pct", "pos", "surw"])
+def test_chosen_order(laboratory: Laboratory, strategy: Any) -> None:
+    """A call that never returns is found, and one that returns is not, if a scheduler chooses the order."""
+    scenario = loads(TEXT.partition("[[faults]]")[0])
+    for engine, calls in (("Sound", set()), ("Handling", {("c1", "handle")}), ("Sweeping", {("c1", "sweep")})):
+        runner = Runner(laboratory, scenario, f"{HERE}:{engine}", Strategy(strategy))
+        one, other = runner.run(1), runner.run(1)
+        assert set(unfinished(one)) == calls
+        assert one.verdict == ("violated" if calls else "holds")
+        assert one.digest == other.digest
+
+
+@pytest.mark.parametrize("reduction", [Reduction.NONE, Reduction.RACES])
+def test_every_order(laboratory: Laboratory, reduction: Reduction) -> None:
+    """Of all orders, some let two handlers wait for each other: a search finds these, and each replays."""
+    text = TEXT.partition("[[faults]]")[0].replace("count = 4", "count = 2").replace('"2s"', '"1ms"')
+    scenario = loads(text.replace("count = 2\nconcurrency", "count = 1\nconcurrency"))
+    search = Exhaustive(laboratory, scenario, 1, f"{HERE}:Crossing", reduction=reduction)
+    found = {bool(unfinished(run)): run for run in search.runs(200)}
+    assert {stuck: run.verdict for stuck, run in found.items()} == {False: "holds", True: "violated"}
+    assert search.progress.complete
+    assert replay_of(found[True]).perform(laboratory).digest == found[True].digest
 
 
 def test_no_delivery_was_ever_answered(laboratory: Laboratory) -> None:

@@ -149,6 +149,47 @@ def test_a_stop_is_a_sigterm(laboratory: Laboratory) -> None:
     assert polite.verdict == "holds"
 
 
+@pytest.mark.parametrize("kind", ["handler-raises", "unreadable"])
+def test_own_dead_letters(laboratory: Laboratory, kind: str) -> None:
+    """A message that a program gives up is a dead letter, also a damaged one; without a word it is lost."""
+    poison = "".join(f'[[faults]]\nkind = "{kind}"\nevent = "{name}"\n' for name in ("c3.1", "c5.1"))
+    reported, silent = (run(laboratory, name, LIST + poison) for name in ("with_dead_letters", "without_a_word"))
+    assert reported.verdict == "holds"
+    assert {(entry.event, entry.details["by"]) for entry in reported.history.of("dead-lettered")} == {
+        ("c3.1", "engine"),
+        ("c5.1", "engine"),
+    }
+    assert {violation.invariant for violation in silent.judgement.violations} == {"nothing-lost"}
+
+
+def test_damaged_message_kills_a_program(laboratory: Laboratory) -> None:
+    """A damaged message reaches the queue, and a program that raises because of it is seen to do so."""
+    result = run(laboratory, "stream", STREAM + '[[faults]]\nkind = "unreadable"\nevent = "c3.1"\n')
+    assert {violation.invariant for violation in result.judgement.violations} == {"nothing-lost"}
+    [raised] = result.errors
+    assert (raised.type, raised.where) == ("ValueError", "main")
+    assert "this message was damaged" in raised.message
+
+
+def test_upgrade_of_a_program(laboratory: Laboratory) -> None:
+    """A function is upgraded to another function, and functions stand beside each other."""
+    upgrade = f'[[faults]]\nkind = "upgrade"\nat = "100ms"\nconsumer = "c1"\nengine = "{HERE}:polite"\nfor = "1s"\n'
+    result = run(laboratory, "polite", LIST + upgrade, consumers=f'engines = {{ c2 = "{HERE}:list_reader" }}')
+    assert result.verdict == "holds"
+    assert moments(result, "stopped")
+
+
+@pytest.mark.parametrize("engine", ["polite", "Tidy"])
+def test_function_beside_class(laboratory: Laboratory, engine: str) -> None:
+    """A function and a class read from different places: they cannot take each other's place."""
+    other = "Tidy" if engine == "polite" else "polite"
+    upgrade = f'[[faults]]\nkind = "upgrade"\nat = "100ms"\nconsumer = "c1"\nengine = "{HERE}:{other}"\n'
+    with pytest.raises(UnknownEngine, match=f"'{HERE}:{other}' cannot be beside '{HERE}:{engine}'"):
+        run(laboratory, engine, LIST + upgrade)
+    with pytest.raises(UnknownEngine, match="cannot be beside"):
+        run(laboratory, engine, LIST, consumers=f'engines = {{ c2 = "{HERE}:{other}" }}')
+
+
 def test_needs_a_place_for_events(laboratory: Laboratory, tmp_path: Path) -> None:
     """A program needs to know where events are put."""
     (tmp_path / "lonely_worker.py").write_text("async def main(redis_url, effect): ...\n")

@@ -1,7 +1,10 @@
 """Untrusted files: what is refused, and what the sentence says."""
 
 import gzip
+import os
 import resource
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
@@ -9,8 +12,12 @@ import pyarrow.parquet
 import pytest
 
 from simulation.cli import main
+from simulation.cli.kept import Kept
 from simulation.scenario import log_rows
+from simulation.scenario.load import loads
 from simulation.scenario.workload import read_trace, trace_epoch, trace_publications
+from simulation.search.explore.strategies import Strategy
+from simulation.search.failure_database import Failures
 
 GOOD = (
     '{"at":0,"kind":"started","event":"a","consumer":"c","handling":1}\n'
@@ -70,8 +77,9 @@ LONG = 100_000_000
         (["check"], "long.jsonl", GOOD + '{"at":3,"kind":"census","keys":[', b"[],"),
         (["import"], "long.jsonl", '{"id":"a","occurred":1,"payload":[', b"[],"),
         (["import"], "long.csv", "id,follows,occurred\n", b","),
+        (["import"], "long.csv", "", b"x"),
     ],
-    ids=["text", "nested", "log", "table"],
+    ids=["text", "nested", "log", "table", "titles"],
 )
 def test_line_of_a_hundred_megabytes(
     words: list[str], name: str, begin: str, filling: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -150,6 +158,61 @@ def test_wide_parquet_column(
     pyarrow.parquet.write_table(pyarrow.table(columns), file, compression="zstd")
     said = refused(["import", str(file), "--out", str(tmp_path / "out")], capsys)
     assert "column 'follows' has more than 1 MiB or 10,000,000 values in a row group" in said
+
+
+def refuses_a_socket(words: list[str], name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder / name
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(file))  # the length of its path has a limit
+        said = refused([*words, str(file)], capsys)
+    assert str(file) in said
+    assert "a pipe, a socket or a device, and not a file" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["check"], "history.jsonl"),
+        (["run", "--no-results"], "scenario.toml"),
+        (["replay"], "replay.toml"),
+        (["import", "--out", "out"], "log.csv"),
+        (["import", "--out", "out"], "log.parquet"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_no_file(words: list[str], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no file, and may never end, is refused before it is opened."""
+    refuses_a_socket(words, name, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_verdict_that_never_ends(make: Callable[[Path], None], tmp_path: Path) -> None:
+    """A verdict, or a database of failures, that cannot be read to its end is as one that is not there."""
+    folder = tmp_path / "20260101T000000-1"
+    folder.mkdir()
+    make(folder / "verdict.json")
+    assert not Kept(folder).record()
+    assert Failures(loads(SCENARIO), "native", Strategy(), folder / "verdict.json").failed() == []
+
+
+def test_streams_of_this_process(tmp_path: Path) -> None:
+    """A shell's `<(zcat history.jsonl.gz)` is read, packed or not."""
+    for data in (GOOD.encode(), gzip.compress(GOOD.encode())):
+        reading, writing = os.pipe()
+        os.write(writing, data)
+        os.close(writing)
+        assert main(["check", f"/dev/fd/{reading}"]) == 0
+        os.close(reading)
+
+
+def test_utf_16_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A log that a spreadsheet wrote in UTF-16 is refused with the command that converts it."""
+    file = tmp_path / "log.csv"
+    file.write_text("id,follows,occurred\n", encoding="utf-16")
+    assert "iconv -f UTF-16 -t utf-8 log.csv" in refused(["import", str(file)], capsys)
+    file = tmp_path / "scenario.toml"
+    file.write_text(SCENARIO, encoding="utf-16")
+    assert "iconv -f UTF-16 -t UTF-8 scenario.toml" in refused(["run", str(file)], capsys)
 
 
 def test_a_results_folder_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

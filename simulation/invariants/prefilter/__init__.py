@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 from simulation.history.history import History
 from simulation.history.index import HistoryIndex
 from simulation.history.indexer import IndexBuilder, index_of
+from simulation.history.intervals import Span
 from simulation.invariants.prefilter.automaton import leave_out_trivial
 from simulation.invariants.prefilter.trivial import keep_all, sort_out
 
@@ -29,4 +33,20 @@ def index_to_judge(history: History, index: HistoryIndex | None = None, *, every
     index.trivial, index.nontrivial, index.leaders = sort_out(index.events, index.times, terms)
     if left_out:
         index.trivial += left_out.trivial
+        index.work_left_out = partial(_work_left_out, history, left_out.kept)
     return index
+
+
+def _work_left_out(history: History, kept: Sequence[int]) -> Mapping[str, list[Span]]:
+    """Return the times in which each consumer handled what was left out, merged. It reads those entries again."""
+    begun: dict[str, int] = {}
+    work: dict[str, list[Span]] = {}
+    for _, entry in history.some(bytes(not one for one in kept)):
+        if entry.kind == "started":
+            begun[entry.event] = entry.at
+        elif entry.kind == "ended":
+            begin, spans = begun.pop(entry.event), work.setdefault(entry.consumer, [])
+            while spans and spans[-1][1] >= begin:
+                begin = min(begin, spans.pop()[0])
+            spans.append((begin, entry.at))
+    return work

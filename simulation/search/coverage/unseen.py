@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, lgamma, log, log1p, sqrt
 
+from simulation.search.confidence import Z
+
 _SIDE = 0.025
 """The probability of an error on each side of the interval."""
-_Z = 1.959964
-"""The quantile of the normal distribution for that probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def unseen(behaviours: Sequence[int]) -> Unseen | None:
     frequencies = Counter(Counter(behaviours).values())
     once, twice = frequencies[1], frequencies[2]
     estimate = once / count
-    spread = _Z * sqrt(max(0.0, once * (1 - estimate) + 2 * twice)) / count
+    spread = Z * sqrt(max(0.0, once * (1 - estimate) + 2 * twice)) / count
     known = set(behaviours[: count // 2])
     second = behaviours[count // 2 :]
     fresh = sum(behaviour not in known for behaviour in second)

@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
+from simulation.history.untrusted_files import is_stream
 from simulation.kernel.random_streams import Streams
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario
@@ -233,6 +234,9 @@ def _trace(scenario: Scenario) -> bytes | None:
         return None
     make_workload(scenario, scenario.seed, Streams(scenario.seed))
     try:
-        return Path(scenario.folder, table.file).read_bytes()
+        file = Path(scenario.folder, table.file)
+        is_stream(file)
+        return file.read_bytes()
     except OSError as error:
-        raise BadScenario(f"{scenario.name}: table [workload], key 'file': {error}") from None
+        why = f"{error.filename}: {error.strerror}"
+        raise BadScenario(f"{scenario.name}: table [workload], key 'file': {why}") from None

@@ -17,13 +17,17 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from causim.written_files import writing
+from simulation.history.untrusted_files import read_text
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
+from simulation.search.confidence import Z, student, wilson
 from simulation.search.summary import Summary, Tally
 
-_Z = 1.959964
 _MOST_STEPS = 10_000
+_MAX_LEDGER = 1 << 30
+"""Bytes of the rows of a sweep."""
 
 
 class BadAxis(Exception):
@@ -146,7 +150,7 @@ def _latencies(tally: Tally) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     count = tally.latencies.total()
     for name, q in (("p50", 0.5), ("p99", 0.99)):
-        margin = _Z * sqrt(q * (1 - q) / count) if count else 0.0
+        margin = Z * sqrt(q * (1 - q) / count) if count else 0.0
         found[name] = tally.latency(q)
         found[f"{name}_low"] = tally.latency(max(0.0, q - margin))
         found[f"{name}_high"] = tally.latency(min(1.0, q + margin))
@@ -175,35 +179,8 @@ def _mean(name: str, total: int, squared: int, count: int) -> dict[str, float | 
     return {name: mean, f"{name}_low": max(0.0, mean - margin), f"{name}_high": mean + margin}
 
 
-def student(freedom: int) -> float:
-    """Return the half width of a 95 % interval of a mean in standard errors, after Cornish and Fisher.
-
-    From four degrees of freedom on, it is right to two parts in a hundred; with fewer, the interval is too narrow.
-
-    >>> round(student(7), 2)
-    2.36
-    """
-    first, second = _Z**3 + _Z, 5 * _Z**5 + 16 * _Z**3 + 3 * _Z
-    return _Z + first / (4 * freedom) + second / (96 * freedom**2)
-
-
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a rate after Wilson, which is sound for rates near 0 and 1.
-
-    >>> [round(bound, 4) for bound in wilson(0, 50)]
-    [0.0, 0.0713]
-    """
-    if not trials:
-        return 0.0, 1.0
-    rate = successes / trials
-    spread = 1 + _Z**2 / trials
-    centre = (rate + _Z**2 / (2 * trials)) / spread
-    margin = _Z * sqrt(rate * (1 - rate) / trials + _Z**2 / (4 * trials**2)) / spread
-    return max(0.0, centre - margin), min(1.0, centre + margin)
 
 
 class Ledger:
@@ -212,7 +189,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: dict[str, dict[str, Any]] = {}
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = read_text(path, _MAX_LEDGER) if path.exists() else ""
         self._end = "" if text.endswith("\n") or not text else "\n"
         """A line break if the last line was cut off when the sweep was stopped: else it would swallow the next."""
         for line in text.splitlines():
@@ -230,7 +207,7 @@ class Ledger:
         """Write down the row of a cell."""
         self._rows[key] = row
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(self._end + json.dumps({"key": key, "row": row}) + "\n")
         self._end = ""
 

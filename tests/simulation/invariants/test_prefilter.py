@@ -363,3 +363,24 @@ def test_leaves_unknown_lines(line: bytes, tmp_path: Path):
     lines = History.open(file).entries
     assert isinstance(lines, FileEntries)
     assert leave_out_trivial(lines, Header().terms) is None
+
+
+def test_what_is_left_out_takes_time(tmp_path: Path) -> None:
+    """A consumer that handles ordinary events, one beside the other, has no room for an event it was given."""
+    work = """
+    {at}s  published     a{at}       fingerprint=f
+    {at}s  delivered     a{at}  @c{by}  delivery={at}  attempt=1
+    {at}s  started       a{at}  @c{by}  handling={at}  fingerprint=f
+    {end}s ended         a{at}  @c{by}  handling={at}  outcome=ok  write=accepted
+    {end}s acknowledged  a{at}  @c{by}  delivery={at}"""
+    for by, verdict in ((1, "holds"), (2, "violated")):
+        lines = sorted(
+            (line for at in range(0, 72, 12) for line in work.format(at=at, end=at + 14, by=by).splitlines() if line),
+            key=lambda line: float(line.split()[0][:-1]),
+        )
+        lines[:0] = ["0s joined @c1", "0s joined @c2", "0s delivered x @c1 delivery=99 attempt=1"]
+        story = "\n".join([*lines, "76s started x @c1 handling=99", "77s ended x @c1 handling=99 outcome=ok"])
+        history = history_of(story, at_most=35)
+        assert judge(history, ["prompt-start"]).verdict == verdict
+        assert judge(opened(history, tmp_path), ["prompt-start"]).verdict == verdict
+        assert left_out(story, tmp_path) == 6

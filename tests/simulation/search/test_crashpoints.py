@@ -138,6 +138,23 @@ def test_scenario_with_faults(laboratory: Laboratory) -> None:
         assert [fault.name for fault in sweep.variant(point).faults] == ["crash", "request-lost"]
 
 
+def test_read_that_waits_at_the_end(laboratory: Laboratory) -> None:
+    """A read that waits when the run ends has a point before it, and none behind it."""
+    text = """
+        name = "waiting"
+        workload = { kind = "chains", count = 2, length = 1 }
+        producer = { to = "list", key = "orders" }
+        consumers.count = 1
+        judge.preset = "queue"
+    """
+    sweep = sweep_of(laboratory, "crash", loads(text), "tests.simulation.programs:list_reader")
+    reads = [(point.nth, point.when) for point in sweep.points if point.pattern.startswith("BLPOP")]
+    assert reads == [(1, "before"), (1, "after"), (2, "before"), (2, "after"), (3, "before")]
+    found = outcomes(list(inject_everywhere(sweep, laboratory)))
+    assert not found["missed"]
+    assert found["violated"]  # what was popped and not handled is lost
+
+
 def test_default_pause(laboratory: Laboratory) -> None:
     """A pause is longer than a lease unless said otherwise."""
     scenario = load(SMALL)

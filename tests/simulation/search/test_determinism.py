@@ -9,8 +9,19 @@ from simulation.cli import main
 from simulation.scenario.load import load, loads
 from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import MAX_SEEDS, Failures
+from simulation.world.laboratory import Laboratory
 
 SCENARIOS = Path(__file__).parents[3] / "scenarios"
+BLOCKING = 'name = "blocking"\nworkload.events = [{ name = "a" }]\n'
+BLOCKS = """
+import time
+from simulation.engines.native import NativeEngine
+
+class Engine(NativeEngine):
+    async def handle(self, event):
+        time.sleep(0.5)
+        await super().handle(event)
+"""
 ONE = loads('name = "one"\nworkload.events = [{ name = "a" }]')
 
 
@@ -28,6 +39,21 @@ def test_what_hangs_on_the_hash_seed_is_shown(capsys: pytest.CaptureFixture[str]
     output = capsys.readouterr().out
     assert "seed 1: the histories of two processes differ" in output
     assert "  entry " in output
+
+
+def test_current_folder_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history with a line of code in it is the same in every folder, whether the code is causim's or the user's."""
+    (tmp_path / "blocks_here.py").write_text(BLOCKS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    scenario = loads(f'{BLOCKING}[[faults]]\nkind = "handler-blocks"\nprobability = 1.0\nby = "1s"\n')
+    found = []
+    for folder in (tmp_path, SCENARIOS, Path(__file__).parents[3]):
+        monkeypatch.chdir(folder)
+        with Laboratory("embedded") as laboratory:
+            runs = [laboratory.run(scenario, 1, engine) for engine in ("native", "blocks_here:Engine")]
+        found.append([(run.digest, {one.details["where"] for one in run.history.of("blocked")}) for run in runs])
+    assert found[0] == found[1] == found[2]
+    assert any(where.startswith("blocks_here.py:") for _, places in found[0] for where in places)
 
 
 def test_failed_seeds_first(tmp_path: Path) -> None:
