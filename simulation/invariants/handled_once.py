@@ -33,7 +33,7 @@ from itertools import pairwise
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
-from simulation.invariants.recorded_effects import UNDERWAY, unrecorded
+from simulation.invariants.recorded_effects import taken_over, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -68,7 +68,7 @@ def _excused(index: HistoryIndex, event: EventStory, first: Handling, second: Ha
         return True
     if second.start < first.end:
         return False
-    return unrecorded(index, first, second.start) or _taken_over(index, event, first)
+    return unrecorded(index, first, second.start) or taken_over(index, event, first)
 
 
 def _held_since(event: EventStory, handling: Handling) -> int:
@@ -147,23 +147,6 @@ def _both(event: EventStory, effect: Handling) -> Violation:
         because,
         tuple(sorted((effect.start, effect.end, event.dead))),
     )
-
-
-def _taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
-    """Say whether a lease had lapsed and was taken by another consumer, which began just after the first or died."""
-    began = any(
-        later.consumer != first.consumer and later.start > first.end and later.start_at - first.end_at <= UNDERWAY
-        for later in event.handlings
-    )
-    died = any(
-        other.consumer != first.consumer and first.start < other.index < first.end and other.closing == "crashed"
-        for other in event.deliveries
-    )
-    if not began and not died:
-        return False
-    half = -(-index.terms.lease // 2)
-    lapsed = index.lapses(first.consumer, first.start_at, first.end_at)
-    return bool(lapsed) or index.store_clock.leapt(half, first.start_at, first.end_at)
 
 
 def _violation(event: EventStory, first: Handling, second: Handling) -> Violation:

@@ -64,6 +64,23 @@ def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
     return _lapsed(index, holder, gap, before_at)
 
 
+def taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
+    """Say whether a lease had lapsed and was taken by another consumer, which began just after the first or died."""
+    began = any(
+        later.consumer != first.consumer and later.start > first.end and later.start_at - first.end_at <= UNDERWAY
+        for later in event.handlings
+    )
+    died = any(
+        other.consumer != first.consumer and first.start < other.index < first.end and other.closing == "crashed"
+        for other in event.deliveries
+    )
+    if not began and not died:
+        return False
+    half = -(-index.terms.lease // 2)
+    lapsed = index.lapses(first.consumer, first.start_at, first.end_at)
+    return bool(lapsed) or index.store_clock.leapt(half, first.start_at, first.end_at)
+
+
 def _lapsed(index: HistoryIndex, holder: ConsumerStory, gap: Span, before_at: int) -> bool:
     """Say whether a holder was silent in the gap until its lease may have ended, or the clock of Redis jumped then."""
     half = -(-index.terms.lease // 2)
