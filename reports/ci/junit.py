@@ -59,6 +59,7 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
         },
     )
     facts = {"judged": outcome.rests, "coverage": outcome.covered, "outside": outcome.outside}
+    facts["never struck"] = ", ".join(outcome.silent)
     if any(facts.values()):
         properties = ET.SubElement(case, "properties")
         for name, value in facts.items():

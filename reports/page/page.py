@@ -78,7 +78,7 @@ def page(
             header=history.header,
             run=run,
             verdict=judgement.verdict,
-            reasons=[*_reasons(judgement), *_outside(history)],
+            reasons=[*_reasons(judgement), *_outside(history), *_silent(run)],
             first=violations[0] if violations else None,
             story=narrate(history, violations[0]) if violations else None,
             likelihood=likelihood,
@@ -111,6 +111,12 @@ def _outside(history: History) -> Iterator[str]:
     """Yield what the consumers' code reached outside of the run, each once."""
     for what in dict.fromkeys(str(entry.details.get("what", "")) for entry in history.of("outside")):
         yield f"The code under test reached outside of the run, which may be another the next time: {what}"
+
+
+def _silent(run: RunLike) -> Iterator[str]:
+    """Yield a sentence for each fault that never struck."""
+    for fault in run.silent_faults:
+        yield f"The fault '{fault}' never struck."
 
 
 def write_page(

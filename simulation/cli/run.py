@@ -253,6 +253,7 @@ def _ci_outcome(outcome: Outcome, given: RunOptions) -> CiOutcome:
         rests=tally.rests,
         covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
         outside="; ".join(tally.outside),
+        silent=tuple(sorted(tally.silent_faults)),
     )
 
 

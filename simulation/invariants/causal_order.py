@@ -233,11 +233,10 @@ INVARIANT = Invariant(
     name=NAME,
     summary="every effect of an event starts at or after the end of an effect of its leader",
     excuses=(
-        "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds it"
-        " when the event starts, and that is after the lookback (a leader that was delivered, failed and will be"
-        " offered again is not lost); or the leader was dead-lettered before, or by"
-        " the engine, which may report it a lease and a sweep later; in a cycle, the first member to take"
-        " effect"
+        "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds "
+        "it when the event starts, and that is after the lookback (a leader that was delivered, failed and will be "
+        "offered again is not lost); the leader was dead-lettered before; the engine had given the leader up, and "
+        "reported it up to a lease and a sweep later; in a cycle, the first member to take effect"
     ),
     subjects=subjects,
     check=check,

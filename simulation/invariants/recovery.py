@@ -150,8 +150,9 @@ INVARIANT = Invariant(
         " that the queue offers again after that is not refused as held"
     ),
     excuses=(
-        "time in which no consumer was alive or Redis was unreachable, or in which the consumer that took it over was"
-        " handling what the same sweep had found before; losses that the scenario allows"
+        "time in which no consumer was alive or Redis was unreachable; time in which the consumer that took it "
+        "over was handling what the same sweep had found before; a further death or silence counts for one lease "
+        "and one sweep, once; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

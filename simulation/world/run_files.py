@@ -46,6 +46,11 @@ class Reported:
         return self.run.judgement
 
     @property
+    def silent_faults(self) -> Sequence[str]:
+        """The faults of the scenario that never struck."""
+        return self.run.silent_faults
+
+    @property
     def commands(self) -> int:
         """Number of commands that consumers sent, without those of sweeps that found nothing."""
         return self.run.counts.commands - self.run.counts.idle_commands
