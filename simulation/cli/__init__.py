@@ -100,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     if not given.logs:  # what an engine logs is part of the world that it is in: the history has more
         logging.lastResort = logging.NullHandler()
+    elif logging.lastResort is not None:
+        logging.lastResort.setFormatter(_VirtualTimes())
     try:
         code = _execute(given)
         sys.stdout.flush()
@@ -116,6 +118,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError:  # what cannot be written now cannot be written at the end
             _discard_output()
         return _failed(error)
+
+
+class _VirtualTimes(logging.Formatter):
+    """Puts the time in the run and the process before a log record of code under test."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        # only a run has them, and a run has imported both
+        from asyncio import get_running_loop
+
+        from simulation.kernel.process import current_process
+
+        text, process = super().format(record), current_process.get()
+        if process is None:
+            return text
+        return f"{get_running_loop().time():.6f} s  {process.name}  {record.levelname} {record.name}: {text}"
 
 
 def _discard_output() -> None:
