@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,8 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(_run(asked))
     except REFUSALS as refusal:
-        print(f"{asked.url}: {refusal}", file=sys.stderr)  # noqa: T201
+        _print(_safe(f"{_without_password(asked.url)}: {refusal}"), file=sys.stderr)
         return UNREACHABLE
+
+
+def _without_password(url: str) -> str:
+    """Return a URL as it may be printed."""
+    return re.sub(r"(//[^:/?#]*:).*(?=@)|([?&]password=)[^&]*", r"\1\2…", url)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,14 +54,16 @@ def _parser() -> argparse.ArgumentParser:
         ("retry", _retry, "offer a dead event again: the next sweep hands it out, with all its attempts"),
         ("discard", _discard, "throw a dead letter away: its event counts as handled"),
     ):
-        _add(verbs, name, run, what).add_argument("id", help="the id of the event")
+        _add(verbs, name, run, what).add_argument("id", type=_named("the id of an event"), help="the id of the event")
     return parser
 
 
 def _add(commands: Any, name: str, run: Callable[..., Any], what: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what.capitalize() + ".")
-    parser.add_argument("url", metavar="URL", help="where Redis is: redis://host:port/db, rediss://…, unix://…")
-    parser.add_argument("scope", metavar="SCOPE", help="the scope of the ordering")
+    parser.add_argument(
+        "url", metavar="URL", type=_address, help="where Redis is: redis://host:port/db, rediss://…, unix://…"
+    )
+    parser.add_argument("scope", metavar="SCOPE", type=_named("a scope"), help="the scope of the ordering")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--cluster", action="store_true", help="the URL names a node of a Redis Cluster")
     parser.add_argument("--partitions", type=_positive, metavar="N", help="the scope is divided into N partitions")
@@ -63,18 +71,34 @@ def _add(commands: Any, name: str, run: Callable[..., Any], what: str) -> argpar
     return parser
 
 
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
+def _natural(text: str, least: int = 0) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
+    return int(text)
 
 
 def _positive(text: str) -> int:
-    number = _natural(text)
-    if number < 1:
-        raise ValueError
-    return number
+    return _natural(text, 1)
+
+
+def _named(what: str) -> Callable[[str], str]:
+    """Return what reads a name that must not be empty."""
+
+    def read(text: str) -> str:
+        if not text:
+            raise argparse.ArgumentTypeError(f"{what} must not be empty")
+        return text
+
+    return read
+
+
+def _address(text: str) -> str:
+    """Return a URL that the client can read."""
+    try:
+        redis.asyncio.ConnectionPool.from_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 async def _run(asked: argparse.Namespace) -> int:

@@ -137,11 +137,11 @@ class CausalOrdering(Requests[E]):
 
     async def event_has_been_seen(self, event: UUID | E) -> bool:
         """Return whether the event was handled, as far as that is remembered."""
-        return bool(await self._ask("EXISTS", self._key(f"seen:{id_of(event)}")))
+        return bool((await self._look("seen", id_of(event)))[0])
 
     async def event_has_started_processing(self, event: UUID | E) -> bool:
         """Return whether the event is held."""
-        return bool(await self._ask("EXISTS", self._key(f"processing:{id_of(event)}")))
+        return bool((await self._look("processing", id_of(event)))[0])
 
     async def record_event_as_processing(self, event: E) -> bool:
         """Take the lease on an event, without regard to its leader; return False if it is held or was handled."""
@@ -177,14 +177,14 @@ class CausalOrdering(Requests[E]):
 
     async def get_followers(self, leader: E) -> list[E]:
         """Return the events that are parked behind this one, in the order they occurred."""
-        ids = await self._ask("ZRANGE", self._key(f"queue:{id_of(leader)}"), 0, -1)
+        [ids] = await self._look("waiting", id_of(leader))
         return await self.followers_by_id([text(i) for i in ids])
 
     async def followers_by_id(self, follower_ids: Sequence[UUID | str]) -> list[E]:
         """Return the parked events with these ids, in the order they occurred."""
         if not follower_ids:
             return []
-        payloads = await self._ask("MGET", *(self._key(f"event:{i}") for i in follower_ids))
+        payloads = await self._look("event", *map(str, follower_ids))
         found = []
         for identity, payload in zip(follower_ids, payloads, strict=True):
             try:

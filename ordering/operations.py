@@ -109,6 +109,10 @@ class Operations:
         """The lease, in seconds: after a cancellation, nothing takes longer."""
         return self._read_policy()[2]
 
+    async def _look(self, what: str, *ids: str, once: bool = False) -> list[Any]:
+        """Return what the scope's keys say about some events, as the script `look` reads it."""
+        return list(await self._call("look", what, *ids, once=once))
+
     async def stats(self) -> Stats:
         """Return the scope's numbers, in one round trip."""
         times = (milliseconds(self.policy.lookback), milliseconds(self.policy.dead_retention))
@@ -123,7 +127,8 @@ class Operations:
 
     async def dead_letter(self, event: UUID | str | Any) -> DeadLetter | None:
         """Return the dead letter of an event, or of an id; None if there is none."""
-        return read_letter(await self._ask("GET", self._key(f"dead:{id_of(event)}")) or b"")
+        [raw] = await self._look("dead", id_of(event))
+        return read_letter(raw)
 
     async def retry(self, event: UUID | str | Any) -> bool:
         """Offer a dead event again, to the next sweep, with all its attempts; return False if it is not dead."""
@@ -156,8 +161,8 @@ class Operations:
     async def _report_dead_letter(self, identity: str) -> None:
         """Report a dead letter that this process has written. If Redis refuses, a sweep does it."""
         try:
-            raw = await self._ask("GET", self._key(f"dead:{identity}"))
-            await self._report_and_clear(identity, raw or b"")
+            [raw] = await self._look("dead", identity)
+            await self._report_and_clear(identity, raw)
         except REFUSALS as refusal:
             logger.warning("Of dead event %s of scope %r, a later sweep reports: %s", identity, self.scope, refusal)
 

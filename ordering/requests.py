@@ -26,6 +26,7 @@ from ordering.shielding import REFUSALS, asked_again, bounded, end_after, is_bet
 from ordering.terms import (
     Asked,
     digest_of,
+    hash_tag,
     id_of,
     last_of,
     leader_of,
@@ -67,7 +68,7 @@ class Requests(Operations, Generic[E]):
     """Asks the scripts about the events of one scope, and keeps this process's knowledge of them.
 
     Args:
-        scope: separates this ordering from others on the same server.
+        scope: separates this ordering from others on the same server; not empty.
         redis: a `redis.asyncio` client, standalone or cluster.
         policy: the waiting times and limits.
         event_type: parses parked events; anything with pydantic's `model_validate_json`.
@@ -94,7 +95,7 @@ class Requests(Operations, Generic[E]):
         observer: Observer | None = None,
         on_dead_letter: OnDeadLetter | None = None,
     ) -> None:
-        self.scope = scope
+        self.scope = hash_tag(scope)
         self._notify = Notifier(observer, scope)
         self._on_dead_letter = on_dead_letter
         self.redis = redis

@@ -34,6 +34,13 @@ class Asked(NamedTuple):
     """The payload of the event, if it may have to be kept."""
 
 
+def hash_tag(scope: str) -> str:
+    """Return a scope that can be the hash tag of its keys: they must be in one slot. Raises ValueError."""
+    if not scope or scope.startswith("}"):
+        raise ValueError(f"a scope must not be empty or begin with a closing brace, and {scope!r} does")
+    return scope
+
+
 def last_of(asked: Asked) -> Sequence[str]:
     """Return the words about an event that end a request, without the empty words at the end."""
     return asked if asked.leader else asked[:4] if asked.claim else asked[:2]

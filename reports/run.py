@@ -37,6 +37,10 @@ class RunLike(Protocol):
         """The coverage of the search that has kept this run, line by line; empty if there was no search."""
 
     @property
+    def silent_faults(self) -> Sequence[str]:
+        """The faults of the scenario that never struck."""
+
+    @property
     def commands(self) -> int | None:
         """Number of commands that consumers sent, without idle sweeps; `None` if it was not counted."""
 

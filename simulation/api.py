@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from causim.written_files import write_whole
 from reports import view
 from reports.text.run_text import choices, story, violation_of
 from simulation.engines import Engine, engine_name, resolve
@@ -120,7 +121,7 @@ class Shrunk:
     def write(self, file: str | Path) -> Path:
         """Write the run to a file for `causim replay`, and return its path. Raises OSError."""
         path = Path(file)
-        path.write_text(tomli_w.dumps(self.replay.written()), encoding="utf-8")
+        write_whole(path, tomli_w.dumps(self.replay.written()))
         return path
 
     def __repr__(self) -> str:

@@ -99,6 +99,7 @@ class ScenarioItem(pytest.Item):
                 if wanted & set(tally.violations) or (wanted == {"holds"} and tally.violating):
                     break
         self.user_properties += [("causim outside", what) for what in tally.outside]
+        self.user_properties += [("causim never struck", fault) for fault in sorted(tally.silent_faults)]
         verdict = tally.verdict(self._scenario.judge.require_coverage)
         if verdict in wanted or wanted & set(tally.violations):
             self._check_budgets(tally)
@@ -160,6 +161,7 @@ def story_of(run: Run, replay: str, results: str | None) -> str:
     ]
     lines += [f"raised    {error}" for error in run.errors[:3]]
     lines += [f"outside   {what}; such a run may be another the next time" for what in run.outside]
+    lines += [f"note      the fault '{fault}' never struck" for fault in run.silent_faults]
     firsts = {each.invariant: each for each in reversed(run.violations)}
     for each in sorted(firsts.values(), key=lambda one: one is not violation):
         lines += [f"violated  {each.invariant}", f"because   {each.because.removeprefix('because ')}"]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from causim.written_files import write_whole
 from reports.ci.outcome import Outcome
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,9 +34,7 @@ def junit(outcomes: Iterable[Outcome]) -> str:
 
 def write_junit(path: Path, outcomes: Iterable[Outcome]) -> None:
     """Write the outcomes to a file, whole or not at all. Raises OSError."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(junit(outcomes), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, junit(outcomes))
 
 
 def _counts(outcomes: list[Outcome]) -> dict[str, str]:
@@ -60,6 +59,7 @@ def _case(suite: ET.Element, outcome: Outcome) -> None:
         },
     )
     facts = {"judged": outcome.rests, "coverage": outcome.covered, "outside": outcome.outside}
+    facts["never struck"] = ", ".join(outcome.silent)
     if any(facts.values()):
         properties = ET.SubElement(case, "properties")
         for name, value in facts.items():

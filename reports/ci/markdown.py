@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from causim.written_files import writing
 from reports.ci.outcome import Outcome
 from reports.figures.units import duration
 
@@ -28,6 +29,7 @@ def summary(outcomes: Iterable[Outcome]) -> str:
     wrong = [outcome for outcome in ordered if outcome.verdict != "holds"]
     parts = [f"## {_headline(ordered)}", _table(ordered), *_covered(ordered)]
     parts += [_outside(outcome) for outcome in ordered[:MAX_OUTCOMES] if outcome.outside]
+    parts += [_silent(outcome) for outcome in ordered[:MAX_OUTCOMES] if outcome.silent]
     parts += [_why(outcome) for outcome in wrong[:MAX_OUTCOMES]]
     if len(wrong) > MAX_OUTCOMES:
         parts.append(f"{len(wrong) - MAX_OUTCOMES:,} more do not hold; the table names them all.")
@@ -36,7 +38,7 @@ def summary(outcomes: Iterable[Outcome]) -> str:
 
 def append_summary(path: Path, outcomes: Iterable[Outcome]) -> None:
     """Append the outcomes to a summary file, as build servers want it. Raises OSError."""
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+    with writing(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(summary(outcomes))
 
 
@@ -69,6 +71,11 @@ def _covered(outcomes: list[Outcome]) -> list[str]:
 def _outside(outcome: Outcome) -> str:
     reached = f"{outcome.name}, {outcome.engine} reached outside of its run, which may be another the next time"
     return plain(f"{reached}: {outcome.outside}")
+
+
+def _silent(outcome: Outcome) -> str:
+    faults = ", ".join(f"'{fault}'" for fault in outcome.silent)
+    return plain(f"{outcome.name}, {outcome.engine}: of its faults these never struck: {faults}")
 
 
 def _why(outcome: Outcome) -> str:

@@ -31,9 +31,10 @@ class Outcome:
     """The invariants that the verdict rests on, and those that could not be judged, with the reasons."""
     covered: str = ""
     """The coverage of the runs, in a sentence; empty if there was one run."""
-
     outside: str = ""
     """Things reached outside of the runs, as the scenario allows; empty if none."""
+    silent: tuple[str, ...] = ()
+    """The faults of the scenario that struck in no run."""
 
     @property
     def name(self) -> str:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 NAMES = ("latency.png", "followers.png")
 """The pictures of a run."""
 
-PACKED = {"compress_level": 3}
-"""The compression of pictures: a higher level takes twice the time, to save a few kilobytes."""
-
 _DONE = b"\n"
 
 
@@ -91,7 +88,7 @@ def draw(event_rows: EventRows, folder: Path) -> None:
 
     table = Table.of_events(event_rows)
     for name, figure in zip(NAMES, (latency_figure, followers_figure), strict=True):
-        figure(table).savefig(folder / name, pil_kwargs=PACKED)
+        figure(table).write(folder / name)
 
 
 def _processors() -> int:

@@ -16,9 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
+from causim.written_files import written_whole
 from reports.figures.units import duration, unit_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
@@ -59,8 +62,17 @@ MAX_LETTERS_LEFT_OUT = 6
 """Labels up to this length are left out, not turned, where they have no room: the reader knows those between."""
 
 
+PACKED = {"compress_level": 3}
+"""The compression of pictures: a higher level takes twice the time, to save a few kilobytes."""
+
+
 class Picture(Figure):
     """A figure that a notebook shows as it is, without pyplot."""
+
+    def write(self, path: Path) -> None:
+        """Write the picture to a file as PNG, whole or not at all. Raises OSError."""
+        with written_whole(path) as partial:
+            self.savefig(partial, format="png", pil_kwargs=PACKED)
 
     def _repr_png_(self) -> bytes:
         out = BytesIO()

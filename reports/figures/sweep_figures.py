@@ -84,7 +84,7 @@ def write_sweep(frame: pd.DataFrame, axes: Sequence[str], folder: Path, title: s
     written = []
     for measure, figure in figures(frame, axes, title):
         path = folder / f"{measure.column.removesuffix('_us').replace('_', '-')}.png"
-        figure.savefig(path)
+        figure.write(path)
         written.append(path)
     return written
 

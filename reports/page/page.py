@@ -20,6 +20,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from causim.written_files import write_whole
 from reports.figures.series import effects, follower_times, marks
 from reports.figures.timeline import of_run
 from reports.figures.units import duration, share
@@ -77,7 +78,7 @@ def page(
             header=history.header,
             run=run,
             verdict=judgement.verdict,
-            reasons=[*_reasons(judgement), *_outside(history)],
+            reasons=[*_reasons(judgement), *_outside(history), *_silent(run)],
             first=violations[0] if violations else None,
             story=narrate(history, violations[0]) if violations else None,
             likelihood=likelihood,
@@ -112,6 +113,12 @@ def _outside(history: History) -> Iterator[str]:
         yield f"The code under test reached outside of the run, which may be another the next time: {what}"
 
 
+def _silent(run: RunLike) -> Iterator[str]:
+    """Yield a sentence for each fault that never struck."""
+    for fault in run.silent_faults:
+        yield f"The fault '{fault}' never struck."
+
+
 def write_page(
     path: Path,
     run: RunLike,
@@ -124,11 +131,9 @@ def write_page(
 
     `coming` names those that are not all there yet; `likelihood` is as for `page`.
     """
-    partial = path.with_name(path.name + ".part")
-    there = (file.name for file in path.parent.iterdir() if file.is_file() and file not in (path, partial))
+    there = (file.name for file in path.parent.iterdir() if file.is_file() and file != path)
     text = page(run, table, sorted({*there, *coming}), likelihood=likelihood)
-    partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    write_whole(path, text, errors="backslashreplace")
 
 
 def embedded(value: object) -> Markup:

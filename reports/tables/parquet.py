@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from causim.written_files import written_whole
 from reports.tables.tables import EVENT_COLUMNS
 
 if TYPE_CHECKING:
@@ -30,13 +31,11 @@ TYPES = {"string": pa.large_string(), "float64": pa.float64(), "int64": pa.int64
 
 def write_events(tables: Iterable[Table], path: Path) -> None:
     """Write the table of events, in one piece or several, to a Parquet file, whole or not at all."""
-    partial = path.with_name(path.name + ".part")
     pieces = iter(tables)
     first = next(pieces)
-    with pq.ParquetWriter(partial, _schema(first)) as writer:
+    with written_whole(path) as partial, pq.ParquetWriter(partial, _schema(first)) as writer:
         for table in chain([first], pieces):
             writer.write_table(arrow(table))
-    partial.replace(path)
 
 
 def arrow(table: Table) -> pa.Table:

@@ -94,16 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning  # the rest of a warning is not for users
         if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
             _function("simulation.cli.completion:complete")(options)
-    given = options.parse_args(arguments)
-    if given.command is None:
-        options.print_help()
-        return USAGE
-    if not given.logs:  # what an engine logs is part of the world that it is in: the history has more
-        logging.lastResort = logging.NullHandler()
-    elif logging.lastResort is not None:
-        logging.lastResort.setFormatter(_VirtualTimes())
     try:
-        code = _execute(given)
+        code = _execute(options, arguments)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -141,7 +133,15 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _execute(given: argparse.Namespace) -> int:
+def _execute(options: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    given = options.parse_args(arguments)
+    if given.command is None:
+        options.print_help()
+        return USAGE
+    if not given.logs:  # what an engine logs is part of the world that it is in: the history has more
+        logging.lastResort = logging.NullHandler()
+    elif logging.lastResort is not None:
+        logging.lastResort.setFormatter(_VirtualTimes())
     execute = _function(given.execute)
     if signal.getsignal(signal.SIGINT) is leave_at_once:  # from here on there is something to keep
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from causim.written_files import written_whole
 from reports.figures.units import duration
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, BadUsage
 from simulation.cli.files import one_scenario
@@ -107,7 +108,7 @@ def _run(scenario: Scenario, engine: str, given: CompareOptions) -> tuple[Row, b
 
 
 def _write_csv(file: Path, records: Sequence[dict[str, Any]]) -> None:
-    with file.open("w", newline="", encoding="utf-8") as out:
+    with written_whole(file) as partial, partial.open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, fieldnames=list(records[0]))
         writer.writeheader()
         writer.writerows(records)

@@ -56,18 +56,19 @@ def complete(parser: argparse.ArgumentParser) -> None:
     autocomplete(parser, default_completer=words)
 
 
-def words(prefix: str, action: argparse.Action, **_: object) -> list[str]:
-    """Return the words that begin with a prefix and can be the value of an option or an argument.
+def words(prefix: str, action: argparse.Action, **_: object) -> dict[str, str]:
+    """Return the words that begin with a prefix and can be the value of an option or an argument, each with what it is.
 
-    A word that contains a list, such as `crash,reply-lost`, is completed after its last comma.
+    A word that contains a list, such as `crash,reply-lost`, is completed after its last comma. zsh and fish show what a
+    word is beside it.
     """
     if action.dest == "fault_kinds":
         before, comma, last = prefix.rpartition(",")
-        return [f"{before}{comma}{kind}" for kind in FAULTS if kind.startswith(last)]
-    known = [name for what in _LISTED.get(action.dest, ()) for name, _ in LISTS[what]([])]
-    names = [f"mutant:{name}" if action.dest == "engine" and name in MUTANTS else name for name in known]
-    found = [name for name in names if name.startswith(prefix) and not _PLACEHOLDER.search(name)]
-    return [*found, *_files(prefix)] if action.type in (Path, path_of) else found
+        return {f"{before}{comma}{kind}": "" for kind in FAULTS if kind.startswith(last)}
+    known = [row for what in _LISTED.get(action.dest, ()) for row in LISTS[what]([])]
+    named = [(f"mutant:{name}" if action.dest == "engine" and name in MUTANTS else name, text) for name, text in known]
+    found = {name: text for name, text in named if name.startswith(prefix) and not _PLACEHOLDER.search(name)}
+    return found | dict.fromkeys(_files(prefix), "") if action.type in (Path, path_of) else found
 
 
 def _files(prefix: str) -> Iterable[str]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from causim.written_files import write_whole, written_whole
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
+from simulation.cli.errors import message_of
 from simulation.cli.files import one_scenario
 from simulation.cli.given import CrashesOptions
 from simulation.cli.jobs import replay_file
@@ -65,7 +67,7 @@ def execute(given: CrashesOptions) -> int:
     try:
         _leave(found, folder)
     except OSError as error:  # a full disk, a folder of another's: what was found stands
-        found.unkept = str(error)
+        found.unkept = message_of(error)
     _say(found, folder, given)
     return _code(found)
 
@@ -123,9 +125,10 @@ def _leave(found: _Found, folder: Path) -> None:
     columns = ["point", "at_us", "consumer", "when", "what", "words", "outcome", "invariant", "because"]
     rows = sorted((_row(trial, sweep.kind) for trial in found.trials), key=lambda row: row["point"])
     frame = view("tables.frames:frame_of")(rows, columns)
-    frame.to_parquet(folder / "crashes.parquet")
+    with written_whole(folder / "crashes.parquet") as partial:
+        frame.to_parquet(partial)
     title = f"{sweep.scenario.name} · {sweep.engine} · {sweep.kind} at every moment · seed {sweep.seed}"
-    view("figures.fault_point_figure:crashes_figure")(frame, title).savefig(folder / "crashes.png")
+    view("figures.fault_point_figure:crashes_figure")(frame, title).write(folder / "crashes.png")
     for trial in found.fallen:
         _write_variant(sweep, trial, folder)
 
@@ -148,7 +151,7 @@ def _row(trial: Trial, kind: str) -> dict[str, Any]:
 def _write_variant(sweep: FaultPointSweep, trial: Trial, folder: Path) -> None:
 
     record = runnable(sweep.variant(trial.point), sweep.engine, sweep.seed, folder)
-    _variant(trial, folder).write_text(tomli_w.dumps(record), encoding="utf-8")
+    write_whole(_variant(trial, folder), tomli_w.dumps(record))
 
 
 def _variant(trial: Trial, folder: Path) -> Path:

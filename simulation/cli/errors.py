@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from simulation.cli import BadUsage
 from simulation.engines import UnknownEngine
 from simulation.history.untrusted import MalformedHistory
@@ -9,6 +11,8 @@ from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
 from simulation.search.parallel.runner_process import ClusterUnavailable
 from simulation.stores.protocol import StoreUnavailable
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def is_bad_input(error: Exception) -> bool:
@@ -24,6 +28,9 @@ def is_complete(error: Exception) -> bool:
 
 def message_of(error: Exception) -> str:
     """Return the message of an error of the user's: of a file, its name first."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
-    return str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    name = error.filename
+    if name is None and error.errno in _NO_ROOM:  # a file that a command writes has its name: see `writing`
+        name = "standard output, or a temporary file"
+    return str(error) if name is None else f"{name}: {error.strerror[0].lower()}{error.strerror[1:]}"

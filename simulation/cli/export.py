@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from causim.written_files import written_whole
 from reports.exports import FORMATS, Unexportable
 from simulation.cli import HOLDS, BadUsage
 from simulation.cli.given import ExportOptions
@@ -103,13 +104,8 @@ def _sink(out: Path | None, history: Path) -> Iterator[IO[bytes]]:
         raise BadUsage(f"--out {out}: give a file in a folder that exists")
     if out.exists() and out.samefile(history):
         raise BadUsage(f"--out {out}: this is the history itself; give another file")
-    partial = out.with_name(out.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(out) as partial, partial.open("wb") as file:
+        yield file
 
 
 def _say(text: str) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import causim
+from causim.written_files import write_whole
 from simulation.cli import HOLDS, BadUsage
 from simulation.cli.given import InitOptions
 
@@ -27,7 +28,7 @@ def execute(given: InitOptions) -> int:
     for name, place in FILES.items():
         target = given.folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((starter / name).read_bytes())
+        write_whole(target, (starter / name).read_text(encoding="utf-8"))
         sys.stdout.write(f"wrote {target}\n")
     enter = "" if given.folder == Path() else f"cd {given.folder} && "
     sys.stdout.write(

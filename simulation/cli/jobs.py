@@ -167,6 +167,7 @@ def record(outcome: Outcome, given: RunOptions) -> dict[str, Any]:
         "missing": tally.missing(job.scenario.judge.require_coverage),
         "reasons": list(tally.reasons),
         "outside": list(tally.outside),
+        "silent_faults": sorted(tally.silent_faults),
         "judged": dict(tally.judged),
         "not_judged": tally.never_judged,
         **_numbers(tally),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from causim.written_files import write_whole
 from simulation.cli import BadUsage
 from simulation.cli.text import visible
 from simulation.history.untrusted_files import read_text
@@ -59,9 +60,7 @@ def write_index(root: Path) -> Path:
     runs = kept_below(root)
     rows = [Row.of(run.folder.relative_to(root), run.stamp, run.record()) for run in runs[:LISTED]]
     page = root / INDEX
-    partial = root / f".{INDEX}.part"
-    partial.write_text(index_page(rows, len(runs) - len(rows)), encoding="utf-8", errors="backslashreplace")
-    partial.replace(page)
+    write_whole(page, index_page(rows, len(runs) - len(rows)), errors="backslashreplace")
     return page
 
 

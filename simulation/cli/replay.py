@@ -8,6 +8,7 @@ from typing import Any
 from simulation.cli import EXIT_CODES, UNKNOWN
 from simulation.cli.given import ReplayOptions
 from simulation.cli.narration import print_run
+from simulation.cli.result_files import run_file
 from simulation.cli.trust import check_trust
 from simulation.search.replay import difference, load_replay
 from simulation.world.laboratory import Laboratory
@@ -15,8 +16,9 @@ from simulation.world.laboratory import Laboratory
 
 def execute(given: ReplayOptions) -> int:
     """Replay the file and return the exit code."""
-    replay = load_replay(given.file)
-    check_trust(replay.scenario, given.file, given.engines, trusted=given.trust)
+    file = run_file(given.file)
+    replay = load_replay(file)
+    check_trust(replay.scenario, file, given.engines, trusted=given.trust)
     with Laboratory(given.store, given.redis_server) as laboratory:
         run = replay.perform(laboratory, given.engine or "", trace=True)
         same_engine = given.engine in (None, replay.scenario.engine)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from causim.written_files import write_whole
 from simulation.search.replay import replay_of
 from simulation.world.run import Run
 from simulation.world.run_files import runnable, verdict_record, write_run
@@ -62,7 +63,7 @@ def _write(run: Run, folder: Path, replay: str, extra: Mapping[str, Any], into: 
         invariant = next((violation.invariant for violation in run.judgement.violations), "")
         tables = runnable(run.scenario, run.history.header.engine, run.seed, folder)
         chosen = {**tables, "replay": replay_of(run, invariant).written()["replay"]}
-        (folder / "replay.toml").write_text(tomli_w.dumps(chosen), encoding="utf-8")
+        write_whole(folder / "replay.toml", tomli_w.dumps(chosen))
     write_run(run, folder, replay, extra, searched=into.searched, illustrator=into.illustrator)
 
 

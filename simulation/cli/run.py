@@ -19,6 +19,7 @@ from reports.text.run_text import story
 from simulation.cli import EXIT_CODES, INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.coverage_lines import headline, is_independent, lines
 from simulation.cli.determinism import check_determinism
+from simulation.cli.errors import message_of
 from simulation.cli.files import scenario_files
 from simulation.cli.given import RunOptions
 from simulation.cli.jobs import Job, Outcome, drawn, replay
@@ -122,7 +123,7 @@ def _run(job: Job, given: RunOptions, laboratory: Laboratory, output: Output, dr
         try:
             _keep(outcome, given, laboratory, draws)
         except OSError as error:  # a full disk, a folder of another's: the verdict stands
-            outcome.unkept = str(error)
+            outcome.unkept = message_of(error)
     return outcome
 
 
@@ -252,6 +253,7 @@ def _ci_outcome(outcome: Outcome, given: RunOptions) -> CiOutcome:
         rests=tally.rests,
         covered=headline(tally.covered, independent=is_independent(job)) if tally.runs > 1 else "",
         outside="; ".join(tally.outside),
+        silent=tuple(sorted(tally.silent_faults)),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import tomli_w
 
 from causim.shipped import word_for
+from causim.written_files import write_whole
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
 from simulation.cli.given import ShrinkOptions
 from simulation.cli.jobs import engine_words, trust_words
@@ -93,7 +94,7 @@ def _place(result: Path) -> Path:
 
 
 def _write(replay: Replay, out: Path) -> None:
-    out.write_text(tomli_w.dumps(replay.written()), encoding="utf-8")
+    write_whole(out, tomli_w.dumps(replay.written()))
 
 
 def _say(text: str) -> None:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causim.written_files import written_whole
 from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
 from simulation.cli.files import one_scenario
@@ -100,7 +101,8 @@ def _leave(rows: list[dict[str, Any]], axes: list[str], folder: Path, title: str
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "sweep.parquet"
     frame = view("tables.frames:frame_of")(rows)
-    frame.to_parquet(table)
+    with written_whole(table) as partial:
+        frame.to_parquet(partial)
     pictures: list[Path] = view("figures.sweep_figures:write_sweep")(frame, axes, folder, title)
     if not given.json:
         sys.stdout.write(f"\ntable     {table}\n" + "".join(f"picture   {picture}\n" for picture in pictures))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causim.shipped import word_for
+from causim.written_files import write_whole
 from reports.run import Likelihood, LikelihoodPlace
 from reports.text.sentences import sentence
 from simulation.cli import INTERRUPTED, VIOLATED, BadUsage
@@ -56,7 +57,7 @@ def _sentence_of(entry: Entry) -> str:
 
 def _keep(why: Why, record: dict[str, Any], start: Replay, laboratory: Laboratory, folder: Path) -> None:
     """Write the places beside the other results of the run, and into its report."""
-    (folder / "why.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "why.json", json.dumps(record, indent=2) + "\n")
     explain_report(start.perform(laboratory, trace=True), folder, _likelihood(why))
 
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -249,6 +249,15 @@ def scripts_of(engine: type[Engine]) -> Mapping[str, str]:
     """Return the names of an engine's scripts by their SHA-1 digests; nothing if it does not name them."""
     own: Callable[[], Mapping[str, str]] | None = getattr(engine, "scripts", None)
     return own() if own is not None else {}
+
+
+def joined_by(engine: type[Engine]) -> Callable[[str, Sequence[bytes]], Sequence[Sequence[bytes]]] | None:
+    """Return the function by which an engine says which requests a command has joined; None if it joins none.
+
+    It is given the name of the command's script and the command's words.
+    """
+    own: Callable[[str, Sequence[bytes]], Sequence[Sequence[bytes]]] | None = getattr(engine, "joined", None)
+    return own
 
 
 def decoder(engine: type[Engine]) -> Callable[[bytes], Any]:

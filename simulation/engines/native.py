@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ordering import (
     fencing_token,
 )
 from ordering.scripts import names as script_names
+from ordering.sending import joined_requests
 from simulation.engines import EngineContext, Outcome
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class NativeEngine:
     def scripts(cls) -> Mapping[str, str]:
         """Return the names of the engine's scripts by their digests, so that faults can be about them."""
         return {cls.ordering.scripts(name).digest: name for name in script_names()}
+
+    @staticmethod
+    def joined(name: str, words: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
+        """Return the requests that the command of a script has joined, each with the name of its own script."""
+        return joined_requests(words) if name == "several" else ()
 
     def __init__(self, context: EngineContext) -> None:
         self._ordering = self._open(

@@ -20,6 +20,7 @@ from itertools import compress, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from causim.written_files import written_whole
 from simulation.history.entries import Entry, Header, digest_of
 from simulation.history.history_file import GrowingFile, open_entries
 from simulation.history.reader import Reader
@@ -98,15 +99,13 @@ class History:
 
     def write(self, path: Path | str) -> None:
         """Write the history to a file, whole or not at all."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".part")
-        if isinstance(self.entries, list):
-            with partial.open("wb") as file:
-                file.write(self.header.to_json().encode() + b"\n")
-                file.writelines(entry.to_json() + b"\n" for entry in self.entries)
-        else:
-            self.entries.copy(partial)
-        partial.replace(path)
+        with written_whole(Path(path)) as partial:
+            if isinstance(self.entries, list):
+                with partial.open("wb") as file:
+                    file.write(self.header.to_json().encode() + b"\n")
+                    file.writelines(entry.to_json() + b"\n" for entry in self.entries)
+            else:
+                self.entries.copy(partial)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from causim.written_files import writing
 from simulation.history.entries import NOT_IN_DIGEST, Entry, Header, digest_of
 from simulation.history.reader import Reader
 from simulation.history.untrusted import PlainFile, bounded_lines, copy_file, parse_leniently
@@ -190,7 +191,7 @@ class GrowingFile(FileEntries):
 
     def _flush(self) -> None:
         if self._unwritten:
-            with self.path.open("ab") as file:
+            with writing(self.path), self.path.open("ab") as file:
                 file.writelines(self._unwritten)
             self._unwritten, self._waiting = [], 0
 

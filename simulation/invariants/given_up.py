@@ -6,6 +6,7 @@ schema is not known. A handling that is still open counts if its holder was sile
 ended: no engine can distinguish it from one whose holder has died. So does an effect that its holder cannot have
 recorded (see `recorded_effects.py`). So does the death of a consumer while no handler had the event: it may have been
 granted the event, and had not begun. Such grants are a lease apart, so deaths that follow each other closely are one.
+No follower is granted to a consumer before its leader was done or given up, or its lookback was over.
 So does each time that a consumer could not read what the engine had handed to it, if a handling or a death followed.
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
@@ -67,11 +68,22 @@ def _deaths(index: HistoryIndex, event: EventStory) -> int:
         if event.first_known < number < min(event.dead, counted.get(name, index.end))
     )
     spans = [(h.start, index.end if h.end == NEVER else h.end) for h in event.handlings]
-    deaths = 0
+    since_at, deaths = _grantable_at(index, event), 0
     for number, at in crashes:
-        granted_at = index.store_clock.due(index.times[event.first_known], deaths * index.terms.lease)
+        granted_at = index.store_clock.due(since_at, deaths * index.terms.lease)
         deaths += at >= granted_at and not any(start < number <= end for start, end in spans)
     return deaths
+
+
+def _grantable_at(index: HistoryIndex, event: EventStory) -> int:
+    """Return from when on a consumer can have been granted an event: before that it had to wait for its leader."""
+    known_at, leader = index.times[event.first_known], index.leader_of(event)
+    if leader is None or leader.incomplete or index.store_lost(event.name, NEVER, event.dead):
+        return known_at
+    ends = [handling.end_at for handling in leader.effects]
+    if leader.dead != NEVER:  # the engine may report it later
+        ends.append(leader.dead_at - index.terms.lease - index.terms.sweep_interval)
+    return max(known_at, min([*ends, index.store_clock.due(known_at, index.terms.lookback)]))
 
 
 def _unread(index: HistoryIndex, event: EventStory) -> int:
@@ -114,10 +126,9 @@ INVARIANT = Invariant(
         " (unreadable, unknown schema), and it is reported"
     ),
     excuses=(
-        "the store lost what it held of the event by an injected fault; a consumer could not read what others can; a"
-        " consumer died between the grant of the event"
-        " and its handler; the last holder was silent until its lease had ended;"
-        " a holder crashed or was cut off between its effect and the recording"
+        "the store lost what it held of the event by an injected fault; a consumer could not read what others can; "
+        "a consumer died between the grant of the event and its handler; the last holder was silent until its "
+        "lease had ended; a holder crashed or was cut off between its effect and the recording"
     ),
     subjects=subjects,
     check=check,

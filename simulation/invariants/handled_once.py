@@ -186,13 +186,16 @@ INVARIANT = Invariant(
     name=NAME,
     summary="an event has at most one effect, and never both an effect and a dead letter",
     excuses=(
-        "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch), or"
-        " Redis refused the recording until the lease had ended; the seen marker's retention, or the lease, had passed"
-        " by the clock of Redis; the store lost the marker by an injected fault; a dead letter of the"
-        " broker, if it had made a second copy of the event, gave it up while it was being handled or, until one lease"
-        " after the effect, while its consumer had not answered, offered it since only to consumers that cannot read"
-        " it, or gave it up after a consumer that had the event was out of reach of Redis; a dead letter of the engine,"
-        " if the holder was silent until its lease had ended"
+        "the holder crashed or was cut off between the effect and its recording (of a batch: of the whole batch); "
+        "Redis refused the recording until the lease had ended; the holder was silent until its lease had ended, "
+        "and another consumer had taken the event when the effect ended; the seen marker's retention had passed by "
+        "the clock of Redis; half of the lease passed in one jump of that clock before the effect was recorded; "
+        "the store lost the marker by an injected fault; a dead letter of the broker, if it had made a second copy "
+        "of the event; one that it wrote while the event was being handled; one that it wrote, until one lease "
+        "after the effect, while the consumer had not answered; one that it wrote after it had offered the event "
+        "only to consumers that cannot read it, since the effect; one that it wrote after a consumer that had the "
+        "event was out of reach of Redis; a dead letter of the engine, if the holder was silent until its lease "
+        "had ended"
     ),
     subjects=subjects,
     check=check,

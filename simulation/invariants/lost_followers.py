@@ -135,8 +135,9 @@ INVARIANT = Invariant(
         " (once, as handled-once says; with the chain below it in order, as causal-order and prompt-release say)"
     ),
     excuses=(
-        "after the lookback, time in which no consumer was alive or Redis was unreachable does not count, nor time in"
-        " which the sweep's list that it was on was in hand; losses that the scenario allows"
+        "after the lookback, time in which no consumer was alive or Redis was unreachable; time in which the "
+        "sweep's list that it was on was in hand; a death or a silence of a consumer counts for one lease and one "
+        "sweep, once; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -13,6 +13,9 @@ not the length of the silence alone. A holder that renews in time has at least h
 begins. So a second holder that starts sooner took a lease that had not ended; one that starts later may have taken one
 that had. The lease ends by the clock of Redis: if that jumps ahead by half a lease, no holder can renew in time.
 
+The first holder took its lease when the event was delivered to it, or later. One that found it in a sweep took it after
+its sweep before had ended. One that released it took it after it had begun with what was delivered to it.
+
 Where the scenario allows a loss of the store's data, a lease that can have been lost with it excuses an overlap, too.
 """
 
@@ -22,6 +25,7 @@ from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
+from simulation.invariants.cascades import owner_of
 from simulation.invariants.time_format import moment, moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -48,10 +52,22 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
 
 def _excused(index: HistoryIndex, event: EventStory, earlier: Handling, later: Handling) -> bool:
     first, second = (later, earlier) if _fence(later) < _fence(earlier) else (earlier, later)
-    held = first.delivery.index if first.delivery else event.deliveries[0].index if event.deliveries else first.start
+    held = _held_since(index, event, first)
     if any(held < loss.index < later.start and loss.touches(event.name) for loss in index.allowed_losses):
         return True
     return not first.took_effect and index.lease_may_end(first.consumer, index.times[held], second.start_at)
+
+
+def _held_since(index: HistoryIndex, event: EventStory, first: Handling) -> int:
+    """Return the index from which on a holder can have had its lease, at the earliest."""
+    if first.delivery:
+        return first.delivery.index
+    known = min(event.deliveries[0].index, first.start) if event.deliveries else first.start
+    owner = owner_of(index, first)
+    if owner.via == "delivered":
+        return max(known, owner.delivery.index if owner.delivery else owner.start)
+    sweeps = index.consumers[first.consumer].sweeps if first.consumer in index.consumers else []
+    return max([known, *(number for number, _ in sweeps if number < owner.start)])
 
 
 def _fence(handling: Handling) -> float:
@@ -80,10 +96,10 @@ INVARIANT = Invariant(
     name=NAME,
     summary="handlings of one event never overlap (a crash ends a handling, a pause does not)",
     excuses=(
-        "the first holder was paused, cut off or refused by a demoted server (unless its client reconnects then) until"
-        " its lease had ended (half a lease after its last sign of life, at the earliest), or the clock of Redis jumped"
-        " ahead by so much; and its late write was refused by its fencing token; or the lease can have been lost with"
-        " data that the scenario allows to be lost"
+        "the first holder was paused or cut off until its lease had ended (half a lease after its last sign of "
+        "life, at the earliest), and its late write was refused by its fencing token; a demoted server refused it "
+        "for so long, unless its client reconnects then; the clock of Redis jumped ahead by so much; the lease can "
+        "have been lost with data that the scenario allows to be lost"
     ),
     subjects=subjects,
     check=check,

@@ -98,8 +98,8 @@ INVARIANT = Invariant(
         " history without phases, every event that was acknowledged"
     ),
     excuses=(
-        "never a crash, pause, retry or restart; a scenario that destroys the store's data names the fault in"
-        " allowed_loss, for what was in the store at that moment (with `loud`: if the loss was reported)"
+        "never a crash, pause, retry or restart; a loss by a fault that the scenario names in allowed_loss, of "
+        "what was in the store at that moment; with `loud`, only if the loss was reported"
     ),
     subjects=subjects,
     check=check,

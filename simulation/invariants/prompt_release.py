@@ -136,10 +136,12 @@ INVARIANT = Invariant(
         "a follower starts within the release bound after the later of its leader's effect and its own first delivery"
     ),
     excuses=(
-        "time in which no consumer was alive or Redis was unreachable does not count, nor time in which others released"
-        " by the same leader, or found before by the consumer that found the follower, were being handled by a living"
-        " holder; a dead or silent holder counts for one lease and one sweep, a failing event for all its attempts,"
-        " once; a leader whose mark the store lost before the follower was delivered; losses that the scenario allows"
+        "time in which no consumer was alive or Redis was unreachable; time in which others released by the same "
+        "leader were being handled by a living holder; time in which the consumer that found the follower was "
+        "handling what it had found before; a dead or silent holder counts for one lease and one sweep, once; a "
+        "failing event that goes before it counts for all its attempts, once; a leader whose mark the store lost "
+        "before the follower was delivered; a follower that the store lost, and of which a copy follows another "
+        "event, may wait for one lookback and one sweep more; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

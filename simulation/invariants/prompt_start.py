@@ -129,8 +129,8 @@ INVARIANT = Invariant(
         " release bound after it was delivered to a consumer with room"
     ),
     excuses=(
-        "as for prompt-release; time in which the consumer that has it was handling something does not count; losses"
-        " that the scenario allows"
+        "as for prompt-release; time in which the consumer that has it was handling something; losses that the "
+        "scenario allows"
     ),
     subjects=subjects,
     check=check,

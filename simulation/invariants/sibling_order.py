@@ -93,9 +93,9 @@ INVARIANT = Invariant(
         " a later sibling does not overtake them"
     ),
     excuses=(
-        "an event that was dead-lettered instead of handled, or that a consumer could not read after its leader's"
-        " completion, or of which after a loss only a copy that follows another event is known; losses that the"
-        " scenario allows"
+        "an event that was dead-lettered instead of handled; one that a consumer could not read after its leader's "
+        "completion; one of which after a loss only a copy that follows another event is known; losses that the "
+        "scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -17,6 +17,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import tomli_w
 
+from causim.written_files import write_whole
 from simulation.kernel.durations import format_duration
 from simulation.scenario.load import load
 from simulation.scenario.log_rows import BadLog, Unusable, has_column, rows, value_of
@@ -288,8 +289,8 @@ def write_scenario(found: Import, name: str, out: Path) -> tuple[Path, Path]:
     events.parent.mkdir(parents=True, exist_ok=True)
     written = ({key: value for key, value in event.items() if key not in OWN_NAMES or value} for event in found.events)
     lines = (json.dumps(event, separators=(",", ":"), ensure_ascii=False) + "\n" for event in written)
-    events.write_text("".join(lines), encoding="utf-8")
-    file.write_text(tomli_w.dumps(scenario_record(name, f"data/{events.name}", found)), encoding="utf-8")
+    write_whole(events, "".join(lines))
+    write_whole(file, tomli_w.dumps(scenario_record(name, f"data/{events.name}", found)))
     return file, events
 
 

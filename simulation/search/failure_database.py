@@ -12,6 +12,7 @@ from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 
+from causim.written_files import write_whole
 from simulation.history.untrusted_files import read_text
 from simulation.kernel.untrusted_json import parse_json
 from simulation.scenario.model import Scenario
@@ -51,9 +52,7 @@ class Failures:
         elif not known:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._file.with_suffix(".part")
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self._file)
+        write_whole(self._file, json.dumps(record, indent=1) + "\n")
 
     def _read(self) -> dict[str, list[int]]:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from causim.written_files import write_whole
 from reports import write_report
 from simulation.history.history import History
 from simulation.history.untrusted import copy_file
@@ -45,6 +46,11 @@ class Reported:
         return self.run.judgement
 
     @property
+    def silent_faults(self) -> Sequence[str]:
+        """The faults of the scenario that never struck."""
+        return self.run.silent_faults
+
+    @property
     def commands(self) -> int:
         """Number of commands that consumers sent, without those of sweeps that found nothing."""
         return self.run.counts.commands - self.run.counts.idle_commands
@@ -68,10 +74,10 @@ def write_run(
         illustrator: draws the pictures in another process; without one they are drawn here.
     """
     scenario = tomli_w.dumps(runnable(run.scenario, run.history.header.engine, run.seed, folder))
-    (folder / "scenario.toml").write_text(scenario, encoding="utf-8")
+    write_whole(folder / "scenario.toml", scenario)
     run.history.write(folder / "history.jsonl")
     record = verdict_record(run, replay, {**extra, "searched": list(searched)} if searched else extra)
-    (folder / "verdict.json").write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+    write_whole(folder / "verdict.json", json.dumps(record, indent=2) + "\n")
     shown = run.history.beginning(REPORTED)
     whole = None if shown is run.history else run.history
     write_report(folder, Reported(run, shown, scenario, replay, searched), whole, illustrator)

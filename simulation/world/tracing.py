@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from simulation.engines import scripts_of
 from simulation.history.history import History
 from simulation.kernel.event_loop import SimulatedLoop
 from simulation.world.injection.command_patterns import Spelling
@@ -13,7 +12,7 @@ from simulation.world.injection.command_patterns import Spelling
 
 def tracer_of(engine: type[Any], history: History, loop: SimulatedLoop) -> Callable[[str, str, Any], None]:
     """Return a function that writes an entry of a kind, about a consumer, with details; scripts get their names."""
-    spelling = Spelling(scripts_of(engine))
+    spelling = Spelling.of(engine)
 
     def record(kind: str, consumer: str, details: Any) -> None:
         if kind == "command":

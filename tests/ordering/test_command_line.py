@@ -102,10 +102,34 @@ def test_a_server_that_is_not_there(capsys: Any) -> None:
     assert complaint.startswith("unix:///nowhere.sock: ")
 
 
-@pytest.mark.parametrize("command", [[], ["dead"], ["stats", "redis://x"], ["dead", "list", "u", "s", "--limit", "0"]])
-def test_a_command_that_cannot_be_read(command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "url", ["unix://some:secret@/nowhere.sock", "unix:///nowhere.sock?password=secret", "redis://:se@cret@localhost:1"]
+)
+def test_no_password_is_printed(url: str, capsys: Any) -> None:
+    code, said, complaint = ask(capsys, "stats", url, "orders")
+    assert (code, said) == (3, "")
+    assert "…" in complaint
+    assert "cret" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ([], "required"),
+        (["dead"], "required"),
+        (["stats", "redis://x"], "SCOPE"),
+        (["stats", "localhost:6379", "s"], "redis://"),
+        (["stats", "redis://localhost:port", "s"], "port"),
+        (["stats", "redis://x", ""], "must not be empty"),
+        (["dead", "show", "redis://x", "s", ""], "must not be empty"),
+        (["dead", "list", "redis://x", "s", "--limit", "0"], "at least 1, not '0'"),
+        (["dead", "list", "redis://x", "s", "--first", "one"], "at least 0, not 'one'"),
+    ],
+)
+def test_a_command_that_cannot_be_read(command: list[str], complaint: str, capsys: Any) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(command)
+    assert complaint in capsys.readouterr().err
 
 
 def test_help_is_given() -> None:

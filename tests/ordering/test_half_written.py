@@ -39,6 +39,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "fail": (*RULES, LEADER, "holder", "failed", 0, "error"),
     "give_up": (*RULES, FRESH, "", "5", "reason", "", "{}", 1),
     "letters": (0, -1),
+    "look": ("queue", LEADER, FRESH),
     "mark": (FIRST, 1000, 1000, digest_of(FIRST)),
     "park": (FRESH, LEADER, "5", "{}", ""),
     "renew": (LEADER, "holder", 1000, ""),

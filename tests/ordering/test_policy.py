@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ordering import Policy
+from ordering import CausalOrdering, Policy
 from ordering.policy import SHORTEST_LEASE
 from ordering.terms import rules_of
 
@@ -33,6 +33,13 @@ def test_a_policy_that_cannot_work_is_refused(name: str, value: Any, reason: str
     with pytest.raises(ValueError, match=reason) as refused:
         Policy(**{name: value})
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("scope", ["", "}", "}a"])
+def test_a_scope_that_is_no_hash_tag_is_refused(scope: str) -> None:
+    """A cluster would deal the keys of such a scope among all nodes."""
+    with pytest.raises(ValueError, match="must not be empty or begin with"):
+        CausalOrdering(scope, redis=None)
 
 
 def test_the_shortest_of_everything_can_work() -> None:

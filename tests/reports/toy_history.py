@@ -19,6 +19,7 @@ class ToyRun:
     scenario_text: str = '[scenario]\nname = "toy"\n'
     replay: str = "causim run scenarios/toy.toml --seed 1"
     commands: int | None = None
+    silent_faults: Sequence[str] = ()
 
 
 def toy(

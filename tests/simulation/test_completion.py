@@ -1,4 +1,7 @@
-"""A shell completes commands, options, scenarios, engines, faults and files; bash is asked as its user would."""
+"""A shell completes commands, options, scenarios, engines, faults and files; shells are asked as their users would.
+
+bash is always there; fish is asked where it is installed, and causim is asked as zsh asks it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -32,24 +36,22 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def pressed(line: str, folder: Path) -> list[str]:
-    """Return what bash offers when its user has typed a line and presses the tabulator."""
+def shell(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell in a folder, with `causim` of this clone on its PATH."""
     program = folder / "bin" / "causim"
     program.parent.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m causim "$@"\n')
     program.chmod(0o755)
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": python_path}
-    done = subprocess.run(
-        ["bash", "-c", PRESS_TAB, "bash", line],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    return [word.strip() for word in done.stdout.splitlines()]
+    return done
+
+
+def pressed(line: str, folder: Path) -> list[str]:
+    """Return what bash offers when its user has typed a line and presses the tabulator."""
+    return [word.strip() for word in shell(["bash", "-c", PRESS_TAB, "bash", line], folder).stdout.splitlines()]
 
 
 @NEEDS_ARGCOMPLETE
@@ -72,10 +74,32 @@ def test_bash_completes(line: str, offered: set[str], tmp_path: Path) -> None:
     assert set(pressed(line, tmp_path)) == offered
 
 
+AS_ZSH_ASKS = """
+COMP_LINE="$1" COMP_POINT=${#1} _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=zsh _ARGCOMPLETE_IFS='
+' causim 8>&1
+"""
+
+
 @NEEDS_ARGCOMPLETE
-@pytest.mark.parametrize("shell", SHELLS)
-def test_every_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", shell]) == 0
+def test_zsh_is_told_what_words_are(tmp_path: Path) -> None:
+    done = shell(["bash", "-c", AS_ZSH_ASKS, "bash", "causim run late-leader --engine mutant:tried-"], tmp_path)
+    tried = {name: mutant.planted for name, mutant in MUTANTS.items() if name.startswith("tried-")}
+    assert set(done.stdout.split("\n")) == {f"mutant\\:{name}:{planted}" for name, planted in tried.items()}
+
+
+@NEEDS_ARGCOMPLETE
+@pytest.mark.skipif(which("fish") is None, reason="needs fish")
+def test_fish_completes(tmp_path: Path) -> None:
+    line = 'causim completion fish | source; complete -C "causim run late-leader --engine pre"'
+    offered = [row.split("\t") for row in shell(["fish", "--no-config", "-c", line], tmp_path).stdout.splitlines()]
+    assert {name for name, _ in offered} == {name for name in BUILT_IN if name.startswith("pre")}
+    assert all(text for _, text in offered)
+
+
+@NEEDS_ARGCOMPLETE
+@pytest.mark.parametrize("name", SHELLS)
+def test_every_shell(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", name]) == 0
     output = capsys.readouterr().out
     assert "causim" in output
     assert "_ARGCOMPLETE" in output
@@ -96,7 +120,7 @@ def test_words_of_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert set(offered) >= {"native", "prefect", *(f"mutant:{name}" for name in MUTANTS)}
     assert not any("NAME" in word or "VERSION" in word for word in offered)
     seed = argparse.ArgumentParser().add_argument("--seed", type=int)
-    assert words("", seed) == []
+    assert words("", seed) == {}
     path = argparse.ArgumentParser().add_argument("path", type=shipped.path_of)
     assert set(words("", path)) == set(shipped.scenarios())
 
@@ -106,7 +130,7 @@ def test_hidden_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "results" / "mine").mkdir(parents=True)
     (tmp_path / ".causim").touch()
     out = argparse.ArgumentParser().add_argument("--out", type=Path)
-    assert words("", out) == ["results/"]
-    assert words("results/m", out) == ["results/mine/"]
-    assert words(".c", out) == [".causim"]
-    assert words("no/such/", out) == []
+    assert list(words("", out)) == ["results/"]
+    assert list(words("results/m", out)) == ["results/mine/"]
+    assert list(words(".c", out)) == [".causim"]
+    assert words("no/such/", out) == {}

@@ -48,3 +48,30 @@ def test_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert set(said.values()) == {said["terminal"]}
     assert " of 13 invariants (not causal-order, " in said["terminal"]
     assert "nothing to judge happened" in said["terminal"]
+
+
+NEVER_STRUCK = (
+    SCENARIO
+    + """
+[[faults]]
+kind = "error-reply"
+error = "LOADING"
+match = "EVAL* no such script *"
+"""
+)
+
+
+def test_faults_that_never_struck(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The terminal, JSON, JUnit, the summary, the report and the kept verdict say that a fault never struck."""
+    file, junit, markdown = tmp_path / "rests.toml", tmp_path / "junit.xml", tmp_path / "summary.md"
+    file.write_text(NEVER_STRUCK, encoding="utf-8")
+    out = tmp_path / "out"
+    main(["run", str(file), "--out", str(out), "--junit", str(junit), "--summary", str(markdown)])
+    assert "the fault 'error-reply' never struck" in capsys.readouterr().out
+    assert "these never struck: 'error-reply'" in markdown.read_text(encoding="utf-8").replace("\\", "")
+    assert 'name="never struck" value="error-reply"' in junit.read_text(encoding="utf-8")
+    page = html.unescape(next(out.rglob("report.html")).read_text(encoding="utf-8"))
+    assert "The fault 'error-reply' never struck." in page
+    assert json.loads(next(out.rglob("verdict.json")).read_text())["silent_faults"] == ["error-reply"]
+    main(["run", str(file), "--no-results", "--json"])
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["silent_faults"] == ["error-reply"]

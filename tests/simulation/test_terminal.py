@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import re
@@ -16,6 +17,8 @@ from simulation.cli import main
 
 SCENARIO = "scenarios/late-leader.toml"
 COMMAND = [sys.executable, "-m", "simulation"]
+ROOT = Path(__file__).parents[2]
+EMBEDDED = ["--store", "embedded"]  # a server of its own would have the limit of the test, too
 
 
 def in_a_terminal(arguments: list[str], columns: int) -> str:
@@ -101,14 +104,51 @@ def test_a_closed_pipe_is_no_verdict(options: list[str], tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
-def test_a_full_output_is_said_in_a_sentence() -> None:
+@pytest.mark.parametrize("options", [["run", SCENARIO, "--no-results"], ["--version"], ["list", "faults"]])
+def test_a_full_output_is_said_in_a_sentence(options: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*COMMAND, "run", SCENARIO, "--no-results"], stdout=full, stderr=subprocess.PIPE, check=False
-        )
+        done = subprocess.run([*COMMAND, *options], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 4
-    assert done.stderr.startswith(b"causim: error: [Errno 28]")
-    assert b"Traceback" not in done.stderr
+    assert (
+        done.stderr.decode()
+        == f"causim: error: standard output, or a temporary file: {os.strerror(errno.ENOSPC).lower()}\n"
+    )
+
+
+FULL_DISK = """
+import ast, resource, signal, sys
+from simulation.cli import main
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error then, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+for arguments in ast.literal_eval(sys.argv[1]):
+    assert main(arguments) == 4
+"""
+WRITES = {
+    ("init", "."): "scenarios/orders.toml",
+    ("import", "log.csv"): "scenarios/data/log.jsonl",
+    ("export", "history.jsonl", "--format", "csv", "--out", "out.csv"): "out.csv",
+    ("run", "late-leader", "--no-results", "--junit", "out.xml", *EMBEDDED): "out.xml",
+    ("run", "late-leader", "--no-results", "--summary", "out.md", *EMBEDDED): "out.md",
+    ("sweep", "late-leader", "--vary", "consumers.count=1,2", "--seeds", "1", "--jobs", "1", *EMBEDDED): (
+        "results/late-leader/sweep/cells.jsonl"
+    ),
+}
+"""Commands, and the file that each cannot write."""
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    """A limit of the size of files fails writes as a full disk does: after the file was opened."""
+    (tmp_path / "log.csv").write_text("id,follows,occurred\n" + "".join(f"e{n},,{n}\n" for n in range(9)))
+    (tmp_path / "history.jsonl").write_text('{"at": 1, "kind": "published", "event": "a"}\n')
+    program = [sys.executable, "-c", FULL_DISK, repr([list(options) for options in WRITES])]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    said = [line.removeprefix("causim: error: ") for line in done.stderr.splitlines()]
+    assert said == [f"{file}: {os.strerror(errno.EFBIG).lower()}" for file in WRITES.values()]
+    assert done.returncode == 0
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_results_not_writable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

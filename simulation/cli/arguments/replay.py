@@ -17,7 +17,7 @@ def register(commands: Any) -> None:
         "order. The exit code is the verdict's; 5 if the history is not the same.",
         epilog="example: causim replay results/late-leader/latest/shrunk.toml --engine native",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the file to replay")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the file to replay, or the folder of a kept run")
     add_world_options(parser)
     parser.add_argument("--history", type=Path, metavar="FILE", help="write the history, with every command and reply")
     parser.add_argument("--quiet", action="store_true", help="print only the verdict")

@@ -17,7 +17,6 @@ from ordering import CausalOrdering
 from ordering.leases import Grant
 from ordering.requests import Queues
 from ordering.scripts import text, words
-from ordering.sending import Joint
 from ordering.shielding import is_between_nodes
 from ordering.terms import id_of, leader_of, milliseconds
 
@@ -54,8 +53,8 @@ class LooksThenTakes(CausalOrdering[Any]):
 class LooksOnceForSiblings(CausalOrdering[Any]):
     """Takes every queue to be empty."""
 
-    async def _ask(self, name: str, *words: str | int | bytes, joint: Joint | None = None) -> Any:
-        return 0 if name == "EXISTS" else await super()._ask(name, *words, joint=joint)
+    async def _look(self, what: str, *ids: str, once: bool = False) -> list[Any]:
+        return [0] if what == "queue" else await super()._look(what, *ids, once=once)
 
 
 class TrustsLateGrants(CausalOrdering[Any]):

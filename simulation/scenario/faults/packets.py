@@ -15,7 +15,8 @@ class PacketFault(Chance):
     """Something that happens to what is sent to Redis.
 
     A command is matched as it is written, and, if it runs a script that its engine has named, with the script's name
-    in place of its digest: "EVALSHA complete *".
+    in place of its digest: "EVALSHA complete *". Requests that an engine has joined in one command are matched one by
+    one; what strikes one of them strikes the command.
     """
 
     match: str = Field("*", description='which commands: a pattern such as "EVALSHA *" or "SET *:processing:*"')
@@ -41,9 +42,13 @@ class PacketFault(Chance):
         """Return whether the fault can strike a command with this name."""
         return True
 
-    def concerns(self, consumer: str, spellings: list[str]) -> bool:
-        """Return whether the fault may strike a command of this consumer, given the ways to write it."""
-        return fnmatchcase(consumer, self.consumer) and any(fnmatchcase(text, self.match) for text in spellings)
+    def concerns(self, consumer: str) -> bool:
+        """Return whether the fault may strike a consumer's commands."""
+        return fnmatchcase(consumer, self.consumer)
+
+    def is_about(self, text: str) -> bool:
+        """Return whether the fault may strike a command, given as it is written."""
+        return fnmatchcase(text, self.match)
 
 
 class RequestLost(PacketFault):

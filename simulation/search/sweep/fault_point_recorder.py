@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
-from simulation.engines import scripts_of
 from simulation.scenario.workload import IDENTITY
 from simulation.search.sweep.fault_point import Point, When
-from simulation.world.injection.command_patterns import Spelling
+from simulation.world.injection.command_patterns import Spelled, Spelling
 from simulation.world.packets import Fate, Packet
 from simulation.world.ports import HandlerHook
 from simulation.world.world import World
@@ -24,7 +22,7 @@ class Moment:
 
     at: int
     consumer: str
-    spellings: Sequence[Sequence[str]] = ()
+    spellings: Sequence[Spelled] = ()
     """Each command of a packet, in all ways to write it."""
     packet: int = 0
     """The number of the packet; 0 for a step of a handler."""
@@ -38,7 +36,7 @@ class Recorder:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._spelling = Spelling(scripts_of(world.engine))
+        self._spelling = Spelling.of(world.engine)
         self._within: HandlerHook | None = world.handler_hook
         self._moments: list[Moment] = []
         self._executed: set[int] = set()
@@ -49,7 +47,7 @@ class Recorder:
 
     def _packet(self, packet: Packet, fate: Fate) -> Fate:
         spellings = [self._spelling(words) for words in packet.commands]
-        named = dict.fromkeys(found for ways in spellings for found in IDENTITY.findall(ways[0]))
+        named = dict.fromkeys(found for ways in spellings for found in IDENTITY.findall(ways.whole[0]))
         events = tuple(name for found in named if (name := self._world.ledger.name_of(found)) != found)
         self._keep(packet.consumer, spellings=spellings, packet=packet.number, events=events)
         return fate.followed_by(partial(self._replied, packet.number)) if fate.deliver else fate
@@ -100,7 +98,7 @@ class Recorder:
             return
         pattern = _pattern(moment.spellings[0])
         # The first command of the packet is meant; those behind it may match too, and were counted with it.
-        behind = sum(_matches(ways, pattern) for ways in moment.spellings[1:])
+        behind = sum(ways.matches(pattern) for ways in moment.spellings[1:])
         for when in whens:
             if when == "before" or moment.packet in self._executed:
                 yield _name(moment.spellings), counts[moment.consumer, pattern] - behind, when, pattern
@@ -114,12 +112,8 @@ def _count(
         counts[moment.consumer, moment.step, moment.when] += 1
     else:
         for pattern in patterns:
-            counts[moment.consumer, pattern] += sum(_matches(ways, pattern) for ways in moment.spellings)
+            counts[moment.consumer, pattern] += sum(ways.matches(pattern) for ways in moment.spellings)
     return counts
-
-
-def _matches(ways: Sequence[str], pattern: str) -> bool:
-    return any(fnmatchcase(text, pattern) for text in ways)
 
 
 def _head(ways: Sequence[str]) -> list[str]:
@@ -129,14 +123,14 @@ def _head(ways: Sequence[str]) -> list[str]:
     return words[:2] if verb.startswith("EVALSHA") or len(ways) > 1 or verb in ("CLIENT", "SCRIPT") else words[:1]
 
 
-def _pattern(ways: Sequence[str]) -> str:
+def _pattern(ways: Spelled) -> str:
     """Return a pattern for commands like this one, as a person would write it."""
-    head = " ".join(_head(ways))
-    wanted = head if head == ways[-1] else f"{head} *"
-    return wanted if _matches(ways, wanted) and not set(head) & set("*?[]") else "*"
+    head = " ".join(_head(ways.whole))
+    wanted = head if head == ways.whole[-1] else f"{head} *"
+    return wanted if ways.matches(wanted) and not set(head) & set("*?[]") else "*"
 
 
-def _name(spellings: Sequence[Sequence[str]]) -> str:
+def _name(spellings: Sequence[Spelled]) -> str:
     """Return the name of a packet, from its commands."""
-    heads = [" ".join(_head(ways))[:40] for ways in spellings]
+    heads = [" ".join(_head(ways.whole))[:40] for ways in spellings]
     return heads[0] if len(heads) == 1 else f"{heads[0]} … {heads[-1]}"

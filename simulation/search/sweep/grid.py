@@ -17,6 +17,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from causim.written_files import writing
 from simulation.history.untrusted_files import read_text
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.kernel.untrusted_json import parse_json
@@ -206,7 +207,7 @@ class Ledger:
         """Write down the row of a cell."""
         self._rows[key] = row
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        with writing(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(self._end + json.dumps({"key": key, "row": row}) + "\n")
         self._end = ""
 

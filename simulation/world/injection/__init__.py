@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
-from simulation.engines import Engine, scripts_of
+from simulation.engines import Engine
 from simulation.history.history import History
 from simulation.kernel.ambient import Ambient
 from simulation.kernel.event_loop import SimulatedLoop
@@ -70,7 +70,7 @@ class Injector:
         self._world = world
         faults = world.scenario.faults
         self.log = FaultLog(world.loop, world.history, world.streams, faults)
-        spelling = Spelling(scripts_of(world.engine) if faults else {})
+        spelling = Spelling.of(world.engine) if faults else Spelling({})
         self._timetable = Timetable(self.log, world.loop, world.consumers, spelling)
         self._consumers = ConsumerActs(self.log, world.ambient)
         self._store = StoreActs(self.log, world.network, world.ambient)

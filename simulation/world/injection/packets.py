@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 
 from simulation.scenario.faults import PacketFault
 from simulation.scenario.workload import IDENTITY
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.injection.fault_log import ActiveFault, FaultLog
 from simulation.world.packets import Fate, Packet
-
-_UNREAD = [""]
-"""The spellings of a command where any would do."""
 
 
 class PacketFaultHook:
@@ -33,19 +31,21 @@ class PacketFaultHook:
         assert isinstance(fault, PacketFault)
         if self._log.healed or not fault.is_on(self._log.now):
             return None
+        if not fault.concerns(packet.consumer):
+            return None
         for words in packet.commands:
-            spellings = self._spelling(words) if self._reads else _UNREAD
-            if not (fault.concerns(packet.consumer, spellings) and self._is_about(fault, spellings[0])):
-                continue
             verb = words[0].decode("utf-8", "replace")
             if not fault.refuses(verb):
                 continue
-            if self._active.draws(packet.consumer):
+            number = self._spelling(words).number(partial(self._is_about, fault)) if self._reads else 1
+            if any(self._active.draws(packet.consumer) for _ in range(number)):
                 self._active.note(consumer=packet.consumer, command=verb, packet=packet.number)
                 return Fate(**fault.fate())
         return None
 
     def _is_about(self, fault: PacketFault, text: str) -> bool:
+        if not fault.is_about(text):
+            return False
         if fault.event == "*":
             return True
         return any(fnmatchcase(self._name_of(identity), fault.event) for identity in IDENTITY.findall(text))

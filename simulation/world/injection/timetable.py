@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Protocol
 
@@ -110,9 +109,7 @@ class Timetable:
         if self._log.healed or not self._sent_by(fault, packet.consumer):
             return fate
         before = count[0]
-        count[0] += sum(
-            any(fnmatchcase(text, fault.command) for text in self._spelling(words)) for words in packet.commands
-        )
+        count[0] += sum(self._spelling(words).matches(fault.command) for words in packet.commands)
         if not before < fault.nth <= count[0]:
             return fate
         sender = self._consumers.get(packet.consumer)

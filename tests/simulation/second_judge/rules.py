@@ -251,6 +251,8 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         forgotten = reading.store_lost(leader, offer.index, effect.start)
         if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
             continue
+        if not unanswered and offer.how != "acknowledged" and outdated(reading, offer, effect):
+            continue
         if offer.index < first and not unanswered and not again:
             continue
         if offer.index > first and not known_to_any(reading, leader, offer, effect):
@@ -289,6 +291,14 @@ def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
     return "trim" in reading.header.allowed_loss and any(offer.index < i < effect.start for i in forgotten)
 
 
+def outdated(reading: Reading, offer: Offer, effect: Work) -> bool:
+    if offer.closed is None:
+        return False
+    closed_at, lookback = reading.at(offer.closed), reading.terms.lookback
+    leapt = any(closed_at <= at <= effect.at for at, _ in reading.jumps)
+    return leapt and over_at(reading, closed_at, lookback) <= effect.at
+
+
 def noticed_at(reading: Reading, offer: Offer) -> int:
     return max([offer.at, *(b for a, b in reading.silences(offer.consumer) if a <= offer.at < b)])
 
@@ -319,13 +329,24 @@ def fence(work: Work) -> float:
 
 def fenced_off(reading: Reading, event: str, earlier: Work, later: Work) -> bool:
     first, second = (later, earlier) if fence(later) < fence(earlier) else (earlier, later)
-    offers = reading.offers_of(event)
-    held = first.offer.index if first.offer else offers[0].index if offers else first.start
+    held = lease_taken_after(reading, event, first)
     for i, about in reading.losses(allowed=True):
         if held < i < later.start and (about is None or event in about):
             return True
     since = reading.at(held)
     return not first.effect and may_lapse(reading, first.consumer, since, second.at)
+
+
+def lease_taken_after(reading: Reading, event: str, first: Work) -> int:
+    """The last index before which the holder of a handling cannot have taken its lease."""
+    if first.offer:
+        return first.offer.index
+    began = owner(reading, first)
+    before = [first.start, *(o.index for o in reading.offers_of(event)[:1])]
+    if began.via == "delivered":
+        return max(min(before), began.offer.index if began.offer else began.start)
+    swept = [i for i, e in reading.of("swept") if e.consumer == first.consumer and i < began.start]
+    return max([min(before), *swept])
 
 
 def handled_once(reading: Reading) -> Iterator[str]:
@@ -441,12 +462,25 @@ def given_up(reading: Reading) -> Iterator[str]:
             ]
             spans = [(w.start, reading.last if w.end is None else w.end) for w in reading.works_of(event)]
             free = [i for i in deaths if not any(start < i <= end for start, end in spans)]
-            needed -= grants(reading, reading.at(known or 0), [reading.at(i) for i in free])
+            since = max(reading.at(known or 0), turn_comes(reading, event, known or 0, dead[0]))
+            needed -= grants(reading, since, [reading.at(i) for i in free])
             others = [w.start for w in reading.works_of(event)] + [i for i, _ in reading.of("crashed")]
             last = max((i for i in others if i < dead[0]), default=0)
             needed -= len([i for i in unread(reading, event) if i < last and not at_an_offer(reading, event, i)])
         if len(tries) < needed and not reading.store_lost(event, -1, dead[0]):
             yield event
+
+
+def turn_comes(reading: Reading, event: str, known: int, dead: int) -> int:
+    """The time before which a follower cannot have been granted to a consumer, as it had to wait for its leader."""
+    leader = reading.leaders[event]
+    if not leader or leader in reading.incomplete or reading.store_lost(event, -1, dead):
+        return 0
+    done = [w.end_at for w in reading.effects_of(leader)]
+    gone = reading.dead(leader)
+    told_late = reading.terms.lease + reading.terms.sweep_interval
+    given_up = [reading.at(gone[0]) - told_late] if gone else []
+    return min([*done, *given_up, over_at(reading, reading.at(known), reading.terms.lookback)])
 
 
 def at_an_offer(reading: Reading, event: str, at: int) -> bool:
@@ -597,7 +631,19 @@ def left_behind(reading: Reading, work: Work, lost_at: int) -> bool:
     turns = union([span for w in below for span in holds_up(reading, w)])
     excused = takeovers(reading, lost_at + terms.lease + 1, stop_at) + retries(reading, below, lost_at, stop_at)
     still = [*reading.helpless, *line, *(span for span in turns if span[0] > lost_at)]
+    if leader and leader_forgotten(reading, work.event, leader, stop):
+        return False
     return uncovered(lost_at, stop_at, still) > bound + excused and not reading.loss_allowed(work.event, stop)
+
+
+def leader_forgotten(reading: Reading, event: str, leader: str, stop: int) -> bool:
+    done, terms = completion(reading, leader), reading.terms
+    if done is None or done.end is None:
+        return False
+    again = [offer for offer in reading.offers_of(event) if offer.parked and offer.index < stop]
+    again = [offer for offer in again if reading.store_lost(leader, done.end, offer.index)]
+    bound = terms.lookback + terms.sweep_interval + terms.release_bound
+    return any(reading.at(stop) - offer.at <= bound for offer in again)
 
 
 def refused_for_ever(reading: Reading, work: Work, lost_at: int) -> bool:
