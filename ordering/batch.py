@@ -72,13 +72,12 @@ def _choose(
 
     The others are noted in `outcomes`, or in `large` if they are too large to be asked about together.
     """
-    active = ordering._state.active
     names = named(ordering, events)
     outcomes.update((i, "failed") for i, one in enumerate(names) if one is None)
     chosen: list[tuple[int, Asked]] = []
     for i, name in _leaders_first(names):
         ordering._forget_claim_group(events[i])
-        if name.identity in active:  # this process still works on it, whatever has become of its lease
+        if ordering._works_on(name.identity):
             outcomes[i] = "held"
         elif (one := asked_of(ordering, events[i], name[:2])) is None:
             outcomes[i] = "failed"
@@ -158,7 +157,7 @@ async def _call_sliced(
 async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
     """Give back the leases that no handler holds, all at once: one by one it may take longer than they last."""
     for grant in grants:
-        ordering._state.active.pop(grant.identity, None)
+        ordering._state.leave(grant)
     await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))
 
 
@@ -206,8 +205,8 @@ class _Work:
             raise
         finally:
             renewer.stop()
-            for identity in self._held:
-                active.pop(identity, None)
+            for grant in self._held.values():
+                self._ordering._state.leave(grant)
 
     async def _others_wait(self, level: Sequence[tuple[int, Grant]]) -> bool:
         leaders = dict.fromkeys(grant.leader for _, grant in level)
@@ -238,7 +237,7 @@ class _Work:
 
     def _let_go(self, grant: Grant) -> None:
         del self._held[grant.identity]
-        self._ordering._state.active.pop(grant.identity, None)
+        self._ordering._state.leave(grant)
 
     async def _ask_again(self, grant: Grant) -> Outcome | None:
         """Ask whether an event may go on; if not, it is parked, or was seen meanwhile."""
@@ -255,6 +254,8 @@ class _Work:
             return
         ordering = self._ordering
         grants = [grant for _, grant in pairs]
+        for grant in grants:
+            ordering._state.renew_token(grant)
         fields = [(grant.identity, grant.token, digest_of(grant.identity)) for grant in grants]
         slices = [tuple(chain.from_iterable(fields[i : i + MAX_SLICE])) for i in range(0, len(fields), MAX_SLICE)]
         complete = partial(_call_sliced, ordering, "complete_many", slices, once=True)
@@ -268,6 +269,8 @@ class _Work:
         replies = await brought_to_its_end(ask, ordering._lease_s)
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)
+            if word == "lost" and grant.identity in ordering._state.regranted:
+                word, waiting = words(await ordering._complete(grant))
             self._outcomes[i] = "lost" if word == "lost" else "handled"
             if word == "lost":
                 ordering._notify("lease_lost", grant.identity)

@@ -290,7 +290,7 @@ class _Stream(Drain):
     def _unasked(self, item: _Item, completed: str) -> Outcome | None:
         """Return the outcome of an event for which no script is called; None if one is called for it."""
         ordering, identity = self._ordering, item.identity
-        if identity != completed and identity in ordering._state.active:
+        if identity != completed and ordering._works_on(identity):
             return "held"
         if item.asked is None and not item.impossible:
             ordering._forget_claim_group(item.event)
