@@ -80,7 +80,7 @@ def _trace(path: Path, changed: int, limit: int | None) -> list[dict[str, Any]]:
 def _plans(scenario: Scenario, streams: Streams) -> list[Plan]:
     table = scenario.workload
     if table.kind == "events":
-        return [Plan(**dict(event)) for event in table.events]
+        return [Plan(**{key: value for key, value in event if key != "again"}) for event in table.events]
     assert table.kind != "trace"
     match table.kind:
         case "chains":

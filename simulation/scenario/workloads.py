@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -18,6 +19,7 @@ class PlannedEvent(Table):
     occurred: Duration | None = Field(None, description="when it happened; by default when it is published")
     published: bool = Field(True, description="whether it is published at all: a leader that never comes is not")
     readable: bool = Field(True, description="false: its message is damaged and cannot be parsed")
+    again: bool = Field(False, description="true: another copy of the event of that name in the list above")
 
 
 class EventsWorkload(Table):
@@ -28,10 +30,15 @@ class EventsWorkload(Table):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:
-        names = [event.name for event in self.events]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        names = [event.name for event in self.events if not event.again]
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            raise ValueError(f"two events are called {', '.join(twice)}")
+            raise ValueError(f"two events are called {', '.join(twice)}; a copy of an event has 'again = true'")
+        seen: set[str] = set()
+        for event in self.events:
+            if event.again and event.name not in seen:
+                raise ValueError(f"'again' is set for {event.name}, and no event above has that name")
+            seen.add(event.name)
         return self
 
 

@@ -135,9 +135,9 @@ class Cluster:
 
     # -- what any store can do -------------------------------------------------------------------------------
 
-    def lacks(self, words: Sequence[bytes]) -> str:
-        """Return nothing: its nodes are servers."""
-        return ""
+    def why_refused(self, words: Sequence[bytes]) -> str:
+        """Return why a node cannot execute a command as another process's would."""
+        return self.nodes[0].why_refused(words)
 
     def all_keys(self) -> list[str]:
         """Return the names of all keys, sorted."""

@@ -6,7 +6,7 @@ its semantics agree with the server's, the same run must give the same history.
 fakeredis knows less than a server. What it does not know must not reach the code under test as an error of Redis: the
 code would fail where in production it does not. Such a command ends the run, in one of two places:
 
-1. Before it is sent (`lacks`): a command that it does not know, also one that a script calls by its name.
+1. Before it is sent (`why_refused`): a command that it does not know, also one that a script calls by its name.
 2. After it was executed: a reply says that an option or something in a script's Lua is not known. A server says the
    same of a mistake in the code under test, which ends the run as well.
 """
@@ -134,7 +134,7 @@ class EmbeddedStore(InProcess):
     def set_time(self, now: int) -> None:
         """Do nothing: fakeredis asks for the time of this process, which the run owns."""
 
-    def lacks(self, words: Sequence[bytes]) -> str:
+    def why_refused(self, words: Sequence[bytes]) -> str:
         """Return what fakeredis does not know: the command itself, or one that its script calls by name."""
         verb = words[0].upper()
         if not _knows(verb, words[1].upper() if len(words) > 1 and verb in SUBCOMMANDS else b""):

@@ -59,8 +59,8 @@ class Store(Protocol):
         """The servers that it is made of: itself, unless it is a cluster."""
         ...
 
-    def lacks(self, words: Sequence[bytes]) -> str:
-        """Return what this store does not know of a command that Redis knows, as a reason; empty if it knows all."""
+    def why_refused(self, words: Sequence[bytes]) -> str:
+        """Return why this store cannot execute a command as another process or Redis would; empty if it can."""
         ...
 
     def all_keys(self) -> list[str]:

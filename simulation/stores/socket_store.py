@@ -66,7 +66,7 @@ class SocketStore:
         """The store itself: it is one server."""
         return [self]
 
-    def lacks(self, words: Sequence[bytes]) -> str:
+    def why_refused(self, words: Sequence[bytes]) -> str:
         """Return nothing: what a server does not know, it does not know in production either."""
         return ""
 

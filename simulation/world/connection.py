@@ -109,7 +109,7 @@ class Wire(asyncio.Transport):
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
             if words[0].upper() in CHECKED and (what := self._admission.refuses(words)):
                 self._network.loop.escape(what)
-            if self.server is not None and (what := self.server.store.lacks(words)):
+            if self.server is not None and (what := self.server.store.why_refused(words)):
                 self._network.loop.escape(f"the command {shown(words)} was sent to Redis, but {what}")
             self._network.notes_settings(words)
         return commands

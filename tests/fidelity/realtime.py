@@ -61,7 +61,8 @@ class RealWorld:
         """Run until every event was handled and every delivery is settled."""
         self.write("phase", phase="safety")
         assert self.scenario.workload.kind == "events"
-        plans = [Plan(**dict(event)) for event in self.scenario.workload.events]
+        listed = self.scenario.workload.events
+        plans = [Plan(**{key: value for key, value in event if key != "again"}) for event in listed]
         feeding = asyncio.create_task(self.feed(publications(plans, 1, datetime.now(UTC))))
         tasks = [asyncio.create_task(work) for name in self.consumers() for work in self.lives(name)]
         await feeding

@@ -153,6 +153,18 @@ def test_a_failover_leaves_no_trace(laboratory: Laboratory) -> None:
     assert said(laboratory.store) == before
 
 
+def test_listeners_leave_no_trace(server: Store) -> None:
+    """A connection of another run that still listens is not seen by the next one."""
+    before = said(server)
+    server.begin(EPOCH)
+    link = server.link()
+    link.send(command("SUBSCRIBE", "news") + command("PSUBSCRIBE", "n*"))
+    server.settle(turns=2)
+    assert b"news" in server.link().run([[b"PUBSUB", b"CHANNELS"]])
+    assert said(server) == before
+    link.close()
+
+
 def shape(value: Any) -> Any:
     """Return the types of a reply, and how many there are."""
     if isinstance(value, list | tuple | set):

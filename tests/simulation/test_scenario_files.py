@@ -56,6 +56,10 @@ def complaint(text: str) -> str:
             'name = "x"\n[workload]\nevents = [{ name = "a" }, { name = "a" }]',
             "table [workload], key 'events': two events are called a",
         ),
+        (
+            'name = "x"\n[workload]\nevents = [{ name = "a" }, { name = "b", again = true }, { name = "b" }]',
+            "table [workload], key 'events': 'again' is set for b, and no event above has that name",
+        ),
         ('name = "x"\n[workload]\nevents = [{ nme = "a" }]', "table [workload.events[1]], key 'nme'"),
     ],
 )

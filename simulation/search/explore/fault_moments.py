@@ -5,16 +5,18 @@ uniformly strikes most often there. So moments are distinguished by what a fault
 its turn:
 
 - of a run that is known, by the step and the next one of its consumer: a sweep that finds something is followed by
-  something else than one that finds nothing (`moments_of`, `FaultInsteadOf`);
+  something else than one that finds nothing (`moments_of`, `KnownMoments`, `FaultInsteadOf`);
 - of a run whose order is yet to be drawn, by the step alone, at any of its occurrences (`FaultAtKind`).
 
-Rare kinds come first: common ones are met by chance.
+Rare kinds come first: common ones are met by chance. A crash does not strike at a reply: what it leaves behind in Redis
+is the same at the next step of the consumer, its next request or the end of its handler.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 from simulation.kernel.dependence import Touched
 from simulation.kernel.random_streams import Stream
@@ -23,6 +25,12 @@ from simulation.world.scheduling import Bounds, Scheduler, Step
 FAULTS = frozenset({"crash", "reply-lost"})
 Moment = tuple[str, str]
 """A kind of fault, and the step that it interrupts, by its words or its label."""
+Kind = tuple[str, str, str]
+"""A kind of fault, the words of the step that it interrupts, and those of the next request of the same consumer."""
+Run = TypeVar("Run")
+
+MAX_ALIKE = 200
+"""Highest number of moments of one kind that are kept; beyond that the oldest is forgotten."""
 
 
 def words(step: Step) -> str:
@@ -31,15 +39,16 @@ def words(step: Step) -> str:
     return f"{step.kind} {' '.join(said[: 2 if said and said[0].startswith('EVAL') else 1])}"
 
 
-def moments_of(taken: Sequence[Step], bounds: Bounds) -> tuple[tuple[Moment, ...], ...]:
-    """Return the moments of a run at which faults can occur, by labels of steps: grouped by kind, rare kinds first."""
-    steps = [step for step in taken if step.kind in ("request", "reply", "handler")]
-    found: defaultdict[tuple[str, str, str], list[Moment]] = defaultdict(list)
+def moments_of(taken: Sequence[Step], bounds: Bounds) -> dict[Kind, list[Moment]]:
+    """Return the moments of a run at which its first fault can occur, by kind and by labels of steps."""
+    before = next((place for place, step in enumerate(taken) if step.kind in FAULTS), len(taken))
+    steps = [step for step in taken[:before] if step.kind in ("request", "handler")]
+    found: defaultdict[Kind, list[Moment]] = defaultdict(list)
     for step, after in zip(steps, _followed_by(steps), strict=True):
         for kind in ("reply-lost", "crash") if step.kind == "request" else ("crash",):
             if kind in bounds.kinds:
                 found[kind, words(step), after].append((kind, step.label))
-    return tuple(tuple(alike) for alike in sorted(found.values(), key=len))
+    return dict(found)
 
 
 def _followed_by(steps: Sequence[Step]) -> list[str]:
@@ -51,6 +60,33 @@ def _followed_by(steps: Sequence[Step]) -> list[str]:
         if step.kind == "request":
             requested[step.who] = words(step)
     return found[::-1]
+
+
+class KnownMoments(Generic[Run]):
+    """The moments of runs that can be repeated with a fault, by kind."""
+
+    def __init__(self) -> None:
+        self._moments: dict[Kind, list[tuple[Run, Moment]]] = {}
+        self._met: Counter[Kind] = Counter()
+        self.tried: Counter[Kind] = Counter()
+        """Number of faults aimed at each kind of moment."""
+
+    def add(self, run: Run, moments: Mapping[Kind, Iterable[Moment]]) -> None:
+        """Take note of the moments of a run."""
+        for kind, alike in moments.items():
+            known = self._moments.setdefault(kind, [])
+            before = len(known)
+            known += [(run, moment) for moment in alike]
+            self._met[kind] += len(known) - before
+            del known[:-MAX_ALIKE]
+
+    def aim(self, stream: Stream) -> tuple[Run, Moment] | None:
+        """Return a moment of the kind that was aimed at least, among those of the rarest; None if none is known."""
+        if not self._moments:
+            return None
+        kind = min(self._moments, key=lambda kind: (self.tried[kind], self._met[kind]))
+        self.tried[kind] += 1
+        return self._moments[kind][stream.below(len(self._moments[kind]))]
 
 
 class TriedMoments:
@@ -137,4 +173,5 @@ def _interrupted(fault: Step, steps: Sequence[Step]) -> Step | None:
     """Return the pending step that a fault would interrupt; None if there is none."""
     if fault.kind == "reply-lost":
         return next((step for step in steps if step.label == fault.label.removesuffix("!")), None)
-    return next((step for step in steps if step.who == fault.who), None)
+    at = next((step for step in steps if step.who == fault.who), None)
+    return at if at is not None and at.kind != "reply" else None

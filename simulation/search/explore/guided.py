@@ -10,8 +10,9 @@
 If the bounds allow faults, the place of a fault matters more than the order, so a fault strikes at each kind of moment
 in turn (see `fault_moments.py`):
 
-1. The first run keeps the order of arrival. One run of two repeats it with a fault, at one moment of each kind.
-2. When no kind is left, one run of three repeats an earlier run that had no fault, with a fault.
+1. The first run keeps the order of arrival, without a fault.
+2. One run of two repeats an earlier run up to a moment, and has a fault strike there: at a moment of the kind that was
+   tried least, in any run that showed a new behaviour.
 3. The other runs are made by the arms, with a fault too. Drawn delays, which know no bounds, are used once.
 
 The same scenario, engine and seeds give the same runs. A run depends on those before it, so there is nothing to run
@@ -20,7 +21,6 @@ in parallel, and no estimate of what is unseen.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -28,10 +28,9 @@ from simulation.kernel.random_streams import Stream, Streams
 from simulation.scenario.model import Scenario
 from simulation.search.coverage.search_coverage import coverage_of
 from simulation.search.explore.fault_moments import (
-    FAULTS,
     FaultAtKind,
     FaultInsteadOf,
-    Moment,
+    KnownMoments,
     TriedMoments,
     moments_of,
 )
@@ -44,8 +43,8 @@ from simulation.world.scheduling import Exploration, Scheduler
 
 DELAYS, VARIATION, FAULT = "random-delays", "variation", "fault"
 
-PLANNED_EVERY, FAULT_RUN_EVERY = 2, 3
-"""Of so many runs one repeats an earlier run with a fault: while kinds of moments are left, and later."""
+FAULT_RUN_EVERY = 2
+"""Of so many runs one repeats an earlier run with a fault."""
 
 MAX_PARENTS = 500
 """Highest number of runs kept for variation; beyond that the oldest is forgotten."""
@@ -73,8 +72,6 @@ class Parent:
 
     seed: int
     choices: tuple[int, ...]
-    moments: tuple[tuple[Moment, ...], ...] = ()
-    """The moments at which a fault can occur in it, grouped by kind; empty if one has occurred."""
 
 
 class Guided:
@@ -94,8 +91,7 @@ class Guided:
             Arm(VARIATION),
         ]
         self._fault_arm = Arm(FAULT)
-        self._plan: deque[tuple[Parent, Moment]] | None = None
-        """Moments yet to be tried with a fault in the run that keeps the order of arrival; None until that was run."""
+        self._known_moments: KnownMoments[Parent] = KnownMoments()
         self._tried_moments = TriedMoments()
         self._seen: set[int | None] = {None}
         self._parents: list[Parent] = []
@@ -120,9 +116,10 @@ class Guided:
     def _arm(self, number: int, stream: Stream) -> Arm:
         arms = [arm for arm in self.arms if arm.name != VARIATION or self._parents]
         if self._bounds.faults:
-            if number % (FAULT_RUN_EVERY if self._plan == deque() else PLANNED_EVERY) == 0:
+            if number % FAULT_RUN_EVERY == 0:
                 return self._fault_arm
-            arms = [arm for arm in arms if arm.name != DELAYS or not arm.runs]
+            rest = [arm for arm in arms if arm.name != DELAYS]
+            arms = rest + [arm for arm in arms if arm.name == DELAYS and not arm.runs]
         untried = next((arm for arm in arms if not arm.runs), None)
         if untried is not None:
             return untried
@@ -147,28 +144,12 @@ class Guided:
         return self._explored(scheduler, parent.seed if stream.below(2) else seed)
 
     def _with_fault(self, seed: int, stream: Stream) -> Run:
-        """Repeat a run with a fault: first the one that keeps the order of arrival, at one moment of each kind."""
-        if self._plan is None:
-            run = self._explored(Listed(), seed)
-            parent = self._parent(run)
-            self._plan = deque((parent, alike[0]) for alike in parent.moments)
-            return run
-        if self._plan:
-            parent, moment = self._plan.popleft()
-        else:
-            whole = [parent for parent in self._parents if parent.moments]
-            if not whole:
-                return self._explored(Listed(), seed)
-            parent = whole[stream.below(len(whole))]
-            alike = parent.moments[stream.below(len(parent.moments))]
-            moment = alike[stream.below(len(alike))]
+        """Repeat a run with a fault at a moment of it; without a known moment, keep the order of arrival."""
+        aimed = self._known_moments.aim(stream)
+        if aimed is None:
+            return self._explored(Listed(), seed)
+        parent, moment = aimed
         return self._explored(FaultInsteadOf(Listed(parent.choices), moment), parent.seed)
-
-    def _parent(self, run: Run) -> Parent:
-        assert run.steps is not None
-        has_fault = any(step.kind in FAULTS for step in run.steps.taken)
-        moments = () if has_fault or not self._bounds.faults else moments_of(run.steps.taken, self._bounds)
-        return Parent(run.seed, tuple(run.steps.choices), moments)
 
     def _drawn(self, strategy: Strategy, seed: int, stream: Stream) -> Scheduler:
         """Return a strategy's scheduler. If faults may strike, one of them strikes at each kind of moment in turn."""
@@ -210,5 +191,8 @@ class Guided:
         self._seen.add(behaviour)
         arm.new += 1
         if run.steps is not None:
-            self._parents.append(self._parent(run))
+            parent = Parent(run.seed, tuple(run.steps.choices))
+            self._parents.append(parent)
             del self._parents[:-MAX_PARENTS]
+            if self._bounds.faults:
+                self._known_moments.add(parent, moments_of(run.steps.taken, self._bounds))

@@ -36,7 +36,7 @@ def listed(scenario: Scenario, seed: int) -> Scenario:
         )
         for publication in drawn
     )
-    return scenario.model_copy(update={"workload": EventsWorkload.model_construct(events=events)})
+    return scenario.model_copy(update={"workload": EventsWorkload.model_construct(events=_copies_marked(events))})
 
 
 def focused(scenario: Scenario, invariant: str, lasted: int) -> Scenario:
@@ -67,7 +67,18 @@ def _remade(scenario: Scenario, **changes: Any) -> Iterator[Scenario]:
 
 def _with_events(scenario: Scenario, events: Sequence[PlannedEvent]) -> Iterator[Scenario]:
     if events:
-        yield from _remade(scenario, workload=EventsWorkload.model_construct(events=tuple(events)))
+        yield from _remade(scenario, workload=EventsWorkload.model_construct(events=_copies_marked(events)))
+
+
+def _copies_marked(events: Sequence[PlannedEvent]) -> tuple[PlannedEvent, ...]:
+    """Return events of which each but the first of a name is marked as another copy."""
+    seen: set[str] = set()
+    marked = []
+    for event in events:
+        again = event.name in seen
+        marked.append(event if event.again == again else event.model_copy(update={"again": again}))
+        seen.add(event.name)
+    return tuple(marked)
 
 
 def _without_chunks(things: Sequence[Any]) -> Iterator[list[Any]]:
@@ -123,7 +134,7 @@ def fewer_consumers(scenario: Scenario) -> Iterator[Scenario]:
 
 def plainer(scenario: Scenario) -> Iterator[Scenario]:
     """Leave settings at their default, whole tables first; and let what is drawn be always the same."""
-    plain = Scenario(name="plain", workload=scenario.workload)
+    plain = Scenario(name="plain", workload=EventsWorkload(events=(PlannedEvent(name="a"),)))
     tables = ("broker", "network", "client", "consumers", "policy")
     for table in tables:
         given, default = getattr(scenario, table), getattr(plain, table)

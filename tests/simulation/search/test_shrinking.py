@@ -146,6 +146,10 @@ def names(scenario: Scenario) -> list[tuple[str, str]]:
     return [(event.name, event.follows) for event in scenario.workload.events]
 
 
+def marks(scenarios: list[Scenario]) -> list[list[tuple[str, bool]]]:
+    return [[(e.name, e.again) for e in one.workload.events] for one in scenarios if one.workload.kind == "events"]
+
+
 def test_fewer_events() -> None:
     """Fewer events leaves out stretches and lets followers inherit."""
     found = [names(simpler) for simpler in fewer_events(loads(THREE))]
@@ -177,6 +181,18 @@ def test_names_become_letters_leaders_first() -> None:
     assert names(renamed) == [("b", "a"), ("a", "")]
     [with_fault] = shorter_names(loads(THREE))
     assert getattr(with_fault.faults[0], "event", "") == "b"
+
+
+def test_copies_of_an_event() -> None:
+    """A trace in which an event comes twice is listed, and stays a scenario that a file can say."""
+    scenario = listed(load(SCENARIOS / "production" / "q12-duplicate-with-another-leader.toml"), 1)
+    assert [again for _, again in marks([scenario])[0]] == [False, True, False, False]
+    smaller = [one for make in (fewer_events, plainer, rounded_numbers, shorter_names) for one in make(scenario)]
+    assert len(smaller) > 5
+    assert all(loads(tomli_w.dumps(one.written())).workload == one.workload for one in smaller)
+    alone = [events for events in marks(smaller) if [name for name, _ in events].count("00000003") == 1]
+    assert alone
+    assert not any(again for events in alone for _, again in events)  # the copy that is left is an event like any other
 
 
 def test_listed_events() -> None:
