@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from ordering.describing import describe
 from ordering.drain import Drain
-from ordering.handled_alone import Named, asked_of, handle_alone, named, outcome_of
+from ordering.handled_alone import Named, asked_of, handle_alone, is_large, named, outcome_of
 from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
 from ordering.requests import MAX_SLICE, Handler, Outcome, Requests
 from ordering.scripts import words
@@ -50,9 +50,10 @@ async def handle_batch(ordering: Requests[Any], handler: Handler[Any], events: S
 async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: Sequence[Any]) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     drains: list[tuple[str, str]] = []
+    large = set[int]()
     work = _Work(ordering, handler, outcomes)
     try:
-        await work.run(await _begin(ordering, events, outcomes, drains))
+        await work.run(await _begin(ordering, events, outcomes, drains, large))
     except BaseException as error:
         await ordering._release_queues((leader for leader, _ in drains + work.queues), error)
         raise
@@ -60,36 +61,53 @@ async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: S
     await Drain(ordering, handler, 0, queues).run(None)
     for i, event in enumerate(events):
         if i not in outcomes:
-            outcomes[i] = await handle_alone(ordering, handler, event)
+            outcomes[i] = await handle_alone(ordering, handler, event, large=i in large)
     return [outcomes[i] for i in range(len(events))]
 
 
-def _choose(ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome]) -> list[tuple[int, Asked]]:
-    """Return the places and questions of the events to ask about, leaders first; note the others in `outcomes`."""
-    active = ordering._state.active
+def _choose(
+    ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome], large: set[int]
+) -> list[tuple[int, Asked]]:
+    """Return the places and questions of the events to ask about, leaders first.
+
+    The others are noted in `outcomes`, or in `large` if they are too large to be asked about together.
+    """
     names = named(ordering, events)
     outcomes.update((i, "failed") for i, one in enumerate(names) if one is None)
     chosen: list[tuple[int, Asked]] = []
     for i, name in _leaders_first(names):
         ordering._forget_claim_group(events[i])
-        if name.identity in active:  # this process still works on it, whatever has become of its lease
+        if ordering._works_on(name.identity):
             outcomes[i] = "held"
         elif (one := asked_of(ordering, events[i], name[:2])) is None:
             outcomes[i] = "failed"
+        elif is_large(one):
+            large.add(i)
+            _keep_claim(ordering, one)
         else:
             chosen.append((i, one))
     return chosen
 
 
+def _keep_claim(ordering: Requests[Any], one: Asked) -> None:
+    """Have an event asked about once more under the claim that it was given under, if it was."""
+    if one.given:
+        ordering._state.claims[one.identity] = one.claim
+
+
 async def _begin(
-    ordering: Requests[Any], events: Sequence[Any], outcomes: dict[int, Outcome], drains: list[tuple[str, str]]
+    ordering: Requests[Any],
+    events: Sequence[Any],
+    outcomes: dict[int, Outcome],
+    drains: list[tuple[str, str]],
+    large: set[int],
 ) -> list[tuple[int, Grant]]:
     """Ask for the leases of a batch; return the grants, each with its place in the batch, leaders first.
 
     Outcomes other than a grant are noted in `outcomes`, and the queues that the caller is to go through in `drains`.
-    An event without a note is to be handled alone.
+    An event without an outcome is to be handled alone; those among them that are large are noted in `large`.
     """
-    chosen = _choose(ordering, events, outcomes)
+    chosen = _choose(ordering, events, outcomes, large)
     if not chosen:
         return []
     sent = ordering._now()
@@ -110,8 +128,7 @@ async def _begin(
             continue
         word, *rest = answer.split()
         if word == "alone":
-            if one.given:  # it is asked about once more, under the same claim
-                ordering._state.claims[one.identity] = one.claim
+            _keep_claim(ordering, one)
             continue
         if word == "exhausted":
             await ordering._give_up_exhausted(events[i])
@@ -140,7 +157,7 @@ async def _call_sliced(
 async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
     """Give back the leases that no handler holds, all at once: one by one it may take longer than they last."""
     for grant in grants:
-        ordering._state.active.pop(grant.identity, None)
+        ordering._state.leave(grant)
     await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))
 
 
@@ -188,8 +205,8 @@ class _Work:
             raise
         finally:
             renewer.stop()
-            for identity in self._held:
-                active.pop(identity, None)
+            for grant in self._held.values():
+                self._ordering._state.leave(grant)
 
     async def _others_wait(self, level: Sequence[tuple[int, Grant]]) -> bool:
         leaders = dict.fromkeys(grant.leader for _, grant in level)
@@ -220,7 +237,7 @@ class _Work:
 
     def _let_go(self, grant: Grant) -> None:
         del self._held[grant.identity]
-        self._ordering._state.active.pop(grant.identity, None)
+        self._ordering._state.leave(grant)
 
     async def _ask_again(self, grant: Grant) -> Outcome | None:
         """Ask whether an event may go on; if not, it is parked, or was seen meanwhile."""
@@ -237,6 +254,8 @@ class _Work:
             return
         ordering = self._ordering
         grants = [grant for _, grant in pairs]
+        for grant in grants:
+            ordering._state.renew_token(grant)
         fields = [(grant.identity, grant.token, digest_of(grant.identity)) for grant in grants]
         slices = [tuple(chain.from_iterable(fields[i : i + MAX_SLICE])) for i in range(0, len(fields), MAX_SLICE)]
         complete = partial(_call_sliced, ordering, "complete_many", slices, once=True)
@@ -250,6 +269,8 @@ class _Work:
         replies = await brought_to_its_end(ask, ordering._lease_s)
         for (i, grant), reply in zip(pairs, replies, strict=True):
             word, waiting = words(reply)
+            if word == "lost" and grant.identity in ordering._state.regranted:
+                word, waiting = words(await ordering._complete(grant))
             self._outcomes[i] = "lost" if word == "lost" else "handled"
             if word == "lost":
                 ordering._notify("lease_lost", grant.identity)

@@ -20,7 +20,7 @@ from ordering.batch import handle_batch
 from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.events import ReceivedEvent
-from ordering.leases import Grant, current_grant
+from ordering.leases import ClaimGroup, Grant, current_grant
 from ordering.observing import Observer
 from ordering.operations import OnDeadLetter
 from ordering.policy import Policy
@@ -215,10 +215,21 @@ class CausalOrdering(Requests[E]):
                 return []  # it was completed before, and its followers were claimed then
             self._notify("lease_lost", id_of(event))
             raise self.errors.lost(event)
-        ids = await self._claim(id_of(event))
+        ids = await self._claim(id_of(event), grant.token)
         if queues and reply[1] == "1":
-            ids += await self._claim(queues[0][0])
+            ids += await self._claim(*queues[0])
         return await self.followers_by_id(ids)
+
+    async def _claim(self, leader: str, drain: str) -> list[str]:
+        """Claim the followers of a handled event, whose queue is ours by a token; return their ids."""
+        claim, lease = self._token(), milliseconds(self.policy.lease)
+        try:
+            ids = [text(i) for i in await self._call("claim", leader, claim, lease, drain)]
+        except BaseException as error:
+            await self._release_queues((leader,), error)
+            raise
+        self._state.remember_claim_group(ClaimGroup(leader, claim, len(ids)), ids)
+        return ids
 
     async def get_lost_followers(self) -> list[E]:
         """Return overdue events, claimed for the caller: handle each, as if it had been delivered.

@@ -1,7 +1,9 @@
-"""Events that a batch handles one by one: they were begun before, and their consumers have not come back.
+"""Events that a batch handles one by one: others must not suffer from them.
 
-If the process of a batch is killed, it is not known which handler did it. So an event that was granted before and never
-given back is granted alone next time: it is begun and completed by itself, and the others do not count.
+1. An event that was begun before, and whose consumer has not come back. If the process of a batch is killed, it is not
+   known which handler did it. So an event that was granted before and never given back is granted alone next time: it
+   is begun and completed by itself, and the others do not count.
+2. An event with a large payload. A server that refuses a request of its size refuses it, and no others.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.leases import is_own_failure
 from ordering.requests import Handler, Outcome, Requests
+from ordering.sending import MAX_SHARED_BYTES
+from ordering.shielding import REFUSALS
 from ordering.terms import Asked, as_bytes, leader_of, microseconds, names_of
 
 
@@ -49,14 +53,31 @@ def asked_of(ordering: Requests[Any], event: Any, names: tuple[str, str] | None 
         return None
 
 
+def is_large(asked: Asked) -> bool:
+    """Return whether an event is too large to be in one request with others."""
+    return len(asked.payload) > MAX_SHARED_BYTES
+
+
+def refused(ordering: Requests[Any], event: Any, refusal: Exception) -> Outcome:
+    """Return the outcome of a large event that could not be begun: Redis may have refused its size."""
+    message = "could not be begun (%s), perhaps because of its size; it is to be offered again"
+    ordering._log(logging.ERROR, event, message, describe(refusal))
+    return "failed"
+
+
 def outcome_of(word: str) -> Outcome:
     """Return the outcome of an event that was not granted, by the word with which the script says so."""
     return word if word in ("seen", "dead", "held") else "parked"  # type: ignore[return-value]
 
 
-async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: Any) -> Outcome:
+async def handle_alone(ordering: Requests[Any], handler: Handler[Any], event: Any, *, large: bool = False) -> Outcome:
     """Handle one event of a batch alone, and the events that it releases; return its outcome."""
-    answer, grant = await ordering._begin(event)
+    try:
+        answer, grant = await ordering._begin(event)
+    except REFUSALS as refusal:
+        if not large:
+            raise
+        return refused(ordering, event, refusal)
     queues = ordering._came_along(event)
     if grant is None:
         word, *rest = answer.split()

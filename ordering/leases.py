@@ -41,6 +41,9 @@ class ProcessState:
     active: dict[str, str] = field(default_factory=dict)
     """Tokens of leases under which this process works, or has worked and not completed the event: it never takes its
     own lease over, even when that has run out."""
+    regranted: dict[str, str] = field(default_factory=dict)
+    """Tokens of later leases on events in `active`: a drain of this process was handed them when the first had run out.
+    The work goes on under the later one."""
     claims: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)
@@ -49,6 +52,16 @@ class ProcessState:
     """The group in which an event was claimed by a completion, by event."""
     unreadable: dict[str, float] = field(default_factory=dict)
     """Events that this process could not read, and until when it remembers that, in the loop's time."""
+
+    def renew_token(self, grant: Grant) -> None:
+        """Have a lease go on under the token of the later one, if this process was granted that meanwhile."""
+        if self.regranted:
+            grant.token = self.regranted.pop(grant.identity, grant.token)
+
+    def leave(self, grant: Grant) -> None:
+        """Note that this process does not work on an event any more."""
+        self.renew_token(grant)
+        self.active.pop(grant.identity, None)
 
     def leave_to_others(self, event: str, until: float) -> None:
         """Remember until some time that an event is to be left to others, because this process could not read it."""
@@ -74,7 +87,9 @@ class ProcessState:
 
     def forget(self) -> None:
         """Remember nothing any more."""
-        for memory in (self.held, self.active, self.claims, self.queues, self.claim_groups, self.unreadable):
+        for memory in (
+            self.held, self.active, self.regranted, self.claims, self.queues, self.claim_groups, self.unreadable,
+        ):  # fmt: skip
             memory.clear()
 
 
@@ -180,6 +195,8 @@ class LeaseRenewer:
     async def renew(self) -> None:
         """Prolong all leases that are not lost, now."""
         held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
+        for grant in held:
+            grant.state.renew_token(grant)
         try:
             await self._renew(held, self._queues)
             self.answered = True
@@ -243,7 +260,7 @@ class Work:
         grant = self._grant
         self._renewer.stop()
         try:
-            grant.state.active.pop(grant.identity, None)
+            grant.state.leave(grant)
             if not grant.parked:
                 await self._give_back(grant, error)
         finally:

@@ -20,7 +20,7 @@ from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, Work, is_
 from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
-from ordering.scripts import check, run, script, text, words
+from ordering.scripts import check, run, script, words
 from ordering.sending import Joint, Word, send
 from ordering.shielding import REFUSALS, asked_again, bounded, end_after, is_between_nodes, is_moving, passes
 from ordering.terms import (
@@ -130,13 +130,6 @@ class Requests(Operations, Generic[E]):
         # Nothing was written: a script looks at every key that it may write before it writes any.
         return await asked_again(partial(run, self._ask, verb, waitlist, *args), self._lease_s, is_moving)
 
-    async def _claim(self, leader: str) -> list[str]:
-        """Claim the followers of an event that was handled, and return their ids."""
-        claim = self._token()
-        ids = [text(i) for i in await self._call("claim", leader, claim, milliseconds(self.policy.lease))]
-        self._state.remember_claim_group(ClaimGroup(leader, claim, len(ids)), ids)
-        return ids
-
     def _leave_claim_group(self, event: Any) -> ClaimGroup | None:
         """Return those with which an event was claimed by a completion, if it was, without the event."""
         claim_groups = self._state.claim_groups
@@ -151,8 +144,7 @@ class Requests(Operations, Generic[E]):
             self._state.claim_groups.pop(id_of(event), None)
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
-        active = self._state.active
-        if active and id_of(event) in active:
+        if self._state.active and self._works_on(id_of(event)):
             return "held", None
         asked, sent = self._asked(event, self._token()), self._now()
         request = (self._rules, "causal" if causal else "alone", *last_of(asked))
@@ -172,6 +164,10 @@ class Requests(Operations, Generic[E]):
         if grant is not None and self._now() >= grant.proven_until - self._lease_s / RENEWALS:
             return await self._proven(grant)
         return answer, grant
+
+    def _works_on(self, identity: str) -> bool:
+        """Return whether this process works on an event, whatever has become of its lease."""
+        return identity in self._state.active
 
     async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
         """Return a grant whose reply was under way for most of its lease, if the lease lasts; else give it back."""
@@ -275,7 +271,7 @@ class Requests(Operations, Generic[E]):
                 raise answers
 
     def _note_renewal(self, grant: Grant, sent: float, renewed: bool) -> None:
-        grant.lost = not renewed
+        grant.lost = not renewed and grant.identity not in self._state.regranted
         if renewed:
             grant.proven_until = sent + self._lease_s
 
@@ -337,17 +333,22 @@ class Requests(Operations, Generic[E]):
 
         If events are offered, and nothing else is left to go on with, the first of them that may be handled is begun.
         """
-        identity = grant.identity
+        identity, state = grant.identity, self._state
         leader, drain = queues[-1] if queues else ("", "")
         name = "complete" if offered is None else "complete_and_begin"
-        event = (identity, grant.token, digest_of(identity), leader, drain, following)
-        request: tuple[Word, ...] = (self._rules, *event, *(listed(offered) if offered else ()))
+        rest = (digest_of(identity), leader, drain, following, *(listed(offered) if offered else ()))
         try:
-            return await self._call(name, *request, once=True)
-        except REFUSALS as refusal:
-            return await self._record((grant,), partial(self._call, name, *request, once=True), refusal, queues)
+            while True:
+                state.renew_token(grant)
+                ask = partial(self._call, name, self._rules, identity, grant.token, *rest, once=True)
+                try:
+                    reply = await ask()
+                except REFUSALS as refusal:
+                    reply = await self._record((grant,), ask, refusal, queues)
+                if identity not in state.regranted or words(reply)[0] != "lost":
+                    return reply
         finally:
-            self._state.active.pop(identity, None)
+            state.leave(grant)
 
     async def _record(
         self, grants: Sequence[Grant], ask: Callable[[], Awaitable[Any]], refusal: Exception, queues: Queues = ()

@@ -9,7 +9,8 @@ do for `client.set`. This module knows nothing of scripts or events.
 3. Of the requests that travel together, those that name the same `Joint` become one command.
 4. A request whose reply in a pipeline is an error is asked again by itself: only there does the client apply
    its `retry_on_error`. So is one to which a joint command has no answer.
-5. Clusters, clients with a single connection, and clients whose `execute_command` was replaced get no
+5. A request with a long word travels by itself: a server that refuses its length closes the connection.
+6. Clusters, clients with a single connection, and clients whose `execute_command` was replaced get no
    pipelines: queued commands go one by one, and fewer at a time than the pool allows.
 """
 
@@ -40,6 +41,10 @@ MAX_JOINT = 64
 """Requests in one joint command: no other client is served while its script runs, for a few milliseconds."""
 MAX_JOINT_BYTES = 16_384
 """A request with a longer last word, which is what an event says, is not joined with others."""
+MAX_SHARED_BYTES = 262_144
+"""A request with a longer last word travels by itself: a server that refuses its length closes the connection, and what
+has travelled with it has no answer either.
+"""
 _DEFAULT_POOL = 100
 _UNDECODED: Final[dict[str, Any]] = {NEVER_DECODE: True}
 _TURN: Final = object()
@@ -182,7 +187,8 @@ class Sender:
                 finally:
                     self._leave(client)
             else:
-                reply = await self._queued(client, _Request(command, self.loop.create_future(), joint))
+                alone = isinstance(command[-1], bytes) and len(command[-1]) > MAX_SHARED_BYTES
+                reply = await self._queued(client, _Request(command, self.loop.create_future(), joint, alone))
                 if reply is _ALONE or isinstance(reply, Exception):
                     reply = await self._queued(client, _Request(command, self.loop.create_future(), alone=True))
         except Exception:

@@ -23,11 +23,11 @@ from itertools import islice
 from typing import Any
 
 from ordering.drain import Drain
-from ordering.handled_alone import asked_of, outcome_of
+from ordering.handled_alone import asked_of, is_large, outcome_of, refused
 from ordering.leases import Grant, is_own_failure
 from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
-from ordering.shielding import bounded, brought_to_its_end, end_after
+from ordering.shielding import REFUSALS, bounded, brought_to_its_end, end_after
 from ordering.terms import Asked, id_of, listed
 
 logger = logging.getLogger(__name__)
@@ -259,8 +259,15 @@ class _Stream(Drain):
             await self._return(offered, answer[1:])
 
         self._asked_at = ordering._now()
-        _, *answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
-        self._answers = offered, answers
+        try:
+            _, *answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
+        except REFUSALS as refusal:
+            if not is_large(offered[0]):
+                raise
+            event = self._source.items.popleft().event
+            self._outcomes.append((event, refused(ordering, event, refusal)))
+        else:
+            self._answers = offered, answers
 
     def _offer(self, completed: str) -> list[Asked]:
         """Return the questions to the script about the next events, as many as it is likely to take.
@@ -275,13 +282,15 @@ class _Stream(Drain):
         for item in islice(items, self._width):
             if self._unasked(item, completed) or item.asked is None:
                 break
+            if is_large(item.asked):  # by itself
+                return offered or ([] if completed else [item.asked])
             offered.append(item.asked)
         return offered
 
     def _unasked(self, item: _Item, completed: str) -> Outcome | None:
         """Return the outcome of an event for which no script is called; None if one is called for it."""
         ordering, identity = self._ordering, item.identity
-        if identity != completed and identity in ordering._state.active:
+        if identity != completed and ordering._works_on(identity):
             return "held"
         if item.asked is None and not item.impossible:
             ordering._forget_claim_group(item.event)

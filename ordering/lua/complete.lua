@@ -24,8 +24,8 @@ if is_drained_by(leader, drain) then
   end
 end
 if next_token == "" then
-  -- The caller does not go on with the queue: it is due for the next claim or sweep.
-  if redis.call("EXISTS", key("queue:" .. id)) == 1 then redis.call("ZADD", key("releases"), now, id) end
+  -- The caller claims the queue next: until then, no sweep does, or siblings would be claimed by two consumers.
+  if redis.call("EXISTS", key("queue:" .. id)) == 1 and is_drained_by(id, token) then drain_by(id, token, rules.lease) end
   return "done " .. left
 end
 local from = id

@@ -26,6 +26,10 @@ free(id)
 publish_end_if_watched(id)
 if how == "stopped" or how ~= "exited" and not is_parked(id) then uncount(id, rules.redelivery) end
 if not is_parked(id) then return answer({"freed"}) end
+-- It was taken without regard to its leader, and waits for that as before.
+local waits = leader and how ~= "unread" and redis.call("ZSCORE", key("queue:" .. leader), id)
+  and not redis.call("ZSCORE", key("releases"), leader)
+if waits and how == "stopped" then return answer({"retry", 0}) end
 redis.call("HDEL", key("claimants"), id)
 if how == "stopped" then
   local place = redis.call("HGET", key("places"), id)
@@ -37,11 +41,13 @@ if how == "stopped" then
   end
   return answer({"retry", 0})
 end
-redis.call("ZADD", key("claims"), now + delay, id)
-local attempts, fence = parse_tried(redis.call("GET", key("tried:" .. id)))
-if how == "unread" then
+if not waits then
   if leader then redis.call("ZREM", key("queue:" .. leader), id) end
   redis.call("ZREM", key("heads"), id)
+  redis.call("ZADD", key("claims"), now + delay, id)
+end
+local attempts, fence = parse_tried(redis.call("GET", key("tried:" .. id)))
+if how == "unread" then
   redis.call("HSET", key("unread"), id, 1)
   make_heads(id)
   if not owner then attempts = count_attempt(attempts) end  -- a sweep has found it, and no lease was granted

@@ -24,18 +24,35 @@ local function has_earlier_siblings()
     or is_live("releases", e.leader) and not is_drained_by(e.leader, e.claim)
 end
 
+local function give_back()
+  if holder(e.id) ~= e.token then return end
+  free(e.id)
+  uncount(e.id, rules.redelivery)
+end
+
+-- A parked event leaves its queue when its turn has come: with the caller's lease, as `grant` has it.
+local function ready()
+  if not mine and claimant ~= e.token and is_parked(e.id) and holder(e.id) == e.token then
+    take_out(e.id, redis.call("HGET", key("leaders"), e.id) or e.leader, e.token, rules.lease)
+  end
+  return {"ready"}
+end
+
 if redis.call("EXISTS", key("seen:" .. e.id)) == 1 then return {"seen"} end
 if redis.call("EXISTS", key("dead:" .. e.id)) == 1 then return {"dead"} end
 -- Asked again because the reply was lost: the event was parked then, and the caller's lease is gone.
 if ARGV[12] == "1" and is_parked(e.id) and holder(e.id) ~= e.token then return {"parked"} end
 if forced then return {"ready"} end
-if is_live("claims", e.id) and not mine and claimant ~= e.token then return {"parked"} end
+if is_live("claims", e.id) and not mine and claimant ~= e.token then
+  give_back()
+  return {"parked"}
+end
 if redis.call("EXISTS", key("seen:" .. e.leader), key("dead:" .. e.leader)) > 0
   or is_remembered(e.digest, rules.memory) then
-  if mine or not has_earlier_siblings() then return {"ready"} end
+  if mine or not has_earlier_siblings() then return ready() end
   redis.call("ZADD", key("releases"), "NX", now, e.leader)
 elseif is_overdue(e, rules, mine) and not is_expected(e.leader, rules.redelivery) then
-  return {"ready"}
+  return ready()
 end
 
 -- A holder that lives prolongs its lease four times within its length. One that has not, a thirty-second of its length later,
@@ -51,9 +68,6 @@ if left > 0 and ARGV[11] == "1" then
   redis.call("SET", key("watched:" .. e.leader), "1", "PX", 2 * rules.lease)
   return {"waiting", left}
 end
-if holder(e.id) == e.token then
-  free(e.id)
-  uncount(e.id, rules.redelivery)
-end
+give_back()
 park_before_leader(e, rules)
 return {"parked"}

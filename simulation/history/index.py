@@ -181,7 +181,7 @@ class HistoryIndex:
         """Whether a loss that the scenario allows can have cost the store, before an index, its data about an event.
 
         The data may be in a key that bears the name of the event's leader, such as a queue. The loss excuses only data
-        that were in the store at that moment: an event that was delivered before, and not parked again afterwards.
+        that were in the store at that moment: an event that was delivered before, and was not parked again until then.
         """
         return self.allowed_loss_of(event, before) is not None
 
@@ -192,11 +192,11 @@ class HistoryIndex:
             for loss in self.allowed_losses
             if loss.index < before
             and (loss.touches(event.name) or (event.leader != "" and loss.touches(event.leader)))
-            and self._kept_at(event, loss.index)
+            and self._kept_at(event, loss.index, before)
         )
         return next(losses, None)
 
     @staticmethod
-    def _kept_at(event: EventStory, index: int) -> bool:
-        parked_again = any(delivery.parked and delivery.index > index for delivery in event.deliveries)
+    def _kept_at(event: EventStory, index: int, before: int) -> bool:
+        parked_again = any(delivery.parked and index < delivery.index < before for delivery in event.deliveries)
         return NEVER < event.first_known < index and not parked_again

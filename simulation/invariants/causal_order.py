@@ -9,7 +9,8 @@ A leader *came* if one of these holds:
 - its last delivery before the lookback had passed was rejected: it failed and will be offered again.
 
 A leader of which the queue was trimmed will not be offered again: then only what a consumer or the engine still had of
-it counts.
+it counts. A delivery that was given back counts no longer if the clock of Redis jumped ahead since, so far that by this
+clock no consumer was offered the leader for a whole lookback.
 
 These deliveries do not count, because no engine can know of them:
 
@@ -140,7 +141,7 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
         again = delivery is in_time[-1] and delivery.closing == "rejected"
         given_back = not unanswered and delivery.closing != "acknowledged"
-        if given_back and _trimmed(index, leader, delivery, effect):
+        if given_back and (_trimmed(index, leader, delivery, effect) or _outdated(index, delivery, effect)):
             continue
         if delivery.index <= first and not unanswered and not again:
             continue
@@ -163,6 +164,12 @@ def _trimmed(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect
         loss.fault == "trim" and loss.events == frozenset({leader.name}) and delivery.index < loss.index < effect.start
         for loss in index.allowed_losses
     )
+
+
+def _outdated(index: HistoryIndex, delivery: Delivery, effect: Handling) -> bool:
+    """Say whether a lookback has passed since a delivery was given back, by a clock of Redis that jumped ahead."""
+    jumped = index.store_clock.leapt(1, delivery.closed_at, effect.start_at)
+    return jumped and index.store_clock.due(delivery.closed_at, index.terms.lookback) <= effect.start_at
 
 
 def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:

@@ -46,7 +46,7 @@ _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
 
 _AFRESH = command("FLUSHALL", "ASYNC") + command("CLIENT", "KILL", "TYPE", "pubsub")
-"""Removes all data, and whoever still listens: a server may not have noticed yet that a run's connection is closed."""
+"""Removes all data, and listening clients: a server may not have noticed yet that a run's connection is closed."""
 
 
 class ServerStore(SocketStore):

@@ -18,7 +18,7 @@ from tests.ordering.conftest import Fleet, Recorder, event
 
 GUIDE = Path("docs/engine.md").read_text(encoding="utf-8")
 COUNT = 100
-WARM = (1_001, 1_002, 1_003)
+WARM = (1_001, 1_002, 1_003, 1_004)
 """Events that are handled first, one by one, as a batch and as a stream: the server then knows the scripts."""
 
 
@@ -41,7 +41,8 @@ async def scripts_run(client: Any) -> int:
         ("in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
         ("reversed: each is parked, and released later", [event(n, n - 1) for n in range(COUNT, 0, -1)]),
         ("in a stream of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
-        ("in batches of 100, in order", [event(n, n - 1) for n in range(1, COUNT + 1)]),
+        ("in batches of 100, without a leader", [event(n) for n in range(1, COUNT + 1)]),
+        ("in batches of 100, of which each follows the one before", [event(n, n - 1) for n in range(1, COUNT + 1)]),
     ],
 )
 async def test_round_trips(row: str, events: list[Any], socket: str) -> None:
@@ -70,8 +71,8 @@ async def test_round_trips(row: str, events: list[Any], socket: str) -> None:
 
 async def warm_up(handler: Recorder) -> None:
     await handler(event(WARM[0]))
-    await handler.engine.handle_batch(handler, [event(WARM[1])])
-    await handler.engine.handle_stream(handler, [event(WARM[2])], ignore)
+    await handler.engine.handle_batch(handler, [event(WARM[1]), event(WARM[2], WARM[1])])
+    await handler.engine.handle_stream(handler, [event(WARM[3])], ignore)
 
 
 async def ignore(one: Any, outcome: str) -> None:

@@ -31,7 +31,7 @@ REQUESTS: dict[str, tuple[Any, ...]] = {
     "advance": (*RULES, LEADER, "drain", "next"),
     "begin": (*RULES, "causal", *named(FRESH, "none")),
     "begin_many": (*RULES, *named(FRESH, ""), *named("other", FRESH)),
-    "claim": (LEADER, "claim", 1000),
+    "claim": (LEADER, "claim", 1000, ""),
     "complete": (*RULES, LEADER, "holder", digest_of(LEADER), "", "", "next"),
     "complete_and_begin": (*RULES, LEADER, "holder", digest_of(LEADER), "", "", "next", *named(FRESH, "")),
     "complete_many": (*RULES, LEADER, "holder", digest_of(LEADER)),

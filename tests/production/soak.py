@@ -7,9 +7,10 @@ engine (one by one, batches, a stream). Its faults come every second or so: kill
 SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events fail once, a few kill their process.
 
 When the faults are over, every event must have an effect or a dead letter. Effects keep causal order. An event has two
-only if the process of the first one was killed, frozen, or not run by the machine, so that it had no time to record it;
-or if its handler was cancelled before it had the reply of the sink. A consumer that is asked to stop ends within a
-lease and some slack. Each round appends a line to `rounds.jsonl`, and one that is there is not run again.
+only if the process of the first one was killed, frozen, or not run by the machine, or if the engine's server took none
+of its writes for half a lease, so that it had no time to record it; or if its handler was cancelled before it had the
+reply of the sink. A consumer that is asked to stop ends within a lease and some slack. Each round appends a line to
+`rounds.jsonl`, and one that is there is not run again.
 """
 
 from __future__ import annotations
@@ -230,9 +231,12 @@ async def settled(queue: Any, fleet: Fleet, events: list[ReceivedEvent]) -> None
 
 
 async def read(queue: Any, stream: str) -> list[dict[str, str]]:
-    """Return the entries of one of the queue's lists."""
+    """Return the entries of one of the queue's lists, each with its time in milliseconds."""
     rows = await queue.xrange(stream)
-    return [{key.decode(): value.decode() for key, value in fields.items()} for _, fields in rows]
+    return [
+        {key.decode(): value.decode() for key, value in fields.items()} | {"at": place.decode().partition("-")[0]}
+        for place, fields in rows
+    ]
 
 
 def judge(
@@ -247,7 +251,7 @@ def judge(
         if not mine and name not in dead:
             wrong.append(f"{name} was lost")
         wrong += [
-            f"{name} took effect twice, by {effects[i]['by']} and {effects[mine[n + 1]]['by']}"
+            f"{name} took effect twice, by {effects[i]} and {effects[mine[n + 1]]}"
             for n, i in enumerate(mine[:-1])
             if effects[i]["by"] not in fleet.excused and f"{name} {effects[i]['by']}" not in uncertain
         ]

@@ -16,11 +16,13 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import redis.asyncio
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError
 
 from ordering import CausalOrdering, EventAlreadySeen, EventArrivedEarly, Policy, ReceivedEvent, fencing_token
+from ordering.shielding import REFUSALS
 
 POLICY = Policy(
     lease=timedelta(seconds=3),
@@ -32,18 +34,31 @@ MESSAGES, EFFECTS, DEAD, GROUP = "messages", "effects", "dead", "soak"
 UNCERTAIN = "uncertain"
 """Effects whose handler was cancelled before it had their reply: the event, and the consumer."""
 STALLED = "stalled"
-"""Consumers that the machine has not let run for half a lease: they may lose a lease as a frozen one does."""
+"""Consumers that the machine has not let run for half a lease, or whose writes the engine's server has not taken for so
+long: they may lose a lease as a frozen one does."""
 WRITE = """
 local last = redis.call("HGET", "fences", ARGV[1])
 if last and tonumber(last) > tonumber(ARGV[2]) then return 0 end
+if redis.call("HGET", "calls", ARGV[1]) == ARGV[4] then return 1 end
 redis.call("HSET", "fences", ARGV[1], ARGV[2])
-redis.call("XADD", "effects", "*", "id", ARGV[1], "by", ARGV[3])
+redis.call("HSET", "calls", ARGV[1], ARGV[4])
+redis.call("XADD", "effects", "*", "id", ARGV[1], "by", ARGV[3], "fence", ARGV[2])
 return 1
 """
-"""The sink of effects."""
+"""The sink of effects: one for each call of the handler, also if the client has no answer in time and asks again."""
 OFFERED_AGAIN_MS = 4_000
 """After how long the queue offers an unacknowledged message again."""
 ACKNOWLEDGED = ("handled", "parked", "seen", "dead")
+
+
+def is_to_go_on() -> bool:
+    """Return whether this task was not cancelled.
+
+    Before Python 3.12, `asyncio.wait_for` swallows a cancellation if what it waits for is done at that moment, and the
+    client sends every command through it.
+    """
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
 
 
 class Consumer:
@@ -71,7 +86,7 @@ class Consumer:
             raise RuntimeError("the first attempt fails")
         await asyncio.sleep(about["takes"])
         try:
-            await self.queue.eval(WRITE, 0, str(event.id), fencing_token() or 0, self.name)
+            await self.queue.eval(WRITE, 0, str(event.id), fencing_token() or 0, self.name, uuid4().hex)
         except asyncio.CancelledError:  # it may have taken effect
             await self.queue.sadd(UNCERTAIN, f"{event.id} {self.name}")
             raise
@@ -92,8 +107,8 @@ class Consumer:
 
     async def consume(self) -> None:
         """Read and handle, in this consumer's way, until stopped."""
-        while True:
-            with suppress(RedisError, OSError):
+        while is_to_go_on():
+            with suppress(*REFUSALS):
                 await getattr(self, f"consume_{self.way}")()
 
     async def consume_one(self) -> None:
@@ -134,21 +149,24 @@ class Consumer:
 
     async def sweep(self) -> None:
         """Handle overdue events, again and again."""
-        while True:
+        while is_to_go_on():
             await asyncio.sleep(0.5)
-            with suppress(RedisError, OSError):
+            with suppress(*REFUSALS):
                 for event in await self.ordering.get_lost_followers():
                     with suppress(Exception):
                         await self.reentrant(event)
 
     async def watch(self) -> None:
-        """Report the machine's own pauses of this process."""
+        """Report the machine's own pauses of this process, and those of the engine's server."""
         clock = asyncio.get_running_loop().time
-        while True:
-            began = clock()
+        began = clock()
+        while is_to_go_on():
             await asyncio.sleep(0.1)
-            if clock() - began > POLICY.lease.total_seconds() / 2:
-                await self.queue.sadd(STALLED, self.name)
+            with suppress(*REFUSALS):
+                await self.ordering.redis.set(f"{{{GROUP}}}-watch", self.name, ex=60)
+                paused, began = clock() - began, clock()
+                if paused > POLICY.lease.total_seconds() / 2:
+                    await self.queue.sadd(STALLED, self.name)
 
     async def run(self) -> None:
         """Consume and sweep until SIGTERM, and then end in good order."""

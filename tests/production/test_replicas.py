@@ -84,7 +84,7 @@ def behind() -> Iterator[int]:
 
 @pytest.mark.nightly
 async def test_replica_that_is_behind(behind: int, connect: Any) -> None:
-    """Every dead letter is told, and every step of the interface says what the master knows."""
+    """Every dead letter is reported, and every step of the interface says what the master knows."""
     reads = LoadBalancingStrategy.ROUND_ROBIN
     client = connect(behind, kind=redis.asyncio.RedisCluster, load_balancing_strategy=reads)
     await client.set("written", 1)

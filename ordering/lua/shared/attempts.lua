@@ -27,6 +27,15 @@ local function uncount(id, lasts)
   if value then note_attempts(id, math.max(0, math.ceil(attempts) - 1), string.format("%.0f", fence), lasts) end
 end
 
+-- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
+local function take_out(id, leader, claimant, lease)
+  redis.call("ZREM", key("queue:" .. leader), id)
+  redis.call("ZREM", key("heads"), id)
+  redis.call("ZADD", key("claims"), now + lease, id)
+  redis.call("HSET", key("claimants"), id, claimant)
+  if beside then let_lapse() end
+end
+
 -- Grant the lease on an event that was granted `attempts` times before, under the fence `last`. `leader` is the one that it is
 -- parked behind, if it is parked; `mark` is "+" if the lease comes of a claim on the event, and "!" if that was to break a
 -- cycle. A script that grants many leases collects them in `rules.hands`, and writes them to `hands` at once.
@@ -41,14 +50,7 @@ local function grant(id, token, leader, rules, attempts, last, mark)
     redis.call("ZADD", key("hands"), now + lease, id)
   end
   note_attempts(id, count_attempt(attempts, rules.shared), fence, rules.redelivery_text)
-  if leader then
-    -- A parked event that has started waits in no queue; a claim with a deadline remembers it until it is done.
-    redis.call("ZREM", key("queue:" .. leader), id)
-    redis.call("ZREM", key("heads"), id)
-    redis.call("ZADD", key("claims"), now + lease, id)
-    redis.call("HSET", key("claimants"), id, token .. (mark or ""))
-    if beside then let_lapse() end
-  end
+  if leader then take_out(id, leader, token .. (mark or ""), lease) end
   return fence
 end
 

@@ -189,6 +189,8 @@ local function decide(e, rules, together)
     end
   end
   if answer then return answer, granted end
+  -- Taken without regard to its leader, an event keeps its place in the queue until `wait` says that its turn has come.
+  if not rules.causal and not mine then parked_behind = nil end
   local mark = forced and "!" or mine and "+"
   return "granted " .. grant(e.id, e.token, parked_behind, rules, e.attempts, e.fence, mark), true
 end

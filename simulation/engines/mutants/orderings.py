@@ -50,6 +50,13 @@ class LooksThenTakes(CausalOrdering[Any]):
         return await super()._begin(event, causal=causal)
 
 
+class DrainsItsOwn(CausalOrdering[Any]):
+    """Forgets what it works on."""
+
+    def _works_on(self, identity: str) -> bool:
+        return False
+
+
 class LooksOnceForSiblings(CausalOrdering[Any]):
     """Takes every queue to be empty."""
 

@@ -6,6 +6,9 @@ from simulation.engines.mutants.mutant import SHARED, Edit, Mutant
 from simulation.engines.mutants.scripts_complete import NOT_PROLONGED
 from simulation.engines.mutants.scripts_sweep import NO_SECOND_LOOK
 
+PAST_THE_HELD = Edit("claim", '  if redis.call("EXISTS", key("processing:" .. id)) == 1 then break end\n', "")
+"""Lets a claim on a queue pass an event that a consumer holds and has not begun."""
+
 JOINT = (
     Mutant(
         name="answer-of-the-first",
@@ -41,6 +44,44 @@ STEPS = (
         edits=(Edit("unpark", "forget_lost(id)\n", 'redis.call("DEL", key("queue:" .. id))\nforget_lost(id)\n'),),
         host="native-steps",
         seeds=10,
+    ),
+    Mutant(
+        name="held-is-begun",
+        planted="a lease without regard to the leader takes a parked event out of its queue at once",
+        scenario="ladder/f18-duplicate-of-a-parked-sibling.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("shared", "if not rules.causal and not mine then parked_behind = nil end", ""),),
+        host="native-waiting",
+    ),
+    Mutant(
+        name="claims-past-the-held",
+        planted="a claim on a queue takes what comes after an event that a consumer holds and has not begun",
+        scenario="ladder/f18-duplicate-of-a-parked-sibling.toml",
+        convicted_by=("sibling-order",),
+        edits=(PAST_THE_HELD,),
+        host="native-waiting",
+    ),
+    Mutant(
+        name="refused-is-retried",
+        planted="an event that was given back before its turn is offered again as one whose leader is done",
+        scenario="ladder/f19-refused-before-its-turn.toml",
+        convicted_by=("causal-order",),
+        edits=(Edit("fail", "local waits = leader and", "local waits = false and"),),
+        host="native-waiting",
+    ),
+    Mutant(
+        name="swept-before-the-claim",
+        planted="the queue of a completed leader is due for sweeps before its consumer has claimed it",
+        scenario="ladder/f20-sweep-before-the-claim.toml",
+        convicted_by=("sibling-order",),
+        edits=(
+            Edit(
+                "complete", "drain_by(id, token, rules.lease) end", 'redis.call("ZADD", key("releases"), now, id) end'
+            ),
+            Edit("claim", "and not is_drained_by(leader, ARGV[4])", "and false"),
+            PAST_THE_HELD,
+        ),
+        host="native-waiting",
     ),
     Mutant(
         name="park-behind-itself",

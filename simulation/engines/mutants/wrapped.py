@@ -36,6 +36,13 @@ MUTANTS = (
         ordering="LooksThenTakes",
     ),
     Mutant(
+        name="drains-its-own",
+        planted="a consumer begins an event again that it is about to complete, when its own lease has run out",
+        scenario="production/q7-hands-itself-what-it-completes.toml",
+        convicted_by=("handled-once",),
+        ordering="DrainsItsOwn",
+    ),
+    Mutant(
         name="lose-in-silence",
         planted="an event whose payload has been evicted is not reported",
         scenario="ladder/p5-evicted-payload.toml",

@@ -245,6 +245,29 @@ def test_accepts_elder_lost_if_allowed():
     rejected(history_of(story))
 
 
+def test_lost_elder_parked_again():
+    """A lost elder sibling that is parked again is waited for from then on, not before."""
+    lost = """
+        0s   published     b  follows=a  occurred=1s
+        0s   published     c  follows=a  occurred=2s
+        0s   delivered     b  @c1
+        0s   parked        b  @c1
+        1s   store-lost    fault=flush
+    """
+    again = """
+        1s   delivered     b  @c1
+        1s   parked        b  @c1
+    """
+    done = """
+        2s   started       a  @c2
+        3s   ended         a  @c2  outcome=ok
+        3s   started       c  @c2
+    """
+    later = again.replace("1s", "4s")
+    assert accepted(history_of(lost + done + later + "5s  started  b  @c2", at_most=11, allowed_loss=("flush",)))
+    rejected(history_of(lost + again + done + "5s  started  b  @c2", at_most=11, allowed_loss=("flush",)))
+
+
 def test_accepts_elder_known_by_another_leader():
     """Accepts a younger sibling if the elder was lost and a copy of it follows another event."""
     lines = [

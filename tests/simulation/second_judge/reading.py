@@ -430,7 +430,7 @@ class Reading:
         known = self.first_known(event)
         names = {event, self.leaders.get(event, "")} - {""}
         for i, about in self.losses(allowed=True):
-            again = any(offer.parked and offer.index > i for offer in self.offers_of(event))
+            again = any(offer.parked and i < offer.index < before for offer in self.offers_of(event))
             if i < before and (about is None or names & about) and known is not None and known < i and not again:
                 return not reported or self.warned(event, i)
         return False

@@ -251,6 +251,8 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         forgotten = reading.store_lost(leader, offer.index, effect.start)
         if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
             continue
+        if not unanswered and offer.how != "acknowledged" and outdated(reading, offer, effect):
+            continue
         if offer.index < first and not unanswered and not again:
             continue
         if offer.index > first and not known_to_any(reading, leader, offer, effect):
@@ -287,6 +289,14 @@ def not_read(reading: Reading, offer: Offer) -> bool:
 def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
     forgotten = [i for i, e in reading.of("dropped", "fault") if e.event == leader and e.details.get("fault") == "trim"]
     return "trim" in reading.header.allowed_loss and any(offer.index < i < effect.start for i in forgotten)
+
+
+def outdated(reading: Reading, offer: Offer, effect: Work) -> bool:
+    if offer.closed is None:
+        return False
+    closed_at, lookback = reading.at(offer.closed), reading.terms.lookback
+    leapt = any(closed_at <= at <= effect.at for at, _ in reading.jumps)
+    return leapt and over_at(reading, closed_at, lookback) <= effect.at
 
 
 def noticed_at(reading: Reading, offer: Offer) -> int:
@@ -621,7 +631,19 @@ def left_behind(reading: Reading, work: Work, lost_at: int) -> bool:
     turns = union([span for w in below for span in holds_up(reading, w)])
     excused = takeovers(reading, lost_at + terms.lease + 1, stop_at) + retries(reading, below, lost_at, stop_at)
     still = [*reading.helpless, *line, *(span for span in turns if span[0] > lost_at)]
+    if leader and leader_forgotten(reading, work.event, leader, stop):
+        return False
     return uncovered(lost_at, stop_at, still) > bound + excused and not reading.loss_allowed(work.event, stop)
+
+
+def leader_forgotten(reading: Reading, event: str, leader: str, stop: int) -> bool:
+    done, terms = completion(reading, leader), reading.terms
+    if done is None or done.end is None:
+        return False
+    again = [offer for offer in reading.offers_of(event) if offer.parked and offer.index < stop]
+    again = [offer for offer in again if reading.store_lost(leader, done.end, offer.index)]
+    bound = terms.lookback + terms.sweep_interval + terms.release_bound
+    return any(reading.at(stop) - offer.at <= bound for offer in again)
 
 
 def refused_for_ever(reading: Reading, work: Work, lost_at: int) -> bool:
