@@ -102,7 +102,7 @@ class Consumer:
     def stop(self) -> None:
         """Shut the consumer down in good order: cancel its tasks and close its connections.
 
-        A process that is shutting down already does no more, as with a second SIGTERM. The wish to start it again is over.
+        A process that is shutting down already goes on with that, as with a second SIGTERM. It is not started again then.
         """
         if not self.process.alive:
             return
