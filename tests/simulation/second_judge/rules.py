@@ -385,10 +385,9 @@ def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
 
 
 def died_after_lease(reading: Reading, first: Work) -> bool:
-    """Say whether another consumer died in a handling after its lease may have ended: a sweep may have had the event."""
-    others = [
-        e.at for i, e in reading.of("crashed") if e.consumer != first.consumer and first.start < i < (first.end or 0)
-    ]
+    """Say whether another consumer, whose sweep may have had the event, died after the lease of a handling."""
+    died = [(i, e) for i, e in reading.of("crashed") if e.consumer != first.consumer]
+    others = [e.at for i, e in died if first.start < i < (first.end or 0)]
     since = [a for a, _ in reading.lapses(first.consumer, first.at, first.end_at)]
     return any(2 * (at - a) >= reading.terms.lease for at in others for a in since)
 
