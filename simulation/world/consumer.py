@@ -102,7 +102,7 @@ class Consumer:
     def stop(self) -> None:
         """Shut the consumer down in good order: cancel its tasks and close its connections.
 
-        A process that is shutting down already goes on with that, as with a second SIGTERM. It is not started again then.
+        A process that is shutting down already goes on with that, and is not started again afterwards.
         """
         if not self.process.alive:
             return
