@@ -112,7 +112,9 @@ def _raised(_: str, details: Details) -> str:
     said = f"{details.get('error', 'an error')}: {_short(str(details.get('message', '')))}".rstrip(": ")
     frames = details.get("frames")
     where = f" ({frames[-1]})" if isinstance(frames, list) and frames else ""
-    return f"raised {said}{where}"
+    at = details.get("raised_at")
+    when = f", at {moment(at)}" if type(at) is int else ""
+    return f"raised {said}{where}{when}"
 
 
 WORDS: Mapping[str, Phrase] = {

@@ -112,6 +112,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error)
 
 
+class _VirtualTimes(logging.Formatter):
+    """Puts the time in the run and the process before a log record of code under test."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        # only a run has them, and a run has imported both
+        from asyncio import get_running_loop
+
+        from simulation.kernel.process import current_process
+
+        text, process = super().format(record), current_process.get()
+        if process is None:
+            return text
+        return f"{get_running_loop().time():.6f} s  {process.name}  {record.levelname} {record.name}: {text}"
+
+
 def _discard_output() -> None:
     """Send buffered output to the null device: Python would try to write it, and end with an exit code of its own."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -124,6 +140,8 @@ def _execute(options: argparse.ArgumentParser, arguments: Sequence[str] | None) 
         return USAGE
     if not given.logs:  # what an engine logs is part of the world that it is in: the history has more
         logging.lastResort = logging.NullHandler()
+    elif logging.lastResort is not None:
+        logging.lastResort.setFormatter(_VirtualTimes())
     execute = _function(given.execute)
     if signal.getsignal(signal.SIGINT) is leave_at_once:  # from here on there is something to keep
         signal.signal(signal.SIGINT, signal.default_int_handler)

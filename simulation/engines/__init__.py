@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from causim.own_packages import OWN
+from simulation.kernel.prints import run_prints
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -166,7 +167,8 @@ def resolve(name: str) -> type[Engine]:
     if name not in BUILT_IN and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last: a folder of the user's must not hide what causim imports later
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        with run_prints():
+            found = getattr(importlib.import_module(module_name), class_name)
     except ImportError as error:
         raise UnknownEngine(f"engine {name!r} cannot be loaded: {error}{_remedy(name, module_name)}") from error
     except AttributeError:
@@ -206,7 +208,8 @@ def _queue(name: str) -> type[Engine]:
     if name not in QUEUES:
         raise UnknownEngine(f"engine '{QUEUE}{name}' is not known; known queues are {', '.join(QUEUES)}")
     try:
-        module = importlib.import_module(f"simulation.engines.queues.{name}")
+        with run_prints():
+            module = importlib.import_module(f"simulation.engines.queues.{name}")
     except ImportError as error:
         package = QUEUES[name][0]
         raise UnknownEngine(f"engine '{QUEUE}{name}' needs {package}: {error} (pip install {package})") from error

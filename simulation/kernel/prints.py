@@ -26,7 +26,7 @@ def prints_kept_apart() -> Iterator[None]:
 
 @contextmanager
 def run_prints() -> Iterator[None]:
-    """Send the output inside the context to standard error, if that is asked for."""
+    """Send the output of a run, or of the import of its code, to standard error, if that is asked for."""
     if not _asked[0] or os.isatty(1):
         yield
         return

@@ -39,7 +39,8 @@ class RaisedError:
         about = f" about event {self.event}" if self.event else ""
         times = f", {self.count} times" if self.count > 1 else ""
         frames = f" ({' › '.join(self.frames)})" if self.frames else ""
-        said = f"{self.type}: {self.message}" if self.message else self.type
+        message = " ".join(self.message.split())  # one line, whatever the code wrote
+        said = f"{self.type}: {message}" if message else self.type
         return f"{said} in {self.where} of {self.consumer}{about} at {self.at / 1_000_000:.6f} s{times}{frames}"
 
     def details(self, at: int) -> dict[str, Any]:

@@ -276,7 +276,7 @@ def test_what_engines_log_is_shown_on_demand(files: Path) -> None:
     asked = ["run", "scenarios/ladder/n09-first-follower-raises.toml", "--no-results"]
     silent = subprocess.run([*command, *asked], capture_output=True, text=True, check=False)
     logged = subprocess.run([*command, "--logs", *asked], capture_output=True, text=True, check=False)
-    assert "failed in its handler" in logged.stderr
+    assert re.search(r"^\d\.\d{6} s  c\d  [A-Z]+ ordering.*failed in its handler", logged.stderr, re.MULTILINE)
     assert silent.stderr == ""
     assert silent.stdout == logged.stdout
 

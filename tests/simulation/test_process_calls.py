@@ -120,14 +120,14 @@ def test_a_process_that_keeps_dying_gets_a_verdict(laboratory: Laboratory, fault
 
 @pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.nightly)])
 def test_prints_are_apart(tmp_path: Path, jobs: str) -> None:
-    """What a program prints does not disturb the JSON on standard output."""
+    """What a program prints, also when it is imported, does not disturb the JSON on standard output."""
     file = tmp_path / "orders.toml"
     file.write_text(TEXT)
     words = [
         "run",
         str(file),
         "--engine",
-        f"{HERE}:printing",
+        "tests.simulation.prints_when_imported:printing",
         "--json",
         "--no-results",
         "--seeds",
@@ -139,6 +139,7 @@ def test_prints_are_apart(tmp_path: Path, jobs: str) -> None:
         [sys.executable, "-m", "causim", *words], capture_output=True, text=True, timeout=120, check=True
     )
     assert json.loads(done.stdout)["verdict"] == "holds"
+    assert "imported\n" in done.stderr
     assert "by Python\n" in done.stderr
     assert "by the file descriptor\n" in done.stderr
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from reports.text.sentences import sentence
 from simulation import Laboratory, Run, loads
 from simulation.cli import main
 from simulation.engines import UnknownEngine
+from simulation.history.entries import Entry
 from simulation.scenario.errors import BadScenario
 from simulation.search.explore.strategies import Runner, Strategy
+from simulation.world.error_log import RaisedError
 
 HERE = "tests.simulation.programs"
 SCENARIO = """
@@ -217,6 +220,14 @@ def test_exceptions_of_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().out
     assert "raised    LookupError: no settings in main of c" in said
     assert "tests/simulation/programs.py:" in said
+
+
+def test_story_of_a_dying_task() -> None:
+    """A task whose death is noticed late is shown with the moment at which it died, on one line."""
+    error = RaisedError("OSError", "no heart\nbeat", ("w.py:1 in f",), "c1", "", 200_000, "a task of its own")
+    assert str(error).startswith("OSError: no heart beat in a task of its own of c1 at 0.200000 s")
+    entry = Entry(9_000_000, "raised", "", "c1", error.details(9_000_000))
+    assert sentence(entry).endswith("raised OSError: no heart beat (w.py:1 in f), at 0.2 s")
 
 
 def test_ci_shows_exceptions(tmp_path: Path) -> None:
