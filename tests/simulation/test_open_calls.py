@@ -117,7 +117,7 @@ def test_a_call_is_judged_by_the_bound(since: object, entries: list[Entry], verd
 
 
 def test_second_stop_waits_for_the_first(laboratory: Laboratory) -> None:
-    """A consumer that is told to stop while it shuts down goes on with that, and its calls return."""
+    """A consumer that gets SIGTERM while it shuts down goes on with that, and its calls return."""
     twice = TEXT.replace('at = "7s"', 'at = "7s"\nevery = "3s"\ntimes = 2')
     result = run(laboratory, "SlowToClose", twice)
     lives = [entry for entry in result.history if entry.consumer == "c1" and entry.kind in ("joined", "stopped")]
