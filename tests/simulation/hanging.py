@@ -99,3 +99,10 @@ class Crossing(Sound):
             async with self.locks[second]:
                 await self.context.effect(event)
         return None
+
+
+class SlowToClose(Sound):
+    """Takes five seconds to close."""
+
+    async def close(self) -> None:
+        await asyncio.sleep(5)
