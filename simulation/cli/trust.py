@@ -1,10 +1,10 @@
 """Checks that a scenario file does not by itself import code, read files outside of its folder, or reach real things.
 
-Code is imported only for an engine that was named on the command line, or with `--trust`. A release of Prefect's
-engine, which is fetched, is named by any engine of Prefect on the command line. The same holds for the engines of single
-consumers, and for traces that lie elsewhere. Real sockets, subprocesses and signals are allowed only
-with `--trust`: an engine that was named on the command line need not be one that may use them. All of this holds also
-for the worlds of a swarm.
+Code is imported only for an engine that was named on the command line, or with `--trust`. A release of Prefect's engine
+is fetched to be run; any engine of Prefect on the command line names it. The same holds for the engines of single
+consumers, and for traces that lie elsewhere. Real sockets, subprocesses and signals are allowed only with `--trust`: an
+engine that was named on the command line need not be one that may use them. All of this holds also for the worlds of a
+swarm.
 """
 
 from __future__ import annotations
