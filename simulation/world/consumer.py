@@ -120,6 +120,7 @@ class Consumer:
             await client.aclose()
         self._world.history.append(self._world.loop.now, "stopped", consumer=self.name)
         self._world.loop.kill(process)
+        self.open_calls.forget()  # a second signal to stop ends what the first one waits for
         if self._again:
             self._world.loop.in_world(0, self.start)
 

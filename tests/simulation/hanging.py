@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from simulation.engines import EngineContext
@@ -49,6 +50,17 @@ class Closing(Sound):
 class Sweeping(Sound):
     async def sweep(self) -> int:
         await self.hang()
+        return 0
+
+
+class Stubborn(Sound):
+    """Goes on with its first sweep when that is cancelled."""
+
+    async def sweep(self) -> int:
+        if await self.redis.set(f"swept:{self.context.consumer}", 1, nx=True):
+            with suppress(asyncio.CancelledError):
+                await self.hang()
+            await self.hang()
         return 0
 
 

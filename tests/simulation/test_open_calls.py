@@ -60,6 +60,12 @@ def test_a_call_that_hangs_is_found(laboratory: Laboratory, engine: str) -> None
     assert run(laboratory, engine, text).digest == result.digest
 
 
+@pytest.mark.parametrize(("signals", "calls"), [(1, [("c1", "sweep")]), (2, [])])
+def test_a_process_that_is_stopped_twice_has_no_calls(laboratory: Laboratory, signals: int, calls: Any) -> None:
+    result = run(laboratory, "Stubborn", f'{TEXT}every = "3s"\ntimes = {signals}\n')
+    assert unfinished(result) == calls
+
+
 def test_two_locks_in_either_order_are_found(laboratory: Laboratory) -> None:
     text = TEXT.partition("[[faults]]")[0].replace('"2s"', '"10ms"')
     found = [run(laboratory, "Locking", text, seed) for seed in (1, 2, 3)]
