@@ -26,8 +26,13 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give the name of a file to write, which takes its own name when the block ends well, else is removed."""
+    """Give the name of a file to write, which takes its own name when the block ends well, else is removed.
+
+    A link that stands under either name is replaced, and not followed: it may have come with a stranger's files.
+    """
     partial = path.with_name(path.name + ".part")
+    if partial.is_symlink():
+        partial.unlink()
     try:
         with writing(path):
             yield partial

@@ -1,9 +1,11 @@
-"""The parts of an error that may stand in a log or a dead letter: its type and message, never the content of an event.
+"""The parts of an error and of an event that may stand in a log or a dead letter: never the content of an event.
 
 Errors of pydantic repeat their input. Of those, the kinds and the names of the fields are given.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,6 +21,14 @@ def describe(error: BaseException) -> str:
     if len(line) > MAX_LENGTH:
         line = line[:MAX_LENGTH] + "…"
     return f"{name}: {line}" if line else name
+
+
+def field_of(event: Any, name: str) -> str:
+    """Return a field of an event for the log, empty if it has none: what is logged may be no event at all."""
+    try:
+        return str(getattr(event, name))
+    except Exception:  # also one that a user's property raises
+        return ""
 
 
 def _message_of(error: BaseException) -> str:

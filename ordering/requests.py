@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from ordering.describing import describe
+from ordering.describing import describe, field_of
 from ordering.errors import Errors
 from ordering.events import ReceivedEvent
 from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, Work, is_counted
@@ -391,9 +391,9 @@ class Requests(Operations, Generic[E]):
         logger.log(
             level,
             "Event %r (%s) of scope %r " + message,
-            getattr(event, "event", ""),
-            event.id,
+            field_of(event, "event"),
+            (identity := field_of(event, "id")),
             self.scope,
             *args,
-            extra={"event_id": str(event.id), "follows": str(event.follows), "scope": self.scope},
+            extra={"event_id": identity, "follows": field_of(event, "follows"), "scope": self.scope},
         )

@@ -216,9 +216,9 @@ class _Stream(Drain):
     async def _report_outcomes(self) -> None:
         while self._outcomes:
             event, outcome = self._outcomes[0]
-            if self._exhausted and id_of(event) in self._exhausted:
+            if self._exhausted and (identity := _identity_of(event)) in self._exhausted:
                 await self._ordering._give_up_exhausted(event)
-                self._exhausted.discard(id_of(event))
+                self._exhausted.discard(identity)
             self._outcomes.pop(0)
             await self._report(event, outcome)
 
@@ -293,9 +293,10 @@ class _Stream(Drain):
         if identity != completed and ordering._works_on(identity):
             return "held"
         if item.asked is None and not item.impossible:
-            ordering._forget_claim_group(item.event)
             item.asked = asked_of(ordering, item.event)
             item.impossible = item.asked is None
+            if not item.impossible:
+                ordering._forget_claim_group(item.event)
         return "failed" if item.impossible else None
 
     def _read(self) -> Grant | None:

@@ -53,8 +53,9 @@ def listed(asked: Sequence[Asked]) -> tuple[str, ...]:
 
 
 def id_of(event: UUID | str | Any) -> str:
-    """Return the id of an event, or of an id itself, as text. Raises ValueError if it is empty."""
-    identity = str(event if isinstance(event, (UUID, str)) else getattr(event, "id", event))
+    """Return the id of an event, or of an id itself, as text. Raises ValueError if it is empty or None."""
+    value = event if isinstance(event, (UUID, str)) else getattr(event, "id", event)
+    identity = "" if value is None else str(value)
     if not identity:
         raise ValueError("the id of an event must not be empty")
     return identity

@@ -7,10 +7,12 @@ them touch. This file knows no history.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
+from typing import TypeVar
 
 Span = tuple[int, int]
+_Item = TypeVar("_Item")
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
@@ -65,3 +67,11 @@ class Clock:
         if passed == 0:
             return at
         return at - self._still_before[passed] + max(0, self.still[passed - 1][1] - at)
+
+
+def between(items: Sequence[_Item], after: int, before: int, place: Callable[[_Item], int]) -> Iterator[_Item]:
+    """Yield the items, which are in order of their places, whose place lies between two others."""
+    for number in range(bisect_right(items, after, key=place), len(items)):
+        if place(items[number]) >= before:
+            return
+        yield items[number]

@@ -19,9 +19,11 @@ an effect nor a dead letter.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from simulation.history.index import REFUSALS, HistoryIndex
+from simulation.history.intervals import merge
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.recorded_effects import unrecorded
 from simulation.invariants.time_format import moment
@@ -67,11 +69,12 @@ def _deaths(index: HistoryIndex, event: EventStory) -> int:
         for number, at in consumer.crashes
         if event.first_known < number < min(event.dead, counted.get(name, index.end))
     )
-    spans = [(h.start, index.end if h.end == NEVER else h.end) for h in event.handlings]
+    spans = merge((h.start, index.end if h.end == NEVER else h.end) for h in event.handlings)
     since_at, deaths = _grantable_at(index, event), 0
     for number, at in crashes:
         granted_at = index.store_clock.due(since_at, deaths * index.terms.lease)
-        deaths += at >= granted_at and not any(start < number <= end for start, end in spans)
+        before = bisect_left(spans, (number,)) - 1
+        deaths += at >= granted_at and not (before >= 0 and number <= spans[before][1])
     return deaths
 
 

@@ -29,9 +29,10 @@ A dead letter beside an effect is excused as a second effect would be, whichever
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from simulation.history.index import HistoryIndex
+from simulation.history.intervals import between
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.recorded_effects import UNDERWAY, unrecorded
 from simulation.invariants.time_format import moments
@@ -151,14 +152,11 @@ def _both(event: EventStory, effect: Handling) -> Violation:
 
 def _taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
     """Say whether a lease had lapsed and was taken by another consumer, which began just after the first or died."""
-    began = any(
-        later.consumer != first.consumer and later.start > first.end and later.start_at - first.end_at <= UNDERWAY
-        for later in event.handlings
-    )
-    died = any(
-        other.consumer != first.consumer and first.start < other.index < first.end and other.closing == "crashed"
-        for other in event.deliveries
-    )
+    later = between(event.handlings, first.end, index.end, lambda one: one.start)
+    soon = takewhile(lambda one: one.start_at - first.end_at <= UNDERWAY, later)
+    began = any(one.consumer != first.consumer for one in soon)
+    meanwhile = between(event.deliveries, first.start, first.end, lambda one: one.index)
+    died = any(one.consumer != first.consumer and one.closing == "crashed" for one in meanwhile)
     if not began and not died:
         return False
     half = -(-index.terms.lease // 2)

@@ -63,14 +63,17 @@ def _lookback(index: HistoryIndex, wait: Wait) -> int:
 def _waits(index: HistoryIndex) -> Iterator[Wait]:
     if not index.counts["delivered"]:
         return  # whether a leader had come is unknown
+    came: dict[str, bool] = {}
+    """Whether all members of a cycle were delivered, by the first of them."""
     for event in index.nontrivial:
         leader = index.leader_of(event)
         if leader is None or event.first_known == NEVER:
             continue
-        ring = [index.events[name] for name in index.cycles.get(event.name, ())]
-        if ring and all(member.deliveries for member in ring):
-            known = event is ring[0] and not any(member.incomplete for member in ring)
-            wait = _wait_of_cycle(index, ring) if known else None
+        ring = index.cycles.get(event.name, ())
+        if ring and ring[0] not in came:
+            came[ring[0]] = all(index.events[name].deliveries for name in ring)
+        if ring and came[ring[0]]:
+            wait = _wait_of_cycle(index, [index.events[name] for name in ring]) if event.name == ring[0] else None
         else:
             wait = None if event.incomplete or leader.incomplete else _wait(index, event, leader)
         if wait:
@@ -93,7 +96,12 @@ def _wait(index: HistoryIndex, event: EventStory, leader: EventStory) -> Wait | 
 
 
 def _wait_of_cycle(index: HistoryIndex, members: list[EventStory]) -> Wait | None:
-    """Return how long a whole cycle waited for its first member to start, named after the member parked last."""
+    """Return how long a whole cycle waited for its first member to start, named after the member parked last.
+
+    None if the history leaves out how a handling of a member began or ended.
+    """
+    if any(member.incomplete for member in members):
+        return None
     last = max(members, key=lambda member: _held_since(index, member))
     since = _held_since(index, last)
     waits = [until_handled(index, member, *since) for member in members]

@@ -22,6 +22,7 @@ Where the scenario allows a loss of the store's data, a lease that can have been
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
@@ -40,14 +41,19 @@ def subjects(index: HistoryIndex) -> int:
 def check(index: HistoryIndex) -> Iterator[Violation]:
     """Yield a violation for each handling that began while another of the same event was open."""
     for event in index.nontrivial:
-        still_open: list[Handling] = []
+        still_open: dict[int, Handling] = {}
+        """The handlings by the indices of their starts."""
+        ends: list[tuple[int, int]] = []
+        """When they end, and their starts, as a heap."""
         for handling in event.handlings:
-            still_open = [other for other in still_open if other.open_at(handling.start)]
-            for other in still_open:
+            while ends and ends[0][0] <= handling.start:
+                del still_open[heappop(ends)[1]]
+            for other in still_open.values():
                 if not _excused(index, event, other, handling):
                     yield _violation(index, other, handling)
                     break
-            still_open.append(handling)
+            still_open[handling.start] = handling
+            heappush(ends, (index.end if handling.end == NEVER else handling.end, handling.start))
 
 
 def _excused(index: HistoryIndex, event: EventStory, earlier: Handling, later: Handling) -> bool:

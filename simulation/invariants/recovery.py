@@ -18,8 +18,10 @@ prompt-release, a sweep's list by lost-followers-surface.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from simulation.history.index import HistoryIndex
+from simulation.history.intervals import between
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last, no_consumer_free
 from simulation.invariants.idle_time import idle_clock, retries, takeovers
@@ -63,12 +65,21 @@ def _lost_at(index: HistoryIndex, handling: Handling) -> int | None:
     return max(handling.start_at, silences[0][0]) if silences else None
 
 
+def _start(handling: Handling) -> int:
+    return handling.start
+
+
+def _end(handling: Handling) -> int:
+    return handling.end
+
+
 def _until(index: HistoryIndex, event: EventStory, handling: Handling) -> int:
     """Return the index at which an event was begun again, ended after all, or was given up; else that of the end."""
-    stops = [other.start for other in event.handlings if other.start > handling.start]
+    stops = [other.start for other in islice(between(event.handlings, handling.start, index.end, _start), 1)]
     stops += [event.dead] if event.dead > handling.start else []
     stops += [] if handling.cut or handling.end == NEVER else [handling.end]
-    stops += [other.end for other in event.effects if other is not handling and other.end > handling.start]
+    done = islice(between(event.effects, handling.start, index.end, _end), 2)
+    stops += [other.end for other in done if other is not handling][:1]
     return min(stops, default=index.end)
 
 
@@ -124,9 +135,9 @@ def _refused(index: HistoryIndex, event: EventStory, handling: Handling, lost_at
     terms = index.terms
     stop = _until(index, event, handling)
     bound = terms.lease + terms.sweep_interval + terms.release_bound
-    for delivery in event.deliveries:
+    for delivery in between(event.deliveries, handling.start, stop, lambda one: one.index):
         closed = delivery.closed
-        if not handling.start < delivery.index < stop or closed == NEVER or closed not in event.held:
+        if closed == NEVER or closed not in event.held:
             continue
         refused_at = index.times[closed]
         if closed > stop or index.clock.elapsed(lost_at, refused_at) <= bound or _held(index, event, handling, closed):

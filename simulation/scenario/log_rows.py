@@ -149,7 +149,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, object]]:
                 yield f"{path} row {count}", row
     except FileNotFoundError:
         raise BadLog(f"{path}: no such file") from None
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, KeyError) as error:  # KeyError: a column has two names
         raise BadLog(
             f"{path}: is not a Parquet file that can be read ({error}); a log must be .jsonl, .csv or .parquet"
         ) from None

@@ -165,6 +165,40 @@ async def test_impossible_event_in_a_batch(fleet: Fleet) -> None:
     assert await handler.engine.handle_batch(handler, batch) == ["handled", "failed", "handled", "failed"]
 
 
+class Broken:
+    """Raises whichever field it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+NO_EVENTS = [None, "text", object(), Broken(), Odd.model_construct(id=None), Odd.model_construct(id="a", follows="")]
+
+
+@pytest.mark.parametrize("thing", NO_EVENTS, ids=["none", "text", "object", "broken", "no-id", "empty-leader"])
+@pytest.mark.parametrize("way", ["batch", "stream"])
+async def test_what_is_no_event_fails_alone(way: str, thing: Any, fleet: Fleet) -> None:
+    """Also twice, and while other events wait together for their turn, which one completion has claimed."""
+    handler, outcomes = Recorder(fleet.engine()), list[str]()
+    for follower in (event(3, 2), event(4, 2)):
+        with pytest.raises(EventArrivedEarly):
+            await handler(follower)
+    await handler.engine.complete_event_and_get_followers(event(2))
+    events = [event(1), thing, event(5), thing, event(6)]
+
+    async def report(_: Any, outcome: str) -> None:
+        outcomes.append(outcome)
+
+    if way == "batch":
+        outcomes += await handler.engine.handle_batch(handler, events)
+    else:
+        await handler.engine.handle_stream(handler, events, report)
+    assert outcomes == ["handled", "failed", "handled", "failed", "handled"]
+    assert handler.handled == [1, 5, 6]
+    assert not handler.engine._state.active
+    assert (await handler.engine.stats()).in_hand == 0
+
+
 async def test_ids_of_different_types_are_the_same_text(fleet: Fleet) -> None:
     engine = fleet.engine()
     await Recorder(engine)(event(1))

@@ -6,7 +6,8 @@ A round is one topology (one server; a master and a replica behind one address; 
 engine (one by one, batches, a stream). Its faults come every second or so: kill -9, SIGSTOP for longer than a lease,
 SIGTERM, CLIENT KILL, a failover, a migration of the scope's slot. Some events fail once, a few kill their process.
 
-When the faults are over, every event must have an effect or a dead letter. Effects keep causal order. An event has two
+When the faults are over, every event must have an effect or a dead letter. Effects keep causal order; only a leader of
+which the engine had not heard for the lookback may come after its follower. An event has two
 only if the process of the first one was killed, frozen, or not run by the machine, or if the engine's server took none
 of its writes for half a lease, so that it had no time to record it; or if its handler was cancelled before it had the
 reply of the sink. A consumer that is asked to stop ends within a lease and some slack. Each round appends a line to
@@ -34,7 +35,7 @@ import redis.asyncio
 
 from ordering import CausalOrdering, ReceivedEvent
 from tests.production.servers import Cluster, Proxy, Server, proxy, servers, until
-from tests.production.soak_consumer import DEAD, EFFECTS, GROUP, MESSAGES, POLICY, STALLED, UNCERTAIN
+from tests.production.soak_consumer import DEAD, EFFECTS, GROUP, MESSAGES, MET, POLICY, STALLED, UNCERTAIN
 
 CONSUMERS, CHAIN, RATE = 4, 4, 40
 SLACK_S = 5
@@ -239,8 +240,21 @@ async def read(queue: Any, stream: str) -> list[dict[str, str]]:
     ]
 
 
+def was_lost(follower: str, began_ms: float, leader: str, met: list[dict[str, str]]) -> bool:
+    """Return whether the engine had not heard of a leader for the lookback when its follower was taken for lost."""
+    lookback_ms = POLICY.lookback.total_seconds() * 1000
+    rescued = [int(one["at"]) for one in met if one["id"] == follower and one["what"] == "rescued"]
+    then = max((at for at in rescued if at <= began_ms), default=began_ms)
+    return bool(rescued) and not any(one["id"] == leader and then - lookback_ms < int(one["at"]) < then for one in met)
+
+
 def judge(
-    events: list[ReceivedEvent], effects: list[dict[str, str]], dead: set[str], uncertain: set[str], fleet: Fleet
+    events: list[ReceivedEvent],
+    effects: list[dict[str, str]],
+    dead: set[str],
+    uncertain: set[str],
+    met: list[dict[str, str]],
+    fleet: Fleet,
 ) -> list[str]:
     """Return what was wrong."""
     wrong, places = [*fleet.failures], dict[str, list[int]]()
@@ -257,7 +271,9 @@ def judge(
         ]
         leader = str(one.follows)
         if mine and one.follows and leader not in dead and not (places.get(leader) and places[leader][0] < mine[0]):
-            wrong.append(f"{name} took effect before {leader}")
+            first = effects[places[leader][0]] if leader in places else {}
+            if not was_lost(name, int(effects[mine[0]]["fence"]) / 1000, leader, met):
+                wrong.append(f"{name} took effect before {leader}: {effects[mine[0]]}, {first}")
         if name in dead and one.payload["how"] != "kills":
             wrong.append(f"{name} is a dead letter, and its handler does not kill its process")
         if mine and one.payload["how"] == "kills":
@@ -285,12 +301,13 @@ async def soak(number: int, seconds: float) -> dict[str, Any]:
             for name in [*fleet.running]:
                 await fleet.stop(name)
             effects, dead = await read(queue, EFFECTS), {entry["id"] for entry in await read(queue, DEAD)}
+            met = await read(queue, MET)
             uncertain = {member.decode() for member in await queue.smembers(UNCERTAIN)}
             fleet.excused |= {member.decode() for member in await queue.smembers(STALLED)}
             left = await numbers(shape, place)
         await queue.aclose()
     wrong = [repr(failure)] if failure else []
-    wrong += judge(events, effects, dead, uncertain, fleet)
+    wrong += judge(events, effects, dead, uncertain, met, fleet)
     if left["parked"] or left["in_hand"]:
         wrong.append(f"the engine still keeps {left}")
     doubled = len(effects) - len({effect["id"] for effect in effects})

@@ -36,6 +36,8 @@ UNCERTAIN = "uncertain"
 STALLED = "stalled"
 """Consumers that the machine has not let run for half a lease, or whose writes the engine's server has not taken for so
 long: they may lose a lease as a frozen one does."""
+MET = "met"
+"""What the engine has said of events: of a message that a consumer has read, and not asked about, it knows nothing."""
 WRITE = """
 local last = redis.call("HGET", "fences", ARGV[1])
 if last and tonumber(last) > tonumber(ARGV[2]) then return 0 end
@@ -61,6 +63,25 @@ def is_to_go_on() -> bool:
     return task is not None and not task.cancelling()
 
 
+class Notes:
+    """An observer that writes down what the engine says of each event."""
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+        self._new: list[tuple[str, str]] = []
+
+    def __getattr__(self, what: str) -> Any:
+        return lambda scope, event: self._new.append((what, event))
+
+    async def write(self) -> None:
+        """Write down what is new."""
+        new, self._new = self._new, []
+        async with self._queue.pipeline(transaction=False) as pipeline:
+            for what, event in new:
+                pipeline.xadd(MET, {"what": what, "id": event})
+            await pipeline.execute()
+
+
 class Consumer:
     """Reads messages, handles their events, acknowledges, and sweeps."""
 
@@ -71,7 +92,10 @@ class Consumer:
         kind: Any = redis.asyncio.RedisCluster if topology == "cluster" else redis.asyncio.Redis
         options: dict[str, Any] = {} if topology == "cluster" else {"retry_on_error": [ReadOnlyError]}
         client = kind(host="127.0.0.1", port=port, socket_timeout=1, **options)
-        self.ordering = CausalOrdering(GROUP, redis=client, policy=POLICY, on_dead_letter=self.bury)
+        self.notes = Notes(self.queue)
+        self.ordering = CausalOrdering(
+            GROUP, redis=client, policy=POLICY, on_dead_letter=self.bury, observer=self.notes
+        )
 
     async def bury(self, letter: Any) -> None:
         """Tell the queue of a dead letter."""
@@ -79,6 +103,7 @@ class Consumer:
 
     async def work(self, event: Any, depth: int = 0) -> None:
         """Do the event's work, and let it take effect."""
+        await self.notes.write()
         about = event.payload
         if about["how"] == "kills":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -162,6 +187,7 @@ class Consumer:
         began = clock()
         while is_to_go_on():
             await asyncio.sleep(0.1)
+            await self.notes.write()
             with suppress(*REFUSALS):
                 await self.ordering.redis.set(f"{{{GROUP}}}-watch", self.name, ex=60)
                 paused, began = clock() - began, clock()

@@ -1,5 +1,6 @@
 """Untrusted files: what is refused, and what the sentence says."""
 
+import cProfile
 import gzip
 import os
 import resource
@@ -11,8 +12,11 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from causim.written_files import write_whole
 from simulation.cli import main
 from simulation.cli.kept import Kept
+from simulation.history.history import History
+from simulation.invariants import judge
 from simulation.scenario import log_rows
 from simulation.scenario.load import loads
 from simulation.scenario.workload import read_trace, trace_epoch, trace_publications
@@ -148,6 +152,16 @@ def test_parquet_bomb(column: pyarrow.Array, because: str, tmp_path: Path, capsy
     assert because in refused(["import", str(file), "--out", str(tmp_path / "out")], capsys)
 
 
+def test_parquet_column_of_two_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A Parquet file names its columns in two places, and they may differ."""
+    file = tmp_path / "log.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"id": ["a"], "follows": ["b"], "occurred": [1]}), file)
+    data = file.read_bytes()
+    place = data.rindex(b"follows")
+    file.write_bytes(data[:place] + b"fol5ows" + data[place + 7 :])
+    assert "is not a Parquet file that can be read" in refused(["import", str(file)], capsys)
+
+
 def test_wide_parquet_column(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +209,19 @@ def test_verdict_that_never_ends(make: Callable[[Path], None], tmp_path: Path) -
     assert Failures(loads(SCENARIO), "native", Strategy(), folder / "verdict.json").failed() == []
 
 
+@pytest.mark.parametrize("name", ["why.json", "why.json.part"])
+def test_links_are_not_followed(name: str, tmp_path: Path) -> None:
+    """A link in a stranger's results folder is replaced; what it leads to stays as it is."""
+    victim, folder = tmp_path / "victim", tmp_path / "kept"
+    victim.write_text("precious")
+    folder.mkdir()
+    (folder / name).symlink_to(victim)
+    write_whole(folder / "why.json", "written")
+    assert victim.read_text() == "precious"
+    assert (folder / "why.json").read_text() == "written"
+    assert not any(path.is_symlink() for path in folder.iterdir())
+
+
 def test_streams_of_this_process(tmp_path: Path) -> None:
     """A shell's `<(zcat history.jsonl.gz)` is read, packed or not."""
     for data in (GOOD.encode(), gzip.compress(GOOD.encode())):
@@ -213,6 +240,32 @@ def test_utf_16_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "scenario.toml"
     file.write_text(SCENARIO, encoding="utf-16")
     assert "iconv -f UTF-16 -t UTF-8 scenario.toml" in refused(["run", str(file)], capsys)
+
+
+def story_of(kind: str, count: int) -> str:
+    """Return a history in which one thing happens very often."""
+    lines = {
+        "overlap": '{{"at":{0},"kind":"started","event":"a","consumer":"c{0}","handling":{0}}}',
+        "effects": '{{"at":{0},"kind":"started","event":"a","consumer":"c{1}","handling":{0}}}\n'
+        '{{"at":{0},"kind":"ended","event":"a","consumer":"c{1}","handling":{0},"outcome":"ok"}}',
+        "deaths": '{{"at":{3}0000000,"kind":"started","event":"a","consumer":"c","handling":{0},"via":"rescued"}}\n'
+        '{{"at":{3}0000001,"kind":"crashed","consumer":"c"}}',
+        "cycle": '{{"at":{0},"kind":"published","event":"{0}","follows":"{2}"}}\n'
+        '{{"at":{0},"kind":"delivered","event":"{0}","consumer":"c"}}',
+    }
+    return "\n".join(lines[kind].format(i, i % 5, (i + 1) % count, i + 1) for i in range(count)) + "\n"
+
+
+@pytest.mark.parametrize("kind", ["overlap", "effects", "deaths", "cycle"])
+def test_one_thing_very_often(kind: str, tmp_path: Path) -> None:
+    """The judge looks a few times at what happens, and not once for each other time at which it happened."""
+    file, calls = tmp_path / "often.jsonl", []
+    for count in (500, 1000):
+        file.write_text(story_of(kind, count))
+        profile = cProfile.Profile()
+        profile.runcall(judge, History.open(file))
+        calls.append(sum(entry.callcount for entry in profile.getstats()))
+    assert calls[1] < 3 * calls[0]
 
 
 def test_a_results_folder_can_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
