@@ -1,15 +1,15 @@
-"""The scenario as a test of pytest: the plugin of causim has the fixture."""
+"""The scenario as tests of pytest, one for each seed; a failure shows what happened, and how to replay it."""
 
 from pathlib import Path
 
-from simulation.pytest_plugin import WorldRunner
+from causim.testing import scenarios
+from simulation.pytest_plugin import Verify
 
-SCENARIO = Path(__file__).parents[1] / "scenarios" / "orders.toml"
+ORDERS = Path(__file__).parents[1] / "scenarios" / "orders.toml"
 ENGINE = "orders_engine:OrdersEngine"
 
 
-def test_orders_are_handled_in_causal_order(causim_world: WorldRunner) -> None:
-    """The engine of this project keeps causal order in a hundred worlds."""
-    for seed in range(1, 101):
-        run = causim_world(SCENARIO, seed=seed, engine=ENGINE)
-        assert run.verdict == "holds", f"causim run {SCENARIO} --engine {ENGINE} --seed {seed}\n{run}"
+@scenarios(ORDERS, seeds=40)
+def test_orders_are_handled_in_causal_order(causim_verify: Verify, scenario: Path, seed: int) -> None:
+    """The engine of this project keeps causal order."""
+    causim_verify(scenario, seed, engine=ENGINE)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 
 from reports.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, in_inches, picture
 from reports.figures.units import duration
@@ -144,7 +145,8 @@ class _Labels:
         if any(left < end and begin < right and abs(y - other) < LABEL_HIGH for begin, end, other in self._taken):
             return
         self._taken.append((left, right, y))
-        self._axes.text(x, y, words, ha="center", va="bottom", fontsize=8.5, color=color, parse_math=False, zorder=6)
+        shown = self._axes.text(x, y, words, ha="center", va="bottom", fontsize=8.5, color=color, parse_math=False)
+        shown.set(zorder=6, path_effects=[withStroke(linewidth=3, foreground="white")])  # an arrow may pass below them
 
 
 def _frame(axes: Axes, diagram: Diagram, scale: Scale, lanes: Sequence[int], labels: _Labels) -> None:
@@ -208,7 +210,7 @@ class _Drawing:
                 color, style = ARROWS[kind]
                 self._arrow(begin, end, mark, VERMILION if proof else color, style)
                 if kind == "delivery":
-                    self._say(end, self.heights[mark.to] - 0.33, name)
+                    self._say(end, self.heights[mark.to] - 0.38, name)
             case kind if kind in BARS:
                 self.axes.barh(
                     height, end - begin, 0.34, begin, color=BARS[kind], edgecolor=edge, linewidth=thick, zorder=4

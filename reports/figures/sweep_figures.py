@@ -42,6 +42,10 @@ class Measure:
         """Whether its values are durations."""
         return self.unit == "s"
 
+    def file_in(self, folder: Path) -> Path:
+        """Return the file of its picture in a folder of results."""
+        return folder / f"{self.column.removesuffix('_us').replace('_', '-')}.png"
+
     def written(self, value: float) -> str:
         """Write a scaled value, a duration with its unit."""
         return duration(value) if self.is_duration else _round(value)
@@ -80,12 +84,16 @@ ROUND = [n * 10.0**e for e in range(-6, 0) for n in (1, 2, 5)] + [1, 2, 5, 10, 2
 
 
 def write_sweep(frame: pd.DataFrame, axes: Sequence[str], folder: Path, title: str) -> list[Path]:
-    """Draw every measure that is not empty, and return the files. More than two axes: the first two are drawn."""
+    """Draw every measure that is not empty, and return the files. More than two axes: the first two are drawn.
+
+    Pictures of an earlier sweep in this folder are removed: the table beside them is this one's.
+    """
+    for measure in MEASURES:
+        measure.file_in(folder).unlink(missing_ok=True)
     written = []
     for measure, figure in figures(frame, axes, title):
-        path = folder / f"{measure.column.removesuffix('_us').replace('_', '-')}.png"
-        figure.write(path)
-        written.append(path)
+        figure.write(measure.file_in(folder))
+        written.append(measure.file_in(folder))
     return written
 
 
@@ -146,9 +154,9 @@ def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
     if _has_interval(frame, measure):
         low = np.asarray(frame[measure.low], dtype=float) * measure.scale
         high = np.asarray(frame[measure.high], dtype=float) * measure.scale
-        top = max(top, float(np.nanmax(high)))
+        top = float(np.nanmax([top, *high]))
         plot.fill_between(places, low, high, color=SKY, alpha=0.35, linewidth=0, label="95 % interval")
-    plot.plot(places, values, "o-", color=BLUE, linewidth=1.8, markersize=5, label=measure.title.lower())
+    plot.plot(places, values, "o-", color=BLUE, linewidth=1.8, markersize=5, label=measure.title)
     ticks_on(plot, places, [_label(value) for value in frame[axis]], PLOT_WIDE)
     plot.set_xlabel(axis)
     if measure.is_duration:
@@ -161,8 +169,10 @@ def _line(plot: Axes, frame: pd.DataFrame, axis: str, measure: Measure) -> None:
 
 
 def _has_interval(frame: pd.DataFrame, measure: Measure) -> bool:
-    """Whether the table has an interval of the measure: of a single run there is none for a mean."""
-    return bool(measure.low) and measure.low in frame and bool(frame[measure.low].notna().any())
+    """Whether the table has an interval of the measure: a single run gives none for a mean, few events none for p99."""
+    if not measure.low or measure.low not in frame:
+        return False
+    return bool((frame[measure.low].notna() & frame[measure.high].notna()).any())
 
 
 def _places(column: Any) -> Any:
@@ -207,8 +217,13 @@ def _map(made: Picture, plot: Axes, frame: pd.DataFrame, axes: Sequence[str], me
     _write(plot, grid, [measure.written(float(value)) for value in grid.flat], shades, (room, 8, 0.0))
     if _has_interval(frame, measure) and len(rows) <= 12:
         ends = zip(laid_out(measure.low).flat, laid_out(measure.high).flat, strict=True)
-        words = [f"{measure.written(float(low))} to {measure.written(float(high))}" for low, high in ends]
+        words = [_ends(measure, float(low), float(high)) for low, high in ends]
         _write(plot, grid, words, shades, (room, 6.5, 0.16))
+
+
+def _ends(measure: Measure, low: float, high: float) -> str:
+    """Write an interval; nothing if too few events give none."""
+    return "" if np.isnan(low) or np.isnan(high) else f"{measure.written(low)} to {measure.written(high)}"
 
 
 def _round_ticks(shades: Normalize) -> list[float]:

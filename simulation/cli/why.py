@@ -47,7 +47,7 @@ def execute(given: WhyOptions) -> int:
     if given.json:
         sys.stdout.write(json.dumps(record) + "\n")
     else:
-        write_lines(_summary(why))
+        write_lines(_summary(why, interrupted=interrupted))
     return INTERRUPTED if interrupted else VIOLATED
 
 
@@ -90,7 +90,10 @@ def _record(why: Why, scenario: str) -> dict[str, Any]:
     }
 
 
-def _summary(why: Why) -> str:
+def _summary(why: Why, *, interrupted: bool) -> str:
+    stopped = f"stopped    {'by Ctrl-C ' if interrupted else ''}after {why.made:,} runs"
+    if not why.places:
+        return f"{stopped}, before the first place of the run was examined\n"
     lines = [
         f"how likely {why.invariant} was violated, if everything from then on had been drawn again",
         *bars(why.places),
@@ -102,9 +105,12 @@ def _summary(why: Why) -> str:
             f"{earlier.words}, {later.share:.0%} before {later.words}"
         )
     certain = why.certain
-    lines.append(
-        f"certain    from {certain.at / 1000:,.3f} ms on, before {certain.words}"
-        if certain
-        else "certain    not before its end: what was drawn last decided"
-    )
+    if not why.reaches_the_end:
+        lines.append(f"{stopped}: later places were not examined, so it is not known where it became certain")
+    elif certain:
+        lines.append(f"certain    from {certain.at / 1000:,.3f} ms on, before {certain.words}")
+    else:
+        lines.append("certain    not before its end: what was drawn last decided")
+    if interrupted and why.reaches_the_end:
+        lines.append(f"{stopped}: more would tell the turn more exactly")
     return "\n".join(lines) + "\n"

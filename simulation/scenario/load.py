@@ -24,6 +24,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 def load(path: str | Path) -> Scenario:
     """Read a scenario from a file, or a shipped one by its name. Raises BadScenario with the mistake and its place."""
     file = path_of(path) if isinstance(path, str) else path
+    if not file.exists():
+        raise BadScenario(f"{file}: no such file; `causim list scenarios` names the shipped ones")
     return loads(read_text(file), source=str(file), folder=str(file.parent))
 
 

@@ -142,7 +142,9 @@ class PolicyTable(Table):
         _TERMS.lookback, gt=0, description="how long a follower waits for a leader that never comes"
     )
     retention: Duration = Field(
-        _TERMS.retention, gt=0, description="how long it is remembered that an event was handled"
+        _TERMS.retention,
+        gt=0,
+        description="how long a duplicate of a handled event is refused; not shorter than the lookback",
     )
     lease: Duration = Field(_TERMS.lease, gt=0, description="how long an event is held before others may take it over")
     in_flight_wait: Duration = Field(

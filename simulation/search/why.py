@@ -84,6 +84,10 @@ class Why:
         """Called after each continuation with their number so far."""
         self.places: list[Place] = []
         """The places examined so far, in the order of the run."""
+        self.made = 0
+        """The number of continuations so far."""
+        self._end = -1
+        """The number of the run's last place, once it is known."""
 
     @property
     def invariant(self) -> str:
@@ -95,6 +99,7 @@ class Why:
         run = self._start.perform(self._laboratory)
         self._choose_invariant(run)
         moments = list(_moments(run, self._words_of))
+        self._end = len(moments) - 1
         for number in self._order(len(moments)):
             if self._left < self._samples:
                 return
@@ -103,7 +108,8 @@ class Why:
             for extra in range(self._samples):
                 violated += self._violates(run, number, at, extra)
                 self._left -= 1
-                self.watch(self._most - self._left)
+                self.made += 1
+                self.watch(self.made)
             place = Place(number, at, words, violated, self._samples)
             insort(self.places, place)
             yield place
@@ -150,10 +156,18 @@ class Why:
         return self._laboratory.run(run.scenario, run.seed, run.history.header.engine, exploration=again)
 
     @property
+    def reaches_the_end(self) -> bool:
+        """Whether the last place of the run was examined: else nothing is known of what comes after the others."""
+        return bool(self.places) and self.places[-1].number == self._end
+
+    @property
     def certain(self) -> Place | None:
-        """The first place from which on the violation is certain at every place; None if not even at the last."""
+        """The first place from which on the violation is certain at every place; None if not even at the last.
+
+        None, too, if the last was not examined.
+        """
         found = None
-        for place in reversed(self.places):
+        for place in reversed(self.places if self.reaches_the_end else ()):
             if place.share < CERTAIN:
                 break
             found = place

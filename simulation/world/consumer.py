@@ -100,8 +100,14 @@ class Consumer:
         self._clients, self._tasks = [], []
 
     def stop(self) -> None:
-        """Shut the consumer down in good order: cancel its tasks and close its connections."""
+        """Shut the consumer down in good order: cancel its tasks and close its connections.
+
+        A process that is shutting down already goes on with that, and is not started again afterwards.
+        """
         if not self.process.alive:
+            return
+        if self._stopping:
+            self._again = False
             return
         self._stopping = True
         tasks, clients, self._tasks, self._clients = self._tasks, self._clients, [], []
@@ -120,7 +126,6 @@ class Consumer:
             await client.aclose()
         self._world.history.append(self._world.loop.now, "stopped", consumer=self.name)
         self._world.loop.kill(process)
-        self.open_calls.forget()  # a second signal to stop ends what the first one waits for
         if self._again:
             self._world.loop.in_world(0, self.start)
 

@@ -1,6 +1,7 @@
 """The fenced blocks of a Markdown page, and what makes those that are meant for a machine run.
 
-- A block whose first line is a comment with a file name ("# consumer.py") is written into that file.
+- A block whose first line is a comment with a file name ("# consumer.py"), or that has one behind its language
+  ("```csv states.csv"), is written into that file.
 - Any other `python` block is executed; the blocks of a page share their names, as a reader would type them.
 - In a `console` block each line that begins with "$ " is a command, and what follows is what it must print: every
   line, in this order, others may come between; "…" stands for anything.
@@ -20,22 +21,23 @@ from typing import Any
 
 from simulation.cli import main
 
-_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w+)(?: ([\w-]+\.\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# ([\w-]+\.\w+)$")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language and its text."""
+    """A fenced block: its language, the file that its first line names, and its text."""
 
     language: str
+    name: str
     text: str
 
     @property
     def file(self) -> str:
         """The name of the file that it is to be written into, if any."""
         named = _FILE.match(self.text.splitlines()[0])
-        return named[1] if named else ""
+        return named[1] if named else self.name
 
     @property
     def commands(self) -> list[tuple[str, list[str]]]:
@@ -51,7 +53,7 @@ class Block:
 
 def blocks(page: Path) -> list[Block]:
     """Return the blocks of a page."""
-    return [Block(language, text) for language, text in _FENCE.findall(page.read_text(encoding="utf-8"))]
+    return [Block(language, name, text) for language, name, text in _FENCE.findall(page.read_text(encoding="utf-8"))]
 
 
 def follow(page: list[Block], said: Callable[[], str]) -> int:

@@ -144,4 +144,4 @@ def test_a_line_that_was_not_printed_is_noticed() -> None:
 def test_unexecuted_command_is_noticed(said: Any) -> None:
     """A command that no test executes is noticed."""
     with pytest.raises(AssertionError, match="not executed"):
-        follow([Block("console", "$ rm -r results\n")], said)
+        follow([Block("console", "", "$ rm -r results\n")], said)

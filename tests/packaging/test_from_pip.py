@@ -43,7 +43,8 @@ def test_what_init_writes_finds_its_bug(installed: Environment, tmp_path: Path) 
     found = installed.run(*command, "--no-results", "--stop-after", "1", folder=tmp_path / "shop", check=False)
     assert "  violated  " in found
     tested = installed.run("python", "-m", "pytest", "-q", "tests", folder=tmp_path / "shop", check=False)
-    assert "1 failed" in tested
+    assert " failed, " in tested
+    assert "because   event " in tested
     assert "--engine orders_engine:OrdersEngine --seed" in tested
 
 

@@ -96,8 +96,8 @@ class Page:
         record = self.run("return {...document.getElementById('diagram').dataset}")
         return SimpleNamespace(**{name: int(value) for name, value in record.items()})
 
-    def run(self, script):
-        return self.browser.execute_script(script)
+    def run(self, script, *arguments):
+        return self.browser.execute_script(script, *arguments)
 
     def press(self, *keys):
         for key in keys:
@@ -522,4 +522,32 @@ def test_layout_is_not_cut(browser, opened, width, scheme, run):
         assert all(height >= 11 for height in letters if height)
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+MARKS = "return Object.values(looks).filter(([, shape]) => shape !== 'band' && shape !== 'pale').map(([name]) => name)"
+CONTRAST = """
+const luminance = (hex) => {
+  const parts = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
+  const linear = parts.map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+};
+repaint();
+const [one, other] = [luminance(colour[arguments[0]]), luminance(colour.paper)];
+return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_mark_can_be_seen(browser, opened, scheme):
+    """Each mark has twice the luminance of the paper, or half of it; a running handler has a border, too."""
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    try:
+        shown = opened(toy_run(40))
+        names = set(shown.run(MARKS)) - {"open"}
+        assert {"acknowledged", "delivery", "ok", "bad"} <= names
+        assert {name: ratio for name in names if (ratio := shown.run(CONTRAST, name)) < 2} == {}
+    finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 from simulation.engines import EngineContext
@@ -50,17 +49,6 @@ class Closing(Sound):
 class Sweeping(Sound):
     async def sweep(self) -> int:
         await self.hang()
-        return 0
-
-
-class Stubborn(Sound):
-    """Goes on with its first sweep when that is cancelled."""
-
-    async def sweep(self) -> int:
-        if await self.redis.set(f"swept:{self.context.consumer}", 1, nx=True):
-            with suppress(asyncio.CancelledError):
-                await self.hang()
-            await self.hang()
         return 0
 
 
@@ -111,3 +99,10 @@ class Crossing(Sound):
             async with self.locks[second]:
                 await self.context.effect(event)
         return None
+
+
+class SlowToClose(Sound):
+    """Takes five seconds to close."""
+
+    async def close(self) -> None:
+        await asyncio.sleep(5)

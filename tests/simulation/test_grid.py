@@ -143,6 +143,32 @@ def sentences(*violating: int, runs: int = 40) -> list[str]:
     return list(answers(rows, [axis.path]))
 
 
+@pytest.mark.parametrize(
+    ("events", "ends"), [(1, (False, False)), (100, (True, False)), (367, (True, False)), (1_000, (True, True))]
+)
+def test_few_events_give_no_end_of_an_interval(events: int, ends: tuple[bool, bool]) -> None:
+    """Of 100 events, the slowest may be faster than the 99th percentile: 0.99 to the 368th is below 0.025."""
+    tally = Tally(runs=4, events=events)
+    tally.latencies.update(range(1_000, 1_000 + events))
+    values = row(cells(loads(SCENARIO), [])[0], tally, ())
+    assert (values["latency_p99_low_us"] is not None, values["latency_p99_high_us"] is not None) == ends
+    assert (values["latency_p99_low_us"] or 0) <= values["latency_p99_us"]
+    assert values["latency_p99_us"] <= (values["latency_p99_high_us"] or 1_000 + events)
+
+
+@pytest.mark.parametrize(
+    ("events", "said"), [(40, "too few events for 95 % intervals"), (4_000, "if events are independent of each other")]
+)
+def test_what_a_latency_answers(events: int, said: str) -> None:
+    axis = parse_axis("consumers.count=1,2")
+    rows = []
+    for cell, slowest in zip(cells(loads(SCENARIO), [axis]), (50_000, 8_000_000), strict=True):
+        tally = Tally(runs=4, events=events)
+        tally.latencies.update({20_000: events * 9 // 10, slowest: events // 10})
+        rows.append(row(cell, tally, ()))
+    assert said in list(answers(rows, [axis.path]))[-1]
+
+
 def test_difference_and_chance() -> None:
     assert sentences(0, 10, 20)[0] == (
         "violated runs: from 0.0% at consumers.count=1 to 50.0% at consumers.count=3; "
@@ -157,7 +183,10 @@ def test_difference_and_chance() -> None:
 def test_a_sweep_ends_with_its_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "x.toml").write_text(SCENARIO.replace("length = 2", 'order = "reversed"\ninterval = "1ms"'))
     vary = ["--vary", "consumers.handler_time=0s,5ms", "--seeds", "3", "--jobs", "1", "--engine", "null"]
+    (tmp_path / "x" / "sweep").mkdir(parents=True)
+    (tmp_path / "x" / "sweep" / "duplicate-rate.png").touch()  # of an earlier sweep
     main(["sweep", str(tmp_path / "x.toml"), *vary, "--out", str(tmp_path)])
+    assert not (tmp_path / "x" / "sweep" / "duplicate-rate.png").exists()
     last = capsys.readouterr().out.splitlines()[-3:]
     assert [line.partition(":")[0] for line in last] == [
         "answer    violated runs", "answer    lost followers", "answer    latency p99",

@@ -84,7 +84,7 @@ OWN_KEYS = (
     *("production/q10-last-millisecond-of-a-lease", "production/q11-trimmed-leader", "production/q2-server-stalls"),
     *("production/q15-queue-gives-a-leader-up", "production/q3-failover-behind-one-address"),
     *("production/q5-pool-of-one-connection", "production/q8-not-a-number", "production/q8-odd-times"),
-    *("production/q9-unreadable-for-half-the-fleet",),
+    *("production/q7-blocked-while-granted", "production/q9-unreadable-for-half-the-fleet"),
 )
 """What an engine can be tried by that has one lock and no fences, and expects no leader that will be offered again."""
 

@@ -60,12 +60,6 @@ def test_a_call_that_hangs_is_found(laboratory: Laboratory, engine: str) -> None
     assert run(laboratory, engine, text).digest == result.digest
 
 
-@pytest.mark.parametrize(("signals", "calls"), [(1, [("c1", "sweep")]), (2, [])])
-def test_a_process_that_is_stopped_twice_has_no_calls(laboratory: Laboratory, signals: int, calls: Any) -> None:
-    result = run(laboratory, "Stubborn", f'{TEXT}every = "3s"\ntimes = {signals}\n')
-    assert unfinished(result) == calls
-
-
 def test_two_locks_in_either_order_are_found(laboratory: Laboratory) -> None:
     text = TEXT.partition("[[faults]]")[0].replace('"2s"', '"10ms"')
     found = [run(laboratory, "Locking", text, seed) for seed in (1, 2, 3)]
@@ -120,3 +114,13 @@ def test_a_call_is_judged_by_the_bound(since: object, entries: list[Entry], verd
     last = Entry(800_000_000, "unfinished", "", "c1", {"call": "sweep", "since": since})
     history = History(Header(invariants=("no-stuck-worker",)), [*begin, *entries, last])
     assert judge(history).verdict == verdict
+
+
+def test_second_stop_waits_for_the_first(laboratory: Laboratory) -> None:
+    """A consumer that gets SIGTERM while it shuts down goes on with that, and its calls return."""
+    twice = TEXT.replace('at = "7s"', 'at = "7s"\nevery = "3s"\ntimes = 2')
+    result = run(laboratory, "SlowToClose", twice)
+    lives = [entry for entry in result.history if entry.consumer == "c1" and entry.kind in ("joined", "stopped")]
+    assert [(entry.kind, entry.at) for entry in lives[1:3]] == [("stopped", 12_000_000), ("joined", 12_000_000)]
+    assert not unfinished(result)
+    assert result.verdict == "holds"

@@ -76,7 +76,7 @@ def test_all_mistakes_at_once() -> None:
 
 def test_file_missing_or_binary(tmp_path: Path) -> None:
     """A file that is not there or not text is said."""
-    with pytest.raises(BadScenario, match=r"nowhere\.toml: No such file"):
+    with pytest.raises(BadScenario, match=r"nowhere\.toml: no such file"):
         load(tmp_path / "nowhere.toml")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")

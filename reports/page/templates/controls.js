@@ -277,7 +277,7 @@ const looks = {
   duplicated: ["ink", "dots", "duplicated"],
   delivery: ["delivery", "arrow", "delivery"],
   again: ["delivery", "dashed", "delivery, not the first"],
-  acknowledged: ["rule", "arrow", "acknowledged"],
+  acknowledged: ["acknowledged", "arrow", "acknowledged"],
   rejected: ["unknown", "arrow", "rejected"],
   "handling ok": ["ok", "bar", "handled"],
   "handling failed": ["failed", "bar", "failed"],

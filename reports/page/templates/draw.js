@@ -5,14 +5,14 @@ const overviewPen = overview.getContext("2d");
 let colour = {};
 let drawn = []; // the marks that were drawn last, for the pointer
 
-const arrows = { delivery: "delivery", acknowledged: "rule", rejected: "unknown", parked: "parked", released: "released", rescued: "rescued", command: "soft", reply: "soft" };
+const arrows = { delivery: "delivery", acknowledged: "acknowledged", rejected: "unknown", parked: "parked", released: "released", rescued: "rescued", command: "soft", reply: "soft" };
 const signs = { published: "dot", duplicated: "dots", dropped: "cross", refused: "ring", "lease-lost": "corner", "dead-lettered": "square", "store-lost": "cross", crashed: "cross" };
 const reds = new Set(["dropped", "lease-lost", "dead-lettered", "store-lost", "crashed"]);
 const STEPS = [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].flatMap((power) => [1, 2, 5].map((times) => times * power)).concat([6e7, 1.2e8, 3e8, 6e8, 1.2e9, 1.8e9, 3.6e9, 7.2e9, 2.16e10, 4.32e10, 8.64e10]).filter((step) => step !== 5e7);
 
 function readColours() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["paper", "panel", "ink", "soft", "rule", "bad", "ok", "failed", "unknown", "open", "released", "rescued", "parked", "delivery", "waiting", "down", "paused", "unreachable", "lease", "halo"]) {
+  for (const name of ["paper", "panel", "ink", "soft", "rule", "bad", "ok", "failed", "unknown", "open", "released", "rescued", "parked", "delivery", "acknowledged", "waiting", "down", "paused", "unreachable", "lease", "halo"]) {
     colour[name] = style.getPropertyValue("--" + name).trim();
   }
 }

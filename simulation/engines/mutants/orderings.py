@@ -71,6 +71,14 @@ class TrustsLateGrants(CausalOrdering[Any]):
         return "granted", grant
 
 
+class BeginsAfterABlock(CausalOrdering[Any]):
+    """Takes a lease to begin when the reply that granted it is read, and makes the fencing token then."""
+
+    async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
+        grant.fence = time.time_ns() // 1000
+        return "granted", grant
+
+
 class Rests(CausalOrdering[Any]):
     """Waits five minutes before it begins an event without a leader."""
 
@@ -162,6 +170,15 @@ class OwnConnection(CausalOrdering[Any]):
                 return await connection.read_response()
             except self.ignored_errors:
                 return await asyncio.Event().wait()
+
+
+class KeepsConnections(CausalOrdering[Any]):
+    """Takes a connection out of the pool for each script, and gives none back."""
+
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
+        connection: Any = await self.redis.connection_pool.get_connection()
+        await connection.send_command("EVAL", self.scripts(name).text, 1, self._key("waitlist"), *args)
+        return await connection.read_response()
 
 
 class WaitsOnAClosedConnection(OwnConnection):

@@ -139,6 +139,28 @@ MUTANTS = (
         ordering="TakesAMovingSlotForAnAnswer",
     ),
     Mutant(
+        name="decides-by-half",
+        planted="a script does not ask first whether all of its keys are on this node",
+        scenario="half-a-slot.toml",
+        convicted_by=("prompt-release", "causal-order", "handled-once"),
+        seeds=2,
+        edits=(Edit(SHARED, 'local whole = redis.pcall("EXISTS", KEYS[1], key("never"))', "local whole = 1"),),
+    ),
+    Mutant(
+        name="keeps-connections",
+        planted="each script keeps the connection on which it was sent",
+        scenario="production/q5-pool-of-one-connection.toml",
+        convicted_by=("nothing-lost", "no-stuck-worker"),
+        ordering="KeepsConnections",
+    ),
+    Mutant(
+        name="begins-after-a-block",
+        planted="a process that was blocked begins what it was granted before, with a new fencing token of its own",
+        scenario="production/q7-blocked-while-granted.toml",
+        convicted_by=("mutual-exclusion", "handled-once"),
+        ordering="BeginsAfterABlock",
+    ),
+    Mutant(
         name="compares-as-they-come",
         planted="a sweep compares times with and without a zone, which Python cannot",
         scenario="production/q8-odd-times.toml",

@@ -18,7 +18,8 @@ MEASURES = {
 def answers(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for each measure: its extremes, their places, and whether the two 95 % intervals overlap.
 
-    No more is claimed: of many combinations, two may lie apart by chance.
+    No more is claimed: of many combinations, two may lie apart by chance, and the events of one run depend on each
+    other, which the intervals of followers and latencies do not know.
     """
     if len(rows) < 2:
         return
@@ -40,8 +41,11 @@ def _answer(
     if least[value] == most[value]:
         return f"{words}: {shown(least[value])} in all {len(rows)} combinations{_up_to(rows, high, shown)}"
     ends = f"from {shown(least[value])} at {_where(least, axes)} to {shown(most[value])} at {_where(most, axes)}"
+    if least[high] is None or most[low] is None:
+        return f"{words}: {ends}; that may be chance, too few events for 95 % intervals: more seeds would tell"
     if least[high] < most[low]:
-        return f"{words}: {ends}; their 95 % intervals do not overlap"
+        note = "" if value == "violated_rate" else ", if events are independent of each other"
+        return f"{words}: {ends}; their 95 % intervals do not overlap{note}"
     return f"{words}: {ends}; that may be chance, their 95 % intervals overlap: more seeds would tell"
 
 

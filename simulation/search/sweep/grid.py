@@ -146,14 +146,18 @@ def row(cell: Cell, tally: Tally, exercise: Sequence[str]) -> dict[str, Any]:
 
 
 def _latencies(tally: Tally) -> dict[str, int | None]:
-    """Return quantiles of the latency with their intervals, from the order statistics of all handled events."""
+    """Return quantiles of the latency with their intervals, from the order statistics of all handled events.
+
+    An end that few events do not give is None: of 100 events, the slowest may be faster than the 99th percentile.
+    """
     found: dict[str, int | None] = {}
     count = tally.latencies.total()
     for name, q in (("p50", 0.5), ("p99", 0.99)):
-        margin = Z * sqrt(q * (1 - q) / count) if count else 0.0
+        margin = Z * sqrt(q * (1 - q) * count)
+        low, high = q * count - margin, q * count + margin + 1  # ranks, counted from 1
         found[name] = tally.latency(q)
-        found[f"{name}_low"] = tally.latency(max(0.0, q - margin))
-        found[f"{name}_high"] = tally.latency(min(1.0, q + margin))
+        found[f"{name}_low"] = tally.latency((low - 1) / (count - 1)) if low >= 1 and count > 1 else None
+        found[f"{name}_high"] = tally.latency((high - 1) / (count - 1)) if high <= count and count > 1 else None
     return found
 
 

@@ -19,7 +19,8 @@ from simulation.scenario.model import Scenario
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
 
-_SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT).*\bscript", re.IGNORECASE)
+_SCRIPT_FAILED = re.compile(r"-(?!NOSCRIPT|.*non local key|.*rehashing of the slot).*\bscript", re.IGNORECASE)
+"""Replies to a script that is broken; a node says so, too, of one whose slot is moving."""
 
 
 @dataclass(frozen=True, slots=True)

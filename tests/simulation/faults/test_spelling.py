@@ -106,6 +106,6 @@ def test_faults_meet_joined_requests(laboratory: Laboratory, event: str, times: 
     """A fault about a script strikes it in the company of others, also if it is about one event of them."""
     fault = f'event = "{event}"\nuntil = "100ms"\n'
     run = laboratory.run(loads(TOGETHER + fault), 1, "native")
-    struck = [entry for entry in run.history.entries if entry.kind == "fault"]
-    assert min(len(struck), 1) == times
+    faults = [entry for entry in run.history.entries if entry.kind == "fault"]
+    assert min(len(faults), 1) == times
     assert run.verdict == "holds"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,11 +128,39 @@ def test_a_run_that_holds_has_no_doom(server: Laboratory) -> None:
 
 def test_certain_from_the_first_lasting_place() -> None:
     why = Why.__new__(Why)
+    why._end = 4
     why.places = [Place(n, n, "", violated, 10) for n, violated in enumerate((1, 10, 4, 10, 10))]
     assert why.certain is not None
     assert why.certain.number == 3
     assert why.turn is not None
     assert [place.number for place in why.turn] == [0, 1]
+
+
+@pytest.mark.parametrize(("runs", "said"), [(0, "before the first place"), (11, "later places were not examined")])
+def test_what_was_stopped_claims_nothing(
+    runs: int,
+    said: str,
+    server: Laboratory,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With too few runs, or after Ctrl-C, the run's later places are not known."""
+    seed = violated(server, loads(RACE)).scenario.seed
+    (tmp_path / "race.toml").write_text(f"seed = {seed}\n{RACE}", encoding="utf-8")
+    examined = Why._violates
+
+    def interrupted(why: Why, *given: Any) -> bool:
+        if why.made >= runs:
+            raise KeyboardInterrupt
+        return examined(why, *given)
+
+    monkeypatch.setattr(Why, "_violates", interrupted)
+    assert main(["why", str(tmp_path / "race.toml"), "--samples", "5"]) == 2
+    output = capsys.readouterr().out
+    assert f"stopped    by Ctrl-C after {runs} runs" in output
+    assert said in output
+    assert "certain    " not in output
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

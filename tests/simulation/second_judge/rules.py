@@ -381,7 +381,17 @@ def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
     next_ones = [w for w in reading.works_of(event) if w.consumer != first.consumer and w.start > end]
     began = any(w.at - first.end_at <= UNDERWAY for w in next_ones)
     offers = [o for o in reading.offers_of(event) if o.consumer != first.consumer and first.start < o.index < end]
-    return bool(lapsed) and (began or any(o.how == "crashed" for o in offers))
+    if lapsed and not (began or any(o.how == "crashed" for o in offers)):
+        return first.via != "delivered" and died_after_lease(reading, first)
+    return bool(lapsed)
+
+
+def died_after_lease(reading: Reading, first: Work) -> bool:
+    """Say whether another consumer, whose sweep may have had the event, died after the lease of a handling."""
+    died = [(i, e) for i, e in reading.of("crashed") if e.consumer != first.consumer]
+    others = [e.at for i, e in died if first.start < i < (first.end or 0)]
+    since = [a for a, _ in reading.lapses(first.consumer, first.at, first.end_at)]
+    return any(2 * (at - a) >= reading.terms.lease for at in others for a in since)
 
 
 def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: object) -> bool:
