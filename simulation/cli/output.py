@@ -162,7 +162,8 @@ class Output:
 
     def _facts(self, outcome: Outcome) -> str:
         job, tally = outcome.job, outcome.tally
-        seeds = f"seed {job.seeds[0]}" if len(job.seeds) == 1 else f"{tally.runs:,} seeds from {job.seeds[0]}"
+        ran = f"{tally.runs:,} of " if tally.runs < len(job.seeds) else ""  # seeds that failed before may come first
+        seeds = f"seed {job.seeds[0]}" if len(job.seeds) == 1 else f"{ran}{len(job.seeds):,} seeds from {job.seeds[0]}"
         if job.strategy.name == "exhaustive":
             seeds = f"every order of seed {job.seeds[0]}"
         if job.failed_before:

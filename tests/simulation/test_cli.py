@@ -204,6 +204,14 @@ def test_max_violations(files: Path, capsys: Any) -> None:
     assert json.loads(capsys.readouterr().out)["seeds"] == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--stop-after", "1"], " · 1 of 50 seeds from 1\n"), ([], " · 50 seeds from 1\n")]
+)
+def test_headline_counts_seeds(options: list[str], said: str, files: Path, capsys: Any) -> None:
+    run(files, str(files / "race.toml"), "--engine", "null", "--seeds", "50", "--no-results", *options)
+    assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("what", ["scenarios", "engines", "invariants", "faults", "coverage"])
 def test_everything_can_be_listed(what: str, capsys: Any) -> None:
     assert main(["list", what]) == 0
