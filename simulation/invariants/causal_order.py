@@ -26,6 +26,9 @@ A delivery to a consumer that cannot reach Redis counts from the time at which i
 A leader that the engine has given up is reported by the consumer that did so, or by the first sweep after a lease: a
 follower may start before that, if no consumer handles the leader then or later.
 
+If the store lost what it held of a follower of which a copy follows another event, that copy may be all that an engine
+knows: then it is enough that the follower waits for the lookback.
+
 If the clock of Redis jumps ahead, the lookback is over sooner by that much.
 
 A history may leave out when f was first delivered. Then that was at some time between its publication and the first
@@ -79,6 +82,8 @@ def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect:
         return True
     if effect.start_at < _held_until(index, event):
         return False
+    if event.changed and index.store_lost(event.name, event.first_known, effect.start):
+        return True
     return not _came(index, event, leader, effect) or _first_of_cycle(index, event, effect)
 
 
@@ -243,7 +248,8 @@ INVARIANT = Invariant(
         "the leader was not delivered for the whole lookback after the event's first delivery, no consumer holds "
         "it when the event starts, and that is after the lookback (a leader that was delivered, failed and will be "
         "offered again is not lost); the leader was dead-lettered before; the engine had given the leader up, and "
-        "reported it up to a lease and a sweep later; in a cycle, the first member to take effect"
+        "reported it up to a lease and a sweep later; in a cycle, the first member to take effect; a follower that the "
+        "store lost, and of which a copy follows another event"
     ),
     subjects=subjects,
     check=check,

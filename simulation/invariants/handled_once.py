@@ -30,12 +30,11 @@ A dead letter beside an effect is excused as a second effect would be, whichever
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise, takewhile
+from itertools import pairwise
 
 from simulation.history.index import HistoryIndex
-from simulation.history.intervals import between
 from simulation.history.records import NEVER, EventStory, Handling
-from simulation.invariants.recorded_effects import UNDERWAY, unrecorded
+from simulation.invariants.recorded_effects import taken_over, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -70,7 +69,7 @@ def _excused(index: HistoryIndex, event: EventStory, first: Handling, second: Ha
         return True
     if second.start < first.end:
         return False
-    return unrecorded(index, first, second.start) or _taken_over(index, event, first)
+    return unrecorded(index, first, second.start) or taken_over(index, event, first)
 
 
 def _held_since(event: EventStory, handling: Handling) -> int:
@@ -148,25 +147,6 @@ def _both(event: EventStory, effect: Handling) -> Violation:
         (effect.consumer,),
         because,
         tuple(sorted((effect.start, effect.end, event.dead))),
-    )
-
-
-def _taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
-    """Say whether a lease had lapsed and was taken by another consumer, which began just after the first or died."""
-    later = between(event.handlings, first.end, index.end, lambda one: one.start)
-    soon = takewhile(lambda one: one.start_at - first.end_at <= UNDERWAY, later)
-    began = any(one.consumer != first.consumer for one in soon)
-    meanwhile = between(event.deliveries, first.start, first.end, lambda one: one.index)
-    died = any(one.consumer != first.consumer and one.closing == "crashed" for one in meanwhile)
-    half = -(-index.terms.lease // 2)
-    lapsed = index.lapses(first.consumer, first.start_at, first.end_at)
-    if began or died:
-        return bool(lapsed) or index.store_clock.leapt(half, first.start_at, first.end_at)
-    return first.via in ("released", "rescued") and any(
-        first.start < number < first.end and at >= silent_at + half
-        for name, other in index.consumers.items()
-        for number, at in (other.crashes if name != first.consumer else ())
-        for silent_at, _ in lapsed
     )
 
 

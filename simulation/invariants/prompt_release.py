@@ -14,10 +14,11 @@ The bound does not start again. It is longer, once, by what deaths, silences and
 
 If the leader's effect was cut off from its recording and the leader had to be handled again, the wait runs from the
 effect that can have been recorded. If the broker gave the leader up instead, no engine can know that it was done; nor
-if the store lost its mark before the follower's last delivery. Where the scenario allows a loss of data, followers that
-can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of a follower of which a
-copy follows another event, that copy may be all that an engine knows: then the bound is longer by one lookback and one
-sweep, since that leader never comes.
+if the store lost its mark before the follower's last delivery. Nor can it know if the lease had expired and another
+consumer had taken it (see `handled_once.py`), and the broker gave the leader up then. Where the scenario allows a loss
+of data, followers that can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of
+a follower of which a copy follows another event, that copy may be all that an engine knows: then the bound is longer by
+one lookback and one sweep, since that leader never comes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last
 from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
-from simulation.invariants.recorded_effects import completion, unrecorded
+from simulation.invariants.recorded_effects import completion, taken_over, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -66,7 +67,8 @@ def _last_known(wait: Wait) -> int:
 
 def _given_up(index: HistoryIndex, leader: EventStory, done: Handling) -> bool:
     """Say whether the leader was dead-lettered before its effect can have been recorded."""
-    return done.end < leader.dead and unrecorded(index, done, leader.dead)
+    unknown = unrecorded(index, done, leader.dead) or taken_over(index, leader, done)
+    return done.end < leader.dead and unknown
 
 
 def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wait]) -> Iterator[Violation]:
@@ -141,7 +143,8 @@ INVARIANT = Invariant(
         "handling what it had found before; a dead or silent holder counts for one lease and one sweep, once; a "
         "failing event that goes before it counts for all its attempts, once; a leader whose mark the store lost "
         "before the follower was delivered; a follower that the store lost, and of which a copy follows another "
-        "event, may wait for one lookback and one sweep more; losses that the scenario allows"
+        "event, may wait for one lookback and one sweep more; a leader that the broker gave up after its expired lease "
+        "was taken over; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -1,7 +1,8 @@
 """prompt-start: an event that need not wait does not wait.
 
 An event need not wait if it has no leader, or a leader that was done when it was delivered first, and whose mark the
-store has not lost in between, nor before the event was parked: the engine can have asked after the loss. While an
+store has not lost in between, nor before the event was parked: the engine can have asked after the loss. An effect of
+the leader that cannot have been recorded does not count, since no engine knows of it. While an
 engine or a consumer has it (a delivery is open, or it was parked) and no handler has begun with it, at most the release
 bound may pass, in idle time.
 
@@ -24,7 +25,7 @@ from simulation.history.intervals import Span, merge
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import closure, found_last, span_of
 from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
-from simulation.invariants.recorded_effects import completion
+from simulation.invariants.recorded_effects import completion, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -76,6 +77,8 @@ def _waits_for_no_leader(index: HistoryIndex, wait: Wait) -> bool:
     asked = wait.begin
     if event.parked > asked and index.clock.elapsed(wait.begin_at, event.parked_at) <= index.terms.release_bound:
         asked = event.parked
+    if unrecorded(index, done, wait.stop):
+        return False
     return done.end < event.first_known and not index.store_lost(leader.name, done.end, asked)
 
 
@@ -129,8 +132,8 @@ INVARIANT = Invariant(
         " release bound after it was delivered to a consumer with room"
     ),
     excuses=(
-        "as for prompt-release; time in which the consumer that has it was handling something; losses that the "
-        "scenario allows"
+        "as for prompt-release; time in which the consumer that has it was handling something; an effect of its leader "
+        "that cannot have been recorded; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from simulation.history.index import HistoryIndex
-from simulation.history.intervals import Span, within
+from simulation.history.intervals import Span, between, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
 from simulation.invariants.cascades import owner_of
 
@@ -62,6 +62,25 @@ def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
         return True
     before_at = index.times[before] if before < index.end else index.end_at
     return _lapsed(index, holder, gap, before_at)
+
+
+def taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
+    """Say whether a lease had lapsed and was taken by another consumer, which began just after the first or died."""
+    later = between(event.handlings, first.end, index.end, lambda one: one.start)
+    soon = takewhile(lambda one: one.start_at - first.end_at <= UNDERWAY, later)
+    began = any(one.consumer != first.consumer for one in soon)
+    meanwhile = between(event.deliveries, first.start, first.end, lambda one: one.index)
+    died = any(one.consumer != first.consumer and one.closing == "crashed" for one in meanwhile)
+    half = -(-index.terms.lease // 2)
+    lapsed = index.lapses(first.consumer, first.start_at, first.end_at)
+    if began or died:
+        return bool(lapsed) or index.store_clock.leapt(half, first.start_at, first.end_at)
+    return first.via in ("released", "rescued") and any(
+        first.start < number < first.end and at >= silent_at + half
+        for name, other in index.consumers.items()
+        for number, at in (other.crashes if name != first.consumer else ())
+        for silent_at, _ in lapsed
+    )
 
 
 def _lapsed(index: HistoryIndex, holder: ConsumerStory, gap: Span, before_at: int) -> bool:

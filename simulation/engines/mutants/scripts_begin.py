@@ -102,8 +102,8 @@ BEGIN = (
         edits=(
             Edit(
                 SHARED,
-                '    redis.call("ZADD", key("claims"), now + lease, id)\n'
-                '    redis.call("HSET", key("claimants"), id, token .. (mark or ""))\n',
+                '  redis.call("ZADD", key("claims"), now + lease, id)\n'
+                '  redis.call("HSET", key("claimants"), id, claimant)\n',
                 "",
             ),
             NO_SECOND_LOOK,

@@ -96,10 +96,7 @@ STEPS = (
         planted="claim has two commands swapped: it deletes the queue before it reads it",
         scenario="steps.toml",
         convicted_by=("nothing-lost", "prompt-release"),
-        edits=(
-            Edit("claim", 'redis.call("DEL", key("queue:" .. leader))\n', ""),
-            Edit("claim", "local ids = ", 'redis.call("DEL", key("queue:" .. leader))\nlocal ids = '),
-        ),
+        edits=(Edit("claim", "local ids = ", 'redis.call("DEL", key("queue:" .. leader))\nlocal ids = '),),
         host="native-steps",
     ),
     Mutant(

@@ -218,6 +218,8 @@ def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     until_at = over_at(reading, earliest, reading.terms.lookback)
     if effect.at < until_at:
         return False
+    if misled(reading, event, effect.start):
+        return True
     others = [one for one in reading.circle(event) if one != event]
     if others and all(effect.start < w.start for one in others for w in reading.effects_of(one)):
         return True
@@ -374,6 +376,11 @@ def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
         return False
     if unrecorded(reading, first, second.start):
         return True
+    return taken_over(reading, event, first)
+
+
+def taken_over(reading: Reading, event: str, first: Work) -> bool:
+    """Say whether a lease had run out during an effect, and another consumer had it."""
     lapsed = reading.lapses(first.consumer, first.at, first.end_at) or reading.leapt(first.at, first.end_at)
     end = first.end or 0
     next_ones = [w for w in reading.works_of(event) if w.consumer != first.consumer and w.start > end]
@@ -531,7 +538,8 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         if done is None or done.end is None:
             continue
         dead = reading.dead(leader)
-        if dead and done.end < dead[0] and unrecorded(reading, done, dead[0]):
+        unknown = dead and (unrecorded(reading, done, dead[0]) or taken_over(reading, leader, done))
+        if dead and done.end < dead[0] and unknown:
             continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
         if reading.store_lost(leader, done.end, last):
@@ -592,6 +600,8 @@ def waits_for_none(reading: Reading, event: str, since: int) -> bool:
     if parked and since < parked:
         idle = uncovered(reading.at(since), reading.at(parked), reading.helpless)
         since = parked if idle <= reading.terms.release_bound else since
+    if unrecorded(reading, done, stop_of(reading, event)):
+        return False
     return done.end < known and not reading.store_lost(leader, done.end, since)
 
 
