@@ -83,6 +83,7 @@ class Wire(asyncio.Transport):
             return
         network = self._network
         network.packets += 1
+        network.senders.add(self.consumer)
         network.commands += len(commands)
         count_packet(len(commands))
         packet = Packet(self.consumer, self.connection, network.packets, commands)
