@@ -323,13 +323,15 @@ HEAD = (
 ABOUT = """\
 # One program under causim and its peers
 
-Made by `python -m benchmarks.probe` on {day}; Python {python}, redis-py {redis}, fakeredis {fakeredis}.
+Made by `python -m benchmarks.probe --limit {limit:.0f}` on {day}; Python {python}, redis-py {redis}, fakeredis
+{fakeredis}.
 
 The program takes a lease (`SET … EX 5`), sleeps for 1,000 s, and looks whether it has lapsed. Then it waits by `BLPOP`
 for 30 s for a list that stays empty, and for one to which another task pushes 10 s later. It is the same code in each
 row. Redis is a real server, or fakeredis in the process. The times of the answers are those of the program's own clock;
 an empty cell was not reached. A row is ended after {limit:.0f} real seconds. All of them but causim are loops or
-schedulers for asyncio code in general, and most of them say that real sockets are none of theirs.
+schedulers for asyncio code in general, and most of them say that real sockets are none of theirs. The real times are of
+a machine that was busy with other work.
 
 """
 

@@ -68,6 +68,8 @@ def report_of(result: Path) -> Path:
     """Return the report of a run's folder, or the newest below a folder. Raises BadUsage if there is none."""
     if result.is_file():
         return result
+    if not result.exists():
+        raise BadUsage(f"{visible(str(result))}: no such folder; `causim run` leaves its results below --out")
     found = next((run.folder for run in kept_below(result) if (run.folder / REPORT).is_file()), result)
     if not (found / REPORT).is_file():
         raise BadUsage(f"{visible(str(result))}: there is no {REPORT} in it; `causim run` leaves one in its results")

@@ -1,9 +1,10 @@
 """Checks that a scenario file does not by itself import code, read files outside of its folder, or reach real things.
 
-Code is imported only for an engine that was named on the command line, or with `--trust`. The same holds for the
-engines of single consumers, and for traces that lie elsewhere. Real sockets, subprocesses and signals are allowed only
-with `--trust`: an engine that was named on the command line need not be one that may use them. All of this holds also
-for the worlds of a swarm.
+Code is imported only for an engine that was named on the command line, or with `--trust`. A release of Prefect's engine
+is fetched to be run; any engine of Prefect on the command line names it. The same holds for the engines of single
+consumers, and for traces that lie elsewhere. Real sockets, subprocesses and signals are allowed only with `--trust`: an
+engine that was named on the command line need not be one that may use them. All of this holds also for the worlds of a
+swarm.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from simulation.cli.text import visible
 from simulation.engines import UnknownEngine, resolve
 from simulation.scenario.model import Scenario
 from simulation.scenario.swarm import worlds
+
+_RELEASE = "prefect@"
 
 
 def check_trust(scenario: Scenario, file: Path, named: Sequence[str], *, trusted: bool = False) -> None:
@@ -31,7 +34,7 @@ def check_trust(scenario: Scenario, file: Path, named: Sequence[str], *, trusted
 
 def _check_world(scenario: Scenario, file: Path, named: Sequence[str]) -> None:
     for key, engine in _engines(scenario, overridden=bool(named)):
-        if imports_code(engine) and engine not in named:
+        if imports_code(engine) and not _is_named(engine, named):
             raise BadUsage(
                 f"{visible(str(file))}: key {key!r} would import code, {visible(repr(engine))}; if you know the file,"
                 " name the engine yourself with --engine, or give --trust"
@@ -56,7 +59,7 @@ def _check_world(scenario: Scenario, file: Path, named: Sequence[str]) -> None:
 
 def _check_known(key: str, engine: str, file: Path) -> None:
     """Refuse an engine of the project that does not exist. The releases of Prefect are fetched only to run them."""
-    if engine.startswith("prefect@") or imports_code(engine):
+    if imports_code(engine):
         return
     try:
         resolve(engine)
@@ -65,8 +68,13 @@ def _check_known(key: str, engine: str, file: Path) -> None:
 
 
 def imports_code(engine: str) -> bool:
-    """Return whether an engine's name is that of a user's own class or function, which is imported to run it."""
-    return ":" in engine and not engine.startswith("mutant:")
+    """Return whether an engine's name is that of code which is imported, or fetched, to run it."""
+    return engine.startswith(_RELEASE) or (":" in engine and not engine.startswith("mutant:"))
+
+
+def _is_named(engine: str, named: Sequence[str]) -> bool:
+    release = engine.startswith(_RELEASE)
+    return engine in named or (release and any(f"{name}@".startswith(_RELEASE) for name in named))
 
 
 def _engines(scenario: Scenario, *, overridden: bool) -> Iterator[tuple[str, str]]:

@@ -108,7 +108,8 @@ def _summary(why: Why, *, interrupted: bool) -> str:
     if not why.reaches_the_end:
         lines.append(f"{stopped}: later places were not examined, so it is not known where it became certain")
     elif certain:
-        lines.append(f"certain    from {certain.at / 1000:,.3f} ms on, before {certain.words}")
+        samples = f"{certain.violated} of {certain.samples} samples there"
+        lines.append(f"certain    from {certain.at / 1000:,.3f} ms on, before {certain.words} ({samples})")
     else:
         lines.append("certain    not before its end: what was drawn last decided")
     if interrupted and why.reaches_the_end:

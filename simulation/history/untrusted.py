@@ -32,6 +32,9 @@ _FREE_BYTES = 16 << 20
 _BLOCK = 1 << 20
 _GZIP, _BOM = b"\x1f\x8b", b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
+_OTHERS = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf": "7z"}
+"""The first bytes of files that are packed otherwise."""
 
 
 class MalformedHistory(Exception):
@@ -51,9 +54,12 @@ class PlainFile:
             self._copy(partial(_received, path))
         with self.path.open("rb") as file:
             first = file.read(64)
+        if packed := next((name for mark, name in _OTHERS.items() if first.startswith(mark)), ""):
+            raise MalformedHistory(f"{path}: is packed with {packed}; unpack it, or pack it with gzip")
         if first.startswith(_UTF_16) or (b"\0" in first and not first.startswith(_GZIP)):
+            kind = "UTF-32" if first.startswith(_UTF_32) else "UTF-16"
             raise MalformedHistory(
-                f"{path}: looks like UTF-16, and not like UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {path.name}"
+                f"{path}: looks like {kind}, and not like UTF-8; convert it: iconv -f {kind} -t UTF-8 {path.name}"
             )
         if first.startswith(_GZIP):
             self._copy(partial(_unpacked, self.path, path))

@@ -10,7 +10,8 @@ A leader *came* if one of these holds:
 
 A leader of which the queue was trimmed will not be offered again: then only what a consumer or the engine still had of
 it counts. A delivery that was given back counts no longer if the clock of Redis jumped ahead since, so far that by this
-clock no consumer was offered the leader for a whole lookback.
+clock no consumer was offered the leader for a whole lookback. If its consumer died, that counts from a lease before its
+death on: the store may have heard of it last then.
 
 These deliveries do not count, because no engine can know of them:
 
@@ -173,8 +174,11 @@ def _trimmed(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect
 
 def _outdated(index: HistoryIndex, delivery: Delivery, effect: Handling) -> bool:
     """Say whether a lookback has passed since a delivery was given back, by a clock of Redis that jumped ahead."""
-    jumped = index.store_clock.leapt(1, delivery.closed_at, effect.start_at)
-    return jumped and index.store_clock.due(delivery.closed_at, index.terms.lookback) <= effect.start_at
+    since = delivery.closed_at
+    if delivery.closing == "crashed":
+        since = max(delivery.at, since - index.terms.lease)
+    jumped = index.store_clock.leapt(1, since, effect.start_at)
+    return jumped and index.store_clock.due(since, index.terms.lookback) <= effect.start_at
 
 
 def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:

@@ -57,12 +57,16 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
 
 
 def _lost_at(index: HistoryIndex, handling: Handling) -> int | None:
-    """Return the moment from which on a handling's holder was dead or silent, or None if it never was."""
+    """Return the moment from which on a handling's holder was dead or silent, or None if nobody had to take it over."""
     if handling.cut:
         return handling.end_at
     end_at = index.end_at if handling.end == NEVER else handling.end_at
     silences = index.lapses(handling.consumer, handling.start_at, end_at)
-    return max(handling.start_at, silences[0][0]) if silences else None
+    if not silences:
+        return None
+    lost_at = max(handling.start_at, silences[0][0])
+    ended_in_time = handling.end != NEVER and end_at - lost_at <= index.terms.lease
+    return None if ended_in_time else lost_at
 
 
 def _start(handling: Handling) -> int:

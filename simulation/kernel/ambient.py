@@ -165,6 +165,8 @@ class Ambient:
         """Block the current process for `timeout` seconds: no other thread can end its wait. Raises Escaped if None."""
         if timeout is None:
             self._loop.escape("code waited for another thread, and there is none in virtual time")
+        if self._loop.in_executor:
+            self._loop.escape("a thread of an executor waited for another thread, and there is none in virtual time")
         self.sleep(max(0.0, timeout))
 
     def host_name(self) -> str:

@@ -124,7 +124,7 @@ def _rest() -> list[str]:
         " and the kept run replays without the swarm.",
         key_table(own_fields(SwarmTable)),
         f"```toml\n{_SWARM}\n```",
-        "`scenarios/swarm.toml` draws nearly everything."
+        "`scenarios/swarm.toml` draws nearly everything, `scenarios/swarm-topologies.toml` sentinels and clusters."
         " `causim validate` reads the scenario with each option in turn.",
         "## `[expect]`",
         'What is expected of each engine, by its name: `native = "holds"`, or the invariants that it is known to'

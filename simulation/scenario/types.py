@@ -45,9 +45,14 @@ Few = Annotated[int, Field(ge=1, le=100_000)]
 
 
 def _plain_name(name: str) -> str:
-    """Refuse a name that is a place in a file system, or reads like an option, or cannot be printed."""
-    if name in (".", "..") or name.startswith("-") or "\\" in name or not name.isprintable():
-        raise ValueError(f"{name!a} cannot be a name: no '.', '..', backslash or leading '-', and all printable")
+    """Refuse a name that is a place in a file system, reads like an option or an order to a CI, or cannot be printed.
+
+    A CI takes a line that begins with `::` or `##` for its own.
+    """
+    if name in (".", "..") or name.startswith(("-", "::", "##")) or "\\" in name or not name.isprintable():
+        raise ValueError(
+            f"{name!a} cannot be a name: no '.', '..' or backslash, no leading '-', '::' or '##', and all printable"
+        )
     return name
 
 

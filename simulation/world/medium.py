@@ -54,6 +54,8 @@ class Medium:
         self.replicas = Replicas(0, 0)
         self.connections = 0
         """Number of connections opened so far."""
+        self.senders: set[str] = set()
+        """The consumers that have sent anything."""
         self.packets = 0
         self.commands = 0
         self.refusals = 0

@@ -198,7 +198,7 @@ class World:
                 self.store.remove(self.scope)
         if self._refusal is not None:
             raise self._refusal
-        check_store_was_used(self.consumers.values(), self.ledger, self.network)
+        check_store_was_used(self.consumers.values(), self.ledger, self.network, self.errors)
         if self._failure is not None:
             raise EngineFailed(f"{type(self._failure).__name__}: {self._failure}") from self._failure
         assert made is not None

@@ -18,8 +18,8 @@ from simulation.search.summary import Tally, summarise
 SCENARIOS = sorted(Path("scenarios").rglob("*.toml"))
 LARGE = {"many-consumers", "prefect-etl", "production"}
 """Scenarios of hundreds or thousands of events: one seed proves as much as many small ones."""
-ONLY_ON_THE_SERVER = {"many-consumers", "production", "sentinel-failover", "cluster"}
-"""One is too large for fakeredis, two have a failover, one is a cluster: of these fakeredis knows nothing."""
+ONLY_ON_THE_SERVER = {"many-consumers", "production", "sentinel-failover", "cluster", "swarm-topologies"}
+"""One is too large for fakeredis; the others have a failover or a cluster, of which fakeredis knows nothing."""
 SEEDS_TO_CONVICT = 300
 SEEDS_TO_HOLD = 8
 """More are run, up to the nightly number, as long as a seed is missing that exercises what the scenario is about."""

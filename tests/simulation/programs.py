@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any
 
 import redis.asyncio
@@ -194,3 +195,13 @@ async def with_dead_letters(redis_url: str, effect: Effect, consumer: str, given
 async def without_a_word(redis_url: str, effect: Effect, consumer: str) -> None:
     """The same, but says nothing of its dead letters."""
     await with_dead_letters(redis_url, effect, consumer, lambda _: None)
+
+
+async def elsewhere(effect: Effect) -> None:
+    """Waits for what no other program sends: the producer alone speaks to Redis."""
+    await effect(await asyncio.Queue[bytes]().get())
+
+
+async def unborn(effect: Effect) -> None:
+    """Does not come so far as to connect."""
+    import_module("a_module_that_is_not_there")

@@ -12,6 +12,7 @@ from simulation import Laboratory, Run, loads
 from simulation.cli import main
 from simulation.engines import UnknownEngine
 from simulation.history.entries import Entry
+from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.world.error_log import RaisedError
@@ -211,6 +212,16 @@ def test_not_offered_is_refused(laboratory: Laboratory) -> None:
 def test_a_table_that_is_wrong_is_refused() -> None:
     with pytest.raises(BadScenario, match=r"\[producer\]"):
         loads(SCENARIO.format(rest='[producer]\nto = "pipe"\nkey = "orders"\n', consumers=""))
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [("elsewhere", "it keeps its state elsewhere"), ("unborn", "It raised ModuleNotFoundError: No module")],
+)
+def test_program_without_a_command(laboratory: Laboratory, engine: str, why: str) -> None:
+    """A program that sends no command gets no verdict, though its producer speaks to the store."""
+    with pytest.raises(Escaped, match=rf"sent no command to the simulated Redis.*{why}"):
+        run(laboratory, engine, LIST)
 
 
 def test_exceptions_of_a_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

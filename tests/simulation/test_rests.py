@@ -50,7 +50,7 @@ def test_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "nothing to judge happened" in said["terminal"]
 
 
-NEVER_STRUCK = (
+MEETS_NOTHING = (
     SCENARIO
     + """
 [[faults]]
@@ -61,10 +61,10 @@ match = "EVAL* no such script *"
 )
 
 
-def test_faults_that_never_struck(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_without_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The terminal, JSON, JUnit, the summary, the report and the kept verdict say that a fault never struck."""
     file, junit, markdown = tmp_path / "rests.toml", tmp_path / "junit.xml", tmp_path / "summary.md"
-    file.write_text(NEVER_STRUCK, encoding="utf-8")
+    file.write_text(MEETS_NOTHING, encoding="utf-8")
     out = tmp_path / "out"
     main(["run", str(file), "--out", str(out), "--junit", str(junit), "--summary", str(markdown)])
     assert "the fault 'error-reply' never struck" in capsys.readouterr().out

@@ -1,7 +1,9 @@
 """Untrusted files: what is refused, and what the sentence says."""
 
+import bz2
 import cProfile
 import gzip
+import lzma
 import os
 import resource
 import socket
@@ -13,12 +15,13 @@ import pyarrow.parquet
 import pytest
 
 from causim.written_files import write_whole
-from simulation.cli import main
+from simulation.cli import BadUsage, main
 from simulation.cli.kept import Kept
+from simulation.cli.trust import check_trust
 from simulation.history.history import History
 from simulation.invariants import judge
 from simulation.scenario import log_rows
-from simulation.scenario.load import loads
+from simulation.scenario.load import load, loads
 from simulation.scenario.workload import read_trace, trace_epoch, trace_publications
 from simulation.search.explore.strategies import Strategy
 from simulation.search.failure_database import Failures
@@ -305,12 +308,14 @@ def test_unknown_engine_names_the_file(
         (("", "\n[consumers]\ncount = 100001\n"), "at most 100,000"),
         (('name = "s"', 'name = ".."'), "cannot be a name"),
         (('name = "s"', 'name = "-rf"'), "cannot be a name"),
+        (('name = "s"', 'name = "::add-mask::s"'), "cannot be a name"),
+        (('name = "s"', 'name = "##vso[task.complete]"'), "cannot be a name"),
         (('name = "s"', 'name = "\\u001b[2J"'), "'name' holds a control character"),
         (("events = [{ name", "x = " + "[" * 5000), "TOML"),
         (('events = [{ name = "a" }]', 'kind = "trees"\ndepth = 60'), "are too many"),
         (("", '\n[broker]\ndelay = "' + "9" * 400 + 's"\n'), "a thousand years"),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_a_bad_scenario_is_refused_with_its_key(
     change: tuple[str, str], because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -335,6 +340,33 @@ def test_imports_need_trust(
     assert "consumers.engines.c1" in refused(["run", str(file), "--engine", "native", "--no-results"], capsys)
     with pytest.raises(SystemExit, match="imported"):
         main(["run", str(file), "--no-results", "--trust"])
+
+
+def test_releases_need_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scenario fetches no release of Prefect unless it is trusted, or Prefect was named."""
+    file = tmp_path / "release.toml"
+    file.write_text('engine = "prefect@0.0.0"\n' + SCENARIO)
+    assert "would import code, 'prefect@0.0.0'" in refused(["run", str(file), "--no-results"], capsys)
+    file.write_text(SCENARIO + '\n[consumers]\nengines = { c1 = "prefect@0.0.0" }\n')
+    check_trust(load(file), file, ["prefect"])
+    with pytest.raises(BadUsage, match=r"consumers\.engines\.c1"):
+        check_trust(load(file), file, ["native", "prefectly"])
+
+
+@pytest.mark.parametrize(
+    ("begin", "because"),
+    [
+        (lzma.compress(GOOD.encode()), "is packed with xz"),
+        (bz2.compress(GOOD.encode()), "is packed with bzip2"),
+        (GOOD.encode("utf-32"), "looks like UTF-32"),
+    ],
+    ids=["xz", "bzip2", "wide"],
+)
+def test_packed_otherwise(begin: bytes, because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A history that is packed in a way that is not read says so."""
+    file = tmp_path / "packed.jsonl"
+    file.write_bytes(begin)
+    assert because in refused(["check", str(file)], capsys)
 
 
 def test_trace_outside_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -296,9 +296,11 @@ def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
 def outdated(reading: Reading, offer: Offer, effect: Work) -> bool:
     if offer.closed is None:
         return False
-    closed_at, lookback = reading.at(offer.closed), reading.terms.lookback
-    leapt = any(closed_at <= at <= effect.at for at, _ in reading.jumps)
-    return leapt and over_at(reading, closed_at, lookback) <= effect.at
+    heard_at, lookback = reading.at(offer.closed), reading.terms.lookback
+    if offer.how == "crashed":
+        heard_at = max(offer.at, heard_at - reading.terms.lease)
+    leapt = any(heard_at <= at <= effect.at for at, _ in reading.jumps)
+    return leapt and over_at(reading, heard_at, lookback) <= effect.at
 
 
 def noticed_at(reading: Reading, offer: Offer) -> int:
