@@ -187,7 +187,9 @@ async def test_found_queue_is_shared_whole(fleet: Fleet) -> None:
     dying, slow, other = fleet.engine(LONG), Gate(fleet.engine(LONG)), Recorder(fleet.engine(LONG))
     await overdue(fleet, event(10, 1), event(11, 1), event(20, 2), event(21, 2))
     for leader in (1, 2):
-        await dying.record_event_as_seen(event(leader))  # …and dies
+        await dying.record_event_as_processing(event(leader))
+        await dying._complete(dying._state.held[str(event(leader).id)])  # …and dies
+    await expire(dying)
     found = await slow.engine.get_lost_followers()
     assert [number(one) for one in found] == [10, 20]
     at_work = asyncio.create_task(go_through(slow, found))
