@@ -334,8 +334,9 @@ def fence(work: Work) -> float:
 def fenced_off(reading: Reading, event: str, earlier: Work, later: Work) -> bool:
     first, second = (later, earlier) if fence(later) < fence(earlier) else (earlier, later)
     held = lease_taken_after(reading, event, first)
+    either = min(held, lease_taken_after(reading, event, second))
     for i, about in reading.losses(allowed=True):
-        if held < i < later.start and (about is None or event in about):
+        if either < i < later.start and (about is None or event in about):
             return True
     since = reading.at(held)
     return not first.effect and may_lapse(reading, first.consumer, since, second.at)
