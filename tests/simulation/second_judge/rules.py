@@ -498,8 +498,8 @@ def turn_comes(reading: Reading, event: str, known: int, dead: int) -> int:
         return 0
     done = [w.end_at for w in reading.effects_of(leader)]
     gone = reading.dead(leader)
-    told_late = reading.terms.lease + reading.terms.sweep_interval
-    given_up = [reading.at(gone[0]) - told_late] if gone else []
+    reported_after = reading.terms.lease + reading.terms.sweep_interval
+    given_up = [reading.at(gone[0]) - reported_after] if gone else []
     return min([*done, *given_up, over_at(reading, reading.at(known), reading.terms.lookback)])
 
 
