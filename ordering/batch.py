@@ -15,8 +15,6 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.handled_alone import Named, asked_of, handle_alone, is_large, named, outcome_of
@@ -212,7 +210,7 @@ class _Work:
         leaders = dict.fromkeys(grant.leader for _, grant in level)
         try:
             return any(await self._ordering._look("queue", *leaders, once=True))
-        except RedisError:  # recording asks more insistently
+        except REFUSALS:  # recording asks more insistently
             return True
 
     async def _handle(self, i: int, grant: Grant, renewer: LeaseRenewer) -> None:

@@ -39,15 +39,18 @@ Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
-REFUSALS = (RedisError, RedisClusterException, OSError, AttributeError)
+_CLOSING = (AttributeError, TypeError)
+"""Raised by redis-py and by Python instead of an error of the network. A cluster client that learns of a moved slot
+closes the connections of a node, also one that another task is opening just then (AttributeError), or is writing to
+(TypeError, from the transports of Python 3.13.0)."""
+REFUSALS = (RedisError, RedisClusterException, OSError, *_CLOSING)
 """Exceptions that a client raises instead of an answer."""
-_MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError, AttributeError)
-"""The AttributeError is redis-py's own: when its cluster client learns of a moved slot, it closes the connections of a
-node, also one that another task is opening just then."""
+_MOVING = (ClusterDownError, ClusterError, SlotNotCoveredError, TryAgainError, *_CLOSING)
 _BETWEEN_NODES_TEXTS = ("during rehashing of the slot", "access a non local key")
 _MOVING_TEXTS = (*_BETWEEN_NODES_TEXTS, "while the cluster is down")
 """Error texts of scripts whose slot moves while they run; no version of Redis or Valkey has a code for them."""
-_PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyError)
+_PASSING = (ConnectionError, TimeoutError, OSError, OutOfMemoryError, ReadOnlyError, RedisClusterException)
+"""The last is what a cluster client raises that reaches none of its nodes."""
 _PASSING_CODES = ("BUSY", "MISCONF", "NOREPLICAS")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _DEADLINE = "ordering_must_end_by"

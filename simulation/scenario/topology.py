@@ -17,7 +17,7 @@ ANY_HOST = "redis"
 
 Address = tuple[str, int]
 _Members = Annotated[int, Field(ge=1, le=16)]
-_KEYS = {"sentinel": ("replicas", "sentinels", "primary"), "cluster": ("nodes",)}
+_KEYS = {"sentinel": ("replicas", "current_replicas", "sentinels", "primary"), "cluster": ("nodes",)}
 
 
 class TopologyTable(Table):
@@ -30,6 +30,10 @@ class TopologyTable(Table):
 
     kind: Literal["single", "sentinel", "cluster"] = Field("single", description="what there is")
     replicas: _Members = Field(1, description="with `sentinel`: how many replicas the primary has")
+    current_replicas: bool = Field(
+        False,
+        description="with `sentinel`: a replica has all that its primary has; without it, reading one ends the run",
+    )
     sentinels: _Members = Field(3, description="with `sentinel`: how many sentinels watch them")
     primary: str = Field("mymaster", min_length=1, description="with `sentinel`: by which name they know the primary")
     nodes: Annotated[int, Field(ge=2, le=16)] = Field(3, description="with `cluster`: how many masters share the slots")

@@ -14,6 +14,7 @@ import hiredis
 
 from simulation.kernel.escapes import Escaped
 from simulation.stores.protocol import StoreUnavailable
+from simulation.stores.redis_commands import READING_DATA
 from simulation.world.admission import CHECKED, Admission, shown
 from simulation.world.blocking import UNBLOCKED
 from simulation.world.carriers import Carrier, Ends
@@ -60,6 +61,7 @@ class Wire(asyncio.Transport):
         self._carrier = carrier(self)
         network.connections += 1
         self.number = network.connections
+        self._was_replica = place.server is not None and place.server.is_replica
         self._session = place.begin(self)
         self._admission = Admission()
         self._reader = hiredis.Reader()
@@ -108,12 +110,27 @@ class Wire(asyncio.Transport):
         for words in commands:
             if words.__class__ is not list or not words:
                 self._network.loop.escape(f"{words!r} was sent, which is not a command in the protocol of Redis")
-            if words[0].upper() in CHECKED and (what := self._admission.refuses(words)):
+            if what := self._why_refused(words):
                 self._network.loop.escape(what)
-            if self.server is not None and (what := self.server.store.why_refused(words)):
-                self._network.loop.escape(f"the command {shown(words)} was sent to Redis, but {what}")
             self._network.notes_settings(words)
         return commands
+
+    def _why_refused(self, words: Sequence[bytes]) -> str:
+        """Return why a command cannot be simulated, empty if it can."""
+        verb, server = words[0].upper(), self.server
+        if verb in CHECKED and (what := self._admission.refuses(words)):
+            return what
+        if server is None:
+            return ""
+        if what := server.store.why_refused(words):
+            return f"the command {shown(words)} was sent to Redis, but {what}"
+        if self._was_replica and server.is_replica and server.lags and verb in READING_DATA:
+            host, port = server.address
+            return (
+                f"the command {shown(words)} was sent to the replica {host}:{port}, but how far it is behind its "
+                "primary cannot be simulated (topology.current_replicas = true: it has all that the primary has)"
+            )
+        return ""
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one packet."""

@@ -38,6 +38,8 @@ class Server:
         self.scripts = Scripts()
         self.is_up = True
         self.is_replica = False
+        self.lags = False
+        """Whether it has less than its primary while it is a replica."""
         self.on_refused: Callable[[Packet], None] = ignore_refused
         """Called with each packet that it refuses because it is a replica."""
         self.watch: Callable[[str, bytes], None] | None = None

@@ -89,4 +89,5 @@ def open_topology(table: TopologyTable, store: Store, *, stepped: bool = False) 
     for server in servers:
         server.roles = topology.roles
         server.is_replica = server is not topology.primary
+        server.lags = not table.current_replicas
     return topology

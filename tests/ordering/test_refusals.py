@@ -7,7 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from redis.exceptions import ClusterDownError, NoPermissionError, OutOfMemoryError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    RedisClusterException,
+    ResponseError,
+)
 
 from ordering import EventArrivedEarly, Policy
 from simulation import Laboratory, loads
@@ -30,9 +36,18 @@ def refuse(engine: Any, verb: str, *errors: Exception) -> list[str]:
     return calls
 
 
-@pytest.mark.parametrize(
-    "error", [OutOfMemoryError("no"), ClusterDownError("no"), ResponseError("BUSY a script"), OSError("gone")], ids=repr
-)
+PASSING = [
+    OutOfMemoryError("no"),
+    ClusterDownError("no"),
+    ResponseError("BUSY a script"),
+    OSError("gone"),
+    RedisClusterException("no node is reachable"),
+    AttributeError("a connection is closing"),
+    TypeError("a transport is closing"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
 async def test_refused_completion(fleet: Fleet, error: Exception) -> None:
     """A refused completion is asked for again and releases what waits."""
     handler = Recorder(fleet.engine(SHORT))
@@ -50,6 +65,15 @@ async def test_refused_batch(fleet: Fleet) -> None:
     handler = Recorder(fleet.engine(SHORT))
     refuse(handler.engine, "complete_many", OutOfMemoryError("no"))
     assert await handler.engine.handle_batch(handler, [event(1), event(2, 1)]) == ["handled", "handled"]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+async def test_refused_look_of_a_batch(fleet: Fleet, error: Exception) -> None:
+    """A batch that cannot look for earlier siblings records what is done, and goes on."""
+    handler = Recorder(fleet.engine(SHORT))
+    calls = refuse(handler.engine, "look", error)
+    assert await handler.engine.handle_batch(handler, [event(1), event(2, 1)]) == ["handled", "handled"]
+    assert calls.count("look") == 1
 
 
 async def test_the_lease_is_kept_meanwhile(fleet: Fleet) -> None:

@@ -40,7 +40,7 @@ times = 2
 consumer = "any"
 for = "5s"
 """
-WORKERS = ("reliable_list", "stream_group", "threads", "notified", "delayed")
+WORKERS = ("reliable_list", "stream_group", "threads", "notified", "delayed", "outbox", "election", "saga")
 
 
 @pytest.mark.parametrize("worker", WORKERS)

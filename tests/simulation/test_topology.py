@@ -120,7 +120,23 @@ def test_a_replica_reads_and_does_not_write(server: Store) -> None:
             await replica.set("key", "other")
         return await replica.get("key")
 
-    assert run_story(server, "sentinel", story) == b"value"
+    assert run_story(server, "sentinel", story, current_replicas=True) == b"value"
+
+
+@pytest.mark.parametrize("words", [("GET", "key"), ("XREAD", "BLOCK", 10, "STREAMS", "s", "0"), ("EVAL_RO", "", 0)])
+def test_how_far_a_replica_is_behind_is_refused(server: Store, words: tuple[Any, ...]) -> None:
+    """What it says of itself, and that it does not write, is known; what it has is not."""
+
+    async def story(_: Network) -> None:
+        replica = Sentinel([("sentinel-2", 26379)]).slave_for("mymaster")
+        await replica.ping()
+        await replica.info("replication")
+        with pytest.raises(ReadOnlyError):
+            await replica.set("key", "other")
+        await replica.execute_command(*words)
+
+    with pytest.raises(Escaped, match=rf"{words[0]}.* was sent to the replica 10.0.0.2:6379, but how far it is behind"):
+        run_story(server, "sentinel", story)
 
 
 def test_a_replica_refuses_what_writes(server: Store) -> None:
@@ -138,7 +154,8 @@ def test_a_replica_refuses_what_writes(server: Store) -> None:
         replies = await piped.execute(raise_on_error=False)
         return [replies[0], type(replies[1]), replies[2], *scripts, await client("redis-1").get("other")]
 
-    assert run_story(server, "sentinel", story) == [b"value", ReadOnlyError, b"1", b"value", b"1"]
+    replies = run_story(server, "sentinel", story, current_replicas=True)
+    assert replies == [b"value", ReadOnlyError, b"1", b"value", b"1"]
 
 
 def test_wait_counts_replicas(server: Store) -> None:

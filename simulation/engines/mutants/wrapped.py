@@ -111,6 +111,15 @@ MUTANTS = (
         host="native-batches",
     ),
     Mutant(
+        name="sees-empty-queues",
+        planted="who asks how many events wait for a leader hears that none do",
+        scenario="batches.toml",
+        convicted_by=("sibling-order",),
+        seeds=10,
+        edits=(Edit("look", 'redis.call("ZCARD", key("queue:" .. id))', "0"),),
+        host="native-batches",
+    ),
+    Mutant(
         name="waits-on-a-closed-connection",
         planted="a script on a connection that the server has closed waits for ever for its reply",
         scenario="production/q1-connection-closed-while-idle.toml",
