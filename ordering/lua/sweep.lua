@@ -215,7 +215,9 @@ local function unbegun_of(sweep)
   for _, line in ipairs(redis.call("LRANGE", key("sweep:" .. sweep), 0, -1)) do
     local item = cjson.decode(line)
     local id, leader, why = item[1], item[2], item[3]
-    local unbegun = why == "released" and is_queue_claimed_by(leader, id, sweep) or is_claimed_by(id, sweep)
+    local queued = why == "released" and is_queue_claimed_by(leader, id, sweep)
+    local unbegun = queued or is_claimed_by(id, sweep)
+    if queued then id = redis.call("ZRANGE", key("queue:" .. leader), 0, 0)[1] end  -- an elder one may have come since
     if unbegun and (why ~= "below" or together[leader]) then
       together[id] = true
       table.insert(items, {id = id, leader = leader, why = why, claim = sweep})
@@ -224,8 +226,7 @@ local function unbegun_of(sweep)
   return items
 end
 
--- No more lists are looked at than these, the oldest first.
-local LISTS = 20
+local LISTS = 20  -- no more are looked at, the oldest first
 local others, siblings = {}, {}
 for _, sweep in ipairs(redis.call("ZRANGE", key("sweeps"), 0, LISTS - 1)) do
   local items = unbegun_of(sweep)
@@ -375,9 +376,8 @@ local function look_at(id)
   end
 end
 
-local room = batch - #found
-if room > 0 then
-  for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("heads"), "-inf", now - lookback, "LIMIT", 0, room)) do
+if #found < batch then
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", key("heads"), "-inf", now - lookback, "LIMIT", 0, batch - #found)) do
     if #found < batch and not in_hand[id] then look_at(id) end
   end
 end

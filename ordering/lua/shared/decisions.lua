@@ -73,8 +73,10 @@ local function behind_siblings(e, rules, parked_behind, deadline)  -- rarely
   end
   park(e.id, e.leader, e.occurred, e.payload, e.received)
   if draining then
-    if redis.call("HGET", key("drainers"), e.leader) == e.token then return "drain " .. e.token end
-    return "parked"
+    local drainer = redis.call("HGET", key("drainers"), e.leader)
+    -- An elder sibling may have come since a sweep has given the queue to the caller: that goes first.
+    local mine = drainer == e.token or e.given and first and drainer == e.claim
+    return mine and "drain " .. drainer or "parked"
   end
   drain_by(e.leader, e.token, rules.lease)
   return "drain " .. e.token

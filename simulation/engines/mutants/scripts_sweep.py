@@ -218,6 +218,17 @@ SWEEP = (
         edits=(Edit("sweep", "  if not is_left(id) then\n", "  if not is_parked(id) then\n"),),
     ),
     Mutant(
+        name="waits-for-each-other",
+        planted="the first of a queue, as a sweep has found it, waits for an elder sibling that waits for it",
+        scenario="ladder/f21-elder-sibling-after-a-sweep.toml",
+        convicted_by=("prompt-release", "nothing-lost"),
+        edits=(
+            Edit("sweep", "    if queued then id = ", "    local elder = "),
+            Edit("sweep", "0, 0)[1] end  -- an elder", "0, 0)[1]  -- an elder"),
+            Edit(SHARED, "or e.given and first and drainer == e.claim", ""),
+        ),
+    ),
+    Mutant(
         name="queue-for-ever",
         planted="a queue has no time to live, though nothing may be left that names it",
         scenario="ladder/p5-evicted-leaders-and-payload.toml",
