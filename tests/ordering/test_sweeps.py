@@ -189,6 +189,7 @@ async def test_found_queue_is_shared_whole(fleet: Fleet) -> None:
     for leader in (1, 2):
         await dying.record_event_as_processing(event(leader))
         await dying._complete(dying._state.held[str(event(leader).id)])  # …and dies
+    await expire(dying)
     found = await slow.engine.get_lost_followers()
     assert [number(one) for one in found] == [10, 20]
     at_work = asyncio.create_task(go_through(slow, found))
