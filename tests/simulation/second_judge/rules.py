@@ -346,8 +346,9 @@ def fence(work: Work) -> float:
 def fenced_off(reading: Reading, event: str, earlier: Work, later: Work) -> bool:
     first, second = (later, earlier) if fence(later) < fence(earlier) else (earlier, later)
     held = lease_taken_after(reading, event, first)
+    either = min(held, lease_taken_after(reading, event, second))
     for i, about in reading.losses(allowed=True):
-        if held < i < later.start and (about is None or event in about):
+        if either < i < later.start and (about is None or event in about):
             return True
     since = reading.at(held)
     return not first.effect and may_lapse(reading, first.consumer, since, second.at)
@@ -509,8 +510,8 @@ def turn_comes(reading: Reading, event: str, known: int, dead: int) -> int:
         return 0
     done = [w.end_at for w in reading.effects_of(leader)]
     gone = reading.dead(leader)
-    told_late = reading.terms.lease + reading.terms.sweep_interval
-    given_up = [reading.at(gone[0]) - told_late] if gone else []
+    reported_after = reading.terms.lease + reading.terms.sweep_interval
+    given_up = [reading.at(gone[0]) - reported_after] if gone else []
     return min([*done, *given_up, over_at(reading, reading.at(known), reading.terms.lookback)])
 
 
