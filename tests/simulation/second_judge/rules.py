@@ -249,6 +249,8 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
     handed = [o for o in handed if not unknown_to_the_engine(reading, o, effect)]
     for offer in handed:
         unanswered = offer.closed is None or offer.closed > effect.start
+        if unanswered and jumped_over(reading, offer.at, effect):
+            continue
         again = offer is handed[-1] and offer.how == "rejected"
         forgotten = reading.store_lost(leader, offer.index, effect.start)
         if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
@@ -262,6 +264,8 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         if unanswered or not forgotten:
             return True
     for work in reading.works_of(leader):
+        if jumped_over(reading, work.at, effect):
+            continue
         if work.open_at(effect.start) and (work.at < until_at or effect.at - work.at > UNDERWAY):
             return True
     kept = [o for o in reading.offers_of(leader) if o.parked and o.closed is not None and o.closed < effect.start]
@@ -301,6 +305,14 @@ def outdated(reading: Reading, offer: Offer, effect: Work) -> bool:
         heard_at = max(offer.at, heard_at - reading.terms.lease)
     leapt = any(heard_at <= at <= effect.at for at, _ in reading.jumps)
     return leapt and over_at(reading, heard_at, lookback) <= effect.at
+
+
+def jumped_over(reading: Reading, since_at: int, effect: Work) -> bool:
+    for at, _ in reading.jumps:
+        heard_at = max(since_at, at - reading.terms.lease)
+        if since_at <= at <= effect.at and over_at(reading, heard_at, reading.terms.lookback) <= effect.at:
+            return True
+    return False
 
 
 def noticed_at(reading: Reading, offer: Offer) -> int:
