@@ -11,7 +11,8 @@ A leader *came* if one of these holds:
 A leader of which the queue was trimmed will not be offered again: then only what a consumer or the engine still had of
 it counts. A delivery that was given back counts no longer if the clock of Redis jumped ahead since, so far that by this
 clock no consumer was offered the leader for a whole lookback. If its consumer died, that counts from a lease before its
-death on: the store may have heard of it last then.
+death on: the store may have heard of it last then. What a consumer still has counts no longer, if the clock jumped so
+far while it had it: then a lookback has passed since the store heard of it, at the earliest a lease before the jump.
 
 These deliveries do not count, because no engine can know of them:
 
@@ -127,7 +128,10 @@ def _came(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Ha
     until_at = _held_until(index, event)
     return (
         _delivered(index, event, leader, effect, until_at)
-        or any(_in_hand(handling, effect, until_at) for handling in leader.handlings)
+        or any(
+            _in_hand(handling, effect, until_at) and not _forgotten(index, handling.start_at, effect)
+            for handling in leader.handlings
+        )
         or any(
             at < until_at and not index.store_lost(leader.name, since, effect.start)
             for since, at in _kept(index, leader, effect)
@@ -145,6 +149,8 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
     ]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
+        if unanswered and _forgotten(index, delivery.at, effect):
+            continue
         again = delivery is in_time[-1] and delivery.closing == "rejected"
         given_back = not unanswered and delivery.closing != "acknowledged"
         if given_back and (_trimmed(index, leader, delivery, effect) or _outdated(index, delivery, effect)):
@@ -179,6 +185,15 @@ def _outdated(index: HistoryIndex, delivery: Delivery, effect: Handling) -> bool
         since = max(delivery.at, since - index.terms.lease)
     jumped = index.store_clock.leapt(1, since, effect.start_at)
     return jumped and index.store_clock.due(since, index.terms.lookback) <= effect.start_at
+
+
+def _forgotten(index: HistoryIndex, begin: int, effect: Handling) -> bool:
+    """Say whether the clock of Redis jumped over a lookback while a consumer had the leader, from `begin` on."""
+    lookback, lease = index.terms.lookback, index.terms.lease
+    return any(
+        begin <= at <= effect.start_at and index.store_clock.due(max(begin, at - lease), lookback) <= effect.start_at
+        for at, _ in index.store_clock.jumps
+    )
 
 
 def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:

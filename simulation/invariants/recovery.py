@@ -57,7 +57,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
 
 
 def _lost_at(index: HistoryIndex, handling: Handling) -> int | None:
-    """Return the moment from which on a handling's holder was dead or silent, or None if nobody had to take it over."""
+    """Return when a handling's holder died or fell silent, or None if no consumer had to take it over."""
     if handling.cut:
         return handling.end_at
     end_at = index.end_at if handling.end == NEVER else handling.end_at

@@ -14,8 +14,11 @@ from simulation.history.untrusted_files import encoding_of
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.model import Scenario, parse
 
-MAX_TEXT = 16 << 20
-"""Characters of a scenario; beyond that reading it takes a gigabyte."""
+MAX_TEXT = 4 << 20
+"""Characters of a scenario; four times as many take a minute to read, and a gigabyte."""
+
+_MANY_PARTS = re.compile(r"""(?<![\w."'-])(?:["'\w-]++[ \t]*+\.[ \t]*+){100}""")
+"""A key of a hundred parts, with dots between them: the time to read one grows with their square."""
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters but for those of line breaks and tabs, and halves of characters."""
@@ -67,6 +70,8 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     """Parse TOML text of a stranger. Raises BadScenario that names the mistake and its place."""
     if len(text) > MAX_TEXT:
         raise BadScenario(f"{source}: is longer than {MAX_TEXT >> 20} Mi characters; put many events into a trace file")
+    if _MANY_PARTS.search(text):
+        raise BadScenario(f"{source}: holds a key of a hundred parts; a scenario has tables in tables, and no more")
     try:
         record = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -81,7 +81,7 @@ COMP_LINE="$1" COMP_POINT=${#1} _ARGCOMPLETE=1 _ARGCOMPLETE_SHELL=zsh _ARGCOMPLE
 
 
 @NEEDS_ARGCOMPLETE
-def test_zsh_is_told_what_words_are(tmp_path: Path) -> None:
+def test_zsh_shows_the_meaning_of_words(tmp_path: Path) -> None:
     done = shell(["bash", "-c", AS_ZSH_ASKS, "bash", "causim run late-leader --engine mutant:tried-"], tmp_path)
     tried = {name: mutant.planted for name, mutant in MUTANTS.items() if name.startswith("tried-")}
     assert set(done.stdout.split("\n")) == {f"mutant\\:{name}:{planted}" for name, planted in tried.items()}

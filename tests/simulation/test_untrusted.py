@@ -314,8 +314,10 @@ def test_unknown_engine_names_the_file(
         (("events = [{ name", "x = " + "[" * 5000), "TOML"),
         (('events = [{ name = "a" }]', 'kind = "trees"\ndepth = 60'), "are too many"),
         (("", '\n[broker]\ndelay = "' + "9" * 400 + 's"\n'), "a thousand years"),
+        (("", "\n" + "a." * 1_000_000 + "a = 1\n"), "a key of a hundred parts"),
+        (("", "\n" + "#\n" * (3 << 20)), "is longer than 4 Mi characters"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_a_bad_scenario_is_refused_with_its_key(
     change: tuple[str, str], because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

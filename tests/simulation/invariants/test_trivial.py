@@ -47,7 +47,7 @@ def test_plain_lives_change_no_judgement(history: History) -> None:
 
 
 def test_a_short_life_in_an_endless_silence():
-    """What ended in time was lost by nobody, also if Redis is out of reach until the history ends."""
+    """What ended in time is not lost, also if Redis is out of reach until the history ends."""
     history = history_of(f"0s unreachable\n{PAIR}", at_most=11)
     judged = judge(history)
     with patch.object(prefilter, "sort_out", nothing_plain):

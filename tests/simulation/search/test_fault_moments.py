@@ -90,8 +90,8 @@ def test_guided_strikes_each_kind(server: Laboratory) -> None:
     assert max(len(faults) for faults in injected) == 1
     assert runs[0].steps is not None
     kinds = moments_of(runs[0].steps.taken, BOUNDS)
-    struck = {step.label.removesuffix("!") for faults in injected for step in faults if step.kind == "reply-lost"}
-    assert all(struck & {label for _, label in alike} for kind, alike in kinds.items() if kind[0] == "reply-lost")
+    met = {step.label.removesuffix("!") for faults in injected for step in faults if step.kind == "reply-lost"}
+    assert all(met & {label for _, label in alike} for kind, alike in kinds.items() if kind[0] == "reply-lost")
 
 
 def test_chosen_fault_is_replayed(server: Laboratory) -> None:

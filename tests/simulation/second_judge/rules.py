@@ -249,6 +249,8 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
     handed = [o for o in handed if not unknown_to_the_engine(reading, o, effect)]
     for offer in handed:
         unanswered = offer.closed is None or offer.closed > effect.start
+        if unanswered and jumped_over(reading, offer.at, effect):
+            continue
         again = offer is handed[-1] and offer.how == "rejected"
         forgotten = reading.store_lost(leader, offer.index, effect.start)
         if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
@@ -262,6 +264,8 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         if unanswered or not forgotten:
             return True
     for work in reading.works_of(leader):
+        if jumped_over(reading, work.at, effect):
+            continue
         if work.open_at(effect.start) and (work.at < until_at or effect.at - work.at > UNDERWAY):
             return True
     kept = [o for o in reading.offers_of(leader) if o.parked and o.closed is not None and o.closed < effect.start]
@@ -303,6 +307,14 @@ def outdated(reading: Reading, offer: Offer, effect: Work) -> bool:
     return leapt and over_at(reading, heard_at, lookback) <= effect.at
 
 
+def jumped_over(reading: Reading, since_at: int, effect: Work) -> bool:
+    for at, _ in reading.jumps:
+        heard_at = max(since_at, at - reading.terms.lease)
+        if since_at <= at <= effect.at and over_at(reading, heard_at, reading.terms.lookback) <= effect.at:
+            return True
+    return False
+
+
 def noticed_at(reading: Reading, offer: Offer) -> int:
     return max([offer.at, *(b for a, b in reading.silences(offer.consumer) if a <= offer.at < b)])
 
@@ -334,8 +346,9 @@ def fence(work: Work) -> float:
 def fenced_off(reading: Reading, event: str, earlier: Work, later: Work) -> bool:
     first, second = (later, earlier) if fence(later) < fence(earlier) else (earlier, later)
     held = lease_taken_after(reading, event, first)
+    either = min(held, lease_taken_after(reading, event, second))
     for i, about in reading.losses(allowed=True):
-        if held < i < later.start and (about is None or event in about):
+        if either < i < later.start and (about is None or event in about):
             return True
     since = reading.at(held)
     return not first.effect and may_lapse(reading, first.consumer, since, second.at)
@@ -497,8 +510,8 @@ def turn_comes(reading: Reading, event: str, known: int, dead: int) -> int:
         return 0
     done = [w.end_at for w in reading.effects_of(leader)]
     gone = reading.dead(leader)
-    told_late = reading.terms.lease + reading.terms.sweep_interval
-    given_up = [reading.at(gone[0]) - told_late] if gone else []
+    reported_after = reading.terms.lease + reading.terms.sweep_interval
+    given_up = [reading.at(gone[0]) - reported_after] if gone else []
     return min([*done, *given_up, over_at(reading, reading.at(known), reading.terms.lookback)])
 
 
