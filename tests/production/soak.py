@@ -44,7 +44,8 @@ KILLED = (-signal.SIGKILL, 255)
 """How a process has ended that an event has killed. asyncio says 255 if it was sent a signal after that: sending reads
 the status that asyncio waits for."""
 QUIET_S = 150
-"""How long nothing may happen when the faults are over and something is left: four attempts, each after a lease and a redelivery."""
+"""How long nothing may happen while something is left, when the faults are over: four attempts, each after a lease and
+a redelivery."""
 
 
 class Fleet:
