@@ -9,6 +9,7 @@ local before = handed_before(next_token)
 if before then return before end
 local drainer = redis.call("HGET", key("drainers"), leader)
 if drainer and drainer ~= drain then return {"lost"} end
+if not is_live("releases", leader) then return_from_hands(leader) end
 local answer = next_of(leader, drain, next_token, rules)
 if not answer then end_drain(leader) end
 return hand_over(answer, answer and "1" or "0", next_token, leader, rules.lease)

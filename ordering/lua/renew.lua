@@ -7,5 +7,6 @@ local id, token, lease, claim = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 -- The lease comes first: in a store that is short of memory, a script that has written may go on to write.
 local mine = renew_lease(id, token, lease)
 if mine and claim ~= "" then go_through(claim, lease) end
-renew_drains(5, #ARGV, lease)
+-- A drain ends with the lease: a sweep that finds the event takes the queue over, or siblings would overtake it.
+if mine then renew_drains(5, #ARGV, lease) end
 return {mine and "renewed" or "lost"}

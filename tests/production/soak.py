@@ -44,7 +44,8 @@ KILLED = (-signal.SIGKILL, 255)
 """How a process has ended that an event has killed. asyncio says 255 if it was sent a signal after that: sending reads
 the status that asyncio waits for."""
 QUIET_S = 150
-"""How long all that is left may take when the faults are over: four attempts, each after a lease and a redelivery."""
+"""How long nothing may happen while something is left, when the faults are over: four attempts, each after a lease and
+a redelivery."""
 
 
 class Fleet:
@@ -221,13 +222,15 @@ async def strike(
 
 
 async def settled(queue: Any, fleet: Fleet, events: list[ReceivedEvent]) -> None:
-    """Wait until every event has an effect or a dead letter, or until that has taken too long."""
-    names, end = {str(one.id) for one in events}, time.monotonic() + QUIET_S
+    """Wait until every event has an effect or a dead letter, or until none has got one for too long."""
+    names, end, count = {str(one.id) for one in events}, time.monotonic() + QUIET_S, 0
     while time.monotonic() < end:
         await fleet.tend()
         known = {entry["id"] for stream in (EFFECTS, DEAD) for entry in await read(queue, stream)}
         if names <= known:
             return
+        if len(known) > count:  # a busy machine takes its time
+            end, count = time.monotonic() + QUIET_S, len(known)
         await asyncio.sleep(1)
 
 
