@@ -214,6 +214,8 @@ class Consumer:
         match outcome:
             case "parked":
                 history.append(world.loop.now, "parked", delivery.name, self.name, delivery=delivery.number)
+                if world.ledger.was_handled(delivery.name) and any(history.of("store-lost")):
+                    world.ledger.parked_again(delivery.name)
             case "seen" | "busy":
                 because = "seen" if outcome == "seen" else "held"
                 details = {"because": because, "delivery": delivery.number}

@@ -86,6 +86,10 @@ class Ledger:
         self.unsettled[name] = True
         self.deliveries += 1
 
+    def parked_again(self, name: str) -> None:
+        """Take note that an engine has parked an event that was handled, since the store has lost that it was."""
+        self.unsettled[name] = True
+
     def engine_finished(self, name: str) -> None:
         """Take note that the engine says it will not handle an event: it has, or it has given it up."""
         self.unsettled.pop(name, None)

@@ -146,6 +146,21 @@ def test_the_census_lists_what_will_never_expire(laboratory: Laboratory) -> None
     assert census.details["keys"] == {"causim:lasting": {"type": "string", "ttl": None}}
 
 
+def test_parked_again_is_not_quiet(laboratory: Laboratory) -> None:
+    """A copy that comes after a flush waits for the whole lookback, although its event was handled before."""
+    text = """name = "test"
+workload.events = [{ name = "a" }, { name = "f", follows = "a" }]
+broker = { delay = "60ms", redeliver_after = "1s" }
+judge = { allowed_loss = ["flush"], horizon = "1h" }
+faults = [{ kind = "partition", at = "10ms", for = "3s" }, { kind = "flush", at = "2s" }]
+"""
+    result = laboratory.run(loads(text), 2026113078151, "native")
+    assert [entry.event for entry in result.history.of("parked")] == ["f"]
+    assert [entry.details["via"] for entry in result.history.of("started")] == ["delivered", "delivered", "rescued"]
+    assert result.history.entries[-1].details["phase"] == "quiet"
+    assert not result.violations
+
+
 def test_in_flight_at_the_horizon(laboratory: Laboratory) -> None:
     """A run that is not quiet at its horizon says what was in flight."""
     text = (
