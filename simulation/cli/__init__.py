@@ -21,7 +21,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from causim.early_interrupt import leave_at_once
-from simulation.cli.text import broken, visible
+from simulation.cli.text import broken, folded, visible
 from simulation.kernel.prints import prints_kept_apart
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
@@ -42,7 +42,7 @@ class BadUsage(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose examples have a line each, which is never broken: they are there to be copied."""
+    """A parser whose examples have a line each, or more that the shell takes as one: they are there to be copied."""
 
     def __init__(self, *, epilog: str | None = None, **options: Any) -> None:
         about, heading, examples = (epilog or "").rpartition("example: ")
@@ -56,7 +56,8 @@ class _Parser(argparse.ArgumentParser):
         """Return the help, and below it the remarks, line by line, and the examples."""
         width = shutil.get_terminal_size().columns - 2  # as argparse has it
         about = [part for line in self._about.splitlines() for part in broken(line, width)]
-        examples = [f"example{'s' * (len(self._examples) > 1)}:", *(f"  {each}" for each in self._examples)]
+        copied = [part for each in self._examples for part in folded(f"  {each}", width)]
+        examples = [f"example{'s' * (len(self._examples) > 1)}:", *copied]
         return "\n".join([super().format_help(), *about, *(examples if self._examples else [])]) + "\n"
 
     def error(self, message: str) -> NoReturn:

@@ -34,6 +34,7 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         "--strategy",
         type=_named,
         choices=NAMES,
+        metavar="NAME",
         default="random-delays",
         help="random-delays: drawn delays; pct: random priorities, with a bound on what is missed; random-walk: any "
         "step, each as likely; pos: random priorities of steps, drawn again where steps race; surw: near-uniform over "

@@ -18,6 +18,9 @@ def visible(text: str) -> str:
 
 
 _HEADING = re.compile(r"( *\S+ {2,}| {2,}\S+ +)(?=\S)")
+_CONTINUES = " \\"
+"""What ends a line of a command that goes on in the next one."""
+_FOLDED = 6
 _MAX_INDENT = 26
 """A heading that is longer than this leaves too little beside it on a terminal of 60 columns."""
 
@@ -67,3 +70,10 @@ def broken(line: str, width: int, indent: int | None = None) -> list[str]:
     if not len(line) > width > len(hanging):
         return [line]
     return textwrap.wrap(line, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+
+
+def folded(command: str, width: int) -> list[str]:
+    """Return a command as one line or more that fit into so many columns, and that a shell takes as one."""
+    first, *others = broken(command, width - len(_CONTINUES), indent=_FOLDED) if len(command) > width else [command]
+    lines = [first, *others]
+    return [*(f"{line}{_CONTINUES}" for line in lines[:-1]), lines[-1]]
