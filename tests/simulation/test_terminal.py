@@ -61,10 +61,10 @@ def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> None:
+def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path, laboratory: Laboratory) -> None:
     if command[0] == "check":
-        main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path), "--quiet"])
-        command = ["check", str(tmp_path / "late-leader" / "latest")]
+        laboratory.run(load(SCENARIO), engine="null").history.write(tmp_path / "history.jsonl")
+        command = ["check", str(tmp_path / "history.jsonl")]
     shown = in_a_terminal([*command, *(["--out", str(tmp_path)] if command[0] in ("crashes", "sweep") else [])], 60)
     lines = [
         line
