@@ -109,4 +109,5 @@ def _number_what_fell(plot: Axes, drawn: pd.DataFrame, room: float) -> None:
             rotation=90,
             fontsize=6.5,
             color=GREY,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.2},  # no grid line runs through a number
         )

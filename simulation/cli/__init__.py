@@ -21,7 +21,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from causim.early_interrupt import leave_at_once
-from simulation.cli.text import broken, visible
+from simulation.cli.text import broken, folded, write_lines, write_note
 from simulation.kernel.prints import prints_kept_apart
 
 HOLDS, VIOLATED, INTERRUPTED, INTERNAL, USAGE, UNKNOWN = range(6)
@@ -42,7 +42,7 @@ class BadUsage(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose examples have a line each, which is never broken: they are there to be copied."""
+    """A parser whose examples have a line each, or more that the shell takes as one: they are there to be copied."""
 
     def __init__(self, *, epilog: str | None = None, **options: Any) -> None:
         about, heading, examples = (epilog or "").rpartition("example: ")
@@ -56,12 +56,14 @@ class _Parser(argparse.ArgumentParser):
         """Return the help, and below it the remarks, line by line, and the examples."""
         width = shutil.get_terminal_size().columns - 2  # as argparse has it
         about = [part for line in self._about.splitlines() for part in broken(line, width)]
-        examples = [f"example{'s' * (len(self._examples) > 1)}:", *(f"  {each}" for each in self._examples)]
+        copied = [part for each in self._examples for part in folded(f"  {each}", width)]
+        examples = [f"example{'s' * (len(self._examples) > 1)}:", *copied]
         return "\n".join([super().format_help(), *about, *(examples if self._examples else [])]) + "\n"
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+        write_lines(f"{self.prog}: error: {message}", sys.stderr)
+        self.exit(USAGE)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -99,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        _say("interrupted")
+        write_note("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         _discard_output()
@@ -165,17 +167,17 @@ def _failed(error: Exception) -> int:
     from simulation.cli.errors import is_bad_input, is_complete, message_of
 
     if is_bad_input(error):
-        _say(f"error: {message_of(error)}")
+        write_note(f"error: {message_of(error)}")
         return USAGE
     if is_complete(error):
-        _say(f"error: {error}")
+        write_note(f"error: {error}")
         return INTERNAL
     return _internal(error)
 
 
 def _internal(error: Exception) -> int:
     traceback.print_exception(error)
-    _say(
+    write_note(
         "this is a bug in causim or in the engine under test; if it is causim's, please report it "
         "with the lines above, the scenario file, the seed and the output of `causim --version`"
     )
@@ -183,8 +185,4 @@ def _internal(error: Exception) -> int:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _say(f"warning: {message}")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"causim: {visible(text)}\n")
+    write_note(f"warning: {message}")

@@ -12,6 +12,7 @@ from causim.written_files import written_whole
 from reports.exports import FORMATS, Unexportable
 from simulation.cli import HOLDS, BadUsage
 from simulation.cli.given import ExportOptions
+from simulation.cli.text import write_note
 from simulation.history.history import History
 from simulation.history.untrusted_files import read_text
 from simulation.invariants import Violation
@@ -25,7 +26,7 @@ def execute(given: ExportOptions) -> int:
     file = history_file(given.result)
     history = History.read(file)
     if history.truncated:
-        _say(f"{file}: {history.truncated}; what stands before is exported")
+        write_note(f"{file}: {history.truncated}; what stands before is exported")
     chosen = FORMATS[given.format]
     violations = _violations(file, history) if chosen.shows_violations else ()
     try:
@@ -74,7 +75,7 @@ def _violations(file: Path, history: History) -> tuple[Violation, ...]:
     try:
         record = parse_json(read_text(verdict))
         if record["digest"] != history.digest:
-            _say(f"{verdict}: this verdict is about another history; its violations are left out")
+            write_note(f"{verdict}: this verdict is about another history; its violations are left out")
             return ()
         return tuple(_violation(violation) for violation in record["violations"])
     except (ValueError, KeyError, TypeError) as error:
@@ -106,7 +107,3 @@ def _sink(out: Path | None, history: Path) -> Iterator[IO[bytes]]:
         raise BadUsage(f"--out {out}: this is the history itself; give another file")
     with written_whole(out) as partial, partial.open("wb") as file:
         yield file
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"causim: {text}\n")

@@ -6,6 +6,7 @@ import sys
 
 from simulation.cli import HOLDS, USAGE, BadUsage
 from simulation.cli.given import ImportOptions
+from simulation.cli.text import write_lines, write_note
 from simulation.kernel.durations import format_duration
 from simulation.scenario.import_log import parse_map, read_log, write_scenario
 from simulation.scenario.log_rows import BadLog
@@ -24,15 +25,15 @@ def execute(given: ImportOptions) -> int:
     if found.rejected:
         _complain(found.rejected, len(found.events))
         if not given.skip_bad:
-            sys.stderr.write("causim: nothing was written; --skip-bad goes on without these rows\n")
+            write_note("nothing was written; --skip-bad goes on without these rows")
             return USAGE
     if not found.events:
         raise BadUsage(f"{given.log}: no events")
     if found.suspicious and not given.allow_unknown_leaders:
-        sys.stderr.write(
-            f"causim: warning: {found.suspicious}\n"
+        write_note(
+            f"warning: {found.suspicious}\n"
             "  Is `follows` the right column, and is the log complete? Nothing was written;"
-            " --allow-unknown-leaders goes on\n"
+            " --allow-unknown-leaders goes on"
         )
         return USAGE
     if file.exists() and not given.force:
@@ -47,11 +48,11 @@ def execute(given: ImportOptions) -> int:
 
 
 def _complain(rejected: list[str], used: int) -> None:
-    sys.stderr.write(f"causim: {len(rejected):,} of {len(rejected) + used:,} rows cannot be used:\n")
+    write_note(f"{len(rejected):,} of {len(rejected) + used:,} rows cannot be used:")
     for line in rejected[:_SHOWN]:
-        sys.stderr.write(f"  {line}\n")
+        write_lines(f"  {line}", sys.stderr)
     if len(rejected) > _SHOWN:
-        sys.stderr.write(f"  … and {len(rejected) - _SHOWN:,} more\n")
+        write_lines(f"  … and {len(rejected) - _SHOWN:,} more", sys.stderr)
 
 
 def _missing(count: int) -> str:

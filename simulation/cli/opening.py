@@ -9,7 +9,7 @@ from pathlib import Path
 from simulation.cli import HOLDS, BadUsage
 from simulation.cli.given import OpenOptions
 from simulation.cli.kept import kept_below, report_of, write_index
-from simulation.cli.text import visible
+from simulation.cli.text import visible, write_note
 
 
 def execute(given: OpenOptions) -> int:
@@ -18,7 +18,7 @@ def execute(given: OpenOptions) -> int:
     sys.stdout.write(visible(f"{page}\n"))
     sys.stdout.flush()  # a browser in the terminal comes after it
     if not webbrowser.open(page.resolve().as_uri()):
-        sys.stderr.write("causim: there is no browser here; open the file above in one\n")
+        write_note("there is no browser here; open the file above in one")
     return HOLDS
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any, Protocol
+
+from simulation.cli.text import write_note
 
 
 class Options(Protocol):
@@ -22,7 +23,7 @@ class _OldName(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, given: argparse.Namespace, value: Any, option: str | None = None
     ) -> None:
-        sys.stderr.write(f"causim: {option} is called {self.metavar} now; the old name works for one release\n")
+        write_note(f"{option} is called {self.metavar} now; the old name works for one release")
         setattr(given, self.dest, True if self.nargs == 0 else value)
 
 

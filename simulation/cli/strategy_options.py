@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from simulation.cli.options import add_renamed, count, natural
+from simulation.cli.text import write_note
 
 NAMES = ("random-delays", "pct", "random-walk", "pos", "surw", "guided", "exhaustive")
 FAULTS = ("crash", "reply-lost")
@@ -17,9 +17,7 @@ OLD_NAMES = {"seeds": "random-delays", "walk": "random-walk"}
 
 def _named(name: str) -> str:
     if name in OLD_NAMES:
-        sys.stderr.write(
-            f"causim: the strategy {name} is called {OLD_NAMES[name]} now; the old name works for one release\n"
-        )
+        write_note(f"the strategy {name} is called {OLD_NAMES[name]} now; the old name works for one release")
     return OLD_NAMES.get(name, name)
 
 
@@ -34,6 +32,7 @@ def add_strategy_options(parser: argparse.ArgumentParser) -> None:
         "--strategy",
         type=_named,
         choices=NAMES,
+        metavar="NAME",
         default="random-delays",
         help="random-delays: drawn delays; pct: random priorities, with a bound on what is missed; random-walk: any "
         "step, each as likely; pos: random priorities of steps, drawn again where steps race; surw: near-uniform over "

@@ -14,7 +14,7 @@ from reports import view
 from simulation.cli import HOLDS, INTERRUPTED, UNKNOWN, VIOLATED, BadUsage
 from simulation.cli.files import one_scenario
 from simulation.cli.given import SweepOptions
-from simulation.cli.text import write_lines
+from simulation.cli.text import write_lines, write_note
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.search.parallel.dask_cluster import measure_all
@@ -68,7 +68,7 @@ def execute(given: SweepOptions) -> int:
 
 def _ended(rows: Sequence[dict[str, Any]], cells: int, interrupted: bool) -> int:
     if interrupted:
-        sys.stderr.write(f"causim: stopped; {len(rows)} of {cells} cells are done, the same command does the rest\n")
+        write_note(f"stopped; {len(rows)} of {cells} cells are done, the same command does the rest")
     return _code(list(rows), interrupted)
 
 
@@ -93,7 +93,7 @@ def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: SweepOpti
         note = "  (from an earlier sweep)" if resumed else ""
         rates = "  ".join(f"{word} {row[f'{word}_rate']:.2%}" for word in ("violated", "lost", "rescued"))
         trips = f"round trips/event {row['round_trips_per_event']:.1f}"
-        sys.stdout.write(f"{place + 1}/{len(grid)}  {where}  {row['verdict']}{why}  {rates}  {trips}{note}\n")
+        write_lines(f"{place + 1}/{len(grid)}  {where}  {row['verdict']}{why}  {rates}  {trips}{note}")
     sys.stdout.flush()
 
 

@@ -19,7 +19,7 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
     assert caught.value.code == 0
-    return capsys.readouterr().out
+    return capsys.readouterr().out.replace(" \\\n      ", " ")  # as the shell has it
 
 
 def test_the_commands_are_found() -> None:
@@ -28,7 +28,7 @@ def test_the_commands_are_found() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_example_is_taken(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "60")  # no example is broken
+    monkeypatch.setenv("COLUMNS", "60")  # here a long example is folded
     found = re.search(r"^examples?:\n((?:  .*\n)+)", help_of(command, capsys), re.MULTILINE)
     assert found is not None
     examples = [shlex.split(example.partition(">")[0]) for example in found[1].splitlines()]
@@ -36,6 +36,20 @@ def test_an_example_is_taken(command: str, capsys: pytest.CaptureFixture[str], m
     for program, *words in examples:
         assert program == "causim"
         parser().parse_args(words)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_at_60_columns(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is wider than the terminal, which would break it anywhere, and no word is broken."""
+    shown = {}
+    for columns in (60, 300):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit):
+            main([command, "--help"] if command else ["--help"])
+        shown[columns] = capsys.readouterr().out
+    assert [line for line in shown[60].splitlines() if len(line) > 60] == []
+    unfolded = re.sub(r"(?<=-)\n +", "", shown[60]).replace(" \\\n", " ")  # a hyphen may end a line
+    assert set(unfolded.split()) <= set(shown[300].split())
 
 
 def test_the_options_of_a_run_are_in_groups(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,16 +55,17 @@ def test_no_word_is_broken_in_a_narrow_terminal(tmp_path: Path) -> None:
         ["list", "invariants"],
         ["list", "faults"],
         ["crashes", "leader-follower"],
+        ["sweep", "leader-follower", "--vary", "consumers.count=1,2", "--seeds", "1", "--jobs", "1", *EMBEDDED],
         ["run", SCENARIO, "--engine", "null", "--no-results"],
         ["check", "HISTORY"],
     ],
     ids=" ".join,
 )
-def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> None:
+def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path, laboratory: Laboratory) -> None:
     if command[0] == "check":
-        main(["run", SCENARIO, "--engine", "null", "--out", str(tmp_path), "--quiet"])
-        command = ["check", str(tmp_path / "late-leader" / "latest")]
-    shown = in_a_terminal([*command, *(["--out", str(tmp_path)] if command[0] == "crashes" else [])], 60)
+        laboratory.run(load(SCENARIO), engine="null").history.write(tmp_path / "history.jsonl")
+        command = ["check", str(tmp_path / "history.jsonl")]
+    shown = in_a_terminal([*command, *(["--out", str(tmp_path)] if command[0] in ("crashes", "sweep") else [])], 60)
     lines = [
         line
         for line in shown.splitlines()
@@ -76,6 +77,26 @@ def test_a_line_goes_on_below_its_text(command: list[str], tmp_path: Path) -> No
         beside = any("  " in line.strip() for line in lines)
         # Names that leave no room for a second column have their text below, a little indented.
         assert {len(line) - len(line.lstrip()) for line in lines} == {0, name + 2 if beside else 4}
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["run", "no-such-scenario"], "`causim list scenarios` shows what there is"),
+        (["run", SCENARIO, "--seeds", "many", "--no-results"], "causim run: error: argument --seeds: invalid count"),
+        (["run", SCENARIO, "--engine", "nothing-of-the-kind"], "engine 'nothing-of-the-kind' is not known"),
+        (["import", "ROWS"], "nothing was written; --skip-bad goes on without these rows"),
+    ],
+    ids=["scenario", "option", "engine", "import"],
+)
+def test_a_mistake_is_said_between_words(command: list[str], said: str, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,follows,occurred\na,,some time in the early morning of the first of May, or a little later\n")
+    command = [str(rows) if word == "ROWS" else word for word in command]
+    shown = in_a_terminal(command, 60)
+    assert said in " ".join(shown.split())
+    long = [line for line in shown.splitlines() if len(line) > 60 and str(tmp_path) not in line]
+    assert long == []
 
 
 def test_a_bar_is_not_cut(tmp_path: Path) -> None:

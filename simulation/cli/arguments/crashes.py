@@ -8,6 +8,8 @@ from typing import Any
 from causim.shipped import path_of
 from simulation.cli.options import add_world_options
 
+FAULTS = ("crash", "stop", "pause", "reply-lost", "request-lost")
+
 
 def register(commands: Any) -> None:
     """Add the command to the command line."""
@@ -23,9 +25,10 @@ def register(commands: Any) -> None:
     )
     parser.add_argument(
         "--fault",
-        choices=("crash", "stop", "pause", "reply-lost", "request-lost"),
+        choices=FAULTS,
+        metavar="FAULT",
         default="crash",
-        help="the fault at each moment (default: crash)",
+        help=f"the fault at each moment: {', '.join(FAULTS)} (default: crash)",
     )
     parser.add_argument(
         "--for",

@@ -24,8 +24,8 @@ def register(commands: Any) -> None:
         "--map",
         default="",
         metavar="FIELD=COLUMN,…",
-        help="columns of the log: id=…,follows=…,occurred=…,received=…,acknowledged=…; "
-        "headers.cause is `cause` in the column `headers`",
+        help="the log's column for each field, such as id=order_id,follows=after; the fields are id, follows, "
+        "occurred, received and acknowledged; headers.cause is `cause` in the column `headers`",
     )
     parser.add_argument("--name", help="the scenario's name (default: the log's)")
     parser.add_argument("--out", type=Path, default=Path("scenarios"), help="folder to write to (default: scenarios)")

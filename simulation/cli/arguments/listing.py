@@ -16,7 +16,7 @@ def register(commands: Any) -> None:
         description="List the shipped scenarios, engines, faults, invariants, mutants or coverage words.",
         epilog="example: causim list scenarios",
     )
-    parser.add_argument("what", choices=WHAT, help="what to list")
+    parser.add_argument("what", choices=WHAT, metavar="WHAT", help=f"what to list: {', '.join(WHAT)}")
     parser.add_argument(
         "paths", nargs="*", type=Path, help="where to look for scenarios (default: the shipped ones, and ./scenarios)"
     )
