@@ -28,8 +28,9 @@ class Edit:
         """Return the changed text. Raises StaleMutant."""
         found = text.count(self.old)
         if found != self.times:
+            file = f"{SHARED}/" if self.script == SHARED else f"{self.script}.lua"
             raise StaleMutant(
-                f"mutant {mutant!r} is stale: it changes a text that ordering/lua/{self.script} should have "
+                f"mutant {mutant!r} is stale: it changes a text that ordering/lua/{file} should have "
                 f"{self.times} times, and it has it {found} times: {self.old!r}; renew it in simulation/engines/mutants"
             )
         return text.replace(self.old, self.new)
