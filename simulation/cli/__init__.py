@@ -60,6 +60,13 @@ class _Parser(argparse.ArgumentParser):
         examples = [f"example{'s' * (len(self._examples) > 1)}:", *copied]
         return "\n".join([super().format_help(), *about, *(examples if self._examples else [])]) + "\n"
 
+    def parse_known_args(self, *arguments: Any, **options: Any) -> tuple[Any, list[str]]:
+        """Refuse what a command does not know with the usage of the command, where argparse shows that of `causim`."""
+        known, others = super().parse_known_args(*arguments, **options)
+        if others and " " in self.prog:
+            self.error(f"unrecognized arguments: {' '.join(others)}")
+        return known, others
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         write_lines(f"{self.prog}: error: {message}", sys.stderr)

@@ -6,6 +6,7 @@ cut off to microseconds; a value that Python does not have, such as a time after
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ MAX_CHUNK_BYTES = 256 << 20
 MAX_CHUNK_VALUES = 10 * MAX_ROWS
 """Values of one column in one row group of a Parquet file, those in lists included."""
 
+_PIECE = 1 << 20
+"""Bytes of a text file that are read at a time."""
 _BATCH = 1_000
 """Rows of a Parquet file that are unpacked at a time."""
 
@@ -65,9 +68,25 @@ def rows(path: Path) -> Iterator[tuple[str, object]]:
     except UnicodeDecodeError as error:
         byte, kind = error.object[error.start], encoding_of(error)
         raise BadLog(
-            f"{path}: byte {byte:#04x} is not UTF-8; if the file is in {kind}, convert it: "
+            f"{_place_of_other_text(path)}: byte {byte:#04x} is not UTF-8; if the file is in {kind}, convert it: "
             f"iconv -f {kind} -t utf-8 {path.name} > utf8-{path.name}"
         ) from None
+
+
+def _place_of_other_text(path: Path) -> str:
+    """Return the file and its first line that is not UTF-8; a Parquet file has no lines."""
+    decoder, lines = codecs.getincrementaldecoder("utf-8")(), 1
+    if path.suffix.lower() == ".parquet":
+        return str(path)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            try:
+                decoder.decode(piece)
+            except UnicodeDecodeError as error:
+                lines += error.object.count(b"\n", 0, error.start)
+                break
+            lines += piece.count(b"\n")
+    return f"{path}:{lines}"
 
 
 def value_of(row: Mapping[str, Any], column: str) -> Any:

@@ -1,11 +1,11 @@
-"""Has Ctrl-C wait for the end of a step, but not for long."""
+"""Has Ctrl-C wait for the end of a step, but not for long, and for what a run sets up or takes down."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import Context
 from typing import Any
 
@@ -49,3 +49,40 @@ def deferred_sigint(loop: SimulatedLoop) -> Iterator[list[int]]:
             again.cancel()
             again.join()
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def surroundings(*contexts: AbstractContextManager[object]) -> Iterator[None]:
+    """Enter contexts, and leave all that were entered, also if Ctrl-C is pressed meanwhile. Raises KeyboardInterrupt.
+
+    A context that is entered or left half would stay after the run: its clock would be that of the whole process.
+    """
+    stack = ExitStack()
+    try:
+        with _sigint_held():
+            for context in contexts:
+                stack.enter_context(context)
+        yield
+    finally:
+        try:
+            with _sigint_held():
+                stack.close()
+        finally:
+            stack.close()  # does nothing, unless Ctrl-C came just before it was held
+
+
+@contextmanager
+def _sigint_held() -> Iterator[None]:
+    """Raise the KeyboardInterrupt of a Ctrl-C at the end of the context, and not within it."""
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt

@@ -41,7 +41,7 @@ from simulation.world.error_log import ErrorLog, RaisedError
 from simulation.world.exploration import ChosenCrashes, SteppedHistory, load_scripts, precedence_of
 from simulation.world.handler import digest, fingerprint
 from simulation.world.injection import Injector
-from simulation.world.interrupts import deferred_sigint
+from simulation.world.interrupts import deferred_sigint, surroundings
 from simulation.world.ledger import Ledger
 from simulation.world.log_capture import logs_recorded, warnings_recorded
 from simulation.world.network import Network
@@ -207,7 +207,7 @@ class World:
     def _live(self) -> Callable[[], Run] | None:
         """Run to the end, end the remaining code, and return the function that judges the run; None if none."""
         made = None
-        with self.store.nearby(), run_prints(), self.ambient:
+        with surroundings(self.store.nearby(), run_prints(), self.ambient):
             try:
                 with (
                     watchdog(self.loop),

@@ -92,6 +92,18 @@ def test_a_missing_scenario_is_a_sentence(command: str, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+def test_unknown_option_shows_usage(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    example = re.search(rf"^  causim ({command}\b.*)", help_of(command, capsys), re.MULTILINE)
+    assert example is not None
+    with pytest.raises(SystemExit) as caught:
+        main([*shlex.split(example[1].partition(">")[0]), "--no-such-option"])
+    assert caught.value.code == 4
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: causim {command} ")
+    assert said.endswith(f"causim {command}: error: unrecognized arguments: --no-such-option\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_options_are_fields(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each option of a command is a field of its value, and each field an option."""
     example = re.search(rf"^  causim ({command}\b.*)", help_of(command, capsys), re.MULTILINE)

@@ -213,7 +213,8 @@ def test_most_leaders_are_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ("log.csv", "id,occurred,follows\nM\xfcller,2023-01-01T00:00:00Z,\n".encode("latin1"), "iconv -f latin1"),
         ("log.parquet", b"no parquet", "is not a Parquet file"),
-        ("log.jsonl", b"\xff\xfe", "is not UTF-8"),
+        ("log.jsonl", b"\xff\xfe", "log.jsonl:1: byte 0xff is not UTF-8"),
+        ("log.csv", b"id,occurred\na,1\nM\xfcller,2\n", "log.csv:3: byte 0xfc is not UTF-8"),
     ],
 )
 def test_a_file_in_another_format_is_a_bad_file(name: str, content: bytes, said: str, tmp_path: Path, capsys) -> None:
