@@ -1,10 +1,10 @@
 """prompt-start: an event that need not wait does not wait.
 
 An event need not wait if it has no leader, or a leader that was done when it was delivered first, and whose mark the
-store has not lost in between, nor before the event was parked: the engine can have asked after the loss. An effect of
-the leader that cannot have been recorded does not count, since no engine knows of it. While an
-engine or a consumer has it (a delivery is open, or it was parked) and no handler has begun with it, at most the release
-bound may pass, in idle time.
+store has not lost in between, nor before the event was parked: the engine can have asked after the loss. Nor may the
+retention of the mark have passed by then, by the clock of Redis. An effect of the leader that cannot have been recorded
+does not count, since no engine knows of it. While an engine or a consumer has it (a delivery is open, or it was parked)
+and no handler has begun with it, at most the release bound may pass, in idle time.
 
 As in prompt-release, the bound is longer, once, by what deaths and silences of consumers can have cost, and time in
 which no consumer could work does not count. Nor does time in which
@@ -79,6 +79,8 @@ def _waits_for_no_leader(index: HistoryIndex, wait: Wait) -> bool:
         asked = event.parked
     if unrecorded(index, done, wait.stop):
         return False
+    if index.times[asked] >= index.store_clock.due(done.end_at, index.terms.retention):
+        return False
     return done.end < event.first_known and not index.store_lost(leader.name, done.end, asked)
 
 
@@ -133,7 +135,7 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "as for prompt-release; time in which the consumer that has it was handling something; an effect of its leader "
-        "that cannot have been recorded; losses that the scenario allows"
+        "that cannot have been recorded; a leader's mark whose retention had passed; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

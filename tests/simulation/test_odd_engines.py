@@ -88,7 +88,12 @@ OWN_KEYS = (
     *("production", "sweeps/consumers-and-waitlist", "sweeps/reordering-latency"),
     *("queues/task-queue", "queues/task-queue-crashes"),
     *("ladder/f18-duplicate-of-a-parked-sibling", "ladder/f20-sweep-before-the-claim"),
-    *("ladder/f21-elder-sibling-after-a-sweep", "ladder/f22-drain-ends-with-the-lease", "two-chains"),
+    *(
+        "ladder/f21-elder-sibling-after-a-sweep",
+        "ladder/f22-drain-ends-with-the-lease",
+        "ladder/f23-offered-while-held",
+        "two-chains",
+    ),
 )
 """What an engine can be tried by that has one lock and no fences, and expects no leader that will be offered again."""
 

@@ -123,6 +123,8 @@ local function decide_held(e, owner, fence, follows, rules)  -- rarely
   -- Several consumers may go through a sweep's list: each event is left to the first that asks for it.
   if owner and text(e.claim) and is_parked(e.id) then return "parked" end
   lease_left(e.id)
+  -- The queue has just offered it, so it will do so again, also if the holder dies now.
+  redis.call("PEXPIRE", key("tried:" .. e.id), rules.redelivery, "GT")
   return "held"
 end
 

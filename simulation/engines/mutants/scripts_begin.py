@@ -30,6 +30,14 @@ BEGIN = (
         edits=(Edit(SHARED, "if owner then return decide_held", "if owner == e.token then return decide_held"),),
     ),
     Mutant(
+        name="forgets-an-offer",
+        planted="an offer that begin refuses as held does not prolong how long the event is expected",
+        scenario="ladder/f23-offered-while-held.toml",
+        convicted_by=("causal-order",),
+        seeds=20,
+        edits=(Edit(SHARED, 'rules.redelivery, "GT")', '0, "GT")'),),
+    ),
+    Mutant(
         name="ignore-leader",
         planted="begin does not wait for the leader",
         scenario="late-leader.toml",

@@ -617,6 +617,8 @@ def waits_for_none(reading: Reading, event: str, since: int) -> bool:
         since = parked if idle <= reading.terms.release_bound else since
     if unrecorded(reading, done, stop_of(reading, event)):
         return False
+    if reading.at(since) >= over_at(reading, reading.at(done.end), reading.terms.retention):
+        return False
     return done.end < known and not reading.store_lost(leader, done.end, since)
 
 
