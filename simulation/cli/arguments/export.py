@@ -33,6 +33,6 @@ def register(commands: Any) -> None:
         epilog=_ABOUT,
     )
     parser.add_argument("result", type=Path, metavar="RESULT", help="a folder of results, or a history (JSON Lines)")
-    parser.add_argument("--format", required=True, choices=_NAMES, help="what to write")
+    parser.add_argument("--format", required=True, choices=_NAMES, metavar="FORMAT", help="what to write: see below")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write it (default: standard output)")
     parser.set_defaults(execute="simulation.cli.export:execute")
