@@ -273,7 +273,10 @@ SWEEP = (
         planted="a leader is expected for no longer than its lease",
         scenario="ladder/f2-leader-crashes-at-the-edge.toml",
         convicted_by=("causal-order",),
-        edits=(Edit("shared", "rules.shared), fence, rules.redelivery_text)", "rules.shared), fence, lease)"),),
+        edits=(
+            Edit("shared", "rules.shared), fence, rules.redelivery_text)", "rules.shared), fence, lease)"),
+            Edit("shared", 'rules.redelivery, "GT")', '0, "GT")'),
+        ),
     ),
     Mutant(
         name="abandoned-claims",
