@@ -183,17 +183,21 @@ def _outdated(index: HistoryIndex, delivery: Delivery, effect: Handling) -> bool
     since = delivery.closed_at
     if delivery.closing == "crashed":
         since = max(delivery.at, since - index.terms.lease)
-    jumped = index.store_clock.leapt(1, since, effect.start_at)
-    return jumped and index.store_clock.due(since, index.terms.lookback) <= effect.start_at
+    return _leapt_over(index, since, effect)
 
 
 def _forgotten(index: HistoryIndex, begin: int, effect: Handling) -> bool:
     """Say whether the clock of Redis jumped over a lookback while a consumer had the leader, from `begin` on."""
-    lookback, lease = index.terms.lookback, index.terms.lease
     return any(
-        begin <= at <= effect.start_at and index.store_clock.due(max(begin, at - lease), lookback) <= effect.start_at
+        begin <= at <= effect.start_at and _leapt_over(index, max(begin, at - index.terms.lease), effect)
         for at, _ in index.store_clock.jumps
     )
+
+
+def _leapt_over(index: HistoryIndex, heard_at: int, effect: Handling) -> bool:
+    """Say whether a lookback has passed since Redis heard of the leader, by its clock, which has jumped ahead since."""
+    jumped = index.store_clock.leapt(1, heard_at, effect.start_at)
+    return jumped and index.store_clock.due(heard_at, index.terms.lookback) <= effect.start_at
 
 
 def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:

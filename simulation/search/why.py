@@ -79,7 +79,7 @@ class Why:
         self._start = start
         self._invariant = invariant
         self._samples = samples
-        self._left = self._most = most
+        self._most = most
         self.watch: Callable[[int], None] = lambda _: None
         """Called after each continuation with their number so far."""
         self.places: list[Place] = []
@@ -101,13 +101,12 @@ class Why:
         moments = list(_moments(run, self._words_of))
         self._end = len(moments) - 1
         for number in self._order(len(moments)):
-            if self._left < self._samples:
+            if self._most - self.made < self._samples:
                 return
             at, words = moments[number]
             violated = 0
             for extra in range(self._samples):
                 violated += self._violates(run, number, at, extra)
-                self._left -= 1
                 self.made += 1
                 self.watch(self.made)
             place = Place(number, at, words, violated, self._samples)
