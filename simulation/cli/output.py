@@ -154,7 +154,7 @@ class Output:
         """Say why a search ended, if it did not run all its seeds or was to end otherwise."""
         runs = outcome.tally.runs
         if outcome.interrupted:
-            self._console.print(f"  [yellow]interrupted[/] after {runs} of {len(outcome.job.seeds)} seeds")
+            self._console.print(f"  [yellow]interrupted[/] after {runs:,} of {len(outcome.job.seeds):,} seeds")
         elif outcome.saturated:
             self._console.print(f"  saturated after {runs:,} runs: a next one would hardly show a new behaviour")
         elif self._given.until_saturated:
