@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from causim.counts import LAST_SEED
 from simulation.history.entries import Terms
 from simulation.invariants import COVERAGE, INVARIANTS, RENAMED_WORDS
 from simulation.kernel.durations import format_duration
@@ -275,7 +276,7 @@ class Scenario(Table):
     name: Name = Field(description="what the scenario is called; its results go into a folder of this name")
     description: str = Field("", description="one sentence: what it is about")
     engine: str = Field("native", description="the engine under test, unless the command line names another")
-    seed: int = Field(1, ge=0, description="the seed, unless the command line gives another")
+    seed: int = Field(1, ge=0, le=LAST_SEED, description="the seed, unless the command line gives another")
     workload: Workload
     broker: Broker = Field(default_factory=Broker)
     producer: Producer | None = Field(None, description="where events are put for consumers that read a queue")
