@@ -20,7 +20,7 @@ from simulation.scenario.faults import AnyFault, Chance, describe
 class ActiveFault:
     """One fault of the scenario, with its place in the file, its random streams, and the number of times it acted."""
 
-    __slots__ = ("_key", "_log", "_matched", "fault", "number", "named", "times")
+    __slots__ = ("_key", "_log", "_matched", "fault", "named", "number", "times")
 
     def __init__(self, log: FaultLog, number: int, fault: AnyFault, key: str) -> None:
         self.fault = fault
