@@ -11,7 +11,7 @@ from typing import Any
 from simulation.history.availability import Availability
 from simulation.history.entries import KINDS, Entry, Header
 from simulation.history.history import History
-from simulation.history.index import REFUSALS, HistoryIndex
+from simulation.history.index import OF_ONE_EVENT, REFUSALS, HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.lost_keys import touched
 from simulation.history.records import NEVER, Delivery, EventStory, Handling, Loss, Phase
@@ -318,6 +318,8 @@ class IndexBuilder:
             self.index.faults[self.last_fault] += 1
             if self.last_fault == "unreadable-for-some" and story:
                 story.unread += ((position, entry.consumer),)
+            if self.last_fault in OF_ONE_EVENT:
+                self.index.odd_events |= {entry.event}
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((position, entry, str(entry.details.get("fault") or default)))

@@ -469,6 +469,15 @@ def let_go(reading: Reading, event: str) -> bool:
     return acknowledged and not kept and not seen
 
 
+def leaders_above(reading: Reading, event: str) -> set[str]:
+    """Return an event, its leader, the leader of that, and so on."""
+    found = set[str]()
+    while event and event not in found:
+        found.add(event)
+        event = reading.leader(event)
+    return found
+
+
 def given_up(reading: Reading) -> Iterator[str]:
     for event in reading.events:
         dead = reading.dead(event)
@@ -482,7 +491,11 @@ def given_up(reading: Reading) -> Iterator[str]:
         needed = reading.terms.max_attempts
         if (dead[1].details.get("by") or "engine") == "broker":
             rejected = any(o.how == "rejected" and not unreadable(reading, o) for o in reading.offers_of(event))
-            blameless = any(True for _ in reading.of("fault")) or reading.window
+            faults = [(e.event, e.details.get("fault")) for _, e in reading.of("fault")]
+            above = leaders_above(reading, event)
+            blameless = reading.window or any(
+                kind not in ("too-large", "not-an-event") or name in above for name, kind in faults
+            )
             needed = 1 if rejected and not blameless else 0
         else:  # a consumer that died may have been granted the event, and had not begun with it
             known = reading.first_known(event)
