@@ -20,7 +20,7 @@ from ordering.drain import Drain
 from ordering.handled_alone import Named, asked_of, handle_alone, is_large, named, outcome_of
 from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
 from ordering.renewing import MAX_SLICE
-from ordering.requests import Handler, Outcome, Requests
+from ordering.requests import REFUSED, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import REFUSALS, bounded, brought_to_its_end
 from ordering.terms import Asked, digest_of, listed
@@ -77,6 +77,7 @@ def _choose(
     for i, name in _leaders_first(names):
         ordering._forget_claim_group(events[i])
         if ordering._works_on(name.identity):
+            ordering._notify("refused", name.identity)
             outcomes[i] = "held"
         elif (one := asked_of(ordering, events[i], name[:2])) is None:
             outcomes[i] = "failed"
@@ -246,7 +247,10 @@ class _Work:
         asked = ordering._asked(grant.event, grant.token)
         asked = asked._replace(claim=dict(self.queues).get(asked.leader, ""))
         reply = words(await ordering._call("wait", ordering._rules, *asked, 0, 1))
-        return None if reply[0] == "ready" else "seen" if reply[0] == "seen" else "parked"
+        if reply[0] == "ready":
+            return None
+        ordering._notify("refused" if reply[0] in REFUSED else "parked", grant.identity)
+        return outcome_of(reply[0])
 
     async def _record(self) -> None:
         """Complete the handled events, and take the queues that others wait in."""

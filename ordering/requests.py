@@ -48,6 +48,8 @@ Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
 Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
 """The outcome of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
+REFUSED = ("seen", "held", "dead", "exhausted")
+"""Answers about an event that is not to be handled here now."""
 GRANTING = ("begin", "begin_many", "complete", "complete_and_begin", "advance")
 """The scripts that grant leases."""
 _UNRECORDED = (
@@ -150,7 +152,8 @@ class Requests(Operations, Generic[E]):
             self._state.claim_groups.pop(id_of(event), None)
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
-        if self._state.active and self._works_on(id_of(event)):
+        if self._state.active and self._works_on(identity := id_of(event)):
+            self._notify("refused", identity)
             return "held", None
         asked, sent = self._asked(event, self._token()), self._now()
         request = (self._rules, "causal" if causal else "alone", *last_of(asked))
@@ -192,6 +195,7 @@ class Requests(Operations, Generic[E]):
                 await self._give_back(grant.event, grant)
             raise
         await self._give_back(grant.event, grant)
+        self._notify("refused", grant.identity)
         return "held", None
 
     async def _give_back(self, event: Any, grant: Grant | None) -> None:
@@ -227,12 +231,12 @@ class Requests(Operations, Generic[E]):
     def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
         """Read the answer to a request that was sent at a time of the loop."""
         if reply[0] != "granted":
-            refused = reply[0] in ("seen", "held", "dead", "exhausted")
-            self._notify("refused" if refused else "parked", asked.identity)
+            if reply[0] != "alone":  # it is asked about once more, by itself
+                self._notify("refused" if reply[0] in REFUSED else "parked", asked.identity)
             return " ".join(reply), None
         if self._goes_on(asked.identity, asked.token):
             self._notify("refused", asked.identity)
-            # With a queue, it is parked: the queue is the caller's to go through.
+            # If a queue came along, the event is kept in Redis, and the caller goes through that queue.
             return f"drain {reply[2]}" if len(reply) == 3 else "held", None
         self._notify("granted", asked.identity)
         if len(reply) == 3:
@@ -283,6 +287,7 @@ class Requests(Operations, Generic[E]):
         if await self._is_proven(grant, renewer.renew, renewer.answered):
             return True
         self._log(logging.ERROR, grant.event, "was not begun: its lease was lost before its turn came")
+        self._notify("lease_lost", grant.identity)
         return False
 
     @staticmethod
@@ -303,6 +308,8 @@ class Requests(Operations, Generic[E]):
             return "refused"
         if reply[0] == "dead":
             await self._report_dead_letter(grant.identity)
+        elif reply[0] == "lost":
+            self._notify("lease_lost", grant.identity)
         return reply[0]
 
     async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:
@@ -364,13 +371,6 @@ class Requests(Operations, Generic[E]):
             raise
         finally:
             renewer.stop()
-
-    def _log_missing_payload(self, identity: str) -> None:
-        logger.error(
-            "Event %s of scope %r was parked, but what it said is gone from Redis; it cannot be handled",
-            identity,
-            self.scope,
-        )
 
     def _parse(self, payload: str | bytes) -> Any:
         """Return an event as it was parked. Raises what its type raises, and if it cannot be ordered."""

@@ -278,6 +278,8 @@ class _Stream(Drain):
         items, offered = self._source.items, list[Asked]()
         self._source.top_up()
         while items and not completed and (outcome := self._unasked(items[0], completed)):
+            if outcome == "held":
+                self._ordering._notify("refused", items[0].identity)
             self._outcomes.append((items.popleft().event, outcome))
         for item in islice(items, self._width):
             if self._unasked(item, completed) or item.asked is None:

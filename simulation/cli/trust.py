@@ -2,9 +2,9 @@
 
 Code is imported only for an engine that was named on the command line, or with `--trust`. A release of Prefect's engine
 is fetched to be run; any engine of Prefect on the command line names it. The same holds for the engines of single
-consumers, and for traces that lie elsewhere. Real sockets, subprocesses and signals are allowed only with `--trust`: an
-engine that was named on the command line need not be one that may use them. All of this holds also for the worlds of a
-swarm.
+consumers, for the one that a fault upgrades them to, and for traces that lie elsewhere. Real sockets, subprocesses and
+signals are allowed only with `--trust`: an engine that was named on the command line need not be one that may use them.
+All of this holds also for the worlds of a swarm.
 """
 
 from __future__ import annotations
@@ -83,3 +83,6 @@ def _engines(scenario: Scenario, *, overridden: bool) -> Iterator[tuple[str, str
     for consumer, chosen in scenario.consumers.engines.items():
         names = [chosen] if isinstance(chosen, str) else chosen.values()
         yield from ((f"consumers.engines.{consumer}", name) for name in names)
+    for number, fault in enumerate(scenario.faults, start=1):
+        if (engine := getattr(fault, "engine", None)) is not None:  # such as that of an upgrade
+            yield f"faults[{number}].engine", engine

@@ -20,6 +20,7 @@ from simulation.cli import BadUsage, main
 from simulation.cli.kept import Kept
 from simulation.cli.trust import check_trust
 from simulation.scenario import log_rows
+from simulation.scenario.faults import FAULTS
 from simulation.scenario.load import load, loads
 from simulation.scenario.workload import read_trace, trace_epoch, trace_publications
 from simulation.search.explore.strategies import Strategy
@@ -352,6 +353,32 @@ def test_imports_need_trust(
     assert "consumers.engines.c1" in refused(["run", str(file), "--engine", "native", "--no-results"], capsys)
     with pytest.raises(SystemExit, match="imported"):
         main(["run", str(file), "--no-results", "--trust"])
+
+
+NAMING = sorted(kind for kind, fault in FAULTS.items() if "engine" in fault.model_fields)
+"""The faults that name an engine."""
+
+
+@pytest.mark.parametrize("table", ["faults", "swarm.faults"])
+@pytest.mark.parametrize("kind", NAMING)
+def test_imports_of_faults_need_trust(
+    kind: str, table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault that names an engine imports no code unless the engine was named."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = f"evil_engine_of_{kind}_{table.replace('.', '_')}"
+    (tmp_path / f"{module}.py").write_text("raise SystemExit('imported')\n")
+    file = tmp_path / "evil.toml"
+    file.write_text(f'{SCENARIO}\n[[{table}]]\nkind = "{kind}"\nat = "1ms"\nengine = "{module}:E"\n')
+    for words in (["run", "--no-results"], ["replay"], ["shrink"], ["why"], ["crashes"]):
+        said = refused([words[0], str(file), "--engine", "native", *words[1:]], capsys)
+        assert f"key 'faults[1].engine' would import code, '{module}:E'" in said
+    with pytest.raises(SystemExit, match="imported"):
+        main(["run", str(file), "--engine", f"{module}:E", "--no-results"])
+
+
+def test_a_fault_names_an_engine() -> None:
+    assert "upgrade" in NAMING
 
 
 def test_releases_need_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
