@@ -18,7 +18,7 @@ from ordering.leases import Grant
 from ordering.requests import Queues
 from ordering.scripts import text, words
 from ordering.shielding import is_between_nodes
-from ordering.terms import id_of, leader_of, milliseconds
+from ordering.terms import Asked, id_of, leader_of, milliseconds
 
 
 class LocalClock(CausalOrdering[Any]):
@@ -55,6 +55,27 @@ class DrainsItsOwn(CausalOrdering[Any]):
 
     def _works_on(self, identity: str) -> bool:
         return False
+
+    def _goes_on(self, identity: str, token: str) -> bool:
+        return False
+
+
+class BeginsWhatItAskedFor(CausalOrdering[Any]):
+    """Forgets what it works on when it reads an answer."""
+
+    def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
+        active, self._state.active = self._state.active, {}
+        try:
+            return super()._answered(event, asked, reply, sent)
+        finally:
+            self._state.active = active
+
+
+class BelievesTheFirstAnswer(CausalOrdering[Any]):
+    """Keeps no account of what it has asked."""
+
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
+        return await self._ask_script(name, args, once)
 
 
 class LooksOnceForSiblings(CausalOrdering[Any]):
