@@ -17,7 +17,7 @@ from typing import Any
 
 from ordering.describing import describe
 from ordering.drain import Drain
-from ordering.handled_alone import Named, asked_of, handle_alone, is_large, named, outcome_of
+from ordering.handled_alone import Named, asked_of, handle_alone, named, outcome_of
 from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
 from ordering.renewing import MAX_SLICE
 from ordering.requests import REFUSED, Handler, Outcome, Requests
@@ -81,7 +81,7 @@ def _choose(
             outcomes[i] = "held"
         elif (one := asked_of(ordering, events[i], name[:2])) is None:
             outcomes[i] = "failed"
-        elif is_large(one):
+        elif one.is_large:
             large.add(i)
             _keep_claim(ordering, one)
         else:

@@ -214,6 +214,22 @@ MUTANTS = (
         ordering="ReadsItAgainAtOnce",
     ),
     Mutant(
+        name="asks-together-about-large-events",
+        planted="an event of any size is asked about in one request with the others of its batch",
+        scenario="production/q16-event-larger-than-redis-takes.toml",
+        convicted_by=("given-up-with-reason",),
+        ordering="AsksTogetherAboutLargeEvents",
+        host="native-batches",
+    ),
+    Mutant(
+        name="stops-at-what-is-no-event",
+        planted="what is no event ends the batch that it is in",
+        scenario="production/q17-not-an-event.toml",
+        convicted_by=("given-up-with-reason",),
+        ordering="StopsAtWhatIsNoEvent",
+        host="native-batches",
+    ),
+    Mutant(
         name="deaf-to-the-queue",
         planted="what the queue says of an event that it gives up is not heard: its followers wait for the lookback",
         scenario="production/q15-queue-gives-a-leader-up.toml",
