@@ -6,11 +6,12 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import pi
 from typing import Any
 
 from simulation.search.coverage.behaviour import MAX_ENTRIES, BehaviourReader
 from simulation.search.coverage.event_model import TRANSITIONS, EventModel
-from simulation.search.coverage.unseen import Unseen, unseen
+from simulation.search.coverage.unseen import SIDE, Unseen, unseen
 from simulation.world.run import Run
 
 LAST = 100
@@ -58,6 +59,7 @@ class SearchCoverage:
     _new: array[int] = field(default_factory=lambda: array("b"))
     _look: int = LAST
     """Number of runs at which to estimate the unseen mass for `saturated` again."""
+    _looks: int = 0
     _high: float = 1.0
 
     def add(self, seed: int, covered: RunCoverage) -> bool:
@@ -104,12 +106,14 @@ class SearchCoverage:
     def saturated(self, share: float = SATURATED) -> bool:
         """Whether the next run shows a new behaviour with a probability below `share`, with 97.5 % confidence.
 
-        The answer changes only when there are a quarter more runs than at the last look: a look after every run,
-        until the answer pleases, makes the confidence worthless.
+        The confidence holds however often one looks until the answer pleases: the answer changes only when there are a
+        quarter more runs than at the last look, and the looks share the probability of an error, the k-th having
+        6 / (pi k)^2 of it. Meaningful only for runs that were drawn independently.
         """
         if len(self.behaviours) >= self._look:
             self._look = len(self.behaviours) * 5 // 4 + 1
-            estimate = unseen(self.behaviours)
+            self._looks += 1
+            estimate = unseen(self.behaviours, SIDE * 6 / (pi * self._looks) ** 2)
             self._high = 1.0 if estimate is None else estimate.high
         return self._high < share
 

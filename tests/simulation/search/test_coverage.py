@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Iterator
 from itertools import accumulate
@@ -13,7 +14,7 @@ import pytest
 from simulation import load
 from simulation.cli import main
 from simulation.search.coverage.event_model import TRANSITIONS
-from simulation.search.coverage.search_coverage import SearchCoverage, coverage_of
+from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
 from simulation.search.coverage.unseen import unseen, upper_bound
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.search.explore.strategies import Runner, Strategy
@@ -176,6 +177,44 @@ def test_a_search_ends_when_it_is_saturated(capsys: pytest.CaptureFixture[str], 
     assert printed["covered"]["unseen"]["high"] < 0.05
     assert printed["covered"]["behaviours"] >= 2
     assert "distinct behaviours" in summary.read_text(encoding="utf-8")
+
+
+def test_looks_share_the_error() -> None:
+    """Each look at whether a search is saturated has a share of the error; together they have what one look would."""
+    covered = SearchCoverage()
+    runs = look = 0
+    while not covered.saturated(0.02):
+        covered.add(runs, RunCoverage(1))
+        runs += 1
+    errors = []
+    place = 100
+    while place <= runs:
+        look += 1
+        errors.append((1 - 0.02) ** (place - place // 2))  # of a bound of 2 % after as many runs without a new one
+        promised = 0.025 * 6 / (math.pi * look) ** 2
+        place = place * 5 // 4 + 1
+    assert errors[-1] < promised
+    assert all(error > 0.025 * 6 / (math.pi * k) ** 2 for k, error in enumerate(errors[:-1], start=1))
+
+
+@pytest.mark.parametrize("strategy", ["guided", "exhaustive"])
+def test_dependent_runs_do_not_saturate(strategy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(PAIR), "--until-saturated", "--strategy", strategy]) == 4
+    assert "--until-saturated needs independent runs" in capsys.readouterr().err
+
+
+def test_saturation_forgets_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seeds that failed before are no sample: they do not go first until a search is saturated."""
+    monkeypatch.chdir(tmp_path)
+    words = ["run", str(PAIR), "--engine", "null", "--until-saturated", "0.3", "--out", str(tmp_path), "--json"]
+    said = []
+    for _ in range(2):
+        main(words)
+        said.append(json.loads(capsys.readouterr().out)["covered"])
+    assert said[0] == said[1]
+    assert (tmp_path / ".causim" / "failures.json").exists()
 
 
 def test_every_order_gives_no_estimate(capsys: pytest.CaptureFixture[str]) -> None:
