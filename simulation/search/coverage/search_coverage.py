@@ -6,12 +6,11 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import pi
 from typing import Any
 
 from simulation.search.coverage.behaviour import MAX_ENTRIES, BehaviourReader
 from simulation.search.coverage.event_model import TRANSITIONS, EventModel
-from simulation.search.coverage.unseen import SIDE, Unseen, unseen
+from simulation.search.coverage.unseen import SIDE, Unseen, unseen, upper_bound
 from simulation.world.run import Run
 
 LAST = 100
@@ -60,6 +59,7 @@ class SearchCoverage:
     _look: int = LAST
     """Number of runs at which to estimate the unseen mass for `saturated` again."""
     _looks: int = 0
+    """Number of looks so far that could have ended the search."""
     _high: float = 1.0
 
     def add(self, seed: int, covered: RunCoverage) -> bool:
@@ -106,15 +106,18 @@ class SearchCoverage:
     def saturated(self, share: float = SATURATED) -> bool:
         """Whether the next run shows a new behaviour with a probability below `share`, with 97.5 % confidence.
 
-        The confidence holds however often one looks until the answer pleases: the answer changes only when there are a
-        quarter more runs than at the last look, and the looks share the probability of an error, the k-th having
-        6 / (pi k)^2 of it. Meaningful only for runs that were drawn independently.
+        A search that ends at the first look that pleases errs as often as any of its looks does. So it looks only
+        when there are a quarter more runs than the last time, and the looks share the probability of an error: the
+        k-th has 1/k(k+1) of it. One that could not end the search, whatever the runs have shown, takes none.
         """
-        if len(self.behaviours) >= self._look:
-            self._look = len(self.behaviours) * 5 // 4 + 1
-            self._looks += 1
-            estimate = unseen(self.behaviours, SIDE * 6 / (pi * self._looks) ** 2)
-            self._high = 1.0 if estimate is None else estimate.high
+        runs = len(self.behaviours)
+        if runs >= self._look:
+            self._look = runs * 5 // 4 + 1
+            error = SIDE / ((self._looks + 1) * (self._looks + 2))
+            if upper_bound(0, runs - runs // 2, error) < share:
+                self._looks += 1
+                estimate = unseen(self.behaviours, error)
+                self._high = 1.0 if estimate is None else estimate.high
         return self._high < share
 
     def record(self, *, independent: bool) -> dict[str, Any]:

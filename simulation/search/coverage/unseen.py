@@ -36,7 +36,7 @@ class Unseen:
 def unseen(behaviours: Sequence[int], error: float = SIDE) -> Unseen | None:
     """Estimate the unseen mass from the behaviours of independent runs, in the order of the runs; None if too few.
 
-    `error` is the probability that the unseen mass is above the interval.
+    The mass is above the interval with a probability of `error` at most.
     """
     count = len(behaviours)
     if count < 2:
