@@ -28,7 +28,7 @@ from simulation.cli.output import Output
 from simulation.cli.results import ResultsFolder
 from simulation.cli.strategy import strategy_from
 from simulation.cli.trust import check_trust
-from simulation.engines import is_shipped, resolve
+from simulation.engines import check_expected, is_shipped, resolve
 from simulation.kernel.gc_pause import paused_gc
 from simulation.scenario.swarm import check
 from simulation.search.explore.exhaustive import Exhaustive
@@ -36,7 +36,7 @@ from simulation.search.explore.guided import Guided
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.search.failure_database import Failures
 from simulation.search.parallel import dask_cluster
-from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.parallel.seeds import Plan, search
 from simulation.search.replay import Replay, load_replay
 from simulation.search.summary import Tally, summarise
 from simulation.world.laboratory import Laboratory
@@ -90,6 +90,7 @@ def _jobs(given: RunOptions) -> list[Job]:
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
+        check_expected(scenario)
         check_trust(scenario, path, given.engines, trusted=given.trust)
         engine = given.engine or scenario.engine
         resolve(engine)
@@ -158,7 +159,7 @@ def _summaries(outcome: Outcome, given: RunOptions, laboratory: Laboratory) -> G
 def _searched(plan: Plan, seeds: Sequence[int], given: RunOptions, laboratory: Laboratory) -> Iterator[Summary]:
     if given.scheduler:
         return dask_cluster.search(given.scheduler, plan, seeds)
-    return search(plan, seeds, jobs_from(given.jobs or "1"), laboratory)
+    return search(plan, seeds, given.jobs, laboratory)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:

@@ -23,6 +23,8 @@ def terms_of(scenario: Scenario) -> Terms:
         stuck_bound=scenario.judge.progress_bound,
         max_attempts=policy.max_attempts,
         retry_delay=policy.retry_delay,
+        memory=policy.memory,
+        redelivery=policy.redelivery or 0,
         longest_ttl=max(Terms().longest_ttl, policy.memory, policy.redelivery or 0, policy.dead_retention or 0),
     )
 
