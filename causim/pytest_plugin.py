@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from causim import own_packages
+from causim import counts, own_packages
 from causim.kept_runs import is_kept
 
 if TYPE_CHECKING:
@@ -27,11 +27,18 @@ _LABORATORY: pytest.StashKey[Laboratory] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options."""
     group = parser.getgroup("causim", "causal ordering on Redis, simulated")
-    group.addoption("--causim-seeds", type=int, default=1, metavar="N", help="seeds to run each scenario file with")
     group.addoption(
-        "--causim-batch", type=int, metavar="K", help="one test for each K of the seeds (default: one for all of them)"
+        "--causim-seeds", type=counts.count, default=1, metavar="N", help="seeds to run each scenario file with"
     )
-    group.addoption("--causim-jobs", default="1", metavar="J", help="runs at a time in a test: a count, or auto")
+    group.addoption(
+        "--causim-batch",
+        type=counts.count,
+        metavar="K",
+        help="one test for each K of the seeds (default: one for all of them)",
+    )
+    group.addoption(
+        "--causim-jobs", type=counts.jobs, default="1", metavar="J", help="runs at a time in a test: a count, or auto"
+    )
     group.addoption(
         "--causim-results", metavar="FOLDER", help="write the report of each failed scenario into a folder below this"
     )

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import redis.asyncio
@@ -19,15 +20,24 @@ from redis.asyncio.cluster import RedisCluster
 from ordering.causal import CausalOrdering
 from ordering.letters import DeadLetter
 from ordering.partitions import PartitionedOrdering
+from ordering.policy import Policy
 from ordering.shielding import REFUSALS
 
 DONE, UNKNOWN, UNREACHABLE = 0, 1, 3
+_TIMES = ("lookback", "retention", "memory", "dead_retention")
+"""The times of a policy that these commands depend on: what is overdue or over, and what is remembered of a discarded
+event."""
 _EPILOG = "example: python -m ordering dead list redis://localhost:6379 orders"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    try:
+        asked.policy = Policy(**dict(asked.policy))
+    except ValueError as error:
+        parser.error(str(error))
     try:
         return asyncio.run(_run(asked))
     except REFUSALS as refusal:
@@ -66,7 +76,13 @@ def _add(commands: Any, name: str, run: Callable[..., Any], what: str) -> argpar
     parser.add_argument("scope", metavar="SCOPE", type=_named("a scope"), help="the scope of the ordering")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--cluster", action="store_true", help="the URL names a node of a Redis Cluster")
-    parser.add_argument("--partitions", type=_positive, metavar="N", help="the scope is divided into N partitions")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--partitions", type=_positive, metavar="N", help="the scope is divided into N partitions")
+    whose.add_argument("--prefect", action="store_true", help="the scope is one of ordering.prefect, as triggers")
+    times = "a time of your consumers' policy, if it is not the default: " + ", ".join(_TIMES)
+    parser.add_argument(
+        "--policy", type=_time, action="append", default=[], metavar="NAME=SECONDS", help=times + " (repeatable)"
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -92,6 +108,17 @@ def _named(what: str) -> Callable[[str], str]:
     return read
 
 
+def _time(text: str) -> tuple[str, timedelta]:
+    """Return a time of a policy, and its name."""
+    name, _, seconds = text.partition("=")
+    if name not in _TIMES:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(_TIMES)}, with =SECONDS, not {text!r}")
+    try:
+        return name, timedelta(seconds=float(seconds))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{name} must be a number of seconds, not {seconds!r}") from None
+
+
 def _address(text: str) -> str:
     """Return a URL that the client can read."""
     try:
@@ -104,13 +131,29 @@ def _address(text: str) -> str:
 async def _run(asked: argparse.Namespace) -> int:
     kind: Any = RedisCluster if asked.cluster else redis.asyncio.Redis
     async with kind.from_url(asked.url) as client:
-        ordering: Any = (
-            PartitionedOrdering(asked.scope, partitions=asked.partitions, redis=client)
-            if asked.partitions
-            else CausalOrdering(asked.scope, redis=client)
-        )
-        code: int = await asked.run(ordering, asked)
+        code: int = await asked.run(_ordering(asked, client), asked)
         return code
+
+
+class _BesidePrefect(CausalOrdering[Any]):
+    """The keys of `ordering.prefect`, without what that needs: an installed Prefect, and its settings."""
+
+    _waitlist = "parked"
+    is_cluster = False
+
+    def _key(self, name: str) -> str:
+        return super()._key(name) if self.is_cluster else f"{self.scope}:{name}"
+
+
+def _ordering(asked: argparse.Namespace, client: Any) -> Any:
+    """Return the ordering that a command is about."""
+    if asked.partitions:
+        return PartitionedOrdering(asked.scope, partitions=asked.partitions, redis=client, policy=asked.policy)
+    if not asked.prefect:
+        return CausalOrdering(asked.scope, redis=client, policy=asked.policy)
+    beside = _BesidePrefect(asked.scope, redis=client, policy=asked.policy)
+    beside.is_cluster = asked.cluster
+    return beside
 
 
 async def _stats(ordering: Any, asked: argparse.Namespace) -> int:

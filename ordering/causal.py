@@ -21,7 +21,7 @@ from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.events import ReceivedEvent
 from ordering.leases import ClaimGroup, Grant, current_grant
-from ordering.observing import Observer
+from ordering.observing import Happening, Observer
 from ordering.operations import OnDeadLetter
 from ordering.policy import Policy
 from ordering.requests import E, Handler, Outcome, Requests
@@ -40,6 +40,8 @@ from ordering.tokens import unique_token
 from ordering.waiting import answer_in_time
 
 logger = logging.getLogger(__name__)
+_FOUND: dict[str, Happening] = {"released": "released", "retried": "retried"}
+"""The hooks for what a sweep has found, by the reason; for other reasons it is `rescued`."""
 
 
 class EventProcessingCompletion(Generic[E]):
@@ -170,6 +172,7 @@ class CausalOrdering(Requests[E]):
         assert one.follows
         about = (id_of(one), leader_of(one), occurred_at(one), one.model_dump_json(), self._received(one))
         await self._call("park", *about)
+        self._notify("parked", id_of(one))
 
     async def forget_follower(self, follower: E) -> None:
         """Forget that an event is parked."""
@@ -229,6 +232,8 @@ class CausalOrdering(Requests[E]):
             await self._release_queues((leader,), error)
             raise
         self._state.remember_claim_group(ClaimGroup(leader, claim, len(ids)), ids)
+        for identity in ids:
+            self._notify("released", identity)
         return ids
 
     async def get_lost_followers(self) -> list[E]:
@@ -264,10 +269,8 @@ class CausalOrdering(Requests[E]):
                 if why == "released":
                     await self._release_queue(leader)
                 continue
-            if why in ("lost", "below", "cycle"):
-                self._notify("rescued", identity)
-            elif why == "retried":
-                self._notify("retried", identity)
+            if claim == own:  # of what another sweep has found, that notifies
+                self._notify(_FOUND.get(why, "rescued"), identity)
             if why == "cycle":
                 self._log(logging.WARNING, event, "follows itself by way of others; the circle is broken here")
             if why == "released":
@@ -294,6 +297,8 @@ class CausalOrdering(Requests[E]):
 
         timeout_s = self.policy.lease.total_seconds() / 2
         answer = await answer_in_time(self.redis, self._key(f"ended:{leader}"), ask, timeout_s)
+        if answer[0] != "ready":
+            self._notify("parked" if answer[0] == "parked" else "refused", asked.identity)
         if answer[0] == "seen":
             raise self.errors.seen(event)
         if answer[0] == "dead":

@@ -16,7 +16,6 @@ from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.leases import is_own_failure
 from ordering.requests import Handler, Outcome, Requests
-from ordering.sending import MAX_SHARED_BYTES
 from ordering.shielding import REFUSALS
 from ordering.terms import Asked, as_bytes, leader_of, microseconds, names_of
 
@@ -51,11 +50,6 @@ def asked_of(ordering: Requests[Any], event: Any, names: tuple[str, str] | None 
     except Exception as error:
         ordering._log(logging.ERROR, event, "cannot be handled: %s", describe(error))
         return None
-
-
-def is_large(asked: Asked) -> bool:
-    """Return whether an event is too large to be in one request with others."""
-    return len(asked.payload) > MAX_SHARED_BYTES
 
 
 def refused(ordering: Requests[Any], event: Any, refusal: Exception) -> Outcome:

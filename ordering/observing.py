@@ -30,16 +30,21 @@ class Observer(Protocol):
         """Hear that the event was handed out because its leader is done."""
 
     def rescued(self, scope: str, event: str) -> None:
-        """Hear that a sweep has found the event: its leader has not come within the lookback, or is in a circle."""
+        """Hear that a sweep has found the event: its leader has not come within the lookback, or is in a circle.
+
+        Other sweeps may return the event, too, to share the work: they do not call this.
+        """
 
     def retried(self, scope: str, event: str) -> None:
         """Hear that a sweep has found the event: its handler has failed before, or its holder is gone."""
 
     def dead(self, scope: str, event: str) -> None:
-        """Hear that the event was given up, and is a dead letter."""
+        """Hear that the event was given up, and is a dead letter: at least once in the fleet."""
 
     def lease_lost(self, scope: str, event: str) -> None:
-        """Hear that the lease on the event ran out while its handler worked, and that another consumer has taken it."""
+        """Hear that the lease on the event ran out: while its handler worked, and another consumer has taken the event,
+        or before its handler began.
+        """
 
     def refused(self, scope: str, event: str) -> None:
         """Hear that the event is not to be handled here now: it was handled, is held elsewhere, or is a dead letter."""

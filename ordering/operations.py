@@ -146,7 +146,10 @@ class Operations:
         Any sweep finds them from now on. The event becomes a dead letter of the engine, to be retried or discarded.
         Return False if it was handled, or is held by a consumer: then nothing is given up.
         """
-        return await self._give_up(event, reason, report=False)
+        given_up = await self._give_up(event, reason, report=False)
+        if given_up:
+            self._notify("dead", id_of(event))
+        return given_up
 
     async def _give_up(self, event: Any, reason: str, *, report: bool) -> bool:
         about = (id_of(event), leader_of(event), occurred_at(event), reason, "", event.model_dump_json(), int(report))
@@ -199,6 +202,10 @@ class Operations:
             logger.warning(message, self.scope, letter.id, describe(error))
             return False
         return True
+
+    def _log_missing_payload(self, identity: str) -> None:
+        message = "Event %s of scope %r was parked, but what it said is gone from Redis; it cannot be handled"
+        logger.error(message, identity, self.scope)
 
     def _leave_to_others(self, identity: str) -> None:
         """Have others come first, in the next sweeps of this process, with an event that it could not read."""

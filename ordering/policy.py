@@ -70,6 +70,8 @@ class Policy:
                 f"policy.retention ({self.retention}) must not be shorter than policy.lookback ({self.lookback}): "
                 "a follower within the lookback must still find that its leader was handled"
             )
+        if self.age_by not in ("known", "received"):
+            raise ValueError(f"policy.age_by must be 'known' or 'received', not {self.age_by!r}")
         for name in ("max_attempts", "max_depth", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"policy.{name} must be at least 1, not {getattr(self, name)}")

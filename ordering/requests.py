@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import cached_property, partial
-from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ordering.describing import describe, field_of
@@ -20,6 +19,7 @@ from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, Work, is_
 from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
+from ordering.renewing import renew
 from ordering.scripts import check, run, script, words
 from ordering.sending import Joint, Word, send
 from ordering.shielding import REFUSALS, asked_again, bounded, end_after, is_between_nodes, is_moving, passes
@@ -48,8 +48,10 @@ Queues = tuple[tuple[str, str], ...]
 """Queues that are being drained, each by its leader and the token of the claim on it; the one to go on with is last."""
 Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
 """The outcome of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
-MAX_SLICE = 1_000
-"""Events that one script decides about, completes or renews: others wait in the few milliseconds that it takes."""
+REFUSED = ("seen", "held", "dead", "exhausted")
+"""Answers about an event that is not to be handled here now."""
+GRANTING = ("begin", "begin_many", "complete", "complete_and_begin", "advance")
+"""The scripts that grant leases."""
 _UNRECORDED = (
     "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
     "See to it that Redis takes writes, and that the effect is one that may be repeated"
@@ -119,6 +121,12 @@ class Requests(Operations, Generic[E]):
 
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
+        if name not in GRANTING:
+            return await self._ask_script(name, args, once)
+        with self._state.asks_for_leases():
+            return await self._ask_script(name, args, once)
+
+    async def _ask_script(self, name: str, args: Sequence[Word], once: bool) -> Any:
         verb, waitlist = self.scripts(name), self._key(self._waitlist)
         check(verb, args)
         try:
@@ -144,7 +152,8 @@ class Requests(Operations, Generic[E]):
             self._state.claim_groups.pop(id_of(event), None)
 
     async def _begin(self, event: Any, *, causal: bool = True) -> tuple[str, Grant | None]:
-        if self._state.active and self._works_on(id_of(event)):
+        if self._state.active and self._works_on(identity := id_of(event)):
+            self._notify("refused", identity)
             return "held", None
         asked, sent = self._asked(event, self._token()), self._now()
         request = (self._rules, "causal" if causal else "alone", *last_of(asked))
@@ -169,6 +178,13 @@ class Requests(Operations, Generic[E]):
         """Return whether this process works on an event, whatever has become of its lease."""
         return identity in self._state.active
 
+    def _goes_on(self, identity: str, token: str) -> bool:
+        """Return whether this process still works on an event that it was granted: it is not begun again.
+
+        Its lease had run out, as in a process that was blocked. The work goes on, and is completed, under the new one.
+        """
+        return self._state.goes_on(identity, token)
+
     async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
         """Return a grant whose reply was under way for most of its lease, if the lease lasts; else give it back."""
         try:
@@ -179,6 +195,7 @@ class Requests(Operations, Generic[E]):
                 await self._give_back(grant.event, grant)
             raise
         await self._give_back(grant.event, grant)
+        self._notify("refused", grant.identity)
         return "held", None
 
     async def _give_back(self, event: Any, grant: Grant | None) -> None:
@@ -214,9 +231,13 @@ class Requests(Operations, Generic[E]):
     def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
         """Read the answer to a request that was sent at a time of the loop."""
         if reply[0] != "granted":
-            refused = reply[0] in ("seen", "held", "dead", "exhausted")
-            self._notify("refused" if refused else "parked", asked.identity)
+            if reply[0] != "alone":  # it is asked about once more, by itself
+                self._notify("refused" if reply[0] in REFUSED else "parked", asked.identity)
             return " ".join(reply), None
+        if self._goes_on(asked.identity, asked.token):
+            self._notify("refused", asked.identity)
+            # If a queue came along, the event is kept in Redis, and the caller goes through that queue.
+            return f"drain {reply[2]}" if len(reply) == 3 else "held", None
         self._notify("granted", asked.identity)
         if len(reply) == 3:
             self._state.queues[asked.leader] = reply[2]
@@ -248,32 +269,7 @@ class Requests(Operations, Generic[E]):
 
     async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
         """Prolong leases in one round trip, and the claims on queues; note which leases are lost."""
-        sent, lease = self._now(), milliseconds(self.policy.lease)
-        names = [word for pair in queues for word in pair]
-        if len(grants) == 1:
-            (one,) = grants
-            reply = words(await self._call("renew", one.identity, one.token, lease, one.claim, *names))
-            self._note_renewal(one, sent, reply[0] == "renewed")
-            return
-        slices = [grants[i : i + MAX_SLICE] for i in range(0, len(grants), MAX_SLICE)]
-        requests = []
-        for part in slices:
-            fields = chain.from_iterable((grant.identity, grant.token, grant.claim) for grant in part)
-            requests.append(self._call("renew_many", lease, len(names) // 2, *names, *fields))
-            names = []  # the first slice prolongs the claims on queues
-        replies = await asyncio.gather(*requests, return_exceptions=True)
-        for part, answers in zip(slices, replies, strict=True):
-            if not isinstance(answers, BaseException):
-                for grant, answer in zip(part, words(answers), strict=True):
-                    self._note_renewal(grant, sent, answer == "1")
-        for answers in replies:
-            if isinstance(answers, BaseException):
-                raise answers
-
-    def _note_renewal(self, grant: Grant, sent: float, renewed: bool) -> None:
-        grant.lost = not renewed and grant.identity not in self._state.regranted
-        if renewed:
-            grant.proven_until = sent + self._lease_s
+        await renew(self._call, self.policy.lease, self._now(), grants, queues)
 
     def _lasts(self, grant: Grant) -> bool:
         """Return whether a lease lasts for so long by this process's clock that it need not be renewed to be sure."""
@@ -291,6 +287,7 @@ class Requests(Operations, Generic[E]):
         if await self._is_proven(grant, renewer.renew, renewer.answered):
             return True
         self._log(logging.ERROR, grant.event, "was not begun: its lease was lost before its turn came")
+        self._notify("lease_lost", grant.identity)
         return False
 
     @staticmethod
@@ -311,6 +308,8 @@ class Requests(Operations, Generic[E]):
             return "refused"
         if reply[0] == "dead":
             await self._report_dead_letter(grant.identity)
+        elif reply[0] == "lost":
+            self._notify("lease_lost", grant.identity)
         return reply[0]
 
     async def _release_queues(self, leaders: Iterable[str], error: BaseException) -> None:
@@ -339,13 +338,13 @@ class Requests(Operations, Generic[E]):
         rest = (digest_of(identity), leader, drain, following, *(listed(offered) if offered else ()))
         try:
             while True:
-                state.renew_token(grant)
-                ask = partial(self._call, name, self._rules, identity, grant.token, *rest, once=True)
+                token = grant.token
+                ask = partial(self._call, name, self._rules, identity, token, *rest, once=True)
                 try:
                     reply = await ask()
                 except REFUSALS as refusal:
                     reply = await self._record((grant,), ask, refusal, queues)
-                if identity not in state.regranted or words(reply)[0] != "lost":
+                if words(reply)[0] != "lost" or not await state.was_granted_anew(grant, token, self._lease_s):
                     return reply
         finally:
             state.leave(grant)
@@ -372,13 +371,6 @@ class Requests(Operations, Generic[E]):
             raise
         finally:
             renewer.stop()
-
-    def _log_missing_payload(self, identity: str) -> None:
-        logger.error(
-            "Event %s of scope %r was parked, but what it said is gone from Redis; it cannot be handled",
-            identity,
-            self.scope,
-        )
 
     def _parse(self, payload: str | bytes) -> Any:
         """Return an event as it was parked. Raises what its type raises, and if it cannot be ordered."""

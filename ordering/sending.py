@@ -27,7 +27,7 @@ from redis.asyncio import Redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
 
-from ordering.terms import as_bytes
+from ordering.terms import MAX_SHARED_BYTES, as_bytes
 
 Word = str | int | bytes
 
@@ -41,10 +41,6 @@ MAX_JOINT = 64
 """Requests in one joint command: no other client is served while its script runs, for a few milliseconds."""
 MAX_JOINT_BYTES = 16_384
 """A request with a longer last word, which is what an event says, is not joined with others."""
-MAX_SHARED_BYTES = 262_144
-"""A request with a longer last word travels by itself: a server that refuses its length closes the connection, and what
-has travelled with it has no answer either.
-"""
 _DEFAULT_POOL = 100
 _UNDECODED: Final[dict[str, Any]] = {NEVER_DECODE: True}
 _TURN: Final = object()

@@ -23,7 +23,7 @@ from itertools import islice
 from typing import Any
 
 from ordering.drain import Drain
-from ordering.handled_alone import asked_of, is_large, outcome_of, refused
+from ordering.handled_alone import asked_of, outcome_of, refused
 from ordering.leases import Grant, is_own_failure
 from ordering.requests import E, Handler, Outcome, Requests
 from ordering.scripts import words
@@ -262,7 +262,7 @@ class _Stream(Drain):
         try:
             _, *answers = await brought_to_its_end(ask, ordering._lease_s, give_back)
         except REFUSALS as refusal:
-            if not is_large(offered[0]):
+            if not offered[0].is_large:
                 raise
             event = self._source.items.popleft().event
             self._outcomes.append((event, refused(ordering, event, refusal)))
@@ -278,11 +278,13 @@ class _Stream(Drain):
         items, offered = self._source.items, list[Asked]()
         self._source.top_up()
         while items and not completed and (outcome := self._unasked(items[0], completed)):
+            if outcome == "held":
+                self._ordering._notify("refused", items[0].identity)
             self._outcomes.append((items.popleft().event, outcome))
         for item in islice(items, self._width):
             if self._unasked(item, completed) or item.asked is None:
                 break
-            if is_large(item.asked):  # by itself
+            if item.asked.is_large:  # by itself
                 return offered or ([] if completed else [item.asked])
             offered.append(item.asked)
         return offered

@@ -15,6 +15,10 @@ from uuid import UUID
 from ordering.policy import Policy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_SHARED_BYTES = 262_144
+"""A request with a longer last word travels by itself: a server that refuses its length closes the connection, and what
+has travelled with it has no answer either.
+"""
 
 
 class Asked(NamedTuple):
@@ -32,6 +36,11 @@ class Asked(NamedTuple):
     """The digest of the leader's id."""
     payload: str
     """The payload of the event, if it may have to be kept."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the event is too large to be in one request with others."""
+        return len(self.payload) > MAX_SHARED_BYTES
 
 
 def hash_tag(scope: str) -> str:

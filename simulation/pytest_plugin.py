@@ -22,7 +22,7 @@ from simulation.engines import UnknownEngine
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
 from simulation.search.budget_check import check
-from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.parallel.seeds import Plan, search
 from simulation.search.replay import Replay, load_replay
 from simulation.search.summary import Tally, summarise
 from simulation.stores.protocol import StoreUnavailable
@@ -125,7 +125,7 @@ class ScenarioItem(pytest.Item):
         if self.replay.choices is not None:
             yield summarise(self.replay.perform(laboratory, self._engine))
             return
-        store, jobs = self.config.getoption("--causim-store"), jobs_from(self.config.getoption("--causim-jobs"))
+        store, jobs = self.config.getoption("--causim-store"), self.config.getoption("--causim-jobs")
         yield from search(Plan(self._scenario, self._engine, store), self.seeds, jobs, laboratory)
 
     def _story(self, tally: Tally, laboratory: Laboratory) -> str:

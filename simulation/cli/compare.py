@@ -22,7 +22,7 @@ from simulation.cli.output import STYLES
 from simulation.cli.terminal import Terminal
 from simulation.cli.trust import check_trust
 from simulation.engines import UnknownEngine
-from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.parallel.seeds import Plan, search
 from simulation.search.summary import Tally
 from simulation.world.world import EngineFailed
 
@@ -97,7 +97,7 @@ def _run(scenario: Scenario, engine: str, given: CompareOptions) -> tuple[Row, b
     if not given.json:
         sys.stderr.write(f"{scenario.name} · {engine} · {given.seeds} seeds …\n")
     try:
-        for summary in search(plan, range(first, first + given.seeds), jobs_from(given.jobs), apart=True):
+        for summary in search(plan, range(first, first + given.seeds), given.jobs, apart=True):
             tally.add(summary)
     except (UnknownEngine, EngineFailed) as error:
         failure = str(error)

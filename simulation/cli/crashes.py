@@ -23,7 +23,6 @@ from simulation.cli.text import write_lines
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.kernel.durations import format_duration, parse_duration
-from simulation.search.parallel.seeds import jobs_from
 from simulation.search.sweep.fault_points import find_points, inject_everywhere
 from simulation.world.laboratory import Laboratory
 
@@ -91,8 +90,7 @@ def _try_all(sweep: FaultPointSweep, given: CrashesOptions, laboratory: Laborato
     title = f"{sweep.scenario.name} · {sweep.engine} · {sweep.kind}"
     try:
         with counting(title, len(sweep.points), "points") as advance:
-            jobs = jobs_from(given.jobs)
-            for trial in inject_everywhere(sweep, laboratory, jobs, given.store, given.redis_server):
+            for trial in inject_everywhere(sweep, laboratory, given.jobs, given.store, given.redis_server):
                 found.trials.append(trial)
                 advance(len(found.trials), f"{len(found.fallen)} not survived" if found.fallen else "")
     except KeyboardInterrupt:

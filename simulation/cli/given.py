@@ -40,7 +40,7 @@ class WorldOptions(StoreOptions):
 class WhereOptions:
     """The options for the place of the runs: processes of this machine, or a cluster."""
 
-    jobs: str | None
+    jobs: int
     scheduler: str | None
 
 
@@ -94,7 +94,7 @@ class CompareOptions(StoreOptions):
     engine: list[str]
     seed: int | None
     seeds: int
-    jobs: str
+    jobs: int
     csv: Path | None
     json: bool
 
@@ -114,7 +114,7 @@ class CrashesOptions(WorldOptions):
     fault: str
     duration: str | None
     seed: int | None
-    jobs: str
+    jobs: int
     out: Path
 
 
@@ -240,6 +240,7 @@ class WhyOptions(ResultOptions):
     """The options of `causim why`."""
 
     samples: int
+    jobs: int
     json: bool
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Protocol
 
+from causim.counts import jobs
 from simulation.cli.text import write_note
 
 
@@ -40,10 +41,16 @@ def add_renamed(parser: Options, new: str, old: str, **options: Any) -> None:
     )
 
 
-def add_where_options(parser: argparse.ArgumentParser, jobs: str) -> None:
+def add_where_options(parser: argparse.ArgumentParser, default: str) -> None:
     """Add the options for the place of the runs: this machine or a cluster, not both."""
     where = parser.add_argument_group("where the runs are made").add_mutually_exclusive_group()
-    where.add_argument("--jobs", metavar="J", help=f"runs at a time: a count, or auto for all cores (default: {jobs})")
+    where.add_argument(
+        "--jobs",
+        type=jobs,
+        default=default,
+        metavar="J",
+        help=f"runs at a time: a count, or auto for all cores (default: {default})",
+    )
     where.add_argument(
         "--scheduler",
         metavar="ADDRESS",
@@ -82,20 +89,3 @@ def add_store_options(parser: Options) -> None:
     parser.add_argument(
         "--redis-server", type=Path, metavar="FILE", help="use this redis-server for the store `server`"
     )
-
-
-def count(text: str) -> int:
-    """Return a count of at least 1 from an option. Raises ArgumentTypeError."""
-    return _at_least(1, text)
-
-
-def natural(text: str) -> int:
-    """Return a number of at least 0 from an option. Raises ArgumentTypeError."""
-    return _at_least(0, text)
-
-
-def _at_least(least: int, text: str) -> int:
-    value = int(text)
-    if value < least:
-        raise argparse.ArgumentTypeError(f"must be at least {least}, not {value}")
-    return value

@@ -36,7 +36,7 @@ from simulation.search.explore.guided import Guided
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.search.failure_database import Failures
 from simulation.search.parallel import dask_cluster
-from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.parallel.seeds import Plan, search
 from simulation.search.replay import Replay, load_replay
 from simulation.search.summary import Tally, summarise
 from simulation.world.laboratory import Laboratory
@@ -158,7 +158,7 @@ def _summaries(outcome: Outcome, given: RunOptions, laboratory: Laboratory) -> G
 def _searched(plan: Plan, seeds: Sequence[int], given: RunOptions, laboratory: Laboratory) -> Iterator[Summary]:
     if given.scheduler:
         return dask_cluster.search(given.scheduler, plan, seeds)
-    return search(plan, seeds, jobs_from(given.jobs or "1"), laboratory)
+    return search(plan, seeds, given.jobs, laboratory)
 
 
 def _every_order(outcome: Outcome, laboratory: Laboratory) -> Iterator[Summary]:

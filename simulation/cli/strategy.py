@@ -23,7 +23,7 @@ def strategy_from(given: RunOptions) -> Strategy:
         raise BadUsage("--strategy exhaustive tries every order of one seed: leave --seeds out")
     if given.strategy in ("exhaustive", "guided") and given.scheduler:
         raise BadUsage(f"--strategy {given.strategy} learns from each run for the next: leave --scheduler out")
-    if given.strategy == "guided" and (given.jobs or "1") != "1":
+    if given.strategy == "guided" and given.jobs != 1:
         raise BadUsage("--strategy guided learns from each run for the next: leave --jobs out")
     name: Any = given.strategy  # one of NAMES: the parser accepts no other
     return Strategy(name, given.depth, Bounds(given.early_timers, given.max_faults, kinds), given.max_runs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from simulation.cli.options import add_renamed, count, natural
+from causim.counts import count, natural
+from simulation.cli.options import add_renamed
 from simulation.cli.text import write_note
 
 NAMES = ("random-delays", "pct", "random-walk", "pos", "surw", "guided", "exhaustive")

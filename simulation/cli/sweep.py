@@ -18,7 +18,7 @@ from simulation.cli.text import write_lines, write_note
 from simulation.cli.trust import check_trust
 from simulation.engines import resolve
 from simulation.search.parallel.dask_cluster import measure_all
-from simulation.search.parallel.seeds import Plan, jobs_from, search
+from simulation.search.parallel.seeds import Plan, search
 from simulation.search.sweep.answer import answers
 from simulation.search.sweep.grid import BadAxis, Ledger, cells, key, measure, parse_axis
 
@@ -81,7 +81,7 @@ def _measured(
         yield from measure_all(given.scheduler, grid, plans, seeds)
     else:
         for place, plan in plans.items():
-            yield place, measure(grid[place], search(plan, seeds, jobs_from(given.jobs or "auto")))
+            yield place, measure(grid[place], search(plan, seeds, given.jobs))
 
 
 def _say(row: dict[str, Any], place: int, grid: Sequence[Cell], given: SweepOptions, *, resumed: bool) -> None:

@@ -17,6 +17,7 @@ from simulation.cli.output import counting
 from simulation.cli.result_files import replay_of_result, run_file
 from simulation.cli.terminal import Terminal
 from simulation.cli.text import write_lines
+from simulation.search.continuations import Elsewhere
 from simulation.search.why import NothingToExplain, Why, bars
 from simulation.world.laboratory import Laboratory
 from simulation.world.run_files import explain_report
@@ -31,7 +32,15 @@ def execute(given: WhyOptions) -> int:
     interrupted = False
     with Laboratory(given.store, given.redis_server) as laboratory:
         start = replay_of_result(given)
-        why = Why(laboratory, start, given.invariant, samples=given.samples, most=given.max_runs, words_of=_sentence_of)
+        why = Why(
+            laboratory,
+            start,
+            given.invariant,
+            samples=given.samples,
+            most=given.max_runs,
+            words_of=_sentence_of,
+            elsewhere=_workers(given),
+        )
         try:
             with counting(f"{start.scenario.name} · why", given.max_runs, "runs", Terminal(stderr=True)) as count:
                 why.watch = lambda runs: count(runs, "")
@@ -49,6 +58,10 @@ def execute(given: WhyOptions) -> int:
     else:
         write_lines(_summary(why, interrupted=interrupted))
     return INTERRUPTED if interrupted else VIOLATED
+
+
+def _workers(given: WhyOptions) -> Elsewhere | None:
+    return Elsewhere(given.jobs, given.store, given.redis_server) if given.jobs > 1 else None
 
 
 def _sentence_of(entry: Entry) -> str:

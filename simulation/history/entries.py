@@ -179,6 +179,10 @@ class Terms:
     """The delay before the retry of an event that the engine keeps, after a failed handling."""
     longest_ttl: int = 604_800_000_000
     """The longest time to live that the policy names for a key; the lookback and the retention are allowed anyway."""
+    memory: int = 86_400_000_000
+    """How long an engine knows that an event was handled, for late followers, if that is longer than the retention."""
+    redelivery: int = 0
+    """How long after an attempt the queue may offer an event again, if that is longer than the lookback."""
 
     @property
     def longest_life(self) -> int:

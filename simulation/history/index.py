@@ -19,6 +19,8 @@ from simulation.history.store_clock import StoreClock
 
 REFUSALS = ("unreadable", "unknown-schema")
 """The reasons for which an event may be given up although no handler was called."""
+OF_ONE_EVENT = frozenset({"not-an-event", "too-large"})
+"""Faults that concern one event alone, and those that follow it: no other may suffer from it."""
 
 
 class HistoryIndex:
@@ -31,6 +33,8 @@ class HistoryIndex:
 
     slot_moves: Sequence[Span] = ()
     """Spans in which a slot moved: no lease in it could be renewed. A request that is refused can be repeated later."""
+    odd_events: frozenset[str] = frozenset()
+    """The events that a fault of `OF_ONE_EVENT` struck."""
     unfinished: Sequence[tuple[int, Entry]] = ()
     """The entries about calls of engines that had not returned, with their indices."""
     work_left_out: Callable[[], Mapping[str, list[Span]]] = dict

@@ -11,7 +11,7 @@ from typing import Any
 from simulation.history.availability import Availability
 from simulation.history.entries import KINDS, Entry, Header
 from simulation.history.history import History
-from simulation.history.index import REFUSALS, HistoryIndex
+from simulation.history.index import OF_ONE_EVENT, REFUSALS, HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.lost_keys import touched
 from simulation.history.records import NEVER, Delivery, EventStory, Handling, Loss, Phase
@@ -141,8 +141,8 @@ class IndexBuilder:
                 story.follows = leader.name if leader else follows
             occurred = details.get("occurred")
             story.occurred = occurred if isinstance(occurred, int) else entry.at
-        elif str(details.get("follows") or "") != story.follows:
-            story.changed = True
+        elif (follows := str(details.get("follows") or "")) != story.follows:
+            story.copies = (*story.copies, (position, follows))
 
     def _delivered(self, position: int, entry: Entry, story: EventStory | None) -> None:
         at, _, name, consumer, details = entry
@@ -318,6 +318,8 @@ class IndexBuilder:
             self.index.faults[self.last_fault] += 1
             if self.last_fault == "unreadable-for-some" and story:
                 story.unread += ((position, entry.consumer),)
+            if self.last_fault in OF_ONE_EVENT:
+                self.index.odd_events |= {entry.event}
         if entry.kind == "store-lost" or entry.event:
             default = "drop" if entry.kind == "dropped" else self.last_fault
             self.losses.append((position, entry, str(entry.details.get("fault") or default)))
@@ -350,13 +352,16 @@ class IndexBuilder:
 
     def _settle_event(self, story: EventStory) -> None:
         story.settle()
-        if not story.follows:
-            return
-        leader = story.follows if story.follows in self.index.events else self._names.get(story.follows, story.follows)
-        if leader != story.name:
+        story.copies = tuple((position, self._resolved(follows)) for position, follows in story.copies)
+        leader = self._resolved(story.follows)
+        if leader and leader != story.name:
             found = self.index.events.get(leader) or self._event_of(leader)
             story.leader = found.name
             found.add_follower(story.name)
+
+    def _resolved(self, follows: str) -> str:
+        """Return the name of the event that an entry names, by its name or its id."""
+        return follows if not follows or follows in self.index.events else self._names.get(follows, follows)
 
     def _settle_loss(self, position: int, entry: Entry, fault: str) -> None:
         if entry.kind == "store-lost":

@@ -120,8 +120,8 @@ class EventStory:
     """Whether the broker made a second copy of it."""
     unread: tuple[tuple[int, str], ...] = ()
     """The indices at which a consumer could not read it, although others can, with that consumer."""
-    changed: bool = False
-    """Whether a copy of it follows another event than the first one does."""
+    copies: tuple[tuple[int, str], ...] = ()
+    """The indices at which a copy was published that follows another event than the first one, and that event."""
     incomplete: bool = False
     """Whether the history has a handling without its start, or without its outcome."""
     trivial: bool = False

@@ -13,6 +13,9 @@ it counts. A delivery that was given back counts no longer if the clock of Redis
 clock no consumer was offered the leader for a whole lookback. If its consumer died, that counts from a lease before its
 death on: the store may have heard of it last then. What a consumer still has counts no longer, if the clock jumped so
 far while it had it: then a lookback has passed since the store heard of it, at the earliest a lease before the jump.
+A jump excuses only a follower that it freed: one that started before the lookback had passed without it (or the time of
+the policy in which the queue may offer an event again, or two leases, if that is longer); or, if the jumps took half a
+lease or more off that time, within one sweep and the release bound after its end by the clock of Redis, in idle time.
 
 These deliveries do not count, because no engine can know of them:
 
@@ -28,8 +31,9 @@ A delivery to a consumer that cannot reach Redis counts from the time at which i
 A leader that the engine has given up is reported by the consumer that did so, or by the first sweep after a lease: a
 follower may start before that, if no consumer handles the leader then or later.
 
-If the store lost what it held of a follower of which a copy follows another event, that copy may be all that an engine
-knows: then it is enough that the follower waits for the lookback.
+If the store lost what it held of a follower of which a copy was delivered that follows another event, that copy may be
+all that an engine knows: then it is enough that the follower waits for the lookback, and for the event that the copy
+follows if that came.
 
 If the clock of Redis jumps ahead, the lookback is over sooner by that much.
 
@@ -49,6 +53,9 @@ from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, Delivery, EventStory, Handling
+from simulation.invariants.cascades import lists_in_hand, no_consumer_free
+from simulation.invariants.copies import leaders_in_copies
+from simulation.invariants.idle_time import idle_clock, takeovers
 from simulation.invariants.recorded_effects import UNDERWAY
 from simulation.invariants.time_format import moment, moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -84,9 +91,18 @@ def _excused(index: HistoryIndex, event: EventStory, leader: EventStory, effect:
         return True
     if effect.start_at < _held_until(index, event):
         return False
-    if event.changed and index.store_lost(event.name, event.first_known, effect.start):
+    if any(
+        other is None or _does_not_hold(index, event, other, effect)
+        for other in leaders_in_copies(index, event, effect.start)
+    ):
         return True
     return not _came(index, event, leader, effect) or _first_of_cycle(index, event, effect)
+
+
+def _does_not_hold(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Handling) -> bool:
+    """Say whether a follower need not wait any more for the event that a copy of it follows."""
+    done = any(one.end <= effect.start for one in leader.effects) or NEVER < leader.dead < effect.start
+    return done or not _came(index, event, leader, effect)
 
 
 def _given_up_unreported(index: HistoryIndex, leader: EventStory, effect: Handling) -> bool:
@@ -129,7 +145,7 @@ def _came(index: HistoryIndex, event: EventStory, leader: EventStory, effect: Ha
     return (
         _delivered(index, event, leader, effect, until_at)
         or any(
-            _in_hand(handling, effect, until_at) and not _forgotten(index, handling.start_at, effect)
+            _in_hand(handling, effect, until_at) and not _forgotten(index, event, handling.start_at, effect)
             for handling in leader.handlings
         )
         or any(
@@ -149,11 +165,11 @@ def _delivered(index: HistoryIndex, event: EventStory, leader: EventStory, effec
     ]
     for delivery in in_time:
         unanswered = delivery.closed == NEVER or delivery.closed > effect.start
-        if unanswered and _forgotten(index, delivery.at, effect):
+        if unanswered and _forgotten(index, event, delivery.at, effect):
             continue
         again = delivery is in_time[-1] and delivery.closing == "rejected"
         given_back = not unanswered and delivery.closing != "acknowledged"
-        if given_back and (_trimmed(index, leader, delivery, effect) or _outdated(index, delivery, effect)):
+        if given_back and (_trimmed(index, leader, delivery, effect) or _outdated(index, event, delivery, effect)):
             continue
         if delivery.index <= first and not unanswered and not again:
             continue
@@ -178,26 +194,42 @@ def _trimmed(index: HistoryIndex, leader: EventStory, delivery: Delivery, effect
     )
 
 
-def _outdated(index: HistoryIndex, delivery: Delivery, effect: Handling) -> bool:
+def _outdated(index: HistoryIndex, event: EventStory, delivery: Delivery, effect: Handling) -> bool:
     """Say whether a lookback has passed since a delivery was given back, by a clock of Redis that jumped ahead."""
     since = delivery.closed_at
     if delivery.closing == "crashed":
         since = max(delivery.at, since - index.terms.lease)
-    return _leapt_over(index, since, effect)
+    return _freed_by_jump(index, event, since, effect)
 
 
-def _forgotten(index: HistoryIndex, begin: int, effect: Handling) -> bool:
+def _forgotten(index: HistoryIndex, event: EventStory, begin: int, effect: Handling) -> bool:
     """Say whether the clock of Redis jumped over a lookback while a consumer had the leader, from `begin` on."""
     return any(
-        begin <= at <= effect.start_at and _leapt_over(index, max(begin, at - index.terms.lease), effect)
+        begin <= at <= effect.start_at and _freed_by_jump(index, event, max(begin, at - index.terms.lease), effect)
         for at, _ in index.store_clock.jumps
     )
 
 
-def _leapt_over(index: HistoryIndex, heard_at: int, effect: Handling) -> bool:
-    """Say whether a lookback has passed since Redis heard of the leader, by its clock, which has jumped ahead since."""
-    jumped = index.store_clock.leapt(1, heard_at, effect.start_at)
-    return jumped and index.store_clock.due(heard_at, index.terms.lookback) <= effect.start_at
+def _freed_by_jump(index: HistoryIndex, event: EventStory, heard_at: int, effect: Handling) -> bool:
+    """Say whether a follower started because the clock of Redis jumped since Redis heard of its leader.
+
+    An engine may expect a leader for a lookback, or for as long as the queue may offer an event again.
+    """
+    terms, clock = index.terms, index.store_clock
+    promised = max(terms.lookback, terms.redelivery)
+    longest = max(promised, 2 * terms.lease)
+    due_at = max(clock.due(heard_at, promised), _held_until(index, event))
+    first = next((handling for handling in event.handlings if handling.start_at >= due_at), effect)
+    taken_off = heard_at + longest - clock.due(heard_at, longest)
+    if effect.start_at < due_at or not taken_off:
+        return False
+    if first.start_at < heard_at + longest:
+        return True
+    due_at = max(clock.due(heard_at, longest), due_at)
+    lists = lists_in_hand(index, due_at, first.start)
+    waited = idle_clock(index, due_at, first.start_at, no_consumer_free(index), lists).elapsed(due_at, first.start_at)
+    bound = terms.sweep_interval + terms.release_bound + takeovers(index, due_at, first.start_at)
+    return 2 * taken_off >= terms.lease and waited <= bound
 
 
 def _cut_off(index: HistoryIndex, delivery: Delivery) -> bool:
@@ -272,7 +304,8 @@ INVARIANT = Invariant(
         "it when the event starts, and that is after the lookback (a leader that was delivered, failed and will be "
         "offered again is not lost); the leader was dead-lettered before; the engine had given the leader up, and "
         "reported it up to a lease and a sweep later; in a cycle, the first member to take effect; a follower that the "
-        "store lost, and of which a copy follows another event"
+        "store lost, and of which a copy follows another event; a jump of the clock of Redis over a lookback, if it "
+        "freed the follower"
     ),
     subjects=subjects,
     check=check,

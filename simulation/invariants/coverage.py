@@ -161,6 +161,8 @@ _WORDS: Mapping[str, tuple[Count, str]] = {
     "leader-changed": (_fault("duplicate-follows-another"), "an event came once more, and named another leader"),
     "odd-occurred": (_fault("odd-occurred"), "an event occurred at a time without a zone, or at the calendar's ends"),
     "not-a-number": (_fault("not-a-number"), "a payload held NaN or an infinity"),
+    "too-large": (_fault("too-large"), "an event was larger than Redis takes, or Redis refused a request with it"),
+    "not-an-event": (_fault("not-an-event"), "a consumer handed its engine something that is no event"),
     "trimmed": (_fault("trim"), "the queue forgot an event that was not acknowledged"),
     "unreadable-for-some": (_fault("unreadable-for-some"), "a consumer could not read an event that others can read"),
     # the engine

@@ -11,6 +11,8 @@ So does each time that a consumer could not read what the engine had handed to i
 
 A dead letter of the broker follows at least one handling of the event, if the history shows a rejection of it and no
 fault: an engine that rejects what it never tried gives it up. A rejection with the reason `Unreadable` is a statement.
+A fault that concerns one event alone (`too-large`, `not-an-event`) counts only for that one, and for what follows it,
+also through others: no other event may suffer from it.
 (The judge does not ask how many rejections the broker waits for.)
 
 A dead letter that is not reported is no entry of a history. Then nothing-lost is violated, since the event has neither
@@ -22,7 +24,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from simulation.history.index import REFUSALS, HistoryIndex
+from simulation.history.index import OF_ONE_EVENT, REFUSALS, HistoryIndex
 from simulation.history.intervals import merge
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.recorded_effects import unrecorded
@@ -108,7 +110,17 @@ def _needed_by_broker(index: HistoryIndex, event: EventStory) -> int:
     rejected = any(
         delivery.closing == "rejected" and delivery.because.lower() not in REFUSALS for delivery in event.deliveries
     )
-    return 1 if rejected and not index.faults and not index.window else 0
+    blameless = index.window or set(index.faults) - OF_ONE_EVENT or (index.faults and _is_odd(index, event))
+    return 1 if rejected and not blameless else 0
+
+
+def _is_odd(index: HistoryIndex, event: EventStory | None) -> bool:
+    """Say whether a fault that concerns one event alone struck this one, or one that it follows."""
+    seen = set[str]()
+    while event is not None and event.name not in seen and event.name not in index.odd_events:
+        seen.add(event.name)
+        event = index.leader_of(event)
+    return event is not None and event.name in index.odd_events
 
 
 def _violation(event: EventStory, tries: int) -> Violation:

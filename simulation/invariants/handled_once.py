@@ -6,8 +6,10 @@ effect is excused where no record of the first can have prevented it:
 - The first holder died or was cut off between its effect and the recording of it (see `recorded_effects.py`). The same
   holds if it was paused or cut off for longer than its lease before the effect, and another consumer took the expired
   lease but had not begun when the effect ended: it begins within a second, and until then it cannot be known; or it was
-  given the event in the first one's handling, and died before it began. Of an event that the engine itself handed out,
-  a sweep may have been given it: nothing shows that of a consumer that died in the handling after the lease.
+  given the event in the first one's handling, and died after the lease, before it began. Of an event that the engine
+  itself handed out, a sweep may have been given it: nothing shows that of a consumer that died in the handling after
+  the lease, but then the event is begun again, or given up, within one lease, one sweep and the release bound, in idle
+  time. None of this holds for a holder that began then with a follower which only its effect can have released.
 - The retention of the seen marker had passed when the second handling started, by the clock of Redis: if that jumped
   ahead in between, it has passed sooner by that much.
 - The store lost the marker, or the lease, by an injected fault in between, or since the event was delivered to its

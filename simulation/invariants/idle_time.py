@@ -6,7 +6,7 @@ were being handled. An event that is still waiting when the history ends has wai
 The bound of such a wait does not start again. It is longer, once, by what other failures can have cost:
 
 - one lease and one sweep for each time that a consumer died, stopped, or was paused or cut off so long that a lease may
-  have ended: until another consumer has found what it held;
+  have ended: until another consumer has found what it held. Where such times overlap, they count once;
 - `max_attempts` times the retry delay and one sweep for each event whose turn came first and whose handling failed.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from simulation.history.index import HistoryIndex
-from simulation.history.intervals import Clock, Span, within
+from simulation.history.intervals import Clock, Span, merge, within
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import begun_by_finding
 
@@ -67,10 +67,11 @@ def takeovers(index: HistoryIndex, begin_at: int, stop_at: int) -> int:
     What a holder had when it died is found one lease later, so deaths up to a lease before the wait count, too.
     """
     since = begin_at - index.terms.lease
-    departures = sum(1 for one in index.consumers.values() for at in one.departures if since <= at <= stop_at)
+    departures = [at for one in index.consumers.values() for at in one.departures if since <= at <= stop_at]
     lapses = (index.lapses(name, since, stop_at) for name in index.consumers)
-    silences = {silence for silence in chain.from_iterable(lapses) if silence[0] >= since}
-    return (departures + len(silences)) * (index.terms.lease + index.terms.sweep_interval)
+    silences = [begin for begin, _ in chain.from_iterable(lapses) if begin >= since]
+    lasts = index.terms.lease + index.terms.sweep_interval
+    return sum(end - begin for begin, end in merge((at, at + lasts) for at in (*departures, *silences)))
 
 
 def retries(index: HistoryIndex, failures: Iterable[int], begin_at: int, stop_at: int) -> int:

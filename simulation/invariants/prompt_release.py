@@ -17,8 +17,10 @@ effect that can have been recorded. If the broker gave the leader up instead, no
 if the store lost its mark before the follower's last delivery. Nor can it know if the lease had expired and another
 consumer had taken it (see `handled_once.py`), and the broker gave the leader up then. Where the scenario allows a loss
 of data, followers that can have been lost with it are judged by `nothing-lost` alone. If the store lost what it held of
-a follower of which a copy follows another event, that copy may be all that an engine knows: then the bound is longer by
-one lookback and one sweep, since that leader never comes.
+a follower of which a copy was delivered that follows another event, that copy may be all that an engine knows: then the
+bound is longer by one lookback and one sweep, unless that leader was done and its mark is kept. Nor is a follower
+judged that came when the time was over, by the clock of Redis, for which an engine keeps the mark of its leader: the
+retention, or the policy's memory if that is longer.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Clock
 from simulation.history.records import NEVER, EventStory, Handling
 from simulation.invariants.cascades import closure, found_last
+from simulation.invariants.copies import leaders_in_copies
 from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
-from simulation.invariants.recorded_effects import completion, taken_over, unrecorded
+from simulation.invariants.recorded_effects import completion, mark_over, taken_over, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -55,6 +58,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
             for wait in _waits(index, leader, done)
             if _elapsed(index.clock, wait) > index.terms.release_bound
             and not index.store_lost(leader.name, done.end, _last_known(wait))
+            and not mark_over(index, done, index.times[wait.event.first_known])
         ]
         if late:
             yield from _idle(index, leader, done, late)
@@ -90,9 +94,16 @@ def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wa
 
 def _misled(index: HistoryIndex, wait: Wait) -> int:
     """Return how much longer an event waits if all that the store knows of it is a copy that follows another event."""
-    event = wait.event
-    forgotten = event.changed and index.store_lost(event.name, event.first_known, wait.stop)
-    return index.terms.lookback + index.terms.sweep_interval if forgotten else 0
+    others = leaders_in_copies(index, wait.event, wait.stop)
+    if any(other is None or not _knows_done(index, other, wait) for other in others):
+        return index.terms.lookback + index.terms.sweep_interval
+    return 0
+
+
+def _knows_done(index: HistoryIndex, leader: EventStory, wait: Wait) -> bool:
+    """Say whether an engine knows since the begin of a wait that an event was done."""
+    done = leader.effects[0] if leader.effects else None
+    return done is not None and done.end <= wait.begin and not index.store_lost(leader.name, done.end, wait.stop)
 
 
 def _elapsed(clock: Clock, wait: Wait) -> int:
@@ -139,12 +150,12 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "time in which no consumer was alive or Redis was unreachable; time in which others released by the same "
-        "leader were being handled by a living holder; time in which the consumer that found the follower was "
-        "handling what it had found before; a dead or silent holder counts for one lease and one sweep, once; a "
-        "failing event that goes before it counts for all its attempts, once; a leader whose mark the store lost "
-        "before the follower was delivered; a follower that the store lost, and of which a copy follows another "
-        "event, may wait for one lookback and one sweep more; a leader that the broker gave up after its expired lease "
-        "was taken over; losses that the scenario allows"
+        "leader were being handled by a living holder; time in which the consumer that found the follower was handling "
+        "what it had found before; a dead or silent holder counts for one lease and one sweep, once; a failing event "
+        "that goes before it counts for all its attempts, once; a leader whose mark the store lost before the follower "
+        "was delivered; a leader's mark whose time was over by the clock of Redis; a follower that the store lost, and "
+        "of which a copy follows another event, may wait for one lookback and one sweep more; a leader that the broker "
+        "gave up after its expired lease was taken over; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

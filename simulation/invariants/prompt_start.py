@@ -2,7 +2,8 @@
 
 An event need not wait if it has no leader, or a leader that was done when it was delivered first, and whose mark the
 store has not lost in between, nor before the event was parked: the engine can have asked after the loss. Nor may the
-retention of the mark have passed by then, by the clock of Redis. An effect of the leader that cannot have been recorded
+time have been over then, by the clock of Redis, for which an engine keeps the mark: the retention, or the policy's
+memory if that is longer. An effect of the leader that cannot have been recorded
 does not count, since no engine knows of it. While an engine or a consumer has it (a delivery is open, or it was parked)
 and no handler has begun with it, at most the release bound may pass, in idle time.
 
@@ -25,7 +26,7 @@ from simulation.history.intervals import Span, merge
 from simulation.history.records import NEVER, EventStory
 from simulation.invariants.cascades import closure, found_last, span_of
 from simulation.invariants.idle_time import Wait, idle_clock, retries, takeovers, until_handled
-from simulation.invariants.recorded_effects import completion, unrecorded
+from simulation.invariants.recorded_effects import completion, mark_over, unrecorded
 from simulation.invariants.time_format import moments
 from simulation.invariants.verdict import Invariant, Violation
 
@@ -79,7 +80,7 @@ def _waits_for_no_leader(index: HistoryIndex, wait: Wait) -> bool:
         asked = event.parked
     if unrecorded(index, done, wait.stop):
         return False
-    if index.times[asked] >= index.store_clock.due(done.end_at, index.terms.retention):
+    if mark_over(index, done, index.times[asked]):
         return False
     return done.end < event.first_known and not index.store_lost(leader.name, done.end, asked)
 
@@ -135,7 +136,7 @@ INVARIANT = Invariant(
     ),
     excuses=(
         "as for prompt-release; time in which the consumer that has it was handling something; an effect of its leader "
-        "that cannot have been recorded; a leader's mark whose retention had passed; losses that the scenario allows"
+        "that cannot have been recorded; a leader's mark whose time was over; losses that the scenario allows"
     ),
     subjects=subjects,
     check=check,

@@ -22,13 +22,14 @@ reply of Redis is no excuse in itself: the holder of the lease can ask again.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 
 from simulation.history.index import HistoryIndex
 from simulation.history.intervals import Span, between, within
 from simulation.history.records import NEVER, ConsumerStory, Delivery, EventStory, Handling
-from simulation.invariants.cascades import owner_of
+from simulation.invariants.cascades import found_last, no_consumer_free, owner_of
+from simulation.invariants.idle_time import idle_clock, takeovers
 
 UNDERWAY = 1_000_000
 """How long a step may be on its way through the network, in microseconds, until others are to blame for not knowing."""
@@ -64,23 +65,56 @@ def unrecorded(index: HistoryIndex, effect: Handling, before: int) -> bool:
     return _lapsed(index, holder, gap, before_at)
 
 
+def mark_over(index: HistoryIndex, done: Handling, at: int) -> bool:
+    """Say whether an engine need not know any more, by the clock of Redis, that an event was handled.
+
+    `at` is in microseconds.
+    """
+    return at >= index.store_clock.due(done.end_at, max(index.terms.retention, index.terms.memory))
+
+
 def taken_over(index: HistoryIndex, event: EventStory, first: Handling) -> bool:
     """Say whether a lease had lapsed and was taken by another consumer, which began just after the first or died."""
+    if _has_released(index, event, first):
+        return False
+    half = -(-index.terms.lease // 2)
+    ends_at = [begin + half for begin, _ in index.lapses(first.consumer, first.start_at, first.end_at)]
+    ends_at += [at for at, by in index.store_clock.jumps if first.start_at <= at <= first.end_at and by >= half]
+    if not ends_at:
+        return False
     later = between(event.handlings, first.end, index.end, lambda one: one.start)
     soon = takewhile(lambda one: one.start_at - first.end_at <= UNDERWAY, later)
-    began = any(one.consumer != first.consumer for one in soon)
+    if any(one.consumer != first.consumer for one in soon):
+        return True
     meanwhile = between(event.deliveries, first.start, first.end, lambda one: one.index)
-    died = any(one.consumer != first.consumer and one.closing == "crashed" for one in meanwhile)
-    half = -(-index.terms.lease // 2)
-    lapsed = index.lapses(first.consumer, first.start_at, first.end_at)
-    if began or died:
-        return bool(lapsed) or index.store_clock.leapt(half, first.start_at, first.end_at)
+    given = (one for one in meanwhile if one.consumer != first.consumer and one.closing == "crashed")
+    if any(one.closed_at >= min(ends_at) for one in given):
+        return True
     return first.via in ("released", "rescued") and any(
-        first.start < number < first.end and at >= silent_at + half
+        first.start < number < first.end and at >= min(ends_at) and _found_again(index, event, number, at)
         for name, other in index.consumers.items()
         for number, at in (other.crashes if name != first.consumer else ())
-        for silent_at, _ in lapsed
     )
+
+
+def _has_released(index: HistoryIndex, event: EventStory, effect: Handling) -> bool:
+    """Say whether a holder began with a follower that nothing but its effect can have released: it was recorded."""
+    others = [one.end for one in event.effects] + ([event.dead] if event.dead != NEVER else [])
+    return any(not any(effect.end < other < start for other in others) for start in _releases(index, effect))
+
+
+def _found_again(index: HistoryIndex, event: EventStory, number: int, at: int) -> bool:
+    """Say whether an event that a consumer may have had when it died was begun again, or given up, in time for that."""
+    ends = [(one.start, one.start_at, one.consumer) for one in event.handlings if one.start > number][:1]
+    ends += [(event.dead, event.dead_at, "")] if event.dead > number else []
+    if not ends:
+        return False
+    stop, stop_at, taker = min(ends)
+    line = found_last(index, taker, stop) if taker else ()
+    waited = idle_clock(index, at, stop_at, no_consumer_free(index), line).elapsed(at, stop_at)
+    terms = index.terms
+    bound = terms.lease + terms.sweep_interval + terms.release_bound
+    return waited <= bound + takeovers(index, at + terms.lease + 1, stop_at)
 
 
 def _lapsed(index: HistoryIndex, holder: ConsumerStory, gap: Span, before_at: int) -> bool:
@@ -104,16 +138,17 @@ def _sign(index: HistoryIndex, effect: Handling, holder: ConsumerStory) -> int:
         signs.append(holder.sweeps[later][0] if later < len(holder.sweeps) else NEVER)
     elif owner is not effect:
         signs.append(_acknowledged(index.events[owner.event].deliveries, effect))
-    signs.extend(
-        handling.start
-        for follower in index.followers_of(event)
-        for handling in follower.handlings
-        if handling.via == "released"
-        and handling.consumer == effect.consumer
-        and handling.start > effect.end
-        and not _in_batch(follower, effect, handling)
-    )
+    signs.extend(_releases(index, effect))
     return min((sign for sign in signs if sign != NEVER), default=NEVER)
+
+
+def _releases(index: HistoryIndex, effect: Handling) -> Iterator[int]:
+    """Yield the indices at which a holder began with a follower that its effect can have released."""
+    for follower in index.followers_of(index.events[effect.event]):
+        for handling in follower.handlings:
+            released = handling.via == "released" and handling.consumer == effect.consumer
+            if released and handling.start > effect.end and not _in_batch(follower, effect, handling):
+                yield handling.start
 
 
 def _in_batch(follower: EventStory, effect: Handling, handling: Handling) -> bool:

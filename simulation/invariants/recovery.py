@@ -6,13 +6,14 @@
 2. An event that the queue offers again after that time is not refused as held unless it is held: a consumer that shows
    signs of life is handling it, or has another delivery of it.
 
-An event that the queue offers again after the store has lost the mark of its handled leader, and that is parked then,
-waits for a leader that never comes: for one lookback, one sweep and the release bound from then on.
+An event that the queue offers again, since its holder began, after the store has lost the mark of its handled leader,
+and that is parked then, waits for a leader that never comes: for one lookback, one sweep and the release bound from
+then on.
 
 Time does not count while no consumer was alive, unpaused and connected to Redis, nor while the consumer that took it
 over was handling what the same sweep had found before. Each further death and silence makes the bound longer, once, by
-one lease and one sweep; a failure of an elder sibling by all its attempts. A queue whose drainer died is judged by
-prompt-release, a sweep's list by lost-followers-surface.
+one lease and one sweep, which count once where they overlap; a failure of an elder sibling by all its attempts. A queue
+whose drainer died is judged by prompt-release, a sweep's list by lost-followers-surface.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: i
     excused = takeovers(index, lost_at + terms.lease + 1, stop_at)
     excused += retries(index, failures.values(), lost_at, stop_at)
     waited = idle_clock(index, lost_at, stop_at, others, line).elapsed(lost_at, stop_at)
-    if waited <= bound + excused or index.loss_allowed(event, stop) or _leader_forgotten(index, event, stop, stop_at):
+    if waited <= bound + excused or index.loss_allowed(event, stop):
+        return None
+    if _leader_forgotten(index, event, handling, stop, stop_at):
         return None
     lost, until = moments(lost_at, stop_at)
     what = "died" if handling.cut else "fell silent"
@@ -123,14 +126,16 @@ def _left(index: HistoryIndex, event: EventStory, handling: Handling, lost_at: i
     return Violation(NAME, stop_at, (event.name,), (handling.consumer,), because, tuple(sorted(set(witness))))
 
 
-def _leader_forgotten(index: HistoryIndex, event: EventStory, stop: int, stop_at: int) -> bool:
-    """Say whether an event was parked again since the store lost its leader's mark, at most a lookback ago."""
+def _leader_forgotten(index: HistoryIndex, event: EventStory, lost: Handling, stop: int, stop_at: int) -> bool:
+    """Say whether an event was parked again since its holder began and the store lost its leader's mark, at most a
+    lookback ago.
+    """
     leader = index.leader_of(event)
     done = completion(index, leader) if leader else None
     if leader is None or done is None:
         return False
     since = stop_at - index.terms.lookback - index.terms.sweep_interval - index.terms.release_bound
-    parked = [one for one in event.deliveries if one.parked and one.index < stop and one.at >= since]
+    parked = [one for one in event.deliveries if one.parked and lost.start < one.index < stop and one.at >= since]
     return any(index.store_lost(leader.name, done.end, one.index) for one in parked)
 
 

@@ -7,8 +7,8 @@ and arrives late may.
 
 An event that was given up, and never handled, holds up no sibling; nor does one that a consumer could not read after
 its leader's completion: it has had its turn; nor one that the store has lost since it was delivered, and of which a
-copy follows another event: that copy may be all that an engine knows. If the history does not show how all handlings of
-an event began and ended, its start is not known.
+copy was delivered that follows another event: that copy may be all that an engine knows. If the history does not show
+how all handlings of an event began and ended, its start is not known.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from simulation.history.index import HistoryIndex
 from simulation.history.records import NEVER, EventStory, Handling
+from simulation.invariants.copies import misleading
 from simulation.invariants.recorded_effects import completion
 from simulation.invariants.time_format import moment, moments
 from simulation.invariants.verdict import Invariant, Violation
@@ -64,8 +65,8 @@ def _waited(follower: EventStory, done: Handling) -> bool:
 def _excused(index: HistoryIndex, follower: EventStory, done: Handling, ahead: Handling) -> bool:
     given_up = follower.first_start is None and follower.dead != NEVER
     unread = any(done.end < at < ahead.start for at, _ in follower.unread)
-    misled = follower.changed and index.store_lost(follower.name, follower.first_known, ahead.start)
-    return given_up or unread or misled or index.loss_allowed(follower, ahead.start)
+    misled = misleading(index, follower, ahead.start)
+    return given_up or unread or bool(misled) or index.loss_allowed(follower, ahead.start)
 
 
 def _violation(

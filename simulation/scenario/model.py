@@ -32,6 +32,7 @@ from simulation.scenario.types import (
     Few,
     Name,
     Probability,
+    Seed,
     Table,
 )
 from simulation.scenario.workloads import Workload, size_of
@@ -275,7 +276,7 @@ class Scenario(Table):
     name: Name = Field(description="what the scenario is called; its results go into a folder of this name")
     description: str = Field("", description="one sentence: what it is about")
     engine: str = Field("native", description="the engine under test, unless the command line names another")
-    seed: int = Field(1, ge=0, description="the seed, unless the command line gives another")
+    seed: Seed = Field(1, description="the seed, unless the command line gives another")
     workload: Workload
     broker: Broker = Field(default_factory=Broker)
     producer: Producer | None = Field(None, description="where events are put for consumers that read a queue")
@@ -378,8 +379,7 @@ class Scenario(Table):
 def parse(record: Mapping[str, Any], source: str = "scenario", folder: str = ".") -> Scenario:
     """Build a scenario from tables. Raises BadScenario with one line for each thing that is wrong."""
     tables = renamed(record, source)
-    workload = tables.get("workload")
-    if isinstance(workload, dict) and "kind" not in workload and "events" in workload:
+    if isinstance(workload := tables.get("workload"), dict) and "kind" not in workload and "events" in workload:
         tables["workload"] = {"kind": "events", **workload}
     if "folder" in tables:
         raise BadScenario(f"{source}: 'folder' cannot be set from a file")

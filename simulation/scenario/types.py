@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
 
+from causim.counts import LAST_SEED
 from simulation.kernel.durations import format_duration, parse_duration
 from simulation.scenario.distributions import Distribution, parse_distribution
 from simulation.scenario.json_forms import DISTRIBUTION, DURATION, EXPECTATION
@@ -42,6 +43,9 @@ Count = Annotated[int, Field(ge=1, le=MAX_EVENTS)]
 
 Few = Annotated[int, Field(ge=1, le=100_000)]
 """Number of consumers, or of tasks in each: each takes some ten kilobytes, and a connection or a task."""
+
+
+Seed = Annotated[int, Field(ge=0, le=LAST_SEED)]
 
 
 def _plain_name(name: str) -> str:

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from simulation.history.entries import Entry
-from simulation.kernel.random_streams import Reseed, Streams
 from simulation.search.confidence import wilson
-from simulation.search.explore.schedulers import Continued
+from simulation.search.continuations import Continuation, Continuations, Elsewhere, Outcomes
 from simulation.search.replay import Replay
 from simulation.world.laboratory import Laboratory
 from simulation.world.run import Run
-from simulation.world.scheduling import Exploration
 
 FIRST = 7
 """Number of places examined before the search for the turn begins."""
@@ -72,10 +72,15 @@ class Why:
         samples: int = 20,
         most: int = 400,
         words_of: Callable[[Entry], str] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """`words_of` returns the sentence of an entry; by default, its consumer, kind and event."""
+        """`words_of` returns the sentence of an entry; by default, its consumer, kind and event.
+
+        Continuations are made on the laboratory, or on the workers of `elsewhere`; the places are the same.
+        """
         self._words_of = words_of or _briefly
         self._laboratory = laboratory
+        self._elsewhere = elsewhere
         self._start = start
         self._invariant = invariant
         self._samples = samples
@@ -100,18 +105,28 @@ class Why:
         self._choose_invariant(run)
         moments = list(_moments(run, self._words_of))
         self._end = len(moments) - 1
-        for number in self._order(len(moments)):
-            if self._most - self.made < self._samples:
-                return
-            at, words = moments[number]
-            violated = 0
-            for extra in range(self._samples):
-                violated += self._violates(run, number, at, extra)
-                self.made += 1
-                self.watch(self.made)
-            place = Place(number, at, words, violated, self._samples)
-            insort(self.places, place)
-            yield place
+        with self._continued(run) as outcomes:
+            for number in self._order(len(moments)):
+                if self._most - self.made < self._samples:
+                    return
+                at, words = moments[number]
+                violated = 0
+                for outcome in outcomes(Continuation(number, at, extra) for extra in range(self._samples)):
+                    violated += outcome
+                    self.made += 1
+                    self.watch(self.made)
+                place = Place(number, at, words, violated, self._samples)
+                insort(self.places, place)
+                yield place
+
+    @contextmanager
+    def _continued(self, run: Run) -> Iterator[Outcomes]:
+        """Yield what says of continuations whether each violates the invariant."""
+        if self._elsewhere is None:
+            yield partial(map, Continuations(self._laboratory, run, self._invariant).violates)
+        else:
+            with self._elsewhere.opened(self._start, self._invariant) as outcomes:
+                yield outcomes
 
     def _choose_invariant(self, run: Run) -> None:
         found = list(dict.fromkeys(violation.invariant for violation in run.judgement.violations))
@@ -137,22 +152,6 @@ class Why:
             return None
         difference, _, earlier, later = max(pairs, key=lambda pair: pair[:2])
         return (earlier.number + later.number) // 2 if difference else None
-
-    def _violates(self, run: Run, number: int, at: int, extra: int) -> bool:
-        seed = int.from_bytes(Streams(run.seed)[f"why/{number}/{extra}"].bytes(6))
-        again = self._explored(run, number, seed) if run.steps else self._reseeded(run, at, seed)
-        return any(violation.invariant == self._invariant for violation in again.judgement.violations)
-
-    def _reseeded(self, run: Run, at: int, seed: int) -> Run:
-        engine = run.history.header.engine
-        return self._laboratory.run(run.scenario, run.seed, engine, reseed=Reseed(at, seed))
-
-    def _explored(self, run: Run, number: int, seed: int) -> Run:
-        assert run.steps is not None
-        exploration = run.steps.exploration
-        scheduler = Continued(run.steps.choices[:number], Streams(seed)["schedule"])
-        again = Exploration(scheduler, exploration.bounds, exploration.scripts, scouted=exploration.scouted)
-        return self._laboratory.run(run.scenario, run.seed, run.history.header.engine, exploration=again)
 
     @property
     def reaches_the_end(self) -> bool:

@@ -8,6 +8,7 @@ has no say.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import redis.asyncio
@@ -244,7 +245,8 @@ class Consumer:
             raise Unreadable(delivery.name) from error
         if not self._can_read(event):
             raise Unreadable(delivery.name)
-        return event
+        misreads = self._world.misreads
+        return json.loads(delivery.body) if misreads is not None and misreads(self.name, delivery.name) else event
 
     def _can_read(self, event: Any) -> bool:
         can_read = self._world.can_read

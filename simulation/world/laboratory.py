@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
+from causim.counts import LAST_SEED
 from simulation.engines import Engine, engine_name
 from simulation.kernel.endings import collected_leftovers, forget_locals
 from simulation.kernel.escapes import Escaped
@@ -49,8 +50,8 @@ class Laboratory:
         """
         scenario = scenario_of(scenario)
         chosen = scenario.seed if seed is None else seed
-        if not isinstance(chosen, int) or isinstance(chosen, bool) or chosen < 0:
-            raise TypeError(f"a seed was expected: a whole number from 0 on; not {seed!r}")
+        if not isinstance(chosen, int) or isinstance(chosen, bool) or not 0 <= chosen < 2 * LAST_SEED:
+            raise TypeError(f"a seed was expected: a whole number from 0 to {2 * LAST_SEED - 1}; not {chosen!r}")
         world = draw(scenario, chosen).scenario
         named = engine_name(engine or scenario.engine)
 

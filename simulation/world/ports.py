@@ -54,6 +54,8 @@ class World(Protocol):
     """Asked at each step of each handler, if any fault is about them."""
     can_read: Callable[[str, str], bool] | None
     """Says whether a consumer can read an event, by their names, if any fault is about that."""
+    misreads: Callable[[str, str], bool] | None
+    """Says whether a consumer hands something to its engine that is no event, by their names, likewise."""
 
     def work(self, consumer: str, name: str, duration: int) -> Awaitable[None]:
         """Return once a handler has worked on an event for this long, in microseconds."""

@@ -31,6 +31,8 @@ def terms_of(scenario: Scenario) -> Terms:
         stuck_bound=scenario.judge.progress_bound,
         max_attempts=policy.max_attempts,
         retry_delay=policy.retry_delay,
+        memory=policy.memory,
+        redelivery=policy.redelivery or 0,
         longest_ttl=max(Terms().longest_ttl, *lives),
     )
 

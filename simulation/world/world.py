@@ -121,7 +121,7 @@ class World:
         self._producer = Producer(self, PRODUCER) if program else None
         self.injector = Injector(self)
         self.handler_hook: HandlerHook | None = self.injector.handlers
-        self.can_read = self.injector.readings
+        self.can_read, self.misreads = self.injector.readings, self.injector.misreadings
         self.broker = self._new_broker()
         self._delivery_hook = self.broker.hook = self.injector.deliveries(self.broker)
         self.quiescence = self._new_quiescence()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,11 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from ordering import CausalOrdering, EventArrivedEarly, Policy
+from ordering import CausalOrdering, EventArrivedEarly, PartitionedOrdering, Policy
 from tests.ordering.conftest import Recorder, event
 
-[COMMAND] = re.findall(
-    r"^ACL SETUSER orders (.*)$", Path("docs/operating.md").read_text(encoding="utf-8"), re.MULTILINE
-)
+PAGE = Path("docs/operating.md").read_text(encoding="utf-8")
+[COMMAND] = re.findall(r"^ACL SETUSER orders (.*)$", PAGE, re.MULTILINE)
 GRANTED = {word[1:] for word in COMMAND.split() if word.startswith("+")}
 FOR_PREFECT = ("+sort",)
 """Rights that `ordering.prefect` needs, and `CausalOrdering` does not."""
@@ -41,11 +41,17 @@ def test_acl_names_the_commands_used() -> None:
 @pytest.fixture
 async def limited(socket: str) -> Any:
     """A client that has just these rights."""
+    async with with_rights(socket, COMMAND) as client:
+        yield client
+
+
+@asynccontextmanager
+async def with_rights(socket: str, command: str) -> AsyncIterator[Any]:
     async with redis.asyncio.Redis(unix_socket_path=socket) as admin:
         await admin.flushall()
         await admin.script_flush()
         await admin.execute_command("ACL", "SETUSER", "orders", "reset")
-        needed = (word for word in COMMAND.split() if word not in FOR_PREFECT)
+        needed = (word for word in command.split() if word not in FOR_PREFECT)
         await admin.execute_command("ACL", "SETUSER", "orders", *needed, *TO_CONNECT)
         async with redis.asyncio.Redis(unix_socket_path=socket, username="orders", password="secret") as client:
             with pytest.raises(redis.exceptions.NoPermissionError):
@@ -93,3 +99,15 @@ async def wait_beside(ordering: CausalOrdering) -> None:
     may_end.set()
     await asyncio.wait_for(waiting, 15)
     await leading
+
+
+async def test_partitions_have_keys_of_their_own(socket: str) -> None:
+    """The page names the keys and channels of a scope in partitions."""
+    assert "the keys are `~{orders:*}:*` and the channels `&{orders:*}:*`" in PAGE
+    async with with_rights(socket, COMMAND.replace("{orders}", "{orders:*}")) as client:
+        ordering = PartitionedOrdering("orders", partitions=4, by=lambda one: str(one.id), redis=client)
+        handler = Recorder(CausalOrdering("other", redis=client), reentrant=False)
+        outcomes = await ordering.handle_batch(handler, [event(n) for n in range(1, 9)])
+        assert outcomes == ["handled"] * 8
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            await handler.engine.stats()

@@ -137,3 +137,73 @@ def test_help_is_given() -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 0
     assert "Offer a dead event again" in said.stdout
+
+
+# -- the consumers' policy, and Prefect's scope ------------------------------------------------------------------------
+
+
+async def _park(socket: str) -> None:
+    """Have an event wait for ten minutes by now."""
+    async with redis.asyncio.Redis(unix_socket_path=socket) as client:
+        await client.flushall()
+        ordering = CausalOrdering("orders", redis=client)
+        with pytest.raises(EventArrivedEarly):
+            await Recorder(ordering)(event(9, 8))
+        [seconds, _] = await client.time()
+        for key in ("heads", "waitlist"):
+            await client.zadd(ordering._key(key), {str(event(9).id): (seconds - 600) * 1000})
+
+
+def test_overdue_by_the_consumers_lookback(socket: str, capsys: Any) -> None:
+    asyncio.run(_park(socket))
+    command = ("stats", f"unix://{socket}", "orders", "--json")
+    assert json.loads(ask(capsys, *command)[1])["overdue"] == 0
+    assert json.loads(ask(capsys, *command, "--policy", "lookback=300")[1])["overdue"] == 1
+    longer = ("--policy", "lookback=3600", "--policy", "retention=7200")
+    assert json.loads(ask(capsys, *command, *longer)[1])["overdue"] == 0
+
+
+def test_discarded_for_the_consumers_retention(url: str, socket: str, capsys: Any) -> None:
+    days = 3 * 24 * 60 * 60
+    assert ask(capsys, "dead", "discard", url, "orders", str(event(1).id), "--policy", f"retention={days}")[0] == 0
+
+    async def left() -> int:
+        async with redis.asyncio.Redis(unix_socket_path=socket) as client:
+            return int(await client.ttl("{orders}:seen:" + str(event(1).id)))
+
+    assert asyncio.run(left()) > days - 60
+
+
+@pytest.mark.parametrize(
+    ("time", "complaint"),
+    [
+        ("lookback", "lookback must be a number of seconds, not ''"),
+        ("lookback=nan", "lookback must be a number of seconds, not 'nan'"),
+        ("lookback=1e300", "lookback must be a number of seconds"),
+        ("lease=16", "must be one of lookback, retention, memory, dead_retention"),
+        ("lookback=7200", "must not be shorter than policy.lookback"),
+        ("memory=-1", "zero turns it off"),
+    ],
+)
+def test_a_policy_that_cannot_be(time: str, complaint: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["stats", "redis://localhost", "orders", "--policy", time])
+    assert complaint in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_scope_of_the_drop_in(socket: str, capsys: Any) -> None:
+    """The keys of `ordering.prefect` have other names."""
+    pytest.importorskip("prefect_redis")
+    from ordering.prefect import CausalOrdering as DropIn
+
+    async def give_up() -> None:
+        async with redis.asyncio.Redis(unix_socket_path=socket) as client:
+            await client.flushall()
+            await DropIn("triggers", redis=client).give_up(event(1), "the queue did")
+
+    asyncio.run(give_up())
+    where = (f"unix://{socket}", "triggers", "--prefect")
+    assert json.loads(ask(capsys, "stats", *where, "--json")[1])["dead"] == 1
+    assert "the queue did" in ask(capsys, "dead", "list", *where)[1]
+    assert ask(capsys, "dead", "retry", *where, str(event(1).id))[0] == 0
+    assert json.loads(ask(capsys, "stats", *where, "--json")[1])["parked"] == 1

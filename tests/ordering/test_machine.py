@@ -412,14 +412,14 @@ class Machine(RuleBasedStateMachine):
             self.took(name, consumer.go_on())
 
 
-def drive(store: Store, examples: int) -> None:
+def drive(store: Store, examples: int, machine: type[Machine] = Machine) -> None:
     chosen = settings(
         max_examples=examples, stateful_step_count=30, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     logging.disable(logging.CRITICAL)
     try:
-        run_state_machine_as_test(lambda: Machine(store), settings=chosen)
+        run_state_machine_as_test(lambda: machine(store), settings=chosen)
     finally:
         logging.disable(logging.NOTSET)
 

@@ -26,6 +26,7 @@ ZERO, NEGATIVE, TINY = timedelta(0), timedelta(seconds=-1), timedelta(microsecon
         ("lease", NEGATIVE, "renewed four times"),
         ("memory", NEGATIVE, "zero turns it off"),
         ("retention", timedelta(minutes=14), "must not be shorter than policy.lookback"),
+        ("age_by", "recieved", "must be 'known' or 'received', not 'recieved'"),
         *((name, 0, "at least 1") for name in ("max_attempts", "max_depth", "batch")),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from causim.counts import LAST_SEED
 from simulation.cli import main, parser
 from simulation.cli.given import OPTIONS
 
@@ -114,3 +115,39 @@ def test_options_are_fields(command: str, capsys: pytest.CaptureFixture[str]) ->
 
 def test_every_command_has_its_value() -> None:
     assert set(COMMANDS) == OPTIONS.keys()
+
+
+NUMBERS = [
+    (command, option, *words)
+    for command, options in {
+        "run": ["seed", "seeds", "jobs", "depth", "early-timers", "max-faults", "max-runs", "stop-after"],
+        "shrink": ["seed", "tries", "max-runs", "seconds"],
+        "why": ["seed", "samples", "max-runs", "jobs"],
+        "compare": ["seed", "seeds", "jobs"],
+        "crashes": ["seed", "jobs"],
+        "mutants": ["seeds"],
+        "check": ["limit"],
+        "sweep": ["seed", "seeds", "jobs"],
+    }.items()
+    for option in options
+    for words in [("-1", "must be at least"), ("1.5", "must be a whole number"), ("six", "must be a whole number")]
+]
+
+
+@pytest.mark.parametrize(("command", "option", "value", "said"), NUMBERS)
+def test_odd_numbers(command: str, option: str, value: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no number, or none that an option can have, is a sentence before anything is begun."""
+    with pytest.raises(SystemExit) as caught:
+        main([command, f"--{option}={value}"])
+    assert caught.value.code == 4
+    assert f"argument --{option}" in (error := capsys.readouterr().err)
+    assert said in error
+
+
+@pytest.mark.parametrize("seed", [LAST_SEED + 1, 10**30])
+def test_odd_seeds(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """A seed that no table can hold is refused; the greatest can be counted on from."""
+    with pytest.raises(SystemExit):
+        main(["run", "late-leader", "--seed", str(seed)])
+    assert f"must be at most {LAST_SEED}" in capsys.readouterr().err
+    assert main(["run", "late-leader", "--seed", str(LAST_SEED), "--seeds", "2", "--no-results", "--quiet"]) == 0

@@ -84,7 +84,11 @@ OWN_KEYS = (
     *("production/q10-last-millisecond-of-a-lease", "production/q11-trimmed-leader", "production/q2-server-stalls"),
     *("production/q15-queue-gives-a-leader-up", "production/q3-failover-behind-one-address"),
     *("production/q5-pool-of-one-connection", "production/q8-not-a-number", "production/q8-odd-times"),
-    *("production/q7-blocked-while-granted", "production/q9-unreadable-for-half-the-fleet"),
+    *(
+        "production/q17-not-an-event",
+        "production/q7-blocked-while-granted",
+        "production/q9-unreadable-for-half-the-fleet",
+    ),
     *("production", "sweeps/consumers-and-waitlist", "sweeps/reordering-latency"),
     *("queues/task-queue", "queues/task-queue-crashes"),
     *("ladder/f18-duplicate-of-a-parked-sibling", "ladder/f20-sweep-before-the-claim"),

@@ -204,3 +204,13 @@ def test_replay_finds_the_engine(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         ["replay    PYTHONPATH=checks causim run late-leader --engine test_beside:Hasty --seed 1"]
     )
+
+
+@pytest.mark.parametrize("option", ["--causim-seeds", "--causim-batch", "--causim-jobs"])
+def test_odd_numbers_are_refused(pytester: pytest.Pytester, option: str) -> None:
+    """A test of no seed at all would pass without a run."""
+    write(pytester)
+    for value in ("0", "-1", "many"):
+        result = run(pytester, f"{option}={value}")
+        result.stderr.fnmatch_lines([f"*argument {option}: must be *"])
+        assert result.ret == pytest.ExitCode.USAGE_ERROR

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from causim.counts import natural
 from simulation.cli.options import add_renamed
 
 
@@ -26,6 +27,6 @@ def register(commands: Any) -> None:
     parser.add_argument("--invariant", action="append", default=[], metavar="NAME", help="judge only this (repeatable)")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     add_renamed(
-        parser, "--limit", "--most", type=int, default=20, metavar="N", help="violations to print (default: 20)"
+        parser, "--limit", "--most", type=natural, default=20, metavar="N", help="violations to print (default: 20)"
     )
     parser.set_defaults(execute="simulation.cli.check:execute")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from causim.counts import count, jobs, seed
 from causim.shipped import path_of
-from simulation.cli.options import add_store_options, count
+from simulation.cli.options import add_store_options
 
 
 def register(commands: Any) -> None:
@@ -25,9 +26,11 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--engine", action="append", required=True, metavar="E", help="an engine to compare (give it at least twice)"
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
+    parser.add_argument("--seed", type=seed, metavar="S", help="the first seed (default: the scenario's own)")
     parser.add_argument("--seeds", type=count, default=50, metavar="N", help="seeds for each engine (default: 50)")
-    parser.add_argument("--jobs", default="auto", metavar="J", help="runs at a time: a count, or auto (default: auto)")
+    parser.add_argument(
+        "--jobs", type=jobs, default="auto", metavar="J", help="runs at a time: a count, or auto (default: auto)"
+    )
     add_store_options(parser.add_argument_group("Redis"))
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV too")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each engine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from causim.counts import jobs, seed
 from causim.shipped import path_of
 from simulation.cli.options import add_world_options
 
@@ -36,9 +37,13 @@ def register(commands: Any) -> None:
         metavar="DURATION",
         help="how long a crash, a stop or a pause lasts (default: 1s; a pause lasts longer than a lease)",
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="the seed (default: the scenario's own)")
+    parser.add_argument("--seed", type=seed, metavar="S", help="the seed (default: the scenario's own)")
     parser.add_argument(
-        "--jobs", default="1", metavar="J", help="runs at a time: a count, or auto for all cores (default: 1)"
+        "--jobs",
+        type=jobs,
+        default="1",
+        metavar="J",
+        help="runs at a time: a count, or auto for all cores (default: 1)",
     )
     add_world_options(parser)
     parser.add_argument("--out", type=Path, default=Path("results"), help="where results go (default: results)")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulation.cli.options import add_store_options, count
+from causim.counts import count
+from simulation.cli.options import add_store_options
 
 
 def register(commands: Any) -> None:

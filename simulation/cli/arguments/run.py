@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from causim.counts import count, seed
 from causim.shipped import path_of
-from simulation.cli.options import add_where_options, add_world_options, count
+from simulation.cli.options import add_where_options, add_world_options
 from simulation.cli.strategy_options import add_strategy_options
 
 
@@ -38,7 +39,7 @@ def register(commands: Any) -> None:
 
 def _add_which(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("which runs")
-    group.add_argument("--seed", type=int, metavar="S", help="the first seed (default: the scenario's own)")
+    group.add_argument("--seed", type=seed, metavar="S", help="the first seed (default: the scenario's own)")
     group.add_argument(
         "--seeds", type=count, metavar="N", help="run N seeds from the first on (default: 1; 100000 until saturated)"
     )

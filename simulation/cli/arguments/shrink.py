@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from causim.counts import count, seed
 from causim.shipped import path_of
-from simulation.cli.options import add_renamed, add_world_options, count
+from simulation.cli.options import add_renamed, add_world_options
 
 
 def register(commands: Any) -> None:
@@ -24,7 +25,7 @@ def register(commands: Any) -> None:
         metavar="RESULT",
         help="a folder of results, or a scenario or replay file that is violated",
     )
-    parser.add_argument("--seed", type=int, metavar="S", help="which seed of a scenario file (default: its own)")
+    parser.add_argument("--seed", type=seed, metavar="S", help="which seed of a scenario file (default: its own)")
     parser.add_argument("--invariant", default="", metavar="NAME", help="which violation (default: the run's first)")
     parser.add_argument(
         "--tries", type=count, default=60, metavar="N", help="orders to try of a simpler scenario (default: 60)"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from causim.counts import count, seed
 from causim.shipped import path_of
-from simulation.cli.options import add_renamed, add_where_options, add_world_options, count
+from simulation.cli.options import add_renamed, add_where_options, add_world_options
 
 
 def register(commands: Any) -> None:
@@ -28,7 +29,7 @@ def register(commands: Any) -> None:
         metavar="PATH=VALUES",
         help="a key of the scenario and its values: FIRST:LAST:STEP or a list (repeatable)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first seed (default: 1)")
+    parser.add_argument("--seed", type=seed, default=1, metavar="S", help="the first seed (default: 1)")
     parser.add_argument("--seeds", type=count, default=20, metavar="N", help="seeds for each combination (default: 20)")
     add_where_options(parser, "auto")
     add_world_options(parser)

@@ -18,7 +18,7 @@ from ordering.leases import Grant
 from ordering.requests import Queues
 from ordering.scripts import text, words
 from ordering.shielding import is_between_nodes
-from ordering.terms import id_of, leader_of, milliseconds
+from ordering.terms import Asked, id_of, leader_of, milliseconds, order_of
 
 
 class LocalClock(CausalOrdering[Any]):
@@ -55,6 +55,27 @@ class DrainsItsOwn(CausalOrdering[Any]):
 
     def _works_on(self, identity: str) -> bool:
         return False
+
+    def _goes_on(self, identity: str, token: str) -> bool:
+        return False
+
+
+class BeginsWhatItAskedFor(CausalOrdering[Any]):
+    """Forgets what it works on when it reads an answer."""
+
+    def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
+        active, self._state.active = self._state.active, {}
+        try:
+            return super()._answered(event, asked, reply, sent)
+        finally:
+            self._state.active = active
+
+
+class BelievesTheFirstAnswer(CausalOrdering[Any]):
+    """Keeps no account of what it has asked."""
+
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
+        return await self._ask_script(name, args, once)
 
 
 class LooksOnceForSiblings(CausalOrdering[Any]):
@@ -221,6 +242,32 @@ class ReadsItAgainAtOnce(CausalOrdering[Any]):
 
     def _leave_to_others(self, identity: str) -> None:
         """Leave nothing to others."""
+
+
+class AskedTogether(Asked):
+    """A question that says of no event that it is large."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is to be asked about by itself: never."""
+        return False
+
+
+class AsksTogetherAboutLargeEvents(CausalOrdering[Any]):
+    """Asks about an event of any size in one request with others."""
+
+    def _asked(self, event: Any, token: str, **options: Any) -> Asked:
+        return AskedTogether(*super()._asked(event, token, **options))
+
+
+class StopsAtWhatIsNoEvent(CausalOrdering[Any]):
+    """Takes for granted that a batch has nothing but events."""
+
+    async def handle_batch(self, handler: Any, events: Any) -> Any:
+        """Handle a batch. Raises what reading an id or a time raises."""
+        for event in events:
+            order_of(event)
+        return await super().handle_batch(handler, events)
 
 
 class IgnoresQueueErrors(CausalOrdering[Any]):

@@ -43,6 +43,20 @@ MUTANTS = (
         ordering="DrainsItsOwn",
     ),
     Mutant(
+        name="begins-what-it-asked-for",
+        planted="a consumer begins what it asked for, though it has begun that meanwhile and is about to complete it",
+        scenario="production/q7-asks-for-what-it-completes.toml",
+        convicted_by=("handled-once",),
+        ordering="BeginsWhatItAskedFor",
+    ),
+    Mutant(
+        name="believes-the-first-answer",
+        planted="a consumer whose lease is lost does not wait whether it was granted anew to itself",
+        scenario="production/q7-told-lost-before-granted.toml",
+        convicted_by=("handled-once",),
+        ordering="BelievesTheFirstAnswer",
+    ),
+    Mutant(
         name="lose-in-silence",
         planted="an event whose payload has been evicted is not reported",
         scenario="ladder/p5-evicted-payload.toml",
@@ -198,6 +212,22 @@ MUTANTS = (
         convicted_by=("prompt-release",),
         seeds=20,
         ordering="ReadsItAgainAtOnce",
+    ),
+    Mutant(
+        name="asks-together-about-large-events",
+        planted="an event of any size is asked about in one request with the others of its batch",
+        scenario="production/q16-event-larger-than-redis-takes.toml",
+        convicted_by=("given-up-with-reason",),
+        ordering="AsksTogetherAboutLargeEvents",
+        host="native-batches",
+    ),
+    Mutant(
+        name="stops-at-what-is-no-event",
+        planted="what is no event ends the batch that it is in",
+        scenario="production/q17-not-an-event.toml",
+        convicted_by=("given-up-with-reason",),
+        ordering="StopsAtWhatIsNoEvent",
+        host="native-batches",
     ),
     Mutant(
         name="deaf-to-the-queue",

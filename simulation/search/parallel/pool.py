@@ -16,7 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from simulation.kernel.prints import process_prints
 from simulation.world.laboratory import Laboratory
@@ -26,6 +26,40 @@ AHEAD = 16
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+
+
+class Pool:
+    """Workers that take one lot of work after the other, for as long as the pool is open.
+
+    Ended by an error, or by a caller that reads no further, it ends its workers in the middle of their pieces.
+    """
+
+    def __init__(self, jobs: int, prepare: Callable[[], None]) -> None:
+        """`prepare` is called once by each of the `jobs` workers, before its first piece."""
+        self._keep_alive, self._stay = multiprocessing.Pipe(duplex=False)
+        self._jobs = jobs
+        self._pool = workers(jobs, prepare, self._keep_alive)
+
+    def results(self, work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+        """Yield the result of `work` for each piece, in the order of the pieces."""
+        running: deque[Future[Result]] = deque()
+        for piece in pieces:
+            with _undisturbed():  # the first of them starts the processes
+                running.append(self._pool.submit(work, piece))
+            while running and (running[0].done() or len(running) >= AHEAD * self._jobs):
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not None:
+            self._stay.close()  # what they are at is not wanted any more, and may take long
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stay.close()
+        self._keep_alive.close()
 
 
 def in_parallel(
@@ -39,24 +73,8 @@ def in_parallel(
         jobs: the number of workers.
         prepare: called once by each worker, before its first piece.
     """
-    keep_alive, stay = multiprocessing.Pipe(duplex=False)
-    pool = workers(jobs, prepare, keep_alive)
-    try:
-        running: deque[Future[Result]] = deque()
-        for piece in pieces:
-            with _undisturbed():  # the first of them starts the processes
-                running.append(pool.submit(work, piece))
-            while running and (running[0].done() or len(running) >= AHEAD * jobs):
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    except BaseException:
-        stay.close()  # what they are at is not wanted any more, and may take long
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        stay.close()
-        keep_alive.close()
+    with Pool(jobs, prepare) as pool:
+        yield from pool.results(work, pieces)
 
 
 def workers(jobs: int, prepare: Callable[[], None], keep_alive: Connection | None = None) -> ProcessPoolExecutor:

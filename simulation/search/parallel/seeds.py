@@ -6,7 +6,6 @@ the seeds, with one job or with many: a search that ends at its first violation 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,16 +27,6 @@ class Plan:
     store: str = "auto"
     executable: Path | None = None
     strategy: Strategy = field(default_factory=Strategy)
-
-
-def jobs_from(text: str) -> int:
-    """Return a number of jobs from `auto` or a count. Raises ValueError."""
-    if text == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = int(text)
-    if count < 1:
-        raise ValueError(f"a number of jobs must be at least 1, not {count}")
-    return count
 
 
 def search(

@@ -30,6 +30,8 @@ from simulation.scenario.faults import (
     TimedBrokerFault,
     TimedFault,
 )
+from simulation.scenario.faults.not_an_event import NotAnEvent
+from simulation.scenario.faults.too_large import TooLarge
 from simulation.scenario.faults.unreadable_for_some import UnreadableForSome
 from simulation.scenario.model import Scenario
 from simulation.world.broker import Broker
@@ -39,9 +41,9 @@ from simulation.world.injection.consumers import ConsumerActs
 from simulation.world.injection.deliveries import DeliveryInjector
 from simulation.world.injection.fault_log import FaultLog
 from simulation.world.injection.handlers import HandlerInjector
-from simulation.world.injection.packets import PacketFaultHook
+from simulation.world.injection.packets import PacketFaultHook, SizeLimitHook
 from simulation.world.injection.publications import PublicationInjector
-from simulation.world.injection.readings import ReadingInjector
+from simulation.world.injection.readings import MisreadingInjector, ReadingInjector
 from simulation.world.injection.stores import StoreActs
 from simulation.world.injection.timetable import Act, Timetable
 from simulation.world.ledger import Ledger
@@ -78,6 +80,8 @@ class Injector:
         self._followed: frozenset[str] | None = None
         for active in self.log.of(PacketFault):
             world.network.faults.append(PacketFaultHook(self.log, active, spelling, world.ledger.name_of))
+        for active in self.log.of(TooLarge):
+            world.network.faults.append(SizeLimitHook(self.log, active, world.ledger.name_of))
         for family, act in self._acts():
             for active in self.log.of(family):
                 self._timetable.install(active, act)
@@ -110,6 +114,11 @@ class Injector:
     def readings(self) -> Callable[[str, str], bool] | None:
         """The hook that decides whether a consumer can read an event, if any fault is about that."""
         return ReadingInjector(self.log, self._roles) if self.log.of(UnreadableForSome) else None
+
+    @property
+    def misreadings(self) -> Callable[[str, str], bool] | None:
+        """The hook that decides whether a consumer takes a message for something else, if any fault is about that."""
+        return MisreadingInjector(self.log, self._roles) if self.log.of(NotAnEvent) else None
 
     def deliveries(self, broker: Broker) -> DeliveryInjector | None:
         """Return the hook that the broker must ask, if any fault is about it."""

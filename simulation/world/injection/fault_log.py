@@ -20,12 +20,14 @@ from simulation.scenario.faults import AnyFault, Chance, describe
 class ActiveFault:
     """One fault of the scenario, with its place in the file, its random streams, and the number of times it acted."""
 
-    __slots__ = ("_key", "_log", "_matched", "fault", "number", "times")
+    __slots__ = ("_key", "_log", "_matched", "fault", "named", "number", "times")
 
     def __init__(self, log: FaultLog, number: int, fault: AnyFault, key: str) -> None:
         self.fault = fault
         self.number = number
         self.times = 0
+        self.named = set[str]()
+        """The events about which it has acted."""
         self._log = log
         self._key = key
         self._matched: Counter[str] = Counter()
@@ -47,6 +49,8 @@ class ActiveFault:
     def note(self, event: str = "", consumer: str = "", **details: Any) -> None:
         """Write down that the fault acted."""
         self.times += 1
+        if event:
+            self.named.add(event)
         self._log.write("fault", event, consumer, fault=self.fault.name, number=self.number, **details)
 
     def note_end(self, consumer: str = "") -> None:

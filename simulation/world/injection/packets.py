@@ -1,4 +1,4 @@
-"""Drops and delays packets, as the faults on the way to Redis say."""
+"""Drops, delays and refuses packets, as the faults on the way to Redis say."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from simulation.scenario.faults import PacketFault
+from simulation.scenario.faults.too_large import FILLING, TooLarge
 from simulation.scenario.workload import IDENTITY
 from simulation.world.injection.command_patterns import Spelling
 from simulation.world.injection.fault_log import ActiveFault, FaultLog
@@ -49,3 +50,27 @@ class PacketFaultHook:
         if fault.event == "*":
             return True
         return any(fnmatchcase(self._name_of(identity), fault.event) for identity in IDENTITY.findall(text))
+
+
+class SizeLimitHook:
+    """Refuses packets with an event that is larger than the server takes, as the network asks it."""
+
+    def __init__(self, log: FaultLog, active: ActiveFault, name_of: Callable[[str], str]) -> None:
+        self._log = log
+        self._active = active
+        self._name_of = name_of
+
+    def __call__(self, packet: Packet) -> Fate | None:
+        """Decide about a packet, or have no opinion."""
+        fault = self._active.fault
+        assert isinstance(fault, TooLarge)
+        if self._log.healed:
+            return None
+        word = next((word for words in packet.commands for word in words if fault.exceeds(word)), None)
+        if word is None:
+            return None
+        ids = IDENTITY.findall(word.replace(FILLING.encode() * fault.size, b"").decode("utf-8", "replace"))
+        names = (self._name_of(identity) for identity in ids)
+        event = next((name for name in names if name in self._active.named), "")
+        self._active.note(event=event, consumer=packet.consumer, packet=packet.number)
+        return Fate(deliver=False)

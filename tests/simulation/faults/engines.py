@@ -39,6 +39,17 @@ class Messages(MinimalEngine):
         await super().handle(event)
 
 
+class Given(MinimalEngine):
+    """Notes the types of what it is given."""
+
+    types: ClassVar[list[str]] = []
+
+    async def handle(self, event: Any) -> None:
+        """Note the type."""
+        type(self).types.append(type(event).__name__)
+        await super().handle(event)
+
+
 class GivesUpSlowly(MinimalEngine):
     """Fails at the first delivery, and takes long to give the event up; handles what is delivered meanwhile."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from simulation import Laboratory
-from tests.simulation.faults.engines import GivesUpSlowly, Messages
+from tests.simulation.faults.engines import Given, GivesUpSlowly, Messages
 from tests.simulation.faults.test_faults_happen import ALONE, ONE, STEADY, TWO, ends, entries_of, fault, run
 
 MESSAGES = "tests.simulation.faults.engines:Messages"
@@ -66,6 +66,37 @@ def test_unreadable_for_the_engine(laboratory: Laboratory) -> None:
     assert started >= 20_000_000
     assert entries_of(result, "parked")
     assert result.verdict == "holds"
+
+
+def test_event_that_is_too_large(laboratory: Laboratory) -> None:
+    """Redis executes nothing of a packet with an event that is too large, and everything else."""
+    text = FOLLOWER_FIRST + ALONE + STEADY + fault("too-large", event="b", size=300_000)
+    result = run(laboratory, text, trace=True)
+    sizes = [len(word) for e in result.history.of("command") for words in e.details["commands"] for word in words]
+    assert max(sizes) < 300_000
+    refused = [e for e in result.history.of("fault") if e.consumer]
+    assert {(e.event, e.consumer) for e in refused} == {("b", "c1")}
+    assert ends(result) == {("a", "ok"): 1}
+    assert [e.event for e in result.history.of("dead-lettered")] == ["b"]
+    assert result.judgement.coverage["too-large"] == 1 + len(refused)
+
+
+def test_server_takes_what_was_too_large(laboratory: Laboratory) -> None:
+    """When the world heals, the server takes an event of any size."""
+    text = FOLLOWER_FIRST + ALONE + STEADY + fault("too-large", event="b") + '[judge]\nheal_after = "0s"\n'
+    result = run(laboratory, text)
+    assert ends(result) == {("a", "ok"): 1, ("b", "ok"): 1}
+    assert result.verdict == "holds"
+
+
+@pytest.mark.parametrize("hit", [True, False])
+def test_engine_is_given_no_event(laboratory: Laboratory, hit: bool) -> None:
+    """An engine is given a dict instead of an event."""
+    Given.types = []
+    text = ONE + ALONE + STEADY + fault("not-an-event", event="a" if hit else "z")
+    result = run(laboratory, text, f"{Given.__module__}:Given")
+    assert set(Given.types) == {"dict" if hit else "SimpleNamespace"}
+    assert bool(entries_of(result, "rejected")) is hit
 
 
 def test_redelivery_backoff(laboratory: Laboratory) -> None:

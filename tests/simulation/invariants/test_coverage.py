@@ -92,6 +92,8 @@ STORIES = {
     "leader-changed": "0s fault duplicate-follows-another",
     "odd-occurred": "0s fault odd-occurred",
     "not-a-number": "0s fault not-a-number",
+    "too-large": "0s fault too-large @c1",
+    "not-an-event": "0s fault not-an-event @c1",
     "trimmed": "0s fault trim",
     "unreadable-for-some": "0s fault unreadable-for-some @c1",
     "slowed": "0s fault latency @c1",

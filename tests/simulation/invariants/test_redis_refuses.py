@@ -197,10 +197,10 @@ CHANGED = """
     0s    delivered  b  @c1
     1s    {}
     2s    published  b  follows={}
+    2s    delivered  b  @c1
     2s    started    a  @c2
     3s    ended      a  @c2  outcome=ok
     {}    started    b  @c1  via=rescued
-    30m   ended      b  @c1  outcome=ok
 """
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from simulation import Scenario, loads
 from simulation.cli import main
 from simulation.kernel.random_streams import Reseed, Streams
+from simulation.search.continuations import Continuation, Continuations, Elsewhere
 from simulation.search.explore.strategies import Runner, Strategy
 from simulation.search.replay import Replay, replay_of
 from simulation.search.why import NothingToExplain, Place, Why
@@ -103,6 +104,20 @@ def test_same_explanation(server: Laboratory) -> None:
     assert first == second
 
 
+def test_workers_find_the_same_places(server: Laboratory) -> None:
+    """Continuations in other processes have the same outcomes; of drawn delays, and of chosen orders."""
+    race = loads(RACE)
+    runner = Runner(server, race, "null", Strategy("random-walk"))
+    chosen = next(run for seed in range(1, 100) if (run := runner.run(seed)).judgement.violations)
+    for start in (violated(server, race), replay_of(chosen)):
+        here, there = (
+            [(place, place.violated) for place in Why(server, start, samples=6, most=60, elsewhere=where).look()]
+            for where in (None, Elsewhere(2))
+        )
+        assert here == there
+        assert {violated for _, violated in here} > {6}
+
+
 def test_explored_run(server: Laboratory) -> None:
     """The choices of an explored run are its places."""
     runner = Runner(server, loads(RACE), "null", Strategy("random-walk"))
@@ -148,15 +163,15 @@ def test_what_was_stopped_claims_nothing(
     """With too few runs, or after Ctrl-C, the run's later places are not known."""
     seed = violated(server, loads(RACE)).scenario.seed
     (tmp_path / "race.toml").write_text(f"seed = {seed}\n{RACE}", encoding="utf-8")
-    examined = Why._violates
+    examined, made = Continuations.violates, count()
 
-    def interrupted(why: Why, *given: Any) -> bool:
-        if why.made >= runs:
+    def interrupted(continuations: Continuations, one: Continuation) -> bool:
+        if next(made) >= runs:
             raise KeyboardInterrupt
-        return examined(why, *given)
+        return examined(continuations, one)
 
-    monkeypatch.setattr(Why, "_violates", interrupted)
-    assert main(["why", str(tmp_path / "race.toml"), "--samples", "5"]) == 2
+    monkeypatch.setattr(Continuations, "violates", interrupted)
+    assert main(["why", str(tmp_path / "race.toml"), "--samples", "5", "--jobs", "1"]) == 2
     output = capsys.readouterr().out
     assert f"stopped    by Ctrl-C after {runs} runs" in output
     assert said in output

@@ -229,11 +229,15 @@ class Reading:
 
     def leader(self, event: str) -> str:
         published = self.publication(event)
-        follows = str(published[1].details.get("follows") or "") if published else ""
+        follows = self.named(str(published[1].details.get("follows") or "")) if published else ""
+        return "" if follows == event else follows
+
+    def named(self, follows: str) -> str:
+        """The name of the event that an entry names, which may do so by its id."""
         known = self.events_before(self.last)
         if follows and follows not in known:
             follows = next((one for one in sorted(known) if self.identity(one) == follows), follows)
-        return "" if follows == event else follows
+        return follows
 
     @cached_property
     def leaders(self) -> dict[str, str]:

@@ -68,7 +68,9 @@ def takeovers(reading: Reading, begin_at: int, stop_at: int) -> int:
     since = begin_at - reading.terms.lease
     gone = [e for _, e in reading.of("crashed", "stopped") if e.consumer and since <= e.at <= stop_at]
     silent = {s for c in reading.consumers for s in reading.lapses(c, since, stop_at) if s[0] >= since}
-    return (len(gone) + len(silent)) * (reading.terms.lease + reading.terms.sweep_interval)
+    lasts = reading.terms.lease + reading.terms.sweep_interval
+    lost = union([(at, at + lasts) for at in [*(e.at for e in gone), *(a for a, _ in silent)]])
+    return sum(b - a for a, b in lost)
 
 
 def served_below(reading: Reading, leader: str, before: int) -> list[Work]:
@@ -218,12 +220,26 @@ def lost(reading: Reading, event: str, leader: str, effect: Work) -> bool:
     until_at = over_at(reading, earliest, reading.terms.lookback)
     if effect.at < until_at:
         return False
-    if misled(reading, event, effect.start):
+    if any(
+        does_not_hold(reading, event, one, effect, until_at) for one in copied_leaders(reading, event, effect.start)
+    ):
         return True
     others = [one for one in reading.circle(event) if one != event]
     if others and all(effect.start < w.start for one in others for w in reading.effects_of(one)):
         return True
     return not came(reading, event, leader, effect, until_at)
+
+
+def does_not_hold(reading: Reading, event: str, leader: str, effect: Work, until_at: int) -> bool:
+    """Say whether a follower need not wait any more for the event that a copy of it follows."""
+    dead = reading.dead(leader)
+    done = any(w.end is not None and w.end <= effect.start for w in reading.effects_of(leader))
+    return (
+        leader in ("", event)
+        or done
+        or (dead is not None and dead[0] < effect.start)
+        or not came(reading, event, leader, effect, until_at)
+    )
 
 
 def over_at(reading: Reading, begin: int, duration: int) -> int:
@@ -249,13 +265,13 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
     handed = [o for o in handed if not unknown_to_the_engine(reading, o, effect)]
     for offer in handed:
         unanswered = offer.closed is None or offer.closed > effect.start
-        if unanswered and jumped_over(reading, offer.at, effect):
+        if unanswered and jumped_over(reading, event, offer.at, effect, until_at):
             continue
         again = offer is handed[-1] and offer.how == "rejected"
         forgotten = reading.store_lost(leader, offer.index, effect.start)
         if not unanswered and offer.how != "acknowledged" and trimmed(reading, leader, offer, effect):
             continue
-        if not unanswered and offer.how != "acknowledged" and outdated(reading, offer, effect):
+        if not unanswered and offer.how != "acknowledged" and outdated(reading, event, offer, effect, until_at):
             continue
         if offer.index < first and not unanswered and not again:
             continue
@@ -264,7 +280,7 @@ def came(reading: Reading, event: str, leader: str, effect: Work, until_at: int)
         if unanswered or not forgotten:
             return True
     for work in reading.works_of(leader):
-        if jumped_over(reading, work.at, effect):
+        if jumped_over(reading, event, work.at, effect, until_at):
             continue
         if work.open_at(effect.start) and (work.at < until_at or effect.at - work.at > UNDERWAY):
             return True
@@ -297,22 +313,39 @@ def trimmed(reading: Reading, leader: str, offer: Offer, effect: Work) -> bool:
     return "trim" in reading.header.allowed_loss and any(offer.index < i < effect.start for i in forgotten)
 
 
-def outdated(reading: Reading, offer: Offer, effect: Work) -> bool:
+def outdated(reading: Reading, event: str, offer: Offer, effect: Work, until_at: int) -> bool:
     if offer.closed is None:
         return False
-    heard_at, lookback = reading.at(offer.closed), reading.terms.lookback
+    heard_at = reading.at(offer.closed)
     if offer.how == "crashed":
         heard_at = max(offer.at, heard_at - reading.terms.lease)
-    leapt = any(heard_at <= at <= effect.at for at, _ in reading.jumps)
-    return leapt and over_at(reading, heard_at, lookback) <= effect.at
+    return freed(reading, event, heard_at, effect, until_at)
 
 
-def jumped_over(reading: Reading, since_at: int, effect: Work) -> bool:
-    for at, _ in reading.jumps:
-        heard_at = max(since_at, at - reading.terms.lease)
-        if since_at <= at <= effect.at and over_at(reading, heard_at, reading.terms.lookback) <= effect.at:
-            return True
-    return False
+def jumped_over(reading: Reading, event: str, since_at: int, effect: Work, until_at: int) -> bool:
+    return any(
+        since_at <= at <= effect.at and freed(reading, event, max(since_at, at - reading.terms.lease), effect, until_at)
+        for at, _ in reading.jumps
+    )
+
+
+def freed(reading: Reading, event: str, heard_at: int, effect: Work, until_at: int) -> bool:
+    """Say whether a jump of the clock of Redis let a follower go, of whose leader Redis heard last at a time."""
+    terms = reading.terms
+    promised = max(terms.lookback, terms.redelivery)
+    expected = max(promised, 2 * terms.lease)
+    earliest = max(over_at(reading, heard_at, promised), until_at)
+    over = over_at(reading, heard_at, expected)
+    jumped = heard_at + expected - over
+    if effect.at < earliest or jumped <= 0:
+        return False
+    first = next(w for w in reading.works_of(event) if w.at >= earliest)
+    if first.at < heard_at + expected:
+        return True
+    due_at = max(over, earliest)
+    still = [*reading.helpless, *no_consumer_free(reading), *lists_in_hand(reading, due_at, first.start)]
+    bound = terms.sweep_interval + terms.release_bound + takeovers(reading, due_at, first.at)
+    return 2 * jumped >= terms.lease and uncovered(due_at, first.at, still) <= bound
 
 
 def noticed_at(reading: Reading, offer: Offer) -> int:
@@ -396,22 +429,56 @@ def may_repeat(reading: Reading, event: str, first: Work, second: Work) -> bool:
 
 def taken_over(reading: Reading, event: str, first: Work) -> bool:
     """Say whether a lease had run out during an effect, and another consumer had it."""
-    lapsed = reading.lapses(first.consumer, first.at, first.end_at) or reading.leapt(first.at, first.end_at)
     end = first.end or 0
+    over = [a + -(-reading.terms.lease // 2) for a, _ in reading.lapses(first.consumer, first.at, first.end_at)]
+    over += [at for at, by in reading.jumps if first.at <= at <= first.end_at and 2 * by >= reading.terms.lease]
+    if not over or let_others_go(reading, event, first):
+        return False
     next_ones = [w for w in reading.works_of(event) if w.consumer != first.consumer and w.start > end]
-    began = any(w.at - first.end_at <= UNDERWAY for w in next_ones)
-    offers = [o for o in reading.offers_of(event) if o.consumer != first.consumer and first.start < o.index < end]
-    if lapsed and not (began or any(o.how == "crashed" for o in offers)):
-        return first.via != "delivered" and died_after_lease(reading, first)
-    return bool(lapsed)
+    if any(w.at - first.end_at <= UNDERWAY for w in next_ones):
+        return True
+    for offer in reading.offers_of(event):
+        theirs = offer.consumer != first.consumer and first.start < offer.index < end
+        if theirs and offer.how == "crashed" and reading.at(offer.closed or 0) >= min(over):
+            return True
+    return first.via != "delivered" and died_after_lease(reading, event, first, min(over))
 
 
-def died_after_lease(reading: Reading, first: Work) -> bool:
+def let_others_go(reading: Reading, event: str, effect: Work) -> bool:
+    """Say whether the holder began with a follower that nothing but this effect can have released."""
+    end, dead = effect.end or 0, reading.dead(event)
+    others = [w.end or 0 for w in reading.effects_of(event)] + ([dead[0]] if dead else [])
+    begun = [
+        w.start
+        for follower in reading.followers(event)
+        for w in reading.works_of(follower)
+        if w.via == "released" and w.consumer == effect.consumer and w.start > end and not in_batch(reading, effect, w)
+    ]
+    return any(not any(end < other < start for other in others) for start in begun)
+
+
+def died_after_lease(reading: Reading, event: str, first: Work, over: int) -> bool:
     """Say whether another consumer, whose sweep may have had the event, died after the lease of a handling."""
     died = [(i, e) for i, e in reading.of("crashed") if e.consumer != first.consumer]
-    others = [e.at for i, e in died if first.start < i < (first.end or 0)]
-    since = [a for a, _ in reading.lapses(first.consumer, first.at, first.end_at)]
-    return any(2 * (at - a) >= reading.terms.lease for at in others for a in since)
+    return any(
+        first.start < i < (first.end or 0) and e.at >= over and found_again(reading, event, i, e.at) for i, e in died
+    )
+
+
+def found_again(reading: Reading, event: str, index: int, at: int) -> bool:
+    """Say whether an event was begun again, or given up, when what died with its holder is found again."""
+    dead, terms = reading.dead(event), reading.terms
+    later = [w for w in reading.works_of(event) if w.start > index][:1]
+    stops = [w.start for w in later] + ([dead[0]] if dead and dead[0] > index else [])
+    if not stops:
+        return False
+    stop = min(stops)
+    still = [*reading.helpless, *no_consumer_free(reading)]
+    if later and later[0].start == stop:
+        still += list_of(reading, later[0].consumer, stop)
+    bound = terms.lease + terms.sweep_interval + terms.release_bound
+    bound += takeovers(reading, at + terms.lease + 1, reading.at(stop))
+    return uncovered(at, reading.at(stop), still) <= bound
 
 
 def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: object) -> bool:
@@ -469,6 +536,15 @@ def let_go(reading: Reading, event: str) -> bool:
     return acknowledged and not kept and not seen
 
 
+def leaders_above(reading: Reading, event: str) -> set[str]:
+    """Return an event, its leader, the leader of that, and so on."""
+    found = set[str]()
+    while event and event not in found:
+        found.add(event)
+        event = reading.leader(event)
+    return found
+
+
 def given_up(reading: Reading) -> Iterator[str]:
     for event in reading.events:
         dead = reading.dead(event)
@@ -482,7 +558,11 @@ def given_up(reading: Reading) -> Iterator[str]:
         needed = reading.terms.max_attempts
         if (dead[1].details.get("by") or "engine") == "broker":
             rejected = any(o.how == "rejected" and not unreadable(reading, o) for o in reading.offers_of(event))
-            blameless = any(True for _ in reading.of("fault")) or reading.window
+            faults = [(e.event, e.details.get("fault")) for _, e in reading.of("fault")]
+            above = leaders_above(reading, event)
+            blameless = reading.window or any(
+                kind not in ("too-large", "not-an-event") or name in above for name, kind in faults
+            )
             needed = 1 if rejected and not blameless else 0
         else:  # a consumer that died may have been granted the event, and had not begun with it
             known = reading.first_known(event)
@@ -557,7 +637,7 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         if dead and done.end < dead[0] and unknown:
             continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
-        if reading.store_lost(leader, done.end, last):
+        if reading.store_lost(leader, done.end, last) or forgotten_by_now(reading, done, reading.at(known)):
             continue
         if waited_too_long(reading, event, leader, max(done.end, known), []):
             yield event
@@ -576,17 +656,40 @@ def waited_too_long(reading: Reading, event: str, leader: str, begin: int, busy:
     if who := finder(reading, event, stop):
         still += list_of(reading, who, stop)
     excused = takeovers(reading, begin_at, stop_at) + retries(reading, works, begin_at, stop_at)
-    if by_release and misled(reading, event, stop):
+    if by_release and misled(reading, event, begin, stop):
         excused += reading.terms.lookback + reading.terms.sweep_interval
     too_long = uncovered(begin_at, stop_at, still) > reading.terms.release_bound + excused
     return too_long and not reading.loss_allowed(event, stop)
 
 
-def misled(reading: Reading, event: str, stop: int) -> bool:
-    """Say whether a copy follows another event, and the store has lost what it held of the first one."""
-    said = [str(e.details.get("follows") or "") for _, e in reading.of("published") if e.event == event]
-    known = reading.first_known(event)
-    return len(set(said)) > 1 and known is not None and reading.store_lost(event, known, stop)
+def misled(reading: Reading, event: str, begin: int, stop: int) -> bool:
+    """Say whether all that an engine knows of an event may be a copy that follows one of which it does not know."""
+    for leader in copied_leaders(reading, event, stop):
+        done = reading.effects_of(leader)[:1]
+        known = done and (done[0].end or 0) <= begin and not reading.store_lost(leader, done[0].end or 0, stop)
+        if leader in ("", event) or not known:
+            return True
+    return False
+
+
+def copied_leaders(reading: Reading, event: str, stop: int) -> list[str]:
+    """What the copies of an event follow that were published, and the event delivered after that, before an index."""
+    known, first = reading.first_known(event), reading.publication(event)
+    if known is None or first is None or not reading.store_lost(event, known, stop):
+        return []
+    follows = str(first[1].details.get("follows") or "")
+    found = []
+    for i, e in reading.of("published"):
+        other = str(e.details.get("follows") or "")
+        delivered = any(i < o.index < stop for o in reading.offers_of(event)) or (not reading.offers and i < stop)
+        if e.event == event and other != follows and delivered:
+            found.append(reading.named(other))
+    return found
+
+
+def forgotten_by_now(reading: Reading, done: Work, at: int) -> bool:
+    """Say whether the mark of a handled event was over, which the policy has kept for a while."""
+    return at >= over_at(reading, done.end_at, max(reading.terms.retention, reading.terms.memory))
 
 
 def prompt_start(reading: Reading) -> Iterator[str]:
@@ -617,7 +720,7 @@ def waits_for_none(reading: Reading, event: str, since: int) -> bool:
         since = parked if idle <= reading.terms.release_bound else since
     if unrecorded(reading, done, stop_of(reading, event)):
         return False
-    if reading.at(since) >= over_at(reading, reading.at(done.end), reading.terms.retention):
+    if forgotten_by_now(reading, done, reading.at(since)):
         return False
     return done.end < known and not reading.store_lost(leader, done.end, since)
 
@@ -668,16 +771,16 @@ def left_behind(reading: Reading, work: Work, lost_at: int) -> bool:
     turns = union([span for w in below for span in holds_up(reading, w)])
     excused = takeovers(reading, lost_at + terms.lease + 1, stop_at) + retries(reading, below, lost_at, stop_at)
     still = [*reading.helpless, *line, *(span for span in turns if span[0] > lost_at)]
-    if leader and leader_forgotten(reading, work.event, leader, stop):
+    if leader and leader_forgotten(reading, work, leader, stop):
         return False
     return uncovered(lost_at, stop_at, still) > bound + excused and not reading.loss_allowed(work.event, stop)
 
 
-def leader_forgotten(reading: Reading, event: str, leader: str, stop: int) -> bool:
+def leader_forgotten(reading: Reading, work: Work, leader: str, stop: int) -> bool:
     done, terms = completion(reading, leader), reading.terms
     if done is None or done.end is None:
         return False
-    again = [offer for offer in reading.offers_of(event) if offer.parked and offer.index < stop]
+    again = [offer for offer in reading.offers_of(work.event) if offer.parked and work.start < offer.index < stop]
     again = [offer for offer in again if reading.store_lost(leader, done.end, offer.index)]
     bound = terms.lookback + terms.sweep_interval + terms.release_bound
     return any(reading.at(stop) - offer.at <= bound for offer in again)
@@ -785,7 +888,7 @@ def sibling_order(reading: Reading) -> Iterator[str]:
                     continue
                 if any(done.end < i < firsts[0].start for i in unread(reading, one)):
                     continue
-                if misled(reading, one, firsts[0].start):
+                if copied_leaders(reading, one, firsts[0].start):
                     continue
                 if not (dead and not works) and not reading.loss_allowed(one, firsts[0].start):
                     yield one

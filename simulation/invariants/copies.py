@@ -1,0 +1,30 @@
+"""Copies of an event that follow another event than the first one does, and that may mislead an engine.
+
+An engine knows of an event what it keeps in the store. If that is lost, and a copy of the event was delivered that
+follows another one, that copy may be all that an engine knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simulation.history.index import HistoryIndex
+from simulation.history.records import NEVER, EventStory
+
+
+def misleading(index: HistoryIndex, event: EventStory, before: int) -> list[str]:
+    """Return the names of the events that an engine may take for an event's leader at an index; "" for none at all.
+
+    A copy counts if the event was delivered once more after it had been published, or if the history has no deliveries.
+    """
+    if not event.copies or not index.store_lost(event.name, event.first_known, before):
+        return []
+    told = index.counts["delivered"] > 0
+    last = max((one.index for one in event.deliveries if one.index < before), default=NEVER if told else before)
+    return [follows for published, follows in event.copies if published < last]
+
+
+def leaders_in_copies(index: HistoryIndex, event: EventStory, before: int) -> Iterator[EventStory | None]:
+    """Yield the stories of those events; None for one of which the history says nothing else, and for none at all."""
+    for name in misleading(index, event, before):
+        yield index.events.get(name) if name != event.name else None

@@ -1,0 +1,69 @@
+"""An event that is larger than Redis takes: a request with it is refused, and its connection closed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from simulation.scenario.faults.workload import PublicationFault
+from simulation.scenario.workload import Publication
+
+FILLING = "x"
+"""What the payload is filled with."""
+
+
+class TooLarge(PublicationFault):
+    """The payload of an event is larger than Redis takes, as with `proto-max-bulk-len` or a limit of its provider.
+
+    The server closes a connection on which it would have to read such a word, and executes nothing of what was sent
+    with it. This is noted for each packet, besides the publication. When the world heals, the server takes the event.
+    """
+
+    kind: Literal["too-large"] = "too-large"
+    example: ClassVar[str] = """\
+name = "fault-too-large"
+description = "The server takes no request with the event x, which ends as a dead letter; no other event suffers."
+
+[workload]
+events = [
+  { name = "x", follows = "a" },
+  { name = "b", follows = "a" },
+  { name = "a", at = "1s" },
+]
+
+[consumers]
+count = 2
+
+[[faults]]
+kind = "too-large"
+event = "x"
+
+[judge]
+require_coverage = ["too-large"]
+
+[expect]
+native = "holds"
+"""
+    size: int = Field(300_000, ge=1_000, le=16_000_000, description="how many bytes its payload has more")
+
+    @classmethod
+    def recipe(cls, tools: Any) -> Any:
+        """Return a strategy for its keys."""
+        return tools.events
+
+    def change(self, publication: Publication, first: Publication) -> Publication | None:
+        """Return the event as it is published."""
+        try:
+            record: dict[str, Any] = json.loads(publication.body)
+        except ValueError:
+            return publication  # what another fault has damaged has no payload
+        payload = record.get("payload")
+        record["payload"] = {**(payload if isinstance(payload, dict) else {}), "text": FILLING * self.size}
+        return replace(publication, body=json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode())
+
+    def exceeds(self, word: bytes) -> bool:
+        """Return whether the server refuses a request because of a word in it."""
+        return len(word) >= self.size and FILLING.encode() * self.size in word
