@@ -19,7 +19,8 @@ from ordering.describing import describe
 from ordering.drain import Drain
 from ordering.handled_alone import Named, asked_of, handle_alone, named, outcome_of
 from ordering.leases import Grant, LeaseRenewer, current_grant, is_own_failure
-from ordering.requests import MAX_SLICE, REFUSED, Handler, Outcome, Requests
+from ordering.renewing import MAX_SLICE
+from ordering.requests import REFUSED, Handler, Outcome, Requests
 from ordering.scripts import words
 from ordering.shielding import REFUSALS, bounded, brought_to_its_end
 from ordering.terms import Asked, digest_of, listed
@@ -146,7 +147,9 @@ async def _call_sliced(
         return list(await ordering._call(name, ordering._rules, *slices[0], once=once))
     calls = (ordering._call(name, ordering._rules, *part, once=once) for part in slices)
     answers: list[Any] = []
-    for reply in await asyncio.gather(*calls, return_exceptions=True):
+    with ordering._state.asks_for_leases():  # until the answers to all are read
+        replies = await asyncio.gather(*calls, return_exceptions=True)
+    for reply in replies:
         if isinstance(reply, BaseException):
             raise reply
         answers += reply
@@ -187,7 +190,7 @@ class _Work:
         active = self._ordering._state.active
         for _, grant in grants:
             self._held[grant.identity] = grant
-            active[grant.identity] = grant.token
+            active[grant.identity] = grant
         renewer = self._ordering._renewer(self._held.values(), self.queues)
         try:
             for level in _levels(grants):
@@ -256,8 +259,6 @@ class _Work:
             return
         ordering = self._ordering
         grants = [grant for _, grant in pairs]
-        for grant in grants:
-            ordering._state.renew_token(grant)
         fields = [(grant.identity, grant.token, digest_of(grant.identity)) for grant in grants]
         slices = [tuple(chain.from_iterable(fields[i : i + MAX_SLICE])) for i in range(0, len(fields), MAX_SLICE)]
         complete = partial(_call_sliced, ordering, "complete_many", slices, once=True)
@@ -269,9 +270,9 @@ class _Work:
                 return list(await ordering._record(grants, complete, refusal))
 
         replies = await brought_to_its_end(ask, ordering._lease_s)
-        for (i, grant), reply in zip(pairs, replies, strict=True):
+        for (i, grant), (_, token, _), reply in zip(pairs, fields, replies, strict=True):
             word, waiting = words(reply)
-            if word == "lost" and grant.identity in ordering._state.regranted:
+            if word == "lost" and await ordering._state.was_granted_anew(grant, token, ordering._lease_s):
                 word, waiting = words(await ordering._complete(grant))
             self._outcomes[i] = "lost" if word == "lost" else "handled"
             if word == "lost":
@@ -285,7 +286,7 @@ class _Work:
 
 
 async def _one(ordering: Requests[Any], handler: Handler[Any], grant: Grant) -> bool:
-    grant.handed = True
+    grant.handed = grant.begun = True
     before = current_grant.set(grant)
     try:
         await handler(grant.event, depth=1)

@@ -172,9 +172,7 @@ class Drain:
         identity, leader = rest[0], rest[-1]
         if leader == completed:
             self._stack.append((leader, token, level + 1))
-        if word == "next" and ordering._works_on(identity):
-            # Its lease ran out, as in a process that was blocked. It is not begun again, but completed under this one.
-            ordering._state.regranted[identity] = token
+        if word == "next" and ordering._goes_on(identity, token):
             return None
         if word == "missing":
             ordering._log_missing_payload(identity)

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import math
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import islice
@@ -38,12 +38,11 @@ class ProcessState:
 
     held: dict[str, Grant] = field(default_factory=dict)
     """Leases taken one step at a time, by event."""
-    active: dict[str, str] = field(default_factory=dict)
-    """Tokens of leases under which this process works, or has worked and not completed the event: it never takes its
-    own lease over, even when that has run out."""
-    regranted: dict[str, str] = field(default_factory=dict)
-    """Tokens of later leases on events in `active`: a drain of this process was handed them when the first had run out.
-    The work goes on under the later one."""
+    active: dict[str, Grant] = field(default_factory=dict)
+    """Leases under which this process works, or has worked and not completed the event, and those of a batch: it never
+    takes its own lease over, even when that has run out."""
+    asking: set[asyncio.Future[None]] = field(default_factory=set)
+    """Requests that may grant a lease, and are not answered yet; each is done when its answer is read."""
     claims: dict[str, str] = field(default_factory=dict)
     """Tokens of claims on events that a sweep or a completion returned."""
     queues: dict[str, str] = field(default_factory=dict)
@@ -53,15 +52,45 @@ class ProcessState:
     unreadable: dict[str, float] = field(default_factory=dict)
     """Events that this process could not read, and until when it remembers that, in the loop's time."""
 
-    def renew_token(self, grant: Grant) -> None:
-        """Have a lease go on under the token of the later one, if this process was granted that meanwhile."""
-        if self.regranted:
-            grant.token = self.regranted.pop(grant.identity, grant.token)
+    def goes_on(self, identity: str, token: str) -> bool:
+        """Return whether this process has begun with an event that it was granted just now: the work goes on under the
+        later lease, as the first has run out. The first lease is lost if nothing was begun under it.
+        """
+        grant = self.active.get(identity)
+        if grant is None:
+            return False
+        if not grant.begun:
+            grant.lost = True
+            self.leave(grant)
+            return False
+        grant.token, grant.lost = token, False
+        return True
 
     def leave(self, grant: Grant) -> None:
         """Note that this process does not work on an event any more."""
-        self.renew_token(grant)
-        self.active.pop(grant.identity, None)
+        if self.active.get(grant.identity) is grant:
+            del self.active[grant.identity]
+
+    @contextmanager
+    def asks_for_leases(self) -> Iterator[None]:
+        """Note that the request of the body may grant a lease; its answer is read in the turn in which that ends."""
+        answered = asyncio.get_running_loop().create_future()
+        self.asking.add(answered)
+        try:
+            yield
+        finally:
+            self.asking.discard(answered)
+            if not answered.done():
+                answered.set_result(None)
+
+    async def was_granted_anew(self, grant: Grant, token: str, timeout_s: float) -> bool:
+        """Return whether this process has been granted an event anew that it has worked on under a token.
+
+        The answer that says so may be read later than the one that says that the lease is lost: it is waited for.
+        """
+        if grant.token == token and self.asking and self.active.get(grant.identity) is grant:
+            await asyncio.wait(self.asking, timeout=timeout_s)
+        return grant.token != token
 
     def leave_to_others(self, event: str, until: float) -> None:
         """Remember until some time that an event is to be left to others, because this process could not read it."""
@@ -88,7 +117,7 @@ class ProcessState:
     def forget(self) -> None:
         """Remember nothing any more."""
         for memory in (
-            self.held, self.active, self.regranted, self.claims, self.queues, self.claim_groups, self.unreadable,
+            self.held, self.active, self.asking, self.claims, self.queues, self.claim_groups, self.unreadable,
         ):  # fmt: skip
             memory.clear()
 
@@ -129,6 +158,8 @@ class Grant:
     proven_until: float = math.inf
     """The earliest end of the lease, in the loop's time: counted from the sending of its last renewal."""
     lost: bool = False
+    begun: bool = False
+    """Whether the handler was called with the event."""
     parked: bool = False
     """Whether the event was parked while its holder worked: there is nothing to give back any more."""
     handed: bool = False
@@ -188,15 +219,14 @@ class LeaseRenewer:
 
     async def _keep(self) -> None:
         await self.renew()
-        if not all(grant.lost for grant in self._grants):
-            pause = self._interval if self.answered else self._interval / RENEWALS
-            self._timer = self._loop.call_later(pause, self._start)
+        pause = self._interval if self.answered else self._interval / RENEWALS
+        self._timer = self._loop.call_later(pause, self._start)  # also if all are lost: one may be granted anew
 
     async def renew(self) -> None:
         """Prolong all leases that are not lost, now."""
         held = [grant for grant in self._grants if not grant.lost]  # a batch takes those away that are done
-        for grant in held:
-            grant.state.renew_token(grant)
+        if not held:
+            return
         try:
             await self._renew(held, self._queues)
             self.answered = True
@@ -247,7 +277,8 @@ class Work:
         """Let the handler begin."""
         grant = self._grant
         self._before = current_grant.set(grant)
-        grant.state.active[grant.identity] = grant.token
+        grant.begun = True
+        grant.state.active[grant.identity] = grant
 
     def end(self) -> None:
         """Take note that the handler has succeeded."""

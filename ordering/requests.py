@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import cached_property, partial
-from itertools import chain
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from ordering.describing import describe, field_of
@@ -20,6 +19,7 @@ from ordering.leases import RENEWALS, ClaimGroup, Grant, LeaseRenewer, Work, is_
 from ordering.observing import Notifier, Observer
 from ordering.operations import OnDeadLetter, Operations
 from ordering.policy import Policy
+from ordering.renewing import renew
 from ordering.scripts import check, run, script, words
 from ordering.sending import Joint, Word, send
 from ordering.shielding import REFUSALS, asked_again, bounded, end_after, is_between_nodes, is_moving, passes
@@ -50,8 +50,8 @@ Outcome = Literal["handled", "parked", "seen", "dead", "held", "failed", "lost"]
 """The outcome of an event. `handled`, `parked`, `seen`, `dead` are to be acknowledged, others to be offered again."""
 REFUSED = ("seen", "held", "dead", "exhausted")
 """Answers about an event that is not to be handled here now."""
-MAX_SLICE = 1_000
-"""Events that one script decides about, completes or renews: others wait in the few milliseconds that it takes."""
+GRANTING = ("begin", "begin_many", "complete", "complete_and_begin", "advance")
+"""The scripts that grant leases."""
 _UNRECORDED = (
     "was handled, but Redis has refused for %s to record it (%s): its effect is repeated when it is offered again. "
     "See to it that Redis takes writes, and that the effect is one that may be repeated"
@@ -121,6 +121,12 @@ class Requests(Operations, Generic[E]):
 
     async def _call(self, name: str, *args: Word, once: bool = False) -> Any:
         """Run a script. While a cluster moves the scope's slot, ask again for a lease's time, unless only `once`."""
+        if name not in GRANTING:
+            return await self._ask_script(name, args, once)
+        with self._state.asks_for_leases():
+            return await self._ask_script(name, args, once)
+
+    async def _ask_script(self, name: str, args: Sequence[Word], once: bool) -> Any:
         verb, waitlist = self.scripts(name), self._key(self._waitlist)
         check(verb, args)
         try:
@@ -172,6 +178,13 @@ class Requests(Operations, Generic[E]):
         """Return whether this process works on an event, whatever has become of its lease."""
         return identity in self._state.active
 
+    def _goes_on(self, identity: str, token: str) -> bool:
+        """Return whether this process still works on an event that it was granted: it is not begun again.
+
+        Its lease had run out, as in a process that was blocked. The work goes on, and is completed, under the new one.
+        """
+        return self._state.goes_on(identity, token)
+
     async def _proven(self, grant: Grant) -> tuple[str, Grant | None]:
         """Return a grant whose reply was under way for most of its lease, if the lease lasts; else give it back."""
         try:
@@ -221,6 +234,10 @@ class Requests(Operations, Generic[E]):
             if reply[0] != "alone":  # it is asked about once more, by itself
                 self._notify("refused" if reply[0] in REFUSED else "parked", asked.identity)
             return " ".join(reply), None
+        if self._goes_on(asked.identity, asked.token):
+            self._notify("refused", asked.identity)
+            # If a queue came along, the event is kept in Redis, and the caller goes through that queue.
+            return f"drain {reply[2]}" if len(reply) == 3 else "held", None
         self._notify("granted", asked.identity)
         if len(reply) == 3:
             self._state.queues[asked.leader] = reply[2]
@@ -252,32 +269,7 @@ class Requests(Operations, Generic[E]):
 
     async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
         """Prolong leases in one round trip, and the claims on queues; note which leases are lost."""
-        sent, lease = self._now(), milliseconds(self.policy.lease)
-        names = [word for pair in queues for word in pair]
-        if len(grants) == 1:
-            (one,) = grants
-            reply = words(await self._call("renew", one.identity, one.token, lease, one.claim, *names))
-            self._note_renewal(one, sent, reply[0] == "renewed")
-            return
-        slices = [grants[i : i + MAX_SLICE] for i in range(0, len(grants), MAX_SLICE)]
-        requests = []
-        for part in slices:
-            fields = chain.from_iterable((grant.identity, grant.token, grant.claim) for grant in part)
-            requests.append(self._call("renew_many", lease, len(names) // 2, *names, *fields))
-            names = []  # the first slice prolongs the claims on queues
-        replies = await asyncio.gather(*requests, return_exceptions=True)
-        for part, answers in zip(slices, replies, strict=True):
-            if not isinstance(answers, BaseException):
-                for grant, answer in zip(part, words(answers), strict=True):
-                    self._note_renewal(grant, sent, answer == "1")
-        for answers in replies:
-            if isinstance(answers, BaseException):
-                raise answers
-
-    def _note_renewal(self, grant: Grant, sent: float, renewed: bool) -> None:
-        grant.lost = not renewed and grant.identity not in self._state.regranted
-        if renewed:
-            grant.proven_until = sent + self._lease_s
+        await renew(self._call, self.policy.lease, self._now(), grants, queues)
 
     def _lasts(self, grant: Grant) -> bool:
         """Return whether a lease lasts for so long by this process's clock that it need not be renewed to be sure."""
@@ -346,13 +338,13 @@ class Requests(Operations, Generic[E]):
         rest = (digest_of(identity), leader, drain, following, *(listed(offered) if offered else ()))
         try:
             while True:
-                state.renew_token(grant)
-                ask = partial(self._call, name, self._rules, identity, grant.token, *rest, once=True)
+                token = grant.token
+                ask = partial(self._call, name, self._rules, identity, token, *rest, once=True)
                 try:
                     reply = await ask()
                 except REFUSALS as refusal:
                     reply = await self._record((grant,), ask, refusal, queues)
-                if identity not in state.regranted or words(reply)[0] != "lost":
+                if words(reply)[0] != "lost" or not await state.was_granted_anew(grant, token, self._lease_s):
                     return reply
         finally:
             state.leave(grant)

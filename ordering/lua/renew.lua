@@ -8,5 +8,5 @@ local id, token, lease, claim = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local mine = renew_lease(id, token, lease)
 if mine and claim ~= "" then go_through(claim, lease) end
 -- A drain ends with the lease: a sweep that finds the event takes the queue over, or siblings would overtake it.
-if mine then renew_drains(5, #ARGV, lease) end
+for i = 5, mine and #ARGV or 0, 2 do renew_drain(ARGV[i], ARGV[i + 1], lease) end
 return {mine and "renewed" or "lost"}

@@ -21,8 +21,8 @@ def remembered(client: Any) -> int:
 def test_a_forked_process_holds_nothing() -> None:
     client = Client()
     state = state_of(client, "test")
-    state.active["1"] = state.claims["2"] = state.queues["3"] = "token"
-    state.held["4"] = Grant(event(4), "4", "token", 0, state, "")
+    state.claims["2"] = state.queues["3"] = "token"
+    state.active["1"] = state.held["4"] = Grant(event(4), "4", "token", 0, state, "")
     child = os.fork()
     if not child:
         os._exit(remembered(client))

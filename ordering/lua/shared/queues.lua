@@ -63,11 +63,9 @@ local function renew_lease(id, token, lease)
   return true
 end
 
--- Prolong the claims on queues that the caller drains: words `first` to `last` of the request are a leader and a claim, each.
-local function renew_drains(first, last, lease)
-  for i = first, last, 2 do
-    if redis.call("HGET", key("drainers"), ARGV[i]) == ARGV[i + 1] then
-      redis.call("ZADD", key("releases"), "XX", now + lease, ARGV[i])
-    end
+-- Prolong the claim on a queue that the caller drains.
+local function renew_drain(leader, claim, lease)
+  if redis.call("HGET", key("drainers"), leader) == claim then
+    redis.call("ZADD", key("releases"), "XX", now + lease, leader)
   end
 end

@@ -56,6 +56,27 @@ class DrainsItsOwn(CausalOrdering[Any]):
     def _works_on(self, identity: str) -> bool:
         return False
 
+    def _goes_on(self, identity: str, token: str) -> bool:
+        return False
+
+
+class BeginsWhatItAskedFor(CausalOrdering[Any]):
+    """Forgets what it works on when it reads an answer."""
+
+    def _answered(self, event: Any, asked: Asked, reply: list[str], sent: float) -> tuple[str, Grant | None]:
+        active, self._state.active = self._state.active, {}
+        try:
+            return super()._answered(event, asked, reply, sent)
+        finally:
+            self._state.active = active
+
+
+class BelievesTheFirstAnswer(CausalOrdering[Any]):
+    """Keeps no account of what it has asked."""
+
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
+        return await self._ask_script(name, args, once)
+
 
 class LooksOnceForSiblings(CausalOrdering[Any]):
     """Takes every queue to be empty."""

@@ -43,6 +43,20 @@ MUTANTS = (
         ordering="DrainsItsOwn",
     ),
     Mutant(
+        name="begins-what-it-asked-for",
+        planted="a consumer begins what it asked for, though it has begun that meanwhile and is about to complete it",
+        scenario="production/q7-asks-for-what-it-completes.toml",
+        convicted_by=("handled-once",),
+        ordering="BeginsWhatItAskedFor",
+    ),
+    Mutant(
+        name="believes-the-first-answer",
+        planted="a consumer whose lease is lost does not wait whether it was granted anew to itself",
+        scenario="production/q7-told-lost-before-granted.toml",
+        convicted_by=("handled-once",),
+        ordering="BelievesTheFirstAnswer",
+    ),
+    Mutant(
         name="lose-in-silence",
         planted="an event whose payload has been evicted is not reported",
         scenario="ladder/p5-evicted-payload.toml",
