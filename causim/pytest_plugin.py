@@ -113,7 +113,7 @@ def causim_store(request: pytest.FixtureRequest) -> Laboratory:
 
 @pytest.fixture
 def causim_verify(request: pytest.FixtureRequest, causim_store: Laboratory) -> Verify:
-    """A function that runs a scenario, and fails with the story of the first violation unless it holds."""
+    """A function that runs a scenario, and fails unless it holds, with a story, and keeps its budgets."""
     from simulation.pytest_plugin import verifier  # only who asks for it waits for it
 
     return verifier(causim_store, request.config)

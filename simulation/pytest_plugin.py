@@ -18,7 +18,7 @@ import pytest
 
 from causim.pytest_plugin import laboratory
 from reports.text.run_text import choices, facts, story, violation_of
-from simulation.engines import UnknownEngine
+from simulation.engines import UnknownEngine, check_expected
 from simulation.kernel.escapes import Escaped
 from simulation.scenario.errors import BadScenario
 from simulation.search.budget_check import check
@@ -91,6 +91,7 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the scenario, and raise Failed if it does not do what is expected of it."""
+        check_expected(self._scenario)
         tally, store = Tally(), laboratory(self.config)
         wanted = set(self._scenario.expected.get(self._engine, ("holds",)))
         with closing(self._summaries(store)) as summaries:  # other processes are gone before the story is printed
@@ -116,9 +117,7 @@ class ScenarioItem(pytest.Item):
         )
 
     def _check_budgets(self, tally: Tally) -> None:
-        budgets = check(self._scenario.budgets(self._engine), tally)
-        over = [f"budget    {checked.words}" for checked in budgets if not checked.kept]
-        if over:
+        if over := _over_budget(self._scenario, self._engine, tally):
             raise Failed(f"{self._engine}: over budget in {tally.runs} seeds\n" + "\n".join(over))
 
     def _summaries(self, laboratory: Laboratory) -> Generator[Any, None, None]:
@@ -148,6 +147,10 @@ class ScenarioItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Return what the test is called in reports."""
         return self.path, None, f"{self._scenario.name} on {self._engine}"
+
+
+def _over_budget(scenario: Scenario, engine: str, tally: Tally) -> list[str]:
+    return [f"budget    {checked.words}" for checked in check(scenario.budgets(engine), tally) if not checked.kept]
 
 
 def story_of(run: Run, replay: str, results: str | None) -> str:
@@ -180,7 +183,7 @@ class Verify(Protocol):
     def __call__(
         self, scenario: Scenario | Path | str, seed: int | None = None, engine: str | type[Engine] | None = None
     ) -> Run:
-        """Run a scenario and return the judged run. Fails the test with the story of the first violation."""
+        """Run a scenario and return the judged run. Fails the test if it does not hold, or is over budget."""
         ...
 
 
@@ -201,6 +204,10 @@ def verifier(store: Laboratory, config: pytest.Config) -> Verify:
         if run.verdict != "holds":
             why = [*run.judgement.reasons, *(f"'{word}' did not happen" for word in run.judgement.missing)]
             pytest.fail(f"{run!r}: {'; '.join(why)}", pytrace=False)
+        tally = Tally()
+        tally.add(summarise(run))
+        if over := _over_budget(run.scenario, run.history.header.engine, tally):
+            pytest.fail(f"{run!r}: over budget\n" + "\n".join(over), pytrace=False)
         return run
 
     return verify

@@ -28,7 +28,7 @@ from simulation.cli.output import Output
 from simulation.cli.results import ResultsFolder
 from simulation.cli.strategy import strategy_from
 from simulation.cli.trust import check_trust
-from simulation.engines import is_shipped, resolve
+from simulation.engines import check_expected, is_shipped, resolve
 from simulation.kernel.gc_pause import paused_gc
 from simulation.scenario.swarm import check
 from simulation.search.explore.exhaustive import Exhaustive
@@ -90,6 +90,7 @@ def _jobs(given: RunOptions) -> list[Job]:
         replay = load_replay(path)
         scenario = replay.scenario
         check(scenario)
+        check_expected(scenario)
         check_trust(scenario, path, given.engines, trusted=given.trust)
         engine = given.engine or scenario.engine
         resolve(engine)

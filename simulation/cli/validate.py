@@ -10,6 +10,7 @@ from simulation.cli import HOLDS, USAGE, BadUsage
 from simulation.cli.files import scenario_files
 from simulation.cli.given import ValidateOptions
 from simulation.cli.text import write_lines
+from simulation.engines import UnknownEngine, check_expected
 from simulation.scenario.errors import BadScenario
 from simulation.scenario.swarm import check
 from simulation.search.replay import load_replay
@@ -43,7 +44,9 @@ def _files(paths: list[Path]) -> tuple[list[Path], list[str]]:
 def mistakes_in(file: Path) -> Iterator[str]:
     """Yield the mistakes in a scenario or replay file: one line for each, which names the file."""
     try:
-        check(load_replay(file).scenario)
-    except BadScenario as error:
+        scenario = load_replay(file).scenario
+        check(scenario)
+        check_expected(scenario)
+    except (BadScenario, UnknownEngine) as error:
         for line in str(error).splitlines():
             yield line if line.startswith(f"{file}:") else f"{file}: {line}"

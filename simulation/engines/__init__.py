@@ -40,7 +40,7 @@ from simulation.kernel.prints import run_prints
 if TYPE_CHECKING:
     import redis.asyncio
 
-    from simulation.scenario.model import PolicyTable, Producer
+    from simulation.scenario.model import PolicyTable, Producer, Scenario
 
 Outcome = Literal["handled", "parked", "seen", "busy"]
 """The outcome of a delivery. All but `busy` are acknowledged; `busy`: another consumer holds it, ask again later.
@@ -155,15 +155,8 @@ def resolve(name: str) -> type[Engine]:
         return _release(name.removeprefix("prefect@"))
     if name.startswith(QUEUE):
         return _queue(name.removeprefix(QUEUE))
-    target = BUILT_IN[name][0] if name in BUILT_IN else name
-    module_name, colon, class_name = target.partition(":")
-    if not colon:
-        near = get_close_matches(name, BUILT_IN, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UnknownEngine(
-            f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)}, prefect@VERSION, "
-            "mutant:NAME, module:Class and module:function"
-        )
+    check_name(name)
+    module_name, _, class_name = (BUILT_IN[name][0] if name in BUILT_IN else name).partition(":")
     if name not in BUILT_IN and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last: a folder of the user's must not hide what causim imports later
     try:
@@ -185,6 +178,27 @@ def resolve(name: str) -> type[Engine]:
             raise UnknownEngine(f"engine {name!r}: {class_name} has no method {verb}")
     engine: type[Engine] = found
     return engine
+
+
+def check_name(name: str) -> None:
+    """Raise UnknownEngine for a word that can name no engine. Nothing is imported."""
+    if name in BUILT_IN or ":" in name or name.startswith("prefect@"):
+        return
+    near = get_close_matches(name, BUILT_IN, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UnknownEngine(
+        f"engine {name!r} is not known; {hint}known are {', '.join(BUILT_IN)}, prefect@VERSION, "
+        "mutant:NAME, module:Class and module:function"
+    )
+
+
+def check_expected(scenario: Scenario) -> None:
+    """Raise UnknownEngine if a scenario expects something of an engine that there cannot be: it is never compared."""
+    for name in scenario.expected:
+        try:
+            check_name(name)
+        except UnknownEngine as error:
+            raise UnknownEngine(f"expect.{name}: {error}") from None
 
 
 def is_shipped(name: str) -> bool:

@@ -18,6 +18,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from simulation.kernel.durations import format_duration, parse_duration
@@ -108,6 +109,8 @@ def _budget(measure: str, given: object) -> Budget:
         raise ValueError(f"{measure}: {given!r} is no limit; give a comparison and a number, such as {example}")
     try:
         limit = parse_duration(found[2]) if measure.startswith("latency.") else float(found[2])
+        if not isfinite(limit):
+            raise ValueError
     except ValueError:
         raise ValueError(f"{measure}: {found[2]!r} is not accepted; give a limit such as {example}") from None
     return Budget(measure, found[1], limit)

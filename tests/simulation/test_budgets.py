@@ -52,6 +52,8 @@ def test_budgets_survive_their_file() -> None:
         ('lost = "0"', "comparison"),
         ("lost = 0", "no limit"),
         ('lost = "<= few"', "'few' is not accepted"),
+        ('lost = "<= nan"', "'nan' is not accepted"),
+        ('commands = "<= inf"', "'inf' is not accepted"),
         ('latency.p99 = "<= 3"', "'3' is not accepted"),
         ('latency.p98 = "<= 3s"', "did you mean 'latency.p99'"),
         ('[expect.null]\nround_trips = "<= 3"', "did you mean 'round_trips_per_event'"),
@@ -90,3 +92,21 @@ def test_a_budget_fails_a_test(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("pair.toml", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*round_trips_per_event is *, expected <= 0.5*"])
+
+
+def test_a_budget_fails_a_test_with_the_fixture(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".toml", pair=WORLD + 'round_trips_per_event = "<= 0.5"\n')
+    pytester.makepyfile("def test_pair(causim_verify):\n    causim_verify('pair.toml')\n")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "test_a_budget_fails_a_test_with_the_fixture.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*round_trips_per_event is *, expected <= 0.5*"])
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_an_expected_engine_that_cannot_be(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is expected of a misspelt engine would never be compared."""
+    file = tmp_path / "pair.toml"
+    file.write_text(WORLD + '[expect.natvie]\nlost = "<= 0"\n', encoding="utf-8")
+    assert main([command, str(file)]) == 4
+    said = "".join(capsys.readouterr())
+    assert "expect.natvie: engine 'natvie' is not known; did you mean 'native'?" in said

@@ -10,7 +10,7 @@ from typing import Any
 
 from simulation.search.coverage.behaviour import MAX_ENTRIES, BehaviourReader
 from simulation.search.coverage.event_model import TRANSITIONS, EventModel
-from simulation.search.coverage.unseen import Unseen, unseen
+from simulation.search.coverage.unseen import SIDE, Unseen, unseen, upper_bound
 from simulation.world.run import Run
 
 LAST = 100
@@ -58,6 +58,8 @@ class SearchCoverage:
     _new: array[int] = field(default_factory=lambda: array("b"))
     _look: int = LAST
     """Number of runs at which to estimate the unseen mass for `saturated` again."""
+    _looks: int = 0
+    """Number of looks so far that could have ended the search."""
     _high: float = 1.0
 
     def add(self, seed: int, covered: RunCoverage) -> bool:
@@ -104,13 +106,18 @@ class SearchCoverage:
     def saturated(self, share: float = SATURATED) -> bool:
         """Whether the next run shows a new behaviour with a probability below `share`, with 97.5 % confidence.
 
-        The answer changes only when there are a quarter more runs than at the last look: a look after every run,
-        until the answer pleases, makes the confidence worthless.
+        A search that ends at the first look that pleases errs as often as any of its looks does. So it looks only
+        when there are a quarter more runs than the last time, and the looks share the probability of an error: the
+        k-th has 1/k(k+1) of it. One that could not end the search, whatever the runs have shown, takes none.
         """
-        if len(self.behaviours) >= self._look:
-            self._look = len(self.behaviours) * 5 // 4 + 1
-            estimate = unseen(self.behaviours)
-            self._high = 1.0 if estimate is None else estimate.high
+        runs = len(self.behaviours)
+        if runs >= self._look:
+            self._look = runs * 5 // 4 + 1
+            error = SIDE / ((self._looks + 1) * (self._looks + 2))
+            if upper_bound(0, runs - runs // 2, error) < share:
+                self._looks += 1
+                estimate = unseen(self.behaviours, error)
+                self._high = 1.0 if estimate is None else estimate.high
         return self._high < share
 
     def record(self, *, independent: bool) -> dict[str, Any]:

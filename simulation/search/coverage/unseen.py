@@ -20,7 +20,7 @@ from math import exp, lgamma, log, log1p, sqrt
 
 from simulation.search.confidence import Z
 
-_SIDE = 0.025
+SIDE = 0.025
 """The probability of an error on each side of the interval."""
 
 
@@ -33,8 +33,11 @@ class Unseen:
     high: float
 
 
-def unseen(behaviours: Sequence[int]) -> Unseen | None:
-    """Estimate the unseen mass from the behaviours of independent runs, in the order of the runs; None if too few."""
+def unseen(behaviours: Sequence[int], error: float = SIDE) -> Unseen | None:
+    """Estimate the unseen mass from the behaviours of independent runs, in the order of the runs; None if too few.
+
+    The mass is above the interval with a probability of `error` at most.
+    """
     count = len(behaviours)
     if count < 2:
         return None
@@ -45,12 +48,12 @@ def unseen(behaviours: Sequence[int]) -> Unseen | None:
     known = set(behaviours[: count // 2])
     second = behaviours[count // 2 :]
     fresh = sum(behaviour not in known for behaviour in second)
-    high = max(estimate, upper_bound(fresh, len(second)))
+    high = max(estimate, upper_bound(fresh, len(second), error))
     proved = 1 - upper_bound(len(second) - fresh, len(second))
     return Unseen(estimate, max(0.0, min(estimate - spread, proved)), high)
 
 
-def upper_bound(hits: int, trials: int, error: float = _SIDE) -> float:
+def upper_bound(hits: int, trials: int, error: float = SIDE) -> float:
     """Return the greatest probability for which so few hits have at least a probability of `error`."""
     if hits >= trials:
         return 1.0

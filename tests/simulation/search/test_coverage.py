@@ -13,7 +13,7 @@ import pytest
 from simulation import load
 from simulation.cli import main
 from simulation.search.coverage.event_model import TRANSITIONS
-from simulation.search.coverage.search_coverage import SearchCoverage, coverage_of
+from simulation.search.coverage.search_coverage import RunCoverage, SearchCoverage, coverage_of
 from simulation.search.coverage.unseen import unseen, upper_bound
 from simulation.search.explore.exhaustive import Exhaustive
 from simulation.search.explore.strategies import Runner, Strategy
@@ -127,6 +127,27 @@ def test_the_bound_is_that_of_clopper_and_pearson() -> None:
     assert upper_bound(100, 100) == 1.0
     assert upper_bound(5, 50) == pytest.approx(0.2181, abs=5e-4)  # a table of binomial intervals
     assert upper_bound(5_000, 100_000) == pytest.approx(0.0514, abs=5e-4)
+
+
+def test_saturated_is_seldom_wrong() -> None:
+    """Looking again and again until the answer pleases does not make it wrong more often."""
+    rng, wrong, trials, mass = random.Random(7), 0, 150, 0.0505
+    for _ in range(trials):
+        found = SearchCoverage()
+        for seed in range(1_000):
+            found.add(seed, RunCoverage(seed + 1 if rng.random() < mass else 0))
+            if found.saturated(0.05):
+                wrong += 1
+                break
+    assert wrong <= 0.04 * trials  # 2.5 % are promised
+
+
+def test_a_search_without_news_is_saturated() -> None:
+    found = SearchCoverage()
+    for seed in range(1_000):
+        found.add(seed, RunCoverage(0))
+    assert found.saturated(0.01)
+    assert not SearchCoverage().saturated(0.01)
 
 
 def test_two_runs_are_needed_to_say_anything() -> None:
