@@ -71,6 +71,10 @@ class HistoryIndex:
         """Stands still while no consumer was alive, unpaused and in reach of Redis."""
         self.owners: dict[Handling, Handling] = {}
         """The results of `cascades.owner_of` so far."""
+        self.signs: dict[Handling, int] = {}
+        """The signs found so far that effects were recorded; see `recorded_effects.py`."""
+        self.interruptions: tuple[list[int], list[int]] | None = None
+        """The times and costs of `idle_time.takeovers`, filled by its first call."""
         self.found_work: dict[str, list[Span]] = {}
         """The spans of `cascades.found_work` by consumer, filled by its first call."""
         self.faults: Counter[str] = Counter()
