@@ -78,6 +78,13 @@ class BelievesTheFirstAnswer(CausalOrdering[Any]):
         return await self._ask_script(name, args, once)
 
 
+class RenewsNoQueue(CausalOrdering[Any]):
+    """Prolongs its leases alone."""
+
+    async def _renew(self, grants: Sequence[Grant], queues: Sequence[tuple[str, str]]) -> None:
+        await super()._renew(grants, ())
+
+
 class LooksOnceForSiblings(CausalOrdering[Any]):
     """Takes every queue to be empty."""
 

@@ -125,6 +125,14 @@ MUTANTS = (
         host="native-batches",
     ),
     Mutant(
+        name="batch-loses-its-queue",
+        planted="a batch does not renew its claim on the queue that came with one of its events",
+        scenario="production/q7-batch-keeps-its-queue.toml",
+        convicted_by=("sibling-order",),
+        ordering="RenewsNoQueue",
+        host="native-batches",
+    ),
+    Mutant(
         name="sees-empty-queues",
         planted="who asks how many events wait for a leader hears that none do",
         scenario="batches.toml",

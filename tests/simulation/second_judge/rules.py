@@ -66,7 +66,7 @@ def lists_in_hand(reading: Reading, due_at: int, before: int) -> list[Span]:
 
 def takeovers(reading: Reading, begin_at: int, stop_at: int) -> int:
     since = begin_at - reading.terms.lease
-    gone = [e for _, e in reading.of("crashed", "stopped") if e.consumer and since <= e.at <= stop_at]
+    gone = [e for _, e in reading.of("crashed", "stopped") if e.consumer and since <= e.at < stop_at]
     silent = {s for c in reading.consumers for s in reading.lapses(c, since, stop_at) if s[0] >= since}
     lasts = reading.terms.lease + reading.terms.sweep_interval
     lost = union([(at, at + lasts) for at in [*(e.at for e in gone), *(a for a, _ in silent)]])
