@@ -5,7 +5,7 @@ handling starts, even if that one fails. It may take `release_bound`, in idle ti
 
 - in which no consumer was alive, unpaused and connected to Redis;
 - in which others that the same leader released, or their descendants, were being handled by a living holder, since
-  siblings run one after the other; a holder whose silence begins counts for one lease;
+  siblings run one after the other; not while that holder is silent for so long that its lease may end;
 - if the follower was found by a sweep, or by a consumer that took over from one that had died: in which that consumer
   was handling what it had found before in the same list.
 
@@ -89,13 +89,14 @@ def _idle(index: HistoryIndex, leader: EventStory, done: Handling, late: list[Wa
     """Yield a violation for each of some late followers that was not just waiting for its turn."""
     stop_at = max(wait.stop_at for wait in late)
     turns, failures = closure(index, leader, max(wait.stop for wait in late))
+    failed = sorted(failures.values())
     common = idle_clock(index, done.end_at, stop_at, turns)
     for wait in late:
         finder = wait.finder(index)
         line = found_last(index, finder, wait.stop) if finder else []
         clock = idle_clock(index, done.end_at, stop_at, turns, line) if line else common
         excused = takeovers(index, wait.begin_at, wait.stop_at)
-        excused += retries(index, failures.values(), wait.begin_at, wait.stop_at)
+        excused += retries(index, failed, wait.begin_at, wait.stop_at)
         excused += _misled(index, wait)
         too_long = _elapsed(clock, wait) > index.terms.release_bound + excused
         if too_long and not index.loss_allowed(wait.event, wait.stop):

@@ -125,6 +125,14 @@ MUTANTS = (
         host="native-batches",
     ),
     Mutant(
+        name="batch-loses-its-queue",
+        planted="a batch does not renew its claim on the queue that came with one of its events",
+        scenario="production/q7-batch-keeps-its-queue.toml",
+        convicted_by=("sibling-order",),
+        ordering="RenewsNoQueue",
+        host="native-batches",
+    ),
+    Mutant(
         name="sees-empty-queues",
         planted="who asks how many events wait for a leader hears that none do",
         scenario="batches.toml",
@@ -212,6 +220,13 @@ MUTANTS = (
         convicted_by=("prompt-release",),
         seeds=20,
         ordering="ReadsItAgainAtOnce",
+    ),
+    Mutant(
+        name="sends-digests-alone",
+        planted="a script is sent in full once, and by its digest from then on, also to a server that has forgotten it",
+        scenario="production/q18-forgotten-scripts.toml",
+        convicted_by=("nothing-lost", "handled-once", "no-stuck-worker", "prompt-release"),
+        ordering="SendsDigestsAlone",
     ),
     Mutant(
         name="asks-together-about-large-events",
