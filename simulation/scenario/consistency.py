@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from simulation.kernel.durations import format_duration
-from simulation.scenario.faults import AnyFault, ConsumerFault, HandlerFault, Leave, PacketFault, TimedFault
+from simulation.scenario.faults import (
+    AnyFault,
+    ConsumerFault,
+    HandlerFault,
+    Leave,
+    PacketFault,
+    ServerClock,
+    TimedFault,
+)
 from simulation.scenario.faults.unreadable_for_some import UnreadableForSome
+
+MAX_HORIZON = 100 * 365 * 86_400_000_000
+"""Microseconds of a run. A day of two consumers that only sweep takes about ten seconds."""
+
+MAX_JUMP = 50 * 365 * 86_400_000_000
+"""Microseconds by which the jumps of a server's clock may add up: a run begins in 2023, and the clock in 1970."""
 
 _BY_PATTERN = (PacketFault, HandlerFault, UnreadableForSome)
 """The faults whose `consumer` is a pattern of names."""
 
 
-def contradictions(faults: Sequence[AnyFault], count: int, engines: Sequence[str], horizon: int) -> Iterator[str]:
+def contradictions(
+    faults: Sequence[AnyFault], count: int, engines: Iterable[str], horizon: int, workload: Any
+) -> Iterator[str]:
     """Yield a sentence for each thing that cannot be: it names the table, the key and the fix."""
     names = [f"c{i}" for i in range(1, count + 1)]
     there_are = f"there are {names[0]} to {names[-1]}" if count > 1 else f"there is only {names[0]}"
@@ -32,6 +49,23 @@ def contradictions(faults: Sequence[AnyFault], count: int, engines: Sequence[str
                 f"strike earlier or raise judge.horizon from {format_duration(horizon)}"
             )
     yield from _left_alone(faults, names)
+    yield from _jumping_too_far(faults)
+    yield from _too_late(workload, horizon)
+
+
+def _too_late(workload: Any, horizon: int) -> Iterator[str]:
+    """Yield a sentence for a horizon that no clock comes to, and for each listed event that no run comes to."""
+    if horizon > MAX_HORIZON:
+        yield (
+            f"table [judge], key 'horizon': {format_duration(horizon)} is longer than a hundred years; at most"
+            f" {format_duration(MAX_HORIZON)} are run, since the clock of a server ends in 2554"
+        )
+    for number, event in enumerate(getattr(workload, "events", ()), start=1):
+        if event.published and event.at >= horizon:
+            yield (
+                f"table [workload.events[{number}]], key 'at': {format_duration(event.at)} is after the run's horizon;"
+                f" publish it earlier or raise judge.horizon from {format_duration(horizon)}"
+            )
 
 
 def misplaced(faults: Sequence[AnyFault], topology: str, pool: str) -> Iterator[str]:
@@ -45,6 +79,20 @@ def misplaced(faults: Sequence[AnyFault], topology: str, pool: str) -> Iterator[
             )
     if pool != "raise" and topology != "single":
         yield f'table [client], key \'pool\': "{pool}" is for one address, and topology.kind is "{topology}"'
+
+
+def _jumping_too_far(faults: Sequence[AnyFault]) -> Iterator[str]:
+    """Yield a sentence for the fault with which the jumps of the server's clock add up to more than it can show."""
+    total = 0
+    for number, fault in enumerate(faults, start=1):
+        if isinstance(fault, ServerClock):
+            total += abs(fault.offset) * fault.times
+            if total > MAX_JUMP:
+                yield (
+                    f"table [faults[{number}]], key 'offset': the jumps of the server's clock add up to"
+                    f" {format_duration(total)}; at most {format_duration(MAX_JUMP)} can be, since it begins in 1970"
+                )
+                return
 
 
 def _left_alone(faults: Sequence[AnyFault], names: Sequence[str]) -> Iterator[str]:

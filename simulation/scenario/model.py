@@ -327,8 +327,8 @@ class Scenario(Table):
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        consumers = self.consumers
-        found = list(contradictions(self.faults, consumers.count, list(consumers.engines), self.judge.horizon))
+        count, engines = self.consumers.count, self.consumers.engines
+        found = list(contradictions(self.faults, count, engines, self.judge.horizon, self.workload))
         found += misplaced(self.faults, self.topology.kind, self.client.pool)
         if found:
             raise ValueError("; ".join(found))

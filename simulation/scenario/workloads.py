@@ -91,7 +91,7 @@ class TraceWorkload(Table):
 
     kind: Literal["trace"] = "trace"
     file: str = Field(description="path of the file, relative to the scenario's")
-    speed: float = Field(1.0, gt=0, description="how many times as fast as they occurred")
+    speed: float = Field(1.0, gt=0, allow_inf_nan=False, description="how many times as fast as they occurred")
     limit: Count | None = Field(None, description="use only this many events from the start of the file")
 
 

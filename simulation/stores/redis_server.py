@@ -42,6 +42,8 @@ _RECURSION_TIMEOUT = 1.0
 """Seconds of real time that a server has to open its socket."""
 _ANY_SIZE = str(512 * 1024 * 1024)
 """No value is larger."""
+_LAST_US = (1 << 64) // 1000 - (1 << 32)
+"""Microseconds since 1970 that a clock can show; an hour of them is left for the server's periodic work."""
 _PERIOD_US = 200_000
 """Microseconds in which a server does its periodic work at least once."""
 
@@ -262,9 +264,14 @@ class ServerStore(SocketStore):
             self._settled().run(writes)
 
     def show(self, now: int) -> None:
-        """Have the server's clock show `now` microseconds after the epoch, plus its error."""
+        """Have the server's clock show `now` microseconds after the epoch, plus its error. Raises StoreUnavailable."""
         assert self._clock is not None
         instant = self._epoch_us + now + self._shift
+        if not 0 <= instant <= _LAST_US:
+            raise StoreUnavailable(
+                f"the clock of {self.version} counts nanoseconds from 1970 to 2554, and would have to show another"
+                " year; shorten judge.horizon, or the jumps of the faults 'server-clock'"
+            )
         self._latest_us = max(self._latest_us, instant)
         self._clock.show(instant)
 

@@ -14,6 +14,14 @@ from simulation.stores.protocol import Store
 def terms_of(scenario: Scenario) -> Terms:
     """Return the promises of the engine under a scenario's policy, and the demands of the scenario."""
     policy = scenario.policy
+    # Of each key that the engine's guide lists, the longest life; that of a dead letter and an attempt may be named.
+    lives = (
+        2 * policy.memory,
+        2 * policy.lookback,
+        2 * policy.lease,
+        policy.redelivery or 0,
+        policy.dead_retention or 0,
+    )
     return Terms(
         lookback=policy.lookback,
         retention=policy.retention,
@@ -25,7 +33,7 @@ def terms_of(scenario: Scenario) -> Terms:
         retry_delay=policy.retry_delay,
         memory=policy.memory,
         redelivery=policy.redelivery or 0,
-        longest_ttl=max(Terms().longest_ttl, policy.memory, policy.redelivery or 0, policy.dead_retention or 0),
+        longest_ttl=max(Terms().longest_ttl, *lives),
     )
 
 

@@ -22,6 +22,13 @@ consumers = { count = 1, sweep_interval = "100ms" }
 faults = [{ kind = "handler-raises", event = "b" }]
 """
 
+TWICE = """
+name = "twice"
+workload.events = [{ name = "b", follows = "a" }, { name = "a", at = "20ms" }]
+consumers = { handler_failure = 0.6 }
+broker = { duplicate = 1.0 }
+"""
+
 
 def test_every_number_can_be_set() -> None:
     """Every number of the engine's policy can be set."""
@@ -59,3 +66,11 @@ def test_attempts_reach_the_judge(laboratory: Laboratory) -> None:
     terms = run.history.header.terms
     assert (terms.max_attempts, terms.retry_delay) == (2, 700_000)
     assert run.verdict == "holds"
+
+
+@pytest.mark.parametrize("name", ["lookback", "memory", "lease", "redelivery", "dead_retention"])
+def test_long_times_leave_a_clean_store(name: str, laboratory: Laboratory) -> None:
+    """What the engine keeps for twice a time of the policy, as its guide says, does not live for too long."""
+    run = laboratory.run(loads(TWICE + f'policy = {{ {name} = "40d", retention = "40d" }}'), 1)
+    assert run.verdict == "holds", run.judgement.violations
+    assert "clean-store" in run.judgement.judged

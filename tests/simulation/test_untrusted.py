@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import lzma
 import os
 import resource
@@ -31,6 +32,7 @@ GOOD = (
     '{"at":2,"kind":"ended","event":"a","consumer":"c","handling":1,"outcome":"ok"}\n'
 )
 SCENARIO = 'name = "s"\n[workload]\nevents = [{ name = "a" }]\n'
+JUMP = '[[faults]]\nkind = "server-clock"\nat = "1ms"\n'
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -266,11 +268,16 @@ def story_of(kind: str, count: int) -> str:
         '{{"at":{3}0000001,"kind":"crashed","consumer":"c"}}',
         "cycle": '{{"at":{0},"kind":"published","event":"{0}","follows":"{2}"}}\n'
         '{{"at":{0},"kind":"delivered","event":"{0}","consumer":"c"}}',
+        "waits": '{{"at":{3}0000000,"kind":"published","event":"{0}"}}\n'
+        '{{"at":{3}0000000,"kind":"delivered","event":"{0}","consumer":"c"}}\n'
+        '{{"at":{3}0000000,"kind":"parked","event":"{0}","consumer":"c"}}\n'
+        '{{"at":{3}0000000,"kind":"crashed","consumer":"d"}}\n'
+        '{{"at":{3}9000000,"kind":"joined","consumer":"d"}}',
     }
     return "\n".join(lines[kind].format(i, i % 5, (i + 1) % count, i + 1) for i in range(count)) + "\n"
 
 
-@pytest.mark.parametrize("kind", ["overlap", "effects", "deaths", "cycle"])
+@pytest.mark.parametrize("kind", ["overlap", "effects", "deaths", "cycle", "waits"])
 def test_one_thing_very_often(kind: str, tmp_path: Path) -> None:
     """The judge looks a few times at what happens, and not once for each other time at which it happened."""
     files = [tmp_path / f"{count}.jsonl" for count in (500, 1000)]
@@ -327,8 +334,14 @@ def test_unknown_engine_names_the_file(
         (("", '\n[broker]\ndelay = "' + "9" * 400 + 's"\n'), "a thousand years"),
         (("", "\n" + "a." * 1_000_000 + "a = 1\n"), "a key of a hundred parts"),
         (("", "\n" + "#\n" * (3 << 20)), "is longer than 4 Mi characters"),
+        (("", '\n[[faults]]\nkind = "crash"\nat = "0s"\nevery = "1us"\ntimes = 1000000000000\n'), "at most 100,000"),
+        (("", '\n[[faults]]\nkind = "clock"\nat = "0s"\ndrift = inf\n'), "'drift': must be at most 1,000"),
+        (("", '\n[judge]\nhorizon = "40000d"\n'), "longer than a hundred years"),
+        (('name = "a"', 'name = "a", at = "400d"'), "table [workload.events[1]], key 'at': 9600h is after"),
+        (("", 2 * f"\n{JUMP}\noffset = '10000d'"), "table [faults[2]], key 'offset': the jumps of the server's clock"),
+        (("", f"\n{JUMP}\ntimes = 100\nevery = '1s'\noffset = '-1000d'"), "add up to 2400000h; at most 438000h"),
     ],
-    ids=range(12),
+    ids=range(18),
 )
 def test_a_bad_scenario_is_refused_with_its_key(
     change: tuple[str, str], because: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -463,3 +476,16 @@ def test_trace_too_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert "raise that, or workload.speed" in refused(["run", str(file), "--no-results"], capsys)
     file.write_text(text + "speed = 100000.0\n")
     assert main(["run", str(file), "--no-results"]) == 5  # no engine can read those events
+
+
+def test_clock_of_a_server_at_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that comes to a year that no server can show ends with a sentence."""
+    event = json.loads(Path("scenarios/data/prefect-etl-events.jsonl").read_text().splitlines()[0])
+    event |= {"occurred": "2499-12-31T00:00:00Z", "follows": "00000000-0000-4000-8000-00000000000b"}
+    (tmp_path / "late.jsonl").write_text(json.dumps(event) + "\n")
+    file = tmp_path / "late.toml"
+    file.write_text(
+        'name = "late"\nworkload = { kind = "trace", file = "late.jsonl" }\nconsumers = { sweep_interval = "9000d" }\n'
+        'judge = { horizon = "36500d" }\npolicy = { lookback = "30000d", retention = "30000d" }\n'
+    )
+    assert "counts nanoseconds from 1970 to 2554" in refused(["run", str(file), "--no-results"], capsys)

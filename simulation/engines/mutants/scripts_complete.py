@@ -195,6 +195,13 @@ WAIT = (
 
 RENEW = (
     Mutant(
+        name="drain-outlives-its-lease",
+        planted="renew prolongs a drain, though the lease on the event that it has handed out is lost",
+        scenario="ladder/f22-renewed-too-late.toml",
+        convicted_by=("sibling-order",),
+        edits=(Edit("renew", "mine and #ARGV or 0", "#ARGV"),),
+    ),
+    Mutant(
         name="renew-nothing",
         planted="renew says that the lease was prolonged, and does not prolong it",
         scenario="ladder/n07-slow-handler.toml",

@@ -301,7 +301,7 @@ drift = 0.01
 native = "holds"
 """
     offset: Offset = Field(0, description='how far it jumps: "15m" ahead, "-15m" behind')
-    drift: float = Field(0.0, gt=-1, description="how wrong it runs: 0.01 gains a hundredth, -0.01 loses one")
+    drift: float = Field(0.0, gt=-1, le=1_000, description="how wrong it runs: 0.01 gains a hundredth, -0.01 loses one")
     duration: Duration = Field(0, alias="for", description="how long until it is set right; 0s: only at the end")
 
     @model_validator(mode="after")

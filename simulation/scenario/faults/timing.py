@@ -34,6 +34,9 @@ Offset = Annotated[
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
+MAX_TIMES = 100_000
+"""How often a fault may strike: each time takes a millisecond, two entries of the history, and the undoing."""
+
 
 class AnyFault(BaseModel):
     """What every fault is: data that cannot change."""
@@ -72,7 +75,7 @@ class TimedFault(AnyFault):
 
     at: Duration | None = Field(None, description="when it strikes first")
     every: Duration | None = Field(None, gt=0, description="strike again after each such period")
-    times: int = Field(1, ge=1, description="how often it strikes in all, if `every` is given")
+    times: int = Field(1, ge=1, le=MAX_TIMES, description="how often it strikes in all, if `every` is given")
     command: str = Field("", description='strike at a command like this instead: "EVALSHA *", "SET *:processing:*"')
     step: Literal["", "start", "end"] = Field("", description="strike when a handler starts or ends instead")
     nth: int = Field(1, ge=1, description="which of those commands or handler steps it is")
