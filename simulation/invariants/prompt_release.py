@@ -5,7 +5,7 @@ handling starts, even if that one fails. It may take `release_bound`, in idle ti
 
 - in which no consumer was alive, unpaused and connected to Redis;
 - in which others that the same leader released, or their descendants, were being handled by a living holder, since
-  siblings run one after the other; a holder whose silence begins counts for one lease;
+  siblings run one after the other; not while that holder is silent for so long that its lease may end;
 - if the follower was found by a sweep, or by a consumer that took over from one that had died: in which that consumer
   was handling what it had found before in the same list.
 

@@ -165,6 +165,21 @@ class TakesAMovingSlotForAnAnswer(CausalOrdering[Any]):
         return await super()._record(grants, ask, refusal, queues)
 
 
+class SendsDigestsAlone(CausalOrdering[Any]):
+    """Sends each script in full once, and then its digest alone."""
+
+    def __init__(self, scope: str, **options: Any) -> None:
+        super().__init__(scope, **options)
+        self._sent = set[str]()
+
+    async def _call(self, name: str, *args: str | int | bytes, once: bool = False) -> Any:
+        verb, words = self.scripts(name), (1, self._key("waitlist"), *args)
+        if name not in self._sent:
+            self._sent.add(name)
+            return await self._ask("EVAL", verb.text, *words)
+        return await self._ask("EVALSHA", verb.digest, *words)
+
+
 class ClaimsThenCompletes(CausalOrdering[Any]):
     """Claims followers before their leader is marked."""
 

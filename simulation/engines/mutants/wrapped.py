@@ -222,6 +222,13 @@ MUTANTS = (
         ordering="ReadsItAgainAtOnce",
     ),
     Mutant(
+        name="sends-digests-alone",
+        planted="a script is sent in full once, and by its digest from then on, also to a server that has forgotten it",
+        scenario="production/q18-forgotten-scripts.toml",
+        convicted_by=("nothing-lost", "handled-once", "no-stuck-worker", "prompt-release"),
+        ordering="SendsDigestsAlone",
+    ),
+    Mutant(
         name="asks-together-about-large-events",
         planted="an event of any size is asked about in one request with the others of its batch",
         scenario="production/q16-event-larger-than-redis-takes.toml",

@@ -88,15 +88,11 @@ def served_below(reading: Reading, leader: str, before: int) -> list[Work]:
 
 
 def holds_up(reading: Reading, work: Work) -> list[Span]:
-    """When a handling holds up those behind it: while its holder shows signs of life, and for one lease of silence."""
+    """When a handling holds up those behind it: while its holder can keep its lease."""
     begin, end = span_of(reading, work)
-    silent = [(max(a, begin), min(b, end)) for a, b in reading.silences(work.consumer) if a < end and b > begin]
-    spans, left, at = [], reading.terms.lease, begin
-    for a, b in silent:
-        spans += [(at, a), (a, a + min(left, b - a))]
-        left -= min(left, b - a)
-        at = b
-    return [*spans, (at, end)]
+    silent = union([(max(a, begin), min(b, end)) for a, b in reading.lapses(work.consumer, begin, end)])
+    edges = [begin, *(edge for span in silent for edge in span), end]
+    return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
 
 
 def retries(reading: Reading, works: list[Work], begin_at: int, stop_at: int) -> int:
