@@ -286,7 +286,7 @@ class _Work:
         replies = await brought_to_its_end(ask, ordering._lease_s)
         for (i, grant), (_, token, _), reply in zip(pairs, fields, replies, strict=True):
             word, waiting = words(reply)
-            if word == "lost" and await ordering._state.was_granted_anew(grant, token, ordering._lease_s):
+            if word == "lost" and await ordering._state.was_granted_again(grant, token, ordering._lease_s):
                 word, waiting = words(await ordering._complete(grant))
             self._outcomes[i] = "lost" if word == "lost" else "handled"
             if word == "lost":

@@ -346,7 +346,7 @@ class Requests(Operations, Generic[E]):
                     reply = await ask()
                 except REFUSALS as refusal:
                     reply = await self._record((grant,), ask, refusal, queues)
-                if words(reply)[0] != "lost" or not await state.was_granted_anew(grant, token, self._lease_s):
+                if words(reply)[0] != "lost" or not await state.was_granted_again(grant, token, self._lease_s):
                     return reply
         finally:
             state.leave(grant)

@@ -129,7 +129,7 @@ def _taken_unheard(index: HistoryIndex, event: EventStory) -> bool:
 
 
 def _cancelled(event: EventStory) -> bool:
-    """Say whether the broker gave an event up as its consumer was cancelled, and told the engine nothing."""
+    """Say whether the broker gave an event up as its consumer was cancelled, and did not report it to the engine."""
     closed = [delivery for delivery in event.deliveries if NEVER < delivery.closed < event.dead]
     last = max(closed, key=lambda delivery: delivery.closed, default=None)
     return last is not None and last.because == "CancelledError" and not event.dead_reported

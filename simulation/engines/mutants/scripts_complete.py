@@ -203,14 +203,14 @@ RENEW = (
     ),
     Mutant(
         name="hands-out-again",
-        planted="a completion that is executed once more, late, hands out the next event to nobody",
+        planted="a completion that is executed once more, late, hands out the next event to no consumer",
         scenario="ladder/f25-completed-twice.toml",
         convicted_by=("sibling-order",),
         edits=(Edit("complete", 'return "done " .. (waits and "1" or "0")', ""),),
     ),
     Mutant(
         name="advances-again",
-        planted="a request for the next event that is executed once more, late, hands one out to nobody",
+        planted="a request for the next event that is executed once more, late, hands one out to no consumer",
         scenario="ladder/f25-advanced-twice.toml",
         convicted_by=("sibling-order",),
         edits=(Edit("advance", "if is_over then", "if false then"),),

@@ -51,7 +51,7 @@ MUTANTS = (
     ),
     Mutant(
         name="believes-the-first-answer",
-        planted="a consumer whose lease is lost does not wait whether it was granted anew to itself",
+        planted="a consumer whose lease is lost does not wait whether it was granted again to itself",
         scenario="production/q7-told-lost-before-granted.toml",
         convicted_by=("handled-once",),
         ordering="BelievesTheFirstAnswer",

@@ -1,4 +1,4 @@
-"""The bounds of the invariants, worked out anew from their words: both judges draw the line in the same microsecond.
+"""The bounds of the invariants, worked out again from their words: both judges draw the line in the same microsecond.
 
 The terms are such that no two sums of them are equal. Each story is rejected, or accepted, from its bound on.
 """

@@ -627,21 +627,21 @@ def test_broker_dead_letter_after_lost_answer(lost):
 
 
 @pytest.mark.parametrize(
-    ("because", "told", "excused"),
+    ("because", "reported", "excused"),
     [
         ("CancelledError", "false", True),
         ("HandlerFailed", "false", False),
         ("CancelledError", "true", False),
     ],
 )
-def test_broker_dead_letter_after_cancellation(because, told, excused):
+def test_broker_dead_letter_after_cancellation(because, reported, excused):
     """A dead letter of the broker may stand beside the effect of an event whose consumer was cancelled."""
     history = history_of(f"""
         0s    delivered      a  @c1  attempt=1 delivery=1
         1s    started        a  @c1
         2s    ended          a  @c1  outcome=failed
         2s    rejected       a  @c1  because={because} delivery=1
-        2s    dead-lettered  a  by=broker  told={told}
+        2s    dead-lettered  a  by=broker  told={reported}
         60s   started        a  @c1  via=rescued
         61s   ended          a  @c1  outcome=ok
         """)
