@@ -637,7 +637,8 @@ def prompt_release(reading: Reading) -> Iterator[str]:
         if dead and done.end < dead[0] and unknown:
             continue
         last = max((o.index for o in reading.offers_of(event) if o.index < stop_of(reading, event)), default=known)
-        if reading.store_lost(leader, done.end, last) or forgotten_by_now(reading, done, reading.at(known)):
+        since = done.start if unrecorded(reading, done, stop_of(reading, event)) else done.end
+        if reading.store_lost(leader, since, last) or forgotten_by_now(reading, done, reading.at(known)):
             continue
         if waited_too_long(reading, event, leader, max(done.end, known), []):
             yield event
