@@ -186,7 +186,8 @@ class ClaimsThenCompletes(CausalOrdering[Any]):
     async def complete_event_and_get_followers(self, event: Any) -> list[Any]:
         """Claim the followers, and only then mark their leader. Raises LeaseLost."""
         grant, claim = self._state.held.pop(id_of(event)), self._token()
-        ids = [text(i) for i in await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease))]
+        claimed = await self._call("claim", id_of(event), claim, milliseconds(self.policy.lease), "")
+        ids = [text(i) for i in claimed]
         self._state.claims.update(dict.fromkeys(ids, claim))
         if words(await self._complete(grant))[0] == "lost":
             raise self.errors.lost(event)

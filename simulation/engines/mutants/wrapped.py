@@ -111,7 +111,7 @@ MUTANTS = (
         planted="a completion has two commands swapped: followers are claimed before their leader is marked",
         scenario="steps.toml",
         convicted_by=("prompt-release",),
-        seeds=40,
+        seeds=5,
         ordering="ClaimsThenCompletes",
         host="native-steps",
     ),
@@ -197,6 +197,7 @@ MUTANTS = (
         scenario="production/q8-odd-times.toml",
         convicted_by=("nothing-lost", "lost-followers-surface"),
         ordering="ComparesAsTheyCome",
+        raises="TypeError",
     ),
     Mutant(
         name="reads-no-numbers",
