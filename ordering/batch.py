@@ -56,7 +56,7 @@ async def _handle_part(ordering: Requests[Any], handler: Handler[Any], events: S
         work.queues += chain.from_iterable(ordering._came_along(grant.event) for _, grant in grants)
         await work.run(grants)
     except BaseException as error:
-        await ordering._release_queues((leader for leader, _ in drains + work.queues), error)
+        await ordering._release_queues(drains + work.queues, error)
         raise
     queues = reversed(drains + work.queues)  # a drain begins with the last
     await Drain(ordering, handler, 0, queues).run(None)
@@ -172,8 +172,7 @@ async def _give_back(ordering: Requests[Any], grants: Sequence[Grant]) -> None:
     for grant in grants:
         ordering._state.leave(grant)
     await asyncio.gather(*(ordering._fail(grant, counts=False) for grant in grants))
-    for leader, _ in queues:
-        await ordering._release_queue(leader)
+    await ordering._release(*queues)
 
 
 class _Work:

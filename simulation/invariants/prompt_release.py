@@ -68,7 +68,7 @@ def check(index: HistoryIndex) -> Iterator[Violation]:
 def _forgotten(index: HistoryIndex, leader: EventStory, done: Handling, wait: Wait) -> bool:
     """Say whether the store had lost that the leader was done, before the follower was delivered last.
 
-    If the effect was not recorded, the loss of what the store held of its handling is as bad: no consumer takes it over.
+    If the effect was not recorded, the loss of what the store held of its handling is as bad: it is not taken over.
     """
     since = done.start if unrecorded(index, done, wait.stop) else done.end
     return index.store_lost(leader.name, since, _last_known(wait))

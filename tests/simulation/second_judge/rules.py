@@ -487,10 +487,14 @@ def may_be_both(reading: Reading, event: str, effect: Work, dead: int, letter: o
         taken_unheard(reading, o) for o in reading.offers_of(event) if o.closed and o.closed < dead
     ):
         return True
+    reported = letter.details.get("told") is True  # type: ignore[attr-defined]
+    closed = max((o.closed for o in reading.offers_of(event) if o.closed and o.closed < dead), default=0)
+    cancelled = reading.entries[closed].details.get("because") == "CancelledError"
+    if by == "broker" and not reported and cancelled:
+        return True
     end = effect.end or 0
     open_then = [o for o in reading.offers_of(event) if o.index < dead and (o.closed is None or o.closed >= dead)]
     asking = any(o.consumer == effect.consumer and o.index < end for o in open_then)
-    reported = letter.details.get("told") is True  # type: ignore[attr-defined]
     asking = asking and not (reported and effect.at > reading.at(dead) + reading.terms.lease)
     if by == "broker" and asking and reading.at(dead) <= reading.at(end) + reading.terms.lease:
         return True
